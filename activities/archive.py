@@ -1,0 +1,145 @@
+"""Bringing the result home: fetched with our key, copied into our own storage before the provider deletes it."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from temporalio import activity
+
+from activities.errors import still_running, the_end, try_again
+from activities.heartbeat import heartbeating
+from activities.inputs import Accepted
+from activities.progress import ByteProgress
+from db.engine import Sessions
+from db.generations import advance_generation
+from db.json import storable
+from domain.failure import Failure, FailureCode
+from domain.generation import Archived, Generation, JobType, MediaFile, RemoteMedia, Result, Stage, Status, Submission
+from media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem
+from media.download import OnBytes
+from media.errors import ArchiveMisconfigured, BadMedia, MediaError, Refused, SourceGone, TooLarge
+from media.guard import DownloadPolicy
+from media.storage import Storage
+from providers.errors import GenerationFailed, ProviderError, ResultExpired, StillRunning, Unavailable
+from providers.registry import Providers
+
+TRIES_AT_BAD_MEDIA = 3
+# Often enough that a cancellation is heard within 2 s.
+HEARTBEAT = timedelta(seconds=1)
+
+
+class ArchiveActivities:
+    def __init__(
+        self,
+        sessions: Sessions,
+        providers: Providers,
+        storage: Storage,
+        downloads: httpx.AsyncClient,
+        policy: DownloadPolicy,
+    ) -> None:
+        self._sessions = sessions
+        self._providers = providers
+        self._storage = storage
+        self._downloads = downloads
+        self._policy = policy
+
+    @activity.defn
+    async def archive(self, accepted: Accepted) -> Archived | None:
+        """Fetch the result and copy its media. None when the answer holds no media (yet).
+
+        Keys are made of our own ids, so that running it twice stores the same bytes under the same names.
+        """
+        generation = accepted.generation
+        async with heartbeating(every=HEARTBEAT):
+            result = await self._fetch(generation, accepted.submission)
+            if generation.job_type is not JobType.TRANSCRIPTION and not result.media:
+                await self._note_missing_media(generation)
+                return None
+            await self._note_result(generation, result)
+            files = await self._copy(generation, result)
+        return Archived(
+            files=files,
+            provider_url=result.media[0].url if result.media else None,
+            billable_units=result.billable_units,
+        )
+
+    async def _fetch(self, generation: Generation, submission: Submission) -> Result:
+        try:
+            return await self._providers[generation.provider].result(submission)
+        except GenerationFailed as verdict:
+            raise the_end(verdict.failure) from verdict
+        except ResultExpired as gone:
+            raise the_end(Failure(code=FailureCode.RESULT_EXPIRED, message=str(gone))) from gone
+        except StillRunning as early:
+            raise still_running(str(early), ask_again_in=generation.timing.poll_interval) from early
+        except Unavailable as trouble:
+            raise try_again(trouble, after=trouble.retry_after) from trouble
+        except ProviderError as trouble:
+            raise try_again(trouble) from trouble
+
+    async def _copy(self, generation: Generation, result: Result) -> tuple[MediaFile, ...]:
+        if generation.job_type is JobType.TRANSCRIPTION:
+            return ()
+        count = len(result.media)
+        try:
+            async with ByteProgress(self._sessions, generation.id, parts=count) as progress:
+                return tuple(
+                    [
+                        await self._copy_one(generation, remote, index, count, progress.part(index))
+                        for index, remote in enumerate(result.media)
+                    ]
+                )
+        except MediaError as trouble:
+            raise _after_trouble(trouble) from trouble
+
+    async def _copy_one(
+        self, generation: Generation, remote: RemoteMedia, index: int, count: int, on_bytes: OnBytes
+    ) -> MediaFile:
+        kind = PROMISED_KIND[generation.job_type]
+        return await archive_media(
+            remote,
+            key_prefix=media_prefix(generation.user_id, generation.id),
+            name_stem=media_stem(kind, index, count),
+            expected_kind=kind,
+            client=self._downloads,
+            storage=self._storage,
+            policy=self._policy,
+            on_bytes=on_bytes,
+        )
+
+    async def _note_result(self, generation: Generation, result: Result) -> None:
+        """The provider's answer goes to the row here: it may be too large for the workflow's history."""
+        await self._advance(
+            generation,
+            Stage.ARCHIVING,
+            "Copying the media into the archive" if result.media else "Keeping the result",
+            result_data=storable(result.data),
+            provider_url=result.media[0].url if result.media else None,
+        )
+
+    async def _note_missing_media(self, generation: Generation) -> None:
+        await self._advance(
+            generation, Stage.POLLING, f"{generation.provider} says completed, but shows no media yet. Asking again"
+        )
+
+    async def _advance(self, generation: Generation, stage: Stage, detail: str, **columns: Any) -> None:
+        async with self._sessions.begin() as session:
+            await advance_generation(
+                session, generation.id, status=Status.IN_PROGRESS, stage=stage, detail=detail, **columns
+            )
+
+
+def _after_trouble(trouble: MediaError) -> Exception:
+    """Asking again costs nothing while the source lives, but what stays bad is bad."""
+    last_try = activity.info().attempt >= TRIES_AT_BAD_MEDIA
+    match trouble:
+        case Refused() | TooLarge():
+            return the_end(Failure(code=FailureCode.BAD_MEDIA, message=str(trouble)))
+        case SourceGone() if last_try:
+            return the_end(Failure(code=FailureCode.RESULT_EXPIRED, message=str(trouble)))
+        case BadMedia() if last_try:
+            return the_end(Failure(code=FailureCode.BAD_MEDIA, message=str(trouble)))
+        case ArchiveMisconfigured():
+            return try_again(trouble, after=timedelta(minutes=1))
+        case _:
+            return try_again(trouble)

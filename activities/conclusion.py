@@ -1,0 +1,77 @@
+"""The ends of a generation. Each is one transaction, guarded by the state before it."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.errors import try_again
+from activities.inputs import Accepted, Completion, Ending
+from db.clips import give_clip_its_media
+from db.engine import Sessions
+from db.generations import cancel_generation, complete_generation, fail_generation
+from db.tables import MediaFileRow
+from domain.generation import Generation, MediaFile, media_address
+from providers.errors import ProviderError
+from providers.provider import CancelAnswer
+from providers.registry import Providers
+
+
+class ConclusionActivities:
+    def __init__(self, sessions: Sessions, providers: Providers) -> None:
+        self._sessions = sessions
+        self._providers = providers
+
+    @activity.defn
+    async def complete(self, completion: Completion) -> None:
+        """Job row, media files, clip and event, all or nothing. Twice is once."""
+        generation, files = completion.generation, completion.archived.files
+        result_url = media_address(generation.id, files[0].name) if files else None
+        async with self._sessions.begin() as session:
+            completed = await complete_generation(
+                session,
+                generation.id,
+                files=[_row(generation, file, position) for position, file in enumerate(files)],
+                result_url=result_url,
+            )
+            if completed and result_url:
+                await _update_clip(session, generation, result_url)
+
+    @activity.defn
+    async def withdraw(self, accepted: Accepted) -> CancelAnswer:
+        """Ask the provider to stop working on a request that nobody waits for any more."""
+        try:
+            return await self._providers[accepted.generation.provider].cancel(accepted.submission)
+        except ProviderError as trouble:
+            raise try_again(trouble) from trouble
+
+    @activity.defn
+    async def end(self, ending: Ending) -> None:
+        """Failed or canceled."""
+        async with self._sessions.begin() as session:
+            if ending.failure is not None:
+                await fail_generation(session, ending.generation.id, ending.failure)
+            else:
+                await cancel_generation(session, ending.generation.id, "Canceled")
+
+
+async def _update_clip(session: AsyncSession, generation: Generation, url: str) -> None:
+    # A clip that was deleted meanwhile is no reason to fail: the media stays in the gallery.
+    if generation.clip_id is not None:
+        await give_clip_its_media(session, generation.clip_id, generation.job_type, url)
+
+
+def _row(generation: Generation, file: MediaFile, position: int) -> MediaFileRow:
+    return MediaFileRow(
+        user_id=generation.user_id,
+        job_id=generation.id,
+        name=file.name,
+        position=position,
+        file_path=file.key,
+        format=file.content_type,
+        file_size=file.size_bytes,
+        sha256=file.sha256,
+        duration_seconds=file.duration_seconds,
+        width=file.width,
+        height=file.height,
+        poster_name=file.poster_name,
+        poster_path=file.poster_key,
+    )

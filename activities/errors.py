@@ -1,0 +1,54 @@
+"""What Temporal is told when a step fails: the one place where our errors become retries or ends.
+
+The error type of an end is the generation's `FailureCode`; the workflow reads it back with `failure_of`.
+"""
+
+import random
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from domain.failure import Failure, FailureCode
+
+SUBMISSION_UNCERTAIN = "SubmissionUncertain"
+STILL_RUNNING = "StillRunning"
+LONGEST_BACKOFF = timedelta(minutes=1)
+
+
+def the_end(failure: Failure) -> ApplicationError:
+    """No retry will change this."""
+    return ApplicationError(failure.message, type=failure.code, non_retryable=True)
+
+
+def try_again(error: Exception, *, after: timedelta | None = None) -> ApplicationError:
+    """A passing trouble: retried after what the other side asked for, else after a growing, jittered pause."""
+    return ApplicationError(str(error), type=type(error).__name__, next_retry_delay=after or _backoff())
+
+
+def still_running(message: str, *, ask_again_in: timedelta) -> ApplicationError:
+    """Nothing is wrong, it is just not there yet: no warning in the log, no failure in the metrics."""
+    return ApplicationError(
+        message, type=STILL_RUNNING, next_retry_delay=ask_again_in, category=ApplicationErrorCategory.BENIGN
+    )
+
+
+def uncertain(message: str) -> ApplicationError:
+    """The submission may have been bought: only the workflow decides what happens now."""
+    return ApplicationError(message, type=SUBMISSION_UNCERTAIN, non_retryable=True)
+
+
+def _backoff() -> timedelta:
+    # Full jitter, so that a thousand generations do not all come back to a healed provider in the same second.
+    ceiling = min(LONGEST_BACKOFF, timedelta(seconds=2 ** min(activity.info().attempt, 6)))
+    return timedelta(seconds=0.5) + ceiling * random.random()
+
+
+def failure_of(error: BaseException | None, *, otherwise: FailureCode) -> Failure:
+    """The failure that ended a step; `otherwise` when it was not an end but retries that ran out of time."""
+    innermost: BaseException | None = error
+    while innermost is not None and innermost.__cause__ is not None:
+        innermost = innermost.__cause__
+    if isinstance(innermost, ApplicationError) and innermost.type in set(FailureCode):
+        return Failure(code=FailureCode(innermost.type), message=innermost.message)
+    return Failure(code=otherwise, message=f"Gave up: {innermost}")

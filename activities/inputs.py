@@ -1,0 +1,37 @@
+"""What the steps are given: one dataclass in, one out."""
+
+from dataclasses import dataclass
+
+from domain.failure import Failure
+from domain.generation import Archived, Generation, Report, Submission
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adoption:
+    """An uncertain attempt, and the webhook that says which request it became."""
+
+    generation: Generation
+    report: Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A generation that a provider works on."""
+
+    generation: Generation
+    submission: Submission
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    generation: Generation
+    archived: Archived
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """A generation that ends without its media."""
+
+    generation: Generation
+    failure: Failure | None
+    """None when the caller canceled it."""

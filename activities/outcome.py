@@ -1,0 +1,58 @@
+"""Asking the provider how far it is."""
+
+from temporalio import activity
+
+from activities.errors import still_running, try_again
+from activities.inputs import Accepted
+from db.engine import Sessions
+from db.generations import advance_generation
+from domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
+from providers.errors import ProviderError, ResultExpired, Unavailable
+from providers.registry import Providers
+from settings import Settings
+
+
+class OutcomeActivities:
+    def __init__(self, settings: Settings, sessions: Sessions, providers: Providers) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._providers = providers
+
+    @activity.defn
+    async def poll(self, accepted: Accepted) -> None:
+        """Returns once the provider has ended its work. Until then it fails, and its retries are the polling."""
+        generation = accepted.generation
+        try:
+            progress = await self._providers[generation.provider].progress(
+                accepted.submission, logs=self._settings.fal_queue_logs_default
+            )
+        except ResultExpired:
+            return  # whatever is left of it, fetching the result will tell
+        except Unavailable as trouble:
+            raise try_again(trouble, after=trouble.retry_after) from trouble
+        except ProviderError as trouble:
+            raise try_again(trouble) from trouble
+        if progress.state is ProviderState.ENDED:
+            return
+        await self._note(generation, progress)
+        raise still_running(_in_words(generation, progress), ask_again_in=generation.timing.poll_interval)
+
+    async def _note(self, generation: Generation, progress: ProviderProgress) -> None:
+        queued = progress.state is ProviderState.QUEUED
+        async with self._sessions.begin() as session:
+            await advance_generation(
+                session,
+                generation.id,
+                status=Status.SUBMITTED if queued else Status.IN_PROGRESS,
+                stage=Stage.QUEUED if queued else Stage.GENERATING,
+                detail=_in_words(generation, progress),
+                data={"logs": progress.logs[-20:]} if progress.logs else None,
+            )
+
+
+def _in_words(generation: Generation, progress: ProviderProgress) -> str:
+    if progress.state is not ProviderState.QUEUED:
+        return f"Generating at {generation.provider}"
+    if progress.queue_position is None:
+        return f"Queued at {generation.provider}"
+    return f"Queued at {generation.provider}, {progress.queue_position} ahead"

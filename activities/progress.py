@@ -1,0 +1,48 @@
+"""Bytes on their way into the archive, as percent of the generation's row."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Self
+from uuid import UUID
+
+from db.engine import Sessions
+from db.generations import measure_progress
+from domain.generation import Stage
+from domain.progress import SPANS
+
+WRITE_EVERY_SECONDS = 1.0
+
+
+class ByteProgress:
+    """Counts all parts, and writes the percent at most once a second: a small file is done before the first write."""
+
+    def __init__(self, sessions: Sessions, generation_id: UUID, *, parts: int) -> None:
+        self._sessions = sessions
+        self._generation_id = generation_id
+        self._fractions = [0.0] * parts
+        self._writing: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._writing = asyncio.create_task(self._write())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._writing is not None
+        self._writing.cancel()
+        await asyncio.gather(self._writing, return_exceptions=True)
+
+    def part(self, index: int) -> Callable[[int, int | None], None]:
+        """What a download calls with (bytes so far, bytes in all if told)."""
+
+        def on_bytes(so_far: int, in_all: int | None) -> None:
+            self._fractions[index] = so_far / in_all if in_all else 0.0
+
+        return on_bytes
+
+    async def _write(self) -> None:
+        start, end = SPANS[Stage.ARCHIVING]
+        while True:
+            await asyncio.sleep(WRITE_EVERY_SECONDS)
+            percent = start + int((end - start) * sum(self._fractions) / len(self._fractions))
+            async with self._sessions.begin() as session:
+                await measure_progress(session, self._generation_id, min(percent, end))

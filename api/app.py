@@ -1,0 +1,36 @@
+"""The API process: routes, middleware and services, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import clips, generations, health, media, models
+from api.middleware import BodyLimit, RequestId
+from api.problems import install_problem_handlers
+from api.services import open_services
+from api.webhooks import webhook_routes
+from settings import Settings
+
+MAX_BODY_BYTES = 1024 * 1024
+
+DESCRIPTION = """
+Durable generative-media jobs. `POST /api/generate/...` answers with a job id at once; the job is submitted to its
+provider once, followed by webhook or polling, archived, and put into its clip, whatever dies on the way.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings) as app.state.services:
+            yield
+
+    app = FastAPI(title="Reelay", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
+    install_problem_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(RequestId)
+    for router in (generations.router, clips.router, models.router, media.router, health.router):
+        app.include_router(router)
+    app.include_router(webhook_routes(settings.fal_webhook_path))
+    return app

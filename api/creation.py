@@ -1,0 +1,147 @@
+"""Creating a generation: checked, priced, written down, and only then started."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+import structlog
+from fastapi import Depends, Header, Request
+from pydantic import TypeAdapter
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.identity import Rows, TheCaller
+from api.problems import ConfirmationRequired, InvalidParams, KeyReused
+from api.requests import CreateRequest
+from api.services import Services, TheServices
+from api.starting import OUTAGES, start
+from catalog.errors import CatalogError
+from catalog.model import Model
+from db.clips import find_campaign, find_clip
+from db.generations import find_generation, insert_generation
+from db.tables import GenerationJob
+from domain.generation import Timing
+from settings import Settings
+
+TIMING = TypeAdapter(Timing)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Created:
+    job: GenerationJob
+    replayed: bool
+
+
+class Creation:
+    """Creates for the caller of one request; with an `Idempotency-Key`, once for all its repetitions."""
+
+    def __init__(
+        self,
+        request: Request,
+        services: TheServices,
+        caller: TheCaller,
+        rows: Rows,
+        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")] = None,
+    ) -> None:
+        self._services = services
+        self._caller = caller
+        self._rows = rows
+        self._key = f"{caller.user_id}:{request.url.path}:{idempotency_key}" if idempotency_key else None
+
+    async def __call__(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
+        """Raises: InvalidParams, ConfirmationRequired, KeyReused."""
+        job = self._job(model, words, request)
+        async with self._rows() as session:
+            await check_belongings(session, request)
+            inserted = await insert_generation(session, job)
+            stored = job if inserted else await find_generation(session, job.id)
+        if stored is None or stored.request_fingerprint != job.request_fingerprint:
+            raise KeyReused("This Idempotency-Key came before with another request.")
+        await start_soon(self._services, stored)
+        return Created(stored, replayed=not inserted)
+
+    def _job(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> GenerationJob:
+        arguments, cents = priced(model, words)
+        budget = self._services.settings.interactive_budget_cents
+        if cents > budget and not request.confirm:
+            raise ConfirmationRequired(
+                f"This costs {cents} cents, more than {budget}. Send it again with `confirm: true`.",
+                estimatedCostCents=cents,
+            )
+        return GenerationJob(
+            id=uuid5(NAMESPACE_URL, self._key) if self._key else uuid4(),
+            user_id=self._caller.user_id,
+            campaign_id=request.campaign_id,
+            clip_id=request.clip_id,
+            job_type=model.job_type,
+            provider=model.provider,
+            model=model.name,
+            endpoint=model.endpoint,
+            input_params=dict(words),
+            arguments=arguments,
+            timing=TIMING.dump_python(timing_of(model, self._services.settings), mode="json"),
+            request_fingerprint=fingerprint(model, words, request) if self._key else None,
+            estimated_cost_cents=cents,
+            metadata_=request.metadata,
+        )
+
+
+Create = Annotated[Creation, Depends(Creation)]
+
+
+def priced(model: Model, words: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """The provider's arguments and their price in cents. Raises: InvalidParams."""
+    try:
+        arguments = model.arguments(words)
+    except CatalogError as wrong:
+        raise invalid(wrong) from wrong
+    return arguments, model.price_cents(arguments)
+
+
+def invalid(wrong: CatalogError) -> InvalidParams:
+    return InvalidParams("The model does not take this input.", errors=[vars(error) for error in wrong.errors])
+
+
+def timing_of(model: Model, settings: Settings) -> Timing:
+    """The catalogue's times, unless the environment says otherwise."""
+    timing = model.timing
+    return Timing(
+        expected=timing.expected,
+        patience=timing.patience if settings.webhook_patience is None else settings.webhook_patience,
+        poll_interval=settings.poll_interval or timing.poll_interval,
+        adoption_window=settings.adoption_window or timing.adoption_window,
+        deadline=settings.generation_deadline or timing.deadline,
+    )
+
+
+def fingerprint(model: Model, words: Mapping[str, Any], request: CreateRequest) -> bytes:
+    """Of the parsed content, not of its bytes: clients may spell the same request anew."""
+    content = [model.endpoint, words, request.model_dump(mode="json", include={"campaign_id", "clip_id", "metadata"})]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
+
+
+async def check_belongings(session: AsyncSession, request: CreateRequest) -> None:
+    """The campaign and the clip must be the caller's. Raises: InvalidParams."""
+    errors = []
+    if request.campaign_id and await find_campaign(session, request.campaign_id) is None:
+        errors.append(missing("campaignId", request.campaign_id))
+    if request.clip_id and await find_clip(session, request.clip_id) is None:
+        errors.append(missing("clipId", request.clip_id))
+    if errors:
+        raise InvalidParams("What the generation belongs to is not there.", errors=errors)
+
+
+def missing(field: str, value: UUID) -> dict[str, Any]:
+    return {"field": field, "message": "is not one of yours", "limit": None, "value": str(value)}
+
+
+async def start_soon(services: Services, job: GenerationJob) -> None:
+    """Start the workflow. The row is committed: should Temporal be away, it is started when Temporal is back."""
+    try:
+        await start(services.temporal, job)
+    except OUTAGES as outage:
+        log.warning("created, but not started yet", job_id=str(job.id), error=str(outage))

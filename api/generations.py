@@ -1,0 +1,252 @@
+"""Creating generations, reading them, and telling them what to do."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Response, status
+from fastapi.responses import JSONResponse
+from temporalio.service import RPCError, RPCStatusCode
+
+from api.creation import Create, Created, invalid
+from api.identity import Rows
+from api.problems import Conflict, InvalidParams, NotFound
+from api.reading import Jobs, preferred_wait
+from api.requests import (
+    AmbientRequest,
+    CreateRequest,
+    FirstFrameRequest,
+    JobRequest,
+    TranscribeRequest,
+    VideoRequest,
+    VoiceRequest,
+    WordsRequest,
+)
+from api.services import Services, TheServices
+from api.starting import start
+from api.views import CreatedView, EventView, History, JobList, JobView
+from catalog.errors import UnknownModel
+from catalog.model import JobKind, Model, Quality
+from db.generations import files_of, find_generation_by_request, newest_generations, timeline
+from db.tables import GenerationJob
+from domain.generation import ACTIVE, JobType, Status
+from workflows.generation import GenerationWorkflow
+from workflows.ids import workflow_id
+
+router = APIRouter(prefix="/api", tags=["generations"])
+
+Prefer = Annotated[str | None, Header(description="`wait=N`: answer with the finished job, or after N seconds.")]
+CREATED: dict[str, Any] = {"status_code": status.HTTP_202_ACCEPTED, "response_model": CreatedView | JobView}
+
+
+@router.post("/generate/video", **CREATED)
+async def generate_video(
+    body: VideoRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
+) -> Response:
+    """Create a video from a prompt, and from a first frame if one is given."""
+    model = choose(services, JobKind.VIDEO, body, quality=body.quality)
+    return await answer(await create(model, body.words(), body), services, jobs, prefer)
+
+
+@router.post("/generate/first-frame", **CREATED)
+async def generate_first_frame(
+    body: FirstFrameRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
+) -> Response:
+    """Create an image to start a video from."""
+    model = choose(services, JobKind.FIRST_FRAME, body)
+    return await answer(await create(model, body.words(), body), services, jobs, prefer)
+
+
+@router.post("/generate/voice", **CREATED)
+async def generate_voice(
+    body: VoiceRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
+) -> Response:
+    """Create speech from a text."""
+    model = choose(services, JobKind.VOICE, body)
+    return await answer(await create(model, body.words(), body), services, jobs, prefer)
+
+
+@router.post("/generate/ambient", **CREATED)
+async def generate_ambient(
+    body: AmbientRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
+) -> Response:
+    """Create an ambient sound from a prompt."""
+    model = choose(services, JobKind.AMBIENT, body)
+    return await answer(await create(model, body.words(), body), services, jobs, prefer)
+
+
+@router.post("/generate/transcribe", **CREATED)
+async def transcribe(
+    body: TranscribeRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
+) -> Response:
+    """Write down what is said in a recording."""
+    model = choose(services, JobKind.TRANSCRIBE, body)
+    return await answer(await create(model, body.words(), body), services, jobs, prefer)
+
+
+@router.post("/jobs", **CREATED)
+async def create_job(
+    body: JobRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
+) -> Response:
+    """Create with any model of the catalogue."""
+    model = find(services, body.model, body.input)
+    return await answer(await create(model, body.input, body), services, jobs, prefer)
+
+
+@router.get("/jobs")
+async def list_jobs(
+    rows: Rows,
+    jobs: Jobs,
+    status: Annotated[str | None, Query(description="A status, or `active` for what is not finished.")] = None,
+    type: Annotated[str | None, Query(description="A job's `type`, or `video` for all videos.")] = None,
+    clip_id: Annotated[UUID | None, Query(alias="clipId")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(description="`nextCursor` of the page before.")] = None,
+) -> JobList:
+    """The caller's jobs, newest first."""
+    async with rows() as session:
+        found = await newest_generations(
+            session,
+            limit=limit + 1,
+            statuses=statuses_named(status),
+            job_types=types_named(type),
+            clip_id=clip_id,
+            before=read_cursor(after) if after else None,
+        )
+        page = found[:limit]
+        files = await files_of(session, [row.id for row in page])
+    views = [JobView.from_row(row, [file for file in files if file.job_id == row.id], jobs.origin) for row in page]
+    has_more = len(found) > limit
+    return JobList(data=views, has_more=has_more, next_cursor=make_cursor(page[-1]) if has_more else None)
+
+
+@router.get("/jobs/{job_id}")
+async def read_job(
+    job_id: UUID,
+    jobs: Jobs,
+    wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for a change.")] = 0,
+) -> JobView:
+    """The job now, or with `wait` after its next change."""
+    return await jobs.next_view(job_id, wait=wait) if wait else await jobs.view(job_id)
+
+
+@router.get("/fal-jobs/{request_id}")
+async def read_job_by_request(request_id: str, rows: Rows, jobs: Jobs) -> JobView:
+    """The same, by the provider's request id."""
+    async with rows() as session:
+        row = await find_generation_by_request(session, request_id)
+    if row is None:
+        raise NotFound
+    return await jobs.view(row.id)
+
+
+@router.get("/jobs/{job_id}/history")
+async def read_history(job_id: UUID, rows: Rows, jobs: Jobs) -> History:
+    """The timeline: every step with its time."""
+    await jobs.row(job_id)
+    async with rows() as session:
+        return History(data=[EventView.from_row(event) for event in await timeline(session, job_id)])
+
+
+@router.post("/jobs/{job_id}/poll", status_code=status.HTTP_202_ACCEPTED)
+async def poll_job(job_id: UUID, services: TheServices, jobs: Jobs) -> JobView:
+    """Ask the provider now instead of at the next interval."""
+    if not Status((await jobs.row(job_id)).status).is_final:
+        handle = services.temporal.get_workflow_handle(workflow_id(job_id))
+        await ignoring_the_ended(handle.signal(GenerationWorkflow.poll))
+    return await jobs.view(job_id)
+
+
+@router.post("/jobs/{job_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
+async def cancel_job(job_id: UUID, services: TheServices, jobs: Jobs) -> JobView:
+    """Stop it, here and as far as possible at the provider. Once ended, it stays as it ended."""
+    row = await jobs.row(job_id)
+    if not Status(row.status).is_final:
+        await start(services.temporal, row)  # a row that was not started yet is canceled like any other
+        await ignoring_the_ended(services.temporal.get_workflow_handle(workflow_id(job_id)).cancel())
+    return await jobs.view(job_id)
+
+
+@router.post("/jobs/{job_id}/retry", **CREATED)
+async def retry_job(job_id: UUID, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None) -> Response:
+    """A new job with the input of one that failed or was canceled."""
+    row = await jobs.row(job_id)
+    if row.status not in (Status.FAILED, Status.CANCELED):
+        raise Conflict(f"Only a failed or canceled job can be retried; this one is {row.status}.")
+    again = CreateRequest(campaign_id=row.campaign_id, clip_id=row.clip_id, confirm=True, metadata=row.metadata_)
+    return await answer(await create(find(services, row.endpoint, {}), row.input_params, again), services, jobs, prefer)
+
+
+async def answer(created: Created, services: Services, jobs: Jobs, prefer: str | None) -> Response:
+    """202 with where to look; the finished job instead, when the client would rather wait."""
+    wait = preferred_wait(prefer) or (0.0 if services.settings.use_async_generation else 300.0)
+    headers = {"idempotency-replayed": "true"} if created.replayed else {}
+    if wait:
+        headers["preference-applied"] = f"wait={wait:g}"
+        if (finished := await jobs.final_view(created.job.id, wait=wait)) is not None:
+            return JSONResponse(finished.model_dump(mode="json", by_alias=True), headers=headers)
+    view = CreatedView.from_row(created.job, jobs.origin)
+    headers |= {"location": view.status_url, "retry-after": "2"}
+    return JSONResponse(view.model_dump(mode="json", by_alias=True), status.HTTP_202_ACCEPTED, headers)
+
+
+def choose(services: Services, kind: JobKind, body: WordsRequest, *, quality: Quality = Quality.STANDARD) -> Model:
+    """The model that the caller names, else the kind's default."""
+    words = body.words()
+    if body.model:
+        return find(services, body.model, words, kind=kind)
+    return services.catalog.choose(kind, quality=quality, has_first_frame=bool(words.get("firstFrameUrl")))
+
+
+def find(services: Services, name: str, words: dict[str, Any], *, kind: JobKind | None = None) -> Model:
+    try:
+        return services.catalog.find(name, words, kind=kind)
+    except UnknownModel as unknown:
+        raise invalid(unknown) from unknown
+
+
+def statuses_named(name: str | None) -> list[Status]:
+    if name is None:
+        return []
+    if name == "active":
+        return sorted(ACTIVE)
+    if name not in set(Status):
+        raise InvalidParams("There is no such status.", errors=[wrong("status", name, [*Status, "active"])])
+    return [Status(name)]
+
+
+def types_named(name: str | None) -> list[JobType]:
+    if name is None:
+        return []
+    if name == JobType.VIDEO:
+        return [JobType.VIDEO, JobType.VIDEO_VEO31]
+    if name not in set(JobType):
+        raise InvalidParams("There is no such type.", errors=[wrong("type", name, list(JobType))])
+    return [JobType(name)]
+
+
+def wrong(field: str, value: str, allowed: list[str]) -> dict[str, Any]:
+    return {"field": field, "message": f"must be one of {', '.join(allowed)}", "limit": allowed, "value": value[:100]}
+
+
+def make_cursor(row: GenerationJob) -> str:
+    return urlsafe_b64encode(f"{row.created_at.isoformat()} {row.id}".encode()).decode()
+
+
+def read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        created_at, generation_id = urlsafe_b64decode(cursor.encode()).decode().split(" ")
+        return datetime.fromisoformat(created_at), UUID(generation_id)
+    except ValueError as error:
+        bad = {"field": "after", "message": "is not a cursor of ours", "limit": None, "value": cursor[:100]}
+        raise InvalidParams("The cursor does not fit.", errors=[bad]) from error
+
+
+async def ignoring_the_ended(call: Any) -> None:
+    """A run that ended meanwhile needs no telling."""
+    try:
+        await call
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise

@@ -1,0 +1,73 @@
+"""Archived files: a presigned redirect where the storage has such a thing, else the bytes with ranges."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Response, status
+from fastapi.responses import RedirectResponse, StreamingResponse
+
+from api.identity import Rows
+from api.problems import NotFound
+from api.services import TheServices
+from db.generations import find_stored_file
+from media.errors import NotInArchive
+from media.serve import RangeNotSatisfiable, parse_range
+from media.storage import Storage
+
+router = APIRouter(prefix="/api", tags=["media"])
+
+LINK_LIFETIME = timedelta(minutes=15)
+SAFE = {
+    # The bytes came from a provider: no browser shall take them for anything but media.
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; sandbox",
+    "cache-control": "private, max-age=3600",
+    "accept-ranges": "bytes",
+}
+
+
+@router.get(
+    "/media/{job_id}/{name}",
+    response_class=StreamingResponse,
+    responses={206: {"description": "The range asked for."}, 302: {"description": "Where the storage serves it."}},
+)
+async def read_media(
+    job_id: UUID,
+    name: str,
+    services: TheServices,
+    rows: Rows,
+    range: Annotated[str | None, Header(description="One range of bytes.")] = None,
+) -> Response:
+    """The archived file or its poster, for the generation's owner."""
+    async with rows() as session:
+        stored = await find_stored_file(session, job_id, name)
+    if stored is None:
+        raise NotFound
+    if (link := await services.storage.presign(stored.key, LINK_LIFETIME)) is not None:
+        return RedirectResponse(link, status.HTTP_302_FOUND)
+    size = await services.storage.head(stored.key)
+    if size is None:
+        raise NotFound("The archive no longer holds this file.")
+    return await serve(services.storage, stored.key, stored.content_type, size, range)
+
+
+async def serve(storage: Storage, key: str, content_type: str, size: int, range_header: str | None) -> Response:
+    try:
+        part = parse_range(range_header, size)
+    except RangeNotSatisfiable as error:
+        headers = {"content-range": error.content_range}
+        return Response(status_code=status.HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
+    start, end = (part.start, part.end) if part else (0, size)
+    headers = SAFE | {"content-length": str(end - start)} | ({"content-range": part.content_range} if part else {})
+    code = status.HTTP_206_PARTIAL_CONTENT if part else status.HTTP_200_OK
+    return StreamingResponse(stream(storage, key, start, end), code, headers, content_type)
+
+
+async def stream(storage: Storage, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+    try:
+        async for piece in storage.read_range(key, start, end):
+            yield piece
+    except NotInArchive:
+        return  # deleted while it was being read: the client sees a short body

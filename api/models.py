@@ -1,0 +1,27 @@
+"""The catalogue, and the price of one request."""
+
+from fastapi import APIRouter
+
+from api.creation import priced, timing_of
+from api.generations import find
+from api.identity import TheCaller
+from api.requests import JobRequest
+from api.services import TheServices
+from api.views import Estimate, ModelList
+
+router = APIRouter(prefix="/api", tags=["models"])
+
+
+@router.get("/models")
+async def list_models(services: TheServices) -> ModelList:
+    """Every model with its inputs, limits and price."""
+    return ModelList(data=[model.describe() for model in services.catalog.models])
+
+
+@router.post("/estimate")
+async def estimate(body: JobRequest, _: TheCaller, services: TheServices) -> Estimate:
+    """What the request would cost, without creating anything."""
+    model = find(services, body.model, body.input)
+    _arguments, cents = priced(model, body.input)
+    expected = timing_of(model, services.settings).expected
+    return Estimate(model=model.name, estimated_cost_cents=cents, estimated_seconds=int(expected.total_seconds()))

@@ -1,0 +1,154 @@
+"""Errors as clients see them: `application/problem+json` (RFC 9457) with a `code` to act on.
+
+Problem
+├── Unauthenticated        401 UNAUTHENTICATED
+├── NotFound               404 NOT_FOUND; also for what belongs to somebody else
+├── InvalidParams          422 INVALID_PARAMS; `errors` names every wrong field
+├── ConfirmationRequired   409 CONFIRMATION_REQUIRED, with the estimate
+├── KeyReused              422 IDEMPOTENCY_KEY_REUSED
+├── Conflict               409 CONFLICT
+├── PayloadTooLarge        413 PAYLOAD_TOO_LARGE
+└── ServiceUnavailable     503 UNAVAILABLE with Retry-After
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from temporalio.service import RPCError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    code = "INTERNAL"
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, detail: str, *, errors: Sequence[Mapping[str, Any]] = (), **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+        self.extra = extra
+
+
+class Unauthenticated(Problem):
+    status = HTTPStatus.UNAUTHORIZED
+    code = "UNAUTHENTICATED"
+    headers: Mapping[str, str] = {"www-authenticate": "Bearer"}
+
+
+class NotFound(Problem):
+    status = HTTPStatus.NOT_FOUND
+    code = "NOT_FOUND"
+
+    def __init__(self, detail: str = "There is nothing here that you may see.") -> None:
+        super().__init__(detail)
+
+
+class InvalidParams(Problem):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "INVALID_PARAMS"
+
+
+class ConfirmationRequired(Problem):
+    status = HTTPStatus.CONFLICT
+    code = "CONFIRMATION_REQUIRED"
+
+
+class KeyReused(Problem):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class Conflict(Problem):
+    status = HTTPStatus.CONFLICT
+    code = "CONFLICT"
+
+
+class PayloadTooLarge(Problem):
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "PAYLOAD_TOO_LARGE"
+
+
+class ServiceUnavailable(Problem):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "UNAVAILABLE"
+    headers: Mapping[str, str] = {"retry-after": "2"}
+
+
+CODES = {
+    HTTPStatus.UNAUTHORIZED: Unauthenticated.code,
+    HTTPStatus.FORBIDDEN: "FORBIDDEN",
+    HTTPStatus.NOT_FOUND: NotFound.code,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge.code,
+}
+
+
+def problem_body(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        **extra,
+    }
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Every error leaves in the one shape."""
+    app.add_exception_handler(Problem, _problem)  # type: ignore[arg-type]  # Starlette types them all as Exception
+    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
+    for outage in (DBAPIError, PoolTimeoutError, RPCError, ConnectionError, TimeoutError):
+        app.add_exception_handler(outage, _outage)
+    app.add_exception_handler(Exception, _bug)
+
+
+async def _problem(_: Request, problem: Problem) -> JSONResponse:
+    errors = {"errors": list(problem.errors)} if problem.errors else {}
+    body = problem_body(problem.status, problem.code, problem.detail, **errors, **problem.extra)
+    return JSONResponse(body, problem.status, dict(problem.headers), MEDIA_TYPE)
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    errors = [
+        {
+            "field": ".".join(str(part) for part in entry["loc"][1:]) or str(entry["loc"][0]),
+            "message": entry["msg"],
+            "limit": _jsonable(entry.get("ctx")),
+            "value": _jsonable(entry.get("input")),
+        }
+        for entry in error.errors()
+    ]
+    return await _problem(request, InvalidParams("The request does not fit.", errors=errors))
+
+
+def _jsonable(value: Any) -> Any:
+    """What a client sent, short enough to send back."""
+    if isinstance(value, str | int | float | bool | None):
+        return value[:200] if isinstance(value, str) else value
+    if isinstance(value, Mapping):
+        return {str(key): str(entry)[:200] for key, entry in list(value.items())[:10]}
+    return str(value)[:200]
+
+
+async def _http(_: Request, error: HTTPException) -> JSONResponse:
+    status = HTTPStatus(error.status_code)
+    body = problem_body(status, CODES.get(status, status.name), str(error.detail))
+    return JSONResponse(body, status, dict(error.headers or {}), MEDIA_TYPE)
+
+
+async def _outage(request: Request, _: Exception) -> JSONResponse:
+    return await _problem(request, ServiceUnavailable("A part of the service does not answer. Try again shortly."))
+
+
+async def _bug(request: Request, _: Exception) -> JSONResponse:
+    return await _problem(request, Problem("Something went wrong here, not in your request. It has been logged."))

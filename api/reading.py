@@ -1,0 +1,76 @@
+"""A generation as its owner sees it: the row, the files, and the living workflow's word."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+
+from api.identity import Rows
+from api.problems import NotFound
+from api.services import TheServices
+from api.views import JobView
+from db.generations import files_of, find_generation
+from db.tables import GenerationJob, MediaFileRow
+from domain.generation import Status
+
+LONGEST_WAIT_SECONDS = 300.0
+
+
+class Reading:
+    """Reads for the caller of one request. What belongs to somebody else is not there."""
+
+    def __init__(self, request: Request, services: TheServices, rows: Rows) -> None:
+        self.origin = str(request.base_url)
+        self._services = services
+        self._rows = rows
+
+    async def row(self, generation_id: UUID) -> GenerationJob:
+        """Raises: NotFound."""
+        return (await self._read(generation_id))[0]
+
+    async def view(self, generation_id: UUID) -> JobView:
+        """The job now. A finished one is answered by the row; a living one by its workflow too. Raises: NotFound."""
+        row, files = await self._read(generation_id)
+        live = None if Status(row.status).is_final else await self._services.live.of(generation_id)
+        return JobView.from_row(row, files, self.origin, live)
+
+    async def next_view(self, generation_id: UUID, *, wait: float) -> JobView:
+        """The job after its next change, or after `wait` seconds. Raises: NotFound."""
+        with self._services.changes.of(generation_id) as changed:
+            row = await self.row(generation_id)
+            if not Status(row.status).is_final:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(wait, LONGEST_WAIT_SECONDS)):
+                        await changed.wait()
+        return await self.view(generation_id)
+
+    async def final_view(self, generation_id: UUID, *, wait: float) -> JobView | None:
+        """The job once it has ended; None when it has not within `wait` seconds."""
+        with self._services.changes.of(generation_id) as changed, suppress(TimeoutError):
+            async with asyncio.timeout(min(wait, LONGEST_WAIT_SECONDS)):
+                while not Status((await self.row(generation_id)).status).is_final:
+                    await changed.wait()
+                    changed.clear()
+            return await self.view(generation_id)
+        return None
+
+    async def _read(self, generation_id: UUID) -> tuple[GenerationJob, Sequence[MediaFileRow]]:
+        async with self._rows() as session:
+            row = await find_generation(session, generation_id)
+            if row is None:
+                raise NotFound
+            completed = Status(row.status) is Status.COMPLETED
+            return row, await files_of(session, [generation_id]) if completed else []
+
+
+Jobs = Annotated[Reading, Depends(Reading)]
+
+
+def preferred_wait(prefer: str | None) -> float:
+    """Seconds of `Prefer: wait=N` (RFC 7240), 0 without one."""
+    wait = re.search(r"\bwait=(\d{1,6})\b", prefer or "")
+    return float(wait[1]) if wait else 0.0

@@ -1,0 +1,91 @@
+"""What clients send."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, JsonValue, field_validator
+
+from api.wire import Wire
+from catalog.model import Quality
+
+LARGEST_METADATA = 16 * 1024
+Metadata = Annotated[dict[str, JsonValue], Field(description="Yours; echoed everywhere.")]
+
+
+class CreateRequest(Wire):
+    """What every creating call may say beside the model's own words."""
+
+    campaign_id: UUID | None = None
+    clip_id: UUID | None = Field(None, description="The clip that the finished media goes to.")
+    confirm: bool = Field(False, description="Needed above the interactive budget.")
+    metadata: Metadata = Field(default_factory=dict)
+
+    @field_validator("metadata")
+    @classmethod
+    def _bounded(cls, metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if len(str(metadata)) > LARGEST_METADATA:
+            raise ValueError(f"may have at most {LARGEST_METADATA} characters")
+        return metadata
+
+
+class WordsRequest(CreateRequest):
+    """The model's words beside ours. Fields that only some models take (`seed`, `negativePrompt`, ...) may be added."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str | None = Field(None, description="A name from `GET /api/models`; without one, the default.")
+
+    def words(self) -> dict[str, Any]:
+        """The model's input as the client spelled it."""
+        return self.model_dump(by_alias=True, exclude={*CreateRequest.model_fields, "model"}, exclude_unset=True)
+
+
+Words = Any
+
+
+class VideoRequest(WordsRequest):
+    prompt: Words = Field(None, description="What to see.", json_schema_extra={"type": "string"})
+    first_frame_url: Words = Field(None, description="An image to start from.", json_schema_extra={"type": "string"})
+    duration: Words = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
+    aspect_ratio: Words = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
+    quality: Quality = Field(Quality.STANDARD, exclude=True)
+
+
+class FirstFrameRequest(WordsRequest):
+    prompt: Words = Field(None, description="What to see.", json_schema_extra={"type": "string"})
+    aspect_ratio: Words = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
+
+
+class VoiceRequest(WordsRequest):
+    text: Words = Field(None, description="What to say.", json_schema_extra={"type": "string"})
+
+
+class AmbientRequest(WordsRequest):
+    prompt: Words = Field(None, description="What to hear.", json_schema_extra={"type": "string"})
+    duration: Words = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
+
+
+class TranscribeRequest(WordsRequest):
+    audio_url: Words = Field(None, description="What to write down.", json_schema_extra={"type": "string"})
+
+
+class JobRequest(CreateRequest):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(description="A name from `GET /api/models`, or the provider's own.")
+    input: dict[str, JsonValue] = Field({}, description="The model's words, in our spelling or the provider's.")
+
+
+class CampaignRequest(Wire):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200)
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class ClipRequest(Wire):
+    model_config = ConfigDict(extra="forbid")
+
+    title: str = Field("", max_length=200)
+    position: int = Field(0, ge=0, le=1_000_000)
+    metadata: Metadata = Field(default_factory=dict)

@@ -1,0 +1,85 @@
+"""What the routes work with, opened once per process and closed in reverse order."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import httpx
+from fastapi import Depends, FastAPI, Request
+from temporalio.client import Client
+
+from api.changes import Changes, open_changes
+from api.keyring import KeyRing
+from api.live import LiveStatus
+from api.starting import starting_forgotten
+from catalog.catalog import Catalog
+from catalog.loader import load_catalog
+from db.engine import Sessions, make_engine, make_sessions
+from media.storage import Storage, open_storage
+from providers.jwks import FalWebhooks, JwksCache
+from settings import Settings
+from workflows.starting import connect
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    settings: Settings
+    catalog: Catalog
+    sessions: Sessions
+    """The API's own role: a transaction shows one user's rows, see `db.engine.as_user`."""
+    service_sessions: Sessions
+    """The service role, for what has no user yet: keys, webhooks, the delivery log."""
+    temporal: Client
+    live: LiveStatus
+    changes: Changes
+    keys: KeyRing
+    fal_webhooks: FalWebhooks
+    storage: Storage
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    engine = make_engine(settings.database_url.get_secret_value())
+    service_engine = make_engine(settings.database_admin_url.get_secret_value())
+    sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
+    temporal = await connect(lazy=True)
+    try:
+        async with (
+            httpx.AsyncClient(follow_redirects=False) as jwks_client,
+            open_changes(settings.database_admin_url.get_secret_value()) as changes,
+            starting_forgotten(service_sessions, temporal),
+        ):
+            jwks = JwksCache(jwks_client, settings.fal_jwks_url, clock=time.monotonic)
+            yield Services(
+                settings=settings,
+                catalog=load_catalog(),
+                sessions=sessions,
+                service_sessions=service_sessions,
+                temporal=temporal,
+                live=LiveStatus(temporal),
+                changes=changes,
+                keys=KeyRing(service_sessions, settings.api_key_pepper),
+                fal_webhooks=FalWebhooks(jwks, user_id=settings.fal_user_id, clock=lambda: datetime.now(UTC)),
+                storage=open_storage(
+                    settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.is_development
+                ),
+            )
+    finally:
+        await engine.dispose()
+        await service_engine.dispose()
+
+
+def services_of(app: FastAPI) -> Services:
+    services = app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+def _services(request: Request) -> Services:
+    return services_of(request.app)
+
+
+TheServices = Annotated[Services, Depends(_services)]

@@ -1,0 +1,54 @@
+"""Starting workflows for rows that were committed but never started."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from db.engine import Sessions
+from db.generations import forgotten_generations, generation_of
+from db.tables import GenerationJob
+from workflows.starting import start_generation
+
+LOOK_EVERY_SECONDS = 5.0
+FORGOTTEN_AFTER = timedelta(seconds=10)
+OUTAGES = (RPCError, RuntimeError, OSError, TimeoutError, SQLAlchemyError)
+
+log = structlog.get_logger()
+
+
+async def start(client: Client, job: GenerationJob) -> None:
+    """Start the row's workflow, within a moment. Raises one of OUTAGES when Temporal does not take it."""
+    words = job.input_params
+    summary = " ".join(str(words.get("prompt") or words.get("text") or "").split()[:8])
+    async with asyncio.timeout(3):  # the client's own retries would go on for 10 s
+        await start_generation(client, generation_of(job), summary=summary)
+
+
+@asynccontextmanager
+async def starting_forgotten(sessions: Sessions, client: Client) -> AsyncIterator[None]:
+    """While the block runs, start what a dead process or an absent Temporal left behind."""
+    looking = asyncio.create_task(_keep_looking(sessions, client))
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+
+async def _keep_looking(sessions: Sessions, client: Client) -> None:
+    while True:
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
+        try:
+            async with sessions() as session:
+                forgotten = await forgotten_generations(session, older_than=FORGOTTEN_AFTER)
+            for job in forgotten:
+                await start(client, job)
+                log.info("started a forgotten generation", job_id=str(job.id))
+        except OUTAGES as error:
+            log.warning("starting forgotten generations failed", error=str(error))

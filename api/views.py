@@ -1,0 +1,263 @@
+"""What clients see."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from math import gcd
+from typing import Any, Literal, Self
+from urllib.parse import urljoin
+from uuid import UUID
+
+from api.wire import Wire
+from db.generations import TIMING
+from db.tables import Campaign, Clip, GenerationJob, JobEvent, MediaFileRow
+from domain.generation import GenerationStatus, Stage, Status, media_address
+from domain.progress import SPANS, estimate_progress
+
+# A stage further down is newer news. POLLING stands before what a poll reveals.
+NEWER = (
+    Stage.RESERVING,
+    Stage.SUBMITTING,
+    Stage.UNCERTAIN,
+    Stage.POLLING,
+    Stage.QUEUED,
+    Stage.GENERATING,
+    Stage.FETCHING,
+    Stage.ARCHIVING,
+    Stage.FINISHING,
+    Stage.DONE,
+)
+
+
+class FileView(Wire):
+    name: str
+    file_url: str
+    file_path: str
+    file_size: int
+    format: str
+    sha256: str
+    duration_seconds: float | None
+    width: int | None
+    height: int | None
+    aspect_ratio: str | None
+    poster_url: str | None
+
+    @classmethod
+    def from_row(cls, row: MediaFileRow, origin: str) -> Self:
+        return cls(
+            name=row.name,
+            file_url=urljoin(origin, media_address(row.job_id, row.name)),
+            file_path=row.file_path,
+            file_size=row.file_size,
+            format=row.format,
+            sha256=row.sha256,
+            duration_seconds=row.duration_seconds,
+            width=row.width,
+            height=row.height,
+            aspect_ratio=_aspect_ratio(row.width, row.height),
+            poster_url=urljoin(origin, media_address(row.job_id, row.poster_name)) if row.poster_name else None,
+        )
+
+
+class JobView(Wire):
+    id: UUID
+    type: str
+    model: str
+    provider: str
+    status: Status
+    stage: Stage
+    progress: int
+    progress_message: str
+    result_url: str | None
+    provider_url: str | None
+    files: list[FileView]
+    result_data: dict[str, Any] | None
+    error_code: str | None
+    error_message: str | None
+    estimated_cost_cents: int
+    actual_cost_cents: int | None
+    credits_deducted: int
+    fal_request_id: str | None
+    attempts: int
+    campaign_id: UUID | None
+    clip_id: UUID | None
+    metadata: dict[str, Any]
+    created_at: datetime
+    submitted_at: datetime | None
+    completed_at: datetime | None
+    source: Literal["workflow", "database"]
+
+    @classmethod
+    def from_row(
+        cls, row: GenerationJob, files: Sequence[MediaFileRow], origin: str, live: GenerationStatus | None = None
+    ) -> Self:
+        """The row, and where the workflow's word is newer, the workflow's."""
+        at = newest(row, live)
+        return cls(
+            id=row.id,
+            type=row.job_type,
+            model=row.model,
+            provider=row.provider,
+            status=at.status,
+            stage=at.stage,
+            progress=_progress(row, at),
+            progress_message=at.message,
+            result_url=urljoin(origin, row.result_url) if row.result_url else None,
+            provider_url=row.provider_url,
+            files=[FileView.from_row(file, origin) for file in files],
+            result_data=row.result_data,
+            error_code=row.error_code,
+            error_message=row.error_message,
+            estimated_cost_cents=row.estimated_cost_cents,
+            actual_cost_cents=row.actual_cost_cents,
+            credits_deducted=row.credits_deducted,
+            fal_request_id=row.fal_request_id or at.request_id,
+            attempts=row.attempts,
+            campaign_id=row.campaign_id,
+            clip_id=row.clip_id,
+            metadata=row.metadata_,
+            created_at=row.created_at,
+            submitted_at=row.submitted_at,
+            completed_at=row.completed_at,
+            source="workflow" if live else "database",
+        )
+
+
+def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatus:
+    """A step writes the row before its workflow hears of it, and the workflow moves on before the next step writes.
+
+    An end is told by the row alone: only then are its files, cost and failure there to be shown.
+    """
+    status, stage = Status(row.status), Stage(row.stage)
+    if live and not live.status.is_final and not status.is_final and NEWER.index(live.stage) >= NEWER.index(stage):
+        return live
+    return GenerationStatus(status=status, stage=stage, stage_since=row.stage_at, message=row.progress_message)
+
+
+def _progress(row: GenerationJob, at: GenerationStatus) -> int:
+    expected = TIMING.validate_python(row.timing).expected
+    estimate = estimate_progress(at.status, at.stage, datetime.now(UTC) - at.stage_since, expected)
+    start, end = SPANS[at.stage]
+    return max(estimate, row.progress_percent) if start < row.progress_percent <= end else estimate
+
+
+def _aspect_ratio(width: int | None, height: int | None) -> str | None:
+    if not width or not height:
+        return None
+    divisor = gcd(width, height)
+    return f"{width // divisor}:{height // divisor}"
+
+
+class CreatedView(Wire):
+    """The answer to a creating call."""
+
+    job_id: UUID
+    status: Status
+    message: str
+    estimated_cost_cents: int
+    estimated_seconds: int
+    status_url: str
+    events_url: str
+
+    @classmethod
+    def from_row(cls, row: GenerationJob, origin: str) -> Self:
+        """A function of what was fixed at creation, so that a replayed answer equals the first."""
+        return cls(
+            job_id=row.id,
+            status=Status.PENDING,
+            message="Accepted. It will be generated, archived, and put into its clip.",
+            estimated_cost_cents=row.estimated_cost_cents,
+            estimated_seconds=int(TIMING.validate_python(row.timing).expected.total_seconds()),
+            status_url=urljoin(origin, f"/api/jobs/{row.id}"),
+            events_url=urljoin(origin, f"/api/jobs/{row.id}/events"),
+        )
+
+
+class JobList(Wire):
+    data: list[JobView]
+    has_more: bool
+    next_cursor: str | None
+
+
+class EventView(Wire):
+    """One line of the timeline."""
+
+    id: int
+    at: datetime
+    status: Status
+    stage: Stage
+    detail: str
+    data: dict[str, Any]
+
+    @classmethod
+    def from_row(cls, row: JobEvent) -> Self:
+        return cls(id=row.id, at=row.at, status=row.status, stage=row.stage, detail=row.detail, data=row.data)
+
+
+class History(Wire):
+    data: list[EventView]
+
+
+class ClipView(Wire):
+    id: UUID
+    campaign_id: UUID
+    title: str
+    position: int
+    status: str
+    video: dict[str, Any]
+    first_frame: dict[str, Any]
+    audio: dict[str, Any]
+    metadata: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Clip, origin: str) -> Self:
+        return cls(
+            id=row.id,
+            campaign_id=row.campaign_id,
+            title=row.title,
+            position=row.position,
+            status=row.status,
+            video=_absolute(row.video, origin),
+            first_frame=_absolute(row.first_frame, origin),
+            audio=_absolute(row.audio, origin),
+            metadata=row.metadata_,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+
+def _absolute(words: dict[str, Any], origin: str) -> dict[str, Any]:
+    """Rows hold addresses relative to our origin, which may change; clients get them whole."""
+    return {
+        key: urljoin(origin, value) if key.endswith("_url") and isinstance(value, str) else value
+        for key, value in words.items()
+    }
+
+
+class CampaignView(Wire):
+    id: UUID
+    name: str
+    metadata: dict[str, Any]
+    clips: list[ClipView]
+    created_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Campaign, clips: Sequence[Clip], origin: str) -> Self:
+        return cls(
+            id=row.id,
+            name=row.name,
+            metadata=row.metadata_,
+            clips=[ClipView.from_row(clip, origin) for clip in clips],
+            created_at=row.created_at,
+        )
+
+
+class ModelList(Wire):
+    data: list[dict[str, Any]]
+
+
+class Estimate(Wire):
+    model: str
+    estimated_cost_cents: int
+    estimated_seconds: int

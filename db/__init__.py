@@ -1,0 +1,1 @@
+"""Postgres: tables, migrations, row-level security, and queries named as sentences."""

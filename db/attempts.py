@@ -1,0 +1,84 @@
+"""The attempt log: every paid POST is written down before it is sent."""
+
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import func, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.tables import AttemptState, SubmissionAttempt
+from domain.generation import Generation, Submission
+
+SUBMISSION = TypeAdapter(Submission)
+
+
+async def open_attempt(session: AsyncSession, generation: Generation, number: int) -> SubmissionAttempt | None:
+    """Write the attempt down as `sending`; None when it may be sent now, else the attempt that is in the way.
+
+    An attempt that was refused bought nothing, so it is opened again.
+    """
+    opened = (
+        upsert(SubmissionAttempt)
+        .values(
+            job_id=generation.id,
+            number=number,
+            user_id=generation.user_id,
+            provider=generation.provider,
+            state=AttemptState.SENDING,
+            webhook_expected=False,
+        )
+        .on_conflict_do_update(
+            index_elements=["job_id", "number"],
+            set_={"state": AttemptState.SENDING, "sent_at": func.now(), "answered_at": None, "answer": None},
+            where=col(SubmissionAttempt.state) == AttemptState.REFUSED,
+        )
+        .returning(col(SubmissionAttempt.number))
+    )
+    if (await session.execute(opened)).first() is not None:
+        return None
+    return await session.get_one(SubmissionAttempt, (generation.id, number))
+
+
+async def record_acceptance(session: AsyncSession, generation_id: UUID, submission: Submission) -> bool:
+    """The provider took it. False when the attempt was answered before."""
+    return await _answer(
+        session,
+        generation_id,
+        submission.attempt,
+        state=AttemptState.ACCEPTED,
+        request_id=submission.request_id,
+        status_url=submission.status_url,
+        response_url=submission.response_url,
+        cancel_url=submission.cancel_url,
+        webhook_expected=submission.webhook_expected,
+        queue_position=submission.queue_position,
+    )
+
+
+async def record_refusal(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
+    return await _answer(session, generation_id, number, state=AttemptState.REFUSED, answer=answer)
+
+
+async def record_uncertainty(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
+    return await _answer(session, generation_id, number, state=AttemptState.UNCERTAIN, answer=answer)
+
+
+async def _answer(session: AsyncSession, generation_id: UUID, number: int, **answer: object) -> bool:
+    statement = (
+        update(SubmissionAttempt)
+        .where(
+            col(SubmissionAttempt.job_id) == generation_id,
+            col(SubmissionAttempt.number) == number,
+            col(SubmissionAttempt.state).in_([AttemptState.SENDING, AttemptState.UNCERTAIN]),
+        )
+        .values(answered_at=func.now(), **answer)
+        .returning(col(SubmissionAttempt.number))
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+def submission_of(attempt: SubmissionAttempt) -> Submission:
+    """An accepted attempt as the workflow knows it."""
+    return SUBMISSION.validate_python({**attempt.model_dump(), "attempt": attempt.number})

@@ -1,0 +1,55 @@
+"""Campaigns and clips: the caller's own rows, which a generation updates."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from db.tables import Campaign, Clip
+from domain.generation import JobType
+
+
+async def find_campaign(session: AsyncSession, campaign_id: UUID) -> Campaign | None:
+    return await session.get(Campaign, campaign_id)
+
+
+async def find_clip(session: AsyncSession, clip_id: UUID) -> Clip | None:
+    return await session.get(Clip, clip_id)
+
+
+async def clips_of(session: AsyncSession, campaign_id: UUID) -> list[Clip]:
+    statement = select(Clip).where(col(Clip.campaign_id) == campaign_id)
+    return list((await session.scalars(statement.order_by(col(Clip.position), col(Clip.created_at)))).all())
+
+
+async def give_clip_its_media(session: AsyncSession, clip_id: UUID, job_type: JobType, url: str) -> bool:
+    """Merge a finished generation's URL into its clip; other keys stay. False when there is no such clip (any more)."""
+    column, words, columns = _addition(job_type, url)
+    if column is None:
+        return False
+    statement = (
+        update(Clip)
+        .where(col(Clip.id) == clip_id)
+        # `||` merges inside the row lock: two generations that finish at once both stay.
+        .values({column: col(getattr(Clip, column)).op("||")(words), "updated_at": func.now(), **columns})
+        .returning(col(Clip.id))
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+def _addition(job_type: JobType, url: str) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+    now = datetime.now(UTC).isoformat()
+    match job_type:
+        case JobType.VIDEO_VEO31 | JobType.VIDEO:
+            return "video", {"raw_url": url, "generated_at": now}, {"status": "video_ready"}
+        case JobType.FIRST_FRAME:
+            return "first_frame", {"image_url": url, "generated_at": now}, {}
+        case JobType.VOICE:
+            return "audio", {"voice_url": url}, {}
+        case JobType.AMBIENT:
+            return "audio", {"ambient_url": url}, {}
+        case JobType.TRANSCRIPTION:
+            return None, {}, {}

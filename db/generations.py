@@ -1,0 +1,239 @@
+"""What happens to a generation's row. Every change is guarded by the state before it, and says whether it happened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import Text, and_, cast, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from db.tables import GenerationJob, JobEvent, MediaFileRow
+from domain.failure import Failure
+from domain.generation import ACTIVE, Generation, JobType, Stage, Status, Timing
+
+TIMING = TypeAdapter(Timing)
+
+
+async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
+    """Write a new generation down. False when one with its id is there already."""
+    values: dict[Any, Any] = job.model_dump(exclude_none=True)
+    values[col(GenerationJob.metadata_)] = values.pop("metadata_")
+    statement = (
+        upsert(GenerationJob)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=["id"])
+        .returning(col(GenerationJob.id))
+    )
+    if (await session.execute(statement)).first() is None:
+        return False
+    event = JobEvent(user_id=job.user_id, job_id=job.id, status=job.status, stage=job.stage, detail="Created")
+    await session.execute(insert(JobEvent).values(event.model_dump(exclude_none=True)))
+    return True
+
+
+async def find_generation(session: AsyncSession, generation_id: UUID) -> GenerationJob | None:
+    return await session.get(GenerationJob, generation_id)
+
+
+async def find_generation_by_request(session: AsyncSession, request_id: str) -> GenerationJob | None:
+    statement = select(GenerationJob).where(col(GenerationJob.fal_request_id) == request_id)
+    return (await session.scalars(statement)).first()
+
+
+async def newest_generations(
+    session: AsyncSession,
+    *,
+    limit: int,
+    statuses: Sequence[Status] = (),
+    job_types: Sequence[JobType] = (),
+    clip_id: UUID | None = None,
+    before: tuple[datetime, UUID] | None = None,
+) -> Sequence[GenerationJob]:
+    """The session's user's generations, newest first, older than `before` (created_at, id)."""
+    statement = select(GenerationJob)
+    if statuses:
+        statement = statement.where(col(GenerationJob.status).in_(statuses))
+    if job_types:
+        statement = statement.where(col(GenerationJob.job_type).in_(job_types))
+    if clip_id:
+        statement = statement.where(col(GenerationJob.clip_id) == clip_id)
+    if before:
+        created_at, generation_id = before
+        same_moment = and_(col(GenerationJob.created_at) == created_at, col(GenerationJob.id) < generation_id)
+        statement = statement.where(or_(col(GenerationJob.created_at) < created_at, same_moment))
+    newest_first = (col(GenerationJob.created_at).desc(), col(GenerationJob.id).desc())
+    return (await session.scalars(statement.order_by(*newest_first).limit(limit))).all()
+
+
+async def timeline(session: AsyncSession, generation_id: UUID) -> Sequence[JobEvent]:
+    statement = select(JobEvent).where(col(JobEvent.job_id) == generation_id).order_by(col(JobEvent.id))
+    return (await session.scalars(statement)).all()
+
+
+async def files_of(session: AsyncSession, generation_ids: Sequence[UUID]) -> Sequence[MediaFileRow]:
+    statement = select(MediaFileRow).where(col(MediaFileRow.job_id).in_(generation_ids))
+    return (await session.scalars(statement.order_by(col(MediaFileRow.position)))).all()
+
+
+async def advance_generation(
+    session: AsyncSession,
+    generation_id: UUID,
+    *,
+    status: Status,
+    stage: Stage,
+    detail: str,
+    data: dict[str, Any] | None = None,
+    **columns: Any,
+) -> bool:
+    """Move a living generation on and write the event.
+
+    False when nothing changed: it is there already (a step that ran twice), or it has ended (for ever).
+    """
+    here = (col(GenerationJob.status), col(GenerationJob.stage), col(GenerationJob.progress_message))
+    moved = (
+        update(GenerationJob)
+        .where(
+            col(GenerationJob.id) == generation_id,
+            col(GenerationJob.status).in_(ACTIVE),
+            tuple_(*here) != tuple_(status, stage, detail),
+        )
+        .values(status=status, stage=stage, stage_at=func.now(), progress_message=detail, **columns)
+        .returning(col(GenerationJob.user_id), col(GenerationJob.id))
+        .cte("moved")
+    )
+    event = (
+        insert(JobEvent)
+        .from_select(
+            ["user_id", "job_id", "status", "stage", "detail", "data"],
+            select(
+                moved.c.user_id,
+                moved.c.id,
+                cast(literal(status), Text),
+                cast(literal(stage), Text),
+                cast(literal(detail), Text),
+                cast(literal(data or {}, JSONB), JSONB),
+            ),
+        )
+        .returning(col(JobEvent.id))
+    )
+    return (await session.execute(event)).first() is not None
+
+
+async def measure_progress(session: AsyncSession, generation_id: UUID, percent: int) -> None:
+    """Note a measured progress. It only grows, and never touches a generation that has ended."""
+    await session.execute(
+        update(GenerationJob)
+        .where(
+            col(GenerationJob.id) == generation_id,
+            col(GenerationJob.status).in_(ACTIVE),
+            col(GenerationJob.progress_percent) < percent,
+        )
+        .values(progress_percent=percent)
+    )
+
+
+async def complete_generation(
+    session: AsyncSession,
+    generation_id: UUID,
+    *,
+    files: Sequence[MediaFileRow],
+    result_url: str | None,
+) -> bool:
+    """The end, with everything that belongs to it. It costs what was estimated."""
+    completed = await advance_generation(
+        session,
+        generation_id,
+        status=Status.COMPLETED,
+        stage=Stage.DONE,
+        detail="Completed",
+        progress_percent=100,
+        result_url=result_url,
+        actual_cost_cents=col(GenerationJob.estimated_cost_cents),
+        completed_at=func.now(),
+    )
+    if completed and files:
+        await session.execute(insert(MediaFileRow), [file.model_dump(exclude={"created_at"}) for file in files])
+    return completed
+
+
+async def fail_generation(session: AsyncSession, generation_id: UUID, failure: Failure) -> bool:
+    return await advance_generation(
+        session,
+        generation_id,
+        status=Status.FAILED,
+        stage=Stage.DONE,
+        detail=failure.message,
+        data={"code": failure.code},
+        progress_percent=0,
+        error_code=failure.code,
+        error_message=failure.message,
+        actual_cost_cents=0,
+        completed_at=func.now(),
+    )
+
+
+async def cancel_generation(session: AsyncSession, generation_id: UUID, detail: str) -> bool:
+    return await advance_generation(
+        session,
+        generation_id,
+        status=Status.CANCELED,
+        stage=Stage.DONE,
+        detail=detail,
+        progress_percent=0,
+        actual_cost_cents=0,
+        completed_at=func.now(),
+    )
+
+
+def generation_of(job: GenerationJob) -> Generation:
+    """The workflow's input, from the row alone: a generation can be started by whoever finds its row."""
+    return Generation(
+        id=job.id,
+        user_id=job.user_id,
+        job_type=JobType(job.job_type),
+        provider=job.provider,
+        model=job.model,
+        endpoint=job.endpoint,
+        arguments=job.arguments,
+        timing=TIMING.validate_python(job.timing),
+        clip_id=job.clip_id,
+    )
+
+
+async def forgotten_generations(session: AsyncSession, *, older_than: timedelta) -> Sequence[GenerationJob]:
+    """Rows that no workflow has touched since they were created, oldest first."""
+    statement = (
+        select(GenerationJob)
+        .where(
+            col(GenerationJob.status) == Status.PENDING,
+            col(GenerationJob.stage) == Stage.RESERVING,
+            col(GenerationJob.created_at) < func.now() - older_than,
+        )
+        .order_by(col(GenerationJob.created_at))
+        .limit(100)
+    )
+    return (await session.scalars(statement)).all()
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    key: str
+    content_type: str
+
+
+async def find_stored_file(session: AsyncSession, generation_id: UUID, name: str) -> StoredFile | None:
+    """The archived file or poster of that name."""
+    of_job = select(MediaFileRow).where(col(MediaFileRow.job_id) == generation_id)
+    named = of_job.where(or_(col(MediaFileRow.name) == name, col(MediaFileRow.poster_name) == name))
+    row = (await session.scalars(named)).first()
+    if row is None:
+        return None
+    if row.name == name:
+        return StoredFile(row.file_path, row.format)
+    return StoredFile(row.poster_path or "", "image/jpeg")

@@ -1,0 +1,211 @@
+"""Users, campaigns, generations and all that belongs to them, behind row-level security."""
+
+from alembic import context, op
+
+from db.migrations.scripts import run_script
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+SCHEMA = """
+create table users (
+    id uuid primary key,
+    name text not null unique,
+    created_at timestamptz not null default now()
+);
+
+create table api_keys (
+    id uuid primary key,
+    user_id uuid not null references users on delete cascade,
+    prefix text not null unique,
+    hash bytea not null unique,
+    scope text not null,
+    created_at timestamptz not null default now(),
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+create index ix_api_keys_user_id on api_keys (user_id);
+
+create table campaigns (
+    id uuid primary key,
+    user_id uuid not null references users on delete cascade,
+    name text not null,
+    metadata jsonb not null default '{}',
+    created_at timestamptz not null default now(),
+    unique (user_id, id)
+);
+create index ix_campaigns_user_id on campaigns (user_id);
+
+create table campaign_clips (
+    id uuid primary key,
+    user_id uuid not null,
+    campaign_id uuid not null,
+    title text not null,
+    position integer not null,
+    status text not null,
+    video jsonb not null default '{}',
+    first_frame jsonb not null default '{}',
+    audio jsonb not null default '{}',
+    metadata jsonb not null default '{}',
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    unique (user_id, id),
+    foreign key (user_id, campaign_id) references campaigns (user_id, id) on delete cascade
+);
+create index campaign_clips_of_campaign on campaign_clips (campaign_id, position);
+
+-- campaign_id and clip_id are no foreign keys: a clip deleted meanwhile must not fail its generation.
+create table generation_jobs (
+    id uuid primary key,
+    user_id uuid not null references users on delete cascade,
+    campaign_id uuid,
+    clip_id uuid,
+    job_type text not null,
+    provider text not null,
+    model text not null,
+    endpoint text not null,
+    input_params jsonb not null default '{}',
+    arguments jsonb not null default '{}',
+    timing jsonb not null default '{}',
+    request_fingerprint bytea,
+    fal_request_id text,
+    fal_status_url text,
+    fal_response_url text,
+    status text not null,
+    stage text not null,
+    stage_at timestamptz not null default now(),
+    attempts integer not null,
+    progress_percent integer not null,
+    progress_message text not null,
+    result_url text,
+    provider_url text,
+    result_data jsonb,
+    error_code text,
+    error_message text,
+    estimated_cost_cents bigint not null,
+    actual_cost_cents bigint,
+    credits_deducted bigint not null,
+    metadata jsonb not null default '{}',
+    created_at timestamptz not null default now(),
+    submitted_at timestamptz,
+    completed_at timestamptz,
+    constraint progress_is_percent check (progress_percent between 0 and 100),
+    constraint costs_are_not_negative check (estimated_cost_cents >= 0 and actual_cost_cents >= 0),
+    unique (user_id, id)
+);
+create index generation_jobs_newest_of_user on generation_jobs (user_id, created_at desc, id desc);
+create index generation_jobs_active on generation_jobs (status, created_at)
+    where status in ('pending', 'submitted', 'in_progress');
+create index generation_jobs_by_request on generation_jobs (fal_request_id);
+create index generation_jobs_of_clip on generation_jobs (campaign_id, clip_id);
+
+create table submission_attempts (
+    job_id uuid not null,
+    number integer not null,
+    user_id uuid not null,
+    provider text not null,
+    state text not null,
+    request_id text,
+    status_url text,
+    response_url text,
+    cancel_url text,
+    webhook_expected boolean not null,
+    queue_position integer,
+    answer text,
+    sent_at timestamptz not null default now(),
+    answered_at timestamptz,
+    primary key (job_id, number),
+    foreign key (user_id, job_id) references generation_jobs (user_id, id) on delete cascade
+);
+create unique index submission_attempts_by_request on submission_attempts (provider, request_id);
+
+create table job_events (
+    id bigint generated always as identity primary key,
+    user_id uuid not null,
+    job_id uuid not null,
+    at timestamptz not null default now(),
+    status text not null,
+    stage text not null,
+    detail text not null,
+    data jsonb not null default '{}',
+    foreign key (user_id, job_id) references generation_jobs (user_id, id) on delete cascade
+);
+create index job_events_of_job on job_events (job_id, id);
+
+create table video_files (
+    id uuid primary key,
+    user_id uuid not null,
+    job_id uuid not null,
+    name text not null,
+    position integer not null,
+    file_path text not null,
+    format text not null,
+    file_size bigint not null,
+    sha256 text not null,
+    duration_seconds double precision,
+    width integer,
+    height integer,
+    poster_name text,
+    poster_path text,
+    created_at timestamptz not null default now(),
+    unique (job_id, name),
+    foreign key (user_id, job_id) references generation_jobs (user_id, id) on delete cascade
+);
+create index ix_video_files_user_id on video_files (user_id);
+
+create table webhook_deliveries (
+    id uuid primary key,
+    provider text not null,
+    job_id uuid,
+    request_id text,
+    verdict text not null,
+    status_code integer not null,
+    detail text not null,
+    headers jsonb not null default '{}',
+    body bytea not null,
+    received_at timestamptz not null default now(),
+    took_ms double precision not null
+);
+create index webhook_deliveries_newest on webhook_deliveries (received_at desc);
+create index webhook_deliveries_of_job on webhook_deliveries (job_id);
+
+-- Readers that wait for a generation's next event listen on this channel.
+create function tell_generation_changed() returns trigger language plpgsql as $$
+begin
+    perform pg_notify('generation_changed', new.job_id::text);
+    return null;
+end
+$$;
+create trigger tell_generation_changed after insert on job_events
+    for each row execute function tell_generation_changed();
+"""
+
+# What the API's role may do. It changes no generation: after the insert only activities do.
+APP_GRANTS = {
+    "campaigns": "select, insert, update, delete",
+    "campaign_clips": "select, insert, update, delete",
+    "generation_jobs": "select, insert",
+    "submission_attempts": "select",
+    "job_events": "select, insert",
+    "video_files": "select",
+}
+
+
+def upgrade() -> None:
+    run_script(op.get_bind(), SCHEMA)
+    app_role = op.get_bind().dialect.identifier_preparer.quote(context.get_context().opts["app_role"])
+    for table, privileges in APP_GRANTS.items():
+        # FORCE: the owner, too, sees rows only through a policy.
+        # A setting that was set once reads as '' later, hence nullif.
+        run_script(
+            op.get_bind(),
+            f"""
+            alter table {table} enable row level security, force row level security;
+            create policy own_rows on {table} to {app_role}
+                using (user_id = nullif(current_setting('app.user_id', true), '')::uuid);
+            create policy service on {table} to current_user using (true);
+            grant {privileges} on {table} to {app_role};
+            """,
+        )

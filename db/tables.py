@@ -1,0 +1,285 @@
+"""The tables. Each fact has one writer: the API inserts, after that only activities change a generation's rows."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from domain.generation import JobType, ProviderName, Stage, Status
+
+NOW = func.now()
+EMPTY_OBJECT = text("'{}'::jsonb")
+
+
+def _words(*, empty_default: bool = True) -> Any:
+    """A jsonb column holding an object."""
+    if empty_default:
+        return Column(JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    return Column(JSONB, nullable=True)
+
+
+def _moment(*, default_now: bool = False) -> Any:
+    return Column(DateTime(timezone=True), nullable=not default_now, server_default=NOW if default_now else None)
+
+
+def _belongs_to_job() -> ForeignKeyConstraint:
+    """Tenant first: a row can only point to a job of its own user."""
+    return ForeignKeyConstraint(
+        ["user_id", "job_id"], ["generation_jobs.user_id", "generation_jobs.id"], ondelete="CASCADE"
+    )
+
+
+class Scope(StrEnum):
+    USER = "user"
+    ADMIN = "admin"
+
+
+class User(SQLModel, table=True):
+    __tablename__ = "users"
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    name: str = Field(sa_type=Text, unique=True)
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+
+
+class ApiKey(SQLModel, table=True):
+    """A key is shown once; only its keyed hash is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    prefix: str = Field(sa_type=Text, unique=True)
+    """The key's first characters, to recognise it by."""
+    hash: bytes = Field(sa_type=LargeBinary, unique=True)
+    scope: str = Field(sa_type=Text)
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    expires_at: datetime | None = Field(default=None, sa_column=_moment())
+    revoked_at: datetime | None = Field(default=None, sa_column=_moment())
+
+
+class Campaign(SQLModel, table=True):
+    __tablename__ = "campaigns"
+    __table_args__ = (UniqueConstraint("user_id", "id"),)
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    name: str = Field(sa_type=Text)
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    )
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+
+
+class Clip(SQLModel, table=True):
+    __tablename__ = "campaign_clips"
+    __table_args__ = (
+        ForeignKeyConstraint(["user_id", "campaign_id"], ["campaigns.user_id", "campaigns.id"], ondelete="CASCADE"),
+        UniqueConstraint("user_id", "id"),
+        Index("campaign_clips_of_campaign", "campaign_id", "position"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID
+    campaign_id: UUID
+    title: str = Field(default="", sa_type=Text)
+    position: int = 0
+    status: str = Field(default="draft", sa_type=Text)
+    video: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    first_frame: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    audio: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    )
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    updated_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+
+
+class GenerationJob(SQLModel, table=True):
+    """One generation. While its workflow lives, this row is the workflow's projection; afterwards it is the archive."""
+
+    __tablename__ = "generation_jobs"
+    __table_args__ = (
+        CheckConstraint("progress_percent between 0 and 100", name="progress_is_percent"),
+        CheckConstraint("estimated_cost_cents >= 0 and actual_cost_cents >= 0", name="costs_are_not_negative"),
+        UniqueConstraint("user_id", "id"),
+        Index("generation_jobs_newest_of_user", "user_id", text("created_at desc"), text("id desc")),
+        Index(
+            "generation_jobs_active",
+            "status",
+            "created_at",
+            postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
+        ),
+        Index("generation_jobs_by_request", "fal_request_id"),
+        Index("generation_jobs_of_clip", "campaign_id", "clip_id"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    campaign_id: UUID | None = None
+    clip_id: UUID | None = None
+    job_type: JobType = Field(sa_type=Text)
+    provider: ProviderName = Field(sa_type=Text)
+    model: str = Field(sa_type=Text)
+    endpoint: str = Field(sa_type=Text)
+    input_params: dict[str, Any] = Field(sa_column=_words())
+    """The caller's words."""
+    arguments: dict[str, Any] = Field(sa_column=_words())
+    """The provider's words, frozen at creation."""
+    timing: dict[str, Any] = Field(sa_column=_words())
+    request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """SHA-256 of the parsed creating request, when it came with an Idempotency-Key."""
+    fal_request_id: str | None = Field(default=None, sa_type=Text)
+    fal_status_url: str | None = Field(default=None, sa_type=Text)
+    fal_response_url: str | None = Field(default=None, sa_type=Text)
+    status: Status = Field(default=Status.PENDING, sa_type=Text)
+    stage: Stage = Field(default=Stage.RESERVING, sa_type=Text)
+    stage_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    attempts: int = 0
+    progress_percent: int = 0
+    progress_message: str = Field(default="", sa_type=Text)
+    result_url: str | None = Field(default=None, sa_type=Text)
+    provider_url: str | None = Field(default=None, sa_type=Text)
+    result_data: dict[str, Any] | None = Field(default=None, sa_column=_words(empty_default=False))
+    error_code: str | None = Field(default=None, sa_type=Text)
+    error_message: str | None = Field(default=None, sa_type=Text)
+    estimated_cost_cents: int = Field(default=0, sa_type=BigInteger)
+    actual_cost_cents: int | None = Field(default=None, sa_type=BigInteger)
+    credits_deducted: int = Field(default=0, sa_type=BigInteger)
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    )
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    submitted_at: datetime | None = Field(default=None, sa_column=_moment())
+    completed_at: datetime | None = Field(default=None, sa_column=_moment())
+
+
+class AttemptState(StrEnum):
+    SENDING = "sending"
+    """Written before the POST. Found on a retry it means: the POST may have been sent."""
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """Certainly not bought."""
+    UNCERTAIN = "uncertain"
+
+
+class SubmissionAttempt(SQLModel, table=True):
+    """One paid POST, written down before it is sent."""
+
+    __tablename__ = "submission_attempts"
+    __table_args__ = (
+        _belongs_to_job(),
+        Index("submission_attempts_by_request", "provider", "request_id", unique=True),
+    )
+
+    job_id: UUID = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    user_id: UUID
+    provider: ProviderName = Field(sa_type=Text)
+    state: AttemptState = Field(default=AttemptState.SENDING, sa_type=Text)
+    request_id: str | None = Field(default=None, sa_type=Text)
+    status_url: str | None = Field(default=None, sa_type=Text)
+    response_url: str | None = Field(default=None, sa_type=Text)
+    cancel_url: str | None = Field(default=None, sa_type=Text)
+    webhook_expected: bool = False
+    queue_position: int | None = None
+    answer: str | None = Field(default=None, sa_type=Text)
+    """What came back, in one sentence, when it was not an acceptance."""
+    sent_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    answered_at: datetime | None = Field(default=None, sa_column=_moment())
+
+
+class JobEvent(SQLModel, table=True):
+    """One line of a generation's timeline."""
+
+    __tablename__ = "job_events"
+    __table_args__ = (
+        _belongs_to_job(),
+        Index("job_events_of_job", "job_id", "id"),
+    )
+
+    id: int = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    user_id: UUID
+    job_id: UUID
+    at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    status: Status = Field(sa_type=Text)
+    stage: Stage = Field(sa_type=Text)
+    detail: str = Field(sa_type=Text)
+    data: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+
+
+class MediaFileRow(SQLModel, table=True):
+    """One archived artefact of a generation; the table's name is the user documents' own."""
+
+    __tablename__ = "video_files"
+    __table_args__ = (
+        _belongs_to_job(),
+        UniqueConstraint("job_id", "name"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID = Field(index=True)
+    job_id: UUID
+    name: str = Field(sa_type=Text)
+    position: int = 0
+    file_path: str = Field(sa_type=Text)
+    """Key in the archive."""
+    format: str = Field(sa_type=Text)
+    """Content type."""
+    file_size: int = Field(sa_type=BigInteger)
+    sha256: str = Field(sa_type=Text)
+    duration_seconds: float | None = None
+    width: int | None = None
+    height: int | None = None
+    poster_name: str | None = Field(default=None, sa_type=Text)
+    poster_path: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """One inbound webhook request, with what we made of it."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index("webhook_deliveries_newest", text("received_at desc")),
+        Index("webhook_deliveries_of_job", "job_id"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    provider: ProviderName = Field(sa_type=Text)
+    job_id: UUID | None = None
+    request_id: str | None = Field(default=None, sa_type=Text)
+    verdict: str = Field(sa_type=Text)
+    status_code: int
+    detail: str = Field(default="", sa_type=Text)
+    headers: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    body: bytes = Field(sa_type=LargeBinary)
+    received_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    took_ms: float = 0.0
+
+
+OWNED_BY_USER = (
+    Campaign.__tablename__,
+    Clip.__tablename__,
+    GenerationJob.__tablename__,
+    SubmissionAttempt.__tablename__,
+    JobEvent.__tablename__,
+    MediaFileRow.__tablename__,
+)

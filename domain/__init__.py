@@ -1,0 +1,1 @@
+"""The vocabulary of a generation: plain values and rules. Imports nothing of ours."""

@@ -1,0 +1,207 @@
+"""A generation: one request for one output of one model, from creation to its last state."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from domain.failure import Failure
+
+
+class JobType(StrEnum):
+    """What is made, in the words of the `generation_jobs.job_type` column."""
+
+    VIDEO_VEO31 = "video_veo31"
+    VIDEO = "video"
+    FIRST_FRAME = "first_frame"
+    VOICE = "voice_chatterbox"
+    AMBIENT = "ambient_elevenlabs"
+    TRANSCRIPTION = "transcribe_whisper"
+
+
+class ProviderName(StrEnum):
+    FAL = "fal"
+    REPLICATE = "replicate"
+    STUDIO = "studio"
+
+
+class Status(StrEnum):
+    """What every client sees. `COMPLETED`, `FAILED` and `CANCELED` are for ever."""
+
+    PENDING = "pending"
+    SUBMITTED = "submitted"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL
+
+
+FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
+ACTIVE = frozenset(Status) - FINAL
+
+
+class Stage(StrEnum):
+    """Where inside its status a generation is."""
+
+    RESERVING = "reserving"
+    SUBMITTING = "submitting"
+    UNCERTAIN = "uncertain"
+    QUEUED = "queued"
+    GENERATING = "generating"
+    POLLING = "polling"
+    FETCHING = "fetching"
+    ARCHIVING = "archiving"
+    FINISHING = "finishing"
+    DONE = "done"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How long each wait of a generation may last. Frozen when the generation is created."""
+
+    expected: timedelta
+    """What the model usually takes; only progress estimates use it."""
+    patience: timedelta
+    """How long to wait for the webhook before polling."""
+    poll_interval: timedelta
+    adoption_window: timedelta
+    """How long an uncertain submission waits for the webhook that proves it was accepted."""
+    deadline: timedelta
+    """After this, counted from the submission, the generation ends whatever the provider does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """The workflow's input: all that is known when the generation is created."""
+
+    id: UUID
+    user_id: UUID
+    job_type: JobType
+    provider: ProviderName
+    model: str
+    endpoint: str
+    """The provider's name of the model, e.g. `fal-ai/veo3.1/fast`."""
+    arguments: dict[str, Any]
+    """The model's input in the provider's own words."""
+    timing: Timing
+    clip_id: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """An accepted attempt: how to reach the provider's request from now on."""
+
+    attempt: int
+    request_id: str
+    status_url: str
+    response_url: str
+    cancel_url: str
+    webhook_expected: bool
+    """False when no public URL is configured: nobody will call, so poll from the start."""
+    queue_position: int | None = None
+    """Requests ahead of this one when it was accepted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A verified webhook, as far as the workflow needs it. It is a hint: the result is fetched with our key."""
+
+    attempt: int
+    request_id: str
+    delivery_id: UUID
+
+
+class ProviderState(StrEnum):
+    """A provider's status word, mapped. Unknown words mean RUNNING: keep waiting."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
+    """No more work will be done. Whether it succeeded, only the result tells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderProgress:
+    """What a provider says of a request that it has accepted."""
+
+    state: ProviderState
+    queue_position: int | None = None
+    """Requests ahead of this one, counted from 0; only while queued."""
+    logs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteMedia:
+    """One output as the provider serves it, before it is archived."""
+
+    url: str
+    content_type: str | None = None
+    file_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A successful answer of the provider."""
+
+    media: tuple[RemoteMedia, ...]
+    """Empty when the answer holds no media (yet)."""
+    data: dict[str, Any]
+    """The answer itself, e.g. a transcript's text and chunks."""
+    billable_units: float | None = None
+    """What the provider charges, in its own unit (`x-fal-billable-units`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaFile:
+    """One archived artefact."""
+
+    name: str
+    """Last part of its address, e.g. `video.mp4`; ours, never the provider's."""
+    key: str
+    """Its key in the archive."""
+    content_type: str
+    """By content, not by what was declared."""
+    size_bytes: int
+    sha256: str
+    """Lower-case hex of the bytes that the provider served."""
+    duration_seconds: float | None = None
+    width: int | None = None
+    height: int | None = None
+    poster_name: str | None = None
+    poster_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archived:
+    """What the archive step leaves behind for the finish."""
+
+    files: tuple[MediaFile, ...]
+    provider_url: str | None
+    """Where the provider served the first file."""
+    billable_units: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationStatus:
+    """The answer to the workflow's `status` query."""
+
+    status: Status
+    stage: Stage
+    stage_since: datetime
+    message: str
+    request_id: str | None = None
+    attempts: int = 0
+    failure: Failure | None = None
+    progress: int | None = None
+    """Percent, where somebody measured it; else it is estimated from the stage and its age."""
+    waiting_until: datetime | None = None
+
+
+def media_address(generation_id: UUID, name: str) -> str:
+    """Where our API serves an archived file, relative to its origin."""
+    return f"/api/media/{generation_id}/{name}"

@@ -1,0 +1,129 @@
+"""Everything that the environment may say, typed, in one place. Built once per process and passed down."""
+
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+FAL_HOSTS = (".fal.ai", ".fal.run")
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class UncertainSubmitPolicy(StrEnum):
+    FAIL = "fail"
+    RESUBMIT = "resubmit"
+
+
+class Settings(BaseSettings):
+    """The process's configuration. `.env.example` says each variable in one line."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+    environment: Environment = Environment.PRODUCTION
+    app_url: str | None = None
+    data_dir: Path = Field(Path(".reelay"), validation_alias=AliasChoices("REELAY_DATA_DIR", "data_dir"))
+
+    database_url: SecretStr = SecretStr("")
+    database_admin_url: SecretStr = SecretStr("")
+
+    fal_key: SecretStr | None = Field(None, validation_alias=AliasChoices("FAL_KEY", "FAL_API_KEY", "fal_key"))
+    fal_key_new: SecretStr | None = None
+    fal_queue_base: str = "https://queue.fal.run"
+    fal_api_base: str = "https://rest.fal.ai"
+    fal_jwks_url: str = "https://rest.fal.ai/.well-known/jwks.json"
+    fal_user_id: str | None = None
+    fal_timeout: timedelta = Field(
+        timedelta(minutes=5), le=timedelta(minutes=5), validation_alias=AliasChoices("FAL_TIMEOUT_MS", "fal_timeout")
+    )
+    """For one submission. The submit step's own limit in the workflow is a little longer than this may be."""
+    fal_queue_logs_default: bool = False
+    fal_webhook_path: str = "/api/fal/webhook"
+    fal_webhook_secret: SecretStr | None = None
+
+    api_key_pepper: SecretStr = SecretStr("")
+    """Keys the hash under which API keys are stored."""
+
+    archive_url: str | None = None
+    archive_max_bytes: int = Field(2 * 1024**3, gt=0)
+    download_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+
+    webhook_patience: timedelta | None = Field(
+        None, validation_alias=AliasChoices("WEBHOOK_PATIENCE_SECONDS", "webhook_patience")
+    )
+    poll_interval: timedelta | None = Field(
+        None, validation_alias=AliasChoices("POLL_INTERVAL_SECONDS", "poll_interval")
+    )
+    adoption_window: timedelta | None = Field(
+        None, validation_alias=AliasChoices("ADOPTION_WINDOW_SECONDS", "adoption_window")
+    )
+    generation_deadline: timedelta | None = Field(
+        None, validation_alias=AliasChoices("GENERATION_DEADLINE_SECONDS", "generation_deadline")
+    )
+
+    interactive_budget_cents: int = Field(500, ge=0)
+    use_async_generation: bool = True
+
+    @field_validator("fal_timeout", mode="before")
+    @classmethod
+    def _milliseconds(cls, value: object) -> object:
+        return timedelta(milliseconds=float(value)) if isinstance(value, str | int | float) else value
+
+    @field_validator("webhook_patience", "poll_interval", "adoption_window", "generation_deadline", mode="before")
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return timedelta(seconds=float(value)) if isinstance(value, str | int | float) else value
+
+    @field_validator("download_allowed_hosts", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return (
+            tuple(host.strip().lower() for host in value.split(",") if host.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("app_url", "fal_queue_base", "fal_api_base")
+    @classmethod
+    def _origin(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.app_url and not self.fal_webhook_secret:
+            raise ValueError("FAL_WEBHOOK_SECRET: required with APP_URL, it signs the token in webhook URLs")
+        return self
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        if self.environment is Environment.DEVELOPMENT:
+            return self
+        for variable, url in (
+            ("FAL_QUEUE_BASE", self.fal_queue_base),
+            ("FAL_API_BASE", self.fal_api_base),
+            ("FAL_JWKS_URL", self.fal_jwks_url),
+        ):
+            parts = urlsplit(url)
+            if parts.scheme != "https" or not (parts.hostname or "").endswith(FAL_HOSTS):
+                raise ValueError(f"{variable}: in production it must be https on a host under .fal.ai or .fal.run")
+        if self.app_url and not self.app_url.startswith("https://"):
+            raise ValueError("APP_URL: in production it must be https, or unset to poll instead of being called")
+        return self
+
+    @property
+    def is_development(self) -> bool:
+        return self.environment is Environment.DEVELOPMENT
+
+    @property
+    def archive_location(self) -> str:
+        """Where media is kept: `ARCHIVE_URL`, else a folder of the data dir."""
+        return self.archive_url or (self.data_dir.resolve() / "archive").as_uri()

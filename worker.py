@@ -1,0 +1,72 @@
+"""The worker process: where workflows and activities meet what they need."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import httpx
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.archive import ArchiveActivities
+from activities.conclusion import ConclusionActivities
+from activities.outcome import OutcomeActivities
+from activities.submission import SubmissionActivities
+from db.engine import make_engine, make_sessions
+from media.download import open_download_client
+from media.guard import DownloadPolicy
+from media.storage import open_storage
+from providers.registry import build_providers
+from settings import Settings
+from workflows.generation import GenerationWorkflow
+from workflows.starting import TASK_QUEUE, connect
+
+# A POST that is under way when the worker is told to stop gets this long to come back.
+GRACE = timedelta(seconds=30)
+
+
+async def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; what is under way then is finished or handed over within the grace period."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(await open_worker(settings, await connect(), stack))
+        await stop.wait()
+
+
+async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker:
+    """A worker with all that it needs, closed by the stack in reverse order after the worker."""
+    engine = make_engine(settings.database_admin_url.get_secret_value(), pool_size=20)
+    stack.push_async_callback(engine.dispose)
+    sessions = make_sessions(engine)
+    provider_client = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
+    providers = build_providers(settings, provider_client)
+    policy = DownloadPolicy.from_settings(settings)
+    downloads = await stack.enter_async_context(open_download_client(policy))
+    submission = SubmissionActivities(settings, sessions, providers)
+    outcome = OutcomeActivities(settings, sessions, providers)
+    storage = open_storage(
+        settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.is_development
+    )
+    archive = ArchiveActivities(sessions, providers, storage, downloads, policy)
+    conclusion = ConclusionActivities(sessions, providers)
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[GenerationWorkflow],
+        activities=[
+            submission.submit,
+            submission.adopt,
+            outcome.poll,
+            archive.archive,
+            conclusion.complete,
+            conclusion.withdraw,
+            conclusion.end,
+        ],
+        graceful_shutdown_timeout=GRACE,
+        # Beats are sent at most this often; the archive step hears of a cancellation no later.
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        max_concurrent_activities=200,
+    )

@@ -1,0 +1,1 @@
+"""The story of a generation, as Temporal keeps it."""

@@ -1,0 +1,311 @@
+"""The story of one generation."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import Unpack
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    is_cancelled_exception,
+)
+from temporalio.exceptions import TimeoutError as StepTimeoutError
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
+
+with workflow.unsafe.imports_passed_through():
+    from activities.archive import ArchiveActivities
+    from activities.conclusion import ConclusionActivities
+    from activities.errors import SUBMISSION_UNCERTAIN, failure_of, the_end
+    from activities.inputs import Accepted, Adoption, Completion, Ending
+    from activities.outcome import OutcomeActivities
+    from activities.submission import SubmissionActivities
+    from domain.failure import Failure, FailureCode
+    from domain.generation import Archived, Generation, GenerationStatus, Report, Stage, Status, Submission
+
+# One transaction in our own database, repeated until it is written. A cancellation does not interrupt it.
+RECORD = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+# The paid POST: the provider may take its time (`FAL_TIMEOUT_MS`); a dead worker is noticed by the heartbeat.
+PURCHASE = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=6),
+    heartbeat_timeout=timedelta(seconds=15),
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+# One short GET.
+LOOK = ActivityConfig(start_to_close_timeout=timedelta(seconds=30))
+# A best effort: without an answer the generation ends all the same.
+COURTESY = ActivityConfig(
+    start_to_close_timeout=timedelta(seconds=15),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
+)
+# Fetch, download, probe, store: retried for as long as the source may live.
+TRANSFER = ActivityConfig(
+    start_to_close_timeout=timedelta(hours=1),
+    schedule_to_close_timeout=timedelta(hours=6),
+    heartbeat_timeout=timedelta(seconds=10),
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+
+def named(config: ActivityConfig, name: str, **more: Unpack[ActivityConfig]) -> ActivityConfig:
+    """The step under an id that stays the same for ever: renaming one breaks the replay of running generations."""
+    return {**config, **more, "activity_id": name}
+
+
+@workflow.defn(name="Generation")
+class GenerationWorkflow:
+    @workflow.init
+    def __init__(self, generation: Generation) -> None:
+        self.generation = generation
+        self.created_at = workflow.now()
+        self.purchase: workflow.ActivityHandle[Submission] | None = None
+        self.submission: Submission | None = None
+        self.reports: list[Report] = []
+        self.look_now = False
+        self.looks = 0
+        self.transfers = 0
+        self.failure: Failure | None = None
+        self.enter(Stage.RESERVING, Status.PENDING, "Created")
+
+    @workflow.run
+    async def run(self, generation: Generation) -> None:
+        try:
+            self.submission = await self.submit()
+            await self.wait_for_outcome(self.submission)
+            archived = await self.fetch_and_archive(self.submission)
+            await self.complete(archived)
+        except (asyncio.CancelledError, FailureError) as error:
+            if is_cancelled_exception(error):
+                await self.cancel()
+                raise
+            raise await self.fail(error) from error
+
+    @workflow.signal
+    def report(self, report: Report) -> None:
+        """The provider called. It may come before the submission's answer, twice, or much too late."""
+        self.reports.append(report)
+
+    @workflow.signal
+    def poll(self) -> None:
+        """Somebody wants the provider to be asked now."""
+        self.look_now = True
+
+    @workflow.query(name="status")
+    def current_status(self) -> GenerationStatus:
+        return GenerationStatus(
+            status=self.status,
+            stage=self.stage,
+            stage_since=self.stage_since,
+            message=self.message,
+            request_id=self.submission.request_id if self.submission else None,
+            failure=self.failure,
+        )
+
+    async def submit(self) -> Submission:
+        """Buy it: one POST. When its answer is lost, find the request again instead of sending another."""
+        self.enter(Stage.SUBMITTING, Status.PENDING, f"Submitting to {self.generation.provider}")
+        self.purchase = workflow.start_activity_method(
+            SubmissionActivities.submit,
+            self.generation,
+            **named(
+                PURCHASE,
+                "submit",
+                summary=f"POST {self.generation.endpoint}",
+                schedule_to_close_timeout=self.generation.timing.deadline,
+            ),
+        )
+        try:
+            # Shielded: a cancellation has to learn what was bought before it can withdraw it.
+            return await asyncio.shield(self.purchase)
+        except ActivityError as error:
+            if not _may_have_been_bought(error):
+                raise
+        return await self.adopt()
+
+    async def adopt(self) -> Submission:
+        """The webhook of an accepted submission carries our token and brings the missing request id."""
+        window = self.generation.timing.adoption_window
+        self.enter(Stage.UNCERTAIN, Status.PENDING, "The submission's answer was lost; waiting for its webhook")
+        if not await self.hears_within(window, "adoption window"):
+            raise the_end(
+                Failure(
+                    code=FailureCode.UNKNOWN_OUTCOME,
+                    message="The submission was sent, its answer was lost, and no webhook proved that it was accepted. "
+                    "It was not sent again. You can retry; should the first one have run, the provider charged it.",
+                )
+            )
+        return await workflow.execute_activity_method(
+            SubmissionActivities.adopt,
+            Adoption(generation=self.generation, report=self.reports[-1]),
+            **named(LOOK, "adopt", schedule_to_close_timeout=self.time_left()),
+        )
+
+    async def wait_for_outcome(self, submission: Submission) -> None:
+        """Until the provider has ended its work: it calls, or we ask once the model's patience is over."""
+        ahead = submission.queue_position
+        self.enter(Stage.QUEUED if ahead else Stage.GENERATING, Status.SUBMITTED, "Waiting for the provider's webhook")
+        patience = self.generation.timing.patience if submission.webhook_expected else timedelta(0)
+        if patience and await self.hears_within(min(patience, self.time_left()), "patience for the webhook"):
+            return
+        await self.ask_until_ended(submission)
+
+    async def ask_until_ended(self, submission: Submission) -> None:
+        """One polling step whose retries are the interval; a webhook, or somebody's wish to look now, cuts it short."""
+        self.enter(Stage.POLLING, self.status, "Asking the provider")
+        while not self.heard:
+            asking = self.start_asking(submission)
+            if await self.answers_first(asking):
+                return await self.outcome_or_last_look(asking, submission)
+            asking.cancel()
+            with suppress(ActivityError):
+                await asking
+
+    def start_asking(self, submission: Submission) -> workflow.ActivityHandle[None]:
+        interval = self.generation.timing.poll_interval
+        self.look_now = False
+        self.looks += 1
+        return workflow.start_activity_method(
+            OutcomeActivities.poll,
+            Accepted(generation=self.generation, submission=submission),
+            **named(
+                LOOK,
+                f"poll-{self.looks}",
+                summary=f"every {interval.total_seconds():g} s",
+                schedule_to_close_timeout=self.time_left(),
+                retry_policy=RetryPolicy(initial_interval=interval, backoff_coefficient=1),
+            ),
+        )
+
+    async def answers_first(self, asking: workflow.ActivityHandle[None]) -> bool:
+        await workflow.wait_condition(lambda: asking.done() or self.heard or self.look_now)
+        return asking.done()
+
+    async def outcome_or_last_look(self, asking: workflow.ActivityHandle[None], submission: Submission) -> None:
+        """When asking has run into the deadline, look once more, then tell the provider to stop."""
+        try:
+            return await asking
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+        try:
+            await workflow.execute_activity_method(
+                OutcomeActivities.poll,
+                Accepted(generation=self.generation, submission=submission),
+                **named(LOOK, "last-look", retry_policy=RetryPolicy(maximum_attempts=1)),
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            await self.withdraw(submission)
+            raise the_end(
+                Failure(
+                    code=FailureCode.DEADLINE_EXCEEDED,
+                    message=f"{self.generation.provider} did not finish within {self.generation.timing.deadline}",
+                )
+            ) from error
+
+    async def fetch_and_archive(self, submission: Submission) -> Archived:
+        """Home with it. A result that holds no media yet is asked for again: completed is not success."""
+        while (archived := await self.try_to_archive(submission)) is None:
+            self.reports.clear()
+            if not await self.hears_within(self.generation.timing.poll_interval, "pause before another look"):
+                await self.ask_until_ended(submission)
+        return archived
+
+    async def try_to_archive(self, submission: Submission) -> Archived | None:
+        self.enter(Stage.ARCHIVING, Status.IN_PROGRESS, "Fetching the result and copying its media into the archive")
+        self.transfers += 1
+        return await workflow.execute_activity_method(
+            ArchiveActivities.archive,
+            Accepted(generation=self.generation, submission=submission),
+            **named(TRANSFER, f"archive-{self.transfers}", summary=f"request {submission.request_id}"),
+        )
+
+    async def complete(self, archived: Archived) -> None:
+        self.enter(Stage.FINISHING, Status.IN_PROGRESS, "Writing the end down")
+        await workflow.execute_activity_method(
+            ConclusionActivities.complete,
+            Completion(generation=self.generation, archived=archived),
+            **named(RECORD, "complete"),
+        )
+        self.enter(Stage.DONE, Status.COMPLETED, "Completed")
+
+    async def fail(self, error: BaseException) -> ApplicationError:
+        """Write the failure down; what is returned fails the run under the same name."""
+        archiving = self.stage is Stage.ARCHIVING
+        self.failure = failure_of(
+            error, otherwise=FailureCode.ARCHIVE_FAILED if archiving else FailureCode.DEADLINE_EXCEEDED
+        )
+        await self.end(self.failure)
+        self.enter(Stage.DONE, Status.FAILED, self.failure.message)
+        return the_end(self.failure)
+
+    async def cancel(self) -> None:
+        """Tell the provider, as far as it has something of ours, and write it down."""
+        self.enter(self.stage, self.status, "Canceling")
+        if submission := self.submission or await self.bought_meanwhile():
+            await self.withdraw(submission)
+        await self.end(None)
+        self.enter(Stage.DONE, Status.CANCELED, "Canceled")
+
+    async def bought_meanwhile(self) -> Submission | None:
+        """A purchase that was under way comes to its end first; one that was waiting for its next try is dropped."""
+        if self.purchase is None:
+            return None
+        self.purchase.cancel()
+        with suppress(asyncio.CancelledError, ActivityError):
+            return await self.purchase
+        return None
+
+    async def withdraw(self, submission: Submission) -> None:
+        with suppress(ActivityError):
+            await workflow.execute_activity_method(
+                ConclusionActivities.withdraw,
+                Accepted(generation=self.generation, submission=submission),
+                **named(COURTESY, "withdraw"),
+            )
+
+    async def end(self, failure: Failure | None) -> None:
+        await workflow.execute_activity_method(
+            ConclusionActivities.end,
+            Ending(generation=self.generation, failure=failure),
+            **named(RECORD, "end"),
+        )
+
+    async def hears_within(self, window: timedelta, what: str) -> bool:
+        """Whether a webhook came. Also returns, without one, when somebody wants a look now."""
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self.heard or self.look_now, timeout=window, timeout_summary=what)
+        return self.heard
+
+    @property
+    def heard(self) -> bool:
+        """A report counts when it is about our request; while that is unknown, its token alone says that it is ours."""
+        request_id = self.submission.request_id if self.submission else None
+        return any(request_id in (None, report.request_id) for report in self.reports)
+
+    def time_left(self) -> timedelta:
+        """Until the deadline; never less than a moment, so that a last step can still be started."""
+        return max(self.created_at + self.generation.timing.deadline - workflow.now(), timedelta(seconds=1))
+
+    def enter(self, stage: Stage, status: Status, message: str) -> None:
+        self.stage, self.status, self.message = stage, status, message
+        self.stage_since = workflow.now()
+        request = f"\n\nRequest `{self.submission.request_id}`" if self.submission else ""
+        workflow.set_current_details(f"**{stage}** since {self.stage_since:%H:%M:%S} UTC: {message}{request}")
+
+
+def _may_have_been_bought(error: ActivityError) -> bool:
+    """An uncertain answer, or no answer before the time was up."""
+    match error.cause:
+        case ApplicationError(type=kind):
+            return kind == SUBMISSION_UNCERTAIN
+        case cause:
+            return isinstance(cause, StepTimeoutError)

@@ -1,0 +1,37 @@
+"""Connecting to Temporal, and starting a generation there."""
+
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from domain.generation import Generation
+from workflows.generation import GenerationWorkflow
+from workflows.ids import workflow_id
+from workflows.search_attributes import search_attributes
+
+TASK_QUEUE = "generations"
+
+
+async def connect(*, lazy: bool = False) -> Client:
+    """A client by `TEMPORAL_*`, with the one data converter. A lazy one connects at its first call."""
+    config = ClientConfig.load_client_connect_config()
+    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy)
+
+
+async def start_generation(client: Client, generation: Generation, *, summary: str) -> None:
+    """Start the workflow. Safe to repeat: one generation has one run, for ever."""
+    try:
+        await client.start_workflow(
+            GenerationWorkflow.run,
+            generation,
+            id=workflow_id(generation.id),
+            task_queue=TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            search_attributes=search_attributes(generation),
+            static_summary=f"{generation.model}: {summary}"[:200],
+        )
+    except WorkflowAlreadyStartedError:
+        return  # it has run to its end already
