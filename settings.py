@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     app_url: str | None = None
     data_dir: Path = Field(Path(".reelay"), validation_alias=AliasChoices("REELAY_DATA_DIR", "data_dir"))
 
+    task_queue: str = Field("generations", validation_alias=AliasChoices("REELAY_TASK_QUEUE", "task_queue"))
+
     database_url: SecretStr = SecretStr("")
     database_admin_url: SecretStr = SecretStr("")
 

@@ -20,7 +20,7 @@ from media.storage import open_storage
 from providers.registry import build_providers
 from settings import Settings
 from workflows.generation import GenerationWorkflow
-from workflows.starting import TASK_QUEUE, connect
+from workflows.starting import connect
 
 # A POST that is under way when the worker is told to stop gets this long to come back.
 GRACE = timedelta(seconds=30)
@@ -54,7 +54,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     conclusion = ConclusionActivities(sessions, providers)
     return Worker(
         client,
-        task_queue=TASK_QUEUE,
+        task_queue=settings.task_queue,
         workflows=[GenerationWorkflow],
         activities=[
             submission.submit,

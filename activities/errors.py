@@ -7,7 +7,7 @@ import random
 from datetime import timedelta
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory
 
 from domain.failure import Failure, FailureCode
 
@@ -44,11 +44,9 @@ def _backoff() -> timedelta:
     return timedelta(seconds=0.5) + ceiling * random.random()
 
 
-def failure_of(error: BaseException | None, *, otherwise: FailureCode) -> Failure:
+def failure_of(error: BaseException, *, otherwise: FailureCode) -> Failure:
     """The failure that ended a step; `otherwise` when it was not an end but retries that ran out of time."""
-    innermost: BaseException | None = error
-    while innermost is not None and innermost.__cause__ is not None:
-        innermost = innermost.__cause__
-    if isinstance(innermost, ApplicationError) and innermost.type in set(FailureCode):
-        return Failure(code=FailureCode(innermost.type), message=innermost.message)
-    return Failure(code=otherwise, message=f"Gave up: {innermost}")
+    told = error.__cause__ if isinstance(error, ActivityError) and error.__cause__ else error
+    if isinstance(told, ApplicationError) and told.type in set(FailureCode):
+        return Failure(code=FailureCode(told.type), message=told.message)
+    return Failure(code=otherwise, message=f"Gave up: {told}")

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api import clips, generations, health, media, models
-from api.middleware import BodyLimit, RequestId
+from api.middleware import BodyDeadline, RequestId
 from api.problems import install_problem_handlers
 from api.services import open_services
 from api.webhooks import webhook_routes
@@ -26,9 +26,11 @@ def create_app(settings: Settings) -> FastAPI:
         async with open_services(settings) as app.state.services:
             yield
 
-    app = FastAPI(title="Reelay", version="0.1.0", description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="Reelay", version="0.1.0", description=DESCRIPTION, lifespan=lifespan, max_body_size=MAX_BODY_BYTES
+    )
     install_problem_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+    app.add_middleware(BodyDeadline)
     app.add_middleware(RequestId)
     for router in (generations.router, clips.router, models.router, media.router, health.router):
         app.include_router(router)

@@ -16,7 +16,7 @@ from api.identity import Rows, TheCaller
 from api.problems import ConfirmationRequired, InvalidParams, KeyReused
 from api.requests import CreateRequest
 from api.services import Services, TheServices
-from api.starting import OUTAGES, start
+from api.starting import OUTAGES
 from catalog.errors import CatalogError
 from catalog.model import Model
 from db.clips import find_campaign, find_clip
@@ -142,6 +142,6 @@ def missing(field: str, value: UUID) -> dict[str, Any]:
 async def start_soon(services: Services, job: GenerationJob) -> None:
     """Start the workflow. The row is committed: should Temporal be away, it is started when Temporal is back."""
     try:
-        await start(services.temporal, job)
+        await services.starter.start(job)
     except OUTAGES as outage:
         log.warning("created, but not started yet", job_id=str(job.id), error=str(outage))

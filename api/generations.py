@@ -24,7 +24,6 @@ from api.requests import (
     WordsRequest,
 )
 from api.services import Services, TheServices
-from api.starting import start
 from api.views import CreatedView, EventView, History, JobList, JobView
 from catalog.errors import UnknownModel
 from catalog.model import JobKind, Model, Quality
@@ -163,7 +162,7 @@ async def cancel_job(job_id: UUID, services: TheServices, jobs: Jobs) -> JobView
     """Stop it, here and as far as possible at the provider. Once ended, it stays as it ended."""
     row = await jobs.row(job_id)
     if not Status(row.status).is_final:
-        await start(services.temporal, row)  # a row that was not started yet is canceled like any other
+        await services.starter.start(row)  # a row that was not started yet is canceled like any other
         await ignoring_the_ended(services.temporal.get_workflow_handle(workflow_id(job_id)).cancel())
     return await jobs.view(job_id)
 

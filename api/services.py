@@ -14,7 +14,7 @@ from temporalio.client import Client
 from api.changes import Changes, open_changes
 from api.keyring import KeyRing
 from api.live import LiveStatus
-from api.starting import starting_forgotten
+from api.starting import Starter, starting_forgotten
 from catalog.catalog import Catalog
 from catalog.loader import load_catalog
 from db.engine import Sessions, make_engine, make_sessions
@@ -33,6 +33,7 @@ class Services:
     service_sessions: Sessions
     """The service role, for what has no user yet: keys, webhooks, the delivery log."""
     temporal: Client
+    starter: Starter
     live: LiveStatus
     changes: Changes
     keys: KeyRing
@@ -46,11 +47,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     service_engine = make_engine(settings.database_admin_url.get_secret_value())
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
     temporal = await connect(lazy=True)
+    starter = Starter(temporal, settings.task_queue)
     try:
         async with (
             httpx.AsyncClient(follow_redirects=False) as jwks_client,
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
-            starting_forgotten(service_sessions, temporal),
+            starting_forgotten(service_sessions, starter),
         ):
             jwks = JwksCache(jwks_client, settings.fal_jwks_url, clock=time.monotonic)
             yield Services(
@@ -59,6 +61,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 sessions=sessions,
                 service_sessions=service_sessions,
                 temporal=temporal,
+                starter=starter,
                 live=LiveStatus(temporal),
                 changes=changes,
                 keys=KeyRing(service_sessions, settings.api_key_pepper),

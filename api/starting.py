@@ -22,18 +22,25 @@ OUTAGES = (RPCError, RuntimeError, OSError, TimeoutError, SQLAlchemyError)
 log = structlog.get_logger()
 
 
-async def start(client: Client, job: GenerationJob) -> None:
-    """Start the row's workflow, within a moment. Raises one of OUTAGES when Temporal does not take it."""
-    words = job.input_params
-    summary = " ".join(str(words.get("prompt") or words.get("text") or "").split()[:8])
-    async with asyncio.timeout(3):  # the client's own retries would go on for 10 s
-        await start_generation(client, generation_of(job), summary=summary)
+class Starter:
+    """Starts generations from their rows."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    async def start(self, job: GenerationJob) -> None:
+        """Start the row's workflow, within a moment. Raises one of OUTAGES when Temporal does not take it."""
+        words = job.input_params
+        summary = " ".join(str(words.get("prompt") or words.get("text") or "").split()[:8])
+        async with asyncio.timeout(3):  # the client's own retries would go on for 10 s
+            await start_generation(self._client, generation_of(job), task_queue=self._task_queue, summary=summary)
 
 
 @asynccontextmanager
-async def starting_forgotten(sessions: Sessions, client: Client) -> AsyncIterator[None]:
+async def starting_forgotten(sessions: Sessions, starter: Starter) -> AsyncIterator[None]:
     """While the block runs, start what a dead process or an absent Temporal left behind."""
-    looking = asyncio.create_task(_keep_looking(sessions, client))
+    looking = asyncio.create_task(_keep_looking(sessions, starter))
     try:
         yield
     finally:
@@ -41,14 +48,14 @@ async def starting_forgotten(sessions: Sessions, client: Client) -> AsyncIterato
         await asyncio.gather(looking, return_exceptions=True)
 
 
-async def _keep_looking(sessions: Sessions, client: Client) -> None:
+async def _keep_looking(sessions: Sessions, starter: Starter) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_SECONDS)
         try:
             async with sessions() as session:
                 forgotten = await forgotten_generations(session, older_than=FORGOTTEN_AFTER)
             for job in forgotten:
-                await start(client, job)
+                await starter.start(job)
                 log.info("started a forgotten generation", job_id=str(job.id))
         except OUTAGES as error:
             log.warning("starting forgotten generations failed", error=str(error))

@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from db.tables import GenerationJob, JobEvent, MediaFileRow
 from domain.failure import Failure
-from domain.generation import ACTIVE, Generation, JobType, Stage, Status, Timing
+from domain.generation import ACTIVE, Generation, JobType, ProviderName, Stage, Status, Timing
 
 TIMING = TypeAdapter(Timing)
 
@@ -197,7 +197,7 @@ def generation_of(job: GenerationJob) -> Generation:
         id=job.id,
         user_id=job.user_id,
         job_type=JobType(job.job_type),
-        provider=job.provider,
+        provider=ProviderName(job.provider),
         model=job.model,
         endpoint=job.endpoint,
         arguments=job.arguments,

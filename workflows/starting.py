@@ -11,8 +11,6 @@ from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 from workflows.search_attributes import search_attributes
 
-TASK_QUEUE = "generations"
-
 
 async def connect(*, lazy: bool = False) -> Client:
     """A client by `TEMPORAL_*`, with the one data converter. A lazy one connects at its first call."""
@@ -20,14 +18,14 @@ async def connect(*, lazy: bool = False) -> Client:
     return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy)
 
 
-async def start_generation(client: Client, generation: Generation, *, summary: str) -> None:
+async def start_generation(client: Client, generation: Generation, *, task_queue: str, summary: str) -> None:
     """Start the workflow. Safe to repeat: one generation has one run, for ever."""
     try:
         await client.start_workflow(
             GenerationWorkflow.run,
             generation,
             id=workflow_id(generation.id),
-            task_queue=TASK_QUEUE,
+            task_queue=task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             search_attributes=search_attributes(generation),

@@ -1,0 +1,59 @@
+"""The catalogue: finds the model that a request means."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from catalog.errors import UnknownModel
+from catalog.model import JobKind, Model, Quality
+
+NO_WORDS: Mapping[str, Any] = MappingProxyType({})
+
+
+class Catalog(BaseModel):
+    """All models, and which of them serve a call that names none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[Model, ...]
+    defaults: dict[JobKind, dict[Quality, str]]
+
+    def find(self, name: str, words: Mapping[str, Any] = NO_WORDS, *, kind: JobKind | None = None) -> Model:
+        """The model of that name, ours or the provider's; of two that share it, the one that takes a first frame if
+        the words have one. With a `kind`, only a model of that kind is found.
+
+        Raises: UnknownModel.
+        """
+        of_kind = [model for model in self.models if kind in (None, model.kind)]
+        named = [model for model in of_kind if name in (model.name, model.endpoint)]
+        if not named:
+            raise UnknownModel(name, self._names(kind))
+        return member(named, has_first_frame=any(model.has_first_frame(words) for model in named))
+
+    def choose(self, kind: JobKind, *, quality: Quality = Quality.STANDARD, has_first_frame: bool = False) -> Model:
+        """The model of a call that names none. A kind without a fast model is served by its standard one."""
+        by_quality = self.defaults[kind]
+        name = by_quality.get(quality, by_quality[Quality.STANDARD])
+        return member([model for model in self.models if model.name == name], has_first_frame=has_first_frame)
+
+    def _names(self, kind: JobKind | None) -> list[str]:
+        return list(dict.fromkeys(model.name for model in self.models if kind in (None, model.kind)))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Every model can be named apart from all others, and every default is there and of its kind."""
+        distinct = {(model.name, model.takes_first_frame) for model in self.models}
+        if len({model.endpoint for model in self.models}) < len(self.models) or len(distinct) < len(self.models):
+            raise ValueError("two models share an endpoint, or share a name and both take, or lack, a first frame")
+        for kind in JobKind:
+            names = self.defaults.get(kind, {})
+            if Quality.STANDARD not in names or not set(names.values()) <= set(self._names(kind)):
+                raise ValueError(f"defaults: {kind} needs a standard model, and only models of its own kind")
+        return self
+
+
+def member(named: Sequence[Model], *, has_first_frame: bool) -> Model:
+    """Of the models of one name, the one for the first frame, or for its absence, if there is such."""
+    return next((model for model in named if model.takes_first_frame is has_first_frame), named[0])

@@ -1,0 +1,302 @@
+"""The kinds of input: each turns the caller's value into the provider's, or says what it takes."""
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from catalog.errors import Limit
+
+LONGEST_URL = 4096
+"""Characters; presigned addresses of object stores stay under half of it."""
+PIXELS_PER_MEGAPIXEL = 1024 * 1024
+"""1024 x 1024 is billed as one megapixel."""
+
+# Neither UTF-8 nor PostgreSQL can hold these.
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+# Parsers of URLs disagree about these, which is how a checked host becomes another one.
+UNSAFE_IN_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
+SECONDS = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)s?")
+
+
+class WrongValue(ValueError):
+    """The message completes a sentence that starts with the field's name."""
+
+
+class Input(BaseModel, ABC):
+    """One input of one model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    word: str
+    """The caller's word, e.g. `firstFrameUrl`."""
+    name: str
+    """The provider's word, e.g. `image_url`."""
+    about: str = ""
+    required: bool = False
+    nullable: bool = False
+    """Whether the provider gives null a meaning; elsewhere null is the same as nothing."""
+    default: Any = None
+    """In the caller's form; None sends nothing and leaves it to the provider."""
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> Self:
+        if self.default is not None:
+            self.read(self.default)
+        return self
+
+    @property
+    @abstractmethod
+    def limit(self) -> Limit:
+        """What is allowed, in the caller's form."""
+
+    @abstractmethod
+    def read(self, value: Any) -> Any:
+        """The provider's form of `value`, which may be in either form. Raises: WrongValue."""
+
+    def given_in(self, words: Mapping[str, Any]) -> dict[str, Any]:
+        """What the words say of this input, by the spelling that they use."""
+        spelled = {key: words[key] for key in (self.word, self.name) if key in words}
+        return {key: value for key, value in spelled.items() if value is not None or self.nullable}
+
+    def argument(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The one argument for the provider, or none, by the provider's name. Raises: WrongValue."""
+        if len(given) > 1:
+            raise WrongValue(f"is given twice, as {self.word} and as {self.name}")
+        if self.required and not given:
+            raise WrongValue(f"is required: {self.about}" if self.about else "is required")
+        value = next(iter(given.values()), self.default)
+        if value is None:
+            return {self.name: None} if given else {}
+        return {self.name: self.read(value)}
+
+    def quantity(self, argument: Any) -> Decimal:
+        """How many units the argument, in the provider's form, is billed for; None counts as the most possible."""
+        raise ValueError(f"{self.word}: an input of this kind measures nothing")
+
+
+class Text(Input):
+    kind: Literal["text"]
+    max_length: int
+    """Characters."""
+
+    @property
+    def limit(self) -> Limit:
+        return {"maxLength": self.max_length}
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise WrongValue("must be a string")
+        if len(value) > self.max_length:
+            raise WrongValue(f"has {len(value)} characters, the most is {self.max_length}")
+        if UNSTORABLE.search(value):
+            raise WrongValue("has characters that are not text (NUL or half of a surrogate pair)")
+        if self.required and not value.strip():
+            raise WrongValue("must not be empty")
+        return value
+
+    def quantity(self, argument: Any) -> Decimal:
+        """Thousands of characters."""
+        return Decimal(self.max_length if argument is None else len(argument)) / 1000
+
+
+class Url(Input):
+    """An absolute http(s) address. Which hosts may be fetched is not decided here."""
+
+    kind: Literal["url"]
+
+    @property
+    def limit(self) -> Limit:
+        return {"schemes": ["https", "http"], "maxLength": LONGEST_URL}
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not is_absolute_http_url(value):
+            raise WrongValue("must be an absolute http(s) URL without user name or password")
+        return value
+
+
+class Flag(Input):
+    kind: Literal["flag"]
+
+    @property
+    def limit(self) -> Limit:
+        return [True, False]
+
+    def read(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise WrongValue("must be true or false")
+        return value
+
+
+class Integer(Input):
+    kind: Literal["integer"]
+    min: int
+    max: int
+
+    @property
+    def limit(self) -> Limit:
+        return {"min": self.min, "max": self.max}
+
+    def read(self, value: Any) -> int:
+        integer = integer_of(value)
+        if integer is None or not self.min <= integer <= self.max:
+            raise WrongValue(f"must be an integer from {self.min} to {self.max}")
+        return integer
+
+    def quantity(self, argument: Any) -> Decimal:
+        """The number itself."""
+        return Decimal(self.max if argument is None else argument)
+
+
+class Number(Input):
+    kind: Literal["number"]
+    min: float
+    max: float
+
+    @property
+    def limit(self) -> Limit:
+        return {"min": self.min, "max": self.max}
+
+    def read(self, value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not self.min <= value <= self.max:
+            raise WrongValue(f"must be a number from {self.min:g} to {self.max:g}")
+        return value
+
+
+class Choice(Input):
+    """One of a few strings. Where they are numerals, the number does as well."""
+
+    kind: Literal["choice"]
+    choices: tuple[str, ...]
+
+    @property
+    def limit(self) -> Limit:
+        return list(self.choices)
+
+    def read(self, value: Any) -> str:
+        for choice in self.choices:
+            is_its_number = choice.isdecimal() and not isinstance(value, bool) and value == int(choice)
+            if value == choice or is_its_number:
+                return choice
+        raise WrongValue(f"must be one of {', '.join(self.choices)}")
+
+
+class Duration(Input):
+    """Seconds, given as 6, 6.0, "6" or "6s": one of `choices`, or from `min` to `max`."""
+
+    kind: Literal["duration"]
+    choices: tuple[int, ...] = ()
+    min: float = 0
+    max: float = 0
+    wire: str | None = None
+    """The provider's form, `{}` being the seconds; None for the plain number."""
+
+    @property
+    def limit(self) -> Limit:
+        return list(self.choices) or {"min": self.min, "max": self.max}
+
+    def read(self, value: Any) -> Any:
+        seconds = seconds_of(value)
+        if self.choices and seconds not in self.choices:
+            raise WrongValue(f"must be one of {', '.join(map(str, self.choices))} seconds")
+        if seconds is None or (not self.choices and not self.min <= seconds <= self.max):
+            raise WrongValue(f"must be from {self.min:g} to {self.max:g} seconds")
+        return seconds if self.wire is None else self.wire.format(seconds)
+
+    def quantity(self, argument: Any) -> Decimal:
+        """Seconds."""
+        longest = max(self.choices, default=self.max)
+        return Decimal(str(longest if argument is None else seconds_of(argument)))
+
+
+class Preset(BaseModel):
+    """A size that goes by an aspect ratio, by a name, or by both."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ratio: str | None = None
+    name: str | None = None
+    """The provider's, where it has one for these pixels."""
+    width: int
+    height: int
+
+    @property
+    def wire(self) -> str | dict[str, int]:
+        return self.name or {"width": self.width, "height": self.height}
+
+
+class Size(Input):
+    """A picture's size: an aspect ratio, a preset by the provider's name, or an object of width and height, pixels."""
+
+    kind: Literal["size"]
+    presets: tuple[Preset, ...]
+    min: int
+    max: int
+
+    @property
+    def limit(self) -> Limit:
+        side = {"min": self.min, "max": self.max}
+        return {"choices": self._names, "width": side, "height": side}
+
+    def read(self, value: Any) -> str | dict[str, int]:
+        if isinstance(value, dict) and value.keys() == {"width", "height"}:
+            return {side: self._pixels(value[side]) for side in ("width", "height")}
+        for preset in self.presets:
+            if isinstance(value, str) and value in (preset.ratio, preset.name):
+                return preset.wire
+        raise WrongValue(f"must be one of {', '.join(self._names)}, or an object of width and height")
+
+    @property
+    def _names(self) -> list[str]:
+        return [preset.ratio or preset.name or "" for preset in self.presets]
+
+    def _pixels(self, value: Any) -> int:
+        pixels = integer_of(value)
+        if pixels is None or not self.min <= pixels <= self.max:
+            raise WrongValue(f"must have a width and a height from {self.min} to {self.max} pixels")
+        return pixels
+
+    def quantity(self, argument: Any) -> Decimal:
+        """Megapixels, each one that is begun."""
+        if argument is None:
+            pixels = self.max * self.max
+        elif isinstance(argument, str):
+            pixels = next(preset.width * preset.height for preset in self.presets if preset.name == argument)
+        else:
+            pixels = argument["width"] * argument["height"]
+        return Decimal(math.ceil(pixels / PIXELS_PER_MEGAPIXEL))
+
+
+AnyInput = Annotated[Text | Url | Flag | Integer | Number | Choice | Duration | Size, Field(discriminator="kind")]
+
+
+def integer_of(value: Any) -> int | None:
+    """6 and 6.0 as 6; None for all else, `True` included."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def seconds_of(value: Any) -> int | float | None:
+    """6, 6.0, "6" and "6s" as 6; None for what is no duration."""
+    if isinstance(value, str):
+        match = SECONDS.fullmatch(value)
+        value = float(match[1]) if match else None
+    integer = integer_of(value)
+    return value if integer is None and isinstance(value, float) else integer
+
+
+def is_absolute_http_url(text: str) -> bool:
+    if len(text) > LONGEST_URL or UNSTORABLE.search(text) or UNSAFE_IN_URL.search(text):
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None and port != 0

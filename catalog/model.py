@@ -1,0 +1,175 @@
+"""One model of the catalogue: what it takes, what it costs, how long it lasts."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from math import prod
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from catalog.errors import FieldError, InvalidInput, did_you_mean, shown
+from catalog.inputs import AnyInput, WrongValue
+from catalog.price import Price
+from domain.generation import JobType, ProviderName, Timing
+
+FIRST_FRAME = "firstFrameUrl"
+MOST_UNKNOWN_FIELDS_NAMED = 20
+"""Further ones are only counted: a body may hold a hundred thousand."""
+
+
+class JobKind(StrEnum):
+    """The calls `/api/generate/...`, in their own words."""
+
+    VIDEO = "video"
+    FIRST_FRAME = "first-frame"
+    VOICE = "voice"
+    AMBIENT = "ambient"
+    TRANSCRIBE = "transcribe"
+
+
+class Quality(StrEnum):
+    STANDARD = "standard"
+    FAST = "fast"
+
+
+KINDS: dict[JobType, JobKind] = {
+    JobType.VIDEO_VEO31: JobKind.VIDEO,
+    JobType.VIDEO: JobKind.VIDEO,
+    JobType.FIRST_FRAME: JobKind.FIRST_FRAME,
+    JobType.VOICE: JobKind.VOICE,
+    JobType.AMBIENT: JobKind.AMBIENT,
+    JobType.TRANSCRIPTION: JobKind.TRANSCRIBE,
+}
+
+
+class Model(BaseModel):
+    """One endpoint of a provider."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Ours. The text and the first-frame endpoint of one model share it."""
+    title: str
+    endpoint: str
+    """The provider's name, unique in the catalogue."""
+    provider: ProviderName
+    job_type: JobType
+    inputs: dict[str, AnyInput]
+    """By the caller's word."""
+    price: Price
+    timing: Timing
+
+    @property
+    def kind(self) -> JobKind:
+        return KINDS[self.job_type]
+
+    @property
+    def takes_first_frame(self) -> bool:
+        return FIRST_FRAME in self.inputs
+
+    def has_first_frame(self, words: Mapping[str, Any]) -> bool:
+        """Whether the words, in either spelling, give the first frame that this model takes."""
+        return self.takes_first_frame and bool(self.inputs[FIRST_FRAME].given_in(words))
+
+    def arguments(self, words: Mapping[str, Any]) -> dict[str, Any]:
+        """The provider's input for the caller's words, defaults filled in. Its own answer it takes unchanged.
+
+        Raises: InvalidInput, naming every wrong field.
+        """
+        arguments: dict[str, Any] = {}
+        errors = self._unknown_fields(words)
+        for item in self.inputs.values():
+            given = item.given_in(words)
+            try:
+                arguments |= item.argument(given)
+            except WrongValue as wrong:
+                field, value = next(iter(given.items()), (item.word, None))
+                errors.append(FieldError(field=field, message=str(wrong), limit=item.limit, value=shown(value)))
+        if errors:
+            raise InvalidInput(errors)
+        return arguments
+
+    def price_cents(self, arguments: Mapping[str, Any]) -> int:
+        """What the provider charges for these arguments, in whole cents, rounded up; the most it can be where they
+        leave it open."""
+
+        def has(word: str, value: Any) -> bool:
+            item = self.inputs[word]
+            return bool(arguments.get(item.name) == item.read(value))
+
+        measured = [self.inputs[word] for word in self.price.measured]
+        quantity = prod((item.quantity(arguments.get(item.name)) for item in measured), start=Decimal(1))
+        return self.price.cents(quantity, has)
+
+    def describe(self) -> dict[str, Any]:
+        """The public view, in the caller's words, ready for JSON."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "endpoint": self.endpoint,
+            "provider": self.provider.value,
+            "type": self.job_type.value,
+            "kind": self.kind.value,
+            "takesFirstFrame": self.takes_first_frame,
+            "inputs": [describe_input(item) for item in self.inputs.values()],
+            "price": describe_price(self.price),
+            "expectedSeconds": int(self.timing.expected.total_seconds()),
+        }
+
+    def _unknown_fields(self, words: Mapping[str, Any]) -> list[FieldError]:
+        known = list(self.inputs)
+        spellings = [*known, *(item.name for item in self.inputs.values())]
+        unknown = [word for word in words if word not in spellings]
+        errors = [
+            FieldError(
+                field=shown(word),
+                message=f"is no input of {self.endpoint}{did_you_mean(word, spellings)}",
+                limit=known,
+                value=shown(words[word]),
+            )
+            for word in unknown[:MOST_UNKNOWN_FIELDS_NAMED]
+        ]
+        if more := len(unknown) - len(errors):
+            errors.append(FieldError(field="*", message=f"{more} more fields are no inputs either", limit=known))
+        return errors
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Spellings are unambiguous, and the price is made of inputs that there are and values that they may have."""
+        spellings = [spelling for item in self.inputs.values() for spelling in {item.word, item.name}]
+        if len(spellings) != len(set(spellings)):
+            raise ValueError("two inputs share a name")
+        priced = {*self.price.measured, *(word for rate in self.price.rates for word in rate.when)}
+        if unknown := priced - self.inputs.keys():
+            raise ValueError(f"priced by what are no inputs: {', '.join(sorted(unknown))}")
+        for rate in self.price.rates:
+            for word, value in rate.when.items():
+                self.inputs[word].read(value)
+        for word in self.price.measured:
+            self.inputs[word].quantity(None)
+        return self
+
+
+def describe_input(item: AnyInput) -> dict[str, Any]:
+    return {
+        "name": item.word,
+        "providerName": item.name,
+        "type": item.kind,
+        "about": item.about,
+        "required": item.required,
+        "default": item.default,
+        "limit": item.limit,
+    }
+
+
+def describe_price(price: Price) -> dict[str, Any]:
+    return {
+        "words": price.words,
+        "unit": price.unit,
+        "measured": list(price.measured),
+        "baseCents": float(price.base_cents),
+        "includedUnits": price.included,
+        "rates": [{"cents": float(rate.cents), "when": rate.when} for rate in price.rates],
+        "estimated": price.estimated,
+    }

@@ -1,0 +1,49 @@
+"""Fixtures for all rings."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from devstack.temporal import EmbeddedTemporal
+from tests.running import Service, running_service
+from tests.servers import Postgres, Servers, postgres_server, simulator_server, temporal_server
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+async def postgres(folder: Path) -> AsyncIterator[Postgres]:
+    async with postgres_server(folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def temporal(folder: Path) -> AsyncIterator[EmbeddedTemporal]:
+    async with temporal_server(folder) as server:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("TEMPORAL_ADDRESS", server.address)
+            yield server
+
+
+@pytest.fixture(scope="session")
+async def servers(folder: Path, postgres: Postgres, temporal: EmbeddedTemporal) -> AsyncIterator[Servers]:
+    async with simulator_server(folder) as origin:
+        yield Servers(postgres=postgres, temporal=temporal, simulator=origin, folder=folder)
+
+
+@pytest.fixture(scope="session")
+async def service(servers: Servers) -> AsyncIterator[Service]:
+    """The service that most tests share: it is called back, and polls after half a second without a call."""
+    async with running_service(servers, webhook_patience=0.5) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def patient_service(servers: Servers) -> AsyncIterator[Service]:
+    """A service that waits for the webhook for as long as a test lasts: what it completes, it was told."""
+    async with running_service(servers, webhook_patience=60) as running:
+        yield running

@@ -1,0 +1,132 @@
+"""The real servers that tests share: one Postgres, one Temporal, one simulator for the whole run."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import uvicorn
+
+from db.migrate import migrate
+from devstack.ports import free_ports
+from devstack.postgres import EmbeddedPostgres
+from devstack.processes import running
+from devstack.secrets import Secrets
+from devstack.temporal import EmbeddedTemporal
+from simulator.app import create_simulator
+from simulator.settings import SimulatorSettings
+from workflows.search_attributes import SEARCH_ATTRIBUTES
+
+# Tests lose nothing by a power cut.
+NO_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+
+
+@dataclass(frozen=True)
+class Database:
+    admin_url: str
+    app_url: str
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server with one migrated database, of which each test gets a copy."""
+
+    server: EmbeddedPostgres
+
+    @classmethod
+    async def migrated(cls, server: EmbeddedPostgres) -> Self:
+        await migrate(server.admin_url, server.app_url)
+        return cls(server)
+
+    async def copy(self) -> Database:
+        name = f"test_{uuid4().hex}"
+        connection = await asyncpg.connect(self.server.superuser_url)
+        try:
+            await connection.execute(f"create database {name} template reelay owner reelay_owner strategy file_copy")
+        finally:
+            await connection.close()
+        return Database(*(url.removesuffix("reelay") + name for url in (self.server.admin_url, self.server.app_url)))
+
+
+@asynccontextmanager
+async def postgres_server(folder: Path) -> AsyncIterator[Postgres]:
+    (port,) = free_ports(1)
+    server = EmbeddedPostgres(folder=folder / "postgres", port=port, secrets=Secrets(), settings=NO_DURABILITY)
+    async with running(server.program(folder / "postgres.log")):
+        yield await Postgres.migrated(server)
+
+
+@asynccontextmanager
+async def temporal_server(folder: Path) -> AsyncIterator[EmbeddedTemporal]:
+    port, ui_port = free_ports(2)
+    server = EmbeddedTemporal(
+        database_file=folder / "temporal.db",
+        port=port,
+        ui_port=ui_port,
+        search_attributes=SEARCH_ATTRIBUTES,
+        dynamic_config={"frontend.WorkflowTimeSkippingEnabled": True},
+    )
+    async with running(server.program(folder / "temporal.log")):
+        yield server
+
+
+@asynccontextmanager
+async def listening(server: uvicorn.Server, bound: socket.socket) -> AsyncIterator[str]:
+    """The server on the socket, for as long as the block lasts; its origin."""
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    try:
+        while not server.started:
+            assert not serving.done(), "the server did not start"
+            await asyncio.sleep(0.01)
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def loopback_socket() -> socket.socket:
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+@asynccontextmanager
+async def simulator_server(folder: Path) -> AsyncIterator[str]:
+    """A simulator whose generations take 0.3 s and whose webhooks are repeated 120 times faster than fal's."""
+    settings = SimulatorSettings(
+        media_dir=folder / "media", latency=timedelta(seconds=0.3), webhook_compression=120, verify_tls=False
+    )
+    config = uvicorn.Config(create_simulator(settings), log_level="warning", timeout_graceful_shutdown=1)
+    async with listening(uvicorn.Server(config), loopback_socket()) as origin:
+        yield origin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    postgres: Postgres
+    temporal: EmbeddedTemporal
+    simulator: str
+    folder: Path
+
+    async def simulated_jobs(self) -> dict[str, dict[str, Any]]:
+        """The simulator's own counts, by our job id."""
+        jobs: dict[str, dict[str, Any]] = (await self._ask_simulator("stats"))["jobs"]
+        return jobs
+
+    async def simulated_request(self, request_id: str) -> dict[str, Any]:
+        """All that the simulator knows of one request."""
+        (request,) = [each for each in await self._ask_simulator("requests") if each["request_id"] == request_id]
+        found: dict[str, Any] = request
+        return found
+
+    async def _ask_simulator(self, what: str) -> Any:
+        async with httpx.AsyncClient(base_url=self.simulator) as client:
+            return (await client.get(f"/__sim/{what}")).json()
