@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     """Keys the hash under which API keys are stored."""
 
     archive_url: str | None = None
+    aws_allow_http: bool = False
+    """For an S3 endpoint inside the same network; development allows it anyway."""
     archive_max_bytes: int = Field(2 * 1024**3, gt=0)
     download_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
@@ -124,6 +126,10 @@ class Settings(BaseSettings):
     @property
     def is_development(self) -> bool:
         return self.environment is Environment.DEVELOPMENT
+
+    @property
+    def archive_allows_http(self) -> bool:
+        return self.is_development or self.aws_allow_http
 
     @property
     def archive_location(self) -> str:

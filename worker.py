@@ -5,7 +5,6 @@ import signal
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-import httpx
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -17,13 +16,15 @@ from db.engine import make_engine, make_sessions
 from media.download import open_download_client
 from media.guard import DownloadPolicy
 from media.storage import open_storage
-from providers.registry import build_providers
+from providers.registry import open_providers
 from settings import Settings
 from workflows.generation import GenerationWorkflow
 from workflows.starting import connect
 
 # A POST that is under way when the worker is told to stop gets this long to come back.
 GRACE = timedelta(seconds=30)
+# Downloads last at most an hour; what is older was left by a worker that was killed.
+LEFT_BEHIND = timedelta(hours=2)
 
 
 async def run_worker(settings: Settings) -> None:
@@ -41,15 +42,15 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     engine = make_engine(settings.database_admin_url.get_secret_value(), pool_size=20)
     stack.push_async_callback(engine.dispose)
     sessions = make_sessions(engine)
-    provider_client = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
-    providers = build_providers(settings, provider_client)
+    providers = await stack.enter_async_context(open_providers(settings))
     policy = DownloadPolicy.from_settings(settings)
     downloads = await stack.enter_async_context(open_download_client(policy))
     submission = SubmissionActivities(settings, sessions, providers)
     outcome = OutcomeActivities(settings, sessions, providers)
     storage = open_storage(
-        settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.is_development
+        settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
     )
+    await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
     archive = ArchiveActivities(sessions, providers, storage, downloads, policy)
     conclusion = ConclusionActivities(sessions, providers)
     return Worker(

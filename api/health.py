@@ -55,7 +55,7 @@ async def look_at_temporal(services: Services) -> str:
 async def look_at_archive(services: Services) -> str:
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            await services.storage.check()
+            await services.storage.head("readiness")  # that it takes objects, the worker finds out
     except (MediaError, TimeoutError):
         return "does not answer"
     return "ok"

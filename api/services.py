@@ -67,7 +67,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 keys=KeyRing(service_sessions, settings.api_key_pepper),
                 fal_webhooks=FalWebhooks(jwks, user_id=settings.fal_user_id, clock=lambda: datetime.now(UTC)),
                 storage=open_storage(
-                    settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.is_development
+                    settings.archive_location,
+                    scratch=settings.data_dir / "scratch",
+                    allow_http=settings.archive_allows_http,
                 ),
             )
     finally:

@@ -1,0 +1,52 @@
+# `make` says what there is. Each target sets up what it needs: python >= 3.11, make and a package index are enough.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test check fix bench lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Run one video generation through the whole stack, and check every promise made of it
+	@$(BIN)/reelay demo
+
+dev: $(READY) ## Run the whole stack until Ctrl-C
+	@$(BIN)/reelay dev
+
+test: $(READY) ## Run the tests
+	@$(BIN)/pytest -q
+
+check: $(READY) ## Format, lint and types; changes nothing
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy .
+
+fix: $(READY) ## Format, and mend what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure Reelay beside a bare Temporal workflow
+	@$(BIN)/python -m bench
+
+setup: $(READY) ## Make the virtual environment
+
+lock: $(READY) ## Resolve the dependencies anew
+	@$(BIN)/python -m pip install --quiet uv
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+		--no-emit-index-url --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+
+clean: ## Remove the virtual environment and the caches
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Reelay needs Python 3.11 or newer, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11 ..." >&2; \
+		exit 1; }
+	@echo "Setting up .venv (about a minute) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,151 @@
+"""One file from a provider's URL to the disk: guarded, streamed, counted and hashed."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import httpx
+
+from media.errors import ArchiveUnavailable, BadMedia, MediaError, Refused, SourceGone, SourceUnavailable, TooLarge
+from media.guard import DownloadPolicy, GuardedTransport, Resolve, resolve
+
+OnBytes: TypeAlias = Callable[[int, int | None], None]
+"""Hears the bytes received so far and, when the source announced it, their final number."""
+
+CHUNK_BYTES = 1024 * 1024
+MAX_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+TIMEOUT = httpx.Timeout(30, connect=10)
+"""Of one connect or read. The whole download has `DownloadPolicy.total_timeout`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downloaded:
+    path: Path
+    size_bytes: int
+    sha256: str
+    """Lower-case hex."""
+    length_announced: bool
+    """False when only the end of the connection ended the body: it may have been cut short unseen."""
+
+
+def open_download_client(policy: DownloadPolicy, *, resolve: Resolve = resolve) -> httpx.AsyncClient:
+    """A client that reaches only what the policy allows, keeps no cookies and knows no credentials.
+
+    To be closed by the caller.
+    """
+    return httpx.AsyncClient(
+        transport=GuardedTransport(policy, resolve),
+        headers={"accept": "*/*", "accept-encoding": "identity", "user-agent": "reelay"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=TIMEOUT,
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+async def download(
+    client: httpx.AsyncClient, url: str, *, to: Path, policy: DownloadPolicy, on_bytes: OnBytes
+) -> Downloaded:
+    """Stream `url` into the file `to`, in memory of a few MiB whatever its size.
+
+    On failure a part of the file may be left at `to`: the folder is the caller's.
+
+    Raises: Refused, SourceGone, SourceUnavailable, TooLarge, BadMedia, ArchiveUnavailable (the disk is full).
+    """
+    try:
+        async with asyncio.timeout(policy.total_timeout.total_seconds()), _answer(client, url, policy) as response:
+            return await _save(response, to, policy.max_bytes, on_bytes)
+    except TimeoutError as error:
+        raise SourceUnavailable(f"not downloaded within {policy.total_timeout}") from error
+    except httpx.TransportError as error:
+        raise SourceUnavailable(f"the download broke off: {type(error).__name__}") from error
+
+
+@asynccontextmanager
+async def _answer(client: httpx.AsyncClient, url: str, policy: DownloadPolicy) -> AsyncIterator[httpx.Response]:
+    """The 200 at the end of the redirects, each of them checked as if it had been the first URL."""
+    target = _parse(url)
+    for _ in range(MAX_REDIRECTS + 1):
+        policy.check_url(target)
+        async with client.stream("GET", target) as response:
+            if response.status_code == 200:
+                yield response
+                return
+            target = _redirected(response)
+    raise Refused(f"more than {MAX_REDIRECTS} redirects")
+
+
+def _redirected(response: httpx.Response) -> httpx.URL:
+    location = response.headers.get("location")
+    if response.status_code not in REDIRECTS or location is None:
+        raise _status_error(response)
+    target = _parse(location, relative_to=response.url)
+    if response.url.scheme == "https" and target.scheme != "https":
+        raise Refused("a redirect leads away from https")
+    return target
+
+
+def _parse(url: str, *, relative_to: httpx.URL | None = None) -> httpx.URL:
+    try:
+        return relative_to.join(url) if relative_to else httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise Refused("not a valid URL") from error
+
+
+def _status_error(response: httpx.Response) -> MediaError:
+    status = response.status_code
+    message = f"{response.url.host} answered {status}"
+    if 400 <= status < 500 and status not in (408, 425, 429):
+        return SourceGone(message)
+    return SourceUnavailable(message)
+
+
+async def _save(response: httpx.Response, to: Path, max_bytes: int, on_bytes: OnBytes) -> Downloaded:
+    # A body shorter than announced is an error of the HTTP layer (httpx.RemoteProtocolError).
+    total = _announced_bytes(response)
+    if total is not None and total > max_bytes:
+        raise TooLarge(f"{total} bytes announced, {max_bytes} allowed")
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise BadMedia("the source sends a compressed body that nobody asked for")
+    digest = hashlib.sha256()
+    received = 0
+    _write(to, "wb", b"")
+    async for chunk in response.aiter_raw(CHUNK_BYTES):
+        received += len(chunk)
+        if received > max_bytes:
+            raise TooLarge(f"more than the {max_bytes} bytes allowed")
+        await asyncio.to_thread(_keep, chunk, to, digest)
+        on_bytes(received, total)
+    return Downloaded(
+        path=to,
+        size_bytes=received,
+        sha256=digest.hexdigest(),
+        length_announced=total is not None or "transfer-encoding" in response.headers,
+    )
+
+
+def _announced_bytes(response: httpx.Response) -> int | None:
+    """The declared length, unless chunks make it void (RFC 9112, 6.3)."""
+    if "transfer-encoding" in response.headers or "content-length" not in response.headers:
+        return None
+    return int(response.headers["content-length"])
+
+
+def _keep(chunk: bytes, path: Path, digest: "hashlib._Hash") -> None:
+    digest.update(chunk)
+    _write(path, "ab", chunk)
+
+
+def _write(path: Path, mode: Literal["wb", "ab"], content: bytes) -> None:
+    # Opened anew for each chunk: a cancelled download leaves no open file to a thread that is still writing.
+    try:
+        with path.open(mode) as file:
+            file.write(content)
+    except OSError as error:
+        raise ArchiveUnavailable(f"the download cannot be written: {error.strerror}") from error

@@ -1,0 +1,48 @@
+"""What can go wrong between a provider's URL and our archive.
+
+MediaError
+├── Refused                the URL, or the address behind it, may not be asked; final
+├── SourceGone             401, 403, 404, 410 and other 4xx: the provider no longer serves it; ask for a fresh URL
+├── SourceUnavailable      5xx, 408, 429, connection, time, a body cut short: ask again
+├── TooLarge               more bytes than the limit; final
+├── BadMedia               HTML, empty, unreadable, or not what was promised; final for this URL
+├── ArchiveUnavailable     the storage did not answer, or is full: try again
+├── ArchiveMisconfigured   no such bucket, wrong key, no permission; an operator has to act
+└── NotInArchive           there is no object under this key
+"""
+
+
+class MediaError(Exception):
+    """Media could not be brought into the archive, or out of it. The message holds no URL query and no key."""
+
+
+class Refused(MediaError):
+    """Connecting there is not allowed, today or ever."""
+
+
+class SourceGone(MediaError):
+    """The provider answers, and says that there is nothing for us at this URL."""
+
+
+class SourceUnavailable(MediaError):
+    """The bytes did not arrive whole; the next try may bring them."""
+
+
+class TooLarge(MediaError):
+    """The source has more bytes than we are willing to keep."""
+
+
+class BadMedia(MediaError):
+    """The bytes are not playable media of the promised kind."""
+
+
+class ArchiveUnavailable(MediaError):
+    """The storage cannot take or give the object now."""
+
+
+class ArchiveMisconfigured(MediaError):
+    """The storage will refuse until somebody changes its settings or ours."""
+
+
+class NotInArchive(MediaError):
+    """The object is not there, or no longer."""

@@ -1,0 +1,1 @@
+"""Who generates. One module per provider; the registry is a dict."""

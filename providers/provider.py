@@ -1,0 +1,68 @@
+"""What Reelay needs of a provider."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from domain.generation import ProviderProgress, Result, Submission
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionRequest:
+    """One paid POST."""
+
+    endpoint: str
+    arguments: Mapping[str, Any]
+    attempt: int
+    webhook_url: str | None
+    """Where the provider reports the end; None when no public URL is configured."""
+
+
+class CancelAnswer(StrEnum):
+    CANCELED = "canceled"
+    """Removed from the queue: it will not run and will not be charged."""
+    REQUESTED = "requested"
+    """The provider will try; the request may still complete, and be charged."""
+    TOO_LATE = "too_late"
+    """Already ended, or unknown to the provider."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookNotice:
+    """What a verified webhook says: which request ended, and how the provider words it."""
+
+    request_id: str
+    succeeded: bool
+    body: dict[str, Any]
+    """The whole parsed body, for the delivery log."""
+
+
+class Provider(Protocol):
+    """Submits, watches, fetches and cancels. Every method raises only errors of `providers.errors`."""
+
+    async def submit(self, request: SubmissionRequest) -> Submission:
+        """Send the one paid POST. Never re-sent here: whether that is safe, only the caller knows.
+
+        Raises: NotAccepted (and its kinds), SubmissionUncertain.
+        """
+        ...
+
+    async def progress(self, submission: Submission, *, logs: bool = False) -> ProviderProgress:
+        """How far the request is. Raises: Unavailable, Unauthorized, ResultExpired."""
+        ...
+
+    async def result(self, submission: Submission) -> Result:
+        """The provider's answer.
+
+        Raises: StillRunning, GenerationFailed, ResultExpired, Unavailable, Unauthorized.
+        """
+        ...
+
+    async def cancel(self, submission: Submission) -> CancelAnswer:
+        """Ask the provider to stop. Raises: Unavailable, Unauthorized."""
+        ...
+
+    def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
+        """A submission of which only the request id survived, with its addresses rebuilt."""
+        ...

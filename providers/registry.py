@@ -1,0 +1,33 @@
+"""Which providers this process can reach."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from domain.generation import ProviderName
+from providers.fal import FalProvider
+from providers.provider import Provider
+from settings import Settings
+
+Providers = dict[ProviderName, Provider]
+
+
+@asynccontextmanager
+async def open_providers(settings: Settings) -> AsyncIterator[Providers]:
+    """The providers with their connections, for as long as the block lasts."""
+    async with (
+        httpx.AsyncClient(follow_redirects=False) as client,
+        httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_keepalive_connections=0)) as purchases,
+    ):
+        yield build_providers(settings, client, purchases)
+
+
+def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient) -> Providers:
+    """One entry for each provider whose key is configured. `FAL_KEY_NEW`, while it is set, is the key in use."""
+    providers: Providers = {}
+    if key := settings.fal_key_new or settings.fal_key:
+        providers[ProviderName.FAL] = FalProvider(
+            client, purchases=purchases, key=key, queue_base=settings.fal_queue_base, timeout=settings.fal_timeout
+        )
+    return providers

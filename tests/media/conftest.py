@@ -1,0 +1,69 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from subprocess import PIPE, Popen
+from sys import executable
+
+import httpx
+import pytest
+
+from media.download import open_download_client
+from media.guard import DownloadPolicy
+from media.storage import LocalStorage
+from tests.media.samples import make_picture, make_sound, make_video
+from tests.media.server import ScriptedServer, serving
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with serving() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def policy() -> DownloadPolicy:
+    """What development allows, and one MiB of it."""
+    return DownloadPolicy(max_bytes=1024 * 1024, allow_http=True, allow_loopback=True)
+
+
+@pytest.fixture
+async def client(policy: DownloadPolicy) -> AsyncIterator[httpx.AsyncClient]:
+    async with open_download_client(policy) as downloads:
+        yield downloads
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "archive")
+
+
+@pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One file of each format, by extension."""
+    folder = tmp_path_factory.mktemp("samples")
+    videos = {"mp4": "libx264", "mov": "libx264", "webm": "libvpx-vp9", "mkv": "libx264", "avi": "mpeg4"}
+    sounds = {"wav": "pcm_s16le", "mp3": "libmp3lame", "flac": "flac", "m4a": "aac", "aac": "aac", "ogg": "libopus"}
+    made = {name: make_video(folder / f"sample.{name}", codec=codec) for name, codec in videos.items()}
+    made |= {name: make_sound(folder / f"sample.{name}", codec=codec) for name, codec in sounds.items()}
+    return made | {name: make_picture(folder / f"sample.{name}") for name in ("png", "jpg")}
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real S3 server that checks signatures, with one bucket named `media`."""
+    root = tmp_path_factory.mktemp("s3")
+    (root / "media").mkdir()
+    rclone = Path(executable).with_name("rclone")
+    arguments = ["--config", "", "--addr", "127.0.0.1:0", "--auth-key", "accesskey,secretkey"]
+    with Popen([rclone, "serve", "s3", *arguments, root], stderr=PIPE, text=True) as process:
+        assert process.stderr is not None
+        started = next(line for line in process.stderr if "Starting s3 server" in line)
+        yield started.partition("[")[2].partition("/]")[0]
+        process.terminate()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a process whose archive is that server."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "accesskey")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secretkey")

@@ -1,0 +1,82 @@
+"""Real media, made here, a few KB each."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+
+def make_video(
+    path: Path, *, codec: str = "libx264", seconds: int = 2, width: int = 320, faststart: bool = False
+) -> Path:
+    """At 25 frames a second, from black (luma 16) brighter by 4 with every frame."""
+    options = {"movflags": "faststart"} if faststart else {}
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = width, 180, "yuv420p"
+        for index in range(seconds * 25):
+            frame = av.VideoFrame(width, 180, "yuv420p")
+            for plane in frame.planes:
+                plane.update(bytes([16 + 4 * index]) * plane.buffer_size)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def make_sound(path: Path, *, codec: str) -> Path:
+    """One second of silence."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=24_000)
+        assert isinstance(stream, AudioStream)
+        stream.layout = "mono"
+        frame = av.AudioFrame(format=stream.format.name, layout="mono", samples=960)
+        frame.sample_rate = 24_000
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        for index in range(25):
+            frame.pts = index * 960
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def make_song_with_cover(path: Path, cover: Path) -> Path:
+    with av.open(str(cover), "r") as picture, av.open(str(path), "w") as container:
+        sound = container.add_stream("libmp3lame", rate=24_000)
+        image = container.add_stream_from_template(picture.streams.video[0])
+        image.disposition = Disposition.attached_pic
+        frame = av.AudioFrame(format="s16p", layout="mono", samples=1152)
+        frame.sample_rate = 24_000
+        frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+        packet = next(picture.demux(video=0))
+        packet.stream = image
+        container.mux(packet)
+    return path
+
+
+def make_picture(path: Path) -> Path:
+    frame = av.VideoFrame(300, 200, "rgb24")
+    frame.planes[0].update(
+        bytes(range(256)) * (frame.planes[0].buffer_size // 256) + bytes(frame.planes[0].buffer_size % 256)
+    )
+    frame.save(path)
+    return path
+
+
+def make_bomb(path: Path, side: int) -> Path:
+    """A PNG of a few KB whose header promises `side` times `side` pixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(1 + 3 * side) * 20)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+    return path

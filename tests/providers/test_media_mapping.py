@@ -1,0 +1,171 @@
+"""One mapping from answers to media, for webhooks and polls."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.generation import RemoteMedia
+from providers.media_mapping import MAX_FILES, media_of
+
+A, B, C = (f"https://v3b.fal.media/files/{name}" for name in ("a.mp4", "b.mp4", "c.png"))
+
+
+def urls(answer: Any) -> list[str]:
+    return [media.url for media in media_of(answer)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"video": {"url": A}},
+        {"audio": {"url": A}},
+        {"image": {"url": A}},
+        {"images": [{"url": A}]},
+        {"images": [A]},
+        {"video": A},
+        {"video_url": A},
+        {"signed_url": A},
+        {"download_url": A},
+        {"file": {"url": A}},
+        {"url": A},
+        {"output": A},
+        {"output": [A]},
+        {"data": {"output": [{"video_url": A}]}},
+        {"request_id": "r", "status": "OK", "payload": {"video": {"url": A}}},
+        {"model_mesh": {"url": A}},
+        A,
+        [A],
+        [[{"url": A}]],
+    ],
+)
+def test_every_known_form_is_found(answer: Any) -> None:
+    assert urls(answer) == [A]
+
+
+def test_a_file_keeps_its_declared_type_and_name() -> None:
+    video = {"url": A, "content_type": "video/mp4", "file_name": "output.mp4", "file_size": 12418965}
+    assert media_of({"video": video}) == (RemoteMedia(url=A, content_type="video/mp4", file_name="output.mp4"),)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"prompt": A},
+        {"prompt": {"url": A}},
+        {"image_url": A, "audio_url": A},
+        {"input": {"video_url": A, "image": {"url": A}}},
+        {"input_video": {"url": A}, "reference_images": [{"url": A}]},
+        {"text": A, "chunks": [{"text": A, "timestamp": [0.0, None]}], "inferred_languages": ["en"]},
+        {"chunks": [{"url": A}], "diarization_segments": [{"url": A}]},
+        {"detail": [{"loc": ["body", "prompt"], "msg": "missing", "type": "missing", "url": A, "input": {"url": A}}]},
+        {"status_url": A, "response_url": A, "cancel_url": A, "urls": {"get": A}},
+        {"logs": [{"url": A}], "metrics": {"url": A}},
+        {"has_nsfw_concepts": [False], "seed": 42},
+        f"see {A} for more",
+        [1, None, True, {"url": None}],
+    ],
+)
+def test_echoed_inputs_texts_and_errors_are_no_media(answer: Any) -> None:
+    assert media_of(answer) == ()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://fal.media/a",
+        "data:video/mp4;base64,AAAA",
+        "javascript:alert(1)",
+        "//fal.media/a.mp4",
+        "https://",
+        "https://[::1",
+        "https://fal.media/a b",
+        "https://fal.media/a\n",
+        "https://fal.media/\u202ea",
+        "https://fal.media/" + "a" * 10_000,
+        "",
+    ],
+)
+def test_only_plain_web_addresses_count(url: str) -> None:
+    assert media_of({"video": {"url": url}}) == ()
+
+
+def test_several_addresses_of_one_file_are_one_file() -> None:
+    assert urls({"download_url": C, "url": A, "signed_url": B}) == [A]
+
+
+def test_an_unusable_address_gives_way_to_the_next() -> None:
+    assert urls({"url": "data:video/mp4;base64,AAAA", "signed_url": B}) == [B]
+
+
+def test_the_same_file_is_reported_once() -> None:
+    assert urls({"video": {"url": A}, "videos": [{"url": A}, {"url": B}]}) == [A, B]
+
+
+def test_the_order_of_keys_does_not_matter() -> None:
+    thumbnail, video, images = ("a_thumbnail", {"url": C}), ("video", {"url": A}), ("images", [{"url": B}])
+    assert urls(dict([thumbnail, images, video])) == urls(dict([video, images, thumbnail])) == [A, B, C]
+
+
+def test_the_order_of_a_list_does() -> None:
+    assert urls({"images": [{"url": B}, {"url": A}]}) == [B, A]
+
+
+def test_a_flood_of_files_is_bounded() -> None:
+    assert len(media_of([f"https://fal.media/{n}" for n in range(5000)])) == MAX_FILES
+
+
+def test_a_bottomless_answer_is_bounded() -> None:
+    answer: dict[str, Any] = {"url": A}
+    for _ in range(5000):
+        answer = {"data": answer}
+    assert media_of(answer) == ()
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+NAMES = st.text() | st.sampled_from(["video", "images", "url", "output", "prompt", "input", "detail", "text"])
+ANSWERS = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | st.integers(), inner, max_size=4),
+    max_leaves=20,
+)
+WRAPPERS = st.sampled_from(
+    [
+        lambda inner: [inner],
+        lambda inner: [None, inner, 3],
+        lambda inner: {"data": inner},
+        lambda inner: {"payload": inner, "prompt": "x"},
+        lambda inner: {"result": inner, "seed": 1, "timings": {}},
+    ]
+)
+
+
+@given(ANSWERS)
+def test_it_never_raises_and_repeats_itself(answer: Any) -> None:
+    assert media_of(answer) == media_of(answer)
+
+
+@given(
+    form=st.sampled_from(
+        [
+            {"video": {"url": A}},
+            {"audio": {"url": A}},
+            {"images": [{"url": A}, {"url": A}]},
+            {"image": {"url": A}},
+            {"video_url": A},
+            {"signed_url": A},
+            {"download_url": A},
+            {"file": {"url": A}},
+            {"url": A},
+            A,
+            [A],
+        ]
+    ),
+    wrappers=st.lists(WRAPPERS, max_size=5),
+)
+def test_known_forms_are_found_however_they_are_nested(form: Any, wrappers: list[Any]) -> None:
+    for wrap in wrappers:
+        form = wrap(form)
+    assert urls(form) == [A]
