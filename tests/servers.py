@@ -92,7 +92,8 @@ async def listening(server: uvicorn.Server, bound: socket.socket) -> AsyncIterat
 
 
 def loopback_socket() -> socket.socket:
-    bound = socket.socket()
+    # Named as TCP: asyncio switches Nagle's delay off only for sockets that say so.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind(("127.0.0.1", 0))
     return bound

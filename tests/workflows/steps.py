@@ -1,0 +1,112 @@
+"""Steps that do as a test says, in the place of the real activities. The workflow cannot tell them apart."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import still_running, the_end, uncertain
+from activities.inputs import Accepted, Adoption, Completion, Ending
+from domain.failure import Failure, FailureCode
+from domain.generation import Archived, Generation, MediaFile, Submission
+from providers.provider import CancelAnswer
+
+REQUEST = "request-1"
+VIDEO = MediaFile(
+    name="video.mp4", key="u/g/video.mp4", content_type="video/mp4", size_bytes=9, sha256="0" * 64, poster_name=None
+)
+
+Outcome = ApplicationError | None
+
+
+def submission(*, webhook_expected: bool = True) -> Submission:
+    at = f"https://queue.fal.run/fal-ai/veo3.1/requests/{REQUEST}"
+    return Submission(
+        attempt=1,
+        request_id=REQUEST,
+        status_url=f"{at}/status",
+        response_url=at,
+        cancel_url=f"{at}/cancel",
+        webhook_expected=webhook_expected,
+    )
+
+
+def lost_answer() -> ApplicationError:
+    return uncertain("the connection was cut")
+
+
+def running(*, ask_again_in: timedelta = timedelta(seconds=10)) -> ApplicationError:
+    return still_running("generating", ask_again_in=ask_again_in)
+
+
+def verdict(code: FailureCode) -> ApplicationError:
+    return the_end(Failure(code=code, message="the provider refused"))
+
+
+@dataclass
+class Steps:
+    """Each list is what the step's tries do, in order; the last goes for all further ones."""
+
+    submits: list[Outcome] = field(default_factory=lambda: [None])
+    polls: list[Outcome] = field(default_factory=lambda: [None])
+    archives: list[Outcome | bool] = field(default_factory=lambda: [None])
+    """`False`: the result holds no media."""
+    webhook_expected: bool = True
+    accepted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: the provider answers the submission. Cleared: it takes its time."""
+    done: list[str] = field(default_factory=list)
+    ending: Ending | None = None
+
+    def __post_init__(self) -> None:
+        self.accepted.set()
+
+    def activities(self) -> list[Callable[..., object]]:
+        return [self.submit, self.adopt, self.poll, self.archive, self.complete, self.withdraw, self.end]
+
+    @activity.defn
+    async def submit(self, generation: Generation) -> Submission:
+        self._act("submit", self.submits)
+        await self.accepted.wait()
+        return submission(webhook_expected=self.webhook_expected)
+
+    @activity.defn
+    async def adopt(self, adoption: Adoption) -> Submission:
+        self.done.append(f"adopt {adoption.report.request_id}")
+        return submission(webhook_expected=False)
+
+    @activity.defn
+    async def poll(self, accepted: Accepted) -> None:
+        self._act("poll", self.polls)
+
+    @activity.defn
+    async def archive(self, accepted: Accepted) -> Archived | None:
+        if self._act("archive", self.archives) is False:
+            return None
+        return Archived(files=(VIDEO,), provider_url="https://v3.fal.media/files/video.mp4")
+
+    @activity.defn
+    async def complete(self, completion: Completion) -> None:
+        self.done.append("complete")
+
+    @activity.defn
+    async def withdraw(self, accepted: Accepted) -> CancelAnswer:
+        self.done.append("withdraw")
+        return CancelAnswer.REQUESTED
+
+    @activity.defn
+    async def end(self, ending: Ending) -> None:
+        self.done.append("end")
+        self.ending = ending
+
+    def count(self, step: str) -> int:
+        return self.done.count(step)
+
+    def _act(self, step: str, outcomes: list[Outcome] | list[Outcome | bool]) -> Outcome | bool:
+        outcome = outcomes[min(self.count(step), len(outcomes) - 1)]
+        self.done.append(step)
+        if isinstance(outcome, ApplicationError):
+            raise outcome
+        return outcome

@@ -1,0 +1,33 @@
+"""What was recorded replays under today's workflow: a deploy does not break the generations that are running."""
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from tests.workflows.record import HISTORIES, PATHS, SHAPE
+from workflows.generation import GenerationWorkflow
+
+RECORDED = {path.stem: path.read_text() for path in HISTORIES.glob("*.json")}
+
+
+def test_every_path_is_recorded() -> None:
+    assert {f"{SHAPE}-{name}" for name in PATHS} <= RECORDED.keys()
+
+
+@pytest.mark.parametrize("name", sorted(RECORDED))
+async def test_recorded_history_replays(name: str) -> None:
+    await replay(RECORDED[name])
+
+
+async def test_replay_notices_a_changed_order() -> None:
+    changed = RECORDED[f"{SHAPE}-webhook"].replace('"name": "archive"', '"name": "complete"')
+
+    with pytest.raises(NondeterminismError):
+        await replay(changed)
+
+
+async def replay(history: str) -> None:
+    replayer = Replayer(workflows=[GenerationWorkflow], data_converter=pydantic_data_converter)
+    await replayer.replay_workflow(WorkflowHistory.from_json("recorded", history))
