@@ -33,10 +33,14 @@ bench: $(READY) ## Measure Reelay beside a bare Temporal workflow
 
 setup: $(READY) ## Make the virtual environment
 
+# The second lock is the image's: without the embedded stack and the tools.
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+	--no-emit-index-url --python-version 3.11 pyproject.toml
+
 lock: $(READY) ## Resolve the dependencies anew
 	@$(BIN)/python -m pip install --quiet uv
-	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
-		--no-emit-index-url --python-version 3.11 --all-extras pyproject.toml -o requirements.lock
+	@$(COMPILE) --all-extras -o requirements.lock
+	@$(COMPILE) --extra build -o requirements-runtime.lock
 
 clean: ## Remove the virtual environment and the caches
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -3,6 +3,9 @@
 The status is Temporal's own: a generation that failed is a Failed run, a canceled one is Canceled.
 """
 
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from domain.generation import Generation
@@ -15,6 +18,15 @@ CLIP = SearchAttributeKey.for_keyword("ReelayClip")
 
 SEARCH_ATTRIBUTES = {key.name: "Keyword" for key in (USER, MODEL, PROVIDER, JOB_TYPE, CLIP)}
 """Name to type, as the server wants them registered before the first start."""
+
+
+async def register_search_attributes(client: Client) -> None:
+    """Make the client's namespace know them. Safe to repeat. Raises: RPCError."""
+    types = {
+        name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{kind.upper()}") for name, kind in SEARCH_ATTRIBUTES.items()
+    }
+    request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=types)
+    await client.operator_service.add_search_attributes(request)
 
 
 def search_attributes(generation: Generation) -> TypedSearchAttributes:

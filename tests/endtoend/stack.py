@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,7 @@ class RunningStack:
                 while not {job.get("status"), job.get("stage")} & set(wanted):
                     await asyncio.sleep(0.1)
                     job = await self.look(job_id) or job
+                    assert job.get("status") not in {"completed", "failed", "canceled"} - set(wanted), job
         except TimeoutError:
             raise AssertionError(f"not {wanted}: {job}") from None
         return job
@@ -72,13 +73,12 @@ class RunningStack:
 
 
 @asynccontextmanager
-async def running_stack(data_dir: Path, **environment: str) -> AsyncIterator[RunningStack]:
+async def running_stack(data_dir: Path, ports: Sequence[int] = ()) -> AsyncIterator[RunningStack]:
     """A stack that is ready. It is told to stop at the end, and has to leave nothing behind."""
-    api, temporal, ui, simulator = free_ports(4)
+    api, temporal, ui, simulator = ports or free_ports(4)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli", "dev", "--data-dir", str(data_dir), "--api-port", str(api)),
         *("--temporal-port", str(temporal), "--ui-port", str(ui), "--simulator-port", str(simulator)),
-        env={**os.environ, **environment},
         stdout=asyncio.subprocess.PIPE,
     )
     try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from devstack.ports import free_ports
 from tests.endtoend.stack import RunningStack, running_stack
 
 PARTS = ("worker", "api", "temporal", "postgres")
@@ -41,7 +42,7 @@ async def test_killed_while_waiting(stack: RunningStack, part: str) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_killed_while_archiving(stack: RunningStack, part: str) -> None:
-    job_id = await stack.create(f"the {part} dies while this is archived [sim: media=slow:1]")
+    job_id = await stack.create(f"the {part} dies while this is archived [sim: media=slow:4s]")
     await stack.until(job_id, "archiving")
     await stack.kill(part)
 
@@ -50,12 +51,13 @@ async def test_killed_while_archiving(stack: RunningStack, part: str) -> None:
 
 
 async def test_second_start_finds_the_jobs_of_the_first_and_carries_on(tmp_path: Path) -> None:
-    async with running_stack(tmp_path) as first:
+    ports = free_ports(4)
+    async with running_stack(tmp_path, ports) as first:
         finished = await first.create("finished before")
         await first.until(finished, "completed")
         unfinished = await first.create("finished after [sim: latency=5s]")
         await first.until(unfinished, "submitted")
-    async with running_stack(tmp_path) as second:
+    async with running_stack(tmp_path, ports) as second:
         job = await second.until(finished, "completed")
         assert (await second.client.get(job["files"][0]["fileUrl"])).status_code == 200
         await completes(second, unfinished)
