@@ -2,17 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 
 from api import clips, generations, health, media, models
-from api.middleware import BodyDeadline, RequestId
+from api.document import DocumentedApi
+from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
 from api.services import open_services
 from api.webhooks import webhook_routes
 from settings import Settings
 
 MAX_BODY_BYTES = 1024 * 1024
+BODY_TIMEOUT = timedelta(seconds=10)
 
 DESCRIPTION = """
 Durable generative-media jobs. `POST /api/generate/...` answers with a job id at once; the job is submitted to its
@@ -26,11 +29,15 @@ def create_app(settings: Settings) -> FastAPI:
         async with open_services(settings) as app.state.services:
             yield
 
-    app = FastAPI(
-        title="Reelay", version="0.1.0", description=DESCRIPTION, lifespan=lifespan, max_body_size=MAX_BODY_BYTES
+    app = DocumentedApi(
+        title="Reelay",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
     )
     install_problem_handlers(app)
-    app.add_middleware(BodyDeadline)
+    app.add_middleware(BodyLimits, within=BODY_TIMEOUT, at_most=MAX_BODY_BYTES)
     app.add_middleware(RequestId)
     for router in (generations.router, clips.router, models.router, media.router, health.router):
         app.include_router(router)

@@ -16,6 +16,7 @@ router = APIRouter(prefix="/api", tags=["campaigns"])
 
 @router.post("/campaigns", status_code=status.HTTP_201_CREATED)
 async def create_campaign(body: CampaignRequest, caller: TheCaller, rows: Rows, request: Request) -> CampaignView:
+    """Create a campaign to put clips into."""
     campaign = Campaign(user_id=caller.user_id, name=body.name, metadata_=body.metadata)
     async with rows() as session:
         session.add(campaign)
@@ -26,6 +27,7 @@ async def create_campaign(body: CampaignRequest, caller: TheCaller, rows: Rows, 
 
 @router.get("/campaigns/{campaign_id}")
 async def read_campaign(campaign_id: UUID, rows: Rows, request: Request) -> CampaignView:
+    """The campaign with its clips."""
     async with rows() as session:
         campaign = await find_campaign(session, campaign_id)
         if campaign is None:
@@ -38,6 +40,7 @@ async def read_campaign(campaign_id: UUID, rows: Rows, request: Request) -> Camp
 async def create_clip(
     campaign_id: UUID, body: ClipRequest, caller: TheCaller, rows: Rows, request: Request
 ) -> ClipView:
+    """Create a clip, which generations can give their media to."""
     clip = Clip(
         user_id=caller.user_id,
         campaign_id=campaign_id,
@@ -56,6 +59,7 @@ async def create_clip(
 
 @router.get("/clips/{clip_id}")
 async def read_clip(clip_id: UUID, rows: Rows, request: Request) -> ClipView:
+    """The clip with what its generations gave it so far."""
     async with rows() as session:
         clip = await find_clip(session, clip_id)
     if clip is None:

@@ -26,6 +26,15 @@ from domain.generation import Timing
 from settings import Settings
 
 TIMING = TypeAdapter(Timing)
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]+$",
+        description="The same request with the same key is answered like the first one, and creates nothing.",
+    ),
+]
 
 log = structlog.get_logger()
 
@@ -45,7 +54,7 @@ class Creation:
         services: TheServices,
         caller: TheCaller,
         rows: Rows,
-        idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")] = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> None:
         self._services = services
         self._caller = caller
@@ -56,8 +65,9 @@ class Creation:
         """Raises: InvalidParams, ConfirmationRequired, KeyReused."""
         job = self._job(model, words, request)
         async with self._rows() as session:
-            await check_belongings(session, request)
             inserted = await insert_generation(session, job)
+            if inserted:  # what was answered once is answered again, though its clip be gone
+                await check_belongings(session, request)
             stored = job if inserted else await find_generation(session, job.id)
         if stored is None or stored.request_fingerprint != job.request_fingerprint:
             raise KeyReused("This Idempotency-Key came before with another request.")

@@ -1,7 +1,10 @@
 """Creating generations, reading them, and telling them what to do."""
 
+import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,8 +14,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.creation import Create, Created, invalid
 from api.identity import Rows
-from api.problems import Conflict, InvalidParams, NotFound
-from api.reading import Jobs, preferred_wait
+from api.problems import Conflict, InvalidParams, NotFound, ServiceUnavailable, problems
+from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
 from api.requests import (
     AmbientRequest,
     CreateRequest,
@@ -25,6 +28,7 @@ from api.requests import (
 )
 from api.services import Services, TheServices
 from api.views import CreatedView, EventView, History, JobList, JobView
+from api.wire import Text
 from catalog.errors import UnknownModel
 from catalog.model import JobKind, Model, Quality
 from db.generations import files_of, find_generation_by_request, newest_generations, timeline
@@ -35,8 +39,18 @@ from workflows.ids import workflow_id
 
 router = APIRouter(prefix="/api", tags=["generations"])
 
+# The client's own retries would go on for 6-9 s while Temporal is down.
+TELLING_SECONDS = 3.0
+
 Prefer = Annotated[str | None, Header(description="`wait=N`: answer with the finished job, or after N seconds.")]
-CREATED: dict[str, Any] = {"status_code": status.HTTP_202_ACCEPTED, "response_model": CreatedView | JobView}
+CREATED: dict[str, Any] = {
+    "status_code": status.HTTP_202_ACCEPTED,
+    "response_model": CreatedView,
+    "responses": {
+        200: {"model": JobView, "description": "The finished job, as preferred."},
+        **problems(HTTPStatus.CONFLICT),
+    },
+}
 
 
 @router.post("/generate/video", **CREATED)
@@ -131,7 +145,7 @@ async def read_job(
 
 
 @router.get("/fal-jobs/{request_id}")
-async def read_job_by_request(request_id: str, rows: Rows, jobs: Jobs) -> JobView:
+async def read_job_by_request(request_id: Text, rows: Rows, jobs: Jobs) -> JobView:
     """The same, by the provider's request id."""
     async with rows() as session:
         row = await find_generation_by_request(session, request_id)
@@ -152,8 +166,7 @@ async def read_history(job_id: UUID, rows: Rows, jobs: Jobs) -> History:
 async def poll_job(job_id: UUID, services: TheServices, jobs: Jobs) -> JobView:
     """Ask the provider now instead of at the next interval."""
     if not Status((await jobs.row(job_id)).status).is_final:
-        handle = services.temporal.get_workflow_handle(workflow_id(job_id))
-        await ignoring_the_ended(handle.signal(GenerationWorkflow.poll))
+        await told(services.temporal.get_workflow_handle(workflow_id(job_id)).signal(GenerationWorkflow.poll))
     return await jobs.view(job_id)
 
 
@@ -162,8 +175,8 @@ async def cancel_job(job_id: UUID, services: TheServices, jobs: Jobs) -> JobView
     """Stop it, here and as far as possible at the provider. Once ended, it stays as it ended."""
     row = await jobs.row(job_id)
     if not Status(row.status).is_final:
-        await services.starter.start(row)  # a row that was not started yet is canceled like any other
-        await ignoring_the_ended(services.temporal.get_workflow_handle(workflow_id(job_id)).cancel())
+        await told(services.starter.start(row))  # a row that was not started yet is canceled like any other
+        await told(services.temporal.get_workflow_handle(workflow_id(job_id)).cancel())
     return await jobs.view(job_id)
 
 
@@ -179,7 +192,7 @@ async def retry_job(job_id: UUID, services: TheServices, create: Create, jobs: J
 
 async def answer(created: Created, services: Services, jobs: Jobs, prefer: str | None) -> Response:
     """202 with where to look; the finished job instead, when the client would rather wait."""
-    wait = preferred_wait(prefer) or (0.0 if services.settings.use_async_generation else 300.0)
+    wait = preferred_wait(prefer) or (0.0 if services.settings.use_async_generation else LONGEST_WAIT_SECONDS)
     headers = {"idempotency-replayed": "true"} if created.replayed else {}
     if wait:
         headers["preference-applied"] = f"wait={wait:g}"
@@ -236,16 +249,19 @@ def make_cursor(row: GenerationJob) -> str:
 def read_cursor(cursor: str) -> tuple[datetime, UUID]:
     try:
         created_at, generation_id = urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        return datetime.fromisoformat(created_at), UUID(generation_id)
-    except ValueError as error:
+        return datetime.fromisoformat(created_at).astimezone(UTC), UUID(generation_id)
+    except (ValueError, OverflowError) as error:
         bad = {"field": "after", "message": "is not a cursor of ours", "limit": None, "value": cursor[:100]}
         raise InvalidParams("The cursor does not fit.", errors=[bad]) from error
 
 
-async def ignoring_the_ended(call: Any) -> None:
-    """A run that ended meanwhile needs no telling."""
+async def told(call: Awaitable[None]) -> None:
+    """A run that ended meanwhile needs no telling. Raises: ServiceUnavailable when Temporal does not take it soon."""
     try:
-        await call
+        async with asyncio.timeout(TELLING_SECONDS):
+            await call
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
+    except RuntimeError as error:  # a lazy client that cannot connect
+        raise ServiceUnavailable("Temporal does not answer. Try again shortly.") from error

@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Response, status
+from fastapi import APIRouter, Header, HTTPException, Response, status
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from api.identity import Rows
-from api.problems import NotFound
+from api.problems import NotFound, problems
 from api.services import TheServices
+from api.wire import Text
 from db.generations import find_stored_file
 from media.errors import NotInArchive
 from media.serve import RangeNotSatisfiable, parse_range
@@ -31,11 +33,15 @@ SAFE = {
 @router.get(
     "/media/{job_id}/{name}",
     response_class=StreamingResponse,
-    responses={206: {"description": "The range asked for."}, 302: {"description": "Where the storage serves it."}},
+    responses={
+        206: {"description": "The range asked for."},
+        302: {"description": "Where the storage serves it."},
+        **problems(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
+    },
 )
 async def read_media(
     job_id: UUID,
-    name: str,
+    name: Text,
     services: TheServices,
     rows: Rows,
     range: Annotated[str | None, Header(description="One range of bytes.")] = None,
@@ -57,8 +63,11 @@ async def serve(storage: Storage, key: str, content_type: str, size: int, range_
     try:
         part = parse_range(range_header, size)
     except RangeNotSatisfiable as error:
-        headers = {"content-range": error.content_range}
-        return Response(status_code=status.HTTP_416_REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
+        raise HTTPException(
+            status.HTTP_416_RANGE_NOT_SATISFIABLE,
+            f"The file has {size} bytes.",
+            {"content-range": error.content_range},
+        ) from error
     start, end = (part.start, part.end) if part else (0, size)
     headers = SAFE | {"content-length": str(end - start)} | ({"content-range": part.content_range} if part else {})
     code = status.HTTP_206_PARTIAL_CONTENT if part else status.HTTP_200_OK

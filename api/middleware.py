@@ -1,13 +1,14 @@
 """What happens to every request before a route sees it."""
 
 import asyncio
+from datetime import timedelta
 from uuid import uuid4
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BODY_TIMEOUT_SECONDS = 10.0
-REQUEST_ID = b"x-request-id"
+REQUEST_ID = "x-request-id"
 
 
 class RequestId:
@@ -24,34 +25,47 @@ class RequestId:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), (REQUEST_ID, request_id.encode())]
+                message["headers"] = [*message.get("headers", []), (REQUEST_ID.encode(), request_id.encode())]
             await send(message)
 
         await self._app(scope, receive, send_with_id)
 
 
-class BodyDeadline:
-    """A body has to arrive within 10 s: a server without this waits for one byte after the other for ever."""
+class BodyLimits:
+    """A body has to arrive in time and be small: a server without this waits, or reads, for ever."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, within: timedelta, at_most: int) -> None:
+        """`at_most`: bytes."""
         self._app = app
+        self._within = within.total_seconds()
+        self._at_most = at_most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        deadline = asyncio.get_running_loop().time() + BODY_TIMEOUT_SECONDS
-        whole = False
+        deadline = asyncio.get_running_loop().time() + self._within
+        declared = Headers(scope=scope).get("content-length", "0")
+        size, whole = 0, False
 
-        async def receive_in_time() -> Message:
-            nonlocal whole
+        async def receive_within_limits() -> Message:
+            nonlocal size, whole
             if whole:  # from here on it waits for the client to go away
                 return await receive()
+            self._check(int(declared) if declared.isdecimal() else 0)
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(408, "The body took too long to arrive.", {"connection": "close"}) from None
+            size += len(message.get("body", b""))
+            self._check(size)
             whole = not message.get("more_body", False)
             return message
 
-        await self._app(scope, receive_in_time, send)
+        await self._app(scope, receive_within_limits, send)
+
+    def _check(self, size: int) -> None:
+        # Raised while the route reads the body, so that it leaves in the shape of all errors. The connection stays: a
+        # client that still sends when it is cut off may never see the answer.
+        if size > self._at_most:
+            raise HTTPException(413, f"A body may have at most {self._at_most} bytes.")

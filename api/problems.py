@@ -15,15 +15,21 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from temporalio.service import RPCError
 
+from api.middleware import REQUEST_ID
+from catalog.errors import shown
+
 MEDIA_TYPE = "application/problem+json"
+SCHEMAS = "#/components/schemas/"
 
 
 class Problem(Exception):
@@ -84,11 +90,41 @@ class ServiceUnavailable(Problem):
 
 
 CODES = {
+    HTTPStatus.BAD_REQUEST: InvalidParams.code,
     HTTPStatus.UNAUTHORIZED: Unauthenticated.code,
     HTTPStatus.FORBIDDEN: "FORBIDDEN",
     HTTPStatus.NOT_FOUND: NotFound.code,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge.code,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "RANGE_NOT_SATISFIABLE",
 }
+# The connection pool passes on what the driver says while it connects, as it is.
+OUTAGES = (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, RPCError, OSError)
+
+
+class FieldProblemView(BaseModel):
+    """One wrong field."""
+
+    field: str
+    message: str
+    limit: Any
+    value: Any
+
+
+class ProblemView(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="For a person to read.")
+    code: str = Field(description="For a program to act on, e.g. `INVALID_PARAMS`.")
+    errors: list[FieldProblemView] | None = Field(None, description="With `INVALID_PARAMS`: every wrong field.")
+
+
+def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"{SCHEMAS}{ProblemView.__name__}"}}}
+    return {int(status): {"description": status.phrase, "content": content} for status in statuses}
 
 
 def problem_body(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
@@ -107,7 +143,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)  # type: ignore[arg-type]  # Starlette types them all as Exception
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
-    for outage in (DBAPIError, PoolTimeoutError, RPCError, ConnectionError, TimeoutError):
+    for outage in OUTAGES:
         app.add_exception_handler(outage, _outage)
     app.add_exception_handler(Exception, _bug)
 
@@ -121,23 +157,14 @@ async def _problem(_: Request, problem: Problem) -> JSONResponse:
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     errors = [
         {
-            "field": ".".join(str(part) for part in entry["loc"][1:]) or str(entry["loc"][0]),
+            "field": shown(".".join(str(part) for part in entry["loc"][1:]) or str(entry["loc"][0])),
             "message": entry["msg"],
-            "limit": _jsonable(entry.get("ctx")),
-            "value": _jsonable(entry.get("input")),
+            "limit": {name: shown(limit) for name, limit in entry.get("ctx", {}).items() if name != "error"} or None,
+            "value": shown(entry.get("input")),
         }
         for entry in error.errors()
     ]
     return await _problem(request, InvalidParams("The request does not fit.", errors=errors))
-
-
-def _jsonable(value: Any) -> Any:
-    """What a client sent, short enough to send back."""
-    if isinstance(value, str | int | float | bool | None):
-        return value[:200] if isinstance(value, str) else value
-    if isinstance(value, Mapping):
-        return {str(key): str(entry)[:200] for key, entry in list(value.items())[:10]}
-    return str(value)[:200]
 
 
 async def _http(_: Request, error: HTTPException) -> JSONResponse:
@@ -151,4 +178,7 @@ async def _outage(request: Request, _: Exception) -> JSONResponse:
 
 
 async def _bug(request: Request, _: Exception) -> JSONResponse:
-    return await _problem(request, Problem("Something went wrong here, not in your request. It has been logged."))
+    bug = Problem("Something went wrong here, not in your request. It has been logged.")
+    # This answer alone is given outside of the middleware, which sets the header on all others.
+    bug.headers = {REQUEST_ID: request.state.request_id}
+    return await _problem(request, bug)

@@ -44,14 +44,14 @@ class Reading:
             row = await self.row(generation_id)
             if not Status(row.status).is_final:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(min(wait, LONGEST_WAIT_SECONDS)):
+                    async with asyncio.timeout(wait):
                         await changed.wait()
         return await self.view(generation_id)
 
     async def final_view(self, generation_id: UUID, *, wait: float) -> JobView | None:
         """The job once it has ended; None when it has not within `wait` seconds."""
         with self._services.changes.of(generation_id) as changed, suppress(TimeoutError):
-            async with asyncio.timeout(min(wait, LONGEST_WAIT_SECONDS)):
+            async with asyncio.timeout(wait):
                 while not Status((await self.row(generation_id)).status).is_final:
                     await changed.wait()
                     changed.clear()
@@ -71,6 +71,6 @@ Jobs = Annotated[Reading, Depends(Reading)]
 
 
 def preferred_wait(prefer: str | None) -> float:
-    """Seconds of `Prefer: wait=N` (RFC 7240), 0 without one."""
-    wait = re.search(r"\bwait=(\d{1,6})\b", prefer or "")
-    return float(wait[1]) if wait else 0.0
+    """Seconds of `Prefer: wait=N` (RFC 7240) as far as we grant them, 0 without one."""
+    wait = re.search(r"\bwait=(\d{1,9})\b", prefer or "")
+    return min(float(wait[1]), LONGEST_WAIT_SECONDS) if wait else 0.0

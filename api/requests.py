@@ -3,13 +3,27 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, JsonValue, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue
 
-from api.wire import Wire
+from api.wire import Text, Wire, storable
 from catalog.model import Quality
 
 LARGEST_METADATA = 16 * 1024
-Metadata = Annotated[dict[str, JsonValue], Field(description="Yours; echoed everywhere.")]
+"""Characters."""
+
+
+def bounded(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(str(metadata)) > LARGEST_METADATA:
+        raise ValueError(f"may have at most {LARGEST_METADATA} characters")
+    return metadata
+
+
+Metadata = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(bounded),
+    AfterValidator(storable),
+    Field(description="Yours; echoed everywhere."),
+]
 
 
 class CreateRequest(Wire):
@@ -19,13 +33,6 @@ class CreateRequest(Wire):
     clip_id: UUID | None = Field(None, description="The clip that the finished media goes to.")
     confirm: bool = Field(False, description="Needed above the interactive budget.")
     metadata: Metadata = Field(default_factory=dict)
-
-    @field_validator("metadata")
-    @classmethod
-    def _bounded(cls, metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if len(str(metadata)) > LARGEST_METADATA:
-            raise ValueError(f"may have at most {LARGEST_METADATA} characters")
-        return metadata
 
 
 class WordsRequest(CreateRequest):
@@ -79,13 +86,13 @@ class JobRequest(CreateRequest):
 class CampaignRequest(Wire):
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=200)
+    name: Text = Field(min_length=1, max_length=200)
     metadata: Metadata = Field(default_factory=dict)
 
 
 class ClipRequest(Wire):
     model_config = ConfigDict(extra="forbid")
 
-    title: str = Field("", max_length=200)
+    title: Text = Field("", max_length=200)
     position: int = Field(0, ge=0, le=1_000_000)
     metadata: Metadata = Field(default_factory=dict)

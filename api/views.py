@@ -135,7 +135,9 @@ def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatu
 
 def _progress(row: GenerationJob, at: GenerationStatus) -> int:
     expected = TIMING.validate_python(row.timing).expected
-    estimate = estimate_progress(at.status, at.stage, datetime.now(UTC) - at.stage_since, expected)
+    # Counted from the submission, not from the stage, which every look at the provider begins anew.
+    since = row.submitted_at or at.stage_since
+    estimate = estimate_progress(at.status, at.stage, datetime.now(UTC) - since, expected)
     start, end = SPANS[at.stage]
     return max(estimate, row.progress_percent) if start < row.progress_percent <= end else estimate
 

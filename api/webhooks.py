@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.problems import MEDIA_TYPE, problem_body
+from api.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, TheServices
 from db.deliveries import log_delivery
 from db.generations import find_generation, find_generation_by_request
@@ -28,6 +28,13 @@ from workflows.ids import workflow_id
 
 # The SDK's own retries would block for 6-9 s while Temporal is down; providers wait 5-15 s.
 SIGNAL_SECONDS = 1.0
+FAL_PATH = "/api/webhooks/fal"
+FAL_PROBLEMS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+)
 LOGGED_HEADERS = ("content-type", "user-agent", "x-fal-webhook-")
 LOGGED_BODY_BYTES = 256 * 1024
 
@@ -56,8 +63,9 @@ REJECTIONS = {
 def webhook_routes(fal_webhook_path: str) -> APIRouter:
     """The routes; fal's second one is wherever the operator has it."""
     router = APIRouter(tags=["webhooks"])
-    for path in dict.fromkeys(("/api/webhooks/fal", fal_webhook_path)):
-        router.add_api_route(path, receive_fal, methods=["POST"], operation_id=f"receive_fal_at{path}")
+    router.add_api_route(FAL_PATH, receive_fal, methods=["POST"], responses=problems(*FAL_PROBLEMS))
+    if fal_webhook_path != FAL_PATH:
+        router.add_api_route(fal_webhook_path, receive_fal, methods=["POST"], include_in_schema=False)
     return router
 
 

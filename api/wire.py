@@ -1,8 +1,35 @@
-"""The wire's spelling: camelCase, RFC 3339 UTC, whole cents."""
+"""The wire's spelling: camelCase, RFC 3339 UTC, whole cents; and what of it can be kept."""
 
-from pydantic import BaseModel, ConfigDict
+import math
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 from pydantic.alias_generators import to_camel
+
+from catalog.inputs import UNSTORABLE
+
+Json = TypeVar("Json", bound=JsonValue)
 
 
 class Wire(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+def storable(value: Json) -> Json:
+    """The value, if Postgres' text and jsonb can hold it. Raises: ValueError."""
+    match value:
+        case str() if UNSTORABLE.search(value):
+            raise ValueError("has characters that are not text (NUL or half of a surrogate pair)")
+        case float() if not math.isfinite(value):
+            raise ValueError("has a number that is not finite")
+        case list():
+            for item in value:
+                storable(item)
+        case dict():
+            for name, item in value.items():
+                storable(name)
+                storable(item)
+    return value
+
+
+Text = Annotated[str, AfterValidator(storable)]

@@ -195,11 +195,7 @@ class GenerationStatus:
     stage_since: datetime
     message: str
     request_id: str | None = None
-    attempts: int = 0
     failure: Failure | None = None
-    progress: int | None = None
-    """Percent, where somebody measured it; else it is estimated from the stage and its age."""
-    waiting_until: datetime | None = None
 
 
 def media_address(generation_id: UUID, name: str) -> str:

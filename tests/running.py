@@ -87,7 +87,7 @@ class Service:
         deliveries: list[dict[str, Any]] = sent
         return deliveries
 
-    def run(self, job_id: str) -> WorkflowHandle[GenerationWorkflow, None]:
+    def run(self, job_id: str) -> WorkflowHandle[GenerationWorkflow, list[str]]:
         return self.temporal.get_workflow_handle_for(GenerationWorkflow.run, workflow_id(UUID(job_id)))
 
     async def closed_as(self, job_id: str) -> str:

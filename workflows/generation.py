@@ -24,7 +24,16 @@ with workflow.unsafe.imports_passed_through():
     from activities.outcome import OutcomeActivities
     from activities.submission import SubmissionActivities
     from domain.failure import Failure, FailureCode
-    from domain.generation import Archived, Generation, GenerationStatus, Report, Stage, Status, Submission
+    from domain.generation import (
+        Archived,
+        Generation,
+        GenerationStatus,
+        Report,
+        Stage,
+        Status,
+        Submission,
+        media_address,
+    )
 
 # One transaction in our own database, repeated until it is written. A cancellation does not interrupt it.
 RECORD = ActivityConfig(
@@ -49,7 +58,7 @@ COURTESY = ActivityConfig(
 TRANSFER = ActivityConfig(
     start_to_close_timeout=timedelta(hours=1),
     schedule_to_close_timeout=timedelta(hours=6),
-    heartbeat_timeout=timedelta(seconds=10),
+    heartbeat_timeout=timedelta(seconds=5),
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
@@ -75,7 +84,8 @@ class GenerationWorkflow:
         self.enter(Stage.RESERVING, Status.PENDING, "Created")
 
     @workflow.run
-    async def run(self, generation: Generation) -> None:
+    async def run(self, generation: Generation) -> list[str]:
+        """The addresses of the archived files."""
         try:
             self.submission = await self.submit()
             await self.wait_for_outcome(self.submission)
@@ -86,6 +96,7 @@ class GenerationWorkflow:
                 await self.cancel()
                 raise
             raise await self.fail(error) from error
+        return [media_address(generation.id, file.name) for file in archived.files]
 
     @workflow.signal
     def report(self, report: Report) -> None:
@@ -281,6 +292,7 @@ class GenerationWorkflow:
 
     async def hears_within(self, window: timedelta, what: str) -> bool:
         """Whether a webhook came. Also returns, without one, when somebody wants a look now."""
+        self.show(f"{self.message}, at most until {workflow.now() + window:%H:%M:%S} UTC")
         with suppress(TimeoutError):
             await workflow.wait_condition(lambda: self.heard or self.look_now, timeout=window, timeout_summary=what)
         return self.heard
@@ -298,8 +310,12 @@ class GenerationWorkflow:
     def enter(self, stage: Stage, status: Status, message: str) -> None:
         self.stage, self.status, self.message = stage, status, message
         self.stage_since = workflow.now()
-        request = f"\n\nRequest `{self.submission.request_id}`" if self.submission else ""
-        workflow.set_current_details(f"**{stage}** since {self.stage_since:%H:%M:%S} UTC: {message}{request}")
+        self.show(message)
+
+    def show(self, message: str) -> None:
+        """For the engineer at the Temporal UI: it costs no history."""
+        request = f"\n\nrequest `{self.submission.request_id}`" if self.submission else ""
+        workflow.set_current_details(f"**{self.stage}** since {self.stage_since:%H:%M:%S} UTC\n\n{message}{request}")
 
 
 def _may_have_been_bought(error: ActivityError) -> bool:

@@ -15,6 +15,7 @@ from workflows.search_attributes import search_attributes
 async def connect(*, lazy: bool = False) -> Client:
     """A client by `TEMPORAL_*`, with the one data converter. A lazy one connects at its first call."""
     config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "localhost:7233")
     return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy)
 
 

@@ -47,7 +47,7 @@ def report(request_id: str = REQUEST) -> Report:
 
 @dataclass(frozen=True)
 class Run:
-    handle: WorkflowHandle[GenerationWorkflow, None]
+    handle: WorkflowHandle[GenerationWorkflow, list[str]]
     skipper: TimeSkipper
 
     async def pass_time(self, duration: timedelta) -> None:

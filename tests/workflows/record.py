@@ -27,7 +27,7 @@ from workflows.starting import connect
 
 HISTORIES = Path(__file__).parent / "histories"
 SHAPE = "0.1.0"
-Handle = WorkflowHandle[GenerationWorkflow, None]
+Handle = WorkflowHandle[GenerationWorkflow, list[str]]
 MOMENT = timedelta(seconds=1)
 
 

@@ -1,0 +1,82 @@
+"""How the other commands reach the database and the API: by the environment's URLs, else those of the running stack."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.engine import make_engine, make_sessions
+from db.keys import create_key
+from db.tables import Scope
+from devstack.client import ApiClient
+from devstack.data_dir import DataDir
+from devstack.environment import user_environment
+from devstack.errors import NotRunning, StackError
+from devstack.secrets import keep_secrets, write_private
+
+LOCAL_USER = "local"
+
+
+@dataclass(frozen=True)
+class Database:
+    admin_url: str = field(repr=False)
+    app_url: str = field(repr=False)
+    pepper: bytes = field(repr=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Raises: StackError when the database does not take it."""
+        engine = make_engine(self.admin_url, pool_size=1)
+        try:
+            async with make_sessions(engine).begin() as session:
+                yield session
+        except DBAPIError as error:
+            raise StackError(f"the database does not take this: {error.orig}") from error
+        except OSError as error:
+            raise StackError(f"the database does not answer: {error}") from error
+        finally:
+            await engine.dispose()
+
+
+def find_database(data_dir: DataDir) -> Database:
+    """Raises: NotRunning."""
+    environment = user_environment()
+    if admin_url := environment.get("DATABASE_ADMIN_URL"):
+        pepper = environment.get("API_KEY_PEPPER", "")
+        return Database(admin_url, environment.get("DATABASE_URL", ""), pepper.encode())
+    return stack_database(data_dir)
+
+
+def stack_database(data_dir: DataDir) -> Database:
+    """That of the running stack. Raises: NotRunning."""
+    stack = data_dir.find_stack()
+    pepper = user_environment().get("API_KEY_PEPPER") or keep_secrets(data_dir.secrets_file).api_key_pepper
+    return Database(stack.database_admin_url, stack.database_url, pepper.encode())
+
+
+@asynccontextmanager
+async def open_api(data_dir: DataDir) -> AsyncIterator[ApiClient]:
+    """The API with the environment's key, or for the running stack with that of the user `local`.
+
+    Raises: NotRunning.
+    """
+    environment = user_environment()
+    url, key = environment.get("REELAY_API_URL"), environment.get("REELAY_API_KEY")
+    if url and not key:
+        raise NotRunning("REELAY_API_URL is set, so REELAY_API_KEY is needed as well")
+    if not url:
+        url = data_dir.find_stack().api_url
+    async with ApiClient(url, key or await local_key(data_dir)) as client:
+        yield client
+
+
+async def local_key(data_dir: DataDir) -> str:
+    """The key of the stack's own user, made once and kept in the data dir."""
+    if not data_dir.local_key_file.exists():
+        database = stack_database(data_dir)
+        async with database.transaction() as session:
+            key = await create_key(session, user=LOCAL_USER, scope=Scope.USER, pepper=database.pepper)
+        write_private(data_dir.local_key_file, key)
+    return data_dir.local_key_file.read_text()

@@ -1,0 +1,66 @@
+"""API keys and the schema, as an operator handles them from the command line."""
+
+from typing import Any
+
+from temporalio.service import RPCError
+
+from db.keys import create_key, list_keys, revoke_key
+from db.migrate import migrate
+from db.tables import Scope
+from devstack.access import find_database
+from devstack.data_dir import DataDir
+from devstack.environment import user_environment
+from devstack.errors import StackError
+from workflows.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
+from workflows.starting import connect
+
+
+async def migrate_database(data_dir: DataDir) -> None:
+    """The schema, and where the environment names a Temporal, the search attributes there."""
+    database = find_database(data_dir)
+    if not database.app_url:
+        raise StackError("DATABASE_URL is not set: the migrations grant its role what the API needs")
+    await migrate(database.admin_url, database.app_url)
+    if "TEMPORAL_ADDRESS" in user_environment():
+        await _register_search_attributes()
+
+
+async def _register_search_attributes() -> None:
+    try:
+        await register_search_attributes(await connect())
+    except (RPCError, RuntimeError) as error:
+        names = ", ".join(SEARCH_ATTRIBUTES)
+        raise StackError(
+            f"Temporal does not take the search attributes ({error}). Without them no generation starts. Where only "
+            f"its console may add them (Temporal Cloud), add these as Keyword: {names}"
+        ) from error
+
+
+async def create(data_dir: DataDir, user: str, scope: str) -> str:
+    """The new key. Nobody can read it again."""
+    database = find_database(data_dir)
+    if not database.pepper:
+        raise StackError("API_KEY_PEPPER is not set: a key stored without it would not open the API that has one")
+    async with database.transaction() as session:
+        return await create_key(session, user=user, scope=Scope(scope), pepper=database.pepper)
+
+
+async def listing(data_dir: DataDir, user: str | None) -> list[dict[str, Any]]:
+    async with find_database(data_dir).transaction() as session:
+        return [
+            {
+                "prefix": key.prefix,
+                "user": name,
+                "scope": key.scope,
+                "createdAt": key.created_at.isoformat(),
+                "expiresAt": key.expires_at and key.expires_at.isoformat(),
+                "revokedAt": key.revoked_at and key.revoked_at.isoformat(),
+            }
+            for key, name in await list_keys(session, user)
+        ]
+
+
+async def revoke(data_dir: DataDir, prefix: str) -> None:
+    async with find_database(data_dir).transaction() as session:
+        if not await revoke_key(session, prefix):
+            raise StackError(f"no living key begins with {prefix}")

@@ -1,0 +1,45 @@
+"""What the parts of the embedded stack are told through their environment."""
+
+import os
+from collections.abc import Mapping
+
+from dotenv import dotenv_values
+
+from devstack.errors import StackError
+
+SIMULATED_FAL_KEY = "simulated-key-id:simulated-key-secret"
+SIMULATED_FAL_ACCOUNT = "github_40000001"
+FAL_KEYS = ("FAL_KEY", "FAL_API_KEY")  # either will do; the second is the old name
+
+
+def user_environment() -> dict[str, str]:
+    """What the user set: the process's environment, and under it the `.env` of the working directory."""
+    return {**_set(dotenv_values(".env")), **_set(os.environ)}
+
+
+def _set(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
+
+
+def part_environment(
+    user: Mapping[str, str], *, ours: Mapping[str, str], defaults: Mapping[str, str]
+) -> dict[str, str]:
+    """`ours` wins over the user's, the user's over the defaults. How he reaches his own Temporal is not passed on."""
+    passed_on = {name: value for name, value in user.items() if not name.startswith("TEMPORAL_")}
+    return {**defaults, **passed_on, **ours}
+
+
+def simulated_provider(simulator_url: str) -> dict[str, str]:
+    """With the simulator nothing may reach a real provider, whatever the user's environment says."""
+    return {
+        **dict.fromkeys((*FAL_KEYS, "FAL_KEY_NEW"), SIMULATED_FAL_KEY),
+        "FAL_USER_ID": SIMULATED_FAL_ACCOUNT,
+        "FAL_QUEUE_BASE": simulator_url,
+        "FAL_API_BASE": simulator_url,
+        "FAL_JWKS_URL": f"{simulator_url}/.well-known/jwks.json",
+    }
+
+
+def require_provider_key(user: Mapping[str, str]) -> None:
+    if not any(name in user for name in FAL_KEYS):
+        raise StackError("without the simulator a real key is needed: set FAL_KEY in the environment or in .env")

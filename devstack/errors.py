@@ -1,0 +1,33 @@
+"""What can keep the embedded stack from running.
+
+StackError
+├── DiesTooOften      a part died three times within a minute
+├── InUse             the data dir belongs to a stack that is running
+├── NotRunning        a command needs a running stack, or the environment's URLs, and found neither
+├── PortTaken         a port that was asked for is somebody else's
+└── DemoFailed        the demo found something else than it promised
+"""
+
+
+class StackError(Exception):
+    """The message is for the person at the terminal: what is wrong and what to do."""
+
+
+class DiesTooOften(StackError):
+    """Restarting has not helped."""
+
+
+class InUse(StackError):
+    """Two stacks on one data dir would destroy each other's data."""
+
+
+class NotRunning(StackError):
+    """There is nobody to talk to."""
+
+
+class PortTaken(StackError):
+    """Nothing was started."""
+
+
+class DemoFailed(StackError):
+    """One of the demo's promises did not hold."""

@@ -1,0 +1,28 @@
+"""A job's way to its end, on the terminal."""
+
+from uuid import UUID
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from devstack.client import ApiClient, Job
+
+
+async def follow(client: ApiClient, job_id: UUID, console: Console) -> Job:
+    """The ended job. Until then a progress bar, or a line per change where the output is no terminal."""
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("pending", total=100)
+        shown = ""
+        async for job in client.watch(job_id):
+            progress.update(task, description=job.stage, completed=job.progress)
+            line = f"{job.progress:3d}%  {job.stage}  {job.progress_message}"
+            if line != shown and not console.is_terminal:
+                say(console, line)
+            shown = line
+    return job
+
+
+def say(console: Console, line: str) -> None:
+    """The line as it is: unbroken, no markup, no colours."""
+    console.print(line, soft_wrap=True, markup=False, highlight=False)

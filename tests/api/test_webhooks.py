@@ -1,0 +1,370 @@
+"""fal's webhooks: a genuine one ends the wait, and nothing else has any effect, or is ever a 5xx.
+
+The service of these tests trusts a key of ours, not the simulator's: what it is told, these tests told it.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlmodel import col, select
+
+from db.tables import WebhookDelivery
+from domain.webhook_token import make_token
+from tests.api.fal import ACCOUNT, Fal, key_server
+from tests.api.shared import problem
+from tests.providers.signing import notice
+from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.servers import Servers
+
+FIRST_ROUTE = "/api/webhooks/fal"
+OPERATORS_ROUTE = "/hooks/fal"
+SILENT = "quiet [sim: webhook=lost]"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A job that waits for its webhook, for longer than a test lasts."""
+
+    id: str
+    request_id: str
+    url: str
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(httpx.URL(self.url).params)
+
+
+@pytest.fixture(scope="module")
+async def fal(servers: Servers) -> AsyncIterator[Fal]:
+    async with (
+        key_server() as keys,
+        running_service(
+            servers,
+            fal_jwks_url=keys.url,
+            fal_user_id=ACCOUNT,
+            fal_webhook_path=OPERATORS_ROUTE,
+            webhook_patience=120,
+        ) as service,
+    ):
+        yield Fal(service=service, keys=keys)
+
+
+async def waiting_job(fal: Fal) -> Waiting:
+    job_id = await fal.service.create(SILENT)
+    url = await fal.address(job_id)
+    return Waiting(job_id, (await fal.service.job(job_id))["falRequestId"], url)
+
+
+@pytest.fixture(scope="module")
+async def waiting(fal: Fal) -> Waiting:
+    """For what must have no effect on it."""
+    return await waiting_job(fal)
+
+
+async def still_waits(fal: Fal, job: Waiting) -> bool:
+    status: str = (await fal.service.job(job.id))["status"]
+    return status == "submitted"
+
+
+async def logged(
+    service: Service, *, request_id: str | None = None, job_id: str | None = None
+) -> list[WebhookDelivery]:
+    """The delivery log's rows, which are written after the answer."""
+    statement = select(WebhookDelivery).order_by(col(WebhookDelivery.received_at))
+    if request_id:
+        statement = statement.where(col(WebhookDelivery.request_id) == request_id)
+    if job_id:
+        statement = statement.where(col(WebhookDelivery.job_id) == UUID(job_id))
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while True:
+            async with service.sessions() as session:
+                rows = list((await session.scalars(statement)).all())
+            if rows:
+                return rows
+            await asyncio.sleep(0.05)
+
+
+async def test_genuine_webhook_ends_the_wait(fal: Fal) -> None:
+    job = await waiting_job(fal)
+    answer = await fal.says_ok(job.url, job.request_id)
+
+    assert (answer.status_code, answer.json()) == (200, {"received": True, "verdict": "accepted"})
+    assert (await fal.service.until(job.id, "completed"))["files"]
+    (delivery,) = await logged(fal.service, job_id=job.id)
+    assert (delivery.verdict, delivery.status_code, delivery.request_id) == ("accepted", 200, job.request_id)
+    assert json.loads(delivery.body)["request_id"] == job.request_id
+    assert all(name in ("content-type", "user-agent") or "webhook" in name for name in delivery.headers)
+
+
+async def test_webhook_after_the_end_is_a_duplicate_without_effect(fal: Fal) -> None:
+    job = await waiting_job(fal)
+    await fal.says_ok(job.url, job.request_id)
+    await fal.service.until(job.id, "completed")
+    await fal.service.closed_as(job.id)
+    trail = await fal.service.trail(job.id)
+    again = await asyncio.gather(*(fal.says_ok(job.url, job.request_id) for _ in range(10)))
+
+    assert {(answer.status_code, answer.json()["verdict"]) for answer in again} == {(200, "duplicate")}
+    assert await fal.service.trail(job.id) == trail
+    assert (await fal.service.simulated(job.id))["downloads"] == 1
+
+
+@pytest.mark.parametrize("query", [{}, {"token": "1.x"}])
+async def test_webhook_without_a_job_finds_it_by_its_request(fal: Fal, query: dict[str, str]) -> None:
+    job = await waiting_job(fal)
+    answer = await fal.says_ok(str(httpx.URL(FIRST_ROUTE, params=query)), job.request_id)
+
+    assert answer.status_code == 200
+    await fal.service.until(job.id, "completed")
+
+
+async def test_both_routes_take_the_same_webhook(fal: Fal) -> None:
+    for route in (FIRST_ROUTE, OPERATORS_ROUTE):
+        job = await waiting_job(fal)
+        assert httpx.URL(job.url).path == OPERATORS_ROUTE
+        assert (await fal.says_ok(str(httpx.URL(route, params=job.query)), job.request_id)).status_code == 200
+        await fal.service.until(job.id, "completed")
+
+
+@pytest.mark.parametrize("route", [FIRST_ROUTE, OPERATORS_ROUTE])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+async def test_webhooks_are_posted(fal: Fal, method: str, route: str) -> None:
+    problem(await fal.service.client.request(method, route), 405, "METHOD_NOT_ALLOWED")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"token": None},
+        {"token": ""},
+        {"token": "1"},
+        {"token": "1."},
+        {"token": "2.AAAA"},
+        {"token": "9999999999.AAAA"},
+        {"token": "é\0"},
+        {"job": str(uuid4())},
+        {"job": "7"},
+        {"job": ""},
+    ],
+)
+async def test_url_that_we_did_not_make_is_refused(fal: Fal, waiting: Waiting, change: dict[str, str | None]) -> None:
+    query = {name: value for name, value in (waiting.query | change).items() if value is not None}
+    answer = await fal.says_ok(str(httpx.URL(FIRST_ROUTE, params=query)), waiting.request_id)
+
+    problem(answer, 401, "UNAUTHENTICATED")
+    assert await still_waits(fal, waiting)
+
+
+async def test_token_of_another_job_is_refused(fal: Fal, waiting: Waiting) -> None:
+    other = await waiting_job(fal)
+    query = {"job": waiting.id, "token": other.query["token"]}
+    answer = await fal.says_ok(str(httpx.URL(FIRST_ROUTE, params=query)), waiting.request_id)
+
+    problem(answer, 401, "UNAUTHENTICATED")
+    assert await still_waits(fal, waiting)
+
+
+async def test_another_jobs_request_on_this_jobs_url_has_no_effect_on_either(fal: Fal, waiting: Waiting) -> None:
+    other = await waiting_job(fal)
+    answer = await fal.says_ok(waiting.url, other.request_id)
+
+    assert answer.status_code < 500
+    assert await still_waits(fal, other)
+    await fal.says_ok(other.url, other.request_id)
+    assert (await fal.service.until(other.id, "completed"))["falRequestId"] == other.request_id
+    assert await still_waits(fal, waiting)
+
+
+async def test_unknown_job_and_unknown_request_are_not_found(fal: Fal) -> None:
+    job_id, request_id, secret = uuid4(), str(uuid4()), fal.service.settings.fal_webhook_secret
+    assert secret
+    query = {"job": str(job_id), "token": make_token(secret.get_secret_value().encode(), job_id, 1)}
+
+    problem(await fal.says_ok(str(httpx.URL(FIRST_ROUTE, params=query)), request_id), 404, "NOT_FOUND")
+    problem(await fal.says_ok(FIRST_ROUTE, request_id), 404, "NOT_FOUND")
+    assert {row.verdict for row in await logged(fal.service, request_id=request_id)} == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({"key": Ed25519PrivateKey.generate()}, "forged"),
+        ({"user_id": "github|stranger"}, "forged"),
+        ({"seconds_ago": 302}, "stale"),
+        ({"seconds_ago": -302}, "stale"),
+        ({"seconds_ago": 86_400}, "stale"),
+        ({"timestamp": 0}, "stale"),
+        ({"timestamp": 999_999_999_999}, "stale"),
+    ],
+)
+async def test_forged_and_stale_webhooks_are_refused_and_logged(fal: Fal, change: dict[str, Any], verdict: str) -> None:
+    job = await waiting_job(fal)
+    answer = await fal.says_ok(job.url, job.request_id, **change)
+
+    problem(answer, 401, "UNAUTHENTICATED")
+    assert await still_waits(fal, job)
+    (row,) = await logged(fal.service, job_id=job.id)
+    assert (row.verdict, row.status_code) == (verdict, 401)
+    assert row.detail
+    assert row.detail not in answer.text
+
+
+@pytest.mark.parametrize("seconds_ago", [290, -290])
+async def test_clock_that_is_a_little_off_is_no_forgery(fal: Fal, seconds_ago: int) -> None:
+    job = await waiting_job(fal)
+    assert (await fal.says_ok(job.url, job.request_id, seconds_ago=seconds_ago)).status_code == 200
+
+
+async def test_signature_covers_every_byte(fal: Fal, waiting: Waiting) -> None:
+    body = notice(request_id=waiting.request_id)
+    genuine = fal.headers(body, waiting.request_id)
+    moment = str(int(genuine["X-Fal-Webhook-Timestamp"]) + 1)
+    for sent, headers in (
+        (body + b" ", genuine),
+        (body.replace(b"OK", b"OX"), genuine),
+        (body, genuine | {"X-Fal-Webhook-Timestamp": moment}),
+        (body, genuine | {"X-Fal-Webhook-Request-Id": str(uuid4())}),
+        (body, genuine | {"X-Fal-Webhook-User-Id": ACCOUNT + "2"}),
+        (body, genuine | {"X-Fal-Webhook-Signature": "0" * 128}),
+    ):
+        problem(await fal.post(waiting.url, sent, headers), 401, "UNAUTHENTICATED")
+    assert await still_waits(fal, waiting)
+
+
+MALFORMED_HEADERS = [
+    *((name, value) for name in ("Request-Id", "User-Id", "Timestamp", "Signature") for value in (None, "", "é")),
+    ("Request-Id", "../../requests"),
+    ("Request-Id", "r" * 201),
+    ("User-Id", "two words"),
+    ("Timestamp", "nan"),
+    ("Timestamp", "inf"),
+    ("Timestamp", "-1"),
+    ("Timestamp", "1e9"),
+    ("Timestamp", "1.5"),
+    ("Timestamp", "٣"),
+    ("Timestamp", "9" * 400),
+    ("Signature", "0" * 126),
+    ("Signature", "0" * 130),
+    ("Signature", "zz" * 64),
+    ("Signature", "0 " * 63 + "00"),
+    ("Signature", "0x" + "0" * 126),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), MALFORMED_HEADERS)
+async def test_malformed_headers_are_the_senders_fault(
+    fal: Fal, waiting: Waiting, name: str, value: str | None
+) -> None:
+    body = notice(request_id=waiting.request_id)
+    headers = fal.headers(body, waiting.request_id)
+    del headers[f"X-Fal-Webhook-{name}"]
+    if value is not None:
+        headers[f"X-Fal-Webhook-{name}"] = value.encode().decode("latin-1")
+    raw = [(key.encode(), content.encode("latin-1")) for key, content in headers.items()]
+    answer = await fal.service.client.post(waiting.url, content=body, headers=raw)
+
+    problem(answer, 400, "INVALID_PARAMS")
+    assert await still_waits(fal, waiting)
+
+
+def with_request_id(template: str, request_id: str) -> bytes:
+    return template.replace("ID", request_id).encode()
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "",
+        "null",
+        "[]",
+        '"OK"',
+        "{",
+        "{}",
+        '{"status": "OK"}',
+        '{"request_id": null, "status": "OK"}',
+        '{"request_id": ["ID"], "status": "OK"}',
+        '{"request_id": "another", "status": "OK"}',
+        '{"request_id": "ID", "request_id": "another", "status": "OK"}',
+        '{"request_id": "ID"}',
+        '{"request_id": "ID", "status": "COMPLETED"}',
+        '{"request_id": "ID", "status": {"a": 1}}',
+        '{"request_id": "ID", "status": "OK", "payload": NaN}',
+        '{"request_id": "ID", "status": "OK", "payload": 1e999}',
+        '{"request_id": "ID", "status": "OK", "payload": ' + "[" * 10_000 + "]" * 10_000 + "}",
+        '{"request_id": "ID", "status": "OK", "payload": 1' + "0" * 5000 + "}",
+        '\ufeff{"request_id": "ID", "status": "OK"}',
+    ],
+    ids=lambda template: template[:60],
+)
+async def test_signed_bodies_that_fal_would_not_send_are_refused(fal: Fal, waiting: Waiting, template: str) -> None:
+    body = with_request_id(template, waiting.request_id)
+    answer = await fal.post(waiting.url, body, fal.headers(body, waiting.request_id))
+
+    problem(answer, 400, "INVALID_PARAMS")
+    assert await still_waits(fal, waiting)
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"\x00", '{"request_id": "x"}'.encode("utf-16"), b"\x1f\x8b\x08"])
+async def test_signed_bytes_that_are_no_text_are_refused(fal: Fal, waiting: Waiting, body: bytes) -> None:
+    answer = await fal.post(waiting.url, body, fal.headers(body, waiting.request_id))
+
+    problem(answer, 400, "INVALID_PARAMS")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        r'{"request_id": "ID", "status": "OK", "payload": {"text": "a\u0000b\ud800"}}',
+        '{"request_id": "ID", "status": "ok", "payload": null, "payload_error": "not serialisable"}',
+        '{"request_id": "ID", "status": "ERROR", "error": "Invalid status code: 422", "payload": {"detail": []}}',
+        '{"request_id": "ID", "gateway_request_id": "g", "status": "OK", "payload": {}, "new": [{}]}',
+    ],
+)
+async def test_webhook_is_a_hint_and_the_provider_has_the_last_word(fal: Fal, template: str) -> None:
+    job = await waiting_job(fal)
+    body = with_request_id(template, job.request_id)
+    assert (await fal.post(job.url, body, fal.headers(body, job.request_id))).status_code == 200
+
+    assert (await fal.service.until(job.id, "completed"))["files"]
+
+
+async def test_bad_signatures_do_not_ask_for_the_keys_again_and_again(fal: Fal, waiting: Waiting) -> None:
+    await fal.says_ok(waiting.url, waiting.request_id, key=Ed25519PrivateKey.generate())
+    asked = fal.keys.asked
+    stranger = Ed25519PrivateKey.generate()
+    forged = [fal.says_ok(waiting.url, waiting.request_id, key=stranger) for _ in range(50)]
+
+    assert {answer.status_code for answer in await asyncio.gather(*forged)} == {401}
+    assert fal.keys.asked == asked
+
+
+async def test_without_keys_the_provider_is_asked_to_come_again(servers: Servers) -> None:
+    async with key_server() as keys:
+        gone = keys.url
+    async with running_service(servers, worker=False, fal_jwks_url=gone) as service:
+        body, request_id = notice(request_id="r"), "r"
+        headers = Fal(service=service, keys=keys).headers(body, request_id)
+        answer = await service.client.post(FIRST_ROUTE, content=body, headers=headers)
+
+        problem(answer, 503, "UNAVAILABLE")
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("fault", ["forged", "stale"])
+async def test_providers_own_bad_webhooks_leave_the_job_waiting(patient_service: Service, fault: str) -> None:
+    job_id = await patient_service.create(f"[sim: webhook={fault}]")
+    await patient_service.until(job_id, "submitted")
+    (delivery,) = await patient_service.deliveries(job_id, count=1)
+
+    assert delivery["status_code"] == 401
+    assert [row.verdict for row in await logged(patient_service, job_id=job_id)] == [fault]
+    assert (await patient_service.job(job_id))["status"] == "submitted"
+    await patient_service.client.post(f"/api/jobs/{job_id}/poll")
+    await patient_service.until(job_id, "completed")

@@ -1,0 +1,46 @@
+"""Whose value wins in the environment of the parts."""
+
+from pathlib import Path
+
+import pytest
+
+from devstack.environment import part_environment, require_provider_key, simulated_provider, user_environment
+from devstack.errors import StackError
+
+
+def test_ours_wins_over_the_users_and_the_users_over_the_defaults() -> None:
+    environment = part_environment(
+        {"A": "user", "B": "user", "C": "user"}, ours={"A": "ours"}, defaults={"B": "default", "D": "default"}
+    )
+    assert environment == {"A": "ours", "B": "user", "C": "user", "D": "default"}
+
+
+def test_the_users_own_temporal_is_not_the_embedded_one() -> None:
+    environment = part_environment(
+        {"TEMPORAL_API_KEY": "secret", "TEMPORAL_TLS": "true"}, ours={"TEMPORAL_ADDRESS": "here"}, defaults={}
+    )
+    assert environment == {"TEMPORAL_ADDRESS": "here"}
+
+
+def test_with_the_simulator_nothing_reaches_a_real_provider() -> None:
+    user = {"FAL_KEY": "real", "FAL_API_KEY": "real", "FAL_KEY_NEW": "real", "FAL_QUEUE_BASE": "https://queue.fal.run"}
+    environment = part_environment(user, ours=simulated_provider("http://127.0.0.1:8010"), defaults={})
+    assert "real" not in environment.values()
+    assert environment["FAL_QUEUE_BASE"] == "http://127.0.0.1:8010"
+
+
+def test_without_the_simulator_a_key_is_required() -> None:
+    with pytest.raises(StackError, match="FAL_KEY"):
+        require_provider_key({})
+    require_provider_key({"FAL_API_KEY": "legacy"})
+
+
+def test_the_environment_file_counts_below_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("WEBHOOK_PATIENCE_SECONDS=5\nPOLL_INTERVAL_SECONDS=7\nARCHIVE_URL=file:///x\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEBHOOK_PATIENCE_SECONDS", "9")
+    monkeypatch.setenv("ARCHIVE_URL", "")
+    environment = user_environment()
+    assert environment["WEBHOOK_PATIENCE_SECONDS"] == "9"
+    assert environment["POLL_INTERVAL_SECONDS"] == "7"
+    assert environment["ARCHIVE_URL"] == "file:///x"

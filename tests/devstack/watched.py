@@ -1,0 +1,23 @@
+"""A supervisor under test."""
+
+import asyncio
+
+from devstack.processes import Program
+from devstack.supervision import Supervisor
+
+
+class Watched:
+    """A supervisor, and what it says."""
+
+    def __init__(self, *programs: Program) -> None:
+        self.said: list[str] = []
+        self.changed = asyncio.Event()
+        self.supervisor = Supervisor(programs, say=self.said.append, changed=self.changed.set)
+
+    async def replaced(self, name: str, pid: int) -> int:
+        """The pid of the part's next life."""
+        while (now := self.supervisor.pids.get(name, pid)) == pid:
+            self.changed.clear()
+            async with asyncio.timeout(10):
+                await self.changed.wait()
+        return now
