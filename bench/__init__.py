@@ -1,0 +1,1 @@
+"""What a generation costs, beside what the bare engine costs, measured in one run."""

@@ -1,0 +1,63 @@
+"""What is compared: anything that can carry one generation from its creation to its end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+PROVIDER_SECONDS = 0.2
+"""How long the provider takes, from the submission to its webhook."""
+LOOK_AFTER_SECONDS = 0.1
+"""When a timed generation is asked for its status: while it waits for the provider."""
+
+
+class Step(StrEnum):
+    """What a timed generation is timed at."""
+
+    CREATE = "create"
+    STATUS = "status"
+    TELL = "tell"
+    """The provider's word, until it is acknowledged."""
+    FINISH = "finish"
+    """From the provider's word to the end."""
+    WHOLE = "whole"
+    """From before the creation to the end."""
+
+
+Timings = Mapping[Step, float]
+"""Seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footprint:
+    """What one run left behind in the engine."""
+
+    events: int
+    """Of its history."""
+    actions: int
+    """As Temporal Cloud bills them, as far as the history tells: queries leave no trace."""
+
+
+class Contender(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def promise(self) -> Footprint | None:
+        """What it claims that a run leaves behind."""
+        ...
+
+    @property
+    def processes(self) -> Mapping[str, int]:
+        """Its own processes, name to pid."""
+        ...
+
+    async def generate(self) -> str:
+        """One generation to its end; the id of its run. Raises whatever kept it from completing."""
+        ...
+
+    async def generate_timed(self) -> Timings:
+        """The same under the clock, with one look at its status in the middle."""
+        ...
+
+    async def footprint(self, run: str) -> Footprint: ...

@@ -1,0 +1,46 @@
+"""What all contenders stand on: one Temporal server, one Postgres, one provider."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from devstack.data_dir import DataDir, RunningStack
+from devstack.processes import Answers, Program
+
+OWN_PROCESSES = ("provider", "driver")
+"""Those that only the measuring needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    data_dir: DataDir
+    stack: RunningStack
+    """Reelay's API and worker are part of it."""
+    provider_url: str
+    processes: Mapping[str, int]
+    """Those that serve every contender, name to pid."""
+
+    async def connect(self, namespace: str) -> Client:
+        return await Client.connect(
+            self.stack.temporal_address, namespace=namespace, data_converter=pydantic_data_converter
+        )
+
+
+def plain_environment() -> dict[str, str]:
+    """Nothing of the user's own: keys, buckets and proxies have no place in a measurement."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONUNBUFFERED": "1"}
+
+
+def part(data_dir: DataDir, name: str, *arguments: str, environment: Mapping[str, str], answers: Answers) -> Program:
+    """One of the bench's own modules as its own process."""
+    return Program(
+        name=name,
+        command=(sys.executable, "-P", "-m", f"bench.{name}", *arguments),
+        environment={**plain_environment(), **environment},
+        log_file=data_dir.log_file(name),
+        answers=answers,
+    )

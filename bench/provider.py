@@ -1,0 +1,150 @@
+"""A provider that costs little: it accepts at once, calls back after `PROVIDER_SECONDS`, and serves one real video.
+
+The process behind `python -m bench.provider PORT FOLDER`. Keys, signatures and the video are the simulator's.
+"""
+
+import asyncio
+import json
+import struct
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bench.contender import PROVIDER_SECONDS
+from devstack.ports import HOST
+from simulator.samples import make_video
+from simulator.store import Store
+from simulator.webhooks import SigningKeys, signed_headers
+
+USER_ID = "bench"
+MEDIA_BYTES = 1024 * 1024
+REPEAT_AFTER_SECONDS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A webhook. The moments are of the machine's monotonic clock, the same for all its processes."""
+
+    sent_at: float
+    """For the first time."""
+    acknowledged_at: float
+
+
+class Provider:
+    def __init__(self, origin: str, keys: SigningKeys, media: bytes, client: httpx.AsyncClient) -> None:
+        self._origin = origin
+        self._keys = keys
+        self._media = media
+        self._client = client
+        self._calls: dict[str, asyncio.Task[Delivery]] = {}
+
+    @property
+    def routes(self) -> list[Route]:
+        return [
+            Route("/.well-known/jwks.json", self.jwks),
+            Route("/bench/webhooks/{job}", self.delivery),
+            Route("/files/{request_id}/output.mp4", self.media),
+            Route("/fal-ai/{app}/requests/{request_id}", self.result),
+            Route("/fal-ai/{endpoint:path}", self.submit, methods=["POST"]),
+        ]
+
+    async def submit(self, request: Request) -> Response:
+        await request.body()
+        request_id = str(uuid4())
+        url = request.query_params["fal_webhook"]
+        (job,) = parse_qs(urlsplit(url).query)["job"]
+        self._calls[job] = asyncio.create_task(self._call_back(url, request_id))
+        app = request.path_params["endpoint"].split("/")[0]
+        address = f"{self._origin}/fal-ai/{app}/requests/{request_id}"
+        return JSONResponse(
+            {
+                "status": "IN_QUEUE",
+                "request_id": request_id,
+                "response_url": address,
+                "status_url": f"{address}/status",
+                "cancel_url": f"{address}/cancel",
+                "queue_position": 0,
+            }
+        )
+
+    async def result(self, request: Request) -> Response:
+        return JSONResponse(self._result(request.path_params["request_id"]))
+
+    async def media(self, request: Request) -> Response:
+        return Response(self._media, media_type="video/mp4")
+
+    async def jwks(self, request: Request) -> Response:
+        return JSONResponse(self._keys.jwks())
+
+    async def delivery(self, request: Request) -> Response:
+        """The job's webhook, once it is acknowledged."""
+        return JSONResponse(asdict(await self._calls[request.path_params["job"]]))
+
+    async def _call_back(self, url: str, request_id: str) -> Delivery:
+        await asyncio.sleep(PROVIDER_SECONDS)
+        payload = {"request_id": request_id, "status": "OK", "payload": self._result(request_id)}
+        body = json.dumps(payload, separators=(",", ":")).encode()
+        sent_at = time.monotonic()
+        while not (await self._send(url, request_id, body)).is_success:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(REPEAT_AFTER_SECONDS)
+        return Delivery(sent_at=sent_at, acknowledged_at=time.monotonic())
+
+    async def _send(self, url: str, request_id: str, body: bytes) -> httpx.Response:
+        headers = signed_headers(
+            self._keys.current, request_id=request_id, user_id=USER_ID, timestamp=int(time.time()), body=body
+        )
+        return await self._client.post(url, content=body, headers=headers)
+
+    def _result(self, request_id: str) -> dict[str, Any]:
+        file = {
+            "url": f"{self._origin}/files/{request_id}/output.mp4",
+            "content_type": "video/mp4",
+            "file_name": "output.mp4",
+            "file_size": len(self._media),
+        }
+        return {"video": file}
+
+
+def make_media(folder: Path) -> bytes:
+    """The simulator's video, filled up to `MEDIA_BYTES` with a box that players skip."""
+    path = folder / "output.mp4"
+    make_video(path)
+    video = path.read_bytes()
+    missing = MEDIA_BYTES - len(video)
+    return video + struct.pack(">I4s", missing, b"free") + bytes(missing - 8)
+
+
+def create_provider(origin: str, folder: Path) -> Starlette:
+    media = make_media(folder)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        with closing(Store(None)) as store:
+            async with httpx.AsyncClient(timeout=30, limits=unlimited, trust_env=False) as client:
+                app.router.routes.extend(Provider(origin, SigningKeys(store), media, client).routes)
+                yield
+
+    return Starlette(lifespan=lifespan)
+
+
+def main(port: int, folder: Path) -> None:
+    app = create_provider(f"http://{HOST}:{port}", folder)
+    uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))

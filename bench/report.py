@@ -1,0 +1,95 @@
+"""The table on the terminal, with what its figures mean, and the same as JSON."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.contender import PROVIDER_SECONDS, Footprint
+from bench.measuring import Round
+from bench.rows import Row, rows_of
+
+NEXT_TO_NOTHING = 0.5
+"""Of whatever a row counts: a ratio to less would be noise."""
+NOTES = (
+    "The skeleton is five empty activities and a signal. A generation of Reelay is the whole of it: HTTP with an API "
+    "key, rows in Postgres, one POST to the provider, a signed webhook, and 1 MiB of video downloaded, probed, given a "
+    "poster and stored, in three activities. The ratio is the price of that.",
+    "Both run on the same development server of Temporal (one shard, SQLite) and the same Postgres, durability on. "
+    "Servers, contenders, provider and driver share the machine's cores, and machines are noisy: only the ratios of "
+    "one run mean something.",
+    "Rates and CPU are medians of rounds in which the contenders take turns; p50 and p99 are of all rounds' samples.",
+    f"The provider takes {PROVIDER_SECONDS:g} s: a single caller gets less than {1 / PROVIDER_SECONDS:g} generations "
+    "per second, whatever else happens.",
+    "The end is learned in the same way of both: by one long poll of the workflow. The HTTP latencies contain the "
+    "Python client's own time.",
+    "Actions are counted from histories: a query is one more, and leaves no event.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    machine: Mapping[str, str]
+    promises: Mapping[str, Footprint]
+    """By contender."""
+    rounds: Sequence[Round]
+
+    @property
+    def rows(self) -> list[Row]:
+        return rows_of(self.rounds)
+
+    def write(self, path: Path) -> None:
+        """The rows of the table, and all that they were made of."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        document = {
+            "machine": self.machine,
+            "rows": [asdict(row) for row in self.rows],
+            "rounds": [asdict(round) for round in self.rounds],
+        }
+        path.write_text(json.dumps(document, indent=1))
+
+    def show(self, console: Console) -> None:
+        facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
+        console.print(f"{facts}, rounds {len(self.rounds)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(self._table())
+        for note in (*self._kept_promises(), *NOTES):
+            console.print(f"- {note}", markup=False, highlight=False)
+
+    def _table(self) -> Table:
+        rows = self.rows
+        first, *others = dict.fromkeys(name for row in rows for name in row.values)
+        table = Table(box=None, header_style="bold")
+        table.add_column("")
+        for heading in (first, *others, *(f"{first} / {other}" for other in others)):
+            table.add_column(heading, justify="right")
+        for section, members in groupby(rows, lambda row: row.section):
+            table.add_row(section, style="bold")
+            for row in members:
+                values = (_figure(row.values.get(name)) for name in (first, *others))
+                table.add_row(f"  {row.label}", *values, *(_ratio(row, first, other) for other in others))
+        return table
+
+    def _kept_promises(self) -> Iterator[str]:
+        for name, promise in self.promises.items():
+            throughput = [each for round in self.rounds for each in round.throughput if each.contender == name]
+            found = [footprint for each in throughput for footprint in each.footprints]
+            more = sum(left.events > promise.events or left.actions > promise.actions for left in found)
+            yield (
+                f"{name} promises at most {promise.events} events and {promise.actions} actions per generation. Of "
+                f"{len(found)} runs {found.count(promise)} left just that, {len(found) - found.count(promise) - more} "
+                f"less, {more} more. Under load a webhook may come before its timer is set, which saves the timer."
+            )
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _ratio(row: Row, one: str, other: str) -> str:
+    if row.values.get(other, 0.0) < NEXT_TO_NOTHING or one not in row.values:
+        return ""
+    return f"{row.values[one] / row.values[other]:.2f}"

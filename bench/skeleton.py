@@ -1,0 +1,118 @@
+"""The bare engine: the skeleton workflow, driven by the raw calls that Reelay's API makes for its callers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import asyncpg
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, RegisterNamespaceRequest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError, RPCStatusCode
+
+from bench.contender import LOOK_AFTER_SECONDS, PROVIDER_SECONDS, Contender, Footprint, Step, Timings
+from bench.ground import Ground, part
+from bench.history import footprint_of
+from bench.skeleton_workflow import TASK_QUEUE, SkeletonWorkflow
+from devstack.processes import Answers, running
+
+NAMESPACE = "skeleton"
+CREATE_TABLE = """
+create table skeletons (id uuid primary key, prompt text not null, created_at timestamptz not null default now())
+"""
+INSERT = "insert into skeletons (id, prompt) values ($1, $2)"
+MOST_CONNECTIONS = 16
+
+
+class Skeleton:
+    name = "skeleton"
+    promise = None
+
+    def __init__(self, temporal: Client, database: asyncpg.Pool, processes: Mapping[str, int]) -> None:
+        self._temporal = temporal
+        self._database = database
+        self.processes = processes
+
+    async def generate(self) -> str:
+        run = await self._start()
+        await asyncio.sleep(PROVIDER_SECONDS)
+        await run.signal(SkeletonWorkflow.tell)
+        await run.result()
+        return run.id
+
+    async def generate_timed(self) -> Timings:
+        begun = time.monotonic()
+        await self._database.execute(INSERT, uuid4(), "A paper boat sails down a rain-soaked street at dusk")
+        run = await self._start()
+        created = time.monotonic()
+        await asyncio.sleep(LOOK_AFTER_SECONDS)
+        asked = time.monotonic()
+        await run.query(SkeletonWorkflow.was_told)
+        answered = time.monotonic()
+        await asyncio.sleep(max(0.0, created + PROVIDER_SECONDS - answered))
+        sent = time.monotonic()
+        await run.signal(SkeletonWorkflow.tell)
+        acknowledged = time.monotonic()
+        await run.result()
+        ended = time.monotonic()
+        return {
+            Step.CREATE: created - begun,
+            Step.STATUS: answered - asked,
+            Step.TELL: acknowledged - sent,
+            Step.FINISH: ended - sent,
+            Step.WHOLE: ended - begun,
+        }
+
+    async def footprint(self, run: str) -> Footprint:
+        return await footprint_of(self._temporal, run)
+
+    async def _start(self) -> WorkflowHandle[SkeletonWorkflow, None]:
+        return await self._temporal.start_workflow(
+            SkeletonWorkflow.run, id=f"skeleton-{uuid4()}", task_queue=TASK_QUEUE
+        )
+
+
+@asynccontextmanager
+async def open_skeleton(ground: Ground) -> AsyncIterator[Contender]:
+    temporal = await ground.connect(NAMESPACE)
+    await _register_namespace(temporal)
+    environment = {"TEMPORAL_ADDRESS": ground.stack.temporal_address, "TEMPORAL_NAMESPACE": NAMESPACE}
+    program = part(ground.data_dir, "skeleton_worker", environment=environment, answers=_polls(temporal))
+    async with (
+        asyncpg.create_pool(ground.stack.database_admin_url, max_size=MOST_CONNECTIONS) as database,
+        running(program) as worker,
+    ):
+        await database.execute(CREATE_TABLE)
+        assert worker.pid is not None
+        yield Skeleton(temporal, database, {"worker": worker.pid})
+
+
+async def _register_namespace(temporal: Client) -> None:
+    retention = Duration(seconds=int(timedelta(days=1).total_seconds()))
+    await temporal.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=NAMESPACE, workflow_execution_retention_period=retention)
+    )
+
+
+def _polls(temporal: Client) -> Answers:
+    request = DescribeTaskQueueRequest(
+        namespace=NAMESPACE,
+        task_queue=TaskQueue(name=TASK_QUEUE),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+
+    async def answers(pid: int, /) -> bool:
+        try:
+            described = await temporal.workflow_service.describe_task_queue(request)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:  # the server has not noticed the new namespace yet
+                raise
+            return False
+        return bool(described.pollers)
+
+    return answers

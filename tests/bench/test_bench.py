@@ -1,0 +1,37 @@
+"""The bench's smallest run: that it works, not how fast anything is."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.plan import Plan
+from bench.report import Report
+from bench.run import run_bench
+
+SMALLEST = Plan(throughput={2: 3}, latency={1: 2}, rounds=1, budget=timedelta(0))
+
+
+async def test_every_contender_completes_its_generations_within_what_it_promises(tmp_path: Path) -> None:
+    report = await run_bench(tmp_path / "bench", SMALLEST, lambda line: None)
+
+    (round,) = report.rounds
+    assert [(each.contender, each.generations) for each in round.throughput] == [("Reelay", 3), ("skeleton", 3)]
+    assert all(len(samples) == 2 for each in round.latency for samples in each.seconds.values())
+    reelay = round.throughput[0]
+    assert len(reelay.footprints) == 3
+    assert all(left.events <= 29 and left.actions <= 6 for left in reelay.footprints)
+    assert {"api", "worker", "temporal", "postgres"} < reelay.cpu_seconds.keys()
+    assert_tells_every_row(report, tmp_path / "results" / "bench.json")
+
+
+def assert_tells_every_row(report: Report, path: Path) -> None:
+    """On the terminal and in the file."""
+    terminal = StringIO()
+    report.show(Console(file=terminal, width=120))
+    report.write(path)
+    rows = json.loads(path.read_text())["rows"]
+    assert rows
+    assert all(row["label"] in terminal.getvalue() and "Reelay" in row["values"] for row in rows)
