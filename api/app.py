@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import clips, generations, health, media, models
+from api import clips, events, generate, generations, health, media, models
 from api.document import DocumentedApi
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -39,7 +39,15 @@ def create_app(settings: Settings) -> FastAPI:
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=BODY_TIMEOUT, at_most=MAX_BODY_BYTES)
     app.add_middleware(RequestId)
-    for router in (generations.router, clips.router, models.router, media.router, health.router):
+    for router in (
+        generate.router,
+        generations.router,
+        events.router,
+        clips.router,
+        models.router,
+        media.router,
+        health.router,
+    ):
         app.include_router(router)
     app.include_router(webhook_routes(settings.fal_webhook_path))
     return app
