@@ -7,7 +7,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from api import clips, events, generate, generations, health, media, models
-from api.document import DocumentedApi
+from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
 from api.services import open_services
@@ -35,7 +35,11 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
     )
+    serve_documentation(app)
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=BODY_TIMEOUT, at_most=MAX_BODY_BYTES)
     app.add_middleware(RequestId)
