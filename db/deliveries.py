@@ -11,7 +11,8 @@ from sqlmodel import col
 
 from db.tables import WebhookDelivery
 
-SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=30)
+# A try lasts two seconds at most.
+SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=3), timedelta(seconds=30)
 
 
 async def log_delivery(session: AsyncSession, delivery: WebhookDelivery) -> None:

@@ -22,7 +22,7 @@ from api.inbox import Inbox
 from db.deliveries import put_into_inbox
 from db.generations import cancel_generation, generation_of, insert_generation
 from db.tables import GenerationJob, WebhookDelivery
-from domain.generation import ProviderName, Report, Stage, Status
+from domain.generation import JobType, ProviderName, Report, Stage
 from domain.webhook_token import make_token
 from tests.api.fal import ACCOUNT, Fal, key_server
 from tests.api.shared import problem
@@ -218,8 +218,18 @@ async def job_without_a_run(fal: Fal, like: Waiting) -> GenerationJob:
     """As when the API died between the row and the start."""
     async with fal.service.sessions.begin() as session:
         other = await session.get_one(GenerationJob, UUID(like.id))
-        values = other.model_dump(exclude={"created_at", "stage_at", "submitted_at", "fal_request_id"}, warnings=False)
-        job = GenerationJob(**values | {"id": uuid4(), "status": Status.PENDING, "stage": Stage.SUBMITTING})
+        job = GenerationJob(
+            id=uuid4(),
+            user_id=other.user_id,
+            job_type=JobType(other.job_type),
+            provider=ProviderName.FAL,
+            model=other.model,
+            endpoint=other.endpoint,
+            input_params=other.input_params,
+            arguments=other.arguments,
+            timing=other.timing,
+            stage=Stage.SUBMITTING,
+        )
         assert await insert_generation(session, job)
     return job
 
