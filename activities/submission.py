@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from pydantic import TypeAdapter
 from sqlalchemy import func
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -69,15 +69,13 @@ class SubmissionActivities:
         )
         try:
             await provider.progress(submission)
+            await self._record(generation, submission, "Lost answer found again: adopted the request of")
         except ResultExpired as stranger:
-            raise the_end(
-                Failure(
-                    code=FailureCode.UNKNOWN_OUTCOME, message=f"{generation.provider} does not show us this request"
-                )
-            ) from stranger
+            raise not_ours(f"{generation.provider} does not show us this request") from stranger
         except ProviderError as trouble:
             raise try_again(trouble) from trouble
-        await self._record(generation, submission, "Lost answer found again: adopted the request of")
+        except IntegrityError as taken:
+            raise not_ours(f"This request of {generation.provider} belongs to another attempt") from taken
         return submission
 
     async def _sent_before(self, generation: Generation) -> Submission | None:
@@ -178,6 +176,11 @@ async def _to_its_end(post: Coroutine[Any, Any, Submission]) -> Submission:
             sending.cancel()  # the worker shuts down and has waited long enough
             raise
         return await sending
+
+
+def not_ours(why: str) -> ApplicationError:
+    """The webhook named a request that cannot be adopted."""
+    return the_end(Failure(code=FailureCode.UNKNOWN_OUTCOME, message=why))
 
 
 def after_refusal(refusal: NotAccepted) -> ApplicationError:

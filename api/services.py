@@ -12,6 +12,8 @@ from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
 from api.changes import Changes, open_changes
+from api.delivery_log import DeliveryLog
+from api.inbox import Inbox, draining
 from api.keyring import KeyRing
 from api.live import LiveStatus
 from api.starting import Starter, starting_forgotten
@@ -38,6 +40,8 @@ class Services:
     changes: Changes
     keys: KeyRing
     fal_webhooks: FalWebhooks
+    inbox: Inbox
+    delivery_log: DeliveryLog
     storage: Storage
 
 
@@ -48,11 +52,13 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
     temporal = await connect(lazy=True)
     starter = Starter(temporal, settings.task_queue)
+    inbox = Inbox(temporal, service_sessions)
     try:
         async with (
             httpx.AsyncClient(follow_redirects=False) as jwks_client,
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
             starting_forgotten(service_sessions, starter),
+            draining(inbox),
         ):
             jwks = JwksCache(jwks_client, settings.fal_jwks_url, clock=time.monotonic)
             yield Services(
@@ -66,6 +72,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 changes=changes,
                 keys=KeyRing(service_sessions, settings.api_key_pepper),
                 fal_webhooks=FalWebhooks(jwks, user_id=settings.fal_user_id, clock=lambda: datetime.now(UTC)),
+                inbox=inbox,
+                delivery_log=DeliveryLog(service_sessions),
                 storage=open_storage(
                     settings.archive_location,
                     scratch=settings.data_dir / "scratch",

@@ -6,18 +6,17 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from db.engine import Sessions
+from db.engine import POSTGRES_AWAY, Sessions
 from db.generations import forgotten_generations, generation_of
 from db.tables import GenerationJob
 from workflows.starting import start_generation
 
 LOOK_EVERY_SECONDS = 5.0
 FORGOTTEN_AFTER = timedelta(seconds=10)
-OUTAGES = (RPCError, RuntimeError, OSError, TimeoutError, SQLAlchemyError)
+OUTAGES = (RPCError, RuntimeError, *POSTGRES_AWAY)
 
 log = structlog.get_logger()
 

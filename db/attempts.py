@@ -3,13 +3,13 @@
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import func, update
+from sqlalchemy import and_, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.tables import AttemptState, SubmissionAttempt
-from domain.generation import Generation, Submission
+from domain.generation import Generation, ProviderName, Submission
 
 SUBMISSION = TypeAdapter(Submission)
 
@@ -63,6 +63,22 @@ async def record_refusal(session: AsyncSession, generation_id: UUID, number: int
 
 async def record_uncertainty(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
     return await _answer(session, generation_id, number, state=AttemptState.UNCERTAIN, answer=answer)
+
+
+async def is_another_request(
+    session: AsyncSession, provider: ProviderName, generation_id: UUID, number: int, request_id: str
+) -> bool:
+    """Whether the request is known not to be this attempt's: it is another one's, or this one became another request.
+
+    False for every request while an attempt waits to learn which one it became.
+    """
+    attempt, this = tuple_(col(SubmissionAttempt.job_id), col(SubmissionAttempt.number)), (generation_id, number)
+    request = col(SubmissionAttempt.request_id)
+    another = or_(
+        and_(attempt == this, request != request_id),
+        and_(col(SubmissionAttempt.provider) == provider, request == request_id, attempt != this),
+    )
+    return (await session.execute(select(col(SubmissionAttempt.number)).where(another).limit(1))).first() is not None
 
 
 async def _answer(session: AsyncSession, generation_id: UUID, number: int, **answer: object) -> bool:

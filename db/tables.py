@@ -260,11 +260,14 @@ class WebhookDelivery(SQLModel, table=True):
     __table_args__ = (
         Index("webhook_deliveries_newest", text("received_at desc")),
         Index("webhook_deliveries_of_job", "job_id"),
+        Index("webhook_deliveries_inbox", "next_try_at", postgresql_where=text("next_try_at is not null")),
     )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     provider: ProviderName = Field(sa_type=Text)
     job_id: UUID | None = None
+    attempt: int | None = None
+    """The attempt that a verified webhook is about."""
     request_id: str | None = Field(default=None, sa_type=Text)
     verdict: str = Field(sa_type=Text)
     status_code: int
@@ -273,6 +276,10 @@ class WebhookDelivery(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
     received_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
     took_ms: float = 0.0
+    next_try_at: datetime | None = Field(default=None, sa_column=_moment())
+    """While it lies in the inbox: its report has still to be handed to its workflow."""
+    handed_over_at: datetime | None = Field(default=None, sa_column=_moment())
+    """When it left the inbox; its verdict is since then what became of it."""
 
 
 OWNED_BY_USER = (

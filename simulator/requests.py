@@ -26,6 +26,8 @@ class Delivery(BaseModel):
     at: datetime
     status_code: int | None = None
     error: str | None = None
+    took_ms: float = 0.0
+    """Until the answer, or until none was waited for any longer."""
 
     @property
     def acknowledged(self) -> bool:

@@ -174,13 +174,14 @@ class WebhookCourier:
     async def _send(self, request: FalRequest, url: str, body: bytes) -> Delivery:
         retry = request.webhook_rounds > 0
         timeout = self._settings.webhook_retry_timeout if retry else self._settings.webhook_timeout
-        delivery = Delivery(at=self._clock.now())
+        delivery, sent = Delivery(at=self._clock.now()), time.perf_counter()
         try:
             async with asyncio.timeout(timeout.total_seconds()):
                 response = await self._client.post(url, content=body, headers=self._headers(request, body))
             delivery.status_code = response.status_code
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             delivery.error = type(error).__name__
+        delivery.took_ms = (time.perf_counter() - sent) * 1000
         self._queue.record_delivery(request, delivery)
         async with self._delivered:
             self._delivered.notify_all()

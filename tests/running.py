@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 import uvicorn
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
@@ -17,6 +18,7 @@ from db.engine import Sessions, make_engine, make_sessions
 from db.keys import create_key
 from db.tables import Scope
 from settings import Environment, Settings
+from tests.lines import Lines
 from tests.servers import Servers, listening, loopback_socket
 from worker import open_worker
 from workflows.generation import GenerationWorkflow
@@ -105,8 +107,10 @@ class Service:
 
 
 @asynccontextmanager
-async def running_service(servers: Servers, *, worker: bool = True, **overrides: Any) -> AsyncIterator[Service]:
-    """A service with short times; `overrides` are fields of Settings."""
+async def running_service(
+    servers: Servers, *, worker: bool = True, lines: Lines | None = None, **overrides: Any
+) -> AsyncIterator[Service]:
+    """A service with short times; its API alone by `lines` that can be cut. `overrides` are fields of Settings."""
     database = await servers.postgres.copy()
     bound = loopback_socket()
     origin = f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -127,11 +131,15 @@ async def running_service(servers: Servers, *, worker: bool = True, **overrides:
         "adoption_window": 3,
     }
     settings = Settings.model_validate(values | overrides)
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning", timeout_graceful_shutdown=1))
+    app = create_app(lines.leading_to(settings) if lines else settings)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     engine = make_engine(database.admin_url)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
-        await stack.enter_async_context(listening(server, bound))
+        with pytest.MonkeyPatch.context() as environment:
+            if lines:
+                environment.setenv("TEMPORAL_ADDRESS", lines.temporal.address)
+            await stack.enter_async_context(listening(server, bound))
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=origin, timeout=PATIENCE_WITH_TESTS))
         service = Service(
             settings=settings,

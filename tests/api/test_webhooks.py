@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,14 +15,22 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlmodel import col, select
+from structlog.testing import capture_logs
 
-from db.tables import WebhookDelivery
+from api.delivery_log import REFUSED_AT_MOST, REFUSED_BODY_BYTES, DeliveryLog
+from api.inbox import Inbox
+from db.deliveries import put_into_inbox
+from db.generations import cancel_generation, generation_of, insert_generation
+from db.tables import GenerationJob, WebhookDelivery
+from domain.generation import JobType, ProviderName, Report, Stage
 from domain.webhook_token import make_token
 from tests.api.fal import ACCOUNT, Fal, key_server
 from tests.api.shared import problem
 from tests.providers.signing import notice
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers
+from workflows.generation import GenerationWorkflow
+from workflows.starting import start_generation
 
 FIRST_ROUTE = "/api/webhooks/fal"
 OPERATORS_ROUTE = "/hooks/fal"
@@ -171,23 +180,119 @@ async def test_token_of_another_job_is_refused(fal: Fal, waiting: Waiting) -> No
     assert await still_waits(fal, waiting)
 
 
-async def test_another_jobs_request_on_this_jobs_url_has_no_effect_on_either(fal: Fal, waiting: Waiting) -> None:
+async def test_another_jobs_request_on_this_jobs_url_is_refused(fal: Fal, waiting: Waiting) -> None:
     other = await waiting_job(fal)
-    answer = await fal.says_ok(waiting.url, other.request_id)
+    problem(await fal.says_ok(waiting.url, other.request_id), 401, "UNAUTHENTICATED")
 
-    assert answer.status_code < 500
+    (row,) = await logged(fal.service, request_id=other.request_id)
+    assert (row.verdict, row.job_id, row.attempt) == ("mismatch", UUID(waiting.id), 1)
     assert await still_waits(fal, other)
     await fal.says_ok(other.url, other.request_id)
     assert (await fal.service.until(other.id, "completed"))["falRequestId"] == other.request_id
     assert await still_waits(fal, waiting)
 
 
-async def test_unknown_job_and_unknown_request_are_not_found(fal: Fal) -> None:
-    job_id, request_id, secret = uuid4(), str(uuid4()), fal.service.settings.fal_webhook_secret
-    assert secret
-    query = {"job": str(job_id), "token": make_token(secret.get_secret_value().encode(), job_id, 1)}
+async def test_attempt_that_waits_for_its_request_takes_none_of_another_attempt(fal: Fal, waiting: Waiting) -> None:
+    job_id = await fal.service.create("cut off [sim: submit=drop, webhook=lost]")
+    await fal.service.until(job_id, "uncertain")
+    (request_id,) = (await fal.service.simulated(job_id))["requests"]
+    url = (await fal.service.servers.simulated_request(request_id))["webhook_url"]
 
-    problem(await fal.says_ok(str(httpx.URL(FIRST_ROUTE, params=query)), request_id), 404, "NOT_FOUND")
+    problem(await fal.says_ok(url, waiting.request_id), 401, "UNAUTHENTICATED")
+    assert (await fal.says_ok(url, request_id)).status_code == 200
+    assert (await fal.service.until(job_id, "completed"))["falRequestId"] == request_id
+    assert await still_waits(fal, waiting)
+
+
+async def test_request_of_another_attempt_is_not_adopted(fal: Fal, waiting: Waiting) -> None:
+    job_id = await fal.service.create("cut off [sim: submit=drop, webhook=lost]")
+    await fal.service.until(job_id, "uncertain")
+    stolen = Report(attempt=1, request_id=waiting.request_id, delivery_id=uuid4())
+    await fal.service.run(job_id).signal(GenerationWorkflow.report, stolen)
+
+    assert (await fal.service.until(job_id, "failed"))["errorCode"] == "unknown_outcome"
+    assert await still_waits(fal, waiting)
+
+
+async def job_without_a_run(fal: Fal, like: Waiting) -> GenerationJob:
+    """As when the API died between the row and the start."""
+    async with fal.service.sessions.begin() as session:
+        other = await session.get_one(GenerationJob, UUID(like.id))
+        job = GenerationJob(
+            id=uuid4(),
+            user_id=other.user_id,
+            job_type=JobType(other.job_type),
+            provider=ProviderName.FAL,
+            model=other.model,
+            endpoint=other.endpoint,
+            input_params=other.input_params,
+            arguments=other.arguments,
+            timing=other.timing,
+            stage=Stage.SUBMITTING,
+        )
+        assert await insert_generation(session, job)
+    return job
+
+
+def address_of(fal: Fal, job_id: UUID) -> str:
+    secret = fal.service.settings.fal_webhook_secret
+    assert secret
+    token = make_token(secret.get_secret_value().encode(), job_id, 1)
+    return str(httpx.URL(FIRST_ROUTE, params={"job": str(job_id), "token": token}))
+
+
+async def test_report_without_a_run_waits_for_what_becomes_of_the_job(fal: Fal, waiting: Waiting) -> None:
+    started, ended, gone = [await job_without_a_run(fal, waiting) for _ in range(3)]
+    for job in (started, ended, gone):
+        answer = await fal.says_ok(address_of(fal, job.id), str(uuid4()))
+        assert (answer.status_code, answer.json()["verdict"]) == (200, "deferred")
+    await start_generation(
+        fal.service.temporal, generation_of(started), task_queue=fal.service.settings.task_queue, summary=""
+    )
+    async with fal.service.sessions.begin() as session:
+        await cancel_generation(session, ended.id, "Canceled")
+        await session.delete(await session.get_one(GenerationJob, gone.id))
+
+    for job, verdict in ((started, "accepted"), (ended, "duplicate"), (gone, "unknown")):
+        assert (await settled(fal.service, job.id)).verdict == verdict
+
+
+async def settled(service: Service, job_id: UUID) -> WebhookDelivery:
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while not (row := (await logged(service, job_id=str(job_id)))[-1]).handed_over_at:  # noqa: ASYNC110 - a database
+            await asyncio.sleep(0.1)
+    return row
+
+
+async def test_two_processes_drain_one_inbox_and_hand_each_report_over_once(fal: Fal) -> None:
+    job = await waiting_job(fal)
+    async with fal.service.sessions.begin() as session:
+        for _ in range(50):
+            waits = WebhookDelivery(
+                provider=ProviderName.FAL,
+                job_id=UUID(job.id),
+                attempt=1,
+                request_id="another",
+                verdict="deferred",
+                status_code=200,
+                body=b"",
+            )
+            await put_into_inbox(session, waits)
+    inboxes = [Inbox(fal.service.temporal, fal.service.sessions) for _ in range(2)]
+    await asyncio.gather(*(inbox.drain() for inbox in inboxes))
+
+    for row in await logged(fal.service, job_id=job.id):
+        assert (row.verdict, row.next_try_at) == ("accepted", None)
+    history = await fal.service.run(job.id).fetch_history()
+    names = [event.WhichOneof("attributes") for event in history.events]
+    assert names.count("workflow_execution_signaled_event_attributes") == 50
+    assert await still_waits(fal, job)
+
+
+async def test_unknown_job_and_unknown_request_are_not_found(fal: Fal) -> None:
+    request_id = str(uuid4())
+
+    problem(await fal.says_ok(address_of(fal, uuid4()), request_id), 404, "NOT_FOUND")
     problem(await fal.says_ok(FIRST_ROUTE, request_id), 404, "NOT_FOUND")
     assert {row.verdict for row in await logged(fal.service, request_id=request_id)} == {"unknown"}
 
@@ -335,14 +440,50 @@ async def test_webhook_is_a_hint_and_the_provider_has_the_last_word(fal: Fal, te
     assert (await fal.service.until(job.id, "completed"))["files"]
 
 
-async def test_bad_signatures_do_not_ask_for_the_keys_again_and_again(fal: Fal, waiting: Waiting) -> None:
-    await fal.says_ok(waiting.url, waiting.request_id, key=Ed25519PrivateKey.generate())
-    asked = fal.keys.asked
-    stranger = Ed25519PrivateKey.generate()
-    forged = [fal.says_ok(waiting.url, waiting.request_id, key=stranger) for _ in range(50)]
+async def test_flood_of_forged_webhooks_costs_two_key_fetches_and_a_little_log(servers: Servers) -> None:
+    async with key_server() as keys, running_service(servers, fal_jwks_url=keys.url) as service:
+        fal, request_id, stranger = Fal(service=service, keys=keys), str(uuid4()), Ed25519PrivateKey.generate()
+        body = notice(request_id=request_id, payload={"prompt": "x" * 20_000})
+        headers = fal.headers(body, request_id, key=stranger)
+        url = address_of(fal, uuid4())
+        refused = [
+            answer
+            for _ in range(4)
+            for answer in await asyncio.gather(*(fal.post(url, body, headers) for _ in range(50)))
+        ]
 
-    assert {answer.status_code for answer in await asyncio.gather(*forged)} == {401}
-    assert fal.keys.asked == asked
+        assert {answer.status_code for answer in refused} == {401}
+        assert keys.asked <= 2
+        job = await waiting_job(fal)
+        assert (await fal.says_ok(job.url, job.request_id)).status_code == 200
+        await service.until(job.id, "completed")
+        await logged(service, job_id=job.id)
+        async with service.sessions() as session:
+            bodies = (
+                await session.scalars(select(WebhookDelivery.body).where(col(WebhookDelivery.verdict) == "forged"))
+            ).all()
+        assert (len(bodies), {len(body) for body in bodies}) == (REFUSED_AT_MOST, {REFUSED_BODY_BYTES})
+
+
+async def test_refused_webhooks_beyond_the_limit_are_counted_in_one_line(fal: Fal) -> None:
+    deliveries = DeliveryLog(fal.service.sessions, window=timedelta(seconds=0.5))
+    job_id = uuid4()
+
+    def refused() -> WebhookDelivery:
+        return WebhookDelivery(provider=ProviderName.FAL, job_id=job_id, verdict="forged", status_code=401, body=b"")
+
+    with capture_logs() as lines:
+        await asyncio.gather(*(deliveries.write(refused()) for _ in range(REFUSED_AT_MOST + 7)))
+        await asyncio.sleep(0.6)
+        await deliveries.write(refused())
+
+    assert [line["count"] for line in lines] == [7]
+    assert len(await logged(fal.service, job_id=str(job_id))) == REFUSED_AT_MOST + 1
+
+
+async def test_body_that_no_provider_sends_is_refused_unread(fal: Fal, waiting: Waiting) -> None:
+    problem(await fal.post(waiting.url, b"x" * 2_000_000, {}), 413, "PAYLOAD_TOO_LARGE")
+    assert await still_waits(fal, waiting)
 
 
 async def test_without_keys_the_provider_is_asked_to_come_again(servers: Servers) -> None:

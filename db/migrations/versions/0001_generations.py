@@ -159,6 +159,7 @@ create table webhook_deliveries (
     id uuid primary key,
     provider text not null,
     job_id uuid,
+    attempt integer,
     request_id text,
     verdict text not null,
     status_code integer not null,
@@ -166,10 +167,13 @@ create table webhook_deliveries (
     headers jsonb not null default '{}',
     body bytea not null,
     received_at timestamptz not null default now(),
-    took_ms double precision not null
+    took_ms double precision not null,
+    next_try_at timestamptz,
+    handed_over_at timestamptz
 );
 create index webhook_deliveries_newest on webhook_deliveries (received_at desc);
 create index webhook_deliveries_of_job on webhook_deliveries (job_id);
+create index webhook_deliveries_inbox on webhook_deliveries (next_try_at) where next_try_at is not null;
 
 -- Readers that wait for a generation's next event listen on this channel.
 create function tell_generation_changed() returns trigger language plpgsql as $$

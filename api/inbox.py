@@ -1,0 +1,140 @@
+"""Verified reports on their way to their workflows: signalled at once, else kept until Temporal takes them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from enum import StrEnum
+from uuid import UUID
+
+import structlog
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from db.deliveries import claim_due_deliveries, put_into_inbox, settle_delivery
+from db.engine import POSTGRES_AWAY, Sessions, within
+from db.generations import find_generation
+from db.tables import GenerationJob, WebhookDelivery
+from domain.generation import Report, Status
+from workflows.generation import GenerationWorkflow
+from workflows.ids import workflow_id
+
+# The SDK's own retries would block for 6-9 s while Temporal is down; providers wait 5-15 s.
+SIGNAL_SECONDS = 1.0
+# A webhook needs Postgres twice at most: with the signal's second, three are not used up.
+POSTGRES_SECONDS = 0.8
+DRAIN_EVERY_SECONDS = 2.0
+BATCH = 20
+
+log = structlog.get_logger()
+
+
+class Handover(StrEnum):
+    """What became of a report."""
+
+    ACCEPTED = "accepted"
+    """Its workflow has it."""
+    DUPLICATE = "duplicate"
+    """The job has ended."""
+    UNKNOWN = "unknown"
+    """There is no such job."""
+
+
+class NotNow(Exception):
+    """Temporal does not answer, or has no run yet of a job that has not ended. The message says which."""
+
+
+class Inbox:
+    def __init__(self, temporal: Client, sessions: Sessions) -> None:
+        self._temporal = temporal
+        self._sessions = sessions
+
+    async def hand_over(self, generation_id: UUID, report: Report) -> Handover:
+        """Signal the workflow, within a second or two. Raises: NotNow."""
+        handle = self._temporal.get_workflow_handle(workflow_id(generation_id))
+        try:
+            async with asyncio.timeout(SIGNAL_SECONDS):
+                await handle.signal(GenerationWorkflow.report, report, rpc_timeout=timedelta(seconds=SIGNAL_SECONDS))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return await self._without_a_run(generation_id)
+            raise NotNow(f"Temporal did not take it: {error}") from error
+        except (TimeoutError, RuntimeError) as error:  # a lazy client that cannot connect raises RuntimeError
+            raise NotNow(f"Temporal did not answer: {error}") from error
+        return Handover.ACCEPTED
+
+    async def keep(self, delivery: WebhookDelivery) -> bool:
+        """Put a delivery into the inbox, durably. False when Postgres does not take it, either."""
+        try:
+            await within(POSTGRES_SECONDS, self._insert(delivery))
+        except POSTGRES_AWAY as error:
+            log.warning("webhook neither handed over nor kept", delivery_id=str(delivery.id), error=str(error))
+            return False
+        return True
+
+    async def drain(self) -> None:
+        """Hand over what is due, the oldest first, for as long as any of it is taken."""
+        while due := await self._claim():
+            handovers = await asyncio.gather(*(self._try_again(delivery) for delivery in due))
+            async with self._sessions.begin() as session:
+                for delivery, handover in zip(due, handovers, strict=True):
+                    if handover:
+                        await settle_delivery(session, delivery.id, handover)
+            settled = sum(handover is not None for handover in handovers)
+            log.info("inbox", settled=settled, waiting=len(due) - settled)
+            if not settled:
+                return
+
+    async def _try_again(self, delivery: WebhookDelivery) -> Handover | None:
+        assert delivery.job_id is not None
+        assert delivery.attempt is not None
+        assert delivery.request_id is not None
+        report = Report(attempt=delivery.attempt, request_id=delivery.request_id, delivery_id=delivery.id)
+        try:
+            return await self.hand_over(delivery.job_id, report)
+        except NotNow:
+            return None
+
+    async def _without_a_run(self, generation_id: UUID) -> Handover:
+        """The row tells a run that has ended from one that has yet to be started."""
+        try:
+            row = await within(POSTGRES_SECONDS, self._find(generation_id))
+        except POSTGRES_AWAY as error:
+            raise NotNow(f"There is no run, and the job cannot be read: {error}") from error
+        if row is None:
+            return Handover.UNKNOWN
+        if Status(row.status).is_final:
+            return Handover.DUPLICATE
+        raise NotNow("The job's workflow is not running yet.")
+
+    async def _find(self, generation_id: UUID) -> GenerationJob | None:
+        async with self._sessions() as session:
+            return await find_generation(session, generation_id)
+
+    async def _insert(self, delivery: WebhookDelivery) -> None:
+        async with self._sessions.begin() as session:
+            await put_into_inbox(session, delivery)
+
+    async def _claim(self) -> Sequence[WebhookDelivery]:
+        async with self._sessions.begin() as session:
+            return await claim_due_deliveries(session, at_most=BATCH)
+
+
+@asynccontextmanager
+async def draining(inbox: Inbox) -> AsyncIterator[None]:
+    """While the block runs, hand over what waits in the inbox. Every API process does; none is in another's way."""
+    task = asyncio.create_task(_keep_draining(inbox))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _keep_draining(inbox: Inbox) -> None:
+    while True:
+        await asyncio.sleep(DRAIN_EVERY_SECONDS)
+        try:
+            await inbox.drain()
+        except POSTGRES_AWAY as error:
+            log.warning("the inbox cannot be read", error=str(error))
