@@ -17,7 +17,7 @@ from db.engine import Sessions, make_engine, make_sessions
 from db.keys import create_key
 from db.tables import Scope
 from settings import Environment, Settings
-from tests.servers import Servers, listening, loopback_socket
+from tests.servers import Database, Servers, listening, loopback_socket
 from worker import open_worker
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
@@ -105,9 +105,11 @@ class Service:
 
 
 @asynccontextmanager
-async def running_service(servers: Servers, *, worker: bool = True, **overrides: Any) -> AsyncIterator[Service]:
-    """A service with short times; `overrides` are fields of Settings."""
-    database = await servers.postgres.copy()
+async def running_service(
+    servers: Servers, *, worker: bool = True, database: Database | None = None, **overrides: Any
+) -> AsyncIterator[Service]:
+    """A service with short times, on a fresh database unless one is given; `overrides` are fields of Settings."""
+    database = database or await servers.postgres.copy()
     bound = loopback_socket()
     origin = f"http://127.0.0.1:{bound.getsockname()[1]}"
     values: dict[str, Any] = {
@@ -125,6 +127,7 @@ async def running_service(servers: Servers, *, worker: bool = True, **overrides:
         "api_key_pepper": "pepper for tests",
         "poll_interval": 0.2,
         "adoption_window": 3,
+        "reconcile_interval": 3600,  # tests start the passes themselves
     }
     settings = Settings.model_validate(values | overrides)
     server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning", timeout_graceful_shutdown=1))
