@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import clips, generations, health, media, models
-from api.document import DocumentedApi
+from api import clips, events, generate, generations, health, media, models
+from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
 from api.services import open_services
@@ -35,11 +35,23 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
     )
+    serve_documentation(app)
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=BODY_TIMEOUT, at_most=MAX_BODY_BYTES)
     app.add_middleware(RequestId)
-    for router in (generations.router, clips.router, models.router, media.router, health.router):
+    for router in (
+        generate.router,
+        generations.router,
+        events.router,
+        clips.router,
+        models.router,
+        media.router,
+        health.router,
+    ):
         app.include_router(router)
     app.include_router(webhook_routes(settings.fal_webhook_path))
     return app

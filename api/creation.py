@@ -4,21 +4,25 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import structlog
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.identity import Rows, TheCaller
 from api.problems import ConfirmationRequired, InvalidParams, KeyReused
-from api.requests import CreateRequest
+from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
+from api.requests import CreateRequest, WordsRequest
 from api.services import Services, TheServices
 from api.starting import OUTAGES
-from catalog.errors import CatalogError
-from catalog.model import Model
+from api.views import CreatedView
+from catalog.errors import CatalogError, UnknownModel
+from catalog.model import JobKind, Model, Quality
 from db.clips import find_campaign, find_clip
 from db.generations import find_generation, insert_generation
 from db.tables import GenerationJob
@@ -35,6 +39,7 @@ IdempotencyKey = Annotated[
         description="The same request with the same key is answered like the first one, and creates nothing.",
     ),
 ]
+Prefer = Annotated[str | None, Header(description="`wait=N`: answer with the finished job, or after N seconds.")]
 
 log = structlog.get_logger()
 
@@ -54,15 +59,43 @@ class Creation:
         services: TheServices,
         caller: TheCaller,
         rows: Rows,
+        jobs: Jobs,
         idempotency_key: IdempotencyKey = None,
+        prefer: Prefer = None,
     ) -> None:
         self._services = services
         self._caller = caller
         self._rows = rows
+        self._jobs = jobs
         self._key = f"{caller.user_id}:{request.url.path}:{idempotency_key}" if idempotency_key else None
+        patient = LONGEST_WAIT_SECONDS if not services.settings.use_async_generation else 0.0
+        self._wait = preferred_wait(prefer) or patient
 
-    async def __call__(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
-        """Raises: InvalidParams, ConfirmationRequired, KeyReused."""
+    async def of_kind(self, kind: JobKind, body: WordsRequest, *, quality: Quality = Quality.STANDARD) -> Response:
+        """With the model that the caller names, else the kind's default. Raises what `of_model` does."""
+        words = body.words()
+        if body.model:
+            return await self.of_model(find_model(self._services, body.model, words, kind=kind), words, body)
+        has_first_frame = bool(words.get("firstFrameUrl"))
+        model = self._services.catalog.choose(kind, quality=quality, has_first_frame=has_first_frame)
+        return await self.of_model(model, words, body)
+
+    async def of_model(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Response:
+        """202 with where to look; the finished job instead, when the client would rather wait.
+
+        Raises: InvalidParams, ConfirmationRequired, KeyReused.
+        """
+        created = await self._create(model, words, request)
+        headers = {"idempotency-replayed": "true"} if created.replayed else {}
+        if self._wait:
+            headers["preference-applied"] = f"wait={self._wait:g}"
+            if (finished := await self._jobs.final_view(created.job.id, wait=self._wait)) is not None:
+                return JSONResponse(finished.model_dump(mode="json", by_alias=True), headers=headers)
+        view = CreatedView.from_row(created.job, self._jobs.origin)
+        headers |= {"location": view.status_url, "retry-after": "2"}
+        return JSONResponse(view.model_dump(mode="json", by_alias=True), HTTPStatus.ACCEPTED, headers)
+
+    async def _create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
         job = self._job(model, words, request)
         async with self._rows() as session:
             inserted = await insert_generation(session, job)
@@ -101,6 +134,14 @@ class Creation:
 
 
 Create = Annotated[Creation, Depends(Creation)]
+
+
+def find_model(services: Services, name: str, words: Mapping[str, Any], *, kind: JobKind | None = None) -> Model:
+    """Raises: InvalidParams."""
+    try:
+        return services.catalog.find(name, words, kind=kind)
+    except UnknownModel as unknown:
+        raise invalid(unknown) from unknown
 
 
 def priced(model: Model, words: Mapping[str, Any]) -> tuple[dict[str, Any], int]:

@@ -5,10 +5,15 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
 from pydantic.json_schema import models_json_schema
 
 from api.problems import SCHEMAS, ProblemView, problems
 
+PAGE = "/docs"
+ASSETS = "/docs/assets"
 METHODS = {"get", "post", "put", "patch", "delete"}
 FASTAPIS_ERRORS = ("HTTPValidationError", "ValidationError")
 
@@ -18,6 +23,25 @@ class DocumentedApi(FastAPI):
         if self.openapi_schema is None:
             self.openapi_schema = with_problems(super().openapi())
         return self.openapi_schema
+
+
+def serve_documentation(app: FastAPI) -> None:
+    """The page at `/docs`. FastAPI's own loads its script from a CDN; this one comes from a package."""
+    app.mount(ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
+
+    @app.get(PAGE, include_in_schema=False)
+    async def documentation() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=app.openapi_url or "",
+            title=app.title,
+            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{ASSETS}/favicon.png",
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> RedirectResponse:
+        return RedirectResponse(PAGE)
 
 
 def with_problems(document: dict[str, Any]) -> dict[str, Any]:

@@ -1,36 +1,21 @@
-"""Creating generations, reading them, and telling them what to do."""
+"""Reading generations, and telling them what to do."""
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response, status
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Query, status
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.creation import Create, Created, invalid
 from api.identity import Rows
-from api.problems import Conflict, InvalidParams, NotFound, ServiceUnavailable, problems
-from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
-from api.requests import (
-    AmbientRequest,
-    CreateRequest,
-    FirstFrameRequest,
-    JobRequest,
-    TranscribeRequest,
-    VideoRequest,
-    VoiceRequest,
-    WordsRequest,
-)
-from api.services import Services, TheServices
-from api.views import CreatedView, EventView, History, JobList, JobView
+from api.problems import InvalidParams, NotFound, ServiceUnavailable
+from api.reading import Jobs
+from api.services import TheServices
+from api.views import EventView, History, JobList, JobView
 from api.wire import Text
-from catalog.errors import UnknownModel
-from catalog.model import JobKind, Model, Quality
 from db.generations import files_of, find_generation_by_request, newest_generations, timeline
 from db.tables import GenerationJob
 from domain.generation import ACTIVE, JobType, Status
@@ -41,70 +26,6 @@ router = APIRouter(prefix="/api", tags=["generations"])
 
 # The client's own retries would go on for 6-9 s while Temporal is down.
 TELLING_SECONDS = 3.0
-
-Prefer = Annotated[str | None, Header(description="`wait=N`: answer with the finished job, or after N seconds.")]
-CREATED: dict[str, Any] = {
-    "status_code": status.HTTP_202_ACCEPTED,
-    "response_model": CreatedView,
-    "responses": {
-        200: {"model": JobView, "description": "The finished job, as preferred."},
-        **problems(HTTPStatus.CONFLICT),
-    },
-}
-
-
-@router.post("/generate/video", **CREATED)
-async def generate_video(
-    body: VideoRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
-) -> Response:
-    """Create a video from a prompt, and from a first frame if one is given."""
-    model = choose(services, JobKind.VIDEO, body, quality=body.quality)
-    return await answer(await create(model, body.words(), body), services, jobs, prefer)
-
-
-@router.post("/generate/first-frame", **CREATED)
-async def generate_first_frame(
-    body: FirstFrameRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
-) -> Response:
-    """Create an image to start a video from."""
-    model = choose(services, JobKind.FIRST_FRAME, body)
-    return await answer(await create(model, body.words(), body), services, jobs, prefer)
-
-
-@router.post("/generate/voice", **CREATED)
-async def generate_voice(
-    body: VoiceRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
-) -> Response:
-    """Create speech from a text."""
-    model = choose(services, JobKind.VOICE, body)
-    return await answer(await create(model, body.words(), body), services, jobs, prefer)
-
-
-@router.post("/generate/ambient", **CREATED)
-async def generate_ambient(
-    body: AmbientRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
-) -> Response:
-    """Create an ambient sound from a prompt."""
-    model = choose(services, JobKind.AMBIENT, body)
-    return await answer(await create(model, body.words(), body), services, jobs, prefer)
-
-
-@router.post("/generate/transcribe", **CREATED)
-async def transcribe(
-    body: TranscribeRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
-) -> Response:
-    """Write down what is said in a recording."""
-    model = choose(services, JobKind.TRANSCRIBE, body)
-    return await answer(await create(model, body.words(), body), services, jobs, prefer)
-
-
-@router.post("/jobs", **CREATED)
-async def create_job(
-    body: JobRequest, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None
-) -> Response:
-    """Create with any model of the catalogue."""
-    model = find(services, body.model, body.input)
-    return await answer(await create(model, body.input, body), services, jobs, prefer)
 
 
 @router.get("/jobs")
@@ -178,44 +99,6 @@ async def cancel_job(job_id: UUID, services: TheServices, jobs: Jobs) -> JobView
         await told(services.starter.start(row))  # a row that was not started yet is canceled like any other
         await told(services.temporal.get_workflow_handle(workflow_id(job_id)).cancel())
     return await jobs.view(job_id)
-
-
-@router.post("/jobs/{job_id}/retry", **CREATED)
-async def retry_job(job_id: UUID, services: TheServices, create: Create, jobs: Jobs, prefer: Prefer = None) -> Response:
-    """A new job with the input of one that failed or was canceled."""
-    row = await jobs.row(job_id)
-    if row.status not in (Status.FAILED, Status.CANCELED):
-        raise Conflict(f"Only a failed or canceled job can be retried; this one is {row.status}.")
-    again = CreateRequest(campaign_id=row.campaign_id, clip_id=row.clip_id, confirm=True, metadata=row.metadata_)
-    return await answer(await create(find(services, row.endpoint, {}), row.input_params, again), services, jobs, prefer)
-
-
-async def answer(created: Created, services: Services, jobs: Jobs, prefer: str | None) -> Response:
-    """202 with where to look; the finished job instead, when the client would rather wait."""
-    wait = preferred_wait(prefer) or (0.0 if services.settings.use_async_generation else LONGEST_WAIT_SECONDS)
-    headers = {"idempotency-replayed": "true"} if created.replayed else {}
-    if wait:
-        headers["preference-applied"] = f"wait={wait:g}"
-        if (finished := await jobs.final_view(created.job.id, wait=wait)) is not None:
-            return JSONResponse(finished.model_dump(mode="json", by_alias=True), headers=headers)
-    view = CreatedView.from_row(created.job, jobs.origin)
-    headers |= {"location": view.status_url, "retry-after": "2"}
-    return JSONResponse(view.model_dump(mode="json", by_alias=True), status.HTTP_202_ACCEPTED, headers)
-
-
-def choose(services: Services, kind: JobKind, body: WordsRequest, *, quality: Quality = Quality.STANDARD) -> Model:
-    """The model that the caller names, else the kind's default."""
-    words = body.words()
-    if body.model:
-        return find(services, body.model, words, kind=kind)
-    return services.catalog.choose(kind, quality=quality, has_first_frame=bool(words.get("firstFrameUrl")))
-
-
-def find(services: Services, name: str, words: dict[str, Any], *, kind: JobKind | None = None) -> Model:
-    try:
-        return services.catalog.find(name, words, kind=kind)
-    except UnknownModel as unknown:
-        raise invalid(unknown) from unknown
 
 
 def statuses_named(name: str | None) -> list[Status]:

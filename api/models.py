@@ -2,8 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.creation import priced, timing_of
-from api.generations import find
+from api.creation import find_model, priced, timing_of
 from api.identity import TheCaller
 from api.requests import JobRequest
 from api.services import TheServices
@@ -21,7 +20,7 @@ async def list_models(services: TheServices) -> ModelList:
 @router.post("/estimate")
 async def estimate(body: JobRequest, _: TheCaller, services: TheServices) -> Estimate:
     """What the request would cost, without creating anything."""
-    model = find(services, body.model, body.input)
+    model = find_model(services, body.model, body.input)
     _arguments, cents = priced(model, body.input)
     expected = timing_of(model, services.settings).expected
     return Estimate(model=model.name, estimated_cost_cents=cents, estimated_seconds=int(expected.total_seconds()))

@@ -20,7 +20,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from temporalio.service import RPCError
@@ -99,6 +99,8 @@ CODES = {
 }
 # The connection pool passes on what the driver says while it connects, as it is.
 OUTAGES = (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, RPCError, OSError)
+# The database is there and says that the statement is wrong: trying again would not help.
+BUGS = (IntegrityError, ProgrammingError, DataError)
 
 
 class FieldProblemView(BaseModel):
@@ -173,7 +175,9 @@ async def _http(_: Request, error: HTTPException) -> JSONResponse:
     return JSONResponse(body, status, dict(error.headers or {}), MEDIA_TYPE)
 
 
-async def _outage(request: Request, _: Exception) -> JSONResponse:
+async def _outage(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, BUGS):
+        raise error
     return await _problem(request, ServiceUnavailable("A part of the service does not answer. Try again shortly."))
 
 

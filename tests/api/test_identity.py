@@ -26,6 +26,7 @@ CALLS = [
     ("GET", "/api/jobs/{0.job}"),
     ("GET", "/api/jobs/{0.job}?wait=5"),
     ("GET", "/api/jobs/{0.job}/history"),
+    ("GET", "/api/jobs/{0.job}/events"),
     ("POST", "/api/jobs/{0.job}/poll"),
     ("POST", "/api/jobs/{0.job}/cancel"),
     ("POST", "/api/jobs/{0.job}/retry"),

@@ -1,5 +1,6 @@
 """The OpenAPI document: complete, unambiguous, and true about errors."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from api.app import create_app
 from settings import Environment, Settings
+from tests.running import Service
 
 Operation = dict[str, Any]
 OPEN_TO_ALL = {"/api/models", "/healthz", "/readyz", "/api/webhooks/fal"}
@@ -96,3 +98,20 @@ def test_creating_calls_answer_202_or_the_finished_job(document: dict[str, Any])
 def test_operators_own_webhook_route_is_not_told(document: dict[str, Any]) -> None:
     assert "/api/webhooks/fal" in document["paths"]
     assert "/api/fal/webhook" not in document["paths"]
+
+
+async def test_the_page_works_without_the_internet(patient_service: Service) -> None:
+    page = await patient_service.client.get("/docs")
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+
+    assert addresses
+    for address in addresses:
+        assert address.startswith("/"), address
+        assert (await patient_service.client.get(address)).status_code == 200
+
+
+async def test_the_root_leads_to_the_page(patient_service: Service) -> None:
+    response = await patient_service.client.get("/")
+
+    assert response.is_redirect
+    assert response.headers["location"] == "/docs"

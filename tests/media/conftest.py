@@ -1,7 +1,5 @@
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from subprocess import PIPE, Popen
-from sys import executable
 
 import httpx
 import pytest
@@ -11,6 +9,7 @@ from media.guard import DownloadPolicy
 from media.storage import LocalStorage
 from tests.media.samples import make_picture, make_sound, make_video
 from tests.media.server import ScriptedServer, serving
+from tests.s3 import point_at, s3_server
 
 
 @pytest.fixture
@@ -49,21 +48,11 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real S3 server that checks signatures, with one bucket named `media`."""
-    root = tmp_path_factory.mktemp("s3")
-    (root / "media").mkdir()
-    rclone = Path(executable).with_name("rclone")
-    arguments = ["--config", "", "--addr", "127.0.0.1:0", "--auth-key", "accesskey,secretkey"]
-    with Popen([rclone, "serve", "s3", *arguments, root], stderr=PIPE, text=True) as process:
-        assert process.stderr is not None
-        started = next(line for line in process.stderr if "Starting s3 server" in line)
-        yield started.partition("[")[2].partition("/]")[0]
-        process.terminate()
+    with s3_server(tmp_path_factory.mktemp("s3")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
 def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of a process whose archive is that server."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "accesskey")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secretkey")
+    point_at(monkeypatch, s3_endpoint)

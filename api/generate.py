@@ -1,0 +1,81 @@
+"""The calls that create generations."""
+
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response, status
+
+from api.creation import Create, find_model
+from api.problems import Conflict, problems
+from api.reading import Jobs
+from api.requests import (
+    AmbientRequest,
+    CreateRequest,
+    FirstFrameRequest,
+    JobRequest,
+    TranscribeRequest,
+    VideoRequest,
+    VoiceRequest,
+)
+from api.services import TheServices
+from api.views import CreatedView, JobView
+from catalog.model import JobKind
+from domain.generation import Status
+
+router = APIRouter(prefix="/api", tags=["generate"])
+
+CREATED: dict[str, Any] = {
+    "status_code": status.HTTP_202_ACCEPTED,
+    "response_model": CreatedView,
+    "responses": {
+        200: {"model": JobView, "description": "The finished job, as preferred."},
+        **problems(HTTPStatus.CONFLICT),
+    },
+}
+
+
+@router.post("/generate/video", **CREATED)
+async def generate_video(body: VideoRequest, create: Create) -> Response:
+    """Create a video from a prompt, and from a first frame if one is given."""
+    return await create.of_kind(JobKind.VIDEO, body, quality=body.quality)
+
+
+@router.post("/generate/first-frame", **CREATED)
+async def generate_first_frame(body: FirstFrameRequest, create: Create) -> Response:
+    """Create an image to start a video from."""
+    return await create.of_kind(JobKind.FIRST_FRAME, body)
+
+
+@router.post("/generate/voice", **CREATED)
+async def generate_voice(body: VoiceRequest, create: Create) -> Response:
+    """Create speech from a text."""
+    return await create.of_kind(JobKind.VOICE, body)
+
+
+@router.post("/generate/ambient", **CREATED)
+async def generate_ambient(body: AmbientRequest, create: Create) -> Response:
+    """Create an ambient sound from a prompt."""
+    return await create.of_kind(JobKind.AMBIENT, body)
+
+
+@router.post("/generate/transcribe", **CREATED)
+async def transcribe(body: TranscribeRequest, create: Create) -> Response:
+    """Write down what is said in a recording."""
+    return await create.of_kind(JobKind.TRANSCRIBE, body)
+
+
+@router.post("/jobs", **CREATED)
+async def create_job(body: JobRequest, services: TheServices, create: Create) -> Response:
+    """Create with any model of the catalogue."""
+    return await create.of_model(find_model(services, body.model, body.input), body.input, body)
+
+
+@router.post("/jobs/{job_id}/retry", **CREATED)
+async def retry_job(job_id: UUID, services: TheServices, create: Create, jobs: Jobs) -> Response:
+    """A new job with the input of one that failed or was canceled."""
+    row = await jobs.row(job_id)
+    if row.status not in (Status.FAILED, Status.CANCELED):
+        raise Conflict(f"Only a failed or canceled job can be retried; this one is {row.status}.")
+    again = CreateRequest(campaign_id=row.campaign_id, clip_id=row.clip_id, confirm=True, metadata=row.metadata_)
+    return await create.of_model(find_model(services, row.endpoint, {}), row.input_params, again)
