@@ -74,6 +74,10 @@ class Settings(BaseSettings):
         None, validation_alias=AliasChoices("GENERATION_DEADLINE_SECONDS", "generation_deadline")
     )
 
+    reconcile_interval: timedelta | None = Field(
+        None, ge=timedelta(seconds=1), validation_alias=AliasChoices("RECONCILE_INTERVAL_SECONDS", "reconcile_interval")
+    )
+
     interactive_budget_cents: int = Field(500, ge=0)
     use_async_generation: bool = True
 
@@ -82,7 +86,14 @@ class Settings(BaseSettings):
     def _milliseconds(cls, value: object) -> object:
         return timedelta(milliseconds=float(value)) if isinstance(value, str | int | float) else value
 
-    @field_validator("webhook_patience", "poll_interval", "adoption_window", "generation_deadline", mode="before")
+    @field_validator(
+        "webhook_patience",
+        "poll_interval",
+        "adoption_window",
+        "generation_deadline",
+        "reconcile_interval",
+        mode="before",
+    )
     @classmethod
     def _seconds(cls, value: object) -> object:
         return timedelta(seconds=float(value)) if isinstance(value, str | int | float) else value
@@ -135,3 +146,8 @@ class Settings(BaseSettings):
     def archive_location(self) -> str:
         """Where media is kept: `ARCHIVE_URL`, else a folder of the data dir."""
         return self.archive_url or (self.data_dir.resolve() / "archive").as_uri()
+
+    @property
+    def reconcile_every(self) -> timedelta:
+        """Each pass is four billed actions in Temporal Cloud: at five minutes 35,000 a month, at one 175,000."""
+        return self.reconcile_interval or timedelta(minutes=1 if self.is_development else 5)

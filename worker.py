@@ -11,6 +11,7 @@ from temporalio.worker import Worker
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
 from activities.outcome import OutcomeActivities
+from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
 from db.engine import make_engine, make_sessions
 from media.download import open_download_client
@@ -19,6 +20,9 @@ from media.storage import open_storage
 from providers.registry import open_providers
 from settings import Settings
 from workflows.generation import GenerationWorkflow
+from workflows.reconciliation import ReconciliationWorkflow
+from workflows.runs import GenerationRuns
+from workflows.schedule import keeping_schedule
 from workflows.starting import connect
 
 # A POST that is under way when the worker is told to stop gets this long to come back.
@@ -53,10 +57,12 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
     archive = ArchiveActivities(sessions, providers, storage, downloads, policy)
     conclusion = ConclusionActivities(sessions, providers)
+    reconciliation = ReconciliationActivities(sessions, providers, GenerationRuns(client, settings.task_queue))
+    await stack.enter_async_context(keeping_schedule(client, settings.task_queue, settings.reconcile_every))
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[GenerationWorkflow],
+        workflows=[GenerationWorkflow, ReconciliationWorkflow],
         activities=[
             submission.submit,
             submission.adopt,
@@ -65,6 +71,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
             conclusion.complete,
             conclusion.withdraw,
             conclusion.end,
+            reconciliation.reconcile,
         ],
         graceful_shutdown_timeout=GRACE,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.

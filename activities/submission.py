@@ -50,7 +50,11 @@ class SubmissionActivities:
     @activity.defn
     async def submit(self, generation: Generation) -> Submission:
         """Send the one POST, unless it was sent before. Fails as uncertain when that cannot be told."""
-        submission = _handed_over() or await self._sent_before(generation) or await self._send(generation)
+        submission = _handed_over()
+        if submission is None:
+            if earlier := await self._sent_before(generation):
+                return earlier  # written down when it was accepted
+            submission = await self._send(generation)
         try:
             await self._record(generation, submission, "Accepted by")
         except (SQLAlchemyError, OSError):

@@ -1,4 +1,7 @@
-"""Starting workflows for rows that were committed but never started."""
+"""Starting workflows for rows that were committed but never started.
+
+What else a row may have lost, the reconciliation's schedule repairs: slower, and not for free.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +15,7 @@ from temporalio.service import RPCError
 from db.engine import POSTGRES_AWAY, Sessions
 from db.generations import forgotten_generations, generation_of
 from db.tables import GenerationJob
-from workflows.starting import start_generation
+from workflows.starting import first_words, start_generation
 
 LOOK_EVERY_SECONDS = 5.0
 FORGOTTEN_AFTER = timedelta(seconds=10)
@@ -30,8 +33,7 @@ class Starter:
 
     async def start(self, job: GenerationJob) -> None:
         """Start the row's workflow, within a moment. Raises one of OUTAGES when Temporal does not take it."""
-        words = job.input_params
-        summary = " ".join(str(words.get("prompt") or words.get("text") or "").split()[:8])
+        summary = first_words(job.input_params)
         async with asyncio.timeout(3):  # the client's own retries would go on for 10 s
             await start_generation(self._client, generation_of(job), task_queue=self._task_queue, summary=summary)
 

@@ -97,4 +97,6 @@ async def _answer(session: AsyncSession, generation_id: UUID, number: int, **ans
 
 def submission_of(attempt: SubmissionAttempt) -> Submission:
     """An accepted attempt as the workflow knows it."""
-    return SUBMISSION.validate_python({**attempt.model_dump(), "attempt": attempt.number})
+    # A row that was read holds plain text for these two, of which pydantic would warn.
+    columns = attempt.model_dump(exclude={"state", "provider"})
+    return SUBMISSION.validate_python({**columns, "attempt": attempt.number})

@@ -19,7 +19,7 @@ from db.keys import create_key
 from db.tables import Scope
 from settings import Environment, Settings
 from tests.lines import Lines
-from tests.servers import Servers, listening, loopback_socket
+from tests.servers import Database, Servers, listening, loopback_socket
 from worker import open_worker
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
@@ -108,10 +108,18 @@ class Service:
 
 @asynccontextmanager
 async def running_service(
-    servers: Servers, *, worker: bool = True, lines: Lines | None = None, **overrides: Any
+    servers: Servers,
+    *,
+    worker: bool = True,
+    lines: Lines | None = None,
+    database: Database | None = None,
+    **overrides: Any,
 ) -> AsyncIterator[Service]:
-    """A service with short times; its API alone by `lines` that can be cut. `overrides` are fields of Settings."""
-    database = await servers.postgres.copy()
+    """A service with short times, on a fresh database unless one is given; its API alone by `lines` that can be cut.
+
+    `overrides` are fields of Settings.
+    """
+    database = database or await servers.postgres.copy()
     bound = loopback_socket()
     origin = f"http://127.0.0.1:{bound.getsockname()[1]}"
     values: dict[str, Any] = {
@@ -129,6 +137,7 @@ async def running_service(
         "api_key_pepper": "pepper for tests",
         "poll_interval": 0.2,
         "adoption_window": 3,
+        "reconcile_interval": 3600,  # tests start the passes themselves
     }
     settings = Settings.model_validate(values | overrides)
     app = create_app(lines.leading_to(settings) if lines else settings)

@@ -12,3 +12,8 @@ def workflow_id(generation_id: UUID) -> str:
 def generation_id(workflow_id: str) -> UUID:
     """Raises: ValueError for the id of something else."""
     return UUID(workflow_id.removeprefix(PREFIX))
+
+
+def reconciliation_id(task_queue: str) -> str:
+    """Of the schedule, and the beginning of its runs' ids. Two deployments in one namespace each have their own."""
+    return f"reconciliation-{task_queue}"

@@ -1,5 +1,8 @@
 """Connecting to Temporal, and starting a generation there."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -19,8 +22,19 @@ async def connect(*, lazy: bool = False) -> Client:
     return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy)
 
 
-async def start_generation(client: Client, generation: Generation, *, task_queue: str, summary: str) -> None:
-    """Start the workflow. Safe to repeat: one generation has one run, for ever."""
+async def start_generation(
+    client: Client,
+    generation: Generation,
+    *,
+    task_queue: str,
+    summary: str,
+    id_reuse_policy: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
+    look_now: bool = False,
+) -> None:
+    """Start the workflow. Safe to repeat: one generation has one run, for ever, unless a repair says otherwise.
+
+    `look_now`: it asks the provider before it waits for a webhook.
+    """
     try:
         await client.start_workflow(
             GenerationWorkflow.run,
@@ -28,9 +42,15 @@ async def start_generation(client: Client, generation: Generation, *, task_queue
             id=workflow_id(generation.id),
             task_queue=task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_reuse_policy=id_reuse_policy,
+            start_signal="poll" if look_now else None,
             search_attributes=search_attributes(generation),
             static_summary=f"{generation.model}: {summary}"[:200],
         )
     except WorkflowAlreadyStartedError:
         return  # it has run to its end already
+
+
+def first_words(words: Mapping[str, Any]) -> str:
+    """Of the caller's prompt or text, for the eyes of engineers."""
+    return " ".join(str(words.get("prompt") or words.get("text") or "").split()[:8])

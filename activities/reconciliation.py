@@ -1,0 +1,142 @@
+"""Holding the rows against their runs, and repairing what a row or a run has lost."""
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from temporalio import activity
+
+from activities.heartbeat import heartbeating
+from db.attempts import submission_of
+from db.engine import Sessions
+from db.generations import cancel_generation, fail_generation, generation_of
+from db.reconciliation import QuietGeneration, claim_repair, quiet_generations
+from db.tables import AttemptState, GenerationJob
+from domain.failure import Failure, FailureCode
+from domain.reconciliation import Purchase, Reconciled, Repair, Run, RunState, decide, is_overdue
+from providers.errors import ProviderError
+from providers.registry import Providers
+
+AT_ONCE = 25
+
+log = structlog.get_logger()
+
+
+class Runs(Protocol):
+    """The runs of generations, as far as a repair needs them."""
+
+    async def look(self, generation_id: UUID) -> Run: ...
+
+    async def start(self, job: GenerationJob) -> None:
+        """The first run. Safe to repeat."""
+
+    async def resume(self, job: GenerationJob, *, look_now: bool) -> None:
+        """Another run after one that is over or lost; `look_now`: it asks the provider before it waits."""
+
+
+class ReconciliationActivities:
+    def __init__(self, sessions: Sessions, providers: Providers, runs: Runs) -> None:
+        self._sessions = sessions
+        self._providers = providers
+        self._runs = runs
+
+    @activity.defn
+    async def reconcile(self, grace: timedelta) -> Reconciled:
+        """Check every open generation whose row has not changed for the grace period. Never submits anything.
+
+        A generation whose check fails does not keep the others waiting; its error is the step's in the end.
+        """
+        found: Counter[str] = Counter()
+        troubles: list[BaseException] = []
+        last = None
+        async with heartbeating(every=timedelta(seconds=5)):
+            while page := await self._next_page(grace, last):
+                for words in await asyncio.gather(*map(self._check, page), return_exceptions=True):
+                    if isinstance(words, BaseException):
+                        troubles.append(words)
+                    else:
+                        found.update(words)
+                last = page[-1].job.id
+        if troubles:
+            raise troubles[0]
+        return Reconciled(**found)
+
+    async def _next_page(self, grace: timedelta, last: UUID | None) -> list[QuietGeneration]:
+        async with self._sessions() as session:
+            return await quiet_generations(session, quiet_for=grace, after=last, limit=AT_ONCE)
+
+    async def _check(self, quiet: QuietGeneration) -> list[str]:
+        """The fields of `Reconciled` that this generation counts in."""
+        run = await self._runs.look(quiet.job.id)
+        repair = decide(run.state, _purchase(quiet))
+        if repair is Repair.LEAVE or not await self._claim(quiet, run, repair):
+            return _left(quiet, run)
+        match repair:
+            case Repair.START:
+                await self._runs.start(quiet.job)
+            case Repair.RESUME:
+                await self._runs.resume(quiet.job, look_now=_purchase(quiet) is Purchase.ACCEPTED)
+            case _:
+                await self._withdraw(quiet)
+                await self._end(quiet, run, repair)
+                return ["checked", "ended"]
+        return ["checked", repair.value]
+
+    async def _claim(self, quiet: QuietGeneration, run: Run, repair: Repair) -> bool:
+        """Write down what is about to be done. A repair that dies after this is claimed anew after the grace period."""
+        async with self._sessions.begin() as session:
+            return await claim_repair(session, quiet.job, f"Reconciled: {_in_words(run, repair)}")
+
+    async def _withdraw(self, quiet: QuietGeneration) -> None:
+        """A best effort, as in the workflow: without the provider's answer the generation ends all the same."""
+        if quiet.attempt is None or quiet.attempt.state != AttemptState.ACCEPTED:
+            return
+        try:
+            await self._providers[quiet.attempt.provider].cancel(submission_of(quiet.attempt))
+        except ProviderError as trouble:
+            log.warning("not withdrawn", job_id=str(quiet.job.id), error=str(trouble))
+
+    async def _end(self, quiet: QuietGeneration, run: Run, repair: Repair) -> None:
+        async with self._sessions.begin() as session:
+            if repair is Repair.CANCEL:
+                await cancel_generation(session, quiet.job.id, "Canceled by an operator")
+            else:
+                await fail_generation(session, quiet.job.id, run.failure or _failure(run))
+
+
+def _purchase(quiet: QuietGeneration) -> Purchase:
+    match quiet.attempt.state if quiet.attempt else None:
+        case None | AttemptState.REFUSED:
+            return Purchase.NONE
+        case AttemptState.ACCEPTED:
+            return Purchase.ACCEPTED
+        case _:
+            return Purchase.UNCERTAIN
+
+
+def _left(quiet: QuietGeneration, run: Run) -> list[str]:
+    overdue = is_overdue(quiet.job.created_at, generation_of(quiet.job).timing, datetime.now(UTC))
+    return ["checked", "left", *["failing"] * run.failing, *["overdue"] * overdue]
+
+
+def _in_words(run: Run, repair: Repair) -> str:
+    match repair:
+        case Repair.START:
+            return "it had no workflow; starting it"
+        case Repair.RESUME:
+            how = "lost" if run.state is RunState.UNKNOWN else f"over ({run.state})"
+            return f"its workflow was {how}; starting another, which follows what was sent before"
+        case _:
+            return f"its workflow was {run.state} without ending the job"
+
+
+def _failure(run: Run) -> Failure:
+    if run.state is RunState.TIMED_OUT:
+        return Failure(code=FailureCode.DEADLINE_EXCEEDED, message="Temporal ended its workflow: its time was up")
+    return Failure(
+        code=FailureCode.UNKNOWN_OUTCOME,
+        message="Its workflow has ended, and the database does not know how. It was not sent again; you can retry.",
+    )

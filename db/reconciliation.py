@@ -1,0 +1,62 @@
+"""The rows that the reconciliation looks at, and the note that it leaves on one."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from db.tables import GenerationJob, JobEvent, SubmissionAttempt
+from domain.generation import ACTIVE, Stage, Status
+
+
+@dataclass(frozen=True)
+class QuietGeneration:
+    """An open row that nothing has changed for a while, with its newest attempt."""
+
+    job: GenerationJob
+    attempt: SubmissionAttempt | None
+
+
+async def quiet_generations(
+    session: AsyncSession, *, quiet_for: timedelta, after: UUID | None, limit: int
+) -> list[QuietGeneration]:
+    """In the order of their ids, those beyond `after`."""
+    attempt, earlier = aliased(SubmissionAttempt), aliased(SubmissionAttempt)
+    newest = select(func.max(earlier.number)).where(col(earlier.job_id) == col(GenerationJob.id)).scalar_subquery()
+    statement = (
+        select(GenerationJob, attempt)
+        .outerjoin(attempt, and_(col(attempt.job_id) == col(GenerationJob.id), col(attempt.number) == newest))
+        .where(col(GenerationJob.status).in_(ACTIVE), col(GenerationJob.stage_at) < func.now() - quiet_for)
+        .order_by(col(GenerationJob.id))
+        .limit(limit)
+    )
+    if after:
+        statement = statement.where(col(GenerationJob.id) > after)
+    return [QuietGeneration(job, attempt) for job, attempt in await session.execute(statement)]
+
+
+async def claim_repair(session: AsyncSession, job: GenerationJob, detail: str) -> bool:
+    """Write into the timeline what is about to be done. False when the row has changed since it was read.
+
+    Of several that read it at once, one is told True.
+    """
+    claimed = (
+        update(GenerationJob)
+        .where(
+            col(GenerationJob.id) == job.id,
+            col(GenerationJob.status).in_(ACTIVE),
+            col(GenerationJob.stage_at) == job.stage_at,
+        )
+        .values(stage_at=func.now(), progress_message=detail)
+        .returning(col(GenerationJob.id))
+    )
+    if (await session.execute(claimed)).first() is None:
+        return False
+    status, stage = Status(job.status), Stage(job.stage)
+    event = JobEvent(user_id=job.user_id, job_id=job.id, status=status, stage=stage, detail=detail)
+    await session.execute(insert(JobEvent).values(event.model_dump(exclude_none=True)))
+    return True

@@ -1,0 +1,44 @@
+"""The table of `docs/decisions/007-reconciliation.md`."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from domain.generation import Timing
+from domain.reconciliation import LONGEST_AFTERMATH, Purchase, Repair, RunState, decide, is_overdue
+
+ONE, MANY = timedelta(seconds=1), timedelta(hours=1)
+LEAVE, START, RESUME, CANCEL, FAIL = Repair.LEAVE, Repair.START, Repair.RESUME, Repair.CANCEL, Repair.FAIL
+
+
+@pytest.mark.parametrize(
+    ("run", "by_purchase"),
+    [
+        (RunState.OPEN, (LEAVE, LEAVE, LEAVE)),
+        (RunState.UNKNOWN, (START, RESUME, RESUME)),
+        (RunState.COMPLETED, (FAIL, RESUME, RESUME)),
+        (RunState.FAILED, (FAIL, FAIL, FAIL)),
+        (RunState.TIMED_OUT, (FAIL, FAIL, FAIL)),
+        (RunState.CANCELED, (CANCEL, CANCEL, CANCEL)),
+        (RunState.TERMINATED, (CANCEL, CANCEL, CANCEL)),
+    ],
+)
+def test_what_an_open_row_needs(run: RunState, by_purchase: tuple[Repair, ...]) -> None:
+    purchases = (Purchase.NONE, Purchase.UNCERTAIN, Purchase.ACCEPTED)
+
+    assert tuple(decide(run, purchase) for purchase in purchases) == by_purchase
+
+
+def test_only_what_temporal_never_had_is_started_without_an_attempt() -> None:
+    started = [run for run in RunState if decide(run, Purchase.NONE) in (Repair.START, Repair.RESUME)]
+
+    assert started == [RunState.UNKNOWN]
+
+
+def test_a_run_may_outlive_its_deadline_by_its_archiving() -> None:
+    timing = Timing(expected=ONE, patience=ONE, poll_interval=ONE, adoption_window=ONE, deadline=MANY)
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    end = created + MANY + LONGEST_AFTERMATH
+
+    assert not is_overdue(created, timing, end)
+    assert is_overdue(created, timing, end + ONE)

@@ -1,0 +1,332 @@
+"""Rows and runs that have lost each other find together again, and nothing is bought twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+from temporalio import workflow
+from temporalio.client import WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer, Worker
+
+from activities.reconciliation import ReconciliationActivities
+from db.generations import find_generation, insert_generation
+from db.tables import GenerationJob
+from domain.generation import Generation, JobType, ProviderName
+from domain.reconciliation import Reconciled
+from tests.running import Service, running_service
+from tests.servers import Database, Servers, temporal_server
+from workflows.ids import reconciliation_id
+from workflows.reconciliation import ReconciliationWorkflow
+from workflows.runs import GenerationRuns
+from workflows.schedule import keeping_schedule
+
+Pass = WorkflowHandle[ReconciliationWorkflow, Reconciled]
+AT_ONCE = timedelta(0)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+async def service(servers: Servers) -> AsyncIterator[Service]:
+    """One that has nothing open but what a test leaves open, and waits for webhooks as long as a test lasts."""
+    async with running_service(servers, webhook_patience=60) as running:
+        yield running
+
+
+async def begin(service: Service, *, grace: timedelta = AT_ONCE) -> Pass:
+    return await service.temporal.start_workflow(
+        ReconciliationWorkflow.run, grace, id=f"reconciliation-{uuid4()}", task_queue=service.settings.task_queue
+    )
+
+
+async def reconcile(service: Service, *, grace: timedelta = AT_ONCE) -> Reconciled:
+    return await (await begin(service, grace=grace)).result()
+
+
+async def set_back(service: Service, job_id: str, *, without_attempts: bool = False) -> None:
+    """Make the database forget how the job ended, as one that was restored from a backup has."""
+    row = {"id": UUID(job_id)}
+    async with service.sessions.begin() as session:
+        await session.execute(text("delete from video_files where job_id = :id"), row)
+        if without_attempts:
+            await session.execute(text("delete from submission_attempts where job_id = :id"), row)
+        await session.execute(
+            text("update generation_jobs set status = 'pending', stage = 'submitting' where id = :id"), row
+        )
+
+
+async def never_started(service: Service, like: str) -> str:
+    """A row as the API commits it before it starts the workflow."""
+    async with service.sessions.begin() as session:
+        model = await find_generation(session, UUID(like))
+        assert model is not None
+        job = GenerationJob(
+            id=uuid4(),
+            user_id=model.user_id,
+            job_type=JobType(model.job_type),
+            provider=ProviderName(model.provider),
+            model=model.model,
+            endpoint=model.endpoint,
+            input_params=model.input_params,
+            arguments=model.arguments,
+            timing=model.timing,
+        )
+        assert await insert_generation(session, job)
+    return str(job.id)
+
+
+async def row(service: Service, job_id: str) -> str:
+    async with service.sessions() as session:
+        found = await session.execute(text("select job::text from generation_jobs job where id = :id"), {"id": job_id})
+    return str(found.scalar_one())
+
+
+async def reconciliations(service: Service, job_id: str) -> list[str]:
+    return [line for line in await service.trail(job_id) if line.startswith("Reconciled: ")]
+
+
+async def test_what_runs_is_left_alone(service: Service) -> None:
+    job_id = await service.create("a while [sim: latency=2s]")
+    await service.until(job_id, "submitted")
+
+    assert await reconcile(service) == Reconciled(checked=1, left=1)
+    await service.until(job_id, "completed")
+    assert await reconciliations(service, job_id) == []
+    assert await reconcile(service) == Reconciled()
+
+
+async def test_row_that_was_never_started_is_started(service: Service) -> None:
+    control = await service.create()
+    await service.until(control, "completed")
+    job_id = await never_started(service, like=control)
+
+    assert await reconcile(service) == Reconciled(checked=1, started=1)
+    await service.until(job_id, "completed")
+    assert await reconciliations(service, job_id) == ["Reconciled: it had no workflow; starting it"]
+    assert (await service.simulated(job_id))["accepted"] == 1
+
+
+async def test_row_that_is_younger_than_the_grace_period_is_nobodys_business(service: Service) -> None:
+    control = await service.create()
+    await service.until(control, "completed")
+    job_id = await never_started(service, like=control)
+
+    assert await reconcile(service, grace=HOUR) == Reconciled()
+    assert await reconcile(service) == Reconciled(checked=1, started=1)
+    await service.until(job_id, "completed")
+
+
+async def test_run_that_was_terminated_by_hand_is_withdrawn_and_canceled(service: Service) -> None:
+    job_id = await service.create("stopped [sim: latency=60s]")
+    await service.until(job_id, "submitted")
+    await service.run(job_id).terminate("enough of it")
+
+    assert await reconcile(service) == Reconciled(checked=1, ended=1)
+    job = await service.until(job_id, "canceled")
+    assert job["actualCostCents"] == 0
+    assert (await service.trail(job_id))[-2:] == [
+        "Reconciled: its workflow was terminated without ending the job",
+        "Canceled by an operator",
+    ]
+    counted = await service.simulated(job_id)
+    assert (counted["accepted"], counted["cancel_calls"]) == (1, 1)
+
+    assert await reconcile(service) == Reconciled()
+    fresh = await service.create()
+    await service.until(fresh, "completed")
+
+
+async def test_run_that_was_terminated_while_its_submission_is_uncertain_is_not_sent_again(service: Service) -> None:
+    job_id = await service.create("lost [sim: submit=drop, webhook=lost]")
+    await service.until(job_id, "uncertain")
+    await service.run(job_id).terminate()
+
+    assert await reconcile(service) == Reconciled(checked=1, ended=1)
+    await service.until(job_id, "canceled")
+    counted = await service.simulated(job_id)
+    assert (counted["accepted"], counted["cancel_calls"]) == (1, 0)
+
+
+async def test_several_reconcilers_at_once_repair_once(service: Service) -> None:
+    control = await service.create()
+    job_id = await service.create("stopped [sim: latency=60s]")
+    await service.until(control, "completed")
+    unstarted = await never_started(service, like=control)
+    await service.until(job_id, "submitted")
+    await service.run(job_id).terminate()
+    grace = timedelta(seconds=1)
+    await asyncio.sleep(1.1)  # what was claimed a moment ago is not quiet, so both rows have to be it first
+
+    found = await asyncio.gather(*(reconcile(service, grace=grace) for _ in range(4)))
+    assert (sum(each.started for each in found), sum(each.ended for each in found)) == (1, 1)
+    await service.until(unstarted, "completed")
+    for each in (job_id, unstarted):
+        assert len(await reconciliations(service, each)) == 1
+        assert (await service.simulated(each))["accepted"] == 1
+    assert (await service.simulated(job_id))["cancel_calls"] == 1
+
+
+async def test_completed_run_whose_end_the_database_lost_is_followed_again(service: Service) -> None:
+    job_id = await service.create()
+    before = await service.until(job_id, "completed")
+    await set_back(service, job_id)
+
+    assert await reconcile(service) == Reconciled(checked=1, resumed=1)
+    after = await service.until(job_id, "completed")
+    assert [file["sha256"] for file in after["files"]] == [file["sha256"] for file in before["files"]]
+    assert (await service.simulated(job_id))["accepted"] == 1
+
+
+async def test_completed_run_whose_attempt_the_database_lost_is_not_sent_again(service: Service) -> None:
+    job_id = await service.create()
+    await service.until(job_id, "completed")
+    await set_back(service, job_id, without_attempts=True)
+
+    assert await reconcile(service) == Reconciled(checked=1, ended=1)
+    assert (await service.job(job_id))["errorCode"] == "unknown_outcome"
+    assert (await service.simulated(job_id))["accepted"] == 1
+    fresh = await service.create()
+    await service.until(fresh, "completed")
+
+
+async def test_failed_run_tells_why_when_the_database_lost_it(service: Service) -> None:
+    job_id = await service.create("bad [sim: fail=422]")
+    before = await service.until(job_id, "failed")
+    await service.closed_as(job_id)
+    await set_back(service, job_id)
+
+    assert await reconcile(service) == Reconciled(checked=1, ended=1)
+    after = await service.job(job_id)
+    assert (after["errorCode"], after["errorMessage"]) == (before["errorCode"], before["errorMessage"])
+
+
+async def test_open_run_that_should_be_over_is_counted_and_left(service: Service) -> None:
+    job_id = await service.create("old [sim: latency=60s]")
+    await service.until(job_id, "submitted")
+    async with service.sessions.begin() as session:
+        aged = text("update generation_jobs set created_at = now() - interval '30 days' where id = :id")
+        await session.execute(aged, {"id": UUID(job_id)})
+
+    assert await reconcile(service) == Reconciled(checked=1, left=1, overdue=1)
+    await service.client.post(f"/api/jobs/{job_id}/cancel")
+    await service.until(job_id, "canceled")
+
+
+@workflow.defn(name="Generation", sandboxed=False)
+class BrokenWorkflow:
+    @workflow.run
+    async def run(self, generation: Generation) -> None:
+        raise RuntimeError("a bug of ours")
+
+
+async def test_run_whose_code_raises_is_counted_and_left(servers: Servers) -> None:
+    async with running_service(servers, worker=False) as service:
+        queue = service.settings.task_queue
+        runs = GenerationRuns(service.temporal, queue)
+        reconciliation = ReconciliationActivities(service.sessions, {}, runs)
+        broken = [BrokenWorkflow, ReconciliationWorkflow]
+        async with Worker(service.temporal, task_queue=queue, workflows=broken, activities=[reconciliation.reconcile]):
+            job_id = await service.create("broken")
+            async with asyncio.timeout(30):
+                while not (await runs.look(UUID(job_id))).failing:  # noqa: ASYNC110 - the server tries again
+                    await asyncio.sleep(0.1)
+            assert await reconcile(service) == Reconciled(checked=1, left=1, failing=1)
+        await service.run(job_id).terminate()
+        async with service.worker():
+            fresh = await service.create()
+            await service.until(fresh, "completed")
+
+
+async def test_temporal_with_an_empty_database_resumes_what_was_open(servers: Servers, database: Database) -> None:
+    async with running_service(servers, database=database, webhook_patience=60, adoption_window=5) as service:
+        finished = await service.create()
+        await service.until(finished, "completed")
+        before = await row(service, finished), await service.trail(finished)
+        waiting = await service.create("waiting [sim: latency=3s]")
+        uncertain = await service.create("lost [sim: submit=drop, webhook=lost]")
+        unstarted = await never_started(service, like=finished)
+        await service.until(waiting, "submitted")
+        await service.until(uncertain, "uncertain")
+
+    folder = servers.folder / uuid4().hex
+    folder.mkdir()
+    async with temporal_server(folder) as empty:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("TEMPORAL_ADDRESS", empty.address)
+            async with running_service(
+                servers, database=database, webhook_patience=60, data_dir=service.settings.data_dir
+            ) as successor:
+                assert await reconcile(successor) == Reconciled(checked=3, started=1, resumed=2)
+                assert (await successor.until(waiting, "completed"))["files"]
+                assert (await successor.until(uncertain, "failed"))["errorCode"] == "unknown_outcome"
+                await successor.until(unstarted, "completed")
+                for job_id in (waiting, uncertain, unstarted):
+                    assert len(await reconciliations(successor, job_id)) == 1
+                    assert (await successor.simulated(job_id))["accepted"] == 1
+                assert (await row(successor, finished), await successor.trail(finished)) == before
+                fresh = await successor.create()
+                await successor.until(fresh, "completed")
+
+
+@pytest.fixture
+async def database(servers: Servers) -> Database:
+    return await servers.postgres.copy()
+
+
+async def test_pass_replays(service: Service) -> None:
+    handle = await begin(service)
+    await handle.result()
+    replayer = Replayer(workflows=[ReconciliationWorkflow], data_converter=pydantic_data_converter)
+
+    await replayer.replay_workflow(await handle.fetch_history())
+
+
+async def test_schedule_fires_and_comes_back_when_temporal_loses_it(servers: Servers) -> None:
+    async with running_service(servers, reconcile_interval=1) as service:
+        schedule_id = reconciliation_id(service.settings.task_queue)
+        schedule = service.temporal.get_schedule_handle(schedule_id)
+        async with asyncio.timeout(20):
+            control = await service.create()
+            await service.until(control, "completed")
+            job_id = await never_started(service, like=control)
+            async with service.sessions.begin() as session:
+                aged = text("update generation_jobs set stage_at = now() - interval '1 hour' where id = :id")
+                await session.execute(aged, {"id": UUID(job_id)})
+            await service.until(job_id, "completed")
+            assert await reconciliations(service, job_id) == ["Reconciled: it had no workflow; starting it"]
+
+            fired = (await schedule.describe()).info.num_actions
+            await schedule.delete()
+            while not await exists(service, schedule_id):  # noqa: ASYNC110 - a worker makes it again
+                await asyncio.sleep(0.1)
+        assert fired >= 1
+    await schedule.delete()
+
+
+async def exists(service: Service, schedule_id: str) -> bool:
+    return schedule_id in [each.id async for each in await service.temporal.list_schedules()]
+
+
+async def test_worker_with_another_interval_changes_the_schedule_and_leaves_it_paused(service: Service) -> None:
+    queue = f"schedule-{uuid4()}"
+    schedule = service.temporal.get_schedule_handle(reconciliation_id(queue))
+
+    async def every(interval: timedelta) -> None:
+        async with keeping_schedule(service.temporal, queue, interval), asyncio.timeout(10):
+            while not (await exists(service, schedule.id)) or await interval_of() != interval:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def interval_of() -> timedelta:
+        (interval,) = (await schedule.describe()).schedule.spec.intervals
+        return interval.every
+
+    await every(HOUR)
+    await schedule.pause(note="looking into something")
+    await every(2 * HOUR)
+
+    state = (await schedule.describe()).schedule.state
+    assert (state.paused, state.note) == (True, "looking into something")
+    await schedule.delete()

@@ -1,0 +1,84 @@
+"""The schedule of the reconciliation, kept alive by every worker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.service import RPCError
+
+from workflows.ids import reconciliation_id
+from workflows.reconciliation import ReconciliationWorkflow
+
+# A step writes the row within moments of its workflow's event; what is quiet for longer has nobody at work on it.
+GRACE = timedelta(seconds=30)
+# A Temporal that has lost its database has lost the schedule, too: it is back within this time.
+LOOK_AT_LEAST_EVERY = timedelta(minutes=1)
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def keeping_schedule(client: Client, task_queue: str, every: timedelta) -> AsyncIterator[None]:
+    """While the block runs, Temporal has the schedule: made or brought up to date at first, made again should it go."""
+    looking = asyncio.create_task(_keep(client, reconciliation_id(task_queue), schedule(task_queue, every)))
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+
+
+def schedule(task_queue: str, every: timedelta) -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            ReconciliationWorkflow.run,
+            GRACE,
+            id=reconciliation_id(task_queue),
+            task_queue=task_queue,
+            # A pass that no worker takes must not keep the later ones from starting for ever.
+            execution_timeout=timedelta(minutes=20),
+            static_summary="Rows without a run, and runs closed by hand",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+    )
+
+
+async def _keep(client: Client, schedule_id: str, wanted: Schedule) -> None:
+    is_current = False
+    look_every = min(LOOK_AT_LEAST_EVERY, *(interval.every for interval in wanted.spec.intervals))
+    while True:
+        try:
+            await _make_or_update(client, schedule_id, wanted, is_current=is_current)
+            is_current = True
+        except RPCError as error:
+            log.warning("the reconciliation's schedule was not ensured", error=str(error))
+        await asyncio.sleep(look_every.total_seconds())
+
+
+async def _make_or_update(client: Client, schedule_id: str, wanted: Schedule, *, is_current: bool) -> None:
+    try:
+        await client.create_schedule(schedule_id, wanted)
+    except ScheduleAlreadyRunningError:
+        if not is_current:
+            await client.get_schedule_handle(schedule_id).update(lambda found: _updated(found, wanted))
+
+
+def _updated(found: ScheduleUpdateInput, wanted: Schedule) -> ScheduleUpdate:
+    # An operator who has paused it keeps it paused.
+    return ScheduleUpdate(replace(wanted, state=found.description.schedule.state))
