@@ -1,15 +1,17 @@
 """The attempt log: every paid POST is written down before it is sent."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import func, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.tables import AttemptState, SubmissionAttempt
-from domain.generation import Generation, Submission
+from db.tables import AttemptState, GenerationJob, SubmissionAttempt
+from domain.generation import Generation, ProviderName, Submission
 
 SUBMISSION = TypeAdapter(Submission)
 
@@ -38,7 +40,11 @@ async def open_attempt(session: AsyncSession, generation: Generation, number: in
     )
     if (await session.execute(opened)).first() is not None:
         return None
-    return await session.get_one(SubmissionAttempt, (generation.id, number))
+    return await attempt_of(session, generation.id, number)
+
+
+async def attempt_of(session: AsyncSession, generation_id: UUID, number: int) -> SubmissionAttempt:
+    return await session.get_one(SubmissionAttempt, (generation_id, number))
 
 
 async def record_acceptance(session: AsyncSession, generation_id: UUID, submission: Submission) -> bool:
@@ -77,6 +83,35 @@ async def _answer(session: AsyncSession, generation_id: UUID, number: int, **ans
         .returning(col(SubmissionAttempt.number))
     )
     return (await session.execute(statement)).first() is not None
+
+
+async def unclaimed(session: AsyncSession, provider: ProviderName, request_ids: Sequence[str]) -> list[str]:
+    """Those that no attempt has."""
+    claimed = select(col(SubmissionAttempt.request_id)).where(
+        col(SubmissionAttempt.provider) == provider, col(SubmissionAttempt.request_id).in_(request_ids)
+    )
+    taken = set(await session.scalars(claimed))
+    return [request_id for request_id in request_ids if request_id not in taken]
+
+
+async def has_double(
+    session: AsyncSession, generation: Generation, attempt: SubmissionAttempt, *, slack: timedelta
+) -> bool:
+    """Whether another generation lost the answer to the very same input at about the same time.
+
+    A request in the provider's list could then be the one's or the other's.
+    """
+    double = exists().where(
+        col(GenerationJob.id) == col(SubmissionAttempt.job_id),
+        col(GenerationJob.id) != generation.id,
+        col(GenerationJob.endpoint) == generation.endpoint,
+        col(GenerationJob.arguments) == generation.arguments,
+        col(SubmissionAttempt.provider) == generation.provider,
+        col(SubmissionAttempt.state).in_([AttemptState.SENDING, AttemptState.UNCERTAIN]),
+        col(SubmissionAttempt.sent_at) <= (attempt.answered_at or func.now()) + slack,
+        func.coalesce(col(SubmissionAttempt.answered_at), func.now()) >= attempt.sent_at - slack,
+    )
+    return bool(await session.scalar(select(double)))
 
 
 def submission_of(attempt: SubmissionAttempt) -> Submission:

@@ -69,6 +69,7 @@ create table generation_jobs (
     input_params jsonb not null default '{}',
     arguments jsonb not null default '{}',
     timing jsonb not null default '{}',
+    uncertain_submit_policy text not null,
     request_fingerprint bytea,
     fal_request_id text,
     fal_status_url text,
