@@ -188,6 +188,7 @@ class SubmissionAttempt(SQLModel, table=True):
     __table_args__ = (
         _belongs_to_job(),
         Index("submission_attempts_by_request", "provider", "request_id", unique=True),
+        Index("submission_attempts_open", "sent_at", postgresql_where=text("state in ('sending', 'uncertain')")),
     )
 
     job_id: UUID = Field(primary_key=True)

@@ -121,6 +121,7 @@ create table submission_attempts (
     foreign key (user_id, job_id) references generation_jobs (user_id, id) on delete cascade
 );
 create unique index submission_attempts_by_request on submission_attempts (provider, request_id);
+create index submission_attempts_open on submission_attempts (sent_at) where state in ('sending', 'uncertain');
 
 create table job_events (
     id bigint generated always as identity primary key,
