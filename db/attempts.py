@@ -14,6 +14,7 @@ from db.tables import AttemptState, GenerationJob, SubmissionAttempt
 from domain.generation import Generation, ProviderName, Submission
 
 SUBMISSION = TypeAdapter(Submission)
+SETTLED = (AttemptState.ACCEPTED, AttemptState.REFUSED)
 
 
 async def open_attempt(session: AsyncSession, generation: Generation, number: int) -> SubmissionAttempt | None:
@@ -48,11 +49,12 @@ async def attempt_of(session: AsyncSession, generation_id: UUID, number: int) ->
 
 
 async def record_acceptance(session: AsyncSession, generation_id: UUID, submission: Submission) -> bool:
-    """The provider took it. False when the attempt was answered before."""
+    """The provider took it, whatever was believed before. False when an acceptance was recorded already."""
     return await _answer(
         session,
         generation_id,
         submission.attempt,
+        unless=(AttemptState.ACCEPTED,),
         state=AttemptState.ACCEPTED,
         request_id=submission.request_id,
         status_url=submission.status_url,
@@ -64,20 +66,22 @@ async def record_acceptance(session: AsyncSession, generation_id: UUID, submissi
 
 
 async def record_refusal(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
-    return await _answer(session, generation_id, number, state=AttemptState.REFUSED, answer=answer)
+    return await _answer(session, generation_id, number, unless=SETTLED, state=AttemptState.REFUSED, answer=answer)
 
 
 async def record_uncertainty(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
-    return await _answer(session, generation_id, number, state=AttemptState.UNCERTAIN, answer=answer)
+    return await _answer(session, generation_id, number, unless=SETTLED, state=AttemptState.UNCERTAIN, answer=answer)
 
 
-async def _answer(session: AsyncSession, generation_id: UUID, number: int, **answer: object) -> bool:
+async def _answer(
+    session: AsyncSession, generation_id: UUID, number: int, *, unless: Sequence[AttemptState], **answer: object
+) -> bool:
     statement = (
         update(SubmissionAttempt)
         .where(
             col(SubmissionAttempt.job_id) == generation_id,
             col(SubmissionAttempt.number) == number,
-            col(SubmissionAttempt.state).in_([AttemptState.SENDING, AttemptState.UNCERTAIN]),
+            col(SubmissionAttempt.state).not_in(unless),
         )
         .values(answered_at=func.now(), **answer)
         .returning(col(SubmissionAttempt.number))

@@ -48,7 +48,13 @@ PURCHASE = ActivityConfig(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 # One short GET.
-LOOK = ActivityConfig(start_to_close_timeout=timedelta(seconds=30))
+LOOK_AT_MOST = timedelta(seconds=30)
+LOOK = ActivityConfig(start_to_close_timeout=LOOK_AT_MOST)
+# The same, but what it has found by the time it is canceled is heard.
+SEARCH = ActivityConfig(
+    start_to_close_timeout=LOOK_AT_MOST,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
 # A best effort: without an answer the generation ends all the same.
 COURTESY = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=15),
@@ -165,10 +171,11 @@ class GenerationWorkflow:
                 if submission:
                     return submission
         finally:
+            # A look that is under way comes to its end: the request that it has just written down is not given up.
             search.cancel()
             with suppress(ActivityError):
-                await search
-        return None
+                self.submission = await search
+        return self.submission
 
     def start_search(self, attempt: Attempt, window: timedelta) -> workflow.ActivityHandle[Submission]:
         """One step whose retries look into the provider's list, beside the wait for the webhook."""
@@ -177,10 +184,10 @@ class GenerationWorkflow:
             SubmissionActivities.find,
             attempt,
             **named(
-                LOOK,
+                SEARCH,
                 f"find-{attempt.number}",
                 summary=f"every {interval.total_seconds():g} s",
-                schedule_to_close_timeout=window,
+                schedule_to_close_timeout=window + LOOK_AT_MOST,
                 retry_policy=RetryPolicy(initial_interval=interval, backoff_coefficient=1),
             ),
         )

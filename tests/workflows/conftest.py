@@ -66,6 +66,10 @@ class Run:
         status = (await self.handle.describe()).status
         return status.name if status else "?"
 
+    async def has_event(self, attributes: str) -> bool:
+        events = (await self.handle.fetch_history()).events
+        return any(event.WhichOneof("attributes") == attributes for event in events)
+
     async def took(self) -> timedelta:
         """From start to end on the run's own clock."""
         events = (await self.handle.fetch_history()).events

@@ -69,11 +69,14 @@ class Steps:
     webhook_expected: bool = True
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the provider answers the submission. Cleared: it takes its time."""
+    listed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: the list is answered. Cleared: it takes its time."""
     done: list[str] = field(default_factory=list)
     ending: Ending | None = None
 
     def __post_init__(self) -> None:
         self.accepted.set()
+        self.listed.set()
 
     def activities(self) -> list[Callable[..., object]]:
         return [self.submit, self.adopt, self.find, self.poll, self.archive, self.complete, self.withdraw, self.end]
@@ -95,6 +98,7 @@ class Steps:
     @activity.defn
     async def find(self, attempt: Attempt) -> Submission:
         self._act("find", self.finds)
+        await self.listed.wait()
         return submission(f"request-{attempt.number}", attempt=attempt.number, webhook_expected=False)
 
     @activity.defn

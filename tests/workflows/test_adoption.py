@@ -153,6 +153,35 @@ async def test_second_request_that_ends_first_is_used(start: Start) -> None:
     assert "adopt request-1" not in steps.done
 
 
+async def test_what_the_list_shows_at_the_windows_very_end_is_not_given_up(start: Start) -> None:
+    steps = Steps(submits=[lost_answer()], finds=[None])
+    steps.listed.clear()
+    run = await start(steps, generation(adoption_window=timedelta(seconds=1)))
+    async with asyncio.timeout(10):
+        while not await run.has_event("timer_fired_event_attributes"):
+            await asyncio.sleep(0.05)
+    steps.listed.set()
+
+    assert await run.over() == "COMPLETED"
+    assert steps.count("submit") == 1
+
+
+async def test_cancel_in_the_middle_of_a_look_withdraws_what_it_finds(start: Start) -> None:
+    steps = Steps(submits=[lost_answer()], finds=[None])
+    steps.listed.clear()
+    run = await start(steps)
+    await until(run, Stage.UNCERTAIN)
+    async with asyncio.timeout(10):
+        while not steps.count("find"):  # noqa: ASYNC110 - the step runs in the worker
+            await asyncio.sleep(0.02)
+    await run.handle.cancel()
+    await asyncio.sleep(0.2)
+    steps.listed.set()
+
+    assert await run.over() == "CANCELED"
+    assert steps.done == ["submit", "find", "withdraw request-1", "end"]
+
+
 async def test_cancel_while_uncertain_stops_the_search(start: Start) -> None:
     steps = Steps(submits=[lost_answer()])
     run = await start(steps)
