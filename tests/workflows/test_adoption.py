@@ -158,7 +158,7 @@ async def test_what_the_list_shows_at_the_windows_very_end_is_not_given_up(start
     steps.listed.clear()
     run = await start(steps, generation(adoption_window=timedelta(seconds=1)))
     async with asyncio.timeout(10):
-        while not await run.has_event("timer_fired_event_attributes"):
+        while not await run.has_event("timer_fired_event_attributes"):  # noqa: ASYNC110 - the server's clock
             await asyncio.sleep(0.05)
     steps.listed.set()
 
