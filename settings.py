@@ -9,17 +9,14 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from domain.generation import UncertainSubmitPolicy
+
 FAL_HOSTS = (".fal.ai", ".fal.run")
 
 
 class Environment(StrEnum):
     DEVELOPMENT = "development"
     PRODUCTION = "production"
-
-
-class UncertainSubmitPolicy(StrEnum):
-    FAIL = "fail"
-    RESUBMIT = "resubmit"
 
 
 class Settings(BaseSettings):
@@ -42,6 +39,7 @@ class Settings(BaseSettings):
     fal_key_new: SecretStr | None = None
     fal_queue_base: str = "https://queue.fal.run"
     fal_api_base: str = "https://rest.fal.ai"
+    fal_platform_base: str = "https://api.fal.ai/v1"
     fal_jwks_url: str = "https://rest.fal.ai/.well-known/jwks.json"
     fal_user_id: str | None = None
     fal_timeout: timedelta = Field(
@@ -77,6 +75,7 @@ class Settings(BaseSettings):
     reconcile_interval: timedelta | None = Field(
         None, ge=timedelta(seconds=1), validation_alias=AliasChoices("RECONCILE_INTERVAL_SECONDS", "reconcile_interval")
     )
+    uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
 
     interactive_budget_cents: int = Field(500, ge=0)
     use_async_generation: bool = True
@@ -107,7 +106,7 @@ class Settings(BaseSettings):
             else value
         )
 
-    @field_validator("app_url", "fal_queue_base", "fal_api_base")
+    @field_validator("app_url", "fal_queue_base", "fal_api_base", "fal_platform_base")
     @classmethod
     def _origin(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else None
@@ -125,6 +124,7 @@ class Settings(BaseSettings):
         for variable, url in (
             ("FAL_QUEUE_BASE", self.fal_queue_base),
             ("FAL_API_BASE", self.fal_api_base),
+            ("FAL_PLATFORM_BASE", self.fal_platform_base),
             ("FAL_JWKS_URL", self.fal_jwks_url),
         ):
             parts = urlsplit(url)

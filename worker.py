@@ -66,6 +66,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
         activities=[
             submission.submit,
             submission.adopt,
+            submission.find,
             outcome.poll,
             archive.archive,
             conclusion.complete,

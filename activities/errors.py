@@ -13,6 +13,7 @@ from domain.failure import Failure, FailureCode
 
 SUBMISSION_UNCERTAIN = "SubmissionUncertain"
 STILL_RUNNING = "StillRunning"
+NOT_LISTED = "NotListed"
 LONGEST_BACKOFF = timedelta(minutes=1)
 
 
@@ -36,6 +37,11 @@ def still_running(message: str, *, ask_again_in: timedelta) -> ApplicationError:
 def uncertain(message: str) -> ApplicationError:
     """The submission may have been bought: only the workflow decides what happens now."""
     return ApplicationError(message, type=SUBMISSION_UNCERTAIN, non_retryable=True)
+
+
+def no_list(message: str) -> ApplicationError:
+    """Asking again will not help, but nothing has ended: there are other ways to find a request."""
+    return ApplicationError(message, type=NOT_LISTED, non_retryable=True, category=ApplicationErrorCategory.BENIGN)
 
 
 def _backoff() -> timedelta:

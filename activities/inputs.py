@@ -7,11 +7,21 @@ from domain.generation import Archived, Generation, Report, Submission
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One paid POST of a generation, to be sent or of an unknown fate."""
+
+    generation: Generation
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Adoption:
     """An uncertain attempt, and the webhook that says which request it became."""
 
     generation: Generation
     report: Report
+    instead_of: Submission | None = None
+    """The later attempt that it overtook."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Buying a generation: one paid POST, written down before it is sent."""
 
 import asyncio
-from collections.abc import Coroutine
-from datetime import timedelta
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,32 +12,44 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import the_end, try_again, uncertain
+from activities.errors import no_list, still_running, the_end, try_again, uncertain
 from activities.heartbeat import heartbeating
-from activities.inputs import Adoption
-from db.attempts import open_attempt, record_acceptance, record_refusal, record_uncertainty, submission_of
+from activities.inputs import Adoption, Attempt
+from db.attempts import (
+    attempt_of,
+    has_double,
+    open_attempt,
+    record_acceptance,
+    record_refusal,
+    record_uncertainty,
+    submission_of,
+    unclaimed,
+)
 from db.engine import Sessions
 from db.generations import advance_generation
-from db.tables import AttemptState
+from db.tables import AttemptState, SubmissionAttempt
 from domain.failure import Failure, FailureCode
 from domain.generation import Generation, Stage, Status, Submission
 from domain.webhook_token import make_token
 from providers.errors import (
     AccountLocked,
     NotAccepted,
+    NotListed,
     ProviderError,
     Rejected,
     ResultExpired,
     SubmissionUncertain,
     Throttled,
     Unauthorized,
+    Unavailable,
 )
 from providers.provider import SubmissionRequest
 from providers.registry import Providers
 from settings import Settings
 
-ATTEMPT = 1
 ACCOUNT_LOCKED_PAUSE = timedelta(minutes=1)
+# How far a provider's clock may be from ours.
+CLOCK_SLACK = timedelta(seconds=30)
 SUBMISSION = TypeAdapter(Submission)
 
 
@@ -48,24 +60,26 @@ class SubmissionActivities:
         self._providers = providers
 
     @activity.defn
-    async def submit(self, generation: Generation) -> Submission:
+    async def submit(self, attempt: Attempt) -> Submission:
         """Send the one POST, unless it was sent before. Fails as uncertain when that cannot be told."""
         submission = _handed_over()
         if submission is None:
-            if earlier := await self._sent_before(generation):
+            if earlier := await self._sent_before(attempt):
                 return earlier  # written down when it was accepted
-            submission = await self._send(generation)
+            submission = await self._send(attempt)
         try:
-            await self._record(generation, submission, "Accepted by")
+            return await self._record(attempt.generation, submission, f"Accepted by {attempt.generation.provider}")
         except (SQLAlchemyError, OSError):
             # The request id exists only here: hand it to the next try of this step, which must not POST again.
             activity.heartbeat(submission)
             raise
-        return submission
 
     @activity.defn
-    async def adopt(self, adoption: Adoption) -> Submission:
-        """Take over the request that a webhook names, once the provider shows it to our key."""
+    async def adopt(self, adoption: Adoption) -> Submission | None:
+        """Take over the request that a webhook names. None when it is not ours.
+
+        It is ours when the provider shows it to our key and no other attempt has it.
+        """
         generation, report = adoption.generation, adoption.report
         provider = self._providers[generation.provider]
         submission = provider.recover(
@@ -73,81 +87,135 @@ class SubmissionActivities:
         )
         try:
             await provider.progress(submission)
-            await self._record(generation, submission, "Lost answer found again: adopted the request of")
-        except ResultExpired as stranger:
-            raise not_ours(f"{generation.provider} does not show us this request") from stranger
+        except (ResultExpired, Unauthorized):
+            return None
+        except Unavailable as trouble:
+            raise try_again(trouble, after=trouble.retry_after) from trouble
         except ProviderError as trouble:
             raise try_again(trouble) from trouble
-        except IntegrityError as taken:
-            raise not_ours(f"This request of {generation.provider} belongs to another attempt") from taken
-        return submission
+        how = f"Adopted by its webhook: the request of attempt {report.attempt} at {generation.provider}"
+        if adoption.instead_of:
+            how += f", which overtook attempt {adoption.instead_of.attempt}"
+        return await self._take_over(generation, submission, how)
 
-    async def _sent_before(self, generation: Generation) -> Submission | None:
+    @activity.defn
+    async def find(self, attempt: Attempt) -> Submission:
+        """Take over the request that the provider lists. Until there is one it fails; its retries are the search."""
+        generation = attempt.generation
+        async with self._sessions() as session:
+            row = await attempt_of(session, generation.id, attempt.number)
+        if row.state == AttemptState.ACCEPTED:  # a submission that took long, or this step before it died
+            return submission_of(row)
+        candidates = await self._candidates(generation, row, await self._listed(attempt, row))
+        if len(candidates) == 1:
+            found = self._providers[generation.provider].recover(
+                endpoint=generation.endpoint, request_id=candidates[0], attempt=attempt.number
+            )
+            how = f"Adopted by listing: the request of attempt {attempt.number} at {generation.provider}"
+            if submission := await self._take_over(generation, found, how):
+                return submission
+        raise still_running(f"{len(candidates)} candidates", ask_again_in=generation.timing.poll_interval)
+
+    async def _listed(self, attempt: Attempt, row: SubmissionAttempt) -> list[str]:
+        """Requests with our endpoint and input from the time between the POST and the moment its answer was missed."""
+        generation = attempt.generation
+        known_lost_at = row.answered_at or datetime.now(UTC)
+        try:
+            return await self._providers[generation.provider].requests_like(
+                self._request(attempt), sent_between=(row.sent_at - CLOCK_SLACK, known_lost_at + CLOCK_SLACK)
+            )
+        except NotListed as shut:
+            raise no_list(str(shut)) from shut
+        except Unavailable as trouble:
+            raise try_again(trouble, after=trouble.retry_after or generation.timing.poll_interval) from trouble
+
+    async def _candidates(self, generation: Generation, row: SubmissionAttempt, listed: Sequence[str]) -> Sequence[str]:
+        """Those that can only be ours: a wrong adoption would swap the media of two generations."""
+        async with self._sessions() as session:
+            if await has_double(session, generation, row, slack=2 * CLOCK_SLACK):
+                return ()
+            return await unclaimed(session, generation.provider, listed)
+
+    async def _take_over(self, generation: Generation, submission: Submission, how: str) -> Submission | None:
+        """None when the request belongs to another attempt."""
+        try:
+            recorded = await self._record(generation, submission, how)
+        except IntegrityError:
+            return None
+        return recorded if recorded.request_id == submission.request_id else None
+
+    async def _sent_before(self, attempt: Attempt) -> Submission | None:
         """Write the attempt down. An attempt that is there already was sent by a try of this step that died."""
+        generation, again = attempt.generation, " again" if attempt.number > 1 else ""
         async with self._sessions.begin() as session:
-            earlier = await open_attempt(session, generation, ATTEMPT)
+            earlier = await open_attempt(session, generation, attempt.number)
             if earlier is None:
                 await advance_generation(
                     session,
                     generation.id,
                     status=Status.PENDING,
                     stage=Stage.SUBMITTING,
-                    detail=f"Submitting to {generation.provider}",
-                    attempts=ATTEMPT,
+                    detail=f"Submitting to {generation.provider}{again}",
+                    attempts=attempt.number,
                 )
                 return None
         if earlier.state == AttemptState.ACCEPTED:
             return submission_of(earlier)
-        raise await self._doubt(generation, earlier.answer or "The worker died while the submission was on its way")
+        raise await self._doubt(attempt, earlier.answer or "The worker died while the submission was on its way")
 
-    async def _send(self, generation: Generation) -> Submission:
-        request = SubmissionRequest(
-            endpoint=generation.endpoint,
-            arguments=generation.arguments,
-            attempt=ATTEMPT,
-            webhook_url=self._webhook_url(generation),
-        )
+    async def _send(self, attempt: Attempt) -> Submission:
         try:
             async with heartbeating(every=timedelta(seconds=5)):
-                return await _to_its_end(self._providers[generation.provider].submit(request))
+                return await _to_its_end(self._providers[attempt.generation.provider].submit(self._request(attempt)))
         except NotAccepted as refusal:
-            raise await self._refusal(generation, refusal) from refusal
+            raise await self._refusal(attempt, refusal) from refusal
         except SubmissionUncertain as doubt:
-            raise await self._doubt(generation, str(doubt)) from doubt
+            raise await self._doubt(attempt, str(doubt)) from doubt
 
-    def _webhook_url(self, generation: Generation) -> str | None:
+    def _request(self, attempt: Attempt) -> SubmissionRequest:
+        return SubmissionRequest(
+            endpoint=attempt.generation.endpoint,
+            arguments=attempt.generation.arguments,
+            attempt=attempt.number,
+            webhook_url=self._webhook_url(attempt),
+        )
+
+    def _webhook_url(self, attempt: Attempt) -> str | None:
         secret = self._settings.fal_webhook_secret
         if self._settings.app_url is None or secret is None:
             return None
-        token = make_token(secret.get_secret_value().encode(), generation.id, ATTEMPT)
-        query = urlencode({"job": str(generation.id), "token": token})
+        token = make_token(secret.get_secret_value().encode(), attempt.generation.id, attempt.number)
+        query = urlencode({"job": str(attempt.generation.id), "token": token})
         return f"{self._settings.app_url}{self._settings.fal_webhook_path}?{query}"
 
-    async def _record(self, generation: Generation, submission: Submission, how: str) -> None:
+    async def _record(self, generation: Generation, submission: Submission, how: str) -> Submission:
+        """The attempt's submission: this one, unless another was recorded first."""
         ahead = submission.queue_position or 0
         async with self._sessions.begin() as session:
-            await record_acceptance(session, generation.id, submission)
+            if not await record_acceptance(session, generation.id, submission):
+                return submission_of(await attempt_of(session, generation.id, submission.attempt))
             await advance_generation(
                 session,
                 generation.id,
                 status=Status.SUBMITTED,
                 stage=Stage.QUEUED if ahead else Stage.GENERATING,
-                detail=f"{how} {generation.provider}" + (f", {ahead} ahead in its queue" if ahead else ""),
+                detail=how + (f", {ahead} ahead in its queue" if ahead else ""),
                 data={"requestId": submission.request_id, "attempt": submission.attempt},
                 fal_request_id=submission.request_id,
                 fal_status_url=submission.status_url,
                 fal_response_url=submission.response_url,
                 submitted_at=func.now(),
             )
+        return submission
 
-    async def _refusal(self, generation: Generation, refusal: NotAccepted) -> ApplicationError:
+    async def _refusal(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:
         """Nothing was bought: note why, and say whether to try again."""
         error = after_refusal(refusal)
         async with self._sessions.begin() as session:
-            await record_refusal(session, generation.id, ATTEMPT, str(refusal))
+            await record_refusal(session, attempt.generation.id, attempt.number, str(refusal))
             await advance_generation(
                 session,
-                generation.id,
+                attempt.generation.id,
                 status=Status.PENDING,
                 stage=Stage.SUBMITTING,
                 detail=f"Not accepted: {refusal}",
@@ -155,17 +223,17 @@ class SubmissionActivities:
             )
         return error
 
-    async def _doubt(self, generation: Generation, answer: str) -> ApplicationError:
+    async def _doubt(self, attempt: Attempt, answer: str) -> ApplicationError:
         """It may have been bought: note why we cannot tell."""
         async with self._sessions.begin() as session:
-            await record_uncertainty(session, generation.id, ATTEMPT, answer)
-            await advance_generation(
-                session,
-                generation.id,
-                status=Status.PENDING,
-                stage=Stage.UNCERTAIN,
-                detail=f"The answer to the submission was lost: {answer}. Not sent again; waiting for its webhook",
-            )
+            if await record_uncertainty(session, attempt.generation.id, attempt.number, answer):
+                await advance_generation(
+                    session,
+                    attempt.generation.id,
+                    status=Status.PENDING,
+                    stage=Stage.UNCERTAIN,
+                    detail=f"The answer to the submission was lost: {answer}. Not sent again; looking for its request",
+                )
         return uncertain(answer)
 
 
@@ -180,11 +248,6 @@ async def _to_its_end(post: Coroutine[Any, Any, Submission]) -> Submission:
             sending.cancel()  # the worker shuts down and has waited long enough
             raise
         return await sending
-
-
-def not_ours(why: str) -> ApplicationError:
-    """The webhook named a request that cannot be adopted."""
-    return the_end(Failure(code=FailureCode.UNKNOWN_OUTCOME, message=why))
 
 
 def after_refusal(refusal: NotAccepted) -> ApplicationError:

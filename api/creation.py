@@ -127,6 +127,7 @@ class Creation:
             input_params=dict(words),
             arguments=arguments,
             timing=TIMING.dump_python(timing_of(model, self._services.settings), mode="json"),
+            uncertain_submit_policy=self._services.settings.uncertain_submit_policy,
             request_fingerprint=fingerprint(model, words, request) if self._key else None,
             estimated_cost_cents=cents,
             metadata_=request.metadata,

@@ -1,17 +1,20 @@
 """The attempt log: every paid POST is written down before it is sent."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import and_, func, or_, select, tuple_, update
+from sqlalchemy import and_, exists, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.tables import AttemptState, SubmissionAttempt
+from db.tables import AttemptState, GenerationJob, SubmissionAttempt
 from domain.generation import Generation, ProviderName, Submission
 
 SUBMISSION = TypeAdapter(Submission)
+SETTLED = (AttemptState.ACCEPTED, AttemptState.REFUSED)
 
 
 async def open_attempt(session: AsyncSession, generation: Generation, number: int) -> SubmissionAttempt | None:
@@ -38,15 +41,20 @@ async def open_attempt(session: AsyncSession, generation: Generation, number: in
     )
     if (await session.execute(opened)).first() is not None:
         return None
-    return await session.get_one(SubmissionAttempt, (generation.id, number))
+    return await attempt_of(session, generation.id, number)
+
+
+async def attempt_of(session: AsyncSession, generation_id: UUID, number: int) -> SubmissionAttempt:
+    return await session.get_one(SubmissionAttempt, (generation_id, number))
 
 
 async def record_acceptance(session: AsyncSession, generation_id: UUID, submission: Submission) -> bool:
-    """The provider took it. False when the attempt was answered before."""
+    """The provider took it, whatever was believed before. False when an acceptance was recorded already."""
     return await _answer(
         session,
         generation_id,
         submission.attempt,
+        unless=(AttemptState.ACCEPTED,),
         state=AttemptState.ACCEPTED,
         request_id=submission.request_id,
         status_url=submission.status_url,
@@ -58,11 +66,11 @@ async def record_acceptance(session: AsyncSession, generation_id: UUID, submissi
 
 
 async def record_refusal(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
-    return await _answer(session, generation_id, number, state=AttemptState.REFUSED, answer=answer)
+    return await _answer(session, generation_id, number, unless=SETTLED, state=AttemptState.REFUSED, answer=answer)
 
 
 async def record_uncertainty(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
-    return await _answer(session, generation_id, number, state=AttemptState.UNCERTAIN, answer=answer)
+    return await _answer(session, generation_id, number, unless=SETTLED, state=AttemptState.UNCERTAIN, answer=answer)
 
 
 async def is_another_request(
@@ -81,18 +89,49 @@ async def is_another_request(
     return (await session.execute(select(col(SubmissionAttempt.number)).where(another).limit(1))).first() is not None
 
 
-async def _answer(session: AsyncSession, generation_id: UUID, number: int, **answer: object) -> bool:
+async def _answer(
+    session: AsyncSession, generation_id: UUID, number: int, *, unless: Sequence[AttemptState], **answer: object
+) -> bool:
     statement = (
         update(SubmissionAttempt)
         .where(
             col(SubmissionAttempt.job_id) == generation_id,
             col(SubmissionAttempt.number) == number,
-            col(SubmissionAttempt.state).in_([AttemptState.SENDING, AttemptState.UNCERTAIN]),
+            col(SubmissionAttempt.state).not_in(unless),
         )
         .values(answered_at=func.now(), **answer)
         .returning(col(SubmissionAttempt.number))
     )
     return (await session.execute(statement)).first() is not None
+
+
+async def unclaimed(session: AsyncSession, provider: ProviderName, request_ids: Sequence[str]) -> list[str]:
+    """Those that no attempt has."""
+    claimed = select(col(SubmissionAttempt.request_id)).where(
+        col(SubmissionAttempt.provider) == provider, col(SubmissionAttempt.request_id).in_(request_ids)
+    )
+    taken = set(await session.scalars(claimed))
+    return [request_id for request_id in request_ids if request_id not in taken]
+
+
+async def has_double(
+    session: AsyncSession, generation: Generation, attempt: SubmissionAttempt, *, slack: timedelta
+) -> bool:
+    """Whether another generation lost the answer to the very same input at about the same time.
+
+    A request in the provider's list could then be the one's or the other's.
+    """
+    double = exists().where(
+        col(GenerationJob.id) == col(SubmissionAttempt.job_id),
+        col(GenerationJob.id) != generation.id,
+        col(GenerationJob.endpoint) == generation.endpoint,
+        col(GenerationJob.arguments) == generation.arguments,
+        col(SubmissionAttempt.provider) == generation.provider,
+        col(SubmissionAttempt.state).in_([AttemptState.SENDING, AttemptState.UNCERTAIN]),
+        col(SubmissionAttempt.sent_at) <= (attempt.answered_at or func.now()) + slack,
+        func.coalesce(col(SubmissionAttempt.answered_at), func.now()) >= attempt.sent_at - slack,
+    )
+    return bool(await session.scalar(select(double)))
 
 
 def submission_of(attempt: SubmissionAttempt) -> Submission:

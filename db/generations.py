@@ -15,7 +15,16 @@ from sqlmodel import col
 
 from db.tables import GenerationJob, JobEvent, MediaFileRow
 from domain.failure import Failure
-from domain.generation import ACTIVE, Generation, JobType, ProviderName, Stage, Status, Timing
+from domain.generation import (
+    ACTIVE,
+    Generation,
+    JobType,
+    ProviderName,
+    Stage,
+    Status,
+    Timing,
+    UncertainSubmitPolicy,
+)
 
 TIMING = TypeAdapter(Timing)
 
@@ -208,6 +217,7 @@ def generation_of(job: GenerationJob) -> Generation:
         endpoint=job.endpoint,
         arguments=job.arguments,
         timing=TIMING.validate_python(job.timing),
+        uncertain_submit_policy=UncertainSubmitPolicy(job.uncertain_submit_policy),
         clip_id=job.clip_id,
     )
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from domain.generation import JobType, ProviderName, Stage, Status
+from domain.generation import JobType, ProviderName, Stage, Status, UncertainSubmitPolicy
 
 NOW = func.now()
 EMPTY_OBJECT = text("'{}'::jsonb")
@@ -144,6 +144,7 @@ class GenerationJob(SQLModel, table=True):
     arguments: dict[str, Any] = Field(sa_column=_words())
     """The provider's words, frozen at creation."""
     timing: dict[str, Any] = Field(sa_column=_words())
+    uncertain_submit_policy: UncertainSubmitPolicy = Field(default=UncertainSubmitPolicy.FAIL, sa_type=Text)
     request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
     """SHA-256 of the parsed creating request, when it came with an Idempotency-Key."""
     fal_request_id: str | None = Field(default=None, sa_type=Text)
@@ -187,6 +188,7 @@ class SubmissionAttempt(SQLModel, table=True):
     __table_args__ = (
         _belongs_to_job(),
         Index("submission_attempts_by_request", "provider", "request_id", unique=True),
+        Index("submission_attempts_open", "sent_at", postgresql_where=text("state in ('sending', 'uncertain')")),
     )
 
     job_id: UUID = Field(primary_key=True)

@@ -70,9 +70,18 @@ class Timing:
     """How long to wait for the webhook before polling."""
     poll_interval: timedelta
     adoption_window: timedelta
-    """How long an uncertain submission waits for the webhook that proves it was accepted."""
+    """How long the request of an uncertain submission is looked for: by its webhook and in the provider's list."""
     deadline: timedelta
     """After this, counted from the submission, the generation ends whatever the provider does."""
+
+
+class UncertainSubmitPolicy(StrEnum):
+    """What becomes of a submission of which nothing is heard within the adoption window."""
+
+    FAIL = "fail"
+    """The generation fails with `unknown_outcome`."""
+    RESUBMIT = "resubmit"
+    """It is sent once more, at the risk of paying twice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +98,12 @@ class Generation:
     arguments: dict[str, Any]
     """The model's input in the provider's own words."""
     timing: Timing
+    uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
     clip_id: UUID | None = None
+
+    @property
+    def attempts_at_most(self) -> int:
+        return 2 if self.uncertain_submit_policy is UncertainSubmitPolicy.RESUBMIT else 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ ProviderError
 │   ├── Unauthorized          401 or another 403: our key is wrong; an operator has to act
 │   └── Rejected              any other 4xx: this input will never be accepted
 ├── SubmissionUncertain       the request left us and no trustworthy answer came back: it may have been bought
+├── NotListed                 there is no list of requests for us to look in
 ├── Unavailable               a status, result or cancel call failed on the way; asking again is free
 ├── StillRunning              the result was asked for too early
 ├── ResultExpired             404 or 410: the provider no longer has the result
@@ -65,6 +66,10 @@ class Rejected(NotAccepted):
 
 class SubmissionUncertain(ProviderError):
     """The bytes left, and what came back proves neither acceptance nor refusal."""
+
+
+class NotListed(ProviderError):
+    """The provider lists no requests, or not to our key."""
 
 
 class Unavailable(ProviderError):

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -14,7 +14,9 @@ from domain.generation import ProviderProgress, Result, Submission
 from providers.errors import Rejected, SubmissionUncertain, Unavailable, Unreachable
 from providers.exchange import Answer, exchange
 from providers.fal_answers import accepted, cancel_of, position_of, progress_of, result_of
+from providers.fal_listing import is_like, page_of
 from providers.provider import CancelAnswer, SubmissionRequest
+from providers.strict_json import parse_json
 
 NOTHING_SENT = (
     httpx.ConnectError,  # refused, DNS, TLS
@@ -32,12 +34,16 @@ MAX_SHORT_ANSWER_BYTES = 64 * 1024
 MAX_STATUS_BYTES = 1024 * 1024
 """A status answer carries the logs."""
 MAX_RESULT_BYTES = 10 * 1024 * 1024
+PAGE_LENGTH = 100
+"""Requests in one answer of the list; fal's maximum."""
+MAX_PAGES = 10
+MAX_PAGE_BYTES = 10 * 1024 * 1024
 MIN_MASKED_LENGTH = 8
 """Shorter keys are stand-ins, and masking them would garble ordinary words."""
 
 
 class FalProvider:
-    """Implements `providers.provider.Provider`. The key goes to the host of `queue_base` and nowhere else."""
+    """Implements `providers.provider.Provider`. The key goes to `queue_base`, to `platform_base` and nowhere else."""
 
     def __init__(
         self,
@@ -46,6 +52,7 @@ class FalProvider:
         purchases: httpx.AsyncClient,
         key: SecretStr,
         queue_base: str,
+        platform_base: str,
         timeout: timedelta,
     ) -> None:
         """`purchases` sends the submissions and keeps no connection: one that the server has just closed would make
@@ -63,6 +70,7 @@ class FalProvider:
         self._key = SecretStr(secret)
         self._base = queue_base.rstrip("/")
         self._origin = _origin(self._base)
+        self._platform = platform_base.rstrip("/")
         self._timeout = timeout
 
     async def submit(self, request: SubmissionRequest) -> Submission:
@@ -114,10 +122,32 @@ class FalProvider:
             await self._ask("PUT", submission.cancel_url, within=QUICK_CALL, at_most=MAX_SHORT_ANSWER_BYTES)
         )
 
+    async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
+        """By endpoint, input and time. Ended requests alone may be listed, and some time after their end."""
+        arguments = parse_json(_json_of(original.arguments))
+        query = {
+            "endpoint_id": original.endpoint,
+            "start": sent_between[0].isoformat(),
+            "expand": "payloads",
+            "limit": str(PAGE_LENGTH),
+        }
+        found: list[str] = []
+        for _ in range(MAX_PAGES):
+            page = page_of(await self._look_up(query))
+            found += [
+                listed["request_id"]
+                for listed in page.requests
+                if is_like(listed, endpoint=original.endpoint, arguments=arguments, sent_between=sent_between)
+            ]
+            if page.next_cursor is None:
+                return list(dict.fromkeys(found))
+            query["cursor"] = page.next_cursor
+        raise Unavailable("fal's list of requests is too long to be read to its end")
+
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
         """The addresses are those of the app: fal answers 405 when an endpoint's sub-path is in them.
 
-        No webhook is expected: the one that brought the request id has been here.
+        No webhook is expected: it has been here and brought the request id, or the request was found without one.
         """
         segments = endpoint.strip("/").split("/")
         app = "/".join(segments[: 3 if segments[0] in LONG_NAMESPACES else 2])
@@ -137,7 +167,13 @@ class FalProvider:
         """A call that is free to repeat."""
         if self._own_url(url) is None:
             raise Unavailable("the request's address is not on fal's queue, so our key is not sent there")
-        call = self._request(method, url, params=params)
+        return await self._answer(self._request(method, url, params=params), within=within, at_most=at_most)
+
+    async def _look_up(self, query: Mapping[str, str]) -> Answer:
+        call = self._request("GET", f"{self._platform}/models/requests/by-endpoint", params=query)
+        return await self._answer(call, within=QUICK_CALL, at_most=MAX_PAGE_BYTES)
+
+    async def _answer(self, call: httpx.Request, *, within: timedelta, at_most: int) -> Answer:
         try:
             return await self._exchange(self._client, call, within=min(within, self._timeout), at_most=at_most)
         except httpx.TransportError as error:

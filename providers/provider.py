@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -61,6 +62,13 @@ class Provider(Protocol):
 
     async def cancel(self, submission: Submission) -> CancelAnswer:
         """Ask the provider to stop. Raises: Unavailable, Unauthorized."""
+        ...
+
+    async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
+        """Ids of all requests of our account that have the same endpoint and input and came in that time.
+
+        What the list does not show (yet) is missing here. Raises: NotListed, Unavailable.
+        """
         ...
 
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:

@@ -28,6 +28,11 @@ def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: ht
     providers: Providers = {}
     if key := settings.fal_key_new or settings.fal_key:
         providers[ProviderName.FAL] = FalProvider(
-            client, purchases=purchases, key=key, queue_base=settings.fal_queue_base, timeout=settings.fal_timeout
+            client,
+            purchases=purchases,
+            key=key,
+            queue_base=settings.fal_queue_base,
+            platform_base=settings.fal_platform_base,
+            timeout=settings.fal_timeout,
         )
     return providers

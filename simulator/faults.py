@@ -59,6 +59,12 @@ class Fault(StrEnum):
     MEDIA_WRONG_TYPE = "media=wrong-type"
     """A PDF declared as the promised type."""
 
+    LISTING_LATE = "listing=late"
+    """Shown in the list of requests so long after its end."""
+    LISTING_LOST = "listing=lost"
+    LISTING_NO_INPUT = "listing=no-input"
+    """Listed without its input, as where the account stores none."""
+
     STATUS_UNKNOWN_WORD = "status=unknown-word"
     """While running the status is a word that fal does not document."""
     CANCEL_IGNORED = "cancel=ignored"
@@ -82,6 +88,7 @@ DEFAULTS: Mapping[Fault, int | timedelta] = {
     Fault.WEBHOOK_DUP: 2,
     Fault.WEBHOOK_REORDERED: timedelta(seconds=10),
     Fault.WEBHOOK_NO_MEDIA: timedelta(seconds=3),
+    Fault.LISTING_LATE: timedelta(seconds=20),
     Fault.MEDIA_404: ALWAYS,
     Fault.MEDIA_EXPIRED: ALWAYS,
     Fault.MEDIA_TRUNCATED: ALWAYS,

@@ -132,6 +132,7 @@ async def running_service(
         "fal_key": "key:secret",
         "fal_queue_base": servers.simulator,
         "fal_api_base": servers.simulator,
+        "fal_platform_base": f"{servers.simulator}/v1",
         "fal_jwks_url": f"{servers.simulator}/.well-known/jwks.json",
         "fal_webhook_secret": "a secret for tests",
         "api_key_pepper": "pepper for tests",

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Unpack
 
 from temporalio import workflow
@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.archive import ArchiveActivities
     from activities.conclusion import ConclusionActivities
     from activities.errors import SUBMISSION_UNCERTAIN, failure_of, the_end
-    from activities.inputs import Accepted, Adoption, Completion, Ending
+    from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
     from activities.outcome import OutcomeActivities
     from activities.submission import SubmissionActivities
     from domain.failure import Failure, FailureCode
@@ -48,7 +48,13 @@ PURCHASE = ActivityConfig(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 # One short GET.
-LOOK = ActivityConfig(start_to_close_timeout=timedelta(seconds=30))
+LOOK_AT_MOST = timedelta(seconds=30)
+LOOK = ActivityConfig(start_to_close_timeout=LOOK_AT_MOST)
+# The same, but what it has found by the time it is canceled is heard.
+SEARCH = ActivityConfig(
+    start_to_close_timeout=LOOK_AT_MOST,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
 # A best effort: without an answer the generation ends all the same.
 COURTESY = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=15),
@@ -77,6 +83,8 @@ class GenerationWorkflow:
         self.purchase: workflow.ActivityHandle[Submission] | None = None
         self.submission: Submission | None = None
         self.reports: list[Report] = []
+        self.set_aside: set[str] = set()
+        self.adoptions = 0
         self.look_now = False
         self.looks = 0
         self.transfers = 0
@@ -88,7 +96,7 @@ class GenerationWorkflow:
         """The addresses of the archived files."""
         try:
             self.submission = await self.submit()
-            await self.wait_for_outcome(self.submission)
+            self.submission = await self.wait_for_outcome(self.submission)
             archived = await self.fetch_and_archive(self.submission)
             await self.complete(archived)
         except (asyncio.CancelledError, FailureError) as error:
@@ -120,46 +128,105 @@ class GenerationWorkflow:
         )
 
     async def submit(self) -> Submission:
-        """Buy it: one POST. When its answer is lost, find the request again instead of sending another."""
+        """Buy it: one POST. When its answer is lost, find its request; only by policy another is sent, and only one."""
+        for number in range(1, self.generation.attempts_at_most + 1):
+            attempt = Attempt(generation=self.generation, number=number)
+            if submission := await self.buy(attempt) or await self.find_again(attempt):
+                return submission
+            if workflow.now() >= self.deadline:
+                break
+        raise the_end(Failure(code=FailureCode.UNKNOWN_OUTCOME, message=_what_is_not_known(number)))
+
+    async def buy(self, attempt: Attempt) -> Submission | None:
+        """The POST. None when it may have been bought, but its answer was lost."""
         self.enter(Stage.SUBMITTING, Status.PENDING, f"Submitting to {self.generation.provider}")
         self.purchase = workflow.start_activity_method(
             SubmissionActivities.submit,
-            self.generation,
+            attempt,
             **named(
                 PURCHASE,
-                "submit",
+                f"submit-{attempt.number}",
                 summary=f"POST {self.generation.endpoint}",
-                schedule_to_close_timeout=self.generation.timing.deadline,
+                schedule_to_close_timeout=self.time_left(),
             ),
         )
         try:
             # Shielded: a cancellation has to learn what was bought before it can withdraw it.
             return await asyncio.shield(self.purchase)
         except ActivityError as error:
-            if not _may_have_been_bought(error):
+            if not (self.heard or _may_have_been_bought(error)):
                 raise
-        return await self.adopt()
+        return None
 
-    async def adopt(self) -> Submission:
-        """The webhook of an accepted submission carries our token and brings the missing request id."""
-        window = self.generation.timing.adoption_window
-        self.enter(Stage.UNCERTAIN, Status.PENDING, "The submission's answer was lost; waiting for its webhook")
-        if not await self.hears_within(window, "adoption window"):
-            raise the_end(
-                Failure(
-                    code=FailureCode.UNKNOWN_OUTCOME,
-                    message="The submission was sent, its answer was lost, and no webhook proved that it was accepted. "
-                    "It was not sent again. You can retry; should the first one have run, the provider charged it.",
-                )
-            )
-        return await workflow.execute_activity_method(
-            SubmissionActivities.adopt,
-            Adoption(generation=self.generation, report=self.reports[-1]),
-            **named(LOOK, "adopt", schedule_to_close_timeout=self.time_left()),
+    async def find_again(self, attempt: Attempt) -> Submission | None:
+        """The request whose answer was lost: its webhook carries our token, or the provider lists it. Else None."""
+        window = min(self.generation.timing.adoption_window, self.time_left())
+        ends = workflow.now() + window
+        self.enter(Stage.UNCERTAIN, Status.PENDING, "The submission's answer was lost; looking for its request")
+        search = self.start_search(attempt, window)
+        try:
+            while await self.turns_up(search, by=ends):
+                report = self.news
+                submission = await self.adopt(report) if report else await search
+                if submission:
+                    return submission
+        finally:
+            # A look that is under way comes to its end: the request that it has just written down is not given up.
+            search.cancel()
+            with suppress(ActivityError):
+                self.submission = await search
+        return self.submission
+
+    def start_search(self, attempt: Attempt, window: timedelta) -> workflow.ActivityHandle[Submission]:
+        """One step whose retries look into the provider's list, beside the wait for the webhook."""
+        interval = self.generation.timing.poll_interval
+        return workflow.start_activity_method(
+            SubmissionActivities.find,
+            attempt,
+            **named(
+                SEARCH,
+                f"find-{attempt.number}",
+                summary=f"every {interval.total_seconds():g} s",
+                schedule_to_close_timeout=window + LOOK_AT_MOST,
+                retry_policy=RetryPolicy(initial_interval=interval, backoff_coefficient=1),
+            ),
         )
 
-    async def wait_for_outcome(self, submission: Submission) -> None:
-        """Until the provider has ended its work: it calls, or we ask once the model's patience is over."""
+    async def turns_up(self, search: workflow.ActivityHandle[Submission], *, by: datetime) -> bool:
+        def found() -> bool:
+            return self.heard or (search.done() and not search.exception())
+
+        with suppress(TimeoutError):
+            left = max(by - workflow.now(), timedelta(0))
+            await workflow.wait_condition(found, timeout=left, timeout_summary="adoption window")
+        return found()
+
+    async def adopt(self, report: Report, instead_of: Submission | None = None) -> Submission | None:
+        """The request that a webhook names. None when it turns out not to be ours: then it is not heard of again."""
+        self.adoptions += 1
+        submission = await workflow.execute_activity_method(
+            SubmissionActivities.adopt,
+            Adoption(generation=self.generation, report=report, instead_of=instead_of),
+            **named(LOOK, f"adopt-{self.adoptions}", schedule_to_close_timeout=self.time_left()),
+        )
+        if submission is None:
+            self.set_aside.add(report.request_id)
+        return submission
+
+    async def wait_for_outcome(self, submission: Submission) -> Submission:
+        """Until the provider has ended its work. Of two attempts, the one that ended first is gone on with."""
+        while True:
+            await self.wait_for_end(submission)
+            report = self.news
+            if report is None or report.request_id == submission.request_id:
+                return submission
+            if earlier := await self.adopt(report, instead_of=submission):
+                self.set_aside.add(submission.request_id)
+                await self.withdraw(submission)
+                return earlier
+
+    async def wait_for_end(self, submission: Submission) -> None:
+        """It calls, or we ask once the model's patience is over."""
         ahead = submission.queue_position
         self.enter(Stage.QUEUED if ahead else Stage.GENERATING, Status.SUBMITTED, "Waiting for the provider's webhook")
         patience = self.generation.timing.patience if submission.webhook_expected else timedelta(0)
@@ -280,7 +347,7 @@ class GenerationWorkflow:
             await workflow.execute_activity_method(
                 ConclusionActivities.withdraw,
                 Accepted(generation=self.generation, submission=submission),
-                **named(COURTESY, "withdraw"),
+                **named(COURTESY, f"withdraw-{submission.attempt}"),
             )
 
     async def end(self, failure: Failure | None) -> None:
@@ -299,13 +366,28 @@ class GenerationWorkflow:
 
     @property
     def heard(self) -> bool:
-        """A report counts when it is about our request; while that is unknown, its token alone says that it is ours."""
-        request_id = self.submission.request_id if self.submission else None
-        return any(request_id in (None, report.request_id) for report in self.reports)
+        return self.news is not None
+
+    @property
+    def news(self) -> Report | None:
+        """The first report that counts: about our request, or about one of another attempt that we know nothing of yet.
+
+        While our request is not known, a report's token alone says that it is ours.
+        """
+        ours = self.submission
+        for report in self.reports:
+            about_us = ours is None or report.request_id == ours.request_id or report.attempt != ours.attempt
+            if about_us and report.request_id not in self.set_aside:
+                return report
+        return None
+
+    @property
+    def deadline(self) -> datetime:
+        return self.created_at + self.generation.timing.deadline
 
     def time_left(self) -> timedelta:
         """Until the deadline; never less than a moment, so that a last step can still be started."""
-        return max(self.created_at + self.generation.timing.deadline - workflow.now(), timedelta(seconds=1))
+        return max(self.deadline - workflow.now(), timedelta(seconds=1))
 
     def enter(self, stage: Stage, status: Status, message: str) -> None:
         self.stage, self.status, self.message = stage, status, message
@@ -325,3 +407,15 @@ def _may_have_been_bought(error: ActivityError) -> bool:
             return kind == SUBMISSION_UNCERTAIN
         case cause:
             return isinstance(cause, StepTimeoutError)
+
+
+def _what_is_not_known(attempts: int) -> str:
+    sent = (
+        "The submission was sent, its answer was lost, and within the adoption window"
+        if attempts == 1
+        else "The submission was sent twice, both answers were lost, and within the adoption windows"
+    )
+    return (
+        f"{sent} neither a webhook nor the provider's list of requests showed that it was accepted. It was not sent "
+        "again. You can retry the job; should a submission have run, the provider charged it."
+    )

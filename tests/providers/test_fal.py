@@ -55,7 +55,9 @@ def fal(server: ScriptedServer, client: httpx.AsyncClient) -> FalProvider:
 
 
 def provider(client: httpx.AsyncClient, base: str, *, key: str = KEY, timeout: timedelta = TIMEOUT) -> FalProvider:
-    return FalProvider(client, purchases=client, key=SecretStr(key), queue_base=base, timeout=timeout)
+    return FalProvider(
+        client, purchases=client, key=SecretStr(key), queue_base=base, platform_base=f"{base}/v1", timeout=timeout
+    )
 
 
 def in_queue(base: str, **changes: Any) -> dict[str, Any]:

@@ -161,23 +161,6 @@ async def test_completed_without_media_is_not_success_until_a_later_look(service
     assert any("no media yet" in line for line in await service.trail(job_id))
 
 
-async def test_lost_answer_is_adopted_by_its_webhook(patient_service: Service) -> None:
-    job_id = await patient_service.create("cut off [sim: submit=drop]")
-    job = await patient_service.until(job_id, "completed")
-
-    assert job["falRequestId"]
-    assert (await patient_service.simulated(job_id))["accepted"] == 1
-    assert any("adopted" in line for line in await patient_service.trail(job_id))
-
-
-async def test_lost_answer_without_a_webhook_ends_as_unknown_outcome(patient_service: Service) -> None:
-    job_id = await patient_service.create("gone [sim: submit=drop, webhook=lost]")
-    job = await patient_service.until(job_id, "failed")
-
-    assert job["errorCode"] == "unknown_outcome"
-    assert (await patient_service.simulated(job_id))["accepted"] == 1
-
-
 async def test_throttled_submission_waits_and_is_sent_once(patient_service: Service) -> None:
     job_id = await patient_service.create("busy [sim: submit=429]")
     await patient_service.until(job_id, "completed")

@@ -1,5 +1,6 @@
 """Runs of the workflow with scripted steps and skipped time. Every history is replayed before its test is over."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,14 +15,14 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import Replayer, Worker
 
 from devstack.temporal import EmbeddedTemporal
-from domain.generation import Generation, JobType, ProviderName, Report, Timing
+from domain.generation import Generation, JobType, ProviderName, Report, Stage, Timing, UncertainSubmitPolicy
 from tests.workflows.steps import REQUEST, Steps
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 from workflows.starting import connect
 
 
-def generation(**timing: timedelta) -> Generation:
+def generation(policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL, **timing: timedelta) -> Generation:
     times: dict[str, Any] = {
         "expected": timedelta(minutes=2),
         "patience": timedelta(minutes=4),
@@ -38,11 +39,12 @@ def generation(**timing: timedelta) -> Generation:
         endpoint="fal-ai/veo3.1",
         arguments={"prompt": "a lighthouse in the rain"},
         timing=Timing(**(times | timing)),
+        uncertain_submit_policy=policy,
     )
 
 
-def report(request_id: str = REQUEST) -> Report:
-    return Report(attempt=1, request_id=request_id, delivery_id=uuid4())
+def report(request_id: str = REQUEST, *, attempt: int = 1) -> Report:
+    return Report(attempt=attempt, request_id=request_id, delivery_id=uuid4())
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,20 @@ class Run:
         status = (await self.handle.describe()).status
         return status.name if status else "?"
 
+    async def has_event(self, attributes: str) -> bool:
+        events = (await self.handle.fetch_history()).events
+        return any(event.WhichOneof("attributes") == attributes for event in events)
+
     async def took(self) -> timedelta:
         """From start to end on the run's own clock."""
         events = (await self.handle.fetch_history()).events
         return events[-1].event_time.ToDatetime() - events[0].event_time.ToDatetime()
+
+
+async def until(run: Run, stage: Stage) -> None:
+    async with asyncio.timeout(10):
+        while (await run.handle.query(GenerationWorkflow.current_status)).stage is not stage:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 Start = Callable[..., Awaitable[Run]]

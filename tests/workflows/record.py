@@ -17,10 +17,10 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
 from domain.failure import FailureCode
-from domain.generation import Generation, Stage
+from domain.generation import Generation, Stage, UncertainSubmitPolicy
 from tests.servers import temporal_server
 from tests.workflows.conftest import generation, report
-from tests.workflows.steps import Steps, lost_answer, running, verdict
+from tests.workflows.steps import Steps, lost_answer, running, verdict, without_a_list
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 from workflows.starting import connect
@@ -59,6 +59,17 @@ async def webhook_while_uncertain(handle: Handle) -> None:
     await handle.signal(GenerationWorkflow.report, report())
 
 
+async def webhooks_of_a_stranger_and_ours(handle: Handle) -> None:
+    await until(handle, Stage.UNCERTAIN)
+    await handle.signal(GenerationWorkflow.report, report("somebody-elses"))
+    await handle.signal(GenerationWorkflow.report, report())
+
+
+async def webhook_of_the_first_attempt(handle: Handle) -> None:
+    await until(handle, Stage.GENERATING)
+    await handle.signal(GenerationWorkflow.report, report("request-1", attempt=1))
+
+
 async def cancel_while_waiting(handle: Handle) -> None:
     await until(handle, Stage.GENERATING)
     await handle.cancel()
@@ -79,6 +90,22 @@ PATHS: dict[str, tuple[Steps, Callable[[Handle], Awaitable[None]], Generation]] 
         generation(poll_interval=MOMENT),
     ),
     "adopted": (Steps(submits=[lost_answer()]), webhook_while_uncertain, generation()),
+    "found-in-the-list": (Steps(submits=[lost_answer()], finds=[None]), nothing, generation()),
+    "not-ours": (
+        Steps(submits=[lost_answer()], finds=[without_a_list()], strangers=frozenset({"somebody-elses"})),
+        webhooks_of_a_stranger_and_ours,
+        generation(),
+    ),
+    "resubmitted": (
+        Steps(submits=[lost_answer(), None], webhook_expected=False),
+        nothing,
+        generation(UncertainSubmitPolicy.RESUBMIT, adoption_window=MOMENT),
+    ),
+    "overtaken": (
+        Steps(submits=[lost_answer(), None]),
+        webhook_of_the_first_attempt,
+        generation(UncertainSubmitPolicy.RESUBMIT, adoption_window=MOMENT),
+    ),
     "unknown-outcome": (Steps(submits=[lost_answer()]), nothing, generation(adoption_window=MOMENT)),
     "deadline": (
         Steps(polls=[running(ask_again_in=MOMENT)]),

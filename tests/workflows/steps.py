@@ -8,10 +8,10 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import still_running, the_end, uncertain
-from activities.inputs import Accepted, Adoption, Completion, Ending
+from activities.errors import no_list, still_running, the_end, uncertain
+from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
 from domain.failure import Failure, FailureCode
-from domain.generation import Archived, Generation, MediaFile, Submission
+from domain.generation import Archived, MediaFile, Submission
 from providers.provider import CancelAnswer
 
 REQUEST = "request-1"
@@ -22,11 +22,11 @@ VIDEO = MediaFile(
 Outcome = ApplicationError | None
 
 
-def submission(*, webhook_expected: bool = True) -> Submission:
-    at = f"https://queue.fal.run/fal-ai/veo3.1/requests/{REQUEST}"
+def submission(request_id: str = REQUEST, *, attempt: int = 1, webhook_expected: bool = True) -> Submission:
+    at = f"https://queue.fal.run/fal-ai/veo3.1/requests/{request_id}"
     return Submission(
-        attempt=1,
-        request_id=REQUEST,
+        attempt=attempt,
+        request_id=request_id,
         status_url=f"{at}/status",
         response_url=at,
         cancel_url=f"{at}/cancel",
@@ -36,6 +36,14 @@ def submission(*, webhook_expected: bool = True) -> Submission:
 
 def lost_answer() -> ApplicationError:
     return uncertain("the connection was cut")
+
+
+def not_listed() -> ApplicationError:
+    return still_running("0 candidates", ask_again_in=timedelta(seconds=10))
+
+
+def without_a_list() -> ApplicationError:
+    return no_list("the provider has no list")
 
 
 def running(*, ask_again_in: timedelta = timedelta(seconds=10)) -> ApplicationError:
@@ -51,31 +59,47 @@ class Steps:
     """Each list is what the step's tries do, in order; the last goes for all further ones."""
 
     submits: list[Outcome] = field(default_factory=lambda: [None])
+    finds: list[Outcome] = field(default_factory=lambda: [not_listed()])
+    """What the provider's list shows."""
+    strangers: frozenset[str] = frozenset()
+    """Requests that are not ours."""
     polls: list[Outcome] = field(default_factory=lambda: [None])
     archives: list[Outcome | bool] = field(default_factory=lambda: [None])
     """`False`: the result holds no media."""
     webhook_expected: bool = True
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the provider answers the submission. Cleared: it takes its time."""
+    listed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: the list is answered. Cleared: it takes its time."""
     done: list[str] = field(default_factory=list)
     ending: Ending | None = None
 
     def __post_init__(self) -> None:
         self.accepted.set()
+        self.listed.set()
 
     def activities(self) -> list[Callable[..., object]]:
-        return [self.submit, self.adopt, self.poll, self.archive, self.complete, self.withdraw, self.end]
+        return [self.submit, self.adopt, self.find, self.poll, self.archive, self.complete, self.withdraw, self.end]
 
     @activity.defn
-    async def submit(self, generation: Generation) -> Submission:
+    async def submit(self, attempt: Attempt) -> Submission:
         self._act("submit", self.submits)
         await self.accepted.wait()
-        return submission(webhook_expected=self.webhook_expected)
+        return submission(f"request-{attempt.number}", attempt=attempt.number, webhook_expected=self.webhook_expected)
 
     @activity.defn
-    async def adopt(self, adoption: Adoption) -> Submission:
-        self.done.append(f"adopt {adoption.report.request_id}")
-        return submission(webhook_expected=False)
+    async def adopt(self, adoption: Adoption) -> Submission | None:
+        named = adoption.report.request_id
+        self.done.append(f"adopt {named}")
+        if named in self.strangers:
+            return None
+        return submission(named, attempt=adoption.report.attempt, webhook_expected=False)
+
+    @activity.defn
+    async def find(self, attempt: Attempt) -> Submission:
+        self._act("find", self.finds)
+        await self.listed.wait()
+        return submission(f"request-{attempt.number}", attempt=attempt.number, webhook_expected=False)
 
     @activity.defn
     async def poll(self, accepted: Accepted) -> None:
@@ -93,7 +117,7 @@ class Steps:
 
     @activity.defn
     async def withdraw(self, accepted: Accepted) -> CancelAnswer:
-        self.done.append("withdraw")
+        self.done.append(f"withdraw {accepted.submission.request_id}")
         return CancelAnswer.REQUESTED
 
     @activity.defn

@@ -69,6 +69,7 @@ create table generation_jobs (
     input_params jsonb not null default '{}',
     arguments jsonb not null default '{}',
     timing jsonb not null default '{}',
+    uncertain_submit_policy text not null,
     request_fingerprint bytea,
     fal_request_id text,
     fal_status_url text,
@@ -120,6 +121,7 @@ create table submission_attempts (
     foreign key (user_id, job_id) references generation_jobs (user_id, id) on delete cascade
 );
 create unique index submission_attempts_by_request on submission_attempts (provider, request_id);
+create index submission_attempts_open on submission_attempts (sent_at) where state in ('sending', 'uncertain');
 
 create table job_events (
     id bigint generated always as identity primary key,

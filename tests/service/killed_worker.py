@@ -1,0 +1,96 @@
+"""A worker as a process of its own, to be killed with a submission at a chosen point."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import select
+
+from db.tables import SubmissionAttempt
+from settings import Settings
+from tests.running import PATIENCE_WITH_TESTS, Job, Service
+
+FINAL = {"completed", "failed", "canceled"}
+# A dead worker is noticed when its submission has not sent a heartbeat for 15 s.
+PATIENCE_WITH_THE_DEAD = 60.0
+
+
+@asynccontextmanager
+async def worker_process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`reelay worker`. Killed at the end of the block, if it was not before."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli", "worker"),
+        env={**os.environ, **environment_of(settings)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        await kill(process)
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    secrets = {
+        "DATABASE_URL": settings.database_url,
+        "DATABASE_ADMIN_URL": settings.database_admin_url,
+        "FAL_KEY": settings.fal_key,
+        "FAL_WEBHOOK_SECRET": settings.fal_webhook_secret,
+        "API_KEY_PEPPER": settings.api_key_pepper,
+    }
+    return {
+        "ENVIRONMENT": settings.environment,
+        "APP_URL": settings.app_url or "",
+        "REELAY_DATA_DIR": str(settings.data_dir),
+        "REELAY_TASK_QUEUE": settings.task_queue,
+        "FAL_QUEUE_BASE": settings.fal_queue_base,
+        "FAL_API_BASE": settings.fal_api_base,
+        "FAL_PLATFORM_BASE": settings.fal_platform_base,
+        "FAL_JWKS_URL": settings.fal_jwks_url,
+        **{name: secret.get_secret_value() for name, secret in secrets.items() if secret},
+    }
+
+
+async def accepted(service: Service, job_id: str) -> None:
+    """Wait until the simulator has taken the submission."""
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while not (await service.simulated(job_id))["accepted"]:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def unrecordable(service: Service, job_id: str) -> AsyncIterator[None]:
+    """Hold the attempt's row; entered once the worker, its answer in hand, waits to write it down."""
+    async with service.sessions.begin() as session:
+        attempt = select(SubmissionAttempt).where(SubmissionAttempt.job_id == UUID(job_id))
+        (await session.scalars(attempt.with_for_update())).one()
+        async with asyncio.timeout(PATIENCE_WITH_TESTS):
+            while not await _somebody_waits(service):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        yield
+
+
+async def _somebody_waits(service: Service) -> bool:
+    waiting = text(
+        "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+    )
+    async with service.sessions() as session:
+        return bool(await session.scalar(waiting))
+
+
+async def ended(service: Service, job_id: str) -> Job:
+    async with asyncio.timeout(PATIENCE_WITH_THE_DEAD):
+        while (job := await service.job(job_id))["status"] not in FINAL:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.2)
+    return job
