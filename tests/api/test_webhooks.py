@@ -193,7 +193,7 @@ async def test_another_jobs_request_on_this_jobs_url_is_refused(fal: Fal, waitin
 
 
 async def test_attempt_that_waits_for_its_request_takes_none_of_another_attempt(fal: Fal, waiting: Waiting) -> None:
-    job_id = await fal.service.create("cut off [sim: submit=drop, webhook=lost]")
+    job_id = await fal.service.create("cut off [sim: submit=drop, webhook=lost, listing=lost]")
     await fal.service.until(job_id, "uncertain")
     (request_id,) = (await fal.service.simulated(job_id))["requests"]
     url = (await fal.service.servers.simulated_request(request_id))["webhook_url"]
@@ -205,7 +205,7 @@ async def test_attempt_that_waits_for_its_request_takes_none_of_another_attempt(
 
 
 async def test_request_of_another_attempt_is_not_adopted(fal: Fal, waiting: Waiting) -> None:
-    job_id = await fal.service.create("cut off [sim: submit=drop, webhook=lost]")
+    job_id = await fal.service.create("cut off [sim: submit=drop, webhook=lost, listing=lost]")
     await fal.service.until(job_id, "uncertain")
     stolen = Report(attempt=1, request_id=waiting.request_id, delivery_id=uuid4())
     await fal.service.run(job_id).signal(GenerationWorkflow.report, stolen)

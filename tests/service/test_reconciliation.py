@@ -140,7 +140,7 @@ async def test_run_that_was_terminated_by_hand_is_withdrawn_and_canceled(service
 
 
 async def test_run_that_was_terminated_while_its_submission_is_uncertain_is_not_sent_again(service: Service) -> None:
-    job_id = await service.create("lost [sim: submit=drop, webhook=lost]")
+    job_id = await service.create("lost [sim: submit=drop, webhook=lost, listing=lost]")
     await service.until(job_id, "uncertain")
     await service.run(job_id).terminate()
 
@@ -246,7 +246,7 @@ async def test_temporal_with_an_empty_database_resumes_what_was_open(servers: Se
         await service.until(finished, "completed")
         before = await row(service, finished), await service.trail(finished)
         waiting = await service.create("waiting [sim: latency=3s]")
-        uncertain = await service.create("lost [sim: submit=drop, webhook=lost]")
+        uncertain = await service.create("lost [sim: submit=drop, webhook=lost, listing=lost]")
         unstarted = await never_started(service, like=finished)
         await service.until(waiting, "submitted")
         await service.until(uncertain, "uncertain")
