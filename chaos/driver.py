@@ -18,6 +18,7 @@ from chaos.plan import Plan, PlannedJob, PlannedKill
 from devstack.data_dir import DataDir
 from domain.generation import Status
 
+NO_ANSWER = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 ASK_AGAIN_SECONDS = 0.3
 ANSWER_WITHIN_SECONDS = 60
 """Longer than any outage that a kill causes."""
@@ -50,7 +51,7 @@ class Driver:
                     group.create_task(self._live(job))
             await self._until_ended(self._plan.times.deadline + SLACK_SECONDS)
             fresh = await self._create(
-                "/api/generate/video", {"prompt": "a quiet morning after", "quality": "fast"}, ""
+                "/api/generate/video", {"prompt": "a quiet morning after", "quality": "fast"}, "fresh"
             )
             if fresh is not None:
                 self.notes.fresh = fresh
@@ -78,7 +79,7 @@ class Driver:
         """The first 2xx; None when there was none in time. The API may be away, or say 503, meanwhile."""
         deadline = self._now() + ANSWER_WITHIN_SECONDS
         while self._now() < deadline:
-            with suppress(httpx.TransportError):
+            with suppress(*NO_ANSWER):
                 answer = await self._api.post(path, json=body, headers=headers)
                 if answer.is_success:
                     return answer

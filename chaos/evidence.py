@@ -25,6 +25,10 @@ REQUESTS = TypeAdapter(list[SeenRequest])
 Fact = TypeVar("Fact")
 
 
+def failed(code: str | None) -> str:
+    return f"failed: {code}"
+
+
 @dataclass(frozen=True)
 class Kill:
     part: Part
@@ -59,8 +63,8 @@ class Row:
 
     @property
     def end(self) -> str:
-        """The failure's code, else the status."""
-        return self.error_code or self.status
+        """The status, and of a failure its code."""
+        return failed(self.error_code) if self.status is Status.FAILED else self.status
 
 
 @dataclass(frozen=True, kw_only=True)

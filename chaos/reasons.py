@@ -3,25 +3,27 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from chaos.evidence import JobTrace, Kill
+from chaos.evidence import JobTrace, Kill, failed
 from chaos.plan import HOPELESS, Part
 from domain.failure import FailureCode
 from domain.generation import Status
 
-GONE: Mapping[str, str] = {FailureCode.RESULT_EXPIRED: "the provider never served the file"}
-BAD: Mapping[str, str] = {FailureCode.BAD_MEDIA: "what the provider served is no such medium"}
+GONE: Mapping[str, str] = {failed(FailureCode.RESULT_EXPIRED): "the provider never served the file"}
+BAD: Mapping[str, str] = {failed(FailureCode.BAD_MEDIA): "what the provider served is no such medium"}
 OWN_ENDS: Mapping[str, Mapping[str, str]] = {
-    "fail=422": {FailureCode.PROVIDER_REJECTED: "the provider refused the input after computing on it"},
-    "fail=content_policy": {FailureCode.CONTENT_POLICY: "the provider's checker refused it after computing on it"},
-    "fail=500": {FailureCode.PROVIDER_ERROR: "the provider failed"},
-    "fail=504": {FailureCode.PROVIDER_ERROR: "the provider failed"},
+    "fail=422": {failed(FailureCode.PROVIDER_REJECTED): "the provider refused the input after computing on it"},
+    "fail=content_policy": {
+        failed(FailureCode.CONTENT_POLICY): "the provider's checker refused it after computing on it"
+    },
+    "fail=500": {failed(FailureCode.PROVIDER_ERROR): "the provider failed"},
+    "fail=504": {failed(FailureCode.PROVIDER_ERROR): "the provider failed"},
     "media=404": GONE,
     "media=expired": GONE,
     "media=html": BAD,
     "media=wrong-type": BAD,
     "media=redirect-private": BAD,
     "media=huge": BAD,
-    HOPELESS: {FailureCode.DEADLINE_EXCEEDED: "the provider was too slow, and told to stop at the deadline"},
+    HOPELESS: {failed(FailureCode.DEADLINE_EXCEEDED): "the provider was too slow, and told to stop at the deadline"},
 }
 """Faults after which a job cannot complete. All others heal."""
 LOSES_THE_ANSWER = frozenset({"submit=drop", "submit=timeout", "submit=500"})
@@ -32,18 +34,18 @@ MARGIN = timedelta(seconds=2)
 
 
 def right_ends(job: JobTrace, kills: Sequence[Kill]) -> Mapping[str, str]:
-    """Each right end, with the reason in words: the failure's code, or the status."""
+    """Each right end, as `Row.end` says it, with the reason in words."""
     ends: dict[str, str] = {}
     for fault in job.planned.faults:
         ends.update(OWN_ENDS.get(fault, {}))
     if not ends:
         ends[Status.COMPLETED] = "nothing was in its way"
     if "submit=403-locked" in job.planned.faults:
-        ends[FailureCode.DEADLINE_EXCEEDED] = "the account was locked until the deadline"
+        ends[failed(FailureCode.DEADLINE_EXCEEDED)] = "the account was locked until the deadline"
     if job.cancel_sent:
         ends[Status.CANCELED] = "canceled midway"
     if (why := lost_answer(job, kills)) and not was_told(job):
-        ends[FailureCode.UNKNOWN_OUTCOME] = f"{why}, and no webhook came in time"
+        ends[failed(FailureCode.UNKNOWN_OUTCOME)] = f"{why}, and no webhook came in time"
     return ends
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from chaos.evidence import Evidence, JobTrace
+from chaos.evidence import Evidence, JobTrace, failed
 from chaos.invariants import violations
 from chaos.reasons import right_ends
 from domain.failure import FailureCode
@@ -52,11 +52,10 @@ class Report:
         yield from ((f"killed: {part}", count) for part, count in sorted(kills.items()))
         yield "completed", ends[Status.COMPLETED]
         yield "canceled", ends[Status.CANCELED]
-        yield from ((f"failed: {code}", ends[code]) for code in FailureCode if ends[code])
+        yield from ((failed(code), ends[failed(code)]) for code in FailureCode if ends[failed(code)])
         yield "provider POSTs accepted", sum(len(job.requests) for job in jobs)
         yield "billed", sum(job.billed for job in jobs)
         yield "lost answers found again (adopted)", sum(job.adopted for job in jobs)
-        yield "unknown outcome", ends[FailureCode.UNKNOWN_OUTCOME]
         yield "lost", sum(job.row is None for job in jobs)
         yield "stuck", sum(job.row is not None and not job.row.status.is_final for job in jobs)
         yield "double", sum(len(job.requests) > 1 for job in jobs)
