@@ -84,16 +84,18 @@ class Driver:
                 if answer.is_success:
                     return answer
                 if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                    self.notes.odd_answers.append(f"POST {path}: HTTP {answer.status_code} {answer.text[:200]}")
+                    self.notes.oddities.append(f"POST {path}: HTTP {answer.status_code} {answer.text[:200]}")
             await asyncio.sleep(ASK_AGAIN_SECONDS)
         return None
 
     async def _kill(self, kill: PlannedKill) -> None:
         """SIGKILL. A part that is away at the moment is killed once it is back."""
         await self._sleep_until(kill.at)
-        async with asyncio.timeout(PART_BACK_WITHIN_SECONDS):
-            while (process := self._data_dir.find_stack().parts[kill.part].find()) is None:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.1)
+        back = self._now() + PART_BACK_WITHIN_SECONDS
+        while (process := self._data_dir.find_stack().parts[kill.part].find()) is None:
+            if self._now() > back:
+                return self.notes.oddities.append(f"{kill.part} was not back within {PART_BACK_WITHIN_SECONDS} s")
+            await asyncio.sleep(0.1)
         os.kill(process.pid, signal.SIGKILL)
         self.notes.kills.append(Kill(kill.part, datetime.now(UTC)))
 

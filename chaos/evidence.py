@@ -43,8 +43,8 @@ class Notes:
     """The job's id by the plan's number, once the creating call was answered 2xx."""
     canceled: set[int] = field(default_factory=set)
     """Whose cancellation was sent."""
-    odd_answers: list[str] = field(default_factory=list)
-    """Neither 2xx nor 503."""
+    oddities: list[str] = field(default_factory=list)
+    """Answers that are neither 2xx nor 503, and parts that did not come back."""
     kills: list[Kill] = field(default_factory=list)
     first_ends: dict[UUID, Status] = field(default_factory=dict)
     """The first final status that was seen of a job."""
@@ -130,7 +130,7 @@ class Evidence:
     plan: Plan
     jobs: Sequence[JobTrace]
     kills: Sequence[Kill]
-    odd_answers: Sequence[str]
+    oddities: Sequence[str]
     strangers: Sequence[str]
     """Rows that nobody created, and provider requests of no job."""
     fresh: Row | None
@@ -153,7 +153,7 @@ async def gather(plan: Plan, notes: Notes, stack: RunningStack, archive: Path) -
         plan=plan,
         jobs=[_trace(job, notes, books, by_job) for job in plan.jobs],
         kills=notes.kills,
-        odd_answers=notes.odd_answers,
+        oddities=notes.oddities,
         strangers=sorted({*map(str, books.rows), *by_job} - known),
         fresh=books.rows.get(notes.fresh) if notes.fresh else None,
         still_running=await _running_workflows(stack),

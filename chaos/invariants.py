@@ -81,9 +81,9 @@ def ends_have_a_reason(evidence: Evidence) -> Iterator[str]:
             yield f"{job.name} ended as {job.end}, billed {job.billed}; right: {', '.join(right)}"
 
 
-def answers_are_documented(evidence: Evidence) -> Iterator[str]:
-    """While a part is away the API says 503 or nothing at all."""
-    yield from evidence.odd_answers
+def outages_are_orderly(evidence: Evidence) -> Iterator[str]:
+    """While a part is away the API says 503 or nothing at all, and the part comes back."""
+    yield from evidence.oddities
 
 
 def life_goes_on(evidence: Evidence) -> Iterator[str]:
@@ -103,7 +103,7 @@ CHECKS: Mapping[str, Check] = {
     "files are what was served": files_are_what_was_served,
     "ends are for ever": ends_are_for_ever,
     "every end has a reason": ends_have_a_reason,
-    "answers are documented": answers_are_documented,
+    "outages are orderly": outages_are_orderly,
     "life goes on": life_goes_on,
     # Money joins here: one hold per job, one settlement or release, books that balance.
 }

@@ -92,7 +92,7 @@ def evidence(*jobs: JobTrace, kill: Kill | None = None) -> Evidence:
         plan=Plan(seed=1, times=Times(), jobs=tuple(job.planned for job in (*healthy, *jobs)), kills=()),
         jobs=(*healthy, *jobs),
         kills=[kill] if kill else [Kill(Part.API, after(3))],
-        odd_answers=(),
+        oddities=(),
         strangers=(),
         fresh=row(999, Status.COMPLETED),
         still_running=0,

@@ -65,7 +65,7 @@ PLANTED: Mapping[str, tuple[str, Evidence]] = {
         "every end has a reason",
         evidence(ended(completed(1, "submit=drop"), Status.FAILED, FailureCode.UNKNOWN_OUTCOME)),
     ),
-    "a crash of the API": ("answers are documented", replace(evidence(), odd_answers=["POST /api/jobs: HTTP 500"])),
+    "a crash of the API": ("outages are orderly", replace(evidence(), oddities=["POST /api/jobs: HTTP 500"])),
     "a fresh job that fails": (
         "life goes on",
         replace(evidence(), fresh=row(999, Status.FAILED, FailureCode.PROVIDER_ERROR)),
