@@ -58,7 +58,8 @@ class Driver:
                 await self._until_ended(self._plan.times.deadline)
         finally:
             watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await watching
 
     async def _live(self, job: PlannedJob) -> None:
         await self._sleep_until(job.at)

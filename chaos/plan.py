@@ -1,6 +1,6 @@
 """What will happen in a run, drawn from a seed before anything starts: one seed, one plan."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -41,6 +41,11 @@ KINDS: tuple[tuple[str, str, dict[str, Any], int], ...] = (
     ("/api/generate/ambient", "prompt", {}, 2),
 )
 """Path, the field that people write in, more input, weight."""
+
+
+AIMED = "submit=slow:2s"
+AIMED_SECONDS = (0.3, 1.7)
+"""So long before a kill jobs are created with this fault: the kill meets them between the POST and its answer."""
 
 
 class Part(StrEnum):
@@ -115,18 +120,24 @@ def draw_plan(seed: int, jobs: int, times: Times | None = None) -> Plan:
     dice = Random(seed)
     seconds = max(jobs / JOBS_PER_SECOND, SHORTEST_SECONDS)
     moments = sorted(_rounded(dice.uniform(0, seconds)) for _ in range(jobs))
+    kills = tuple(_kills(dice, seconds))
     return Plan(
         seed=seed,
         times=times or Times(),
-        jobs=tuple(_job(dice, number, at, late=at > seconds / 2) for number, at in enumerate(moments)),
-        kills=tuple(_kills(dice, seconds)),
+        jobs=tuple(
+            _job(dice, number, at, late=at > seconds / 2, aimed=_is_aimed(at, kills))
+            for number, at in enumerate(moments)
+        ),
+        kills=kills,
     )
 
 
-def _job(dice: Random, number: int, at: float, *, late: bool) -> PlannedJob:
+def _job(dice: Random, number: int, at: float, *, late: bool, aimed: bool) -> PlannedJob:
     path, field, more, _ = dice.choices(KINDS, weights=[weight for *_, weight in KINDS])[0]
     cancel_after = _rounded(dice.uniform(0, 5)) if dice.random() < CANCEL_SHARE else None
     faults = tuple(_faults(dice, late=late, canceled=cancel_after is not None))
+    if aimed:
+        faults = (AIMED, *(fault for fault in faults if fault not in SUBMIT))
     words = f"job {number} of a chaotic day" + (f" [sim: {', '.join(faults)}]" if faults else "")
     return PlannedJob(
         number=number, at=at, path=path, body={field: words, **more}, faults=faults, cancel_after=cancel_after
@@ -147,6 +158,11 @@ def _faults(dice: Random, *, late: bool, canceled: bool) -> Iterator[str]:
         yield "status=unknown-word"
     if canceled and dice.random() < CANCEL_IGNORED_SHARE:
         yield "cancel=ignored"
+
+
+def _is_aimed(at: float, kills: Sequence[PlannedKill]) -> bool:
+    shortest, longest = AIMED_SECONDS
+    return any(shortest <= kill.at - at <= longest for kill in kills)
 
 
 def _kills(dice: Random, seconds: float) -> Iterator[PlannedKill]:

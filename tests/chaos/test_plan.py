@@ -50,6 +50,15 @@ def test_every_part_is_killed_but_none_so_often_that_the_supervisor_gives_up(lar
     assert WITHIN.total_seconds() < SAME_PART_AGAIN_SECONDS * (DEATHS_AT_MOST - 1)
 
 
+def test_most_kills_meet_a_submission_between_its_post_and_the_answer(large: Plan) -> None:
+    met = [
+        kill
+        for kill in large.kills
+        if any("submit=slow:2s" in job.faults and 0 < kill.at - job.at < 2 for job in large.jobs)
+    ]
+    assert len(met) > len(large.kills) * 0.9
+
+
 def test_the_smallest_plan_has_a_kill() -> None:
     assert all(draw_plan(seed, 1).kills for seed in range(20))
 
