@@ -43,8 +43,8 @@ KINDS: tuple[tuple[str, str, dict[str, Any], int], ...] = (
 """Path, the field that people write in, more input, weight."""
 
 
-AIMED = "submit=slow:2s"
-AIMED_SECONDS = (0.3, 1.7)
+AIMED = "submit=slow:3s"
+AIMED_SECONDS = (0.3, 2.5)
 """So long before a kill jobs are created with this fault: the kill meets them between the POST and its answer."""
 
 

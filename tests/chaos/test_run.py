@@ -9,7 +9,7 @@ from chaos.plan import Times, draw_plan
 from chaos.report import Report
 from chaos.run import run_chaos
 
-SEED = 4
+SEED = 4  # kills the worker, then Temporal
 JOBS = 45
 
 
