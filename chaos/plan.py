@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 JOBS_PER_SECOND = 3.0
 SHORTEST_SECONDS = 15.0
-# The supervisor gives up on a part that dies three times within a minute, and a death may pull another part down.
-SAME_PART_AGAIN_SECONDS = 40.0
+# The supervisor gives up on a part that dies three times within a minute, and the first try to come back may fail: a
+# port of the dead may be taken for a moment.
+SAME_PART_AGAIN_SECONDS = 65.0
 BETWEEN_KILLS_SECONDS = (5.0, 11.0)
 
 HOPELESS = "latency=10m"
