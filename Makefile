@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fix bench lock clean
+.PHONY: help setup demo dev test check fix bench chaos lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ fix: $(READY) ## Format, and mend what the linter can
 
 bench: $(READY) ## Measure Reelay beside a bare Temporal workflow
 	@$(BIN)/python -m bench
+
+chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 SEED=7, or PLAN=file to repeat one
+	@$(BIN)/python -m chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan $(PLAN))
 
 setup: $(READY) ## Make the virtual environment
 

@@ -50,7 +50,7 @@ class ArchiveActivities:
         Keys are made of our own ids, so that running it twice stores the same bytes under the same names.
         """
         generation = accepted.generation
-        async with heartbeating(every=HEARTBEAT):
+        async with heartbeating(bad_tries(), every=HEARTBEAT):
             result = await self._fetch(generation, accepted.submission)
             if generation.job_type is not JobType.TRANSCRIPTION and not result.media:
                 await self._note_missing_media(generation)
@@ -90,7 +90,7 @@ class ArchiveActivities:
                     ]
                 )
         except MediaError as trouble:
-            raise _after_trouble(trouble) from trouble
+            raise after_trouble(trouble) from trouble
 
     async def _copy_one(
         self, generation: Generation, remote: RemoteMedia, index: int, count: int, on_bytes: OnBytes
@@ -129,17 +129,30 @@ class ArchiveActivities:
             )
 
 
-def _after_trouble(trouble: MediaError) -> Exception:
+def bad_tries() -> int:
+    """How many tries of this step found bad media so far. A database that was away does not count."""
+    details = activity.info().heartbeat_details
+    return int(details[0]) if details else 0
+
+
+def after_trouble(trouble: MediaError) -> Exception:
     """Asking again costs nothing while the source lives, but what stays bad is bad."""
-    last_try = activity.info().attempt >= TRIES_AT_BAD_MEDIA
     match trouble:
         case Refused() | TooLarge():
             return the_end(Failure(code=FailureCode.BAD_MEDIA, message=str(trouble)))
-        case SourceGone() if last_try:
-            return the_end(Failure(code=FailureCode.RESULT_EXPIRED, message=str(trouble)))
-        case BadMedia() if last_try:
-            return the_end(Failure(code=FailureCode.BAD_MEDIA, message=str(trouble)))
+        case SourceGone():
+            return _after_bad_try(trouble, FailureCode.RESULT_EXPIRED)
+        case BadMedia():
+            return _after_bad_try(trouble, FailureCode.BAD_MEDIA)
         case ArchiveMisconfigured():
             return try_again(trouble, after=timedelta(minutes=1))
         case _:
             return try_again(trouble)
+
+
+def _after_bad_try(trouble: MediaError, code: FailureCode) -> Exception:
+    tries = bad_tries() + 1
+    if tries >= TRIES_AT_BAD_MEDIA:
+        return the_end(Failure(code=code, message=str(trouble)))
+    activity.heartbeat(tries)
+    return try_again(trouble)

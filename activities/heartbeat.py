@@ -9,16 +9,19 @@ from temporalio import activity
 
 
 @asynccontextmanager
-async def heartbeating(*, every: timedelta) -> AsyncIterator[None]:
-    """Beat while the block runs. The first beat comes after one interval, so that a quick step sends none."""
-    beats = asyncio.create_task(_beat(every))
+async def heartbeating(*details: object, every: timedelta) -> AsyncIterator[None]:
+    """Beat while the block runs. The first beat comes after one interval, so that a quick step sends none.
+
+    The next try of the step finds the details of the last beat: those that are to outlive this one have to be given.
+    """
+    beats = asyncio.create_task(_beat(details, every))
     try:
         yield
     finally:
         beats.cancel()
 
 
-async def _beat(every: timedelta) -> None:
+async def _beat(details: tuple[object, ...], every: timedelta) -> None:
     while True:
         await asyncio.sleep(every.total_seconds())
-        activity.heartbeat()
+        activity.heartbeat(*details)

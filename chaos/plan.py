@@ -1,0 +1,181 @@
+"""What will happen in a run, drawn from a seed before anything starts: one seed, one plan."""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+JOBS_PER_SECOND = 3.0
+SHORTEST_SECONDS = 15.0
+# The supervisor gives up on a part that dies three times within a minute, and the first try to come back may fail: a
+# port of the dead may be taken for a moment.
+SAME_PART_AGAIN_SECONDS = 65.0
+BETWEEN_KILLS_SECONDS = (5.0, 11.0)
+
+HOPELESS = "latency=10m"
+"""Longer than any deadline."""
+SLOW = ("latency=100ms", "latency=4s", "latency=8s")
+SUBMIT = (
+    *("submit=drop", "submit=timeout", "submit=500", "submit=slow:2s", "submit=429", "submit=429:3"),
+    "submit=403-locked",
+)
+WEBHOOK = (
+    *("webhook=lost", "webhook=late:5s", "webhook=early", "webhook=dup:20", "webhook=forged", "webhook=stale"),
+    *("webhook=reordered:5s", "webhook=payload_error", "webhook=no-media:3s"),
+)
+MEDIA = (
+    *("media=404:1", "media=expired:1", "media=truncated:2", "media=html:1", "media=wrong-type:1", "media=slow:4s"),
+    *("media=404", "media=expired", "media=html", "media=wrong-type", "media=redirect-private", "media=huge"),
+)
+FAIL = ("fail=422", "fail=500", "fail=504", "fail=content_policy")
+SHARES = ((SLOW, 0.30), (SUBMIT, 0.15), (WEBHOOK, 0.25))
+"""How many of all jobs are hit by one fault of each kind. A fault of the end joins them for one job in eight."""
+ENDS_BADLY, HOPELESS_SHARE, UNKNOWN_WORD_SHARE, CANCEL_SHARE, CANCEL_IGNORED_SHARE = 0.125, 0.01, 0.05, 0.06, 0.3
+
+KINDS: tuple[tuple[str, str, dict[str, Any], int], ...] = (
+    ("/api/generate/video", "prompt", {"quality": "fast"}, 3),
+    ("/api/generate/first-frame", "prompt", {"numImages": 2}, 3),
+    ("/api/generate/voice", "text", {}, 2),
+    ("/api/generate/ambient", "prompt", {}, 2),
+)
+"""Path, the field that people write in, more input, weight."""
+
+
+AIMED = "submit=slow:3s"
+AIMED_SECONDS = (0.3, 2.5)
+"""So long before a kill jobs are created with this fault: the kill meets them between the POST and its answer."""
+
+
+class Part(StrEnum):
+    """What is killed. The simulator is not: its counts are the evidence."""
+
+    WORKER = "worker"
+    API = "api"
+    TEMPORAL = "temporal"
+    POSTGRES = "postgres"
+
+
+class Planned(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class PlannedJob(Planned):
+    number: int
+    at: float
+    """Seconds after the start, as all times of a plan."""
+    path: str
+    body: dict[str, Any]
+    faults: tuple[str, ...]
+    """As they stand in the body's `[sim: ...]`."""
+    cancel_after: float | None
+    """Seconds after its creation was answered."""
+
+
+class PlannedKill(Planned):
+    at: float
+    part: Part
+
+
+class Times(Planned):
+    """What replaces the catalogue's times, so that every wait ends within the run. In seconds."""
+
+    patience: float = 3
+    poll_interval: float = 1
+    adoption_window: float = 8
+    """Longer than a part takes to come back: a webhook that is repeated meanwhile is heard."""
+    deadline: float = 60
+    answer: float = 8
+    """For the provider's answer to one call."""
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "WEBHOOK_PATIENCE_SECONDS": str(self.patience),
+            "POLL_INTERVAL_SECONDS": str(self.poll_interval),
+            "ADOPTION_WINDOW_SECONDS": str(self.adoption_window),
+            "GENERATION_DEADLINE_SECONDS": str(self.deadline),
+            "FAL_TIMEOUT_MS": str(round(self.answer * 1000)),
+        }
+
+
+class Plan(Planned):
+    seed: int
+    times: Times
+    jobs: tuple[PlannedJob, ...]
+    kills: tuple[PlannedKill, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Raises: OSError, pydantic.ValidationError."""
+        return cls.model_validate_json(path.read_text())
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.model_dump_json(indent=1))
+
+
+def draw_plan(seed: int, jobs: int, times: Times | None = None) -> Plan:
+    """Always the same one for the same arguments."""
+    dice = Random(seed)
+    seconds = max(jobs / JOBS_PER_SECOND, SHORTEST_SECONDS)
+    moments = sorted(_rounded(dice.uniform(0, seconds)) for _ in range(jobs))
+    kills = tuple(_kills(dice, seconds))
+    return Plan(
+        seed=seed,
+        times=times or Times(),
+        jobs=tuple(
+            _job(dice, number, at, late=at > seconds / 2, aimed=_is_aimed(at, kills))
+            for number, at in enumerate(moments)
+        ),
+        kills=kills,
+    )
+
+
+def _job(dice: Random, number: int, at: float, *, late: bool, aimed: bool) -> PlannedJob:
+    path, field, more, _ = dice.choices(KINDS, weights=[weight for *_, weight in KINDS])[0]
+    cancel_after = _rounded(dice.uniform(0, 5)) if dice.random() < CANCEL_SHARE else None
+    faults = tuple(_faults(dice, late=late, canceled=cancel_after is not None))
+    if aimed:
+        faults = (AIMED, *(fault for fault in faults if fault not in SUBMIT))
+    words = f"job {number} of a chaotic day" + (f" [sim: {', '.join(faults)}]" if faults else "")
+    return PlannedJob(
+        number=number, at=at, path=path, body={field: words, **more}, faults=faults, cancel_after=cancel_after
+    )
+
+
+def _faults(dice: Random, *, late: bool, canceled: bool) -> Iterator[str]:
+    """At most one of a kind, and nothing that hides another: a failed run has no media to break."""
+    hopeless = dice.random() < HOPELESS_SHARE and not late  # a late one would only make the run longer
+    if hopeless:
+        yield HOPELESS
+    for kind, share in SHARES:
+        if dice.random() < share and not (hopeless and kind is SLOW):
+            yield dice.choice(kind)
+    if dice.random() < ENDS_BADLY and not hopeless:
+        yield dice.choice((*FAIL, *MEDIA))
+    if dice.random() < UNKNOWN_WORD_SHARE:
+        yield "status=unknown-word"
+    if canceled and dice.random() < CANCEL_IGNORED_SHARE:
+        yield "cancel=ignored"
+
+
+def _is_aimed(at: float, kills: Sequence[PlannedKill]) -> bool:
+    shortest, longest = AIMED_SECONDS
+    return any(shortest <= kill.at - at <= longest for kill in kills)
+
+
+def _kills(dice: Random, seconds: float) -> Iterator[PlannedKill]:
+    last = {part: -SAME_PART_AGAIN_SECONDS for part in Part}
+    at = dice.uniform(*BETWEEN_KILLS_SECONDS)
+    while at < seconds:
+        if rested := [part for part in Part if at - last[part] >= SAME_PART_AGAIN_SECONDS]:
+            part = dice.choice(rested)
+            last[part] = at
+            yield PlannedKill(at=_rounded(at), part=part)
+        at += dice.uniform(*BETWEEN_KILLS_SECONDS)
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 3)
