@@ -25,6 +25,9 @@ DYNAMIC_CONFIG: dict[str, object] = {
 # NORMAL with a write-ahead log risks the last commits, never the file, and only on a power cut.
 PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 
+# After a SIGKILL the system may hold the ports of its connections for a moment. Seen under load, once in some thirty.
+PASSING_TROUBLES = ("address already in use",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedTemporal:
@@ -51,6 +54,7 @@ class EmbeddedTemporal:
             environment={"PATH": os.defpath},  # none of the user's TEMPORAL_* variables
             log_file=log_file,
             answers=self._answers,
+            passing_troubles=PASSING_TROUBLES,
         )
 
     def _command(self) -> tuple[str, ...]:

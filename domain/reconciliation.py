@@ -69,7 +69,7 @@ class Reconciled:
 
 
 def decide(run: RunState, purchase: Purchase) -> Repair:
-    """What a generation needs whose row is open. `docs/decisions/007-reconciliation.md` has the reasons."""
+    """What a generation needs whose row is open. `docs/decisions/006-reconciliation.md` has the reasons."""
     match run:
         case RunState.OPEN:
             return Repair.LEAVE

@@ -1,4 +1,4 @@
-"""The table of `docs/decisions/007-reconciliation.md`."""
+"""The table of `docs/decisions/006-reconciliation.md`."""
 
 from datetime import UTC, datetime, timedelta
 
