@@ -22,6 +22,9 @@ SUBMIT = (
     *("submit=drop", "submit=timeout", "submit=500", "submit=slow:2s", "submit=429", "submit=429:3"),
     "submit=403-locked",
 )
+LISTING = ("listing=late:20s", "listing=lost", "listing=no-input")
+"""Join half of the submit faults: where the answer is lost, the provider's list is one of two ways back."""
+LISTING_SHARE = 0.5
 WEBHOOK = (
     *("webhook=lost", "webhook=late:5s", "webhook=early", "webhook=dup:20", "webhook=forged", "webhook=stale"),
     *("webhook=reordered:5s", "webhook=payload_error", "webhook=no-media:3s"),
@@ -153,6 +156,8 @@ def _faults(dice: Random, *, late: bool, canceled: bool) -> Iterator[str]:
     for kind, share in SHARES:
         if dice.random() < share and not (hopeless and kind is SLOW):
             yield dice.choice(kind)
+            if kind is SUBMIT and dice.random() < LISTING_SHARE:
+                yield dice.choice(LISTING)
     if dice.random() < ENDS_BADLY and not hopeless:
         yield dice.choice((*FAIL, *MEDIA))
     if dice.random() < UNKNOWN_WORD_SHARE:

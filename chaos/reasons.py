@@ -45,7 +45,7 @@ def right_ends(job: JobTrace, kills: Sequence[Kill]) -> Mapping[str, str]:
     if job.cancel_sent:
         ends[Status.CANCELED] = "canceled midway"
     if (why := lost_answer(job, kills)) and not was_told(job):
-        ends[failed(FailureCode.UNKNOWN_OUTCOME)] = f"{why}, and no webhook came in time"
+        ends[failed(FailureCode.UNKNOWN_OUTCOME)] = f"{why}, and neither webhook nor list told of it in time"
     return ends
 
 

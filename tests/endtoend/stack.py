@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +73,9 @@ class RunningStack:
 
 
 @asynccontextmanager
-async def running_stack(data_dir: Path, ports: Sequence[int] = ()) -> AsyncIterator[RunningStack]:
+async def running_stack(data_dir: Path) -> AsyncIterator[RunningStack]:
     """A stack that is ready. It is told to stop at the end, and has to leave nothing behind."""
-    api, temporal, ui, simulator = ports or free_ports(4)
+    api, temporal, ui, simulator = free_ports(4)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli", "dev", "--data-dir", str(data_dir), "--api-port", str(api)),
         *("--temporal-port", str(temporal), "--ui-port", str(ui), "--simulator-port", str(simulator)),

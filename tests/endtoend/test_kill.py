@@ -1,11 +1,9 @@
 """kill -9 of one part at a time, while a generation waits and while it archives: it completes, paid for once."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from devstack.ports import free_ports
 from tests.endtoend.stack import RunningStack, running_stack
 
 PARTS = ("worker", "api", "temporal", "postgres")
@@ -48,16 +46,3 @@ async def test_killed_while_archiving(stack: RunningStack, part: str) -> None:
 
     await completes(stack, job_id)
     await completes(stack, await stack.create("a fresh one"))
-
-
-async def test_second_start_finds_the_jobs_of_the_first_and_carries_on(tmp_path: Path) -> None:
-    ports = free_ports(4)
-    async with running_stack(tmp_path, ports) as first:
-        finished = await first.create("finished before")
-        await first.until(finished, "completed")
-        unfinished = await first.create("finished after [sim: latency=5s]")
-        await first.until(unfinished, "submitted")
-    async with running_stack(tmp_path, ports) as second:
-        job = await second.until(finished, "completed")
-        assert (await second.client.get(job["files"][0]["fileUrl"])).status_code == 200
-        await completes(second, unfinished)

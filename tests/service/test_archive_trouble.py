@@ -44,7 +44,7 @@ async def test_without_trouble_it_completes(service: Service) -> None:
     await completes_as_served(service, await service.create())
 
 
-@pytest.mark.parametrize("fault", ["404:1", "expired:2", "truncated:1", "html:1", "wrong-type:2"])
+@pytest.mark.parametrize("fault", ["expired:2", "truncated:1"])
 async def test_passing_trouble_is_outlived(service: Service, fault: str) -> None:
     job_id = await service.create(f"trouble at first [sim: media={fault}]")
     await completes_as_served(service, job_id)
@@ -58,9 +58,6 @@ async def test_passing_trouble_is_outlived(service: Service, fault: str) -> None
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        ("404", "result_expired"),
-        ("expired", "result_expired"),
-        ("html", "bad_media"),
         ("wrong-type", "bad_media"),
         ("huge", "bad_media"),
         ("redirect-private", "bad_media"),
