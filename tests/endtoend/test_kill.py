@@ -30,7 +30,7 @@ async def test_without_a_kill_it_completes(stack: RunningStack) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_killed_while_waiting(stack: RunningStack, part: str) -> None:
-    job_id = await stack.create(f"the {part} dies while this waits [sim: latency=4s]")
+    job_id = await stack.create(f"the {part} dies while this waits [sim: latency=3s]")
     await stack.until(job_id, "submitted")
     await stack.kill(part)
 
@@ -40,7 +40,7 @@ async def test_killed_while_waiting(stack: RunningStack, part: str) -> None:
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_killed_while_archiving(stack: RunningStack, part: str) -> None:
-    job_id = await stack.create(f"the {part} dies while this is archived [sim: media=slow:4s]")
+    job_id = await stack.create(f"the {part} dies while this is archived [sim: media=slow:3s]")
     await stack.until(job_id, "archiving")
     await stack.kill(part)
 

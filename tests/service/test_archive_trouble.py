@@ -58,7 +58,6 @@ async def test_passing_trouble_is_outlived(service: Service, fault: str) -> None
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        ("wrong-type", "bad_media"),
         ("huge", "bad_media"),
         ("redirect-private", "bad_media"),
     ],

@@ -48,8 +48,10 @@ async def test_video_goes_from_post_to_archive_and_clip(patient_service: Service
 
 
 async def test_happy_path_by_webhook_costs_29_events_and_6_actions(patient_service: Service) -> None:
-    job_id = await patient_service.create()
+    # Long enough that the webhook cannot come before the wait for it has begun, which would cost less.
+    job_id = await patient_service.create("a calm day [sim: latency=1500ms]")
     await patient_service.until(job_id, "completed")
+    assert await patient_service.closed_as(job_id) == "COMPLETED"
     history = await patient_service.run(job_id).fetch_history()
     names = [event.WhichOneof("attributes") or "" for event in history.events]
     billed = ("workflow_execution_started", "workflow_execution_signaled", "activity_task_scheduled", "timer_started")
@@ -65,6 +67,7 @@ async def test_polling_adds_no_history(service: Service) -> None:
     lengths = []
     for job_id in (often, seldom):
         await service.until(job_id, "completed")
+        assert await service.closed_as(job_id) == "COMPLETED"
         lengths.append(len((await service.run(job_id).fetch_history()).events))
     asked_often = (await service.simulated(often))["status_calls"]
     asked_seldom = (await service.simulated(seldom))["status_calls"]
