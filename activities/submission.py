@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from pydantic import TypeAdapter
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from temporalio import activity
@@ -16,6 +15,7 @@ from activities.errors import no_list, still_running, the_end, try_again, uncert
 from activities.heartbeat import heartbeating
 from activities.inputs import Adoption, Attempt
 from db.attempts import (
+    SUBMISSION,
     attempt_of,
     has_double,
     open_attempt,
@@ -50,7 +50,6 @@ from settings import Settings
 ACCOUNT_LOCKED_PAUSE = timedelta(minutes=1)
 # How far a provider's clock may be from ours.
 CLOCK_SLACK = timedelta(seconds=30)
-SUBMISSION = TypeAdapter(Submission)
 
 
 class SubmissionActivities:

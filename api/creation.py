@@ -11,7 +11,6 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 import structlog
 from fastapi import Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.identity import Rows, TheCaller
@@ -24,12 +23,11 @@ from api.views import CreatedView
 from catalog.errors import CatalogError, UnknownModel
 from catalog.model import JobKind, Model, Quality
 from db.clips import find_campaign, find_clip
-from db.generations import find_generation, insert_generation
+from db.generations import TIMING, find_generation, insert_generation
 from db.tables import GenerationJob
 from domain.generation import Timing
 from settings import Settings
 
-TIMING = TypeAdapter(Timing)
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -15,18 +15,17 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
 from temporalio.service import RPCError
 
 from api.middleware import REQUEST_ID
 from catalog.errors import shown
+from db.engine import POSTGRES_AWAY
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMAS = "#/components/schemas/"
@@ -97,8 +96,7 @@ CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge.code,
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "RANGE_NOT_SATISFIABLE",
 }
-# The connection pool passes on what the driver says while it connects, as it is.
-OUTAGES = (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, RPCError, OSError)
+OUTAGES = (RPCError, *POSTGRES_AWAY)
 # The database is there and says that the statement is wrong: trying again would not help.
 BUGS = (IntegrityError, ProgrammingError, DataError)
 

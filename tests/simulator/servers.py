@@ -1,7 +1,6 @@
 """Real servers on loopback ports: the simulator, and somebody who receives its webhooks."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,30 +14,10 @@ from fastapi import FastAPI, Request, Response
 
 from simulator.app import simulator_server
 from simulator.settings import SimulatorSettings
+from tests.servers import listening, loopback_socket
 
 KEY = {"authorization": "Key id:secret"}
 VEO = "fal-ai/veo3.1/fast"
-
-
-@asynccontextmanager
-async def listening(server: uvicorn.Server, bound: socket.socket) -> AsyncIterator[None]:
-    serving = asyncio.create_task(server.serve(sockets=[bound]))
-    try:
-        while not server.started:
-            assert not serving.done()
-            await asyncio.sleep(0.01)
-        yield
-    finally:
-        server.should_exit = True
-        await serving
-
-
-def loopback_socket(port: int = 0) -> socket.socket:
-    # asyncio switches Nagle's delay off (40 ms a call) only for sockets that say they are TCP.
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
-    return bound
 
 
 @dataclass(frozen=True, kw_only=True)

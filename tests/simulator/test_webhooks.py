@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from simulator.settings import SimulatorSettings
 from simulator.webhooks import RETRY_WAITS
-from tests.simulator.servers import Received, Receiver, RunningSimulator, loopback_socket, running
+from tests.servers import loopback_socket
+from tests.simulator.servers import Received, Receiver, RunningSimulator, running
 
 
 async def jwks_of(simulator: RunningSimulator) -> list[dict[str, str]]:
