@@ -11,10 +11,10 @@ from bench.ground import OWN_PROCESSES, SHARED_PROCESSES
 from bench.measuring import Latency, Round, Throughput
 
 STEPS = {
-    Step.CREATE: "POST (raw: insert, then start)",
-    Step.STATUS: "GET of a living job (raw: query)",
-    Step.TELL: "webhook until acknowledged (raw: signal)",
-    Step.FINISH: "webhook until the end (raw: signal)",
+    Step.CREATE: "POST (skeleton: insert, then start)",
+    Step.STATUS: "GET of a living job (skeleton: query)",
+    Step.TELL: "webhook until acknowledged (skeleton: signal)",
+    Step.FINISH: "webhook until the end (skeleton: signal)",
     Step.WHOLE: "creation until the end",
 }
 SHARES = {"p50": 0.50, "p99": 0.99}
