@@ -27,6 +27,7 @@ def reelay_environment(data_dir: DataDir, *, provider_url: str, api_url: str) ->
         "ARCHIVE_URL": data_dir.archive.as_uri(),
         "FAL_USER_ID": USER_ID,
         "DOWNLOAD_ALLOWED_HOSTS": HOST,
+        "WEBHOOK_PATIENCE_SECONDS": "3600",  # those that are made to wait are not polled meanwhile
     }
 
 
@@ -40,7 +41,7 @@ CREATING = Creating(
 
 @asynccontextmanager
 async def open_reelay(ground: Ground) -> AsyncIterator[Contender]:
-    headers = {"authorization": f"Bearer {await _new_key(ground)}"}
+    headers = await api_headers(ground)
     temporal = await ground.connect("default")
 
     async def end_of(job: str) -> None:
@@ -63,6 +64,11 @@ async def open_reelay(ground: Ground) -> AsyncIterator[Contender]:
 
 def _run_of(job: str) -> str:
     return workflow_id(UUID(job))
+
+
+async def api_headers(ground: Ground) -> dict[str, str]:
+    """With a new key of the bench's user."""
+    return {"authorization": f"Bearer {await _new_key(ground)}"}
 
 
 async def _new_key(ground: Ground) -> str:
