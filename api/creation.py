@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.identity import Rows, TheCaller
-from api.problems import ConfirmationRequired, InvalidParams, KeyReused
+from api.problems import ConfirmationRequired, InsufficientCredits, InvalidParams, KeyReused
 from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
 from api.requests import CreateRequest, WordsRequest
 from api.services import Services, TheServices
@@ -23,7 +23,8 @@ from api.views import CreatedView
 from catalog.errors import CatalogError, UnknownModel
 from catalog.model import JobKind, Model, Quality
 from db.clips import find_campaign, find_clip
-from db.generations import TIMING, find_generation, insert_generation
+from db.credits import HoldAnswer, hold_credits
+from db.generations import TARIFF, TIMING, find_generation, insert_generation
 from db.tables import GenerationJob
 from domain.generation import Timing
 from settings import Settings
@@ -81,7 +82,7 @@ class Creation:
     async def of_model(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Response:
         """202 with where to look; the finished job instead, when the client would rather wait.
 
-        Raises: InvalidParams, ConfirmationRequired, KeyReused.
+        Raises: InvalidParams, ConfirmationRequired, InsufficientCredits, KeyReused.
         """
         created = await self._create(model, words, request)
         headers = {"idempotency-replayed": "true"} if created.replayed else {}
@@ -99,6 +100,7 @@ class Creation:
             inserted = await insert_generation(session, job)
             if inserted:  # what was answered once is answered again, though its clip be gone
                 await check_belongings(session, request)
+                await hold(session, job)
             stored = job if inserted else await find_generation(session, job.id)
         if stored is None or stored.request_fingerprint != job.request_fingerprint:
             raise KeyReused("This Idempotency-Key came before with another request.")
@@ -124,6 +126,7 @@ class Creation:
             endpoint=model.endpoint,
             input_params=dict(words),
             arguments=arguments,
+            tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
             timing=TIMING.dump_python(timing_of(model, self._services.settings), mode="json"),
             uncertain_submit_policy=self._services.settings.uncertain_submit_policy,
             request_fingerprint=fingerprint(model, words, request) if self._key else None,
@@ -183,6 +186,30 @@ async def check_belongings(session: AsyncSession, request: CreateRequest) -> Non
         errors.append(missing("clipId", request.clip_id))
     if errors:
         raise InvalidParams("What the generation belongs to is not there.", errors=errors)
+
+
+async def hold(session: AsyncSession, job: GenerationJob) -> None:
+    """Set the price aside, in the transaction that inserts the job. Raises: InsufficientCredits."""
+    answer = await hold_credits(session, job.id)
+    if not answer.is_held:
+        raise out_of_credits(job.estimated_cost_cents, answer)
+
+
+def out_of_credits(price: int, answer: HoldAnswer) -> InsufficientCredits:
+    numbers: dict[str, Any] = {"estimatedCostCents": price, "availableCents": answer.available}
+    if answer.available < price:
+        return InsufficientCredits(
+            f"This costs {price} cents, and {answer.available} are available. An operator adds credits with "
+            f"`reelay credits add <user> <cents>`.",
+            **numbers,
+        )
+    return InsufficientCredits(
+        f"This costs {price} cents, and of this month's budget of {answer.monthly_budget} cents "
+        f"{answer.spent_this_month} are spent. An operator changes it with `reelay users budget <user> <cents>`.",
+        **numbers,
+        monthlyBudgetCents=answer.monthly_budget,
+        spentThisMonthCents=answer.spent_this_month,
+    )
 
 
 def missing(field: str, value: UUID) -> dict[str, Any]:

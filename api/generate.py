@@ -30,7 +30,7 @@ CREATED: dict[str, Any] = {
     "response_model": CreatedView,
     "responses": {
         200: {"model": JobView, "description": "The finished job, as preferred."},
-        **problems(HTTPStatus.CONFLICT),
+        **problems(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT),
     },
 }
 

@@ -4,6 +4,7 @@ Problem
 ├── Unauthenticated        401 UNAUTHENTICATED
 ├── NotFound               404 NOT_FOUND; also for what belongs to somebody else
 ├── InvalidParams          422 INVALID_PARAMS; `errors` names every wrong field
+├── InsufficientCredits    402 INSUFFICIENT_CREDITS, with what it costs and what there is
 ├── ConfirmationRequired   409 CONFIRMATION_REQUIRED, with the estimate
 ├── KeyReused              422 IDEMPOTENCY_KEY_REUSED
 ├── Conflict               409 CONFLICT
@@ -60,6 +61,11 @@ class NotFound(Problem):
 class InvalidParams(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "INVALID_PARAMS"
+
+
+class InsufficientCredits(Problem):
+    status = HTTPStatus.PAYMENT_REQUIRED
+    code = "INSUFFICIENT_CREDITS"
 
 
 class ConfirmationRequired(Problem):
