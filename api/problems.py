@@ -161,7 +161,12 @@ async def _problem(_: Request, problem: Problem) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    errors = [
+    return await _problem(request, InvalidParams("The request does not fit.", errors=wrong_fields(error)))
+
+
+def wrong_fields(error: RequestValidationError) -> list[dict[str, Any]]:
+    """What the framework found, as our errors name it."""
+    return [
         {
             "field": shown(".".join(str(part) for part in entry["loc"][1:]) or str(entry["loc"][0])),
             "message": entry["msg"],
@@ -170,7 +175,6 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
         }
         for entry in error.errors()
     ]
-    return await _problem(request, InvalidParams("The request does not fit.", errors=errors))
 
 
 async def _http(_: Request, error: HTTPException) -> JSONResponse:

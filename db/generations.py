@@ -198,12 +198,19 @@ async def fail_generation(session: AsyncSession, generation_id: UUID, failure: F
         error_code=failure.code,
         error_message=failure.message,
         actual_cost_cents=0,
+        credits_deducted=0,
     )
 
 
 async def cancel_generation(session: AsyncSession, generation_id: UUID, detail: str) -> bool:
     return await _end_generation(
-        session, generation_id, status=Status.CANCELED, detail=detail, progress_percent=0, actual_cost_cents=0
+        session,
+        generation_id,
+        status=Status.CANCELED,
+        detail=detail,
+        progress_percent=0,
+        actual_cost_cents=0,
+        credits_deducted=0,
     )
 
 
