@@ -26,6 +26,10 @@ async def find_or_create_user(session: AsyncSession, name: str) -> User:
     return (await session.scalars(select(User).where(col(User.name) == name))).one()
 
 
+async def find_user(session: AsyncSession, name: str) -> User | None:
+    return (await session.scalars(select(User).where(col(User.name) == name))).first()
+
+
 async def create_key(session: AsyncSession, *, user: str, scope: Scope, pepper: bytes) -> str:
     """A new key of 256 random bits for the user, who is made if there is none. Nobody can read it again."""
     owner = await find_or_create_user(session, user)

@@ -9,9 +9,10 @@ from bench.ground import Ground
 from bench.job import PROMPT
 from bench.over_http import Creating, OverHttp, clients
 from bench.provider import USER_ID
-from db.keys import create_key
+from db.credits import top_up
+from db.keys import create_key, find_or_create_user
 from db.tables import Scope
-from devstack.access import Database
+from devstack.access import LOCAL_CREDITS_CENTS, Database
 from devstack.data_dir import DataDir
 from devstack.environment import simulated_provider
 from devstack.ports import HOST
@@ -75,4 +76,5 @@ async def _new_key(ground: Ground) -> str:
     pepper = keep_secrets(ground.data_dir.secrets_file).api_key_pepper.encode()
     database = Database(ground.stack.database_admin_url, ground.stack.database_url, pepper)
     async with database.transaction() as session:
+        await top_up(session, await find_or_create_user(session, "bench"), LOCAL_CREDITS_CENTS)
         return await create_key(session, user="bench", scope=Scope.USER, pepper=pepper)
