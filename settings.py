@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     api_key_pepper: SecretStr = SecretStr("")
     """Keys the hash under which API keys are stored."""
 
+    jwt_secret: SecretStr | None = None
+    jwt_jwks_url: str | None = None
+    jwt_audience: str = "authenticated"
+    jwt_issuer: str | None = None
+    """Unset: tokens of any issuer that holds the keys."""
+
     archive_url: str | None = None
     aws_allow_http: bool = False
     """For an S3 endpoint inside the same network; development allows it anyway."""

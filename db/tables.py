@@ -56,7 +56,10 @@ class User(SQLModel, table=True):
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     name: str = Field(sa_type=Text, unique=True)
+    """An operator's word; of those who come with a token the id."""
     created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    disabled_at: datetime | None = Field(default=None, sa_column=_moment())
+    """Since when none of the user's keys and tokens is taken."""
 
 
 class ApiKey(SQLModel, table=True):

@@ -13,7 +13,8 @@ SCHEMA = """
 create table users (
     id uuid primary key,
     name text not null unique,
-    created_at timestamptz not null default now()
+    created_at timestamptz not null default now(),
+    disabled_at timestamptz
 );
 
 create table api_keys (
