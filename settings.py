@@ -83,6 +83,11 @@ class Settings(BaseSettings):
     )
     uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
 
+    requests_per_second: int = Field(200, ge=0, le=1_000_000)
+    """Of one user, like the two below; 0: as many as come."""
+    creations_per_minute: int = Field(600, ge=0, le=1_000_000)
+    concurrent_generations: int = Field(1000, ge=0, le=1_000_000)
+
     interactive_budget_cents: int = Field(500, ge=0)
     use_async_generation: bool = True
 

@@ -45,7 +45,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class Created:
     job: GenerationJob
-    replayed: bool
+    headers: dict[str, str]
 
 
 class Creation:
@@ -81,10 +81,10 @@ class Creation:
     async def of_model(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Response:
         """202 with where to look; the finished job instead, when the client would rather wait.
 
-        Raises: InvalidParams, ConfirmationRequired, KeyReused.
+        Raises: InvalidParams, ConfirmationRequired, KeyReused, RateLimited.
         """
         created = await self._create(model, words, request)
-        headers = {"idempotency-replayed": "true"} if created.replayed else {}
+        headers = dict(created.headers)
         if self._wait:
             headers["preference-applied"] = f"wait={self._wait:g}"
             if (finished := await self._jobs.final_view(created.job.id, wait=self._wait)) is not None:
@@ -94,16 +94,17 @@ class Creation:
         return JSONResponse(view.model_dump(mode="json", by_alias=True), HTTPStatus.ACCEPTED, headers)
 
     async def _create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
-        job = self._job(model, words, request)
+        job, headers = self._job(model, words, request), {"idempotency-replayed": "true"}
         async with self._rows() as session:
             inserted = await insert_generation(session, job)
             if inserted:  # what was answered once is answered again, though its clip be gone
                 await check_belongings(session, request)
+                headers = await self._services.limits.admit_creation(session, self._caller.user_id)
             stored = job if inserted else await find_generation(session, job.id)
         if stored is None or stored.request_fingerprint != job.request_fingerprint:
             raise KeyReused("This Idempotency-Key came before with another request.")
         await start_soon(self._services, stored)
-        return Created(stored, replayed=not inserted)
+        return Created(stored, headers)
 
     def _job(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> GenerationJob:
         arguments, cents = priced(model, words)

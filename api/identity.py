@@ -39,6 +39,7 @@ async def _caller(
         raise ServiceUnavailable("Tokens cannot be verified at the moment. Try again shortly.") from unavailable
     if caller is None:
         raise Unauthenticated("This API key is unknown, expired or revoked.")
+    await services.limits.admit_request(caller.user_id)
     return caller
 
 

@@ -9,6 +9,7 @@ Problem
 ├── KeyReused              422 IDEMPOTENCY_KEY_REUSED
 ├── Conflict               409 CONFLICT
 ├── PayloadTooLarge        413 PAYLOAD_TOO_LARGE
+├── RateLimited            429 RATE_LIMITED with Retry-After and the RateLimit fields
 └── ServiceUnavailable     503 UNAVAILABLE with Retry-After
 """
 
@@ -86,6 +87,15 @@ class Conflict(Problem):
 class PayloadTooLarge(Problem):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "PAYLOAD_TOO_LARGE"
+
+
+class RateLimited(Problem):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "RATE_LIMITED"
+
+    def __init__(self, detail: str, headers: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self.headers = headers
 
 
 class ServiceUnavailable(Problem):

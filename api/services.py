@@ -15,6 +15,7 @@ from api.callers import Callers
 from api.changes import Changes, open_changes
 from api.delivery_log import DeliveryLog
 from api.inbox import Inbox, draining
+from api.limits import Limits
 from api.live import LiveStatus
 from api.starting import Starter, starting_forgotten
 from api.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
@@ -40,6 +41,7 @@ class Services:
     live: LiveStatus
     changes: Changes
     callers: Callers
+    limits: Limits
     fal_webhooks: FalWebhooks
     inbox: Inbox
     delivery_log: DeliveryLog
@@ -72,6 +74,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 live=LiveStatus(temporal),
                 changes=changes,
                 callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, jwks_client)),
+                limits=Limits(sessions, settings),
                 fal_webhooks=FalWebhooks(jwks, user_id=settings.fal_user_id, clock=lambda: datetime.now(UTC)),
                 inbox=inbox,
                 delivery_log=DeliveryLog(service_sessions),

@@ -33,6 +33,7 @@ def reelay_environment(data_dir: DataDir, *, provider_url: str, api_url: str) ->
         "ARCHIVE_URL": data_dir.archive.as_uri(),
         "FAL_USER_ID": USER_ID,
         "DOWNLOAD_ALLOWED_HOSTS": HOST,
+        **dict.fromkeys(("REQUESTS_PER_SECOND", "CREATIONS_PER_MINUTE", "CONCURRENT_GENERATIONS"), "0"),
     }
 
 

@@ -130,6 +130,11 @@ class GenerationJob(SQLModel, table=True):
             "created_at",
             postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
         ),
+        Index(
+            "generation_jobs_active_of_user",
+            "user_id",
+            postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
+        ),
         Index("generation_jobs_by_request", "fal_request_id"),
         Index("generation_jobs_of_clip", "campaign_id", "clip_id"),
     )
@@ -173,6 +178,20 @@ class GenerationJob(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
     submitted_at: datetime | None = Field(default=None, sa_column=_moment())
     completed_at: datetime | None = Field(default=None, sa_column=_moment())
+
+
+class QuotaRow(SQLModel, table=True):
+    """What a user has left of a quota. Unlogged: written often, and after a crash of Postgres everybody starts anew."""
+
+    __tablename__ = "quotas"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    name: str = Field(sa_type=Text, primary_key=True)
+    left_over: float
+    granted: int
+    """What the last taker got."""
+    counted_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
 
 
 class AttemptState(StrEnum):
@@ -294,4 +313,5 @@ OWNED_BY_USER = (
     SubmissionAttempt.__tablename__,
     JobEvent.__tablename__,
     MediaFileRow.__tablename__,
+    QuotaRow.__tablename__,
 )

@@ -100,6 +100,8 @@ create table generation_jobs (
 create index generation_jobs_newest_of_user on generation_jobs (user_id, created_at desc, id desc);
 create index generation_jobs_active on generation_jobs (status, created_at)
     where status in ('pending', 'submitted', 'in_progress');
+create index generation_jobs_active_of_user on generation_jobs (user_id)
+    where status in ('pending', 'submitted', 'in_progress');
 create index generation_jobs_by_request on generation_jobs (fal_request_id);
 create index generation_jobs_of_clip on generation_jobs (campaign_id, clip_id);
 
@@ -158,6 +160,15 @@ create table video_files (
 );
 create index ix_video_files_user_id on video_files (user_id);
 
+create unlogged table quotas (
+    user_id uuid not null references users on delete cascade,
+    name text not null,
+    left_over double precision not null,
+    granted integer not null,
+    counted_at timestamptz not null default now(),
+    primary key (user_id, name)
+);
+
 create table webhook_deliveries (
     id uuid primary key,
     provider text not null,
@@ -197,6 +208,7 @@ APP_GRANTS = {
     "submission_attempts": "select",
     "job_events": "select, insert",
     "video_files": "select",
+    "quotas": "select, insert, update",
 }
 
 
