@@ -10,8 +10,9 @@ from bench.job import PROMPT
 from bench.over_http import Creating, OverHttp, clients
 from bench.provider import USER_ID
 from db.credits import top_up
-from db.keys import create_key, find_or_create_user
+from db.keys import create_key
 from db.tables import Scope
+from db.users import find_or_create_user
 from devstack.access import LOCAL_CREDITS_CENTS, Database
 from devstack.data_dir import DataDir
 from devstack.environment import simulated_provider
@@ -28,6 +29,7 @@ def reelay_environment(data_dir: DataDir, *, provider_url: str, api_url: str) ->
         "ARCHIVE_URL": data_dir.archive.as_uri(),
         "FAL_USER_ID": USER_ID,
         "DOWNLOAD_ALLOWED_HOSTS": HOST,
+        **dict.fromkeys(("REQUESTS_PER_SECOND", "CREATIONS_PER_MINUTE", "CONCURRENT_GENERATIONS"), "0"),
         "WEBHOOK_PATIENCE_SECONDS": "3600",  # those that are made to wait are not polled meanwhile
     }
 
