@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Coroutine
+from datetime import timedelta
 from enum import StrEnum
 
 # A command's imports happen when it runs: all of them together take over a second, which `--help` need not.
@@ -54,6 +56,8 @@ class KeyScope(StrEnum):
 
 # What the words of `reelay generate` are called on the wire, where not `prompt`.
 WORDS = {Kind.VOICE: "text", Kind.TRANSCRIBE: "audioUrl"}
+SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST_LIFETIME = timedelta(days=36525)
 
 
 @app.command()
@@ -128,9 +132,17 @@ def migrate(data_dir: DataDirOption = None) -> None:
 
 
 @keys.command("create")
-def create_key(user: str, scope: KeyScope = KeyScope.USER, data_dir: DataDirOption = None) -> None:
+def create_key(
+    user: str,
+    scope: KeyScope = KeyScope.USER,
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is good, e.g. 12h or 30d; else until it is revoked.")
+    ] = None,
+    data_dir: DataDirOption = None,
+) -> None:
     """Print a new key of the user, who is made if there is none."""
-    typer.echo(run(load("devstack.accounts").create(find_data_dir(data_dir), user, scope.value)))
+    lifetime = None if expires is None else duration(expires)
+    typer.echo(run(load("devstack.accounts").create(find_data_dir(data_dir), user, scope.value, lifetime)))
 
 
 @keys.command("list")
@@ -180,6 +192,37 @@ def show_credits_of(user: str, as_json: JsonOption = False, data_dir: DataDirOpt
 def limit_month(user: str, cents: str, data_dir: DataDirOption = None) -> None:
     """Limit what the user's jobs of one month may cost: cents, or `none`."""
     run(load("devstack.credits").limit(find_data_dir(data_dir), user, cents))
+
+
+USER_COLUMNS = ("id", "name", "createdAt", "disabledAt", "keys", "jobs", "lastJobAt")
+
+
+@users.command("list")
+def list_users(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """List users, newest first, with their living keys and their jobs."""
+    show_rows(run(load("devstack.accounts").users(find_data_dir(data_dir))), USER_COLUMNS, as_json=as_json)
+
+
+@users.command("show")
+def show_user(user: str, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Show one user, by name or id."""
+    found = run(load("devstack.accounts").user(find_data_dir(data_dir), user))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        show_rows([found], USER_COLUMNS, as_json=False)
+
+
+@users.command("disable")
+def disable_user(user: str, data_dir: DataDirOption = None) -> None:
+    """Refuse all keys and tokens of the user from now on. Jobs that run are not stopped."""
+    run(load("devstack.accounts").disable(find_data_dir(data_dir), user))
+
+
+@users.command("enable")
+def enable_user(user: str, data_dir: DataDirOption = None) -> None:
+    """Let the user in again."""
+    run(load("devstack.accounts").enable(find_data_dir(data_dir), user))
 
 
 @app.command()
@@ -327,6 +370,15 @@ def name_and_value(setting: str) -> tuple[str, Any]:
         return name, json.loads(text)
     except json.JSONDecodeError:
         return name, text
+
+
+def duration(text: str) -> timedelta:
+    """`30d`, `12h`, `90m` or `45s`, no longer than a hundred years."""
+    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
+    lifetime = timedelta(seconds=int(found[1]) * SECONDS_OF[found[2]]) if found else None
+    if lifetime is None or lifetime > LONGEST_LIFETIME:
+        raise typer.BadParameter(f"{text!r} is not a duration such as 30d, 12h, 90m or 45s, of a hundred years at most")
+    return lifetime
 
 
 def find_data_dir(given: Path | None) -> DataDir:

@@ -51,7 +51,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class Created:
     job: GenerationJob
-    replayed: bool
+    headers: dict[str, str]
 
 
 class Creation:
@@ -83,10 +83,11 @@ class Creation:
     async def of_model(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Response:
         """202 with where to look; the finished job instead, when the client would rather wait.
 
-        Raises: InvalidParams with everything that is wrong, ConfirmationRequired, InsufficientCredits, KeyReused.
+        Raises: InvalidParams with everything that is wrong, ConfirmationRequired, InsufficientCredits, KeyReused,
+        RateLimited.
         """
         created = await self._create(model, words, request)
-        headers = {"idempotency-replayed": "true"} if created.replayed else {}
+        headers = dict(created.headers)
         if self._wait:
             headers["preference-applied"] = f"wait={self._wait:g}"
             if (finished := await self._jobs.final_view(created.job.id, wait=self._wait)) is not None:
@@ -96,6 +97,7 @@ class Creation:
         return JSONResponse(view.model_dump(mode="json", by_alias=True), HTTPStatus.ACCEPTED, headers)
 
     async def _create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
+        headers = {"idempotency-replayed": "true"}
         try:
             job = self._job(model, words, request)
         except InvalidParams as wrong:
@@ -107,12 +109,13 @@ class Creation:
             if inserted:  # what was answered once is answered again, though its clip be gone
                 if errors := await wrong_belongings(session, request):
                     raise InvalidParams("What the generation belongs to is not there.", errors=errors)
+                headers = await self._services.limits.admit_creation(session, self._caller.user_id)
                 await hold(session, job)
             stored = job if inserted else await find_generation(session, job.id)
         if stored is None or stored.request_fingerprint != job.request_fingerprint:
             raise KeyReused("This Idempotency-Key came before with another request.")
         await start_soon(self._services, stored)
-        return Created(stored, replayed=not inserted)
+        return Created(stored, headers)
 
     def _job(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> GenerationJob:
         arguments, cents = priced(model, words)

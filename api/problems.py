@@ -2,6 +2,7 @@
 
 Problem
 ├── Unauthenticated        401 UNAUTHENTICATED
+├── Forbidden              403 FORBIDDEN
 ├── NotFound               404 NOT_FOUND; also for what belongs to somebody else
 ├── InvalidParams          422 INVALID_PARAMS; `errors` names every wrong field
 ├── InsufficientCredits    402 INSUFFICIENT_CREDITS, with what it costs and what there is
@@ -9,6 +10,7 @@ Problem
 ├── KeyReused              422 IDEMPOTENCY_KEY_REUSED
 ├── Conflict               409 CONFLICT
 ├── PayloadTooLarge        413 PAYLOAD_TOO_LARGE
+├── RateLimited            429 RATE_LIMITED with Retry-After and the RateLimit fields
 └── ServiceUnavailable     503 UNAVAILABLE with Retry-After
 """
 
@@ -50,6 +52,11 @@ class Unauthenticated(Problem):
     headers: Mapping[str, str] = {"www-authenticate": "Bearer"}
 
 
+class Forbidden(Problem):
+    status = HTTPStatus.FORBIDDEN
+    code = "FORBIDDEN"
+
+
 class NotFound(Problem):
     status = HTTPStatus.NOT_FOUND
     code = "NOT_FOUND"
@@ -88,6 +95,15 @@ class PayloadTooLarge(Problem):
     code = "PAYLOAD_TOO_LARGE"
 
 
+class RateLimited(Problem):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "RATE_LIMITED"
+
+    def __init__(self, detail: str, headers: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self.headers = headers
+
+
 class ServiceUnavailable(Problem):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "UNAVAILABLE"
@@ -97,7 +113,7 @@ class ServiceUnavailable(Problem):
 CODES = {
     HTTPStatus.BAD_REQUEST: InvalidParams.code,
     HTTPStatus.UNAUTHORIZED: Unauthenticated.code,
-    HTTPStatus.FORBIDDEN: "FORBIDDEN",
+    HTTPStatus.FORBIDDEN: Forbidden.code,
     HTTPStatus.NOT_FOUND: NotFound.code,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge.code,
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "RANGE_NOT_SATISFIABLE",

@@ -57,9 +57,12 @@ class User(SQLModel, table=True):
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     name: str = Field(sa_type=Text, unique=True)
+    """An operator's word; of those who come with a token the id."""
     monthly_budget_cents: int | None = Field(default=None, sa_type=BigInteger)
     """The most that this user's jobs of one month (UTC) may cost; None for no limit."""
     created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    disabled_at: datetime | None = Field(default=None, sa_column=_moment())
+    """Since when none of the user's keys and tokens is taken."""
 
 
 class ApiKey(SQLModel, table=True):
@@ -133,6 +136,11 @@ class GenerationJob(SQLModel, table=True):
             "created_at",
             postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
         ),
+        Index(
+            "generation_jobs_active_of_user",
+            "user_id",
+            postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
+        ),
         Index("generation_jobs_by_request", "fal_request_id"),
         Index("generation_jobs_of_clip", "campaign_id", "clip_id"),
     )
@@ -178,6 +186,20 @@ class GenerationJob(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
     submitted_at: datetime | None = Field(default=None, sa_column=_moment())
     completed_at: datetime | None = Field(default=None, sa_column=_moment())
+
+
+class QuotaRow(SQLModel, table=True):
+    """What a user has left of a quota. Unlogged: written often, and after a crash of Postgres everybody starts anew."""
+
+    __tablename__ = "quotas"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    name: str = Field(sa_type=Text, primary_key=True)
+    left_over: float
+    granted: int
+    """What the last taker got."""
+    counted_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
 
 
 class AttemptState(StrEnum):
@@ -357,4 +379,5 @@ OWNED_BY_USER = (
     MediaFileRow.__tablename__,
     CreditAccount.__tablename__,
     CreditEntry.__tablename__,
+    QuotaRow.__tablename__,
 )

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.credits import top_up
 from db.engine import make_engine, make_sessions
-from db.keys import create_key, find_or_create_user
+from db.keys import create_key
 from db.tables import Scope
+from db.users import find_or_create_user
 from devstack.client import ApiClient
 from devstack.data_dir import DataDir
 from devstack.environment import user_environment

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.credits import AmountRefused, adjust, balance_of, limit_month, top_up
-from db.keys import find_or_create_user, find_user
 from db.tables import User
+from db.users import find_or_create_user, find_user
 from devstack.access import find_database
 from devstack.data_dir import DataDir
 from devstack.errors import StackError

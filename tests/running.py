@@ -16,8 +16,9 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from api.app import create_app
 from db.credits import top_up
 from db.engine import Sessions, make_engine, make_sessions
-from db.keys import create_key, find_or_create_user
+from db.keys import create_key
 from db.tables import Scope
+from db.users import find_or_create_user
 from settings import Environment, Settings
 from tests.lines import Lines
 from tests.servers import Database, Servers, listening, loopback_socket

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from db.credits import ledger_drift, limit_month, top_up
-from db.keys import find_or_create_user
+from db.users import find_or_create_user
 from tests.api.shared import new_clip, problem, wrong_fields
 from tests.lines import Lines, open_line
 from tests.running import Service, running_service

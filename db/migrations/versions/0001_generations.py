@@ -15,6 +15,7 @@ create table users (
     name text not null unique,
     monthly_budget_cents bigint,
     created_at timestamptz not null default now(),
+    disabled_at timestamptz,
     constraint monthly_budget_is_not_negative check (monthly_budget_cents >= 0)
 );
 
@@ -103,6 +104,8 @@ create table generation_jobs (
 create index generation_jobs_newest_of_user on generation_jobs (user_id, created_at desc, id desc);
 create index generation_jobs_active on generation_jobs (status, created_at)
     where status in ('pending', 'submitted', 'in_progress');
+create index generation_jobs_active_of_user on generation_jobs (user_id)
+    where status in ('pending', 'submitted', 'in_progress');
 create index generation_jobs_by_request on generation_jobs (fal_request_id);
 create index generation_jobs_of_clip on generation_jobs (campaign_id, clip_id);
 
@@ -160,6 +163,15 @@ create table video_files (
     foreign key (user_id, job_id) references generation_jobs (user_id, id) on delete cascade
 );
 create index ix_video_files_user_id on video_files (user_id);
+
+create unlogged table quotas (
+    user_id uuid not null references users on delete cascade,
+    name text not null,
+    left_over double precision not null,
+    granted integer not null,
+    counted_at timestamptz not null default now(),
+    primary key (user_id, name)
+);
 
 create table webhook_deliveries (
     id uuid primary key,
@@ -281,6 +293,7 @@ APP_GRANTS = {
     "video_files": "select",
     "credit_accounts": "select",
     "credit_entries": "select",
+    "quotas": "select, insert, update",
 }
 
 
