@@ -1,5 +1,6 @@
 """Keys and the schema from the command line, on a database that the environment names."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -9,9 +10,11 @@ import pytest
 from typer import BadParameter
 
 from cli import duration
+from db.credits import AmountRefused
 from db.engine import make_engine, make_sessions
 from db.keys import find_key_owner, hash_key
 from db.tables import Scope
+from devstack.credits import whole
 from devstack.ports import free_ports
 from devstack.postgres import EmbeddedPostgres
 from devstack.processes import running
@@ -75,6 +78,31 @@ async def test_keys_are_created_listed_and_revoked(postgres: EmbeddedPostgres) -
     assert json.loads(output)["disabledAt"]
     assert await reelay("users", "enable", "ann", environment=environment) == (0, "")
     assert await reelay("users", "disable", "bob", environment=environment) == (1, "reelay: there is no user bob\n")
+    await credits_are_added_shown_and_corrected(environment)
+
+
+async def credits_are_added_shown_and_corrected(environment: dict[str, str]) -> None:
+    async def ask(*words: str) -> tuple[int | None, str]:
+        return await reelay(*words, environment=environment)
+
+    added = await ask("credits", "add", "bob", "500", "--reference", "payment 1")
+    assert added == (0, "bob  500 cents available, 0 held, 500 in all\n")
+    refusals = await asyncio.gather(
+        ask("credits", "add", "bob", "-5"), ask("credits", "add", "bob", "1.5"), ask("credits", "show", "nobody")
+    )
+    assert [code for code, _ in refusals] == [1, 1, 1]
+    assert ["whole" in output for _, output in refusals] == [True, True, False]
+    assert (await ask("credits", "adjust", "bob", "-50", "--reason", "a mistake"))[0] == 0
+    assert await ask("users", "budget", "bob", "100") == (0, "")
+    code, output = await ask("credits", "show", "bob", "--json")
+    cents = {"balanceCents": 450, "heldCents": 0, "availableCents": 450, "monthlyBudgetCents": 100}
+    assert (code, json.loads(output)) == (0, {"user": "bob", **cents})
+
+
+@pytest.mark.parametrize("words", ["1.5", "1e3", "ten", "", "0x10", "nan", "١٢", "1_000"])
+def test_only_whole_numbers_are_amounts(words: str) -> None:
+    with pytest.raises(AmountRefused, match="whole number"):
+        whole(words)
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "1y", "1D", "99999d", "9999999999s"])
