@@ -9,12 +9,14 @@ import httpx
 from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
+from api.callers import Callers
 from api.changes import Changes, open_changes
 from api.delivery_log import DeliveryLog
 from api.inbox import Inbox, draining
-from api.keyring import KeyRing
+from api.limits import Limits
 from api.live import LiveStatus
 from api.starting import Starter, starting_forgotten
+from api.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
 from catalog.catalog import Catalog
 from catalog.loader import load_catalog
 from db.engine import Sessions, make_engine, make_sessions
@@ -36,7 +38,8 @@ class Services:
     starter: Starter
     live: LiveStatus
     changes: Changes
-    keys: KeyRing
+    callers: Callers
+    limits: Limits
     verifiers: Verifiers
     inbox: Inbox
     delivery_log: DeliveryLog
@@ -53,7 +56,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     inbox = Inbox(temporal, service_sessions)
     try:
         async with (
-            httpx.AsyncClient(follow_redirects=False) as keys_client,
+            httpx.AsyncClient(follow_redirects=False) as jwks_client,
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
             starting_forgotten(service_sessions, starter),
             draining(inbox),
@@ -67,8 +70,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 starter=starter,
                 live=LiveStatus(temporal),
                 changes=changes,
-                keys=KeyRing(service_sessions, settings.api_key_pepper),
-                verifiers=build_verifiers(settings, keys_client),
+                callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, jwks_client)),
+                limits=Limits(sessions, settings),
+                verifiers=build_verifiers(settings, jwks_client),
                 inbox=inbox,
                 delivery_log=DeliveryLog(service_sessions),
                 storage=open_storage(
@@ -80,6 +84,21 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     finally:
         await engine.dispose()
         await service_engine.dispose()
+
+
+def open_tokens(settings: Settings, client: httpx.AsyncClient) -> Tokens:
+    """The identity provider's tokens, as far as the environment names one."""
+    keys = settings.jwt_jwks_url and JwksCache(
+        client,
+        settings.jwt_jwks_url,
+        parse=token_keys_of,
+        clock=time.monotonic,
+        renewed_after=KEYS_RENEWED_AFTER,
+        kept_for=KEYS_KEPT_FOR,
+    )
+    return Tokens(
+        secret=settings.jwt_secret, keys=keys or None, audience=settings.jwt_audience, issuer=settings.jwt_issuer
+    )
 
 
 def services_of(app: FastAPI) -> Services:
