@@ -1,5 +1,6 @@
 """What the routes work with, opened once per process and closed in reverse order."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from catalog.catalog import Catalog
 from catalog.loader import load_catalog
 from db.engine import Sessions, make_engine, make_sessions
 from media.storage import Storage, open_storage
+from providers.jwks import JwksCache
 from providers.registry import Verifiers, build_verifiers
 from settings import Settings
 from workflows.starting import connect
