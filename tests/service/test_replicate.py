@@ -1,7 +1,5 @@
 """Generations at Replicate, on the same workflow as fal's: what differs is the provider's alone."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -137,26 +135,18 @@ async def test_lost_answer_that_is_never_found_is_an_unknown_outcome(service: Se
     assert (await service.simulated(job_id))["accepted"] == 1
 
 
-@asynccontextmanager
-async def forgetful(servers: Servers) -> AsyncIterator[Service]:
-    """A service with a simulator of its own, whose clock may be moved, and which is asked late."""
+async def test_output_that_replicate_has_deleted_is_a_clear_failure(servers: Servers) -> None:
+    """An hour later the prediction is empty, some day it is gone. The simulator's clock is moved: it is our own."""
     async with (
         simulator_server(servers.folder) as origin,
         running_service(replace(servers, simulator=origin), webhook_patience=2) as service,
+        httpx.AsyncClient(base_url=origin) as simulator,
     ):
-        yield service
-
-
-@pytest.mark.parametrize("hours", [1, 25])
-async def test_output_that_replicate_has_deleted_is_a_clear_failure(servers: Servers, hours: int) -> None:
-    async with forgetful(servers) as service:
-        job_id = await service.create("a fox [sim: webhook=lost]", model=SEEDANCE)
-        await service.until(job_id, "submitted")
-        async with httpx.AsyncClient(base_url=service.servers.simulator) as simulator:
+        for hours in (1, 25):
+            job_id = await service.create("a fox [sim: webhook=lost]", model=SEEDANCE)
+            await service.until(job_id, "submitted")
             await simulator.post("/__sim/clock", json={"seconds": hours * 3600 + 5})
-        job = await service.until(job_id, "failed")
-
-        assert job["errorCode"] == "result_expired"
+            assert (await service.until(job_id, "failed"))["errorCode"] == "result_expired"
         await service.until(await service.create("a fox", model=SEEDANCE), "completed")
 
 
