@@ -58,7 +58,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     inbox = Inbox(temporal, service_sessions)
     try:
         async with (
-            httpx.AsyncClient(follow_redirects=False) as jwks_client,
+            httpx.AsyncClient(follow_redirects=False) as keys_client,
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
             starting_forgotten(service_sessions, starter),
             draining(inbox),
@@ -72,9 +72,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 starter=starter,
                 live=LiveStatus(temporal),
                 changes=changes,
-                callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, jwks_client)),
+                callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
                 limits=Limits(sessions, settings),
-                verifiers=build_verifiers(settings, jwks_client),
+                verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
                 delivery_log=DeliveryLog(service_sessions),
                 storage=open_storage(
