@@ -219,7 +219,7 @@ async def test_forged_and_stale_webhooks_are_refused_and_logged(
     ids=range(10),
 )
 async def test_malformed_headers_are_the_senders_fault(
-    service: Service, waiting: Waiting, headers: dict[str, str]
+    service: Service, waiting: Waiting, headers: dict[str, Any]
 ) -> None:
     answer = await post(service, waiting.url, waiting.said(), **headers)
 
