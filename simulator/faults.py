@@ -14,6 +14,12 @@ class Fault(StrEnum):
     FAIL_500 = "fail=500"
     FAIL_504 = "fail=504"
     FAIL_CONTENT_POLICY = "fail=content_policy"
+    FAIL_ABORTED = "fail=aborted"
+    """Ended before it ran, which Replicate has a word for."""
+
+    OUTPUT_OBJECT = "output=object"
+    """The file stands under a name of the model's own."""
+    OUTPUT_NESTED = "output=nested"
 
     SUBMIT_DROP = "submit=drop"
     """Accepted, then the connection is cut without an answer. The request runs and sends its webhook."""
@@ -84,6 +90,9 @@ class Fault(StrEnum):
     def key(self) -> str:
         return self.value.partition("=")[0]
 
+
+REPLICATES_OWN = frozenset({Fault.FAIL_ABORTED, Fault.OUTPUT_OBJECT, Fault.OUTPUT_NESTED})
+"""What can happen at Replicate alone. fal's queue refuses a prompt that asks for it."""
 
 ALWAYS = 1_000_000_000
 

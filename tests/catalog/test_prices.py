@@ -15,7 +15,7 @@ SILENT = {"generateAudio": False}
 UHD = {"resolution": "4k"}
 
 
-PRICES: list[tuple[str, dict[str, Any], int]] = [
+FAL: list[tuple[str, dict[str, Any], int]] = [
     ("veo3.1", PROMPT, 320),
     ("veo3.1", PROMPT | PICTURE, 320),
     ("veo3.1", PROMPT | SILENT, 160),
@@ -49,19 +49,28 @@ PRICES: list[tuple[str, dict[str, Any], int]] = [
     ("whisper", AUDIO | {"diarize": True}, 12),
     ("wizper", AUDIO, 6),
 ]
+REPLICATE: list[tuple[str, dict[str, Any], int]] = [
+    ("zeroscope-v2-xl", PROMPT, 5),
+    ("seedance-1-lite", PROMPT, 18),
+    ("seedance-1-lite", PROMPT | PICTURE | {"duration": 10, "resolution": "1080p"}, 72),
+    ("seedance-1-lite", PROMPT | {"resolution": "480p"}, 9),
+    ("flux-schnell", PROMPT, 1),
+    ("flux-schnell", PROMPT | {"numImages": 4}, 2),
+    ("minimax-speech-02-turbo", {"text": "x" * 1000}, 6),
+]
 
 
-@pytest.mark.parametrize(("name", "words", "cents"), PRICES)
+@pytest.mark.parametrize(("name", "words", "cents"), [*FAL, *REPLICATE])
 def test_price(catalog: Catalog, name: str, words: dict[str, Any], cents: int) -> None:
     model = catalog.find(name, words)
     assert model.price_cents(model.arguments(words)) == cents
 
 
 def test_only_what_is_billed_by_computing_time_is_an_estimate(catalog: Catalog) -> None:
-    assert {model.name for model in catalog.models if model.price.estimated} == {"whisper", "wizper"}
+    assert {model.name for model in catalog.models if model.price.estimated} == {"whisper", "wizper", "zeroscope-v2-xl"}
 
 
-@pytest.mark.parametrize(("name", "words", "cents"), PRICES)
+@pytest.mark.parametrize(("name", "words", "cents"), FAL)
 def test_what_the_simulator_counts_costs_what_was_estimated(
     catalog: Catalog, name: str, words: dict[str, Any], cents: int
 ) -> None:
@@ -74,5 +83,6 @@ def test_what_the_simulator_counts_costs_what_was_estimated(
     assert (charge.cost_cents, charge.doubt) == (1 if leaves_it_open else cents, None)
 
 
-def test_compute_seconds_are_no_transcriptions(catalog: Catalog) -> None:
-    assert {model.name for model in catalog.models if not model.price.billed_in_unit} == {"whisper", "wizper"}
+def test_compute_seconds_are_no_seconds_of_media(catalog: Catalog) -> None:
+    others = {model.name for model in catalog.models if not model.price.billed_in_unit}
+    assert others == {"whisper", "wizper", "seedance-1-lite", "flux-schnell", "minimax-speech-02-turbo"}
