@@ -1,9 +1,11 @@
 """fal's queue over HTTP: one raw POST per submission, then status, result and cancel."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -38,19 +40,20 @@ PAGE_LENGTH = 100
 """Requests in one answer of the list; fal's maximum."""
 MAX_PAGES = 10
 MAX_PAGE_BYTES = 10 * 1024 * 1024
+SHORTEST_TRY = timedelta(seconds=1)
 MIN_MASKED_LENGTH = 8
 """Shorter keys are stand-ins, and masking them would garble ordinary words."""
 
 
 class FalProvider:
-    """Implements `providers.provider.Provider`. The key goes to `queue_base`, to `platform_base` and nowhere else."""
+    """Implements `providers.provider.Provider`. The keys go to `queue_base`, to `platform_base` and nowhere else."""
 
     def __init__(
         self,
         client: httpx.AsyncClient,
         *,
         purchases: httpx.AsyncClient,
-        key: SecretStr,
+        keys: Sequence[SecretStr],
         queue_base: str,
         platform_base: str,
         timeout: timedelta,
@@ -58,16 +61,18 @@ class FalProvider:
         """`purchases` sends the submissions and keeps no connection: one that the server has just closed would make
         the next submission uncertain.
 
+        `keys` are of one account. The first is used until fal does not know it (401), then the next.
+
         `timeout` is the most that a submission or a result may take from first to last byte.
 
         Raises: ValueError for a key that no HTTP header can carry (httpx would print it in its own error).
         """
-        secret = key.get_secret_value().strip()
-        if not secret or not secret.isascii() or not secret.isprintable():
+        secrets = [key.get_secret_value().strip() for key in keys]
+        if not secrets or not all(secret and secret.isascii() and secret.isprintable() for secret in secrets):
             raise ValueError("the fal key is empty or has characters that no key has")
         self._client = client
         self._purchases = purchases
-        self._key = SecretStr(secret)
+        self._keys = [SecretStr(secret) for secret in secrets]
         self._base = queue_base.rstrip("/")
         self._origin = _origin(self._base)
         self._platform = platform_base.rstrip("/")
@@ -182,7 +187,7 @@ class FalProvider:
     def _request(
         self, method: str, url: str, *, params: Mapping[str, str] | None = None, content: bytes | None = None
     ) -> httpx.Request:
-        headers = {"Authorization": f"Key {self._key.get_secret_value()}", "Accept": "application/json"}
+        headers = {"Accept": "application/json"}
         if content is not None:
             headers["Content-Type"] = "application/json"
         return httpx.Request(method, url, params=params, content=content, headers=headers)
@@ -190,12 +195,26 @@ class FalProvider:
     async def _exchange(
         self, client: httpx.AsyncClient, call: httpx.Request, *, within: timedelta, at_most: int
     ) -> Answer:
-        """An answer that quotes our key goes no further with it."""
-        answer = await exchange(client, call, within=within, at_most=at_most)
-        key = self._key.get_secret_value()
-        if len(key) < MIN_MASKED_LENGTH:
-            return answer
-        return replace(answer, body=answer.body.replace(key.encode(), b"***"))
+        """The first answer that is no 401, which proves that the call had no effect: a submission bought nothing.
+
+        The key that got it comes first from then on. An answer that quotes a key goes no further with it.
+        """
+        deadline = time.monotonic() + within.total_seconds()
+        for key in tuple(self._keys):
+            call.headers["Authorization"] = f"Key {key.get_secret_value()}"
+            left = timedelta(seconds=deadline - time.monotonic())
+            answer = await exchange(client, call, within=max(left, SHORTEST_TRY), at_most=at_most)
+            if answer.status != HTTPStatus.UNAUTHORIZED:
+                self._keys.sort(key=lambda each: each is not key)
+                break
+        return replace(answer, body=self._masked(answer.body))
+
+    def _masked(self, body: bytes) -> bytes:
+        for key in self._keys:
+            secret = key.get_secret_value()
+            if len(secret) >= MIN_MASKED_LENGTH:
+                body = body.replace(secret.encode(), b"***")
+        return body
 
     def _own_url(self, url: object) -> str | None:
         """The address, if our key may be sent to it."""

@@ -24,13 +24,13 @@ async def open_providers(settings: Settings) -> AsyncIterator[Providers]:
 
 
 def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient) -> Providers:
-    """One entry for each provider whose key is configured. `FAL_KEY_NEW`, while it is set, is the key in use."""
+    """One entry for each provider whose key is configured. Of two keys at fal the new one is tried first."""
     providers: Providers = {}
-    if key := settings.fal_key_new or settings.fal_key:
+    if keys := [key for key in (settings.fal_key_new, settings.fal_key) if key]:
         providers[ProviderName.FAL] = FalProvider(
             client,
             purchases=purchases,
-            key=key,
+            keys=keys,
             queue_base=settings.fal_queue_base,
             platform_base=settings.fal_platform_base,
             timeout=settings.fal_timeout,
