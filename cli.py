@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+credits = typer.Typer(help="Users' credits; one is one cent.", no_args_is_help=True)
+app.add_typer(credits, name="credits")
 users = typer.Typer(help="Users.", no_args_is_help=True)
 app.add_typer(users, name="users")
 
@@ -34,6 +36,8 @@ T = TypeVar("T")
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="The stack's folder: REELAY_DATA_DIR, else .reelay.")
 ]
+# A negative amount is told what is wrong with it, and not that there is no such option.
+NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -154,6 +158,42 @@ def list_keys(user: str | None = None, as_json: JsonOption = False, data_dir: Da
 def revoke_key(prefix: str, data_dir: DataDirOption = None) -> None:
     """Refuse the key that begins so from now on."""
     run(load("devstack.accounts").revoke(find_data_dir(data_dir), prefix))
+
+
+@credits.command("add", context_settings=NEGATIVE_NUMBERS)
+def add_credits(
+    user: str,
+    cents: str,
+    reference: Annotated[str | None, typer.Option(help="E.g. the payment's number: the same one adds once.")] = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Give the user credits. The user is made if there is none."""
+    show_credits(run(load("devstack.credits").add(find_data_dir(data_dir), user, cents, reference)), as_json=as_json)
+
+
+@credits.command("adjust", context_settings=NEGATIVE_NUMBERS)
+def adjust_credits(
+    user: str,
+    cents: str,
+    reason: Annotated[str, typer.Option(help="Kept in the ledger; the same one corrects once.")],
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Correct what the user has, up (50) or down (-50)."""
+    show_credits(run(load("devstack.credits").correct(find_data_dir(data_dir), user, cents, reason)), as_json=as_json)
+
+
+@credits.command("show")
+def show_credits_of(user: str, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Show what the user has."""
+    show_credits(run(load("devstack.credits").show(find_data_dir(data_dir), user)), as_json=as_json)
+
+
+@users.command("budget", context_settings=NEGATIVE_NUMBERS)
+def limit_month(user: str, cents: str, data_dir: DataDirOption = None) -> None:
+    """Limit what the user's jobs of one month may cost: cents, or `none`."""
+    run(load("devstack.credits").limit(find_data_dir(data_dir), user, cents))
 
 
 USER_COLUMNS = ("id", "name", "createdAt", "disabledAt", "keys", "jobs", "lastJobAt")
@@ -293,6 +333,16 @@ def show_job(job: dict[str, Any], *, as_json: bool) -> None:
     for line in (*(file["fileUrl"] for file in job["files"]), job["errorMessage"]):
         if line:
             typer.echo(f"  {line}")
+
+
+def show_credits(credits: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(credits))
+        return
+    typer.echo(
+        f"{credits['user']}  {credits['availableCents']} cents available, {credits['heldCents']} held, "
+        f"{credits['balanceCents']} in all"
+    )
 
 
 def show_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ Problem
 ├── Forbidden              403 FORBIDDEN
 ├── NotFound               404 NOT_FOUND; also for what belongs to somebody else
 ├── InvalidParams          422 INVALID_PARAMS; `errors` names every wrong field
+├── InsufficientCredits    402 INSUFFICIENT_CREDITS, with what it costs and what there is
 ├── ConfirmationRequired   409 CONFIRMATION_REQUIRED, with the estimate
 ├── KeyReused              422 IDEMPOTENCY_KEY_REUSED
 ├── Conflict               409 CONFLICT
@@ -67,6 +68,11 @@ class NotFound(Problem):
 class InvalidParams(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "INVALID_PARAMS"
+
+
+class InsufficientCredits(Problem):
+    status = HTTPStatus.PAYMENT_REQUIRED
+    code = "INSUFFICIENT_CREDITS"
 
 
 class ConfirmationRequired(Problem):
@@ -171,7 +177,12 @@ async def _problem(_: Request, problem: Problem) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    errors = [
+    return await _problem(request, InvalidParams("The request does not fit.", errors=wrong_fields(error)))
+
+
+def wrong_fields(error: RequestValidationError) -> list[dict[str, Any]]:
+    """What the framework found, as our errors name it."""
+    return [
         {
             "field": shown(".".join(str(part) for part in entry["loc"][1:]) or str(entry["loc"][0])),
             "message": entry["msg"],
@@ -180,7 +191,6 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
         }
         for entry in error.errors()
     ]
-    return await _problem(request, InvalidParams("The request does not fit.", errors=errors))
 
 
 async def _http(_: Request, error: HTTPException) -> JSONResponse:

@@ -28,6 +28,11 @@ async def find_or_create_user(session: AsyncSession, name: str) -> User:
     return (await session.scalars(select(User).where(_is_called(name)))).one()
 
 
+async def find_user(session: AsyncSession, name: str) -> User | None:
+    """By name or id."""
+    return (await session.scalars(select(User).where(_is_called(name)))).first()
+
+
 async def list_users(session: AsyncSession, name: str | None = None) -> Sequence[RowMapping]:
     """Users with what they have, the newest first; the one of that name or id, if given."""
     living_keys = (
