@@ -1,6 +1,7 @@
 """Everything that the environment may say, typed, in one place. Built once per process and passed down."""
 
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
@@ -22,6 +23,7 @@ SHORTEST_JWT_SECRET = 32
 PLACEHOLDER = re.compile(
     r"change-?_?me|^(your|my|example|simulated)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
 )
+REPLICATE_HOSTS = (".replicate.com",)
 
 
 class Environment(StrEnum):
@@ -59,6 +61,11 @@ class Settings(BaseSettings):
     fal_queue_logs_default: bool = False
     fal_webhook_path: str = "/api/fal/webhook"
     fal_webhook_secret: SecretStr | None = None
+
+    replicate_api_token: SecretStr | None = None
+    replicate_api_base: str = "https://api.replicate.com"
+    replicate_webhook_secret: SecretStr | None = None
+    """`whsec_...`; several, separated by spaces or commas, while they are rotated."""
 
     api_key_pepper: SecretStr = SecretStr("")
     """Keys the hash under which API keys are stored."""
@@ -127,6 +134,19 @@ class Settings(BaseSettings):
             else value
         )
 
+    @field_validator("replicate_api_base")
+    @classmethod
+    def _without_version(cls, value: str) -> str:
+        return value.rstrip("/").removesuffix("/v1")
+
+    @field_validator("replicate_webhook_secret")
+    @classmethod
+    def _well_formed(cls, value: SecretStr | None) -> SecretStr | None:
+        for secret in _secrets_in(value):
+            if not is_webhook_secret(secret):
+                raise ValueError("REPLICATE_WEBHOOK_SECRET: each secret is whsec_ and then base64")
+        return value
+
     @field_validator("app_url", "fal_queue_base", "fal_api_base", "fal_platform_base")
     @classmethod
     def _origin(cls, value: str | None) -> str | None:
@@ -148,12 +168,17 @@ class Settings(BaseSettings):
             ("FAL_PLATFORM_BASE", self.fal_platform_base),
             ("FAL_JWKS_URL", self.fal_jwks_url),
         ):
-            parts = urlsplit(url)
-            if parts.scheme != "https" or not (parts.hostname or "").endswith(FAL_HOSTS):
+            if not _is_https_under(FAL_HOSTS, url):
                 raise ValueError(f"{variable}: in production it must be https on a host under .fal.ai or .fal.run")
+        if not _is_https_under(REPLICATE_HOSTS, self.replicate_api_base):
+            raise ValueError("REPLICATE_API_BASE: in production it must be https on a host under .replicate.com")
         if self.app_url and not self.app_url.startswith("https://"):
             raise ValueError("APP_URL: in production it must be https, or unset to poll instead of being called")
         return self
+
+    @property
+    def replicate_webhook_secrets(self) -> tuple[str, ...]:
+        return tuple(_secrets_in(self.replicate_webhook_secret))
 
     @property
     def is_development(self) -> bool:
@@ -177,9 +202,9 @@ class Settings(BaseSettings):
     def secrets(self) -> frozenset[str]:
         """The values that must show nowhere, the passwords in URLs among them."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        secrets = {value.get_secret_value() for value in values if isinstance(value, SecretStr)}
+        secrets = {word for value in values if isinstance(value, SecretStr) for word in _secrets_in(value)}
         passwords = {password for secret in secrets if "://" in secret and (password := urlsplit(secret).password)}
-        return frozenset({*secrets, *passwords, *map(unquote, passwords)} - {""})
+        return frozenset({*secrets, *passwords, *map(unquote, passwords)})
 
     def unfit_for_production(self) -> list[str]:
         """What production must not start with, each naming its variable and never the value."""
@@ -196,11 +221,12 @@ class Settings(BaseSettings):
             yield "DATABASE_URL: its role must not be that of DATABASE_ADMIN_URL, which owns the tables"
 
     def _unfit_secrets(self) -> Iterator[str]:
-        if not (self.fal_key or self.fal_key_new):
+        if not (self.fal_key or self.fal_key_new or self.replicate_api_token):
             yield "FAL_KEY: it is missing, and no other provider has a key"
         for variable, secret, shortest in (
             ("FAL_KEY", self.fal_key, 1),
             ("FAL_KEY_NEW", self.fal_key_new, 1),
+            ("REPLICATE_API_TOKEN", self.replicate_api_token, 1),
             ("API_KEY_PEPPER", self.api_key_pepper, SHORTEST_SECRET),
             ("FAL_WEBHOOK_SECRET", self.fal_webhook_secret, SHORTEST_SECRET),
             ("JWT_SECRET", self.jwt_secret, SHORTEST_JWT_SECRET),
@@ -234,3 +260,21 @@ def unfit_secret(value: str, shortest: int) -> str | None:
 def is_public_https(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "https" and bool(parts.hostname) and not (parts.username or parts.query or parts.fragment)
+
+
+def is_webhook_secret(text: str) -> bool:
+    """Whether it has the form that Standard Webhooks gives to a shared secret: `whsec_` and base64, padded or not."""
+    prefix, _, encoded = text.partition("_")
+    try:
+        return prefix == "whsec" and bool(b64decode(encoded + "=" * (-len(encoded) % 4), validate=True))
+    except ValueError:
+        return False
+
+
+def _secrets_in(value: SecretStr | None) -> list[str]:
+    return value.get_secret_value().replace(",", " ").split() if value else []
+
+
+def _is_https_under(hosts: tuple[str, ...], url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and (parts.hostname or "").endswith(hosts)

@@ -35,6 +35,8 @@ SECRETS = {
     "fal_key_new": "canary-new-id:canary-of-the-next-key-at-fal",
     "fal_webhook_secret": "canary-of-the-webhook-tokens",
     "api_key_pepper": "canary-of-the-pepper",
+    "replicate_api_token": "r8_canary-of-replicate",
+    "replicate_webhook_secret": "whsec_Y2FuYXJ5IG9mIHJlcGxpY2F0ZSdzIHdlYmhvb2tz",
     "jwt_secret": "a secret of forty characters for our tests",
 }
 FOREIGN_SECRETS = {"AWS_SECRET_ACCESS_KEY": "canary-of-the-bucket"}
@@ -156,6 +158,7 @@ async def busy(service: Service, folder: Path) -> Told:
         await service.client.post("/api/jobs", json={"model": key, "input": {}}),
         await service.client.post("/api/webhooks/fal", params={"job": jobs[0], "token": "1.canary-forged"}, json={}),
         await service.client.get(f"/api/jobs/{jobs[0]}/events", headers={"last-event-id": "nonsense"}),
+        await service.client.post("/api/webhooks/replicate", json={"id": "forged"}, headers={"webhook-id": "forged"}),
     ]
     await service.until(jobs[0], "completed")
     await service.until(jobs[3], "completed")
