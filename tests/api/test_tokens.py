@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from api.tokens import owner_named_in
+from db.credits import top_up
 from db.tables import Scope
+from db.users import find_or_create_user
 from tests.api.issuer import ISSUER, SECRET, Issuer, by_secret, claims, put_together, unsigned
 from tests.api.shared import problem
 from tests.providers.scripted_server import answer, json_answer, scripted_server
@@ -60,6 +62,15 @@ async def test_a_new_token_of_the_same_user_finds_what_was_there(guarded: Servic
     path = f"/api/campaigns/{created.json()['id']}"
 
     assert (await asked_with(KNOWN.by_ec(claims(sub=subject)), guarded, path)).status_code == 200
+
+
+async def test_a_user_may_be_given_credits_before_the_first_token(guarded: Service) -> None:
+    subject = str(uuid4())
+    async with guarded.sessions.begin() as session:
+        await top_up(session, await find_or_create_user(session, subject), 700)
+
+    credits = await asked_with(by_secret(claims(sub=subject)), guarded, "/api/credits")
+    assert credits.json()["availableCents"] == 700
 
 
 def expired() -> int:
