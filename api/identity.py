@@ -10,10 +10,11 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.callers import Caller
-from api.problems import ServiceUnavailable, Unauthenticated
+from api.problems import Forbidden, ServiceUnavailable, Unauthenticated
 from api.services import TheServices
 from api.tokens import InvalidToken
 from db.engine import as_user
+from db.tables import Scope
 from providers.errors import KeysUnavailable
 
 bearer = HTTPBearer(
@@ -43,6 +44,16 @@ async def _caller(
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]
+
+
+async def require_admin(caller: TheCaller) -> Caller:
+    """Raises: Forbidden."""
+    if caller.scope is not Scope.ADMIN:
+        raise Forbidden("This takes a key of the scope `admin`.")
+    return caller
+
+
+TheAdmin = Annotated[Caller, Depends(require_admin)]
 
 
 class Recheck:
