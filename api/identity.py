@@ -47,7 +47,6 @@ TheCaller = Annotated[Caller, Depends(_caller)]
 
 
 async def require_admin(caller: TheCaller) -> Caller:
-    """Raises: Forbidden."""
     if caller.scope is not Scope.ADMIN:
         raise Forbidden("This takes a key of the scope `admin`.")
     return caller
