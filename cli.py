@@ -91,16 +91,18 @@ def demo(data_dir: DataDirOption = None) -> None:
 @app.command()
 def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve the HTTP API."""
-    load("logs").configure_logs()
-    application = load("api.app").create_app(settings())
+    configured = settings()
+    load("logs").configure_logs(configured.secrets)
+    application = load("api.app").create_app(configured)
     load("uvicorn").run(application, host=host, port=port, timeout_graceful_shutdown=3, log_config=None)
 
 
 @app.command()
 def worker() -> None:
     """Run workflows and activities."""
-    load("logs").configure_logs()
-    asyncio.run(load("worker").run_worker(settings()))
+    configured = settings()
+    load("logs").configure_logs(configured.secrets)
+    asyncio.run(load("worker").run_worker(configured))
 
 
 @app.command()
@@ -387,10 +389,23 @@ def find_data_dir(given: Path | None) -> DataDir:
 
 
 def settings() -> Any:
+    """The environment's, if a process may start with them. What is wrong names the variable, never its value."""
     try:
-        return load("settings").Settings()
+        configured = load("settings").Settings()
     except ValidationError as error:
-        leave(f"the environment is not as it must be: {error}")
+        leave_unstarted([described(entry) for entry in error.errors(include_input=False, include_url=False)])
+    if troubles := configured.unfit_for_production():
+        leave_unstarted(troubles)
+    return configured
+
+
+def described(entry: Any) -> str:
+    message = entry["msg"].removeprefix("Value error, ")
+    return f"{str(entry['loc'][0]).upper()}: {message}" if entry["loc"] else message
+
+
+def leave_unstarted(troubles: list[str]) -> NoReturn:
+    leave("\n  ".join(["the environment is not as it must be:", *troubles]))
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
