@@ -82,8 +82,7 @@ def demo(data_dir: DataDirOption = None) -> None:
 def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve the HTTP API."""
     load("logs").configure_logs()
-    application = load("api.app").create_app(settings())
-    load("uvicorn").run(application, host=host, port=port, timeout_graceful_shutdown=3, log_config=None)
+    load("api.serving").serve(load("api.app").create_app(settings()), host=host, port=port)
 
 
 @app.command()

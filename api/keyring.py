@@ -20,12 +20,17 @@ REMEMBERED_KEYS = 10_000
 class KeyRing:
     def __init__(self, sessions: Sessions, pepper: SecretStr) -> None:
         self._sessions = sessions
-        self._pepper = pepper.get_secret_value().encode()
+        self.secret = pepper.get_secret_value().encode()
         self._remembered: OrderedDict[bytes, tuple[float, Owner]] = OrderedDict()
 
     async def owner_of(self, key: str) -> Owner | None:
         """The key's user and scope; None for an unknown, expired or revoked key."""
-        digest = hash_key(key, self._pepper)
+        return await self.owner_by_hash(self.hash(key))
+
+    def hash(self, key: str) -> bytes:
+        return hash_key(key, self.secret)
+
+    async def owner_by_hash(self, digest: bytes) -> Owner | None:
         until, owner = self._remembered.get(digest, (0.0, None))
         if owner is not None and time.monotonic() < until:
             return owner

@@ -14,6 +14,7 @@ import uvicorn
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from api.app import create_app
+from api.serving import ApiServer
 from db.engine import Sessions, make_engine, make_sessions
 from db.keys import create_key
 from db.tables import Scope
@@ -142,7 +143,7 @@ async def running_service(
     }
     settings = Settings.model_validate(values | overrides)
     app = create_app(lines.leading_to(settings) if lines else settings)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    server = ApiServer(app, uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     engine = make_engine(database.admin_url)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
