@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Security
 from fastapi.security import HTTPAuthorizationCredentials
 
 from api.event_access import EventReader, TheEventReader
-from api.event_stream import HEADERS, AllJobs, EventResponse, EventStream, OneJob, Subject
+from api.event_stream import AllJobs, EventResponse, EventStream, OneJob, Subject
 from api.identity import TheCaller, bearer
 from api.problems import NotFound
 from api.reading import Origin
@@ -83,4 +83,4 @@ def _stream(services: Services, reader: EventReader, subject: Subject, wishes: W
     stream = EventStream(
         services, reader, subject, after=wishes.after, with_progress=wishes.with_progress, origin=origin
     )
-    return EventResponse(stream.text(), headers=HEADERS)
+    return EventResponse(stream.text())
