@@ -15,6 +15,8 @@ from reelay_client.events import Event, read_events
 from reelay_client.job import File, Job
 
 KINDS = ("video", "first-frame", "voice", "ambient", "transcribe")
+ASIDE = ("campaignId", "clipId", "confirm", "metadata")
+"""What is not the model's input."""
 WAIT_SECONDS = 20
 SILENCE_SECONDS = 30
 """The API says something at least every 15 s on a stream: one that is silent for longer is kept back on its way."""
@@ -52,8 +54,8 @@ class Reelay:
         """
         if what in KINDS:
             return await self.create(f"/api/generate/{what}", words, idempotency_key=idempotency_key)
-        aside = {name: words.pop(name) for name in ("campaignId", "clipId", "confirm", "metadata") if name in words}
-        body = {"model": what, "input": words, **aside}
+        aside = {name: words.pop(name) for name in ASIDE if name in words}
+        body: dict[str, Any] = {"model": what, "input": words, **aside}
         return await self.create("/api/jobs", body, idempotency_key=idempotency_key)
 
     async def create(self, path: str, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> UUID:

@@ -1,31 +1,32 @@
 """The token of `?token=`: it opens event streams for its key's owner, for a minute, and nothing else."""
 
 import time
+from uuid import UUID
 
 import httpx
 import pytest
 
 from db.keys import revoke_key
-from domain.event_token import make_event_token, read_event_token
+from domain.event_token import EventPass, make_event_token, read_event_token
 from tests.api.shared import problem
 from tests.api.streams import opened
 from tests.running import Service
 
 SECRET = b"pepper"
-KEY_HASH = b"k" * 32
+PASS = EventPass(user_id=UUID(int=7), key_hash=b"k" * 32)
 
 
 def test_token_names_its_key_for_a_minute() -> None:
-    token = make_event_token(SECRET, KEY_HASH, now=1000)
+    token = make_event_token(SECRET, PASS, now=1000)
 
-    assert read_event_token(SECRET, token, now=1059) == KEY_HASH
+    assert read_event_token(SECRET, token, now=1059) == PASS
     assert read_event_token(SECRET, token, now=1060) is None
     assert read_event_token(b"another", token, now=1000) is None
 
 
-@pytest.mark.parametrize("position", [0, 20, 50, 90])
+@pytest.mark.parametrize("position", [0, 20, 50, 110])
 def test_changed_token_is_no_token(position: int) -> None:
-    token = make_event_token(SECRET, KEY_HASH, now=1000)
+    token = make_event_token(SECRET, PASS, now=1000)
     other = "A" if token[position] != "A" else "B"
 
     assert read_event_token(SECRET, token[:position] + other + token[position + 1 :], now=1000) is None
@@ -72,10 +73,10 @@ async def test_token_opens_nothing_else(patient_service: Service) -> None:
 
 async def test_expired_or_foreign_token_opens_nothing(patient_service: Service) -> None:
     pepper = patient_service.settings.api_key_pepper.get_secret_value().encode()
-    key_hash = read_event_token(pepper, await new_token(patient_service.client), now=time.time())
-    assert key_hash
-    expired = make_event_token(pepper, key_hash, now=time.time() - 60)
-    foreign = make_event_token(b"another", key_hash, now=time.time())
+    event_pass = read_event_token(pepper, await new_token(patient_service.client), now=time.time())
+    assert event_pass
+    expired = make_event_token(pepper, event_pass, now=time.time() - 60)
+    foreign = make_event_token(b"another", event_pass, now=time.time())
     key = patient_service.client.headers["authorization"].removeprefix("Bearer ")
     async with httpx.AsyncClient(base_url=patient_service.origin) as client:
         for token in ("", expired, foreign, key):

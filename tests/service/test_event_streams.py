@@ -105,16 +105,6 @@ async def test_stream_outlasts_postgres_and_catches_up(idle: Service, lines: Lin
         assert await next_message(every) == (job_id, "seen")
 
 
-async def test_long_poll_outlasts_postgres(idle: Service, lines: Lines) -> None:
-    job_id = await idle.create("polled for long")
-    waiting = asyncio.create_task(idle.client.get(f"/api/jobs/{job_id}", params={"wait": 15}))
-    async with opened(idle.client, f"/api/jobs/{job_id}/events") as stream:
-        await stream.next()
-        with lines.postgres.cut():
-            await change(idle, job_id, "while it was away")
-    assert (await waiting).json()["progressMessage"] == "while it was away"
-
-
 async def newest_events(service: Service) -> dict[str, int]:
     """By job, the number of its last event."""
     statement = select(col(JobEvent.job_id), func.max(JobEvent.id)).group_by(col(JobEvent.job_id))
