@@ -12,11 +12,11 @@ from db.engine import make_engine, make_sessions
 from db.keys import create_key
 from db.tables import Scope
 from db.users import find_or_create_user
-from devstack.client import ApiClient
 from devstack.data_dir import DataDir
 from devstack.environment import user_environment
 from devstack.errors import NotRunning, StackError
 from devstack.secrets import keep_secrets, write_private
+from reelay_client import Reelay
 
 LOCAL_USER = "local"
 LOCAL_CREDITS_CENTS = 10_000_000
@@ -61,7 +61,7 @@ def stack_database(data_dir: DataDir) -> Database:
 
 
 @asynccontextmanager
-async def open_api(data_dir: DataDir) -> AsyncIterator[ApiClient]:
+async def open_api(data_dir: DataDir) -> AsyncIterator[Reelay]:
     """The API with the environment's key, or for the running stack with that of the user `local`.
 
     Raises: NotRunning.
@@ -72,7 +72,7 @@ async def open_api(data_dir: DataDir) -> AsyncIterator[ApiClient]:
         raise NotRunning("REELAY_API_URL is set, so REELAY_API_KEY is needed as well")
     if not url:
         url = data_dir.find_stack().api_url
-    async with ApiClient(url, key or await local_key(data_dir)) as client:
+    async with Reelay(url, key or await local_key(data_dir)) as client:
         yield client
 
 
