@@ -12,6 +12,7 @@ from commands.ending import Exit, run
 from commands.service import service
 from commands.showing import console, show_job
 from reelay_client import Job, Reelay
+from reelay_client.client import PATIENCE_SECONDS
 
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="Store the media in this file (or folder) when it is done.")
@@ -31,7 +32,7 @@ def follow_to_end(job_id: UUID, data_dir: Path | None, output: Path | None, *, a
 
 
 async def _follow(job_id: UUID, data_dir: Path | None, output: Path | None, *, as_json: bool) -> Job:
-    async with service(data_dir) as reelay:
+    async with service(data_dir, patience=PATIENCE_SECONDS) as reelay:
         if as_json:
             job = await _print_changes(reelay, job_id)
         else:

@@ -82,7 +82,18 @@ def inputs_of(endpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
             rows.setdefault(item["name"], item)
     needed = [{item["name"] for item in endpoint["inputs"] if item["required"]} for endpoint in endpoints]
     required = set.intersection(*needed)
-    return [{**row, "required": "yes" if name in required else ""} for name, row in rows.items()]
+    return [
+        {**row, "required": "yes" if name in required else "", "limit": limit_in_words(row["limit"])}
+        for name, row in rows.items()
+    ]
+
+
+def limit_in_words(limit: Any) -> str:
+    if isinstance(limit, list):
+        return ", ".join(map(str, limit))
+    if isinstance(limit, dict):
+        return ", ".join(f"{name} {limit_in_words(value)}" for name, value in limit.items())
+    return "" if limit is None else str(limit)
 
 
 async def _newest(data_dir: Path | None, limit: int, filters: dict[str, str | None]) -> list[dict[str, Any]]:

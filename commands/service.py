@@ -1,13 +1,12 @@
 """Where the commands find the service."""
 
-# A command's imports happen when it runs: all of them together take over a second, which `--help` need not.
 from contextlib import AbstractAsyncContextManager
-from importlib import import_module as load
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from devstack.calling import open_api
 from devstack.data_dir import DataDir
 from devstack.environment import user_environment
 from reelay_client import Reelay
@@ -16,14 +15,16 @@ DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="The stack's folder: REELAY_DATA_DIR, else .reelay.")
 ]
 
+PATIENCE_SECONDS = 2.0
+"""With a service that does not answer, where somebody waits for one answer; who watches has more."""
+
 
 def find_data_dir(given: Path | None) -> DataDir:
     return DataDir((given or Path(user_environment().get("REELAY_DATA_DIR", ".reelay"))).absolute())
 
 
-def service(data_dir: Path | None) -> AbstractAsyncContextManager[Reelay]:
-    opened: AbstractAsyncContextManager[Reelay] = load("devstack.access").open_api(find_data_dir(data_dir))
-    return opened
+def service(data_dir: Path | None, *, patience: float = PATIENCE_SECONDS) -> AbstractAsyncContextManager[Reelay]:
+    return open_api(find_data_dir(data_dir), patience=patience)
 
 
 async def ask(data_dir: Path | None, path: str, **query: str | int | None) -> Any:

@@ -9,7 +9,7 @@ from reelay_client import Job, Reelay
 
 
 async def follow(client: Reelay, job_id: UUID, console: Console) -> Job:
-    """The ended job. Until then a progress bar, or a line per change where the output is no terminal."""
+    """The ended job. Until then a progress bar, or a line per step where the output is no terminal."""
     columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
     with Progress(*columns, *times, console=console, disable=not console.is_terminal) as progress:
@@ -17,10 +17,10 @@ async def follow(client: Reelay, job_id: UUID, console: Console) -> Job:
         shown = ""
         async for job in client.watch(job_id):
             progress.update(task, description=job.stage, completed=job.progress, left=time_left(job))
-            line = f"{job.progress:3d}%  {job.stage}  {job.progress_message}"
-            if line != shown and not console.is_terminal:
-                say(console, line)
-            shown = line
+            step = f"{job.stage}  {job.progress_message}"
+            if step != shown and not console.is_terminal:
+                say(console, f"{job.progress:3d}%  {step}")
+            shown = step
     return job
 
 

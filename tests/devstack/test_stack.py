@@ -49,10 +49,10 @@ class Dev:
         return self.data_dir.find_stack().parts[name].pid
 
     async def ask(self, *words: str) -> Any:
-        """What a command on the same data dir prints as JSON."""
+        """What a command on the same data dir prints as JSON; of one that watches, the last line."""
         code, output = await reelay(*words, "--json", "--data-dir", str(self.data_dir.path))
         assert code == 0, output
-        return json.loads(output)
+        return json.loads(output.splitlines()[-1] if words[0] in ("generate", "watch") else output)
 
 
 @asynccontextmanager
