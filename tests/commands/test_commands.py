@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,6 +213,8 @@ async def test_completion_can_be_had(terminal: Terminal) -> None:
         "COMP_WORDS": "reelay gen",
         "COMP_CWORD": "1",
     }
-    process = await asyncio.create_subprocess_exec("reelay", env=environment, stdout=PIPE, cwd=terminal.folder)
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("reelay")), env=environment, stdout=PIPE, cwd=terminal.folder
+    )
     out, _ = await process.communicate()
     assert out.decode().split() == ["generate"]
