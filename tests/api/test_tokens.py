@@ -12,8 +12,9 @@ from api.tokens import owner_named_in
 from db.tables import Scope
 from tests.api.issuer import ISSUER, SECRET, Issuer, by_secret, claims, put_together, unsigned
 from tests.api.shared import problem
+from tests.api.streams import opened
 from tests.providers.scripted_server import answer, json_answer, scripted_server
-from tests.running import Service, running_service
+from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers
 
 KNOWN = Issuer()
@@ -60,6 +61,16 @@ async def test_a_new_token_of_the_same_user_finds_what_was_there(guarded: Servic
     path = f"/api/campaigns/{created.json()['id']}"
 
     assert (await asked_with(KNOWN.by_ec(claims(sub=subject)), guarded, path)).status_code == 200
+
+
+async def test_an_event_token_asked_for_with_a_token_ends_with_it(guarded: Service) -> None:
+    token = by_secret(claims(exp=int(time.time()) + 4))
+    async with httpx.AsyncClient(base_url=guarded.origin, timeout=PATIENCE_WITH_TESTS) as client:
+        asked = await client.post("/api/events/token", headers={"authorization": f"Bearer {token}"})
+        event_token = asked.json()["token"]
+        async with opened(client, "/api/events", token=event_token) as stream:
+            assert await stream.next() is None
+        problem(await client.get("/api/events", params={"token": event_token}), 401, "UNAUTHENTICATED")
 
 
 def expired() -> int:
