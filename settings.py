@@ -98,6 +98,13 @@ class Settings(BaseSettings):
     reconcile_interval: timedelta | None = Field(
         None, ge=timedelta(seconds=1), validation_alias=AliasChoices("RECONCILE_INTERVAL_SECONDS", "reconcile_interval")
     )
+    events_heartbeat: timedelta = Field(
+        timedelta(seconds=10),
+        gt=timedelta(0),
+        le=timedelta(seconds=15),
+        validation_alias=AliasChoices("EVENTS_HEARTBEAT_SECONDS", "events_heartbeat"),
+    )
+    """Longer, and proxies close a stream as dead."""
     uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
 
     requests_per_second: int = Field(200, ge=0, le=1_000_000)
@@ -119,6 +126,7 @@ class Settings(BaseSettings):
         "adoption_window",
         "generation_deadline",
         "reconcile_interval",
+        "events_heartbeat",
         mode="before",
     )
     @classmethod

@@ -13,6 +13,7 @@ from db.engine import POSTGRES_AWAY, Sessions
 from db.keys import KEY_MARK, find_key_owner, hash_key
 from db.tables import Scope
 from db.users import let_in
+from domain.event_token import EventPass
 
 # A revoked key works this much longer at most.
 REMEMBERED_SECONDS = 2.0
@@ -63,6 +64,27 @@ class Callers:
         except POSTGRES_AWAY as error:
             log.warning("an open stream's caller cannot be looked at again", error=str(error))
             return True
+
+    async def pass_of(self, caller: Caller) -> EventPass:
+        """For an event token: whom to look at again, without what he showed. Raises: InvalidToken, KeysUnavailable."""
+        credential = caller.credential.get_secret_value()
+        if credential.startswith(KEY_MARK):
+            return EventPass(user_id=caller.user_id, key_hash=hash_key(credential, self._pepper))
+        return EventPass(user_id=caller.user_id, ends_at=int((await self._tokens.owner_of(credential)).expires_at))
+
+    async def is_still_good(self, event_pass: EventPass) -> bool:
+        """Whether the key, or the user of the token, that it was made for would be let in. As for `is_still`."""
+        if time.time() >= event_pass.ends_at:
+            return False
+        try:
+            async with self._sessions() as session:
+                if not event_pass.key_hash:
+                    return await let_in(session, event_pass.user_id)
+                owner = await find_key_owner(session, event_pass.key_hash)
+        except POSTGRES_AWAY as error:
+            log.warning("an open stream's caller cannot be looked at again", error=str(error))
+            return True
+        return owner is not None and owner[0] == event_pass.user_id
 
     async def _look_up(self, credential: str, digest: bytes) -> tuple[float, Caller | None]:
         """Until when it is good at most, seconds since the epoch, and the caller."""

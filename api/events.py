@@ -1,40 +1,83 @@
-"""A job's changes as server-sent events."""
+"""Jobs as they change, as server-sent events."""
 
-from collections.abc import AsyncGenerator
+import time
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, Header, Query
 
-from api.identity import Rechecked
-from api.reading import Jobs
+from api.event_access import EventReader, TheEventReader
+from api.event_stream import AllJobs, EventResponse, EventStream, OneJob, Subject
+from api.identity import TheCaller
+from api.problems import NotFound
+from api.reading import Origin
+from api.services import Services, TheServices
+from api.views import EventToken
+from db.engine import as_user
+from db.generations import find_generation
+from domain.event_token import CONNECT_WITHIN_SECONDS, make_event_token
 
 router = APIRouter(prefix="/api", tags=["generations"])
 
-HEARTBEAT_SECONDS = 10.0
-HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 LARGEST_EVENT = 2**63 - 1
 
 
-@router.get("/jobs/{job_id}/events", response_class=StreamingResponse)
+class Wishes:
+    """Where a stream begins, and whether estimates are sent."""
+
+    def __init__(
+        self,
+        header: Annotated[
+            int, Header(alias="last-event-id", ge=0, le=LARGEST_EVENT, description="Go on after it.")
+        ] = 0,
+        query: Annotated[
+            int,
+            Query(alias="lastEventId", ge=0, le=LARGEST_EVENT, description="The same, where no header can be sent."),
+        ] = 0,
+        progress: Annotated[bool, Query(description="Send `job.progress`, too.")] = False,
+    ) -> None:
+        self.after = header or query
+        """The event to go on after, 0 to begin."""
+        self.with_progress = progress
+
+
+TheWishes = Annotated[Wishes, Depends(Wishes)]
+
+
+@router.get("/jobs/{job_id}/events", response_class=EventResponse, status_code=200)
 async def stream_job(
-    job_id: UUID,
-    jobs: Jobs,
-    recheck: Rechecked,
-    last_event_id: Annotated[int, Header(ge=0, le=LARGEST_EVENT, description="Go on after this one.")] = 0,
-) -> StreamingResponse:
-    """The job now, then at every change, until it has ended: `job.updated` with the whole job and a growing id."""
-    await jobs.row(job_id)
-    return StreamingResponse(
-        recheck.guard(events(jobs, job_id, last_event_id)), headers=HEADERS, media_type="text/event-stream"
+    job_id: UUID, services: TheServices, reader: TheEventReader, origin: Origin, wishes: TheWishes
+) -> EventResponse:
+    """The job now, then at every change, until it has ended: `job.updated` with the whole job and a growing id.
+
+    With `progress`, between changes `job.progress`, without an id, whenever the estimate has moved.
+    """
+    async with as_user(services.sessions, reader.user_id) as session:
+        if await find_generation(session, job_id) is None:
+            raise NotFound
+    return _stream(services, reader, OneJob(services, reader.user_id, job_id), wishes, origin)
+
+
+@router.get("/events", response_class=EventResponse, status_code=200)
+async def stream_jobs(
+    services: TheServices, reader: TheEventReader, origin: Origin, wishes: TheWishes
+) -> EventResponse:
+    """All of the caller's jobs: first the active ones and the latest others, then each that changes, as above.
+
+    It stays open. Who resumes is sent what changed meanwhile, and nothing twice.
+    """
+    return _stream(services, reader, AllJobs(services, reader.user_id), wishes, origin)
+
+
+@router.post("/events/token")
+async def create_event_token(services: TheServices, caller: TheCaller) -> EventToken:
+    """A token for `?token=` of the two streams, where no header can be sent (`EventSource`). It expires soon."""
+    token = make_event_token(services.event_secret, await services.callers.pass_of(caller), now=time.time())
+    return EventToken(token=token, expires_in_seconds=CONNECT_WITHIN_SECONDS)
+
+
+def _stream(services: Services, reader: EventReader, subject: Subject, wishes: Wishes, origin: str) -> EventResponse:
+    stream = EventStream(
+        services, reader, subject, after=wishes.after, with_progress=wishes.with_progress, origin=origin
     )
-
-
-async def events(jobs: Jobs, job_id: UUID, after: int) -> AsyncGenerator[str, None]:
-    async for change in jobs.changes(job_id, after=after, quiet=HEARTBEAT_SECONDS):
-        if change is None:
-            yield ": still here\n\n"
-        else:
-            number, view = change
-            yield f"id: {number}\nevent: job.updated\ndata: {view.model_dump_json(by_alias=True)}\n\n"
+    return EventResponse(stream.text())

@@ -1,9 +1,7 @@
 """The caller of a request, and the transaction that shows only the caller's rows."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Annotated, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated
 
 from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -21,14 +19,11 @@ bearer = HTTPBearer(
     auto_error=False, description="An API key (`reelay keys create <user>`), or a token of the identity provider."
 )
 
-# How long an open stream outlives its caller's key at most, beside the moment for which callers are remembered.
-RECHECK_SECONDS = 2.0
-T = TypeVar("T")
 
-
-async def _caller(
+async def find_caller(
     services: TheServices, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
 ) -> Caller:
+    """Raises: Unauthenticated, ServiceUnavailable, and what the limits raise."""
     if credentials is None:
         raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
     try:
@@ -43,7 +38,7 @@ async def _caller(
     return caller
 
 
-TheCaller = Annotated[Caller, Depends(_caller)]
+TheCaller = Annotated[Caller, Depends(find_caller)]
 
 
 async def require_admin(caller: TheCaller) -> Caller:
@@ -53,45 +48,6 @@ async def require_admin(caller: TheCaller) -> Caller:
 
 
 TheAdmin = Annotated[Caller, Depends(require_admin)]
-
-
-class Recheck:
-    """Ends a stream within seconds of its caller's key being revoked or token expiring."""
-
-    def __init__(self, services: TheServices, caller: TheCaller) -> None:
-        self._callers = services.callers
-        self._caller = caller
-
-    async def guard(self, stream: AsyncGenerator[T, None]) -> AsyncIterator[T]:
-        """What the stream yields, for as long as the caller would be let in."""
-        async with aclosing(stream):
-            while True:
-                coming = asyncio.ensure_future(anext(stream, None))
-                try:
-                    if not await self._is_allowed(coming) or (item := coming.result()) is None:
-                        return
-                finally:
-                    coming.cancel()
-                    await asyncio.wait({coming})
-                yield item
-
-    async def _is_allowed(self, coming: asyncio.Future[T | None]) -> bool:
-        """Waits for what is coming, and asks now and then whether it may still go out."""
-        while await self._is_still_good():
-            if (await asyncio.wait({coming}, timeout=RECHECK_SECONDS))[0]:
-                return await self._is_still_good()
-        return False
-
-    async def _is_still_good(self) -> bool:
-        try:
-            return await self._callers.is_still(self._caller)
-        except InvalidToken:
-            return False
-        except KeysUnavailable:
-            return True
-
-
-Rechecked = Annotated[Recheck, Depends(Recheck)]
 
 
 class CallersRows:

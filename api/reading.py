@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
 from uuid import UUID
@@ -13,7 +13,7 @@ from api.identity import Rows
 from api.problems import NotFound
 from api.services import TheServices
 from api.views import JobView
-from db.generations import files_of, find_generation, newest_event
+from db.generations import files_of, find_generation
 from db.tables import GenerationJob, MediaFileRow
 from domain.generation import Status
 
@@ -57,30 +57,6 @@ class Reading:
                     changed.clear()
             return await self.view(generation_id)
         return None
-
-    async def changes(
-        self, generation_id: UUID, *, after: int, quiet: float
-    ) -> AsyncIterator[tuple[int, JobView] | None]:
-        """The job at each change that is newer than the event `after`, with the number of its newest event, until it
-        has ended. None after each `quiet` seconds without a change. Raises: NotFound."""
-        with self._services.changes.of(generation_id) as changed:
-            while True:
-                changed.clear()
-                number, view = await self._newest_event(generation_id), await self.view(generation_id)
-                if number > after:
-                    after = number
-                    yield number, view
-                if view.status.is_final:
-                    return
-                try:
-                    async with asyncio.timeout(quiet):
-                        await changed.wait()
-                except TimeoutError:
-                    yield None
-
-    async def _newest_event(self, generation_id: UUID) -> int:
-        async with self._rows() as session:
-            return await newest_event(session, generation_id)
 
     async def _read(self, generation_id: UUID) -> tuple[GenerationJob, Sequence[MediaFileRow]]:
         async with self._rows() as session:

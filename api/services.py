@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import httpx
@@ -40,6 +40,8 @@ class Services:
     starter: Starter
     live: LiveStatus
     changes: Changes
+    event_secret: bytes = field(repr=False)
+    """Signs the tokens that open event streams."""
     callers: Callers
     limits: Limits
     verifiers: Verifiers
@@ -72,6 +74,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 starter=starter,
                 live=LiveStatus(temporal),
                 changes=changes,
+                event_secret=settings.api_key_pepper.get_secret_value().encode(),
                 callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
                 limits=Limits(sessions, settings),
                 verifiers=build_verifiers(settings, keys_client),

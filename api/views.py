@@ -1,7 +1,7 @@
 """What clients see."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import gcd
 from typing import Any, Literal, Self
 from urllib.parse import urljoin
@@ -85,6 +85,8 @@ class JobView(Wire):
     created_at: datetime
     submitted_at: datetime | None
     completed_at: datetime | None
+    seconds_left: int | None
+    """By what the model usually takes; None when that is over, and once the job has ended."""
     source: Literal["workflow", "database"]
 
     @classmethod
@@ -119,7 +121,31 @@ class JobView(Wire):
             created_at=row.created_at,
             submitted_at=row.submitted_at,
             completed_at=row.completed_at,
+            seconds_left=_seconds_left(row, at),
             source="workflow" if live else "database",
+        )
+
+
+class ProgressView(Wire):
+    """How far a job is, by time alone."""
+
+    id: UUID
+    status: Status
+    stage: Stage
+    progress: int
+    progress_message: str
+    seconds_left: int | None
+
+    @classmethod
+    def from_row(cls, row: GenerationJob) -> Self:
+        at = newest(row, None)
+        return cls(
+            id=row.id,
+            status=at.status,
+            stage=at.stage,
+            progress=_progress(row, at),
+            progress_message=at.message,
+            seconds_left=_seconds_left(row, at),
         )
 
 
@@ -141,6 +167,14 @@ def _progress(row: GenerationJob, at: GenerationStatus) -> int:
     estimate = estimate_progress(at.status, at.stage, datetime.now(UTC) - since, expected)
     start, end = SPANS[at.stage]
     return max(estimate, row.progress_percent) if start < row.progress_percent <= end else estimate
+
+
+def _seconds_left(row: GenerationJob, at: GenerationStatus) -> int | None:
+    if at.status.is_final:
+        return None
+    expected = TIMING.validate_python(row.timing).expected
+    left = expected - (datetime.now(UTC) - (row.submitted_at or row.created_at))
+    return int(left.total_seconds()) if left > timedelta(0) else None
 
 
 def _aspect_ratio(width: int | None, height: int | None) -> str | None:
@@ -254,6 +288,13 @@ class CampaignView(Wire):
             clips=[ClipView.from_row(clip, origin) for clip in clips],
             created_at=row.created_at,
         )
+
+
+class EventToken(Wire):
+    token: str
+    """For `?token=` of an event stream, and for nothing else."""
+    expires_in_seconds: int
+    """To connect. A stream that is open stays open."""
 
 
 class ModelList(Wire):

@@ -99,12 +99,6 @@ async def timeline(session: AsyncSession, generation_id: UUID) -> Sequence[JobEv
     return (await session.scalars(statement)).all()
 
 
-async def newest_event(session: AsyncSession, generation_id: UUID) -> int:
-    """The number of the timeline's last line; it grows with each change."""
-    statement = select(func.max(JobEvent.id)).where(col(JobEvent.job_id) == generation_id)
-    return (await session.scalar(statement)) or 0
-
-
 async def files_of(session: AsyncSession, generation_ids: Sequence[UUID]) -> Sequence[MediaFileRow]:
     statement = select(MediaFileRow).where(col(MediaFileRow.job_id).in_(generation_ids))
     return (await session.scalars(statement.order_by(col(MediaFileRow.position)))).all()

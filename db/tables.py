@@ -245,6 +245,7 @@ class JobEvent(SQLModel, table=True):
     __table_args__ = (
         _belongs_to_job(),
         Index("job_events_of_job", "job_id", "id"),
+        Index("job_events_of_user", "user_id", "id"),
     )
 
     id: int = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))

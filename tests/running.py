@@ -14,6 +14,7 @@ import uvicorn
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from api.app import create_app
+from api.serving import ApiServer
 from db.credits import top_up
 from db.engine import Sessions, make_engine, make_sessions
 from db.keys import create_key
@@ -120,6 +121,7 @@ async def running_service(
     worker: bool = True,
     lines: Lines | None = None,
     database: Database | None = None,
+    port: int = 0,
     **overrides: Any,
 ) -> AsyncIterator[Service]:
     """A service with short times, on a fresh database unless one is given; its API alone by `lines` that can be cut.
@@ -127,7 +129,7 @@ async def running_service(
     `overrides` are fields of Settings.
     """
     database = database or await servers.postgres.copy()
-    bound = loopback_socket()
+    bound = loopback_socket(port)
     origin = f"http://127.0.0.1:{bound.getsockname()[1]}"
     values: dict[str, Any] = {
         "environment": Environment.DEVELOPMENT,
@@ -152,7 +154,7 @@ async def running_service(
     }
     settings = Settings.model_validate(values | overrides)
     app = create_app(lines.leading_to(settings) if lines else settings)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    server = ApiServer(app, uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     engine = make_engine(database.admin_url)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)

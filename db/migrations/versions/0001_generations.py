@@ -142,6 +142,7 @@ create table job_events (
     foreign key (user_id, job_id) references generation_jobs (user_id, id) on delete cascade
 );
 create index job_events_of_job on job_events (job_id, id);
+create index job_events_of_user on job_events (user_id, id);
 
 create table video_files (
     id uuid primary key,

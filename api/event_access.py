@@ -1,0 +1,54 @@
+"""Who may read events: a caller as everywhere, or who has a token that a caller asked for."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Query, Security
+from fastapi.security import HTTPAuthorizationCredentials
+
+from api.identity import bearer, find_caller
+from api.problems import Unauthenticated
+from api.services import TheServices
+from api.tokens import InvalidToken
+from domain.event_token import read_event_token
+from providers.errors import KeysUnavailable
+
+LOOK_AGAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class EventReader:
+    user_id: UUID
+    _look: Callable[[], Awaitable[bool]]
+
+    async def is_still_let_in(self) -> bool:
+        """Whether what opened the stream is good yet. Streams ask every `LOOK_AGAIN_SECONDS`."""
+        try:
+            return await self._look()
+        except InvalidToken:
+            return False
+        except KeysUnavailable:
+            return True
+
+
+async def _reader(
+    services: TheServices,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+    token: Annotated[
+        str | None, Query(max_length=500, description="Of `POST /api/events/token`, where no header can be sent.")
+    ] = None,
+) -> EventReader:
+    if credentials or token is None:
+        caller = await find_caller(services, credentials)
+        return EventReader(caller.user_id, lambda: services.callers.is_still(caller))
+    event_pass = read_event_token(services.event_secret, token, now=time.time())
+    if event_pass is None or not await services.callers.is_still_good(event_pass):
+        raise Unauthenticated("This token of `POST /api/events/token` is unknown or has expired.")
+    await services.limits.admit_request(event_pass.user_id)
+    return EventReader(event_pass.user_id, lambda: services.callers.is_still_good(event_pass))
+
+
+TheEventReader = Annotated[EventReader, Depends(_reader)]
