@@ -1,18 +1,15 @@
 """Providers report here: verified, pinned to an attempt, handed to the workflow. Nothing slow, nothing started."""
 
-import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID, uuid4
 
 import structlog
-from fastapi import APIRouter, BackgroundTasks, HTTPException, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from fastapi.responses import JSONResponse
-from temporalio.service import RPCError
 
 from api.inbox import POSTGRES_SECONDS, Handover, NotNow
 from api.problems import MEDIA_TYPE, problem_body, problems
@@ -24,8 +21,6 @@ from db.tables import GenerationJob, WebhookDelivery
 from domain.generation import ProviderName, Report
 from domain.webhook_token import read_token
 from providers.errors import Forged, KeysUnavailable, Malformed, Stale, WebhookRejected
-from workflows.generation import GenerationWorkflow
-from workflows.ids import workflow_id
 
 FAL_PATH = "/api/webhooks/fal"
 FAL_PROBLEMS = (
@@ -38,7 +33,6 @@ FAL_PROBLEMS = (
 LOGGED_HEADERS = ("content-type", "user-agent", "x-fal-webhook-")
 LOGGED_CHARACTERS = 512
 LOGGED_BODY_BYTES = 256 * 1024
-HINT_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -87,7 +81,7 @@ async def receive_fal(
 ) -> Response:
     """fal's report of an ended request. 2xx once it is durable: the workflow has it, or else the inbox."""
     arrived = time.perf_counter()
-    delivery_id, body = uuid4(), await body_of(request, services, job, token)
+    delivery_id, body = uuid4(), await request.body()
     verdict = await judge_fal(services, delivery_id, request.headers, body, job, token)
     delivery = WebhookDelivery(
         id=delivery_id,
@@ -111,27 +105,6 @@ async def receive_fal(
     elif not await services.inbox.keep(delivery):
         return answer(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE)
     return answer(verdict.word, verdict.status)
-
-
-async def body_of(request: Request, services: Services, job: str | None, token: str | None) -> bytes:
-    """Of one that is too large to be read (a long transcript), the job in its URL hears that there is something to see.
-
-    Raises: HTTPException 413, 408.
-    """
-    try:
-        return await request.body()
-    except HTTPException as refused:
-        generation_id, attempt = read_address(services, job, token)
-        if refused.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and generation_id and attempt:
-            await look_now(services, generation_id)
-        raise
-
-
-async def look_now(services: Services, generation_id: UUID) -> None:
-    """Have the provider asked at once, if Temporal is there to hear it; else patience runs out, as without a webhook."""
-    with suppress(RPCError, TimeoutError, RuntimeError):  # a lazy client that cannot connect raises RuntimeError
-        async with asyncio.timeout(HINT_SECONDS):
-            await services.temporal.get_workflow_handle(workflow_id(generation_id)).signal(GenerationWorkflow.poll)
 
 
 async def judge_fal(
