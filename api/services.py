@@ -14,12 +14,13 @@ from api.delivery_log import DeliveryLog
 from api.inbox import Inbox, draining
 from api.keyring import KeyRing
 from api.live import LiveStatus
+from api.queue_logs import QueueLogs
 from api.starting import Starter, starting_forgotten
 from catalog.catalog import Catalog
 from catalog.loader import load_catalog
 from db.engine import Sessions, make_engine, make_sessions
 from media.storage import Storage, open_storage
-from providers.registry import Verifiers, build_verifiers
+from providers.registry import Verifiers, build_verifiers, open_providers
 from settings import Settings
 from workflows.starting import connect
 
@@ -37,6 +38,7 @@ class Services:
     live: LiveStatus
     changes: Changes
     keys: KeyRing
+    logs: QueueLogs
     verifiers: Verifiers
     inbox: Inbox
     delivery_log: DeliveryLog
@@ -54,6 +56,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     try:
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
+            open_providers(settings) as providers,
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
             starting_forgotten(service_sessions, starter),
             draining(inbox),
@@ -68,6 +71,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 live=LiveStatus(temporal),
                 changes=changes,
                 keys=KeyRing(service_sessions, settings.api_key_pepper),
+                logs=QueueLogs(providers, service_sessions),
                 verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
                 delivery_log=DeliveryLog(service_sessions),

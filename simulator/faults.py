@@ -103,7 +103,8 @@ DEFAULTS: Mapping[Fault, int | timedelta] = {
     Fault.TRANSCRIPT_LONG: 15_000,
 }
 """The argument of a fault: a duration, or how many times. For `submit=` that counts the POSTs of one job and for
-`media=` the downloads of one file that are hit before all is well again; for `transcript=` the chunks. Faults that are not here take no argument."""
+`media=` the downloads of one file that are hit before all is well again, for `transcript=` the chunks. Faults that are
+not here take no argument."""
 
 COMBINABLE = frozenset({"webhook"})
 DIRECTIVE = re.compile(r"\[sim:([^\]]*)\]", re.IGNORECASE)
