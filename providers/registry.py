@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from domain.generation import ProviderName
 from providers.fal import FalProvider
-from providers.jwks import FalWebhooks, JwksCache
+from providers.jwks import FalWebhooks, JwksCache, keys_of
 from providers.provider import Provider, WebhookVerifier
 from settings import Settings
 
@@ -59,7 +59,7 @@ def fal_key(settings: Settings) -> SecretStr | None:
 
 def build_verifiers(settings: Settings, client: httpx.AsyncClient) -> Verifiers:
     """One for each provider that has a webhook route. `client` fetches public keys."""
-    jwks = JwksCache(client, settings.fal_jwks_url, clock=time.monotonic)
+    jwks = JwksCache(client, settings.fal_jwks_url, parse=keys_of, clock=time.monotonic)
     return {ProviderName.FAL: FalWebhooks(jwks, user_id=settings.fal_user_id, clock=_now)}
 
 
