@@ -87,7 +87,7 @@ class Creation:
         Raises: InvalidParams with everything that is wrong, ConfirmationRequired, InsufficientCredits, KeyReused,
         RateLimited.
         """
-        created = await self._create(model, words, request)
+        created = await self.create(model, words, request)
         headers = dict(created.headers)
         if self._wait:
             headers["preference-applied"] = f"wait={self._wait:g}"
@@ -97,7 +97,8 @@ class Creation:
         headers |= {"location": view.status_url, "retry-after": "2"}
         return JSONResponse(view.model_dump(mode="json", by_alias=True), HTTPStatus.ACCEPTED, headers)
 
-    async def _create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
+    async def create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
+        """Written down and started, or found from the first time. Raises what `of_model` does."""
         headers = {"idempotency-replayed": "true"}
         try:
             job = self._job(model, words, request)

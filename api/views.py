@@ -84,6 +84,8 @@ class JobView(Wire):
     attempts: int
     campaign_id: UUID | None
     clip_id: UUID | None
+    prompt: str | None
+    """The prompt, or the text to say."""
     aspect_ratio: str | None
     """As asked for, else as the first file has it."""
     assets: dict[str, str]
@@ -124,6 +126,7 @@ class JobView(Wire):
             attempts=row.attempts,
             campaign_id=row.campaign_id,
             clip_id=row.clip_id,
+            prompt=_prompt(row),
             aspect_ratio=_asked_ratio(row) or next((file.aspect_ratio for file in shown), None),
             assets=_assets(row),
             metadata=row.metadata_,
@@ -157,6 +160,11 @@ def _progress(row: GenerationJob, at: GenerationStatus) -> int:
 def _asked_ratio(row: GenerationJob) -> str | None:
     asked = row.arguments.get("aspect_ratio")
     return asked if isinstance(asked, str) and ":" in asked else None
+
+
+def _prompt(row: GenerationJob) -> str | None:
+    words = row.input_params.get("prompt") or row.input_params.get("text")
+    return words if isinstance(words, str) else None
 
 
 def _assets(row: GenerationJob) -> dict[str, str]:
@@ -307,7 +315,7 @@ class VideoView(FileView):
     id: UUID
     job_id: UUID
     model: str
-    prompt: str
+    prompt: str | None
     files: list[FileView]
     campaign_id: UUID | None
     clip_id: UUID | None
@@ -323,7 +331,7 @@ class VideoView(FileView):
             "id": row.id,
             "job_id": row.id,
             "model": row.model,
-            "prompt": str(row.input_params.get("prompt", "")),
+            "prompt": _prompt(row),
             "files": shown,
             "campaign_id": row.campaign_id,
             "clip_id": row.clip_id,
