@@ -95,7 +95,9 @@ class Creation:
                 return JSONResponse(finished.model_dump(mode="json", by_alias=True), headers=headers)
         view = CreatedView.from_row(created.job, self._jobs.origin)
         headers |= {"location": view.status_url, "retry-after": "2"}
-        return JSONResponse(view.model_dump(mode="json", by_alias=True), HTTPStatus.ACCEPTED, headers)
+        return JSONResponse(
+            view.model_dump(mode="json", by_alias=True, exclude_none=True), HTTPStatus.ACCEPTED, headers
+        )
 
     async def create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
         """Written down and started, or found from the first time. Raises what `of_model` does."""

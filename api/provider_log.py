@@ -20,7 +20,9 @@ class AskedLog:
         self._wanted = services.settings.fal_queue_logs_default if logs is None else logs
 
     async def shown_in(self, view: JobView) -> JobView:
-        return view.model_copy(update={"logs": await self._logs.of(view.id)}) if self._wanted else view
+        if not self._wanted:
+            return view
+        return view.model_copy(update={"logs": await self._logs.of(view.id, view.status)})
 
 
 ProviderLog = Annotated[AskedLog, Depends(AskedLog)]

@@ -14,7 +14,7 @@ from db.engine import Sessions
 from db.generations import find_generation
 from db.logs import keep_log, kept_log
 from db.tables import AttemptState, GenerationJob, SubmissionAttempt
-from domain.generation import ProviderName, Submission
+from domain.generation import ProviderName, Status, Submission
 from providers.errors import ProviderError
 from providers.registry import Providers
 
@@ -32,15 +32,19 @@ class QueueLogs:
     def __init__(self, providers: Providers, sessions: Sessions) -> None:
         self._providers = providers
         self._sessions = sessions
-        self._answers: OrderedDict[UUID, tuple[float, asyncio.Task[list[str]]]] = OrderedDict()
+        self._answers: OrderedDict[tuple[UUID, Status], tuple[float, asyncio.Task[list[str]]]] = OrderedDict()
 
-    async def of(self, generation_id: UUID) -> list[str]:
-        """The lines of the job, at most a few seconds old; what a provider that does not answer said before."""
-        asked_at, asking = self._answers.get(generation_id, (0.0, None))
+    async def of(self, generation_id: UUID, status: Status) -> list[str]:
+        """The lines of the job, at most a few seconds old and not from before this status.
+
+        Of a provider that does not answer: what it said before.
+        """
+        key = (generation_id, status)
+        asked_at, asking = self._answers.get(key, (0.0, None))
         if asking is None or time.monotonic() - asked_at > FRESH_SECONDS:
             asking = asyncio.create_task(self._ask(generation_id))
-            self._answers[generation_id] = (time.monotonic(), asking)
-            self._answers.move_to_end(generation_id)
+            self._answers[key] = (time.monotonic(), asking)
+            self._answers.move_to_end(key)
             if len(self._answers) > REMEMBERED:
                 self._answers.popitem(last=False)
         # Shielded: a reader that goes away must not take the answer from the others.

@@ -189,6 +189,8 @@ class CreatedView(Wire):
     estimated_seconds: int
     status_url: str
     events_url: str
+    metadata: dict[str, Any] | None = None
+    """The caller's, if any came."""
 
     @classmethod
     def from_row(cls, row: GenerationJob, origin: str) -> Self:
@@ -201,6 +203,7 @@ class CreatedView(Wire):
             estimated_seconds=int(TIMING.validate_python(row.timing).expected.total_seconds()),
             status_url=urljoin(origin, f"/api/jobs/{row.id}"),
             events_url=urljoin(origin, f"/api/jobs/{row.id}/events"),
+            metadata=row.metadata_ or None,
         )
 
 

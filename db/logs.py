@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.tables import GenerationJob, JobEvent
+from domain.generation import Stage, Status
 
 MOST_LINES = 500
 """Of one generation. What is printed after them is not kept."""
@@ -32,8 +33,8 @@ async def keep_log(session: AsyncSession, generation_id: UUID, lines: Sequence[s
         event = JobEvent(
             user_id=job.user_id,
             job_id=job.id,
-            status=job.status,
-            stage=job.stage,
+            status=Status(job.status),
+            stage=Stage(job.stage),
             detail=f"{len(new)} lines of {job.provider}'s log",
             data={"lines": new},
         )
