@@ -1,9 +1,7 @@
 """Providers report here: verified, pinned to an attempt, handed to the workflow. Nothing slow, nothing started."""
 
-import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
@@ -12,8 +10,6 @@ from uuid import UUID, uuid4
 import structlog
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-from temporalio.service import RPCError
 
 from api.inbox import POSTGRES_SECONDS, Handover, NotNow
 from api.problems import MEDIA_TYPE, problem_body, problems
@@ -26,8 +22,6 @@ from domain.generation import ProviderName, Report
 from domain.webhook_token import read_token
 from providers.errors import Forged, KeysUnavailable, Malformed, Stale, WebhookRejected
 from providers.registry import FAL_WEBHOOK_PATH
-from workflows.generation import GenerationWorkflow
-from workflows.ids import workflow_id
 
 PROBLEMS = (
     HTTPStatus.BAD_REQUEST,
@@ -39,7 +33,6 @@ PROBLEMS = (
 LOGGED_HEADERS = ("content-type", "user-agent", "x-fal-webhook-", "webhook-")
 LOGGED_CHARACTERS = 512
 LOGGED_BODY_BYTES = 256 * 1024
-HINT_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -92,24 +85,11 @@ class Arrival:
     async def at(self, provider: ProviderName) -> Response:
         """Judge it by the provider's rules. 2xx once its report is durable: the workflow has it, or else the inbox."""
         arrived = time.perf_counter()
-        delivery_id, body = uuid4(), await self._body()
+        delivery_id, body = uuid4(), await self._request.body()
         headers, services = self._request.headers, self._services
         verdict = await judge(services, provider, delivery_id, headers, body, self._job, self._token)
         took = time.perf_counter() - arrived
         return await self._answered(delivery_of(provider, delivery_id, headers, body, verdict, took_ms=took * 1000))
-
-    async def _body(self) -> bytes:
-        """Of one too large to be read (a long transcript), the job in its URL hears that there is something to fetch.
-
-        Raises: HTTPException 413, 408.
-        """
-        try:
-            return await self._request.body()
-        except HTTPException as refused:
-            generation_id, attempt = read_address(self._services, self._job, self._token)
-            if refused.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and generation_id and attempt:
-                await look_now(self._services, generation_id)
-            raise
 
     async def _answered(self, delivery: WebhookDelivery) -> Response:
         if delivery.verdict != DEFERRED:
@@ -153,13 +133,6 @@ def delivery_of(
         body=body[:LOGGED_BODY_BYTES],
         took_ms=took_ms,
     )
-
-
-async def look_now(services: Services, generation_id: UUID) -> None:
-    """Have the provider asked at once, if Temporal hears it; else the patience runs out, as without a webhook."""
-    with suppress(RPCError, TimeoutError, RuntimeError):  # a lazy client that cannot connect raises RuntimeError
-        async with asyncio.timeout(HINT_SECONDS):
-            await services.temporal.get_workflow_handle(workflow_id(generation_id)).signal(GenerationWorkflow.poll)
 
 
 async def judge(

@@ -30,11 +30,12 @@ async def test_one_caller_prefers_to_wait_and_another_does_not(caller: httpx.Asy
 
 async def test_dropped_connection_loses_nothing(patient_service: Service, caller: httpx.AsyncClient) -> None:
     """The caller goes away while its POST waits; the same POST again brings the video of the first."""
-    post = {
-        "json": VIDEO | {"prompt": "slow [sim: latency=2s]"},
-        "headers": {"idempotency-key": "k", "prefer": "wait=20"},
-    }
-    waiting = asyncio.create_task(caller.post("/api/generate/video", **post))  # type: ignore[arg-type]
+
+    async def post() -> httpx.Response:
+        headers = {"idempotency-key": "k", "prefer": "wait=20"}
+        return await caller.post("/api/generate/video", json=VIDEO | {"prompt": "[sim: latency=2s]"}, headers=headers)
+
+    waiting = asyncio.create_task(post())
     async with asyncio.timeout(PATIENCE_WITH_TESTS):
         while not (jobs := (await caller.get("/api/jobs")).json()["data"]):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
