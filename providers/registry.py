@@ -12,12 +12,15 @@ from domain.generation import ProviderName
 from providers.fal import FalProvider
 from providers.jwks import FalWebhooks, JwksCache, keys_of
 from providers.provider import Provider, WebhookVerifier
+from providers.replicate import ReplicateProvider
+from providers.replicate_webhook import ReplicateWebhooks
 from settings import Settings
 
 Providers = dict[ProviderName, Provider]
 Verifiers = dict[ProviderName, WebhookVerifier]
 
 FAL_WEBHOOK_PATH = "/api/webhooks/fal"
+REPLICATE_WEBHOOK_PATH = "/api/webhooks/replicate"
 
 
 @asynccontextmanager
@@ -43,12 +46,16 @@ def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: ht
             timeout=settings.fal_timeout,
             other_bases=(settings.fal_api_base, *settings.fal_fallback_bases),
         )
+    if token := settings.replicate_api_token:
+        providers[ProviderName.REPLICATE] = ReplicateProvider(
+            client, purchases=purchases, token=token, base=settings.replicate_api_base
+        )
     return providers
 
 
 def configured_providers(settings: Settings) -> frozenset[ProviderName]:
     """Those that `build_providers` would have an entry for."""
-    keys = {ProviderName.FAL: fal_key(settings)}
+    keys = {ProviderName.FAL: fal_key(settings), ProviderName.REPLICATE: settings.replicate_api_token}
     return frozenset(name for name, key in keys.items() if key)
 
 
@@ -60,12 +67,18 @@ def fal_key(settings: Settings) -> SecretStr | None:
 def build_verifiers(settings: Settings, client: httpx.AsyncClient) -> Verifiers:
     """One for each provider that has a webhook route. `client` fetches public keys."""
     jwks = JwksCache(client, settings.fal_jwks_url, parse=keys_of, clock=time.monotonic)
-    return {ProviderName.FAL: FalWebhooks(jwks, user_id=settings.fal_user_id, clock=_now)}
+    return {
+        ProviderName.FAL: FalWebhooks(jwks, user_id=settings.fal_user_id, clock=_now),
+        ProviderName.REPLICATE: ReplicateWebhooks(settings.replicate_webhook_secrets, clock=_now),
+    }
 
 
 def webhook_path(settings: Settings, provider: ProviderName) -> str | None:
     """Where the provider is asked to report. None: it is not asked, and polled from the start."""
-    return {ProviderName.FAL: settings.fal_webhook_path}.get(provider)
+    paths = {ProviderName.FAL: settings.fal_webhook_path}
+    if settings.replicate_webhook_secrets:
+        paths[ProviderName.REPLICATE] = REPLICATE_WEBHOOK_PATH
+    return paths.get(provider)
 
 
 def _now() -> datetime:
