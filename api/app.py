@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import clips, credits, events, generate, generations, health, media, models
+from api import chat, clips, credits, events, generate, generations, health, media, models
 from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         models.router,
         credits.router,
         media.router,
+        chat.router,
         health.router,
     ):
         app.include_router(router)
