@@ -50,6 +50,10 @@ class Settings(BaseSettings):
     fal_webhook_path: str = "/api/fal/webhook"
     fal_webhook_secret: SecretStr | None = None
 
+    studio_backend_url: str | None = None
+    webhook_secret: SecretStr | None = None
+    """Shared with the studio backend; in `X-Webhook-Secret`, both ways."""
+
     api_key_pepper: SecretStr = SecretStr("")
     """Keys the hash under which API keys are stored."""
 
@@ -106,7 +110,7 @@ class Settings(BaseSettings):
             else value
         )
 
-    @field_validator("app_url", "fal_queue_base", "fal_api_base", "fal_platform_base")
+    @field_validator("app_url", "studio_backend_url", "fal_queue_base", "fal_api_base", "fal_platform_base")
     @classmethod
     def _origin(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else None
@@ -115,6 +119,17 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if self.app_url and not self.fal_webhook_secret:
             raise ValueError("FAL_WEBHOOK_SECRET: required with APP_URL, it signs the token in webhook URLs")
+        return self
+
+    @model_validator(mode="after")
+    def _studio(self) -> Self:
+        if self.studio_backend_url is None:
+            return self
+        if self.webhook_secret is None:
+            raise ValueError("WEBHOOK_SECRET: required with STUDIO_BACKEND_URL, its reports are known by it")
+        parts = urlsplit(self.studio_backend_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise ValueError("STUDIO_BACKEND_URL: must be an http or https address without user, password or query")
         return self
 
     @model_validator(mode="after")

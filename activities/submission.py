@@ -48,6 +48,7 @@ from providers.registry import Providers
 from settings import Settings
 
 ACCOUNT_LOCKED_PAUSE = timedelta(minutes=1)
+PUSH_PATH = "/api/webhooks/video-completion"
 # How far a provider's clock may be from ours.
 CLOCK_SLACK = timedelta(seconds=30)
 
@@ -173,6 +174,7 @@ class SubmissionActivities:
 
     def _request(self, attempt: Attempt) -> SubmissionRequest:
         return SubmissionRequest(
+            job_id=attempt.generation.id,
             endpoint=attempt.generation.endpoint,
             arguments=attempt.generation.arguments,
             attempt=attempt.number,
@@ -180,6 +182,8 @@ class SubmissionActivities:
         )
 
     def _webhook_url(self, attempt: Attempt) -> str | None:
+        if attempt.generation.provider.reports_by_push:
+            return f"{self._settings.app_url}{PUSH_PATH}" if self._settings.app_url else None
         secret = self._settings.fal_webhook_secret
         if self._settings.app_url is None or secret is None:
             return None

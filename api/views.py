@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from math import gcd
 from typing import Any, Literal, Self
 from urllib.parse import urljoin
 from uuid import UUID
@@ -40,6 +39,8 @@ class FileView(Wire):
     height: int | None
     aspect_ratio: str | None
     poster_url: str | None
+    file_name: str | None
+    metadata: dict[str, Any]
 
     @classmethod
     def from_row(cls, row: MediaFileRow, origin: str) -> Self:
@@ -53,8 +54,10 @@ class FileView(Wire):
             duration_seconds=row.duration_seconds,
             width=row.width,
             height=row.height,
-            aspect_ratio=_aspect_ratio(row.width, row.height),
+            aspect_ratio=row.aspect_ratio,
             poster_url=urljoin(origin, media_address(row.job_id, row.poster_name)) if row.poster_name else None,
+            file_name=row.file_name,
+            metadata=row.metadata_,
         )
 
 
@@ -140,13 +143,6 @@ def _progress(row: GenerationJob, at: GenerationStatus) -> int:
     estimate = estimate_progress(at.status, at.stage, datetime.now(UTC) - since, expected)
     start, end = SPANS[at.stage]
     return max(estimate, row.progress_percent) if start < row.progress_percent <= end else estimate
-
-
-def _aspect_ratio(width: int | None, height: int | None) -> str | None:
-    if not width or not height:
-        return None
-    divisor = gcd(width, height)
-    return f"{width // divisor}:{height // divisor}"
 
 
 class CreatedView(Wire):

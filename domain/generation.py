@@ -1,8 +1,9 @@
 """A generation: one request for one output of one model, from creation to its last state."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import gcd
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,11 @@ class ProviderName(StrEnum):
     FAL = "fal"
     REPLICATE = "replicate"
     STUDIO = "studio"
+
+    @property
+    def reports_by_push(self) -> bool:
+        """Whether it tells its progress and its outcome by itself, and cannot be asked for them."""
+        return self is ProviderName.STUDIO
 
 
 class Status(StrEnum):
@@ -128,6 +134,8 @@ class Report:
     attempt: int
     request_id: str
     delivery_id: UUID
+    ended: bool = True
+    """False when it only shows that the provider has the request, and works on it."""
 
 
 class ProviderState(StrEnum):
@@ -156,6 +164,8 @@ class RemoteMedia:
     url: str
     content_type: str | None = None
     file_name: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the provider says of this one file: small, it travels with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +198,18 @@ class MediaFile:
     height: int | None = None
     poster_name: str | None = None
     poster_key: str | None = None
+    file_name: str | None = None
+    """The provider's name for it: a label, never part of a path of ours."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the provider says of it."""
+
+    @property
+    def aspect_ratio(self) -> str | None:
+        """E.g. `16:9`."""
+        if not self.width or not self.height:
+            return None
+        divisor = gcd(self.width, self.height)
+        return f"{self.width // divisor}:{self.height // divisor}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
+from uuid import UUID
 
 from domain.generation import ProviderProgress, Result, Submission
 
@@ -13,6 +14,7 @@ from domain.generation import ProviderProgress, Result, Submission
 class SubmissionRequest:
     """One paid POST."""
 
+    job_id: UUID
     endpoint: str
     arguments: Mapping[str, Any]
     attempt: int
@@ -37,6 +39,14 @@ class WebhookNotice:
     succeeded: bool
     body: dict[str, Any]
     """The whole parsed body, for the delivery log."""
+
+
+class LastWords(Protocol):
+    """The verified pushes in which providers that cannot be asked told how generations ended."""
+
+    async def of(self, generation_id: UUID) -> bytes | None:
+        """The push as it came, None while there is none. Raises: Unavailable."""
+        ...
 
 
 class Provider(Protocol):
