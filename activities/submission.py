@@ -44,11 +44,10 @@ from providers.errors import (
     Unavailable,
 )
 from providers.provider import SubmissionRequest
-from providers.registry import Providers
+from providers.registry import Providers, webhook_path
 from settings import Settings
 
 ACCOUNT_LOCKED_PAUSE = timedelta(minutes=1)
-PUSH_PATH = "/api/webhooks/video-completion"
 # How far a provider's clock may be from ours.
 CLOCK_SLACK = timedelta(seconds=30)
 
@@ -182,14 +181,15 @@ class SubmissionActivities:
         )
 
     def _webhook_url(self, attempt: Attempt) -> str | None:
-        if attempt.generation.provider.reports_by_push:
-            return f"{self._settings.app_url}{PUSH_PATH}" if self._settings.app_url else None
         secret = self._settings.fal_webhook_secret
-        if self._settings.app_url is None or secret is None:
+        path = webhook_path(self._settings, attempt.generation.provider)
+        if self._settings.app_url is None or secret is None or path is None:
             return None
+        if attempt.generation.provider.reports_by_push:  # it names the job in what it pushes
+            return f"{self._settings.app_url}{path}"
         token = make_token(secret.get_secret_value().encode(), attempt.generation.id, attempt.number)
         query = urlencode({"job": str(attempt.generation.id), "token": token})
-        return f"{self._settings.app_url}{self._settings.fal_webhook_path}?{query}"
+        return f"{self._settings.app_url}{path}?{query}"
 
     async def _record(self, generation: Generation, submission: Submission, how: str) -> Submission:
         """The attempt's submission: this one, unless another was recorded first."""

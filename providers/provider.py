@@ -39,6 +39,16 @@ class WebhookNotice:
     succeeded: bool
     body: dict[str, Any]
     """The whole parsed body, for the delivery log."""
+    ended: bool = True
+    """False: the request still runs, and nothing follows from the notice."""
+
+
+class WebhookVerifier(Protocol):
+    """Tells a provider's own webhooks from everybody else's."""
+
+    async def verify(self, headers: Mapping[str, str], body: bytes) -> WebhookNotice:
+        """What the provider says, proved to be its word. Never raises but WebhookRejected, whatever it is given."""
+        ...
 
 
 class LastWords(Protocol):

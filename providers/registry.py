@@ -1,17 +1,25 @@
-"""Which providers this process can reach."""
+"""Which providers this process can reach, and whose webhooks it can verify."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import httpx
+from pydantic import SecretStr
 
 from domain.generation import ProviderName
 from providers.fal import FalProvider
-from providers.provider import LastWords, Provider
+from providers.jwks import FalWebhooks, JwksCache
+from providers.provider import LastWords, Provider, WebhookVerifier
 from providers.studio import StudioProvider
 from settings import Settings
 
 Providers = dict[ProviderName, Provider]
+Verifiers = dict[ProviderName, WebhookVerifier]
+
+FAL_WEBHOOK_PATH = "/api/webhooks/fal"
+STUDIO_WEBHOOK_PATH = "/api/webhooks/video-completion"
 
 
 @asynccontextmanager
@@ -27,9 +35,9 @@ async def open_providers(settings: Settings, last_words: LastWords) -> AsyncIter
 def build_providers(
     settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient, last_words: LastWords
 ) -> Providers:
-    """One entry for each provider whose key or secret is configured. `FAL_KEY_NEW`, while it is set, is the key in use."""
+    """One entry for each provider whose key or secret is configured."""
     providers: Providers = {}
-    if key := settings.fal_key_new or settings.fal_key:
+    if key := fal_key(settings):
         providers[ProviderName.FAL] = FalProvider(
             client,
             purchases=purchases,
@@ -47,3 +55,30 @@ def build_providers(
             last_words=last_words,
         )
     return providers
+
+
+def configured_providers(settings: Settings) -> frozenset[ProviderName]:
+    """Those that `build_providers` would have an entry for."""
+    keys = {ProviderName.FAL: fal_key(settings), ProviderName.STUDIO: settings.webhook_secret}
+    return frozenset(name for name, key in keys.items() if key)
+
+
+def fal_key(settings: Settings) -> SecretStr | None:
+    """`FAL_KEY_NEW`, while it is set, is the key in use."""
+    return settings.fal_key_new or settings.fal_key
+
+
+def build_verifiers(settings: Settings, client: httpx.AsyncClient) -> Verifiers:
+    """One for each provider that has a webhook route. `client` fetches public keys."""
+    jwks = JwksCache(client, settings.fal_jwks_url, clock=time.monotonic)
+    return {ProviderName.FAL: FalWebhooks(jwks, user_id=settings.fal_user_id, clock=_now)}
+
+
+def webhook_path(settings: Settings, provider: ProviderName) -> str | None:
+    """Where the provider is asked to report. None: it is not asked, and polled from the start."""
+    paths = {ProviderName.FAL: settings.fal_webhook_path, ProviderName.STUDIO: STUDIO_WEBHOOK_PATH}
+    return paths.get(provider)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
