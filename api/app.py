@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import clips, events, generate, generations, health, media, models
+from api import admin, clips, events, generate, generations, health, media, models, video_completion
 from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -51,6 +51,8 @@ def create_app(settings: Settings) -> FastAPI:
         models.router,
         media.router,
         health.router,
+        video_completion.router,
+        admin.router,
     ):
         app.include_router(router)
     app.include_router(webhook_routes(settings.fal_webhook_path))

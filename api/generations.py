@@ -52,7 +52,9 @@ async def list_jobs(
         files = await files_of(session, [row.id for row in page])
     views = [JobView.from_row(row, [file for file in files if file.job_id == row.id], jobs.origin) for row in page]
     has_more = len(found) > limit
-    return JobList(data=views, has_more=has_more, next_cursor=make_cursor(page[-1]) if has_more else None)
+    return JobList(
+        data=views, has_more=has_more, next_cursor=make_cursor(page[-1].created_at, page[-1].id) if has_more else None
+    )
 
 
 @router.get("/jobs/{job_id}")
@@ -125,8 +127,8 @@ def wrong(field: str, value: str, allowed: list[str]) -> dict[str, Any]:
     return {"field": field, "message": f"must be one of {', '.join(allowed)}", "limit": allowed, "value": value[:100]}
 
 
-def make_cursor(row: GenerationJob) -> str:
-    return urlsafe_b64encode(f"{row.created_at.isoformat()} {row.id}".encode()).decode()
+def make_cursor(moment: datetime, row_id: UUID) -> str:
+    return urlsafe_b64encode(f"{moment.isoformat()} {row_id}".encode()).decode()
 
 
 def read_cursor(cursor: str) -> tuple[datetime, UUID]:

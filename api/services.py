@@ -11,9 +11,11 @@ from temporalio.client import Client
 
 from api.changes import Changes, open_changes
 from api.delivery_log import DeliveryLog
-from api.inbox import Inbox, draining
+from api.inbox import Inbox
 from api.keyring import KeyRing
 from api.live import LiveStatus
+from api.pushes import Pushes
+from api.redelivery import Redelivery, draining
 from api.starting import Starter, starting_forgotten
 from catalog.catalog import Catalog
 from catalog.loader import load_catalog
@@ -39,6 +41,8 @@ class Services:
     keys: KeyRing
     verifiers: Verifiers
     inbox: Inbox
+    pushes: Pushes
+    redelivery: Redelivery
     delivery_log: DeliveryLog
     storage: Storage
 
@@ -51,12 +55,14 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     temporal = await connect(lazy=True)
     starter = Starter(temporal, settings.task_queue)
     inbox = Inbox(temporal, service_sessions)
+    pushes = Pushes(service_sessions, inbox)
+    redelivery = Redelivery(service_sessions, inbox, pushes)
     try:
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
             starting_forgotten(service_sessions, starter),
-            draining(inbox),
+            draining(redelivery),
         ):
             yield Services(
                 settings=settings,
@@ -70,6 +76,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 keys=KeyRing(service_sessions, settings.api_key_pepper),
                 verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
+                pushes=pushes,
+                redelivery=redelivery,
                 delivery_log=DeliveryLog(service_sessions),
                 storage=open_storage(
                     settings.archive_location,

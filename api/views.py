@@ -9,7 +9,7 @@ from uuid import UUID
 from api.wire import Wire
 from db.generations import TIMING
 from db.tables import Campaign, Clip, GenerationJob, JobEvent, MediaFileRow
-from domain.generation import GenerationStatus, Stage, Status, media_address
+from domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status, media_address
 from domain.progress import SPANS, estimate_progress
 
 # A stage further down is newer news. POLLING stands before what a poll reveals.
@@ -131,6 +131,8 @@ def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatu
     An end is told by the row alone: only then are its files, cost and failure there to be shown.
     """
     status, stage = Status(row.status), Stage(row.stage)
+    if live and {stage, live.stage} <= AT_THE_PROVIDER and ProviderName(row.provider).reports_by_push:
+        live = None  # what it pushed went into the row
     if live and not live.status.is_final and not status.is_final and NEWER.index(live.stage) >= NEWER.index(stage):
         return live
     return GenerationStatus(status=status, stage=stage, stage_since=row.stage_at, message=row.progress_message)
@@ -142,6 +144,8 @@ def _progress(row: GenerationJob, at: GenerationStatus) -> int:
     since = row.submitted_at or at.stage_since
     estimate = estimate_progress(at.status, at.stage, datetime.now(UTC) - since, expected)
     start, end = SPANS[at.stage]
+    if at.stage in AT_THE_PROVIDER and ProviderName(row.provider).reports_by_push:
+        return row.progress_percent
     return max(estimate, row.progress_percent) if start < row.progress_percent <= end else estimate
 
 

@@ -8,9 +8,7 @@ from sqlmodel import col
 
 from db.generations import advance_generation
 from db.tables import GenerationJob, WebhookDelivery
-from domain.generation import ACTIVE, Stage, Status
-
-AT_THE_PROVIDER = (Stage.QUEUED, Stage.GENERATING, Stage.POLLING, Stage.FETCHING)
+from domain.generation import ACTIVE, AT_THE_PROVIDER, Stage, Status
 
 
 async def note_push(

@@ -66,6 +66,11 @@ class Stage(StrEnum):
     DONE = "done"
 
 
+AT_THE_PROVIDER = frozenset({Stage.QUEUED, Stage.GENERATING, Stage.POLLING, Stage.FETCHING})
+"""From the accepted submission until the result is fetched."""
+BEFORE_THE_PROVIDER = frozenset({Stage.RESERVING, Stage.SUBMITTING, Stage.UNCERTAIN})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     """How long each wait of a generation may last. Frozen when the generation is created."""

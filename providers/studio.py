@@ -1,7 +1,8 @@
 """The studio backend over HTTP: one raw POST per job. All that follows, it pushes; see `studio_push`.
 
-    POST STUDIO_BACKEND_URL            {"version": 2, "job_id", "content_type", "model", "input", "attempt", "webhook_url"}
-    DELETE STUDIO_BACKEND_URL/<job_id> optional: stop
+    POST STUDIO_BACKEND_URL             {"version": 2, "job_id": ..., "content_type": "video", "model": ..., "input": {...},
+                                         "attempt": 1, "webhook_url": ...}
+    DELETE STUDIO_BACKEND_URL/<job_id>  optional: stop
 
 The request's id is our job id, so the backend can report by it and tell a repeated POST from a new one (409).
 """

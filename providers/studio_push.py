@@ -35,6 +35,7 @@ VERSION = re.compile(r"v?([0-9]{1,6})(\.[0-9]{1,6}){0,2}", re.IGNORECASE)
 MAX_METADATA_BYTES = 2048
 """Of one video. What is larger is kept with the job's result alone: this travels through the workflow's history."""
 MAX_NAME_LENGTH = 255
+MAX_SECONDS = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,8 +211,9 @@ def _milliseconds(body: dict[str, Any], what: str) -> int | None:
     if isinstance(already := body.get(f"{what}_time_ms"), int):
         return already
     seconds = body.get(f"{what}_time")
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    return round(seconds * 1000) if is_number and 0 <= seconds < 1e9 else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < MAX_SECONDS:
+        return None
+    return round(seconds * 1000)
 
 
 def _known(table: dict[str, Any]) -> dict[str, Any]:
