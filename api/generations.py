@@ -17,7 +17,6 @@ from api.services import TheServices
 from api.views import EventView, History, JobList, JobView
 from api.wire import Text
 from db.generations import files_of, find_generation_by_request, newest_generations, timeline
-from db.tables import GenerationJob
 from domain.generation import ACTIVE, JobType, Status
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id

@@ -38,6 +38,7 @@ def simulated_provider(simulator_url: str) -> dict[str, str]:
         "FAL_API_BASE": simulator_url,
         "FAL_PLATFORM_BASE": f"{simulator_url}/v1",
         "FAL_JWKS_URL": f"{simulator_url}/.well-known/jwks.json",
+        "STUDIO_BACKEND_URL": f"{simulator_url}/studio/jobs",
     }
 
 

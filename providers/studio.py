@@ -1,16 +1,13 @@
 """The studio backend over HTTP: one raw POST per job. All that follows, it pushes; see `studio_push`.
 
-    POST STUDIO_BACKEND_URL             {"version": 2, "job_id": ..., "content_type": "video", "model": ..., "input": {...},
-                                         "attempt": 1, "webhook_url": ...}
+    POST STUDIO_BACKEND_URL  {"version": 2, "job_id", "content_type", "model", "input", "attempt", "webhook_url"}
     DELETE STUDIO_BACKEND_URL/<job_id>  optional: stop
 
-The request's id is our job id, so the backend can report by it and tell a repeated POST from a new one (409).
+Both with the shared secret as a bearer token. The request's id is our job id, so the backend can report by it and tell
+a repeated POST from a new one (409).
 """
 
-import json
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import httpx
@@ -28,14 +25,12 @@ from providers.errors import (
     Throttled,
     Unauthorized,
     Unavailable,
-    Unreachable,
 )
-from providers.exchange import Answer, exchange
-from providers.fal import NOTHING_SENT
-from providers.fal_answers import UNCERTAIN_CODES, readable
+from providers.exchange import Answer
+from providers.keyed_api import KeyedApi, json_of
 from providers.provider import CancelAnswer, LastWords, SubmissionRequest
-from providers.strict_json import parse_json
-from providers.studio_push import CONTENT_TYPE, CURRENT_VERSION, SECRET_HEADER, failure_of, read_push
+from providers.reading import is_refusal, object_of, readable
+from providers.studio_push import CONTENT_TYPE, CURRENT_VERSION, failure_of, read_push
 
 STARTED_BY_BACKEND = "studio/push"
 """The endpoint of jobs that the backend starts by itself: nothing is sent, its pushes are waited for."""
@@ -58,28 +53,24 @@ class StudioProvider:
         last_words: LastWords,
         timeout: timedelta = SUBMIT_WITHIN,
     ) -> None:
-        """`backend_url`: None where the backend starts all jobs by itself. `purchases` keeps no connections."""
-        self._client = client
-        self._purchases = purchases
+        """`backend_url`: None where the backend starts all jobs by itself. Raises: ValueError, see `KeyedApi`."""
         self._url = backend_url
-        self._secret = secret
+        self._api = KeyedApi(
+            client,
+            purchases=purchases,
+            provider="the studio backend",
+            scheme="Bearer",
+            key=secret,
+            bases=(backend_url,) if backend_url else (),
+        )
         self._last_words = last_words
         self._timeout = timeout
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the POST once. Whether it bought something is decided here and in `_refusal`."""
-        request_id = str(request.job_id)
         if request.endpoint != STARTED_BY_BACKEND:
-            call = self._request("POST", self._backend(), content=_announcement(request))
-            try:
-                answer = await exchange(self._purchases, call, within=self._timeout, at_most=MAX_ANSWER_BYTES)
-            except NOTHING_SENT as error:
-                raise Unreachable(f"no connection to the studio backend ({type(error).__name__})") from error
-            except httpx.TransportError as error:
-                raise SubmissionUncertain(f"the studio backend's answer was lost ({type(error).__name__})") from error
-            if not (answer.is_success or answer.status == ALREADY_THERE):
-                raise _refusal(answer)
-        return self.recover(endpoint=request.endpoint, request_id=request_id, attempt=request.attempt)
+            await self._announce(request)
+        return self.recover(endpoint=request.endpoint, request_id=str(request.job_id), attempt=request.attempt)
 
     async def progress(self, submission: Submission, *, logs: bool = False) -> ProviderProgress:
         """Whether its last word has come. Raises: Unavailable."""
@@ -100,11 +91,8 @@ class StudioProvider:
         """A wish: a backend need not understand it. Raises: Unavailable."""
         if self._url is None:
             return CancelAnswer.TOO_LATE
-        call = self._request("DELETE", f"{self._url}/{submission.request_id}")
-        try:
-            answer = await exchange(self._client, call, within=QUICK_CALL, at_most=MAX_ANSWER_BYTES)
-        except httpx.TransportError as error:
-            raise Unavailable(f"the studio backend did not answer ({type(error).__name__})") from error
+        url = f"{self._url}/{submission.request_id}"
+        answer = await self._api.ask("DELETE", url, within=QUICK_CALL, at_most=MAX_ANSWER_BYTES)
         if answer.status >= 500:
             raise Unavailable(f"the studio backend answered HTTP {answer.status}", answer.retry_after)
         return CancelAnswer.REQUESTED if answer.is_success else CancelAnswer.TOO_LATE
@@ -124,39 +112,30 @@ class StudioProvider:
             webhook_expected=True,
         )
 
-    def _backend(self) -> str:
+    async def _announce(self, request: SubmissionRequest) -> None:
         if self._url is None:
             failure = Failure(
                 code=FailureCode.PROVIDER_REJECTED,
                 message="No studio backend is configured (STUDIO_BACKEND_URL): it can only start jobs by itself.",
             )
             raise Rejected(failure)
-        return self._url
-
-    def _request(self, method: str, url: str, *, content: bytes | None = None) -> httpx.Request:
-        """With the secret that both sides know: the backend, too, wants to know who calls."""
-        headers = {SECRET_HEADER: self._secret.get_secret_value(), "Accept": "application/json"}
-        if content is not None:
-            headers["Content-Type"] = "application/json"
-        return httpx.Request(method, url, content=content, headers=headers)
-
-
-def _announcement(request: SubmissionRequest) -> bytes:
-    body: Mapping[str, Any] = {
-        "version": CURRENT_VERSION,
-        "job_id": str(request.job_id),
-        "content_type": CONTENT_TYPE,
-        "model": request.endpoint,
-        "input": dict(request.arguments),
-        "attempt": request.attempt,
-        "webhook_url": request.webhook_url,
-    }
-    return json.dumps(body).encode()
+        body = {
+            "version": CURRENT_VERSION,
+            "job_id": str(request.job_id),
+            "content_type": CONTENT_TYPE,
+            "model": request.endpoint,
+            "input": dict(request.arguments),
+            "attempt": request.attempt,
+            "webhook_url": request.webhook_url,
+        }
+        answer = await self._api.buy(self._url, json_of(body), within=self._timeout, at_most=MAX_ANSWER_BYTES)
+        if not (answer.is_success or answer.status == ALREADY_THERE):
+            raise _refusal(answer)
 
 
 def _refusal(answer: Answer) -> ProviderError:
     status = answer.status
-    if status in UNCERTAIN_CODES or not 400 <= status < 500:
+    if not is_refusal(answer):
         return SubmissionUncertain(f"the studio backend answered the submission with HTTP {status}")
     match status:
         case 401 | 403:
@@ -167,10 +146,7 @@ def _refusal(answer: Answer) -> ProviderError:
 
 
 def _explanation(answer: Answer) -> str:
-    try:
-        body = parse_json(answer.body, nan_as_null=True)
-    except ValueError:
-        body = None
-    reasons = (body.get(name) for name in ("detail", "error", "message")) if isinstance(body, dict) else ()
+    body = object_of(answer)
+    reasons = (body.get(name) for name in ("detail", "error", "message"))
     told = next((reason for reason in reasons if isinstance(reason, str) and reason), "")
     return readable(told) or f"The studio backend answered HTTP {answer.status} and gave no reason."

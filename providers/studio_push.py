@@ -24,8 +24,8 @@ from pydantic import SecretStr
 from domain.failure import Failure, FailureCode
 from domain.generation import RemoteMedia, Stage, Status
 from providers.errors import Forged, Malformed
-from providers.fal_answers import readable
 from providers.media_mapping import MAX_FILES, media_of
+from providers.reading import readable
 from providers.strict_json import parse_json
 
 SECRET_HEADER = "x-webhook-secret"

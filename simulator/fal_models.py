@@ -128,6 +128,32 @@ class CogVideoFromImage(CogVideo):
     image_url: str = Field(min_length=1)
 
 
+class Studio(VideoInput):
+    """The self-hosted backend's: here because its requests run like fal's."""
+
+    prompt: str = Field(min_length=1)
+    duration: str = "8"
+    aspect_ratio: str = "16:9"
+    negative_prompt: str | None = None
+    num_videos: int = Field(1, ge=1, le=8)
+    seed: int | None = None
+
+    @property
+    def outputs(self) -> int:
+        return self.num_videos
+
+    @property
+    def billable_units(self) -> float:
+        return float(self.num_videos)
+
+    def result(self, files: list[File]) -> dict[str, Any]:
+        return {"videos": files}
+
+
+class StudioFromImage(Studio):
+    image_url: str = Field(min_length=1)
+
+
 class ImageInput(FalInput):
     medium = Medium.IMAGE
 
@@ -285,4 +311,6 @@ MODELS: Mapping[str, type[FalInput]] = {
     "fal-ai/elevenlabs/sound-effects/v2": SoundEffects,
     "fal-ai/whisper": Whisper,
     "fal-ai/wizper": Wizper,
+    "studio/video": Studio,
+    "studio/image-to-video": StudioFromImage,
 }

@@ -135,6 +135,8 @@ async def running_service(
         "fal_platform_base": f"{servers.simulator}/v1",
         "fal_jwks_url": f"{servers.simulator}/.well-known/jwks.json",
         "fal_webhook_secret": "a secret for tests",
+        "studio_backend_url": f"{servers.simulator}/studio/jobs",
+        "webhook_secret": "simulated-webhook-secret",
         "api_key_pepper": "pepper for tests",
         "poll_interval": 0.2,
         "adoption_window": 3,

@@ -47,7 +47,10 @@ REQUEST_ID = "01a10554-1955-7d51-8000-000000000001"
 JOB_ID = UUID(int=1)
 REQUEST = SubmissionRequest(
     job_id=JOB_ID,
-    endpoint="fal-ai/veo3.1/fast", arguments={"prompt": "a reef"}, attempt=1, webhook_url="https://app.test/hook?job=1"
+    endpoint="fal-ai/veo3.1/fast",
+    arguments={"prompt": "a reef"},
+    attempt=1,
+    webhook_url="https://app.test/hook?job=1",
 )
 TIMEOUT = timedelta(seconds=0.4)
 
@@ -226,7 +229,9 @@ async def test_an_input_that_is_no_json_is_rejected_before_anything_is_sent(
 ) -> None:
     with pytest.raises(Rejected):
         await fal.submit(
-            SubmissionRequest(job_id=JOB_ID, endpoint="fal-ai/veo3.1", arguments={"seed": math.nan}, attempt=1, webhook_url=None)
+            SubmissionRequest(
+                job_id=JOB_ID, endpoint="fal-ai/veo3.1", arguments={"seed": math.nan}, attempt=1, webhook_url=None
+            )
         )
     assert server.seen == []
 

@@ -1,0 +1,89 @@
+"""The studio backend: takes jobs, whose progress and videos it pushes to the webhook that came with them."""
+
+from typing import Any
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+
+from simulator.connections import Cut
+from simulator.fal_models import MODELS
+from simulator.faults import Fault, UnknownFault, parse_faults
+from simulator.queue import CancelStatus, Submission
+from simulator.refusals import Refused
+from simulator.requests import Provider, spoken_words
+from simulator.simulator import Running
+
+router = APIRouter(prefix="/studio")
+
+
+class Job(BaseModel):
+    job_id: str
+    content_type: str
+    model: str
+    input: dict[str, Any]
+    webhook_url: str | None
+    version: int
+    attempt: int
+
+
+@router.post("/jobs")
+async def submit(simulator: Running, http: Request, job: Job, authorization: str = Header("")) -> Response:
+    if authorization != f"Bearer {simulator.settings.studio_secret.get_secret_value()}":
+        raise Refused(401, {"error": "wrong secret"})
+    if job.model not in MODELS:
+        raise Refused(404, {"error": f"no model {job.model}"})
+    if simulator.queue.find(Provider.STUDIO, job.job_id):
+        raise Refused(409, {"error": "this job is here already", "job_id": job.job_id})
+    submission = _submission(job, simulator.settings.public_url or f"{http.url.scheme}://{http.url.netloc}")
+    fault = simulator.queue.hit_by(submission)
+    if refusal := REFUSALS.get(fault) if fault else None:
+        simulator.queue.refuse(submission, refusal.status_code)
+        raise refusal
+    request = simulator.queue.accept(submission)
+    simulator.courier.dispatch(request)
+    if Fault.WEBHOOK_EARLY in submission.faults:
+        await simulator.courier.first_delivery(request)
+    match fault:
+        case Fault.SUBMIT_DROP:
+            return Cut()
+        case Fault.SUBMIT_TIMEOUT:
+            return Cut(after=simulator.settings.submit_timeout)
+        case Fault.SUBMIT_SLOW:
+            await simulator.clock.sleep(request.faults.delays[fault])
+    return JSONResponse({"job_id": request.id, "status": "pending"}, 202)
+
+
+@router.delete("/jobs/{job_id}")
+async def cancel(simulator: Running, job_id: str) -> Response:
+    request = simulator.queue.find(Provider.STUDIO, job_id)
+    if request is None:
+        raise Refused(404, {"error": "no such job"})
+    answer = simulator.queue.cancel(request)
+    if answer is not CancelStatus.ALREADY_COMPLETED:
+        simulator.courier.dispatch(request)
+    return JSONResponse({"job_id": job_id, "status": answer})
+
+
+REFUSALS = {
+    Fault.SUBMIT_429: Refused(429, {"error": "too many jobs"}, {"retry-after": "1"}),
+    Fault.SUBMIT_500: Refused(500, {"error": "internal error"}),
+    Fault.SUBMIT_403_LOCKED: Refused(403, {"error": "locked"}),
+}
+
+
+def _submission(job: Job, origin: str) -> Submission:
+    try:
+        faults = parse_faults(spoken_words(job.input))
+    except UnknownFault as error:
+        raise Refused(400, {"error": str(error)}) from None
+    return Submission(
+        provider=Provider.STUDIO,
+        request_id=job.job_id,
+        job_id=job.job_id,
+        endpoint=job.model,
+        input=job.input,
+        origin=origin,
+        webhook_url=job.webhook_url,
+        faults=faults,
+    )
