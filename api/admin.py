@@ -56,7 +56,8 @@ class DeliveryView(Wire):
     @classmethod
     def from_row(cls, row: WebhookDelivery) -> Self:
         body = row.body[:SHOWN_BODY_BYTES].decode(errors="replace")
-        return cls(**row.model_dump(exclude={"body"}), body=body, body_bytes=len(row.body))
+        columns = row.model_dump(exclude={"body", "provider"})
+        return cls(**columns, provider=row.provider, body=body, body_bytes=len(row.body))
 
 
 class DeliveryList(Wire):

@@ -37,8 +37,9 @@ class Pushes:
             push = read_push(delivery.body)
         except Malformed as rejected:
             return Verdict(*REJECTIONS[Malformed], str(rejected))
+        delivery.job_id = _id_of(push)
         try:
-            job = await within(POSTGRES_SECONDS, self._job(push.job_id))
+            job = await within(POSTGRES_SECONDS, self._job(delivery.job_id)) if delivery.job_id else None
             return await self._judge(push, job, delivery)
         except POSTGRES_AWAY as error:
             return Verdict(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, f"Postgres does not answer: {error}")
@@ -46,7 +47,7 @@ class Pushes:
     async def _judge(self, push: Push, job: GenerationJob | None, delivery: WebhookDelivery) -> Verdict:
         if job is None:
             return Verdict(Handover.UNKNOWN, *HANDOVERS[Handover.UNKNOWN])
-        delivery.job_id, delivery.attempt, delivery.request_id = job.id, max(job.attempts, 1), str(job.id)
+        delivery.attempt, delivery.request_id = max(job.attempts, 1), str(job.id)
         if Status(job.status).is_final:
             return _of(job, Handover.DUPLICATE, "The job has ended.")
         if push.phase is None:
@@ -79,11 +80,7 @@ class Pushes:
             return _of(job, DEFERRED, str(reason))
         return _of(job, DEFERRED, waits)
 
-    async def _job(self, job_id: str) -> GenerationJob | None:
-        try:
-            generation_id = UUID(job_id)
-        except ValueError:
-            return None
+    async def _job(self, generation_id: UUID) -> GenerationJob | None:
         async with self._sessions() as session:
             job = await find_generation(session, generation_id)
         return job if job and job.provider == ProviderName.STUDIO else None
@@ -110,6 +107,13 @@ class Pushes:
     async def _is_waiting(self, delivery: WebhookDelivery, detail: str) -> bool:
         async with self._sessions() as session:
             return await is_waiting(session, delivery, detail)
+
+
+def _id_of(push: Push) -> UUID | None:
+    try:
+        return UUID(push.job_id)
+    except ValueError:
+        return None
 
 
 def _of(job: GenerationJob, word: str, detail: str, status: HTTPStatus = HTTPStatus.OK) -> Verdict:
