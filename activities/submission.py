@@ -178,6 +178,7 @@ class SubmissionActivities:
             arguments=attempt.generation.arguments,
             attempt=attempt.number,
             webhook_url=self._webhook_url(attempt),
+            deadline=attempt.generation.timing.deadline,
         )
 
     def _webhook_url(self, attempt: Attempt) -> str | None:

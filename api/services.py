@@ -1,5 +1,6 @@
 """What the routes work with, opened once per process and closed in reverse order."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,18 +10,21 @@ import httpx
 from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
+from api.callers import Callers
 from api.changes import Changes, open_changes
 from api.delivery_log import DeliveryLog
 from api.inbox import Inbox
-from api.keyring import KeyRing
+from api.limits import Limits
 from api.live import LiveStatus
 from api.pushes import Pushes
 from api.redelivery import Redelivery, draining
 from api.starting import Starter, starting_forgotten
+from api.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
 from catalog.catalog import Catalog
 from catalog.loader import load_catalog
 from db.engine import Sessions, make_engine, make_sessions
 from media.storage import Storage, open_storage
+from providers.jwks import JwksCache
 from providers.registry import Verifiers, build_verifiers
 from settings import Settings
 from workflows.starting import connect
@@ -38,7 +42,8 @@ class Services:
     starter: Starter
     live: LiveStatus
     changes: Changes
-    keys: KeyRing
+    callers: Callers
+    limits: Limits
     verifiers: Verifiers
     inbox: Inbox
     pushes: Pushes
@@ -73,7 +78,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 starter=starter,
                 live=LiveStatus(temporal),
                 changes=changes,
-                keys=KeyRing(service_sessions, settings.api_key_pepper),
+                callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
+                limits=Limits(sessions, settings),
                 verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
                 pushes=pushes,
@@ -88,6 +94,21 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     finally:
         await engine.dispose()
         await service_engine.dispose()
+
+
+def open_tokens(settings: Settings, client: httpx.AsyncClient) -> Tokens:
+    """The identity provider's tokens, as far as the environment names one."""
+    keys = settings.jwt_jwks_url and JwksCache(
+        client,
+        settings.jwt_jwks_url,
+        parse=token_keys_of,
+        clock=time.monotonic,
+        renewed_after=KEYS_RENEWED_AFTER,
+        kept_for=KEYS_KEPT_FOR,
+    )
+    return Tokens(
+        secret=settings.jwt_secret, keys=keys or None, audience=settings.jwt_audience, issuer=settings.jwt_issuer
+    )
 
 
 def services_of(app: FastAPI) -> Services:

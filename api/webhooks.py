@@ -21,7 +21,7 @@ from db.tables import GenerationJob, WebhookDelivery
 from domain.generation import ProviderName, Report
 from domain.webhook_token import read_token
 from providers.errors import WebhookRejected
-from providers.registry import FAL_WEBHOOK_PATH
+from providers.registry import FAL_WEBHOOK_PATH, REPLICATE_WEBHOOK_PATH
 
 PROBLEMS = (
     HTTPStatus.BAD_REQUEST,
@@ -80,6 +80,7 @@ def webhook_routes(fal_webhook_path: str) -> APIRouter:
     """The routes; fal's second one is wherever the operator has it."""
     router = APIRouter(tags=["webhooks"])
     router.add_api_route(FAL_WEBHOOK_PATH, receive_fal, methods=["POST"], responses=problems(*PROBLEMS))
+    router.add_api_route(REPLICATE_WEBHOOK_PATH, receive_replicate, methods=["POST"], responses=problems(*PROBLEMS))
     if fal_webhook_path != FAL_WEBHOOK_PATH:
         router.add_api_route(fal_webhook_path, receive_fal, methods=["POST"], include_in_schema=False)
     return router
@@ -88,6 +89,11 @@ def webhook_routes(fal_webhook_path: str) -> APIRouter:
 async def receive_fal(arrival: Arrived) -> Response:
     """fal's report of an ended request. 2xx once it is durable: the workflow has it, or else the inbox."""
     return await arrival.at(ProviderName.FAL)
+
+
+async def receive_replicate(arrival: Arrived) -> Response:
+    """Replicate's report of an ended prediction (Standard Webhooks). 2xx once it is durable."""
+    return await arrival.at(ProviderName.REPLICATE)
 
 
 def delivery_of(

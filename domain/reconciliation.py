@@ -68,6 +68,8 @@ class Reconciled:
     """Of those left: open for longer than any run should be."""
     forgotten: int = 0
     """Webhook deliveries that were old enough."""
+    freed: int = 0
+    """Ended, with credits that were still held. No code of ours leaves any."""
 
 
 def decide(run: RunState, purchase: Purchase) -> Repair:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
@@ -20,6 +20,8 @@ class SubmissionRequest:
     attempt: int
     webhook_url: str | None
     """Where the provider reports the end; None when no public URL is configured."""
+    deadline: timedelta | None = None
+    """After this nobody waits for the end any more; a provider that can may stop by itself."""
 
 
 class CancelAnswer(StrEnum):

@@ -10,8 +10,10 @@ from pydantic import SecretStr
 
 from domain.generation import ProviderName
 from providers.fal import FalProvider
-from providers.jwks import FalWebhooks, JwksCache
+from providers.jwks import FalWebhooks, JwksCache, keys_of
 from providers.provider import LastWords, Provider, WebhookVerifier
+from providers.replicate import ReplicateProvider
+from providers.replicate_webhook import ReplicateWebhooks
 from providers.studio import StudioProvider
 from settings import Settings
 
@@ -20,6 +22,7 @@ Verifiers = dict[ProviderName, WebhookVerifier]
 
 FAL_WEBHOOK_PATH = "/api/webhooks/fal"
 STUDIO_WEBHOOK_PATH = "/api/webhooks/video-completion"
+REPLICATE_WEBHOOK_PATH = "/api/webhooks/replicate"
 
 
 @asynccontextmanager
@@ -46,6 +49,10 @@ def build_providers(
             platform_base=settings.fal_platform_base,
             timeout=settings.fal_timeout,
         )
+    if token := settings.replicate_api_token:
+        providers[ProviderName.REPLICATE] = ReplicateProvider(
+            client, purchases=purchases, token=token, base=settings.replicate_api_base
+        )
     if secret := settings.webhook_secret:
         providers[ProviderName.STUDIO] = StudioProvider(
             client,
@@ -59,7 +66,11 @@ def build_providers(
 
 def configured_providers(settings: Settings) -> frozenset[ProviderName]:
     """Those that `build_providers` would have an entry for."""
-    keys = {ProviderName.FAL: fal_key(settings), ProviderName.STUDIO: settings.webhook_secret}
+    keys = {
+        ProviderName.FAL: fal_key(settings),
+        ProviderName.REPLICATE: settings.replicate_api_token,
+        ProviderName.STUDIO: settings.webhook_secret,
+    }
     return frozenset(name for name, key in keys.items() if key)
 
 
@@ -70,13 +81,18 @@ def fal_key(settings: Settings) -> SecretStr | None:
 
 def build_verifiers(settings: Settings, client: httpx.AsyncClient) -> Verifiers:
     """One for each provider that has a webhook route. `client` fetches public keys."""
-    jwks = JwksCache(client, settings.fal_jwks_url, clock=time.monotonic)
-    return {ProviderName.FAL: FalWebhooks(jwks, user_id=settings.fal_user_id, clock=_now)}
+    jwks = JwksCache(client, settings.fal_jwks_url, parse=keys_of, clock=time.monotonic)
+    return {
+        ProviderName.FAL: FalWebhooks(jwks, user_id=settings.fal_user_id, clock=_now),
+        ProviderName.REPLICATE: ReplicateWebhooks(settings.replicate_webhook_secrets, clock=_now),
+    }
 
 
 def webhook_path(settings: Settings, provider: ProviderName) -> str | None:
     """Where the provider is asked to report. None: it is not asked, and polled from the start."""
     paths = {ProviderName.FAL: settings.fal_webhook_path, ProviderName.STUDIO: STUDIO_WEBHOOK_PATH}
+    if settings.replicate_webhook_secrets:
+        paths[ProviderName.REPLICATE] = REPLICATE_WEBHOOK_PATH
     return paths.get(provider)
 
 
