@@ -8,21 +8,15 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 
 from api.generations import make_cursor, read_cursor
-from api.identity import TheCaller
-from api.problems import Conflict, Forbidden, NotFound, problems
+from api.identity import require_admin
+from api.problems import Conflict, NotFound, problems
 from api.services import TheServices
 from api.wire import Text, Wire
 from db.deliveries import find_delivery, newest_deliveries
-from db.tables import Scope, WebhookDelivery
+from db.tables import WebhookDelivery
 from domain.generation import ProviderName
 
 SHOWN_BODY_BYTES = 4 * 1024
-
-
-async def require_admin(caller: TheCaller) -> None:
-    """Raises: Forbidden."""
-    if caller.scope is not Scope.ADMIN:
-        raise Forbidden("This needs a key with the scope `admin`.")
 
 
 router = APIRouter(

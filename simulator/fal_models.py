@@ -3,10 +3,11 @@
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from simulator.model_input import ModelInput
 from simulator.samples import Medium
 
 File = dict[str, Any]
@@ -27,19 +28,7 @@ TRANSCRIPT = " ".join([SENTENCE] * 15)
 SECONDS_PER_WORD = 0.4
 
 
-class FalInput(BaseModel):
-    """One model's input. Unknown fields are ignored, as fal does."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    medium: ClassVar[Medium | None] = None
-    """What it makes; None: only data."""
-
-    @property
-    def outputs(self) -> int:
-        """How many files it makes."""
-        return 0 if self.medium is None else 1
-
+class FalInput(ModelInput):
     @property
     @abstractmethod
     def billable_units(self) -> float:
@@ -127,32 +116,6 @@ class CogVideo(VideoInput):
 
 
 class CogVideoFromImage(CogVideo):
-    image_url: str = Field(min_length=1)
-
-
-class Studio(VideoInput):
-    """The self-hosted backend's: here because its requests run like fal's."""
-
-    prompt: str = Field(min_length=1)
-    duration: str = "8"
-    aspect_ratio: str = "16:9"
-    negative_prompt: str | None = None
-    num_videos: int = Field(1, ge=1, le=8)
-    seed: int | None = None
-
-    @property
-    def outputs(self) -> int:
-        return self.num_videos
-
-    @property
-    def billable_units(self) -> float:
-        return float(self.num_videos)
-
-    def result(self, files: list[File]) -> dict[str, Any]:
-        return {"videos": files}
-
-
-class StudioFromImage(Studio):
     image_url: str = Field(min_length=1)
 
 
@@ -313,6 +276,4 @@ MODELS: Mapping[str, type[FalInput]] = {
     "fal-ai/elevenlabs/sound-effects/v2": SoundEffects,
     "fal-ai/whisper": Whisper,
     "fal-ai/wizper": Wizper,
-    "studio/video": Studio,
-    "studio/image-to-video": StudioFromImage,
 }

@@ -14,6 +14,12 @@ class Fault(StrEnum):
     FAIL_500 = "fail=500"
     FAIL_504 = "fail=504"
     FAIL_CONTENT_POLICY = "fail=content_policy"
+    FAIL_ABORTED = "fail=aborted"
+    """Ended before it ran, which Replicate has a word for."""
+
+    OUTPUT_OBJECT = "output=object"
+    """Replicate's alone: the file stands under a name of the model's own."""
+    OUTPUT_NESTED = "output=nested"
 
     SUBMIT_DROP = "submit=drop"
     """Accepted, then the connection is cut without an answer. The request runs and sends its webhook."""

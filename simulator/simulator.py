@@ -14,6 +14,7 @@ from simulator.clock import Clock
 from simulator.courier import Reports, WebhookCourier
 from simulator.fal_webhooks import FalReports, SigningKeys
 from simulator.queue import Queue
+from simulator.replicate_predictions import ReplicateReports
 from simulator.requests import Provider
 from simulator.samples import Samples
 from simulator.settings import SimulatorSettings
@@ -53,7 +54,11 @@ async def running_simulator(settings: SimulatorSettings) -> AsyncIterator[Simula
         client = httpx.AsyncClient(verify=settings.verify_tls, timeout=None, trust_env=False)
         await stack.enter_async_context(client)
         studio = StudioReports(settings, samples)
-        reports: dict[Provider, Reports] = {Provider.FAL: FalReports(settings, keys, samples), Provider.STUDIO: studio}
+        reports: dict[Provider, Reports] = {
+            Provider.FAL: FalReports(settings, keys, samples),
+            Provider.REPLICATE: ReplicateReports(settings, samples),
+            Provider.STUDIO: studio,
+        }
         courier = WebhookCourier(settings, clock, queue, reports, client, {Provider.STUDIO: studio})
         stack.push_async_callback(courier.close)
         courier.resume(queue.requests.values())

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from simulator.connections import Cut
-from simulator.fal_models import MODELS
-from simulator.faults import Fault, UnknownFault, parse_faults
+from simulator.accepting import accept, faults_asked_for, lost_answer
+from simulator.faults import Fault
 from simulator.queue import CancelStatus, Submission
 from simulator.refusals import Refused
-from simulator.requests import Provider, spoken_words
+from simulator.requests import Provider
 from simulator.simulator import Running
+from simulator.studio_models import MODELS
 
 router = APIRouter(prefix="/studio")
 
@@ -40,17 +40,9 @@ async def submit(simulator: Running, http: Request, job: Job, authorization: str
     if refusal := REFUSALS.get(fault) if fault else None:
         simulator.queue.refuse(submission, refusal.status_code)
         raise refusal
-    request = simulator.queue.accept(submission)
-    simulator.courier.dispatch(request)
-    if Fault.WEBHOOK_EARLY in submission.faults:
-        await simulator.courier.first_delivery(request)
-    match fault:
-        case Fault.SUBMIT_DROP:
-            return Cut()
-        case Fault.SUBMIT_TIMEOUT:
-            return Cut(after=simulator.settings.submit_timeout)
-        case Fault.SUBMIT_SLOW:
-            await simulator.clock.sleep(request.faults.delays[fault])
+    request = await accept(simulator, submission)
+    if lost := await lost_answer(simulator, request, fault):
+        return lost
     return JSONResponse({"job_id": request.id, "status": "pending"}, 202)
 
 
@@ -73,10 +65,6 @@ REFUSALS = {
 
 
 def _submission(job: Job, origin: str) -> Submission:
-    try:
-        faults = parse_faults(spoken_words(job.input))
-    except UnknownFault as error:
-        raise Refused(400, {"error": str(error)}) from None
     return Submission(
         provider=Provider.STUDIO,
         request_id=job.job_id,
@@ -85,5 +73,5 @@ def _submission(job: Job, origin: str) -> Submission:
         input=job.input,
         origin=origin,
         webhook_url=job.webhook_url,
-        faults=faults,
+        faults=faults_asked_for(job.input),
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from simulator.answers import answer_of
+from simulator.answers import failure_of, output_files
 from simulator.faults import Fault
 from simulator.requests import SimulatedRequest
 from simulator.samples import HEIGHT, SECONDS, WIDTH, Samples
@@ -37,14 +37,13 @@ class StudioReports:
         """None for a canceled job: nobody waits for it any more."""
         if request.canceled_at:
             return None
-        answer = answer_of(request, request.ends_at, self._samples)
-        if answer.error:
-            return _body(request, status="failed", error={"code": answer.error_type, "message": answer.error})
+        if failure := failure_of(request):
+            return _body(request, status="failed", error={"code": failure.error_type, "message": failure.error})
         milliseconds = round(request.inference_time * 1000)
         return _body(
             request,
             status="completed",
-            videos=[_video(file, request) for file in answer.body["videos"]],
+            videos=[_video(file.described(request), request) for file in output_files(request, self._samples)],
             model={"name": request.endpoint, "version": "2026-11"},
             timings={"processing_ms": milliseconds, "generation_ms": milliseconds // 2, "download_ms": 10},
         )

@@ -18,7 +18,7 @@ from db.keys import create_key
 from db.tables import Scope, User, WebhookDelivery
 from tests.api.shared import problem
 from tests.api.studio import PATH, Studio, playing
-from tests.running import Service
+from tests.running import PATIENCE_WITH_TESTS, Service
 
 MESSAGES = {
     "pending": "The video waits for its generation",
@@ -258,6 +258,16 @@ async def test_the_log_is_for_operators(studio: Studio, operator: httpx.AsyncCli
     problem(await operator.post(f"/api/admin/webhooks/{uuid4()}/replay"), 404, "NOT_FOUND")
 
 
+async def listed(operator: httpx.AsyncClient, verdict: str) -> list[dict[str, Any]]:
+    """The deliveries with that verdict, once there are any: the log is written after the answer."""
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while True:
+            answer = await operator.get("/api/admin/webhooks", params={"verdict": verdict})
+            if rows := answer.json()["data"]:
+                return list(rows)
+            await asyncio.sleep(0.05)
+
+
 async def test_the_log_is_read_page_by_page(studio: Studio, operator: httpx.AsyncClient) -> None:
     job_id = await studio.started()
     for progress in (50, 51, 52):
@@ -267,17 +277,15 @@ async def test_the_log_is_read_page_by_page(studio: Studio, operator: httpx.Asyn
     first = (await operator.get("/api/admin/webhooks", params=query)).json()
     rest = (await operator.get("/api/admin/webhooks", params=query | {"after": first["nextCursor"]})).json()
 
-    progress = [json.loads(row["body"])["progress"] for page in (first, rest) for row in page["data"]]
-    assert (progress, first["hasMore"], rest["hasMore"]) == ([52, 51, 50], True, False)
+    told = [json.loads(row["body"])["progress"] for page in (first, rest) for row in page["data"]]
+    assert (told, first["hasMore"], rest["hasMore"]) == ([52, 51, 50], True, False)
     assert first["data"][0]["headers"].keys() <= {"content-type", "user-agent"}
 
 
 async def test_a_dead_letter_is_kept_whole_and_can_be_replayed(studio: Studio, operator: httpx.AsyncClient) -> None:
     body = json.dumps({"job_id": "later", "content_type": "video", "pad": "x" * 9000}).encode()
     problem(await studio.send(body), 400, "INVALID_PARAMS")
-    async with asyncio.timeout(10):
-        while not (rows := (await operator.get("/api/admin/webhooks", params={"verdict": "malformed"})).json()["data"]):
-            await asyncio.sleep(0.05)
+    rows = await listed(operator, "malformed")
     (letter,) = [row for row in rows if row["bodyBytes"] == len(body)]
     assert (letter["verified"], letter["detail"]) == (True, "status is missing")
 
@@ -308,9 +316,7 @@ async def test_a_replayed_end_is_a_duplicate_and_a_forged_one_is_not_replayed(
     assert (await operator.post(f"/api/admin/webhooks/{of_fal.id}/replay")).json()["verdict"] == "duplicate"
 
     await studio.send(b"{}", {"x-webhook-secret": "forged"})
-    async with asyncio.timeout(10):
-        while not (forged := (await operator.get("/api/admin/webhooks", params={"verdict": "forged"})).json()["data"]):
-            await asyncio.sleep(0.05)
+    forged = await listed(operator, "forged")
     problem(await operator.post(f"/api/admin/webhooks/{forged[0]['id']}/replay"), 409, "CONFLICT")
 
 

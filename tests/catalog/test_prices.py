@@ -48,6 +48,13 @@ UHD = {"resolution": "4k"}
         ("whisper", AUDIO, 6),
         ("whisper", AUDIO | {"diarize": True}, 12),
         ("wizper", AUDIO, 6),
+        ("zeroscope-v2-xl", PROMPT, 5),
+        ("seedance-1-lite", PROMPT, 18),
+        ("seedance-1-lite", PROMPT | PICTURE | {"duration": 10, "resolution": "1080p"}, 72),
+        ("seedance-1-lite", PROMPT | {"resolution": "480p"}, 9),
+        ("flux-schnell", PROMPT, 1),
+        ("flux-schnell", PROMPT | {"numImages": 4}, 2),
+        ("minimax-speech-02-turbo", {"text": "x" * 1000}, 6),
     ],
 )
 def test_price(catalog: Catalog, name: str, words: dict[str, Any], cents: int) -> None:
@@ -56,4 +63,4 @@ def test_price(catalog: Catalog, name: str, words: dict[str, Any], cents: int) -
 
 
 def test_only_what_is_billed_by_computing_time_is_an_estimate(catalog: Catalog) -> None:
-    assert {model.name for model in catalog.models if model.price.estimated} == {"whisper", "wizper"}
+    assert {model.name for model in catalog.models if model.price.estimated} == {"whisper", "wizper", "zeroscope-v2-xl"}
