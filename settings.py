@@ -54,7 +54,7 @@ class Settings(BaseSettings):
 
     studio_backend_url: str | None = None
     webhook_secret: SecretStr | None = None
-    """Shared with the studio backend; in `X-Webhook-Secret`, both ways."""
+    """Shared with the studio backend: in `X-Webhook-Secret` of its pushes, and the bearer token of what it is sent."""
 
     replicate_api_token: SecretStr | None = None
     replicate_api_base: str = "https://api.replicate.com"

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 import structlog
 
 from api.inbox import Handover, Inbox, NotNow
 from api.pushes import Pushes
-from api.verdicts import DEFERRED, HANDOVERS, MISMATCH, UNAVAILABLE, Verdict
+from api.verdicts import DEFERRED, HANDOVERS, MISMATCH, RUNNING, UNAVAILABLE, Verdict
 from db.attempts import is_another_request
 from db.deliveries import claim_due_deliveries, note_replay, settle_delivery
 from db.engine import POSTGRES_AWAY, Sessions
@@ -48,6 +49,8 @@ class Redelivery:
         """Feed in a verified delivery as if it came now. What cannot be taken at once goes into the inbox."""
         if delivery.provider == ProviderName.STUDIO:
             verdict = await self._pushes.take(delivery)
+        elif delivery.verdict == RUNNING:
+            verdict = Verdict(RUNNING, HTTPStatus.OK, delivery.detail)
         elif not await self._find_attempt(delivery):
             verdict = Verdict(Handover.UNKNOWN, *HANDOVERS[Handover.UNKNOWN])
         else:
@@ -73,7 +76,7 @@ class Redelivery:
         provider = ProviderName(delivery.provider)
         async with self._sessions() as session:
             if await is_another_request(session, provider, delivery.job_id, delivery.attempt, delivery.request_id):
-                return Verdict(MISMATCH, HANDOVERS[Handover.UNKNOWN][0], "The request is not the attempt's.")
+                return Verdict(MISMATCH, HTTPStatus.UNAUTHORIZED, "The request is not the attempt's.")
         return await self._signal(delivery)
 
     async def _signal(self, delivery: WebhookDelivery) -> Verdict:
@@ -84,7 +87,7 @@ class Redelivery:
         try:
             handover = await self._inbox.hand_over(delivery.job_id, report)
         except NotNow as reason:
-            return Verdict(DEFERRED, HANDOVERS[Handover.ACCEPTED][0], str(reason))
+            return Verdict(DEFERRED, HTTPStatus.OK, str(reason))
         return Verdict(handover, *HANDOVERS[handover])
 
     async def _find_attempt(self, delivery: WebhookDelivery) -> bool:

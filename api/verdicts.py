@@ -32,3 +32,5 @@ HANDOVERS = {
     Handover.UNKNOWN: (HTTPStatus.NOT_FOUND, "No such job."),
 }
 DEFERRED, UNAVAILABLE, IGNORED, MISMATCH = "deferred", "unavailable", "ignored", "mismatch"
+RUNNING = "running"
+"""Nothing follows from it: the request has not ended."""

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from api.inbox import POSTGRES_SECONDS, NotNow
 from api.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, TheServices
-from api.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, UNAVAILABLE, Verdict
+from api.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
 from db.attempts import is_another_request
 from db.engine import POSTGRES_AWAY, within
 from db.generations import find_generation_by_request
@@ -141,7 +141,7 @@ async def judge(
         word, status = REJECTIONS[type(rejected)]
         return Verdict(word, status, str(rejected), generation_id)
     if not notice.ended:
-        return Verdict("running", HTTPStatus.OK, "It has not ended.", generation_id, attempt, notice.request_id)
+        return Verdict(RUNNING, HTTPStatus.OK, "It has not ended.", generation_id, attempt, notice.request_id)
     if generation_id is None or attempt is None:
         row = await within(POSTGRES_SECONDS, find_by_request(services, provider, notice.request_id))
         if row is None:

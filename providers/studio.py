@@ -58,7 +58,7 @@ class StudioProvider:
         self._api = KeyedApi(
             client,
             purchases=purchases,
-            provider="the studio backend",
+            provider="studio",
             scheme="Bearer",
             key=secret,
             bases=(backend_url,) if backend_url else (),
