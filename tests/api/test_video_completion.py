@@ -254,7 +254,8 @@ async def test_a_push_that_comes_before_its_job_is_fed_in_again(studio: Studio) 
 async def test_the_log_is_for_operators(studio: Studio, operator: httpx.AsyncClient) -> None:
     problem(await studio.service.client.get("/api/admin/webhooks"), 403, "FORBIDDEN")
     problem(await studio.service.client.post(f"/api/admin/webhooks/{uuid4()}/replay"), 403, "FORBIDDEN")
-    problem(await httpx.AsyncClient(base_url=studio.service.origin).get("/api/admin/webhooks"), 401, "UNAUTHENTICATED")
+    async with httpx.AsyncClient(base_url=studio.service.origin) as nobody:
+        problem(await nobody.get("/api/admin/webhooks"), 401, "UNAUTHENTICATED")
     problem(await operator.post(f"/api/admin/webhooks/{uuid4()}/replay"), 404, "NOT_FOUND")
 
 
@@ -312,6 +313,7 @@ async def test_a_replayed_end_is_a_duplicate_and_a_forged_one_is_not_replayed(
 
     fal_job = await studio.service.create()
     await studio.service.until(fal_job, "completed")
+    await studio.service.closed_as(fal_job)
     (of_fal,) = await studio.logged(fal_job, "accepted")
     assert (await operator.post(f"/api/admin/webhooks/{of_fal.id}/replay")).json()["verdict"] == "duplicate"
 

@@ -272,8 +272,10 @@ async def test_only_the_operators_own_backend_may_be_private_and_plain(server: S
     )
     policy = DownloadPolicy.from_settings(settings)
     async with open_download_client(policy) as client:
-        await fetch(client, f"http://127.0.0.1:{port}/", policy, tmp_path / "file")
-        for other in (f"http://127.0.0.1:{port + 1}/", f"http://localhost:{port}/", f"http://me:pw@127.0.0.1:{port}/"):
+        await fetch(client, server.sends("/shot.mp4", b"video"), policy, tmp_path / "file")
+        away = server.sends("/away", b"", "location: http://169.254.169.254/", status="302 Found")
+        others = (f"http://127.0.0.1:{port + 1}/", f"http://localhost:{port}/", f"http://me:pw@127.0.0.1:{port}/")
+        for other in (away, *others):
             with pytest.raises(Refused):
                 await fetch(client, other, policy, tmp_path / "file")
-    assert len(server.requests) == 1
+    assert len(server.requests) == 2
