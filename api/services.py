@@ -64,7 +64,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     redelivery = Redelivery(service_sessions, inbox, pushes)
     try:
         async with (
-            httpx.AsyncClient(follow_redirects=False) as jwks_client,
+            httpx.AsyncClient(follow_redirects=False) as keys_client,
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
             starting_forgotten(service_sessions, starter),
             draining(redelivery),
@@ -78,9 +78,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 starter=starter,
                 live=LiveStatus(temporal),
                 changes=changes,
-                callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, jwks_client)),
+                callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
                 limits=Limits(sessions, settings),
-                verifiers=build_verifiers(settings, jwks_client),
+                verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
                 pushes=pushes,
                 redelivery=redelivery,

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from simulator.accepting import accept, faults_asked_for, lost_answer
 from simulator.answers import answer_of
 from simulator.fal_models import MODELS
-from simulator.faults import Fault
+from simulator.faults import REPLICATES_OWN, Fault
 from simulator.queue import CancelStatus, Queue, Submission
 from simulator.refusals import Refused
 from simulator.requests import Provider, QueueStatus, SimulatedRequest, new_request_id
@@ -125,6 +125,8 @@ def _admit(queue: Queue, submission: Submission, fault: Fault | None, longest_qu
     """Raises: Refused, when the queue does not take this submission."""
     if submission.endpoint not in MODELS:
         raise Refused(404, NOT_FOUND)
+    if foreign := submission.faults.asked & REPLICATES_OWN:
+        raise Refused(400, {"detail": f"no faults of fal's: {', '.join(sorted(foreign))}"})
     match fault:
         case Fault.SUBMIT_429:
             raise Refused(429, {"detail": "Too many requests"}, {"retry-after": "1"})

@@ -18,7 +18,7 @@ class Fault(StrEnum):
     """Ended before it ran, which Replicate has a word for."""
 
     OUTPUT_OBJECT = "output=object"
-    """Replicate's alone: the file stands under a name of the model's own."""
+    """The file stands under a name of the model's own."""
     OUTPUT_NESTED = "output=nested"
 
     SUBMIT_DROP = "submit=drop"
@@ -80,6 +80,9 @@ class Fault(StrEnum):
     def key(self) -> str:
         return self.value.partition("=")[0]
 
+
+REPLICATES_OWN = frozenset({Fault.FAIL_ABORTED, Fault.OUTPUT_OBJECT, Fault.OUTPUT_NESTED})
+"""What can happen at Replicate alone. fal's queue refuses a prompt that asks for it."""
 
 ALWAYS = 1_000_000_000
 

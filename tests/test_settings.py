@@ -77,3 +77,34 @@ def test_a_studio_backend_has_a_plain_address(url: str) -> None:
     with pytest.raises(ValidationError, match="STUDIO_BACKEND_URL") as refusal:
         settings(studio_backend_url=url, webhook_secret="shared")
     assert "pw" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.replicate.com", "https://api.replicate.com.evil.example", "https://evilreplicate.com", "x"]
+)
+def test_production_talks_to_replicate_alone(url: str) -> None:
+    with pytest.raises(ValidationError, match="REPLICATE_API_BASE"):
+        settings(replicate_api_base=url)
+    assert settings(environment=Environment.DEVELOPMENT, replicate_api_base=url).replicate_api_base == url
+
+
+def test_replicates_base_may_name_the_version() -> None:
+    assert (
+        settings(replicate_api_base="https://api.replicate.com/v1/").replicate_api_base == "https://api.replicate.com"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["hush", "whsec_", "whsec_hush!", "whsk_aHVzaA==", "whsec_aHVzaA== hush", "whsec_aHVzaA=x"]
+)
+def test_webhook_secrets_of_another_form_are_refused(value: str) -> None:
+    with pytest.raises(ValidationError, match="REPLICATE_WEBHOOK_SECRET") as refusal:
+        settings(replicate_webhook_secret=value)
+    assert "hush" not in str(refusal.value)
+
+
+def test_webhook_secrets_are_several_while_they_are_rotated() -> None:
+    read = settings(replicate_webhook_secret="whsec_aHVzaA==, whsec_aHVzaDI whsec_aHVzaDM=")
+    assert read.replicate_webhook_secrets == ("whsec_aHVzaA==", "whsec_aHVzaDI", "whsec_aHVzaDM=")
+    assert "aHVzaA" not in repr(read)
+    assert settings().replicate_webhook_secrets == ()

@@ -5,7 +5,8 @@ import pytest
 
 from domain.generation import ProviderName
 from providers.fal import FalProvider
-from providers.registry import Providers, build_providers, configured_providers
+from providers.registry import Providers, build_providers, configured_providers, webhook_path
+from providers.replicate import ReplicateProvider
 from providers.studio import StudioProvider
 from settings import Settings
 
@@ -19,7 +20,7 @@ class Nothing:
 
 @pytest.fixture(autouse=True)
 def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FAL_KEY", "FAL_API_KEY", "FAL_KEY_NEW", "WEBHOOK_SECRET"):
+    for name in ("FAL_KEY", "FAL_API_KEY", "FAL_KEY_NEW", "REPLICATE_API_TOKEN", "WEBHOOK_SECRET"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -48,3 +49,16 @@ async def test_the_studio_is_there_when_its_pushes_can_be_known(client: httpx.As
     [(provider_name, provider)] = built(client, webhook_secret="shared").items()
     assert provider_name is ProviderName.STUDIO
     assert isinstance(provider, StudioProvider)
+
+
+async def test_replicate_is_there_when_it_has_a_token(client: httpx.AsyncClient) -> None:
+    [(provider_name, provider)] = built(client, replicate_api_token="r8_x").items()
+    assert provider_name is ProviderName.REPLICATE
+    assert isinstance(provider, ReplicateProvider)
+
+
+def test_a_provider_is_asked_to_report_where_its_word_can_be_verified() -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    assert webhook_path(settings(), ProviderName.REPLICATE) is None
+    assert webhook_path(settings(replicate_webhook_secret=secret), ProviderName.REPLICATE) == "/api/webhooks/replicate"
+    assert webhook_path(settings(fal_webhook_path="/hook"), ProviderName.FAL) == "/hook"
