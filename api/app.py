@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import chat, clips, credits, events, generate, generations, health, media, models
+from api import admin, chat, clips, credits, events, generate, generations, health, media, models, video_completion
 from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -53,6 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
         media.router,
         chat.router,
         health.router,
+        video_completion.router,
+        admin.router,
     ):
         app.include_router(router)
     app.include_router(webhook_routes(settings.fal_webhook_path))
