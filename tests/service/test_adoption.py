@@ -161,7 +161,8 @@ async def jobs_at_every_point(service: Service, way: Gate, policy: UncertainSubm
     await completes(service, control)
     jobs = {
         "before it arrived": await service.create(f"{HELD}, {policy}"),
-        "before the answer": await service.create(f"called, {policy} [sim: submit=slow:60s]"),
+        # Not listed: the search begins beside the adoption, and either may be first.
+        "before the answer": await service.create(f"called, {policy} [sim: submit=slow:60s, listing=lost]"),
         "before the answer, no webhook": await service.create(f"mute, {policy} [sim: submit=slow:60s, webhook=lost]"),
     }
     await way.holds.wait()
