@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fix bench chaos lock clean
+.PHONY: help setup demo dev test check fix bench chaos faults lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ bench: $(READY) ## Measure Reelay beside a bare Temporal workflow
 
 chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 SEED=7, or PLAN=file to repeat one
 	@$(BIN)/python -m chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan $(PLAN))
+
+faults: $(READY) ## Write the table of faults and the tests that prove them into docs/reliability.md
+	@$(BIN)/python -m tests.reliability
 
 setup: $(READY) ## Make the virtual environment
 

@@ -62,6 +62,7 @@ def without_its_own_headers(response: httpx.Response) -> dict[str, str]:
     return {name: value for name, value in response.headers.items() if name not in ("x-request-id", "date")}
 
 
+@pytest.mark.fault("T1")
 @pytest.mark.parametrize(("method", "path"), CALLS)
 async def test_what_is_somebody_elses_looks_like_nothing(
     patient_service: Service, bob: httpx.AsyncClient, anns: Belongings, method: str, path: str
@@ -107,6 +108,7 @@ async def test_revoked_key_is_refused_within_seconds(patient_service: Service) -
         assert (await her_other_key.get("/api/jobs")).status_code == 200
 
 
+@pytest.mark.fault("T2")
 async def test_somebody_elses_cancel_reaches_neither_the_job_nor_the_provider(
     patient_service: Service, bob: httpx.AsyncClient
 ) -> None:
@@ -122,6 +124,7 @@ async def test_somebody_elses_cancel_reaches_neither_the_job_nor_the_provider(
     await patient_service.until(job_id, "canceled")
 
 
+@pytest.mark.fault("T4")
 async def test_lists_show_the_callers_own_rows_alone(patient_service: Service, anns: Belongings) -> None:
     async with await patient_service.user("dora") as dora:
         accepted = await dora.post("/api/generate/voice", json={"text": "mine"})
@@ -153,6 +156,7 @@ async def test_somebody_elses_clip_cannot_be_given_media(bob: httpx.AsyncClient,
     assert await newest_job(bob) == before
 
 
+@pytest.mark.fault("T8")
 @pytest.mark.parametrize(
     "field",
     [
