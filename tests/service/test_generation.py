@@ -3,12 +3,16 @@
 import asyncio
 from hashlib import sha256
 from io import BytesIO
+from uuid import UUID
 
 import av
 import pytest
 
+from db.generations import generation_of
+from db.tables import GenerationJob
 from tests.running import Service, running_service
 from tests.servers import Servers
+from workflows.starting import start_generation
 
 
 async def test_video_goes_from_post_to_archive_and_clip(patient_service: Service) -> None:
@@ -166,6 +170,20 @@ async def test_completed_without_media_is_not_success_until_a_later_look(service
 
     assert job["files"]
     assert any("no media yet" in line for line in await service.trail(job_id))
+
+
+async def test_finished_generation_is_not_started_again(patient_service: Service) -> None:
+    job_id = await patient_service.create("once and for all")
+    await patient_service.until(job_id, "completed")
+    await patient_service.closed_as(job_id)
+    first = await patient_service.run(job_id).describe()
+    async with patient_service.sessions() as session:
+        row = await session.get_one(GenerationJob, UUID(job_id))
+    await start_generation(
+        patient_service.temporal, generation_of(row), task_queue=patient_service.settings.task_queue, summary="again"
+    )
+
+    assert (await patient_service.run(job_id).describe()).run_id == first.run_id
 
 
 @pytest.mark.fault("P7")
