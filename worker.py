@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
@@ -80,4 +81,17 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
         # Beats are sent at most this often; the archive step hears of a cancellation no later.
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         max_concurrent_activities=200,
+        max_cached_workflows=settings.max_cached_workflows,
+        deployment_config=deployment_of(settings),
+    )
+
+
+def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
+    """A run goes on with the current version: what is recorded replays, and no old worker has to be kept for it."""
+    if settings.worker_deployment is None or settings.worker_build_id is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=settings.worker_deployment, build_id=settings.worker_build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
     )

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import clips, events, generate, generations, health, media, models
+from api import accounts, clips, events, generate, generations, health, media, models
 from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -50,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         clips.router,
         models.router,
         media.router,
+        accounts.router,
         health.router,
     ):
         app.include_router(router)

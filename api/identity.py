@@ -9,7 +9,7 @@ from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.problems import Unauthenticated
+from api.problems import Forbidden, Unauthenticated
 from api.services import TheServices
 from db.engine import as_user
 from db.tables import Scope
@@ -35,6 +35,15 @@ async def _caller(
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]
+
+
+async def _admin(caller: TheCaller) -> Caller:
+    if caller.scope is not Scope.ADMIN:
+        raise Forbidden("This takes a key of the scope `admin`.")
+    return caller
+
+
+TheAdmin = Annotated[Caller, Depends(_admin)]
 
 
 class CallersRows:

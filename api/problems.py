@@ -2,6 +2,7 @@
 
 Problem
 ├── Unauthenticated        401 UNAUTHENTICATED
+├── Forbidden              403 FORBIDDEN
 ├── NotFound               404 NOT_FOUND; also for what belongs to somebody else
 ├── InvalidParams          422 INVALID_PARAMS; `errors` names every wrong field
 ├── ConfirmationRequired   409 CONFIRMATION_REQUIRED, with the estimate
@@ -49,6 +50,11 @@ class Unauthenticated(Problem):
     headers: Mapping[str, str] = {"www-authenticate": "Bearer"}
 
 
+class Forbidden(Problem):
+    status = HTTPStatus.FORBIDDEN
+    code = "FORBIDDEN"
+
+
 class NotFound(Problem):
     status = HTTPStatus.NOT_FOUND
     code = "NOT_FOUND"
@@ -92,6 +98,7 @@ CODES = {
     HTTPStatus.BAD_REQUEST: InvalidParams.code,
     HTTPStatus.UNAUTHORIZED: Unauthenticated.code,
     HTTPStatus.FORBIDDEN: "FORBIDDEN",
+    HTTPStatus.FORBIDDEN: Forbidden.code,
     HTTPStatus.NOT_FOUND: NotFound.code,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge.code,
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "RANGE_NOT_SATISFIABLE",

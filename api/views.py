@@ -128,8 +128,10 @@ def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatu
     An end is told by the row alone: only then are its files, cost and failure there to be shown.
     """
     status, stage = Status(row.status), Stage(row.stage)
-    if live and not live.status.is_final and not status.is_final and NEWER.index(live.stage) >= NEWER.index(stage):
-        return live
+    if live and not live.status.is_final and not status.is_final:
+        told, written = (NEWER.index(live.stage), live.stage_since), (NEWER.index(stage), row.stage_at)
+        if told >= written:
+            return live
     return GenerationStatus(status=status, stage=stage, stage_since=row.stage_at, message=row.progress_message)
 
 

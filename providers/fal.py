@@ -15,7 +15,7 @@ from providers.errors import Rejected, SubmissionUncertain, Unavailable, Unreach
 from providers.exchange import Answer, exchange
 from providers.fal_answers import accepted, cancel_of, position_of, progress_of, result_of
 from providers.fal_listing import is_like, page_of
-from providers.provider import CancelAnswer, SubmissionRequest
+from providers.provider import CancelAnswer, SubmissionRequest, fingerprint
 from providers.strict_json import parse_json
 
 NOTHING_SENT = (
@@ -68,6 +68,7 @@ class FalProvider:
         self._client = client
         self._purchases = purchases
         self._key = SecretStr(secret)
+        self.account = fingerprint(secret)
         self._base = queue_base.rstrip("/")
         self._origin = _origin(self._base)
         self._platform = platform_base.rstrip("/")

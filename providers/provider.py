@@ -1,5 +1,6 @@
 """What Reelay needs of a provider."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +43,9 @@ class WebhookNotice:
 class Provider(Protocol):
     """Submits, watches, fetches and cancels. Every method raises only errors of `providers.errors`."""
 
+    account: str
+    """Whose money is spent: `fingerprint` of the key. What locks one account does not concern another."""
+
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the one paid POST. Never re-sent here: whether that is safe, only the caller knows.
 
@@ -74,3 +78,8 @@ class Provider(Protocol):
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
         """A submission of which only the request id survived, with its addresses rebuilt."""
         ...
+
+
+def fingerprint(key: str) -> str:
+    """Tells keys apart and leads back to none: a provider's keys are too long to be guessed."""
+    return hashlib.sha256(f"reelay account {key}".encode()).hexdigest()[:16]

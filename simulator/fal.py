@@ -108,6 +108,7 @@ async def submit(
         origin=simulator.settings.public_url or f"{http.url.scheme}://{http.url.netloc}",
         webhook_url=fal_webhook,
         faults=_faults(arguments),
+        key=http.headers["authorization"].removeprefix("Key "),
     )
     fault = simulator.queue.hit_by(submission)
     try:
@@ -133,6 +134,8 @@ def _admit(queue: FalQueue, submission: Submission, fault: Fault | None, longest
     """Raises: Refused, when the queue does not take this submission."""
     if submission.endpoint not in MODELS:
         raise Refused(404, NOT_FOUND)
+    if submission.key in queue.locked_keys:
+        raise Refused(403, {"detail": LOCKED})
     match fault:
         case Fault.SUBMIT_429:
             raise Refused(429, {"detail": "Too many requests"}, {"retry-after": "1"})

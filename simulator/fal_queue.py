@@ -48,6 +48,7 @@ class Submission:
     origin: str
     webhook_url: str | None
     faults: Faults
+    key: str
 
     @property
     def app(self) -> str:
@@ -74,6 +75,8 @@ class FalQueue:
         self._store = store
         self.requests = {id: FalRequest.model_validate_json(body) for id, body in store.all("request").items()}
         self.posts = {sender: Posts.model_validate_json(body) for sender, body in store.all("posts").items()}
+        self.locked_keys: set[str] = set()
+        """Keys of locked accounts: their submissions are refused with a 403."""
         self._open = dict(self.requests)
 
     def hit_by(self, submission: Submission) -> Fault | None:
@@ -159,6 +162,7 @@ class FalQueue:
             self._store.forget(kind)
         self.requests.clear()
         self.posts.clear()
+        self.locked_keys.clear()
         self._open.clear()
 
     def _plan(self, faults: Faults, now: datetime) -> tuple[datetime, datetime]:
