@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import accounts, clips, events, generate, generations, health, media, models
+from api import accounts, clips, credits, events, generate, generations, health, media, models
 from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         events.router,
         clips.router,
         models.router,
+        credits.router,
         media.router,
         accounts.router,
         health.router,

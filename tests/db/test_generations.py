@@ -18,6 +18,7 @@ from db.generations import (
 from db.tables import GenerationJob, User
 from domain.failure import Failure, FailureCode
 from domain.generation import JobType, ProviderName, Stage, Status
+from domain.money import Charge
 from tests.servers import Postgres
 
 Change = Callable[[AsyncSession, GenerationJob], Awaitable[bool]]
@@ -31,7 +32,9 @@ async def owner(postgres: Postgres) -> AsyncIterator[Sessions]:
 
 
 async def completed(session: AsyncSession, job: GenerationJob) -> bool:
-    return await complete_generation(session, job.id, files=(), result_url=None)
+    return await complete_generation(
+        session, job.id, files=(), result_url=None, charge=Charge(cost_cents=0, charged_cents=0)
+    )
 
 
 async def failed(session: AsyncSession, job: GenerationJob) -> bool:

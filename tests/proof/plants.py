@@ -7,9 +7,29 @@ from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+SUM_THEN_INSERT = """
+create or replace function hold_credits(
+    job uuid, out is_held boolean, out available bigint, out monthly_budget bigint, out spent_this_month bigint
+) language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+    owner uuid;
+    price bigint;
+begin
+    select user_id, estimated_cost_cents into strict owner, price from generation_jobs where id = job;
+    select coalesce(sum(available_cents), 0) into available from credit_entries where user_id = owner;
+    perform pg_sleep(0.01);  -- the time that a real service takes between the two
+    is_held := available >= price;
+    if is_held then
+        insert into credit_entries (user_id, job_id, phase, available_cents, held_cents)
+        values (owner, job, 'hold', -price, price);
+    end if;
+end
+$$
+"""
 MAX_FAL_CLIENT_TRIES = 10
 
 
@@ -83,31 +103,40 @@ def settle_before_the_upload(patch: pytest.MonkeyPatch) -> None:
     from activities.archive import ArchiveActivities
     from db.generations import complete_generation
     from domain.generation import Generation, Result
+    from domain.money import Charge
 
     note = ArchiveActivities._note_result
 
     async def settled(self: ArchiveActivities, generation: Generation, result: Result) -> None:
         await note(self, generation, result)
         async with self._sessions.begin() as session:
-            await complete_generation(session, generation.id, files=(), result_url=None)
+            charge = Charge(cost_cents=generation.held_cents, charged_cents=generation.held_cents)
+            await complete_generation(session, generation.id, files=(), result_url=None, charge=charge)
 
     patch.setattr(ArchiveActivities, "_note_result", settled)
 
 
-def do_not_force_row_level_security(patch: pytest.MonkeyPatch) -> None:
-    import asyncpg
-
+def migrate_and_then(patch: pytest.MonkeyPatch, *statements: str) -> None:
     from db.migrate import migrate
-    from db.tables import OWNED_BY_USER
 
-    async def lax(admin_url: str, app_url: str) -> None:
+    async def planted(admin_url: str, app_url: str) -> None:
         await migrate(admin_url, app_url)
         connection = await asyncpg.connect(admin_url)
-        for table in OWNED_BY_USER:
-            await connection.execute(f"alter table {table} no force row level security")
+        for statement in statements:
+            await connection.execute(statement)
         await connection.close()
 
-    replace(patch, migrate, lax)
+    replace(patch, migrate, planted)
+
+
+def do_not_force_row_level_security(patch: pytest.MonkeyPatch) -> None:
+    from db.tables import OWNED_BY_USER
+
+    migrate_and_then(patch, *(f"alter table {table} no force row level security" for table in OWNED_BY_USER))
+
+
+def sum_the_entries_then_hold(patch: pytest.MonkeyPatch) -> None:
+    migrate_and_then(patch, SUM_THEN_INSERT)
 
 
 def keep_the_identity_in_the_connection(patch: pytest.MonkeyPatch) -> None:
@@ -219,6 +248,11 @@ PLANTS = {
         bug="the identity stays in the pooled connection",
         check="tests/db/test_migrations.py::test_a_forgotten_where_shows_nobody_elses_rows",
         apply=keep_the_identity_in_the_connection,
+    ),
+    "M9": Plant(
+        bug="the balance is summed up, and then the hold is inserted",
+        check="tests/db/test_credits.py::test_forty_holds_at_once_with_credits_for_ten_are_ten",
+        apply=sum_the_entries_then_hold,
     ),
     "M10": Plant(
         bug="redirects are followed",

@@ -31,7 +31,7 @@ async def service(servers: Servers) -> AsyncIterator[Service]:
 
 @pytest.fixture(scope="module")
 async def operator(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    async with await service.user("root", Scope.ADMIN) as client:
+    async with await service.user("root", scope=Scope.ADMIN) as client:
         yield client
 
 
