@@ -61,6 +61,7 @@ class ArchiveActivities:
             files=files,
             provider_url=result.media[0].url if result.media else None,
             billable_units=result.billable_units,
+            unusable_units=result.unusable_units,
         )
 
     async def _fetch(self, generation: Generation, submission: Submission) -> Result:

@@ -78,8 +78,20 @@ def answer_of(request: FalRequest, now: datetime, samples: Samples) -> Answer:
     files = output_files(request, samples) if now >= media_at else []
     return Answer(
         body=model_input.result([file.described(request) for file in files]),
-        headers={"x-fal-billable-units": f"{model_input.billable_units:g}"},
+        headers=billing_headers(request, model_input.billable_units),
     )
+
+
+def billing_headers(request: FalRequest, units: float) -> Mapping[str, str]:
+    fault = request.faults.one_of("units")
+    told: dict[Fault | None, str] = {
+        Fault.UNITS_NAN: "nan",
+        Fault.UNITS_NEGATIVE: f"{-units:g}",
+        Fault.UNITS_HUGE: "1e30",
+        Fault.UNITS_DOUBLE: f"{units * 2:g}",
+        Fault.UNITS_HALF: f"{units / 2:g}",
+    }
+    return {} if fault is Fault.UNITS_LOST else {"x-fal-billable-units": told.get(fault, f"{units:g}")}
 
 
 def failure_of(request: FalRequest) -> Answer | None:

@@ -59,6 +59,16 @@ class Fault(StrEnum):
     MEDIA_WRONG_TYPE = "media=wrong-type"
     """A PDF declared as the promised type."""
 
+    UNITS_LOST = "units=lost"
+    """The result does not say what was billed."""
+    UNITS_NAN = "units=nan"
+    UNITS_NEGATIVE = "units=negative"
+    UNITS_HUGE = "units=huge"
+    """1e30."""
+    UNITS_DOUBLE = "units=double"
+    """Twice what the input says."""
+    UNITS_HALF = "units=half"
+
     LISTING_LATE = "listing=late"
     """Shown in the list of requests so long after its end."""
     LISTING_LOST = "listing=lost"

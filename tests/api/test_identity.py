@@ -143,6 +143,7 @@ async def test_a_disabled_user_is_shut_out_with_all_keys(patient_service: Servic
                     await asyncio.sleep(0.1)
 
 
+@pytest.mark.fault("T3")
 async def test_open_stream_ends_when_its_key_is_revoked(patient_service: Service) -> None:
     async with await patient_service.user("gina") as gina, await patient_service.user("gina") as her_other_key:
         created = await gina.post("/api/generate/video", json={"prompt": "long [sim: latency=60s]", "quality": "fast"})
@@ -159,6 +160,7 @@ async def test_open_stream_ends_when_its_key_is_revoked(patient_service: Service
         problem(await gina.get(f"{job}/events"), 401, "UNAUTHENTICATED")
 
 
+@pytest.mark.fault("T5")
 async def test_somebody_elses_idempotency_key_is_a_key_of_ones_own(
     patient_service: Service, bob: httpx.AsyncClient
 ) -> None:

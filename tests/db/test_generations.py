@@ -51,6 +51,7 @@ async def moved_on(session: AsyncSession, job: GenerationJob) -> bool:
     )
 
 
+FREE = Charge(cost_cents=0, charged_cents=0)
 ENDS: dict[Status, Change] = {Status.COMPLETED: completed, Status.FAILED: failed, Status.CANCELED: canceled}
 
 

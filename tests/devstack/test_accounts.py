@@ -1,17 +1,17 @@
 """Keys and the schema from the command line, on a database that the environment names."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer import BadParameter
 
-from cli import duration
+from db.credits import AmountRefused
 from db.engine import make_engine, make_sessions
 from db.keys import find_key_owner, hash_key
 from db.tables import Scope
+from devstack.credits import whole
 from devstack.ports import free_ports
 from devstack.postgres import EmbeddedPostgres
 from devstack.processes import running
@@ -60,27 +60,32 @@ async def test_keys_are_created_listed_and_revoked(postgres: EmbeddedPostgres) -
     assert await owner_of(key, postgres) is None
     code, output = await reelay("keys", "revoke", listed["prefix"], environment=environment)
     assert (code, "no living key" in output) == (1, True)
-    code, output = await reelay("keys", "create", "ann", "--expires", "30d", environment=environment)
-    assert await owner_of(output.strip(), postgres) is Scope.USER
-    code, output = await reelay("keys", "list", "--json", environment=environment)
-    newest = json.loads(output)[0]
-    lifetime = datetime.fromisoformat(newest["expiresAt"]) - datetime.fromisoformat(newest["createdAt"])
-    assert lifetime == timedelta(days=30)
-
-    code, output = await reelay("users", "list", "--json", environment=environment)
-    (ann,) = json.loads(output)
-    assert (ann["name"], ann["keys"], ann["jobs"], ann["disabledAt"]) == ("ann", 1, 0, None)
-    assert await reelay("users", "disable", ann["id"], environment=environment) == (0, "")
-    code, output = await reelay("users", "show", "ann", "--json", environment=environment)
-    assert json.loads(output)["disabledAt"]
-    assert await reelay("users", "enable", "ann", environment=environment) == (0, "")
-    assert await reelay("users", "disable", "bob", environment=environment) == (1, "reelay: there is no user bob\n")
+    await credits_are_added_shown_and_corrected(environment)
 
 
-@pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "1y", "1D", "99999d", "9999999999s"])
-def test_a_lifetime_is_a_number_and_a_unit(text: str) -> None:
-    with pytest.raises(BadParameter, match="is not a duration"):
-        duration(text)
+async def credits_are_added_shown_and_corrected(environment: dict[str, str]) -> None:
+    async def ask(*words: str) -> tuple[int | None, str]:
+        return await reelay(*words, environment=environment)
+
+    added = await ask("credits", "add", "bob", "500", "--reference", "payment 1")
+    assert added == (0, "bob  500 cents available, 0 held, 500 in all\n")
+    refusals = await asyncio.gather(
+        ask("credits", "add", "bob", "-5"), ask("credits", "add", "bob", "1.5"), ask("credits", "show", "nobody")
+    )
+    assert [code for code, _ in refusals] == [1, 1, 1]
+    assert ["whole" in output for _, output in refusals] == [True, True, False]
+    assert (await ask("credits", "adjust", "bob", "-50", "--reason", "a mistake"))[0] == 0
+    (code, output), budget = await asyncio.gather(
+        ask("credits", "show", "bob", "--json"), ask("users", "budget", "bob", "100")
+    )
+    assert (code, budget) == (0, (0, ""))
+    assert json.loads(output) == {"user": "bob", "balanceCents": 450, "heldCents": 0, "availableCents": 450}
+
+
+@pytest.mark.parametrize("words", ["1.5", "1e3", "ten", "", "0x10", "nan", "١٢", "1_000"])
+def test_only_whole_numbers_are_amounts(words: str) -> None:
+    with pytest.raises(AmountRefused, match="whole number"):
+        whole(words)
 
 
 async def test_no_key_is_made_that_the_api_could_not_read(postgres: EmbeddedPostgres) -> None:
