@@ -1,9 +1,8 @@
 """What Reelay needs of a provider."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -19,6 +18,8 @@ class SubmissionRequest:
     attempt: int
     webhook_url: str | None
     """Where the provider reports the end; None when no public URL is configured."""
+    deadline: timedelta | None = None
+    """After this nobody waits for the end any more; a provider that can may stop by itself."""
 
 
 class CancelAnswer(StrEnum):
@@ -38,6 +39,16 @@ class WebhookNotice:
     succeeded: bool
     body: dict[str, Any]
     """The whole parsed body, for the delivery log."""
+    ended: bool = True
+    """False: the request still runs, and nothing follows from the notice."""
+
+
+class WebhookVerifier(Protocol):
+    """Tells a provider's own webhooks from everybody else's."""
+
+    async def verify(self, headers: Mapping[str, str], body: bytes) -> WebhookNotice:
+        """What the provider says, proved to be its word. Never raises but WebhookRejected, whatever it is given."""
+        ...
 
 
 class Provider(Protocol):
@@ -78,8 +89,3 @@ class Provider(Protocol):
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
         """A submission of which only the request id survived, with its addresses rebuilt."""
         ...
-
-
-def fingerprint(key: str) -> str:
-    """Tells keys apart and leads back to none: a provider's keys are too long to be guessed."""
-    return hashlib.sha256(f"reelay account {key}".encode()).hexdigest()[:16]

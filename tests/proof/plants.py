@@ -77,11 +77,11 @@ def allow_a_second_run(patch: pytest.MonkeyPatch) -> None:
 def send_again_as_fal_client_does(patch: pytest.MonkeyPatch) -> None:
     """fal-client 1.0.3 sends a POST whose answer was lost up to ten times."""
     from providers.exchange import Answer
-    from providers.fal import FalProvider
+    from providers.keyed_api import KeyedApi
 
-    once = FalProvider._exchange
+    once = KeyedApi._exchange
 
-    async def again(self: FalProvider, *call: Any, **limits: Any) -> Answer:
+    async def again(self: KeyedApi, *call: Any, **limits: Any) -> Answer:
         for _ in range(MAX_FAL_CLIENT_TRIES - 1):
             try:
                 return await once(self, *call, **limits)
@@ -89,7 +89,7 @@ def send_again_as_fal_client_does(patch: pytest.MonkeyPatch) -> None:
                 continue
         return await once(self, *call, **limits)
 
-    patch.setattr(FalProvider, "_exchange", again)
+    patch.setattr(KeyedApi, "_exchange", again)
 
 
 def forget_that_ends_are_for_ever(patch: pytest.MonkeyPatch) -> None:

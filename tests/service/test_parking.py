@@ -12,7 +12,7 @@ from db.accounts import park_account
 from db.tables import Scope
 from devstack.ports import free_ports
 from domain.generation import ProviderName
-from providers.provider import fingerprint
+from providers.keyed_api import fingerprint
 from tests.lines import open_line
 from tests.providers.scripted_server import json_answer, scripted_server
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
