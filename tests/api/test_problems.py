@@ -228,7 +228,7 @@ async def test_odd_host_header_is_no_accident(patient_service: Service, host: st
     assert created.status_code in (202, 400)
 
 
-@pytest.mark.fault("O4", "O11")
+@pytest.mark.fault("O4")
 async def test_database_that_is_away_is_said_and_over_when_it_is_back(servers: Servers) -> None:
     async with running_service(servers, worker=False) as service:
         job_id = await service.create()

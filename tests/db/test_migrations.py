@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from random import Random
 from uuid import UUID, uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from db.engine import Sessions, as_user, make_engine, make_sessions
 from db.migrate import migrate
@@ -74,6 +76,25 @@ async def test_a_forgotten_where_shows_nobody_elses_rows(owner: Sessions, app: S
         assert anns not in (await session.execute(text("select id from campaigns"))).scalars().all()
     async with app.begin() as session:
         assert (await session.execute(text("select id from campaigns"))).scalars().all() == []
+
+
+@pytest.mark.fault("T6")
+async def test_one_connection_for_two_users_never_mixes_them_up(owner: Sessions, app: Sessions) -> None:
+    users = [await campaign_of(owner, name) for name in ("carl", "dora")]
+    seed = 7
+    random = Random(seed)
+    for turn in range(200):
+        user, campaign = random.choice(users)
+        ends_badly = random.choice([None, None, "select 1 / 0", "set local statement_timeout = 1; select pg_sleep(1)"])
+        with suppress(DBAPIError):
+            async with as_user(app, user) as session:
+                found = (await session.execute(text("select id from campaigns"))).scalars().all()
+                assert found == [campaign], f"turn {turn} of seed {seed}"
+                for statement in ends_badly.split("; ") if ends_badly else ():
+                    await session.execute(text(statement))
+        if random.random() < 0.1:
+            async with app.begin() as session:
+                assert (await session.execute(text("select id from campaigns"))).scalars().all() == []
 
 
 async def test_a_row_for_somebody_else_is_refused(owner: Sessions, app: Sessions) -> None:

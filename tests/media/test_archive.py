@@ -53,6 +53,7 @@ def kept(tmp_path: Path) -> Callable[[], list[str]]:
     return lambda: sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
+@pytest.mark.fault("D15")
 async def test_a_video_is_kept_with_its_poster(
     archive: Archive, server: ScriptedServer, samples: dict[str, Path], kept: Callable[[], list[str]], tmp_path: Path
 ) -> None:
