@@ -92,6 +92,8 @@ class Times(Planned):
     deadline: float = 60
     answer: float = 8
     """For the provider's answer to one call."""
+    account_pause: float = 1
+    """Between two probes of an account that is locked: one job's fault makes all of them wait."""
 
     def environment(self) -> dict[str, str]:
         return {
@@ -99,6 +101,7 @@ class Times(Planned):
             "POLL_INTERVAL_SECONDS": str(self.poll_interval),
             "ADOPTION_WINDOW_SECONDS": str(self.adoption_window),
             "GENERATION_DEADLINE_SECONDS": str(self.deadline),
+            "ACCOUNT_PAUSE_SECONDS": str(self.account_pause),
             "FAL_TIMEOUT_MS": str(round(self.answer * 1000)),
         }
 

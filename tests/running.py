@@ -145,6 +145,7 @@ async def running_service(
         "api_key_pepper": "pepper for tests",
         "poll_interval": 0.2,
         "adoption_window": 3,
+        "account_pause": 1,
         "max_cached_workflows": os.environ.get("REELAY_MAX_CACHED_WORKFLOWS", "1000"),
         "reconcile_interval": 3600,  # tests start the passes themselves
     }
