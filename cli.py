@@ -337,9 +337,10 @@ def show_credits(credits: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(credits))
         return
+    budget = credits["monthlyBudgetCents"]
     typer.echo(
         f"{credits['user']}  {credits['availableCents']} cents available, {credits['heldCents']} held, "
-        f"{credits['balanceCents']} in all"
+        f"{credits['balanceCents']} in all" + ("" if budget is None else f"; at most {budget} a month")
     )
 
 

@@ -65,6 +65,7 @@ async def shown(session: AsyncSession, user: User) -> dict[str, Any]:
         "balanceCents": balance.total,
         "heldCents": balance.held,
         "availableCents": balance.available,
+        "monthlyBudgetCents": user.monthly_budget_cents,
     }
 
 

@@ -194,6 +194,16 @@ async def test_ends_that_race_end_a_job_once(ledger: Ledger) -> None:
             assert await ledger.balance(user) == (before[0] - paid, 0), f"seed {seed}"
 
 
+async def test_holds_and_ends_of_one_user_at_once_never_block_each_other_for_good(ledger: Ledger) -> None:
+    user = await ledger.user(MOST_CENTS)
+    living = [await ledger.create(user) for _ in range(15)]
+    for _ in range(10):
+        ends = asyncio.gather(*(ledger.complete(job) for job in living))
+        living = await asyncio.gather(*(ledger.create(user, replica=number % 2) for number in range(15)))
+        assert all(await ends)
+    assert await ledger.balance(user) == (MOST_CENTS - 165 * PRICE, 15 * PRICE)
+
+
 @pytest.mark.fault("L4")
 async def test_commit_whose_answer_is_lost_happens_once(ledger: Ledger, database: Database) -> None:
     user = await ledger.user(100)

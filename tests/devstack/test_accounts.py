@@ -3,10 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer import BadParameter
 
+from cli import duration
 from db.credits import AmountRefused
 from db.engine import make_engine, make_sessions
 from db.keys import find_key_owner, hash_key
@@ -60,6 +63,21 @@ async def test_keys_are_created_listed_and_revoked(postgres: EmbeddedPostgres) -
     assert await owner_of(key, postgres) is None
     code, output = await reelay("keys", "revoke", listed["prefix"], environment=environment)
     assert (code, "no living key" in output) == (1, True)
+    code, output = await reelay("keys", "create", "ann", "--expires", "30d", environment=environment)
+    assert await owner_of(output.strip(), postgres) is Scope.USER
+    code, output = await reelay("keys", "list", "--json", environment=environment)
+    newest = json.loads(output)[0]
+    lifetime = datetime.fromisoformat(newest["expiresAt"]) - datetime.fromisoformat(newest["createdAt"])
+    assert lifetime == timedelta(days=30)
+
+    code, output = await reelay("users", "list", "--json", environment=environment)
+    (ann,) = json.loads(output)
+    assert (ann["name"], ann["keys"], ann["jobs"], ann["disabledAt"]) == ("ann", 1, 0, None)
+    assert await reelay("users", "disable", ann["id"], environment=environment) == (0, "")
+    code, output = await reelay("users", "show", "ann", "--json", environment=environment)
+    assert json.loads(output)["disabledAt"]
+    assert await reelay("users", "enable", "ann", environment=environment) == (0, "")
+    assert await reelay("users", "disable", "bob", environment=environment) == (1, "reelay: there is no user bob\n")
     await credits_are_added_shown_and_corrected(environment)
 
 
@@ -75,17 +93,22 @@ async def credits_are_added_shown_and_corrected(environment: dict[str, str]) -> 
     assert [code for code, _ in refusals] == [1, 1, 1]
     assert ["whole" in output for _, output in refusals] == [True, True, False]
     assert (await ask("credits", "adjust", "bob", "-50", "--reason", "a mistake"))[0] == 0
-    (code, output), budget = await asyncio.gather(
-        ask("credits", "show", "bob", "--json"), ask("users", "budget", "bob", "100")
-    )
-    assert (code, budget) == (0, (0, ""))
-    assert json.loads(output) == {"user": "bob", "balanceCents": 450, "heldCents": 0, "availableCents": 450}
+    assert await ask("users", "budget", "bob", "100") == (0, "")
+    code, output = await ask("credits", "show", "bob", "--json")
+    cents = {"balanceCents": 450, "heldCents": 0, "availableCents": 450, "monthlyBudgetCents": 100}
+    assert (code, json.loads(output)) == (0, {"user": "bob", **cents})
 
 
 @pytest.mark.parametrize("words", ["1.5", "1e3", "ten", "", "0x10", "nan", "١٢", "1_000"])
 def test_only_whole_numbers_are_amounts(words: str) -> None:
     with pytest.raises(AmountRefused, match="whole number"):
         whole(words)
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "1y", "1D", "99999d", "9999999999s"])
+def test_a_lifetime_is_a_number_and_a_unit(text: str) -> None:
+    with pytest.raises(BadParameter, match="is not a duration"):
+        duration(text)
 
 
 async def test_no_key_is_made_that_the_api_could_not_read(postgres: EmbeddedPostgres) -> None:

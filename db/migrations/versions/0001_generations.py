@@ -272,7 +272,7 @@ begin
     select user_id, estimated_cost_cents into strict owner, price from generation_jobs
     where id = job and user_id = nullif(current_setting('app.user_id', true), '')::uuid;
 
-    select available_cents into strict available from credit_accounts where user_id = owner for update;
+    select available_cents into strict available from credit_accounts where user_id = owner for no key update;
     is_held := available >= price;
 
     select monthly_budget_cents into monthly_budget from users where id = owner;
