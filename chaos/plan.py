@@ -33,8 +33,10 @@ MEDIA = (
     *("media=404:1", "media=expired:1", "media=truncated:2", "media=html:1", "media=wrong-type:1", "media=slow:4s"),
     *("media=404", "media=expired", "media=html", "media=wrong-type", "media=redirect-private", "media=huge"),
 )
+UNITS = ("units=lost", "units=nan", "units=negative", "units=huge", "units=double", "units=half")
+"""What the provider says that it counted. Whatever that is, the job completes and the books balance."""
 FAIL = ("fail=422", "fail=500", "fail=504", "fail=content_policy")
-SHARES = ((SLOW, 0.30), (SUBMIT, 0.15), (WEBHOOK, 0.25))
+SHARES = ((SLOW, 0.30), (SUBMIT, 0.15), (WEBHOOK, 0.25), (UNITS, 0.06))
 """How many of all jobs are hit by one fault of each kind. A fault of the end joins them for one job in eight."""
 ENDS_BADLY, HOPELESS_SHARE, UNKNOWN_WORD_SHARE, CANCEL_SHARE, CANCEL_IGNORED_SHARE = 0.125, 0.01, 0.05, 0.06, 0.3
 
