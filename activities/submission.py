@@ -175,16 +175,14 @@ class SubmissionActivities:
         async with self._sessions.begin() as session:
             opened = await open_attempt(session, generation, attempt.number)
             if isinstance(opened, Opened):
-                provider = generation.provider
-                if parked := await waits_for(session, provider, self._account(provider), lease=PROBE_LEASE):
-                    raise AccountParked(parked)
+                await self._take_turn(session, generation.provider)
             if opened is Opened.NEW:
                 await advance_generation(
                     session,
                     generation.id,
                     status=Status.PENDING,
                     stage=Stage.SUBMITTING,
-                    detail=f"Submitting to {provider}{again}",
+                    detail=f"Submitting to {generation.provider}{again}",
                     attempts=attempt.number,
                 )
         if isinstance(opened, Opened):
@@ -192,6 +190,11 @@ class SubmissionActivities:
         if opened.state == AttemptState.ACCEPTED:
             return submission_of(opened)
         raise await self._doubt(attempt, opened.answer or "The worker died while the submission was on its way")
+
+    async def _take_turn(self, session: AsyncSession, provider: ProviderName) -> None:
+        """Raises: AccountParked."""
+        if parked := await waits_for(session, provider, self._account(provider), lease=PROBE_LEASE):
+            raise AccountParked(parked)
 
     def _account(self, provider: ProviderName) -> str:
         return self._providers[provider].account
