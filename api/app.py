@@ -6,7 +6,20 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import admin, chat, clips, credits, events, generate, generations, health, media, models, video_completion
+from api import (
+    accounts,
+    admin,
+    chat,
+    clips,
+    credits,
+    events,
+    generate,
+    generations,
+    health,
+    media,
+    models,
+    video_completion,
+)
 from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -52,6 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         credits.router,
         media.router,
         chat.router,
+        accounts.router,
         health.router,
         video_completion.router,
         admin.router,
