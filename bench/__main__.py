@@ -20,7 +20,13 @@ FOLDER = Path(".reelay")
 
 
 def main(
-    full: Annotated[bool, typer.Option("--full/--short", help="Under 10 minutes, or under 2.")] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full/--short",
+            help="Under 15 minutes, with studies of large files, many waiting and many stored; or under 2.",
+        ),
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Where the results go, else into bench/results/.")] = None,
 ) -> None:
     """Measure Reelay beside what one would have instead, on servers of its own."""

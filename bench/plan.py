@@ -1,6 +1,6 @@
 """How much is measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,8 +15,22 @@ class Plan:
     """At most."""
     budget: timedelta
     """After the first round none is begun that would, going by the first, end later than this."""
+    archive_rounds: int = 0
+    """0 leaves the study out; so do the next two."""
+    waiting: int = 0
+    """Generations at once."""
+    stored: Sequence[int] = ()
+    """Generations in the database; growing."""
 
 
 # On two cores a round takes about 60 s short and 4 minutes full.
 SHORT = Plan(throughput={1: 5, 16: 48, 64: 96}, latency={1: 10, 16: 32}, rounds=2, budget=timedelta(seconds=95))
-FULL = Plan(throughput={1: 15, 16: 128, 64: 320}, latency={1: 30, 16: 100}, rounds=5, budget=timedelta(minutes=9))
+FULL = Plan(
+    throughput={1: 10, 16: 96, 64: 256},
+    latency={1: 30, 16: 96},
+    rounds=3,
+    budget=timedelta(minutes=6),
+    archive_rounds=2,
+    waiting=1000,
+    stored=(1000, 1_000_000),
+)

@@ -41,10 +41,11 @@ class Report:
     promises: Mapping[str, Footprint]
     """By contender."""
     rounds: Sequence[Round]
+    studies: Sequence[Row] = ()
 
     @property
     def rows(self) -> list[Row]:
-        return rows_of(self.rounds)
+        return [*rows_of(self.rounds), *self.studies]
 
     def write(self, path: Path) -> None:
         """The rows of the table, and all that they were made of."""
@@ -59,23 +60,16 @@ class Report:
     def show(self, console: Console) -> None:
         facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
         console.print(f"{facts}, rounds {len(self.rounds)}", markup=False, highlight=False, soft_wrap=True)
-        console.print(self._table())
+        for table in self._tables():
+            console.print(table)
         for note in (*self._kept_promises(), *NOTES):
             console.print(f"- {note}", markup=False, highlight=False)
 
-    def _table(self) -> Table:
-        rows = self.rows
-        first, *others = dict.fromkeys(name for row in rows for name in row.values)
-        table = Table(box=None, header_style="bold")
-        table.add_column("", no_wrap=True)
-        for heading in (first, *others, *(f"{first} / {other}" for other in others)):
-            table.add_column(heading, justify="right")
-        for section, members in groupby(rows, lambda row: row.section):
-            table.add_row(section, style="bold")
-            for row in members:
-                values = (_figure(row.values.get(name)) for name in (first, *others))
-                table.add_row(f"  {row.label}", *values, *(_ratio(row, first, other) for other in others))
-        return table
+    def _tables(self) -> Iterator[Table]:
+        """One for the contenders, and one for each study with what it compares."""
+        yield _table(rows_of(self.rounds))
+        for _, rows in groupby(self.studies, lambda row: tuple(row.values)):
+            yield _table(list(rows))
 
     def _kept_promises(self) -> Iterator[str]:
         for name, promise in self.promises.items():
@@ -87,6 +81,20 @@ class Report:
                 f"{len(found)} runs {found.count(promise)} left just that, {len(found) - found.count(promise) - more} "
                 f"less, {more} more. Under load a webhook may come before its timer is set, which saves the timer."
             )
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    first, *others = dict.fromkeys(name for row in rows for name in row.values)
+    table = Table(box=None, header_style="bold")
+    table.add_column("", no_wrap=True)
+    for heading in (first, *others, *(f"{first} / {other}" for other in others)):
+        table.add_column(heading, justify="right")
+    for section, members in groupby(rows, lambda row: row.section):
+        table.add_row(section, style="bold")
+        for row in members:
+            values = (_figure(row.values.get(name)) for name in (first, *others))
+            table.add_row(f"  {row.label}", *values, *(_ratio(row, first, other) for other in others))
+    return table
 
 
 def _figure(value: float | None) -> str:

@@ -14,6 +14,10 @@ from bench.machine import machine
 from bench.measuring import Bench
 from bench.plan import Plan
 from bench.report import Report
+from bench.rows import Row
+from bench.studies.archive import archive_rows
+from bench.studies.stored import stored_rows
+from bench.studies.waiting import waiting_rows
 from devstack.data_dir import DataDir
 from devstack.errors import StackError
 from devstack.ports import HOST, free_ports
@@ -71,4 +75,17 @@ async def report_on(ground: Ground, plan: Plan, say: Callable[[str], None]) -> R
         contenders = [await opened.enter_async_context(open_contender(ground)) for open_contender in CONTENDERS]
         rounds = await Bench(contenders=contenders, processes=ground.processes, plan=plan, say=say).rounds()
         promises = {each.name: each.promise for each in contenders if each.promise is not None}
-    return Report(machine=facts, promises=promises, rounds=rounds)
+    return Report(machine=facts, promises=promises, rounds=rounds, studies=await studies_of(ground, plan, say))
+
+
+async def studies_of(ground: Ground, plan: Plan, say: Callable[[str], None]) -> list[Row]:
+    """What the plan asks for; the million rows last, because all that comes after would live with them."""
+    rows: list[Row] = []
+    if plan.archive_rounds:
+        folder = ground.data_dir.path / "archive-study"
+        rows += await archive_rows(ground.provider_url, folder, rounds=plan.archive_rounds, say=say)
+    if plan.waiting:
+        rows += await waiting_rows(ground, count=plan.waiting, say=say)
+    if plan.stored:
+        rows += await stored_rows(ground, counts=plan.stored, say=say)
+    return rows

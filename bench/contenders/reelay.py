@@ -25,6 +25,7 @@ def reelay_environment(data_dir: DataDir, *, provider_url: str, api_url: str) ->
     """What a user's `.env` could otherwise change."""
     return {
         **simulated_provider(provider_url),
+        "STUDIO_BACKEND_URL": "",
         "APP_URL": api_url,
         "ARCHIVE_URL": data_dir.archive.as_uri(),
         "FAL_USER_ID": USER_ID,
@@ -74,9 +75,13 @@ async def api_headers(ground: Ground) -> dict[str, str]:
     return {"authorization": f"Bearer {await _new_key(ground)}"}
 
 
-async def _new_key(ground: Ground) -> str:
+async def operators_headers(ground: Ground) -> dict[str, str]:
+    return {"authorization": f"Bearer {await _new_key(ground, Scope.ADMIN)}"}
+
+
+async def _new_key(ground: Ground, scope: Scope = Scope.USER) -> str:
     pepper = keep_secrets(ground.data_dir.secrets_file).api_key_pepper.encode()
     database = Database(ground.stack.database_admin_url, ground.stack.database_url, pepper)
     async with database.transaction() as session:
         await top_up(session, await find_or_create_user(session, "bench"), LOCAL_CREDITS_CENTS)
-        return await create_key(session, user="bench", scope=Scope.USER, pepper=pepper)
+        return await create_key(session, user="bench", scope=scope, pepper=pepper)

@@ -1,0 +1,143 @@
+"""The same calls with a thousand and with a million generations in the database."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
+from statistics import median
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import httpx
+
+from bench.contender import Step
+from bench.contenders.reelay import CREATING, open_reelay, operators_headers
+from bench.ground import Ground
+from bench.over_http import OverHttp
+from bench.rows import Row
+from db.engine import make_engine, make_sessions
+from db.reconciliation import quiet_generations
+from devstack.secrets import keep_secrets
+
+USERS = 1000
+REPEATS = 40
+# Rows as they are, under new ids: whatever columns there are.
+COPY = {
+    "generation_jobs": """
+        insert into generation_jobs
+        select (jsonb_populate_record(null::generation_jobs, to_jsonb(job) || jsonb_build_object(
+            'id', new_id, 'user_id', owner.id, 'fal_request_id', new_id, 'clip_id', null,
+            'created_at', job.created_at - make_interval(secs => number), 'stage_at', job.stage_at))).*
+        from generate_series($2::int, $3::int) as number, lateral (select md5(number::text)::uuid as new_id) as new,
+            lateral (select * from generation_jobs where id = $1) as job,
+            lateral (select id from bench_owners where place = number % (select count(*) from bench_owners)) as owner
+    """,
+    "submission_attempts": """
+        insert into submission_attempts
+        select (jsonb_populate_record(null::submission_attempts, to_jsonb(attempt) || jsonb_build_object(
+            'job_id', job.id, 'user_id', job.user_id, 'request_id', job.id))).*
+        from generation_jobs as job,
+            lateral (select * from submission_attempts where job_id = $1 order by number desc limit 1) as attempt
+        where job.id <> $1 and not exists (select from submission_attempts where job_id = job.id)
+    """,
+    "job_events": """
+        insert into job_events (user_id, job_id, at, status, stage, detail, data)
+        select job.user_id, job.id, job.created_at, job.status, job.stage, 'Completed', '{}'
+        from generation_jobs as job where not exists (select from job_events where job_id = job.id)
+    """,
+    "video_files": """
+        insert into video_files
+        select (jsonb_populate_record(null::video_files, to_jsonb(file) || jsonb_build_object(
+            'id', gen_random_uuid(), 'job_id', job.id, 'user_id', job.user_id))).*
+        from generation_jobs as job, lateral (select * from video_files where job_id = $1 limit 1) as file
+        where job.id <> $1 and not exists (select from video_files where job_id = job.id)
+    """,
+}
+
+
+async def stored_rows(ground: Ground, *, counts: Sequence[int], say: Callable[[str], None]) -> list[Row]:
+    """The calls' medians with each number of stored generations; the numbers grow."""
+    figures: dict[str, dict[str, float]] = {}
+    section = f"milliseconds by stored generations, medians of {REPEATS}"
+    async with open_reelay(ground) as reelay:
+        assert isinstance(reelay, OverHttp)
+        template = await reelay.generate()
+        for count in counts:
+            await fill(ground, template, count)
+            say(f"{count:,} generations stored")
+            async for label, seconds in timed_calls(ground, reelay, template):
+                figures.setdefault(label, {})[f"{count:,} stored"] = 1000 * seconds
+    # The most first, so that its ratio to the least says what growth costs.
+    return [Row(section=section, label=label, values=dict(reversed(each.items()))) for label, each in figures.items()]
+
+
+async def fill(ground: Ground, template: str, count: int) -> None:
+    """Copies of the finished generation, of the bench's user and a thousand others, up to `count` in all."""
+    database = await asyncpg.connect(_superuser(ground))
+    try:
+        await database.execute("set session_replication_role = replica")  # no triggers: nobody is told, all refer
+        await database.execute(
+            """
+            insert into users (id, name) select gen_random_uuid(), 'bulk ' || number
+            from generate_series(1, $1::int) as number on conflict do nothing
+            """.replace("$1::int", str(USERS))
+        )
+        await database.execute(
+            "create temp table bench_owners as select id, row_number() over () - 1 as place from users"
+            " where name like 'bulk %' or name = 'bench'"
+        )
+        there = await database.fetchval("select count(*) from generation_jobs")
+        for table, statement in COPY.items():
+            first = (template, there + 1, count) if table == "generation_jobs" else (template,)
+            await database.execute(statement, *(first if "$1" in statement else ()), timeout=600)
+        await database.execute("analyze")
+    finally:
+        await database.close()
+
+
+async def timed_calls(ground: Ground, reelay: OverHttp, finished: str) -> AsyncIterator[tuple[str, float]]:
+    """Seconds by what was called."""
+
+    async def get(path: str, client: httpx.AsyncClient = reelay.api) -> None:
+        (await client.get(path)).raise_for_status()
+
+    engine = make_engine(ground.stack.database_admin_url, pool_size=1)
+    sessions = make_sessions(engine)
+
+    async def reconcile() -> None:
+        async with sessions() as session:
+            await quiet_generations(session, quiet_for=timedelta(minutes=5), after=None, limit=100)
+
+    async with httpx.AsyncClient(
+        base_url=ground.stack.api_url, headers=await operators_headers(ground), timeout=120, trust_env=False
+    ) as operator:
+        calls: dict[str, Callable[[], Awaitable[None]]] = {
+            "GET of a finished job": lambda: get(CREATING.status_path.format(job=finished)),
+            "list, newest first": lambda: get("/api/jobs?limit=50"),
+            "list of the active": lambda: get("/api/jobs?status=active"),
+            "gallery": lambda: get("/api/videos/user"),
+            "statistics of a day": lambda: get("/api/admin/stats?window=24h", operator),
+            "reconciliation: what has been quiet": reconcile,
+        }
+        generations = [await reelay.generate_timed() for _ in range(REPEATS // 2)]
+        for label, step in (("POST", Step.CREATE), ("webhook until acknowledged", Step.TELL)):
+            yield label, median(each[step] for each in generations)
+        for label, call in calls.items():
+            yield label, await _median_seconds(call)
+    await engine.dispose()
+
+
+async def _median_seconds(call: Callable[[], Awaitable[None]]) -> float:
+    taken = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        await call()
+        taken.append(time.perf_counter() - begun)
+        await asyncio.sleep(0)
+    return median(taken)
+
+
+def _superuser(ground: Ground) -> str:
+    parts = urlsplit(ground.stack.database_admin_url)
+    password = keep_secrets(ground.data_dir.secrets_file).superuser_password
+    return urlunsplit(parts._replace(netloc=f"postgres:{password}@{parts.hostname}:{parts.port}"))
