@@ -24,7 +24,7 @@ def main(
         bool,
         typer.Option(
             "--full/--short",
-            help="Under 15 minutes, with studies of large files, many waiting and many stored; or under 2.",
+            help="Under 15 minutes, with all studies; or under 2.",
         ),
     ] = False,
     json: Annotated[Path | None, typer.Option(help="Where the results go, else into bench/results/.")] = None,
