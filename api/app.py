@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import clips, events, generate, generations, health, media, models
+from api import clips, events, generate, generations, health, media, media_access, models, page
 from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -49,8 +49,10 @@ def create_app(settings: Settings) -> FastAPI:
         events.router,
         clips.router,
         models.router,
+        media_access.router,
         media.router,
         health.router,
+        page.router,
     ):
         app.include_router(router)
     app.include_router(webhook_routes(settings.fal_webhook_path))

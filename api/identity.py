@@ -23,9 +23,10 @@ class Caller:
     scope: Scope
 
 
-async def _caller(
+async def authenticated(
     services: TheServices, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
 ) -> Caller:
+    """Raises: Unauthenticated."""
     if credentials is None:
         raise Unauthenticated("Send `Authorization: Bearer <API key>`.")
     owner = await services.keys.owner_of(credentials.credentials)
@@ -34,7 +35,7 @@ async def _caller(
     return Caller(*owner)
 
 
-TheCaller = Annotated[Caller, Depends(_caller)]
+TheCaller = Annotated[Caller, Depends(authenticated)]
 
 
 class CallersRows:
