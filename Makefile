@@ -28,7 +28,7 @@ fix: $(READY) ## Format, and mend what the linter can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure Reelay beside a bare Temporal workflow
+bench: $(READY) ## Measure Reelay beside bare Temporal, DBOS and no engine at all
 	@$(BIN)/python -m bench
 
 chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 SEED=7, or PLAN=file to repeat one

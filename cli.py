@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Coroutine
+from datetime import timedelta
 from enum import StrEnum
 
 # A command's imports happen when it runs: all of them together take over a second, which `--help` need not.
@@ -25,11 +27,17 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+credits = typer.Typer(help="Users' credits; one is one cent.", no_args_is_help=True)
+app.add_typer(credits, name="credits")
+users = typer.Typer(help="Users.", no_args_is_help=True)
+app.add_typer(users, name="users")
 
 T = TypeVar("T")
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="The stack's folder: REELAY_DATA_DIR, else .reelay.")
 ]
+# A negative amount is told what is wrong with it, and not that there is no such option.
+NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -48,6 +56,8 @@ class KeyScope(StrEnum):
 
 # What the words of `reelay generate` are called on the wire, where not `prompt`.
 WORDS = {Kind.VOICE: "text", Kind.TRANSCRIBE: "audioUrl"}
+SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST_LIFETIME = timedelta(days=36525)
 
 
 @app.command()
@@ -121,9 +131,17 @@ def migrate(data_dir: DataDirOption = None) -> None:
 
 
 @keys.command("create")
-def create_key(user: str, scope: KeyScope = KeyScope.USER, data_dir: DataDirOption = None) -> None:
+def create_key(
+    user: str,
+    scope: KeyScope = KeyScope.USER,
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is good, e.g. 12h or 30d; else until it is revoked.")
+    ] = None,
+    data_dir: DataDirOption = None,
+) -> None:
     """Print a new key of the user, who is made if there is none."""
-    typer.echo(run(load("devstack.accounts").create(find_data_dir(data_dir), user, scope.value)))
+    lifetime = None if expires is None else duration(expires)
+    typer.echo(run(load("devstack.accounts").create(find_data_dir(data_dir), user, scope.value, lifetime)))
 
 
 @keys.command("list")
@@ -137,6 +155,73 @@ def list_keys(user: str | None = None, as_json: JsonOption = False, data_dir: Da
 def revoke_key(prefix: str, data_dir: DataDirOption = None) -> None:
     """Refuse the key that begins so from now on."""
     run(load("devstack.accounts").revoke(find_data_dir(data_dir), prefix))
+
+
+@credits.command("add", context_settings=NEGATIVE_NUMBERS)
+def add_credits(
+    user: str,
+    cents: str,
+    reference: Annotated[str | None, typer.Option(help="E.g. the payment's number: the same one adds once.")] = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Give the user credits. The user is made if there is none."""
+    show_credits(run(load("devstack.credits").add(find_data_dir(data_dir), user, cents, reference)), as_json=as_json)
+
+
+@credits.command("adjust", context_settings=NEGATIVE_NUMBERS)
+def adjust_credits(
+    user: str,
+    cents: str,
+    reason: Annotated[str, typer.Option(help="Kept in the ledger; the same one corrects once.")],
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Correct what the user has, up (50) or down (-50)."""
+    show_credits(run(load("devstack.credits").correct(find_data_dir(data_dir), user, cents, reason)), as_json=as_json)
+
+
+@credits.command("show")
+def show_credits_of(user: str, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Show what the user has."""
+    show_credits(run(load("devstack.credits").show(find_data_dir(data_dir), user)), as_json=as_json)
+
+
+@users.command("budget", context_settings=NEGATIVE_NUMBERS)
+def limit_month(user: str, cents: str, data_dir: DataDirOption = None) -> None:
+    """Limit what the user's jobs of one month may cost: cents, or `none`."""
+    run(load("devstack.credits").limit(find_data_dir(data_dir), user, cents))
+
+
+USER_COLUMNS = ("id", "name", "createdAt", "disabledAt", "keys", "jobs", "lastJobAt")
+
+
+@users.command("list")
+def list_users(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """List users, newest first, with their living keys and their jobs."""
+    show_rows(run(load("devstack.accounts").users(find_data_dir(data_dir))), USER_COLUMNS, as_json=as_json)
+
+
+@users.command("show")
+def show_user(user: str, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Show one user, by name or id."""
+    found = run(load("devstack.accounts").user(find_data_dir(data_dir), user))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        show_rows([found], USER_COLUMNS, as_json=False)
+
+
+@users.command("disable")
+def disable_user(user: str, data_dir: DataDirOption = None) -> None:
+    """Refuse all keys and tokens of the user from now on. Jobs that run are not stopped."""
+    run(load("devstack.accounts").disable(find_data_dir(data_dir), user))
+
+
+@users.command("enable")
+def enable_user(user: str, data_dir: DataDirOption = None) -> None:
+    """Let the user in again."""
+    run(load("devstack.accounts").enable(find_data_dir(data_dir), user))
 
 
 @app.command()
@@ -247,6 +332,16 @@ def show_job(job: dict[str, Any], *, as_json: bool) -> None:
             typer.echo(f"  {line}")
 
 
+def show_credits(credits: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(credits))
+        return
+    typer.echo(
+        f"{credits['user']}  {credits['availableCents']} cents available, {credits['heldCents']} held, "
+        f"{credits['balanceCents']} in all"
+    )
+
+
 def show_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
@@ -274,6 +369,15 @@ def name_and_value(setting: str) -> tuple[str, Any]:
         return name, json.loads(text)
     except json.JSONDecodeError:
         return name, text
+
+
+def duration(text: str) -> timedelta:
+    """`30d`, `12h`, `90m` or `45s`, no longer than a hundred years."""
+    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
+    lifetime = timedelta(seconds=int(found[1]) * SECONDS_OF[found[2]]) if found else None
+    if lifetime is None or lifetime > LONGEST_LIFETIME:
+        raise typer.BadParameter(f"{text!r} is not a duration such as 30d, 12h, 90m or 45s, of a hundred years at most")
+    return lifetime
 
 
 def find_data_dir(given: Path | None) -> DataDir:

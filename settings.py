@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     api_key_pepper: SecretStr = SecretStr("")
     """Keys the hash under which API keys are stored."""
 
+    jwt_secret: SecretStr | None = None
+    jwt_jwks_url: str | None = None
+    jwt_audience: str = "authenticated"
+    jwt_issuer: str | None = None
+    """Unset: tokens of any issuer that holds the keys."""
+
     archive_url: str | None = None
     aws_allow_http: bool = False
     """For an S3 endpoint inside the same network; development allows it anyway."""
@@ -86,6 +92,11 @@ class Settings(BaseSettings):
     )
     """Longer, and proxies close a stream as dead."""
     uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
+
+    requests_per_second: int = Field(200, ge=0, le=1_000_000)
+    """Of one user, like the two below; 0: as many as come."""
+    creations_per_minute: int = Field(600, ge=0, le=1_000_000)
+    concurrent_generations: int = Field(1000, ge=0, le=1_000_000)
 
     interactive_budget_cents: int = Field(500, ge=0)
     use_async_generation: bool = True

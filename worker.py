@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
@@ -74,6 +75,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
             conclusion.end,
             reconciliation.reconcile,
         ],
+        workflow_runner=SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_all_modules()),
         graceful_shutdown_timeout=GRACE,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),

@@ -10,6 +10,7 @@ from db.engine import Sessions
 from db.generations import cancel_generation, complete_generation, fail_generation
 from db.tables import MediaFileRow
 from domain.generation import Generation, MediaFile, media_address
+from domain.money import charge_for
 from providers.errors import ProviderError
 from providers.provider import CancelAnswer
 from providers.registry import Providers
@@ -22,8 +23,9 @@ class ConclusionActivities:
 
     @activity.defn
     async def complete(self, completion: Completion) -> None:
-        """Job row, media files, clip and event, all or nothing. Twice is once."""
+        """Job row, media files, clip, credits and event, all or nothing. Twice is once."""
         generation, files = completion.generation, completion.archived.files
+        charge = charge_for(generation.held_cents, generation.tariff, completion.archived.billable_units)
         result_url = media_address(generation.id, files[0].name) if files else None
         async with self._sessions.begin() as session:
             completed = await complete_generation(
@@ -31,6 +33,7 @@ class ConclusionActivities:
                 generation.id,
                 files=[_row(generation, file, position) for position, file in enumerate(files)],
                 result_url=result_url,
+                charge=charge,
             )
             if completed and result_url:
                 await _update_clip(session, generation, result_url)
@@ -45,7 +48,7 @@ class ConclusionActivities:
 
     @activity.defn
     async def end(self, ending: Ending) -> None:
-        """Failed or canceled."""
+        """Failed or canceled; what was held is released."""
         async with self._sessions.begin() as session:
             if ending.failure is not None:
                 await fail_generation(session, ending.generation.id, ending.failure)

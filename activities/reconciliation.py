@@ -11,9 +11,10 @@ from temporalio import activity
 
 from activities.heartbeat import heartbeating
 from db.attempts import submission_of
+from db.credits import forgotten_holds
 from db.engine import Sessions
 from db.generations import cancel_generation, fail_generation, generation_of
-from db.reconciliation import QuietGeneration, claim_repair, quiet_generations
+from db.reconciliation import QuietGeneration, claim_repair, free_credits, quiet_generations
 from db.tables import AttemptState, GenerationJob
 from domain.failure import Failure, FailureCode
 from domain.reconciliation import Purchase, Reconciled, Repair, Run, RunState, decide, is_overdue
@@ -60,9 +61,20 @@ class ReconciliationActivities:
                     else:
                         found.update(words)
                 last = page[-1].job.id
+            found["freed"] = await self._free_credits()
         if troubles:
             raise troubles[0]
         return Reconciled(**found)
+
+    async def _free_credits(self) -> int:
+        """How many ended generations had credits that were still held."""
+        async with self._sessions() as session:
+            forgotten = await forgotten_holds(session)
+        freed = 0
+        for generation_id in forgotten:
+            async with self._sessions.begin() as session:
+                freed += await free_credits(session, generation_id)
+        return freed
 
     async def _next_page(self, grace: timedelta, last: UUID | None) -> list[QuietGeneration]:
         async with self._sessions() as session:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import clips, events, generate, generations, health, media, media_access, models, page
+from api import clips, credits, events, generate, generations, health, media, media_access, models, page
 from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         events.router,
         clips.router,
         models.router,
+        credits.router,
         media_access.router,
         media.router,
         health.router,

@@ -73,7 +73,7 @@ class Changes:
             changed.set()
 
     def tell_all(self) -> None:
-        """After a lost connection nobody knows what was missed: everybody looks for himself."""
+        """Once there is a connection again nobody knows what was missed: everybody looks for himself."""
         for key in list(self._waiting):
             self.tell(key)
 
@@ -161,7 +161,6 @@ async def _listen(url: str, changes: Changes) -> None:
             await _listen_until_lost(url, changes)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("listening for changes failed", error=str(error))
-        changes.tell_all()
         await asyncio.sleep(RECONNECT_SECONDS)
 
 

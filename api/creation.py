@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -10,20 +10,23 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import structlog
 from fastapi import Depends, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.identity import Rows, TheCaller
-from api.problems import ConfirmationRequired, InvalidParams, KeyReused
+from api.problems import ConfirmationRequired, InsufficientCredits, InvalidParams, KeyReused, wrong_fields
 from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
 from api.requests import CreateRequest, WordsRequest
-from api.services import Services, TheServices
+from api.services import Services, TheServices, services_of
 from api.starting import OUTAGES
 from api.views import CreatedView
 from catalog.errors import CatalogError, UnknownModel
-from catalog.model import JobKind, Model, Quality
+from catalog.model import FIRST_FRAME, JobKind, Model, Quality
 from db.clips import find_campaign, find_clip
-from db.generations import TIMING, find_generation, insert_generation
+from db.credits import HoldAnswer, hold_credits
+from db.generations import TARIFF, TIMING, find_generation, insert_generation
 from db.tables import GenerationJob
 from domain.generation import Timing
 from settings import Settings
@@ -39,13 +42,16 @@ IdempotencyKey = Annotated[
 ]
 Prefer = Annotated[str | None, Header(description="`wait=N`: answer with the finished job, or after N seconds.")]
 
+OURS = {spelling for name, field in WordsRequest.model_fields.items() for spelling in (name, field.alias)} | {"quality"}
+"""Words in the bodies of `/api/generate/...` that are no model's."""
+
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Created:
     job: GenerationJob
-    replayed: bool
+    headers: dict[str, str]
 
 
 class Creation:
@@ -72,19 +78,16 @@ class Creation:
     async def of_kind(self, kind: JobKind, body: WordsRequest, *, quality: Quality = Quality.STANDARD) -> Response:
         """With the model that the caller names, else the kind's default. Raises what `of_model` does."""
         words = body.words()
-        if body.model:
-            return await self.of_model(find_model(self._services, body.model, words, kind=kind), words, body)
-        has_first_frame = bool(words.get("firstFrameUrl"))
-        model = self._services.catalog.choose(kind, quality=quality, has_first_frame=has_first_frame)
-        return await self.of_model(model, words, body)
+        return await self.of_model(model_meant(self._services, kind, body.model, words, quality), words, body)
 
     async def of_model(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Response:
         """202 with where to look; the finished job instead, when the client would rather wait.
 
-        Raises: InvalidParams, ConfirmationRequired, KeyReused.
+        Raises: InvalidParams with everything that is wrong, ConfirmationRequired, InsufficientCredits, KeyReused,
+        RateLimited.
         """
         created = await self._create(model, words, request)
-        headers = {"idempotency-replayed": "true"} if created.replayed else {}
+        headers = dict(created.headers)
         if self._wait:
             headers["preference-applied"] = f"wait={self._wait:g}"
             if (finished := await self._jobs.final_view(created.job.id, wait=self._wait)) is not None:
@@ -94,16 +97,25 @@ class Creation:
         return JSONResponse(view.model_dump(mode="json", by_alias=True), HTTPStatus.ACCEPTED, headers)
 
     async def _create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
-        job = self._job(model, words, request)
+        headers = {"idempotency-replayed": "true"}
+        try:
+            job = self._job(model, words, request)
+        except InvalidParams as wrong:
+            async with self._rows() as session:
+                more = await wrong_belongings(session, request)
+            raise InvalidParams(wrong.detail, errors=[*more, *wrong.errors]) from wrong
         async with self._rows() as session:
             inserted = await insert_generation(session, job)
             if inserted:  # what was answered once is answered again, though its clip be gone
-                await check_belongings(session, request)
+                if errors := await wrong_belongings(session, request):
+                    raise InvalidParams("What the generation belongs to is not there.", errors=errors)
+                headers = await self._services.limits.admit_creation(session, self._caller.user_id)
+                await hold(session, job)
             stored = job if inserted else await find_generation(session, job.id)
         if stored is None or stored.request_fingerprint != job.request_fingerprint:
             raise KeyReused("This Idempotency-Key came before with another request.")
         await start_soon(self._services, stored)
-        return Created(stored, replayed=not inserted)
+        return Created(stored, headers)
 
     def _job(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> GenerationJob:
         arguments, cents = priced(model, words)
@@ -124,6 +136,7 @@ class Creation:
             endpoint=model.endpoint,
             input_params=dict(words),
             arguments=arguments,
+            tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
             timing=TIMING.dump_python(timing_of(model, self._services.settings), mode="json"),
             uncertain_submit_policy=self._services.settings.uncertain_submit_policy,
             request_fingerprint=fingerprint(model, words, request) if self._key else None,
@@ -133,6 +146,50 @@ class Creation:
 
 
 Create = Annotated[Creation, Depends(Creation)]
+
+
+class CreatingRoute(APIRoute):
+    """A route whose body holds our words beside a model's: where ours are wrong, the model's are looked at as well."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_naming_all(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as wrong:
+                ours = wrong_fields(wrong)
+                named = {error["field"] for error in ours}
+                body = wrong.body if isinstance(wrong.body, dict) else {}
+                theirs = wrong_words(services_of(request.app), request.url.path, body) if body else []
+                more = [error for error in theirs if error["field"] not in named]
+                raise InvalidParams("The request does not fit.", errors=[*ours, *more]) from wrong
+
+        return handle_naming_all
+
+
+def wrong_words(services: Services, path: str, body: Any) -> Sequence[Mapping[str, Any]]:
+    """What the model that the body means would say of its words, as far as the body tells either."""
+    kind = next((kind for kind in JobKind if path == f"/api/generate/{kind}"), None)
+    words = {word: body[word] for word in body if word not in OURS} if kind else body.get("input")
+    name = body.get("model")
+    if not isinstance(words, dict) or not (isinstance(name, str) or (kind and name is None)):
+        return []
+    quality = Quality.FAST if body.get("quality") == Quality.FAST else Quality.STANDARD
+    try:
+        priced(model_meant(services, kind, name, words, quality), words)
+    except InvalidParams as wrong:
+        return wrong.errors
+    return []
+
+
+def model_meant(
+    services: Services, kind: JobKind | None, name: str | None, words: Mapping[str, Any], quality: Quality
+) -> Model:
+    """The one that is named, else the kind's default. Raises: InvalidParams."""
+    if kind is None or name:
+        return find_model(services, name or "", words, kind=kind)
+    return services.catalog.choose(kind, quality=quality, has_first_frame=words.get(FIRST_FRAME) is not None)
 
 
 def find_model(services: Services, name: str, words: Mapping[str, Any], *, kind: JobKind | None = None) -> Model:
@@ -174,19 +231,46 @@ def fingerprint(model: Model, words: Mapping[str, Any], request: CreateRequest) 
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
 
 
-async def check_belongings(session: AsyncSession, request: CreateRequest) -> None:
-    """The campaign and the clip must be the caller's. Raises: InvalidParams."""
+async def wrong_belongings(session: AsyncSession, request: CreateRequest) -> list[dict[str, Any]]:
+    """The campaign and the clip must be the caller's, and the clip of the campaign, if both are given."""
     errors = []
     if request.campaign_id and await find_campaign(session, request.campaign_id) is None:
-        errors.append(missing("campaignId", request.campaign_id))
-    if request.clip_id and await find_clip(session, request.clip_id) is None:
-        errors.append(missing("clipId", request.clip_id))
-    if errors:
-        raise InvalidParams("What the generation belongs to is not there.", errors=errors)
+        errors.append(wrong_id("campaignId", "is not one of yours", request.campaign_id))
+    if request.clip_id:
+        clip = await find_clip(session, request.clip_id)
+        if clip is None:
+            errors.append(wrong_id("clipId", "is not one of yours", request.clip_id))
+        elif not errors and request.campaign_id not in (None, clip.campaign_id):
+            errors.append(wrong_id("clipId", "is a clip of another campaign than campaignId", request.clip_id))
+    return errors
 
 
-def missing(field: str, value: UUID) -> dict[str, Any]:
-    return {"field": field, "message": "is not one of yours", "limit": None, "value": str(value)}
+def wrong_id(field: str, message: str, value: UUID) -> dict[str, Any]:
+    return {"field": field, "message": message, "limit": None, "value": str(value)}
+
+
+async def hold(session: AsyncSession, job: GenerationJob) -> None:
+    """Set the price aside, in the transaction that inserts the job. Raises: InsufficientCredits."""
+    answer = await hold_credits(session, job.id)
+    if not answer.is_held:
+        raise out_of_credits(job.estimated_cost_cents, answer)
+
+
+def out_of_credits(price: int, answer: HoldAnswer) -> InsufficientCredits:
+    numbers: dict[str, Any] = {"estimatedCostCents": price, "availableCents": answer.available}
+    if answer.available < price:
+        return InsufficientCredits(
+            f"This costs {price} cents, and {answer.available} are available. An operator adds credits with "
+            f"`reelay credits add <user> <cents>`.",
+            **numbers,
+        )
+    return InsufficientCredits(
+        f"This costs {price} cents, and of this month's budget of {answer.monthly_budget} cents "
+        f"{answer.spent_this_month} are spent. An operator changes it with `reelay users budget <user> <cents>`.",
+        **numbers,
+        monthlyBudgetCents=answer.monthly_budget,
+        spentThisMonthCents=answer.spent_this_month,
+    )
 
 
 async def start_soon(services: Services, job: GenerationJob) -> None:

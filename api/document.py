@@ -57,6 +57,7 @@ def with_problems(document: dict[str, Any]) -> dict[str, Any]:
 def brought_along(path: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
     if "security" in operation:
         yield HTTPStatus.UNAUTHORIZED
+        yield HTTPStatus.TOO_MANY_REQUESTS
     if "{" in path:
         yield HTTPStatus.NOT_FOUND
     if "requestBody" in operation:

@@ -1,6 +1,7 @@
-"""Who may read events: the owner of an API key, by header, or by a token that was asked for with it."""
+"""Who may read events: a caller as everywhere, or who has a token that a caller asked for."""
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -8,11 +9,12 @@ from uuid import UUID
 from fastapi import Depends, Query, Security
 from fastapi.security import HTTPAuthorizationCredentials
 
-from api.identity import bearer
+from api.identity import bearer, find_caller
 from api.problems import Unauthenticated
-from api.services import Services, TheServices
-from db.engine import POSTGRES_AWAY
+from api.services import TheServices
+from api.tokens import InvalidToken
 from domain.event_token import read_event_token
+from providers.errors import KeysUnavailable
 
 LOOK_AGAIN_SECONDS = 2.0
 
@@ -20,15 +22,16 @@ LOOK_AGAIN_SECONDS = 2.0
 @dataclass(frozen=True)
 class EventReader:
     user_id: UUID
-    _key_hash: bytes
-    _services: Services
+    _look: Callable[[], Awaitable[bool]]
 
     async def is_still_let_in(self) -> bool:
-        """Whether what opened the stream would open it now. Streams ask every `LOOK_AGAIN_SECONDS`."""
+        """Whether what opened the stream is good yet. Streams ask every `LOOK_AGAIN_SECONDS`."""
         try:
-            return await self._services.keys.owner_by_hash(self._key_hash) is not None
-        except POSTGRES_AWAY:
-            return True  # nobody can be asked, and nothing new be read either
+            return await self._look()
+        except InvalidToken:
+            return False
+        except KeysUnavailable:
+            return True
 
 
 async def _reader(
@@ -38,14 +41,14 @@ async def _reader(
         str | None, Query(max_length=500, description="Of `POST /api/events/token`, where no header can be sent.")
     ] = None,
 ) -> EventReader:
-    if credentials:
-        key_hash = services.keys.hash(credentials.credentials)
-    else:
-        key_hash = read_event_token(services.keys.secret, token or "", now=time.time()) or b""
-    owner = await services.keys.owner_by_hash(key_hash) if key_hash else None
-    if owner is None:
-        raise Unauthenticated("Send `Authorization: Bearer <API key>`, or `?token=` of `POST /api/events/token`.")
-    return EventReader(owner[0], key_hash, services)
+    if credentials or token is None:
+        caller = await find_caller(services, credentials)
+        return EventReader(caller.user_id, lambda: services.callers.is_still(caller))
+    event_pass = read_event_token(services.event_secret, token, now=time.time())
+    if event_pass is None or not await services.callers.is_still_good(event_pass):
+        raise Unauthenticated("This token of `POST /api/events/token` is unknown or has expired.")
+    await services.limits.admit_request(event_pass.user_id)
+    return EventReader(event_pass.user_id, lambda: services.callers.is_still_good(event_pass))
 
 
 TheEventReader = Annotated[EventReader, Depends(_reader)]

@@ -5,8 +5,8 @@ Nothing is kept for a reader: he reads when he is ready, and who is slow reads l
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, suppress
 from typing import Protocol
 from uuid import UUID
 
@@ -92,7 +92,7 @@ class EventStream:
         self._is_over = False
         self._retry = RETRY
 
-    async def text(self) -> AsyncIterator[str]:
+    async def text(self) -> AsyncGenerator[str]:
         with self._changes.of(self._subject.key) as news:
             news.set()
             while not self._is_over and not self._changes.closing:
@@ -164,15 +164,23 @@ class Clock:
 
 
 class EventResponse(StreamingResponse):
+    """Leaves a reader who takes nothing for too long."""
+
     media_type = "text/event-stream"
+
+    def __init__(self, text: AsyncGenerator[str], *, patience: float = SEND_SECONDS) -> None:
+        super().__init__(text, headers=HEADERS)
+        self._text = text
+        self._patience = patience
 
     async def stream_response(self, send: Send) -> None:
         async def send_in_time(message: Message) -> None:
-            async with asyncio.timeout(SEND_SECONDS):
+            async with asyncio.timeout(self._patience):
                 await send(message)
 
-        with suppress(TimeoutError):
-            await super().stream_response(send_in_time)
+        async with aclosing(self._text):
+            with suppress(TimeoutError):
+                await super().stream_response(send_in_time)
 
 
 def _now() -> float:

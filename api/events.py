@@ -4,12 +4,11 @@ import time
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Security
-from fastapi.security import HTTPAuthorizationCredentials
+from fastapi import APIRouter, Depends, Header, Query
 
 from api.event_access import EventReader, TheEventReader
-from api.event_stream import HEADERS, AllJobs, EventResponse, EventStream, OneJob, Subject
-from api.identity import TheCaller, bearer
+from api.event_stream import AllJobs, EventResponse, EventStream, OneJob, Subject
+from api.identity import TheCaller
 from api.problems import NotFound
 from api.reading import Origin
 from api.services import Services, TheServices
@@ -45,7 +44,7 @@ class Wishes:
 TheWishes = Annotated[Wishes, Depends(Wishes)]
 
 
-@router.get("/jobs/{job_id}/events", response_class=EventResponse)
+@router.get("/jobs/{job_id}/events", response_class=EventResponse, status_code=200)
 async def stream_job(
     job_id: UUID, services: TheServices, reader: TheEventReader, origin: Origin, wishes: TheWishes
 ) -> EventResponse:
@@ -59,7 +58,7 @@ async def stream_job(
     return _stream(services, reader, OneJob(services, reader.user_id, job_id), wishes, origin)
 
 
-@router.get("/events", response_class=EventResponse)
+@router.get("/events", response_class=EventResponse, status_code=200)
 async def stream_jobs(
     services: TheServices, reader: TheEventReader, origin: Origin, wishes: TheWishes
 ) -> EventResponse:
@@ -71,11 +70,9 @@ async def stream_jobs(
 
 
 @router.post("/events/token")
-async def create_event_token(
-    services: TheServices, credentials: Annotated[HTTPAuthorizationCredentials, Security(bearer)], _: TheCaller
-) -> EventToken:
+async def create_event_token(services: TheServices, caller: TheCaller) -> EventToken:
     """A token for `?token=` of the two streams, where no header can be sent (`EventSource`). It expires soon."""
-    token = make_event_token(services.keys.secret, services.keys.hash(credentials.credentials), now=time.time())
+    token = make_event_token(services.event_secret, await services.callers.pass_of(caller), now=time.time())
     return EventToken(token=token, expires_in_seconds=CONNECT_WITHIN_SECONDS)
 
 
@@ -83,4 +80,4 @@ def _stream(services: Services, reader: EventReader, subject: Subject, wishes: W
     stream = EventStream(
         services, reader, subject, after=wishes.after, with_progress=wishes.with_progress, origin=origin
     )
-    return EventResponse(stream.text(), headers=HEADERS)
+    return EventResponse(stream.text())

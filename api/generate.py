@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response, status
 
-from api.creation import Create, find_model
+from api.creation import Create, CreatingRoute, find_model
 from api.problems import Conflict, problems
 from api.reading import Jobs
 from api.requests import (
@@ -23,14 +23,14 @@ from api.views import CreatedView, JobView
 from catalog.model import JobKind
 from domain.generation import Status
 
-router = APIRouter(prefix="/api", tags=["generate"])
+router = APIRouter(prefix="/api", tags=["generate"], route_class=CreatingRoute)
 
 CREATED: dict[str, Any] = {
     "status_code": status.HTTP_202_ACCEPTED,
     "response_model": CreatedView,
     "responses": {
         200: {"model": JobView, "description": "The finished job, as preferred."},
-        **problems(HTTPStatus.CONFLICT),
+        **problems(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT),
     },
 }
 

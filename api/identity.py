@@ -1,41 +1,53 @@
 """The caller of a request, and the transaction that shows only the caller's rows."""
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.problems import Unauthenticated
+from api.callers import Caller
+from api.problems import Forbidden, ServiceUnavailable, Unauthenticated
 from api.services import TheServices
+from api.tokens import InvalidToken
 from db.engine import as_user
 from db.tables import Scope
+from providers.errors import KeysUnavailable
 
-bearer = HTTPBearer(auto_error=False, description="An API key: `reelay keys create <user>`")
-
-
-@dataclass(frozen=True)
-class Caller:
-    user_id: UUID
-    scope: Scope
+bearer = HTTPBearer(
+    auto_error=False, description="An API key (`reelay keys create <user>`), or a token of the identity provider."
+)
 
 
-async def authenticated(
+async def find_caller(
     services: TheServices, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
 ) -> Caller:
-    """Raises: Unauthenticated."""
+    """Raises: Unauthenticated, ServiceUnavailable, and what the limits raise."""
     if credentials is None:
-        raise Unauthenticated("Send `Authorization: Bearer <API key>`.")
-    owner = await services.keys.owner_of(credentials.credentials)
-    if owner is None:
+        raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
+    try:
+        caller = await services.callers.named_by(credentials.credentials)
+    except InvalidToken as invalid:
+        raise Unauthenticated(str(invalid)) from invalid
+    except KeysUnavailable as unavailable:
+        raise ServiceUnavailable("Tokens cannot be verified at the moment. Try again shortly.") from unavailable
+    if caller is None:
         raise Unauthenticated("This API key is unknown, expired or revoked.")
-    return Caller(*owner)
+    await services.limits.admit_request(caller.user_id)
+    return caller
 
 
-TheCaller = Annotated[Caller, Depends(authenticated)]
+TheCaller = Annotated[Caller, Depends(find_caller)]
+
+
+async def _admin(caller: TheCaller) -> Caller:
+    if caller.scope is not Scope.ADMIN:
+        raise Forbidden("This takes a key of the scope `admin`.")
+    return caller
+
+
+TheAdmin = Annotated[Caller, Depends(_admin)]
 
 
 class CallersRows:

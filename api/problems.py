@@ -2,12 +2,15 @@
 
 Problem
 ├── Unauthenticated        401 UNAUTHENTICATED
+├── Forbidden              403 FORBIDDEN
 ├── NotFound               404 NOT_FOUND; also for what belongs to somebody else
 ├── InvalidParams          422 INVALID_PARAMS; `errors` names every wrong field
+├── InsufficientCredits    402 INSUFFICIENT_CREDITS, with what it costs and what there is
 ├── ConfirmationRequired   409 CONFIRMATION_REQUIRED, with the estimate
 ├── KeyReused              422 IDEMPOTENCY_KEY_REUSED
 ├── Conflict               409 CONFLICT
 ├── PayloadTooLarge        413 PAYLOAD_TOO_LARGE
+├── RateLimited            429 RATE_LIMITED with Retry-After and the RateLimit fields
 └── ServiceUnavailable     503 UNAVAILABLE with Retry-After
 """
 
@@ -49,6 +52,11 @@ class Unauthenticated(Problem):
     headers: Mapping[str, str] = {"www-authenticate": "Bearer"}
 
 
+class Forbidden(Problem):
+    status = HTTPStatus.FORBIDDEN
+    code = "FORBIDDEN"
+
+
 class NotFound(Problem):
     status = HTTPStatus.NOT_FOUND
     code = "NOT_FOUND"
@@ -60,6 +68,11 @@ class NotFound(Problem):
 class InvalidParams(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "INVALID_PARAMS"
+
+
+class InsufficientCredits(Problem):
+    status = HTTPStatus.PAYMENT_REQUIRED
+    code = "INSUFFICIENT_CREDITS"
 
 
 class ConfirmationRequired(Problem):
@@ -82,6 +95,15 @@ class PayloadTooLarge(Problem):
     code = "PAYLOAD_TOO_LARGE"
 
 
+class RateLimited(Problem):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "RATE_LIMITED"
+
+    def __init__(self, detail: str, headers: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self.headers = headers
+
+
 class ServiceUnavailable(Problem):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "UNAVAILABLE"
@@ -91,7 +113,7 @@ class ServiceUnavailable(Problem):
 CODES = {
     HTTPStatus.BAD_REQUEST: InvalidParams.code,
     HTTPStatus.UNAUTHORIZED: Unauthenticated.code,
-    HTTPStatus.FORBIDDEN: "FORBIDDEN",
+    HTTPStatus.FORBIDDEN: Forbidden.code,
     HTTPStatus.NOT_FOUND: NotFound.code,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge.code,
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "RANGE_NOT_SATISFIABLE",
@@ -155,7 +177,12 @@ async def _problem(_: Request, problem: Problem) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    errors = [
+    return await _problem(request, InvalidParams("The request does not fit.", errors=wrong_fields(error)))
+
+
+def wrong_fields(error: RequestValidationError) -> list[dict[str, Any]]:
+    """What the framework found, as our errors name it."""
+    return [
         {
             "field": shown(".".join(str(part) for part in entry["loc"][1:]) or str(entry["loc"][0])),
             "message": entry["msg"],
@@ -164,7 +191,6 @@ async def _invalid(request: Request, error: RequestValidationError) -> JSONRespo
         }
         for entry in error.errors()
     ]
-    return await _problem(request, InvalidParams("The request does not fit.", errors=errors))
 
 
 async def _http(_: Request, error: HTTPException) -> JSONResponse:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,17 +11,19 @@ import httpx
 from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
+from api.callers import Callers
 from api.changes import Changes, open_changes
 from api.delivery_log import DeliveryLog
 from api.inbox import Inbox, draining
-from api.keyring import KeyRing
+from api.limits import Limits
 from api.live import LiveStatus
 from api.starting import Starter, starting_forgotten
+from api.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
 from catalog.catalog import Catalog
 from catalog.loader import load_catalog
 from db.engine import Sessions, make_engine, make_sessions
 from media.storage import Storage, open_storage
-from providers.jwks import FalWebhooks, JwksCache
+from providers.jwks import FalWebhooks, JwksCache, keys_of
 from settings import Settings
 from workflows.starting import connect
 
@@ -38,7 +40,10 @@ class Services:
     starter: Starter
     live: LiveStatus
     changes: Changes
-    keys: KeyRing
+    event_secret: bytes = field(repr=False)
+    """Signs the tokens that open event streams."""
+    callers: Callers
+    limits: Limits
     fal_webhooks: FalWebhooks
     inbox: Inbox
     delivery_log: DeliveryLog
@@ -60,7 +65,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             starting_forgotten(service_sessions, starter),
             draining(inbox),
         ):
-            jwks = JwksCache(jwks_client, settings.fal_jwks_url, clock=time.monotonic)
+            jwks = JwksCache(jwks_client, settings.fal_jwks_url, parse=keys_of, clock=time.monotonic)
             yield Services(
                 settings=settings,
                 catalog=load_catalog(),
@@ -70,7 +75,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 starter=starter,
                 live=LiveStatus(temporal),
                 changes=changes,
-                keys=KeyRing(service_sessions, settings.api_key_pepper),
+                event_secret=settings.api_key_pepper.get_secret_value().encode(),
+                callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, jwks_client)),
+                limits=Limits(sessions, settings),
                 fal_webhooks=FalWebhooks(jwks, user_id=settings.fal_user_id, clock=lambda: datetime.now(UTC)),
                 inbox=inbox,
                 delivery_log=DeliveryLog(service_sessions),
@@ -83,6 +90,21 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     finally:
         await engine.dispose()
         await service_engine.dispose()
+
+
+def open_tokens(settings: Settings, client: httpx.AsyncClient) -> Tokens:
+    """The identity provider's tokens, as far as the environment names one."""
+    keys = settings.jwt_jwks_url and JwksCache(
+        client,
+        settings.jwt_jwks_url,
+        parse=token_keys_of,
+        clock=time.monotonic,
+        renewed_after=KEYS_RENEWED_AFTER,
+        kept_for=KEYS_KEPT_FOR,
+    )
+    return Tokens(
+        secret=settings.jwt_secret, keys=keys or None, audience=settings.jwt_audience, issuer=settings.jwt_issuer
+    )
 
 
 def services_of(app: FastAPI) -> Services:

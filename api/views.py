@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 from uuid import UUID
 
 from api.wire import Wire
+from db.credits import Balance
 from db.generations import TIMING
 from db.tables import Campaign, Clip, GenerationJob, JobEvent, MediaFileRow
 from domain.generation import GenerationStatus, Stage, Status, media_address
@@ -307,3 +308,14 @@ class Estimate(Wire):
     model: str
     estimated_cost_cents: int
     estimated_seconds: int
+
+
+class Credits(Wire):
+    balance_cents: int
+    held_cents: int
+    """Set aside for jobs that have not ended."""
+    available_cents: int
+
+    @classmethod
+    def from_balance(cls, balance: Balance) -> Self:
+        return cls(balance_cents=balance.total, held_cents=balance.held, available_cents=balance.available)

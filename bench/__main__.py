@@ -23,7 +23,7 @@ def main(
     full: Annotated[bool, typer.Option("--full/--short", help="Under 10 minutes, or under 2.")] = False,
     json: Annotated[Path | None, typer.Option(help="Where the results go, else into bench/results/.")] = None,
 ) -> None:
-    """Measure Reelay beside a bare Temporal workflow, on servers of its own."""
+    """Measure Reelay beside what one would have instead, on servers of its own."""
     path = json or RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}.json"
     progress = Console(stderr=True)
     FOLDER.mkdir(exist_ok=True)
@@ -38,7 +38,7 @@ def main(
         shutil.rmtree(folder)
     report.write(path)
     plain = Console()
-    report.show(plain if plain.is_terminal else Console(width=120))
+    report.show(plain if plain.is_terminal else Console(width=160))
     progress.out(f"results: {path}")
 
 

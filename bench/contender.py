@@ -30,7 +30,7 @@ Timings = Mapping[Step, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
-    """What one run left behind in the engine."""
+    """What one generation left behind in the engine."""
 
     events: int
     """Of its history."""
@@ -44,7 +44,7 @@ class Contender(Protocol):
 
     @property
     def promise(self) -> Footprint | None:
-        """What it claims that a run leaves behind."""
+        """What it claims that a job leaves behind."""
         ...
 
     @property
@@ -53,11 +53,13 @@ class Contender(Protocol):
         ...
 
     async def generate(self) -> str:
-        """One generation to its end; the id of its run. Raises whatever kept it from completing."""
+        """One generation to its end; its id. Raises whatever kept it from completing."""
         ...
 
     async def generate_timed(self) -> Timings:
         """The same under the clock, with one look at its status in the middle."""
         ...
 
-    async def footprint(self, run: str) -> Footprint: ...
+    async def footprint(self, job: str) -> Footprint | None:
+        """None without a Temporal history."""
+        ...

@@ -13,6 +13,8 @@ from devstack.processes import Answers, Program
 
 OWN_PROCESSES = ("provider", "driver")
 """Those that only the measuring needs."""
+SHARED_PROCESSES = ("temporal", "postgres")
+"""Those that serve whoever needs them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +37,12 @@ def plain_environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONUNBUFFERED": "1"}
 
 
-def part(data_dir: DataDir, name: str, *arguments: str, environment: Mapping[str, str], answers: Answers) -> Program:
+def part(data_dir: DataDir, module: str, *arguments: str, environment: Mapping[str, str], answers: Answers) -> Program:
     """One of the bench's own modules as its own process."""
+    name = module.rpartition(".")[2]
     return Program(
         name=name,
-        command=(sys.executable, "-P", "-m", f"bench.{name}", *arguments),
+        command=(sys.executable, "-P", "-m", f"bench.{module}", *arguments),
         environment={**plain_environment(), **environment},
         log_file=data_dir.log_file(name),
         answers=answers,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bench.contender import Contender, Footprint, Step
 from bench.cpu import cpu_seconds
 from bench.load import drive
+from bench.memory import peak_memory
 from bench.plan import Plan
 
 WARM_UP = 16
@@ -24,7 +25,9 @@ class Throughput:
     cpu_seconds: Mapping[str, float]
     """By process, of all the generations together."""
     footprints: Sequence[Footprint]
-    """Of the first runs."""
+    """Of the first generations, where there is a history."""
+    peak_memory: Mapping[str, int]
+    """Bytes, by process of the contender's own, since it was started."""
 
     @property
     def per_second(self) -> float:
@@ -90,7 +93,12 @@ class Bench:
             generations=count,
             seconds=driven.seconds,
             cpu_seconds={name: after[name] - before[name] for name in processes},
-            footprints=[await contender.footprint(run) for run in driven.outcomes[:FOOTPRINTS_AT_MOST]],
+            footprints=[
+                footprint
+                for job in driven.outcomes[:FOOTPRINTS_AT_MOST]
+                if (footprint := await contender.footprint(job)) is not None
+            ],
+            peak_memory=peak_memory(contender.processes),
         )
         self.say(f"{contender.name} at {concurrency}: {measured.per_second:.1f} generations per second")
         return measured

@@ -20,7 +20,7 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from bench.contender import PROVIDER_SECONDS
@@ -32,6 +32,8 @@ from simulator.webhooks import SigningKeys, signed_headers
 USER_ID = "bench"
 MEDIA_BYTES = 1024 * 1024
 REPEAT_AFTER_SECONDS = 0.5
+LINES = 200
+"""Webhooks under way at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +52,18 @@ class Provider:
         self._media = media
         self._client = client
         self._calls: dict[str, asyncio.Task[Delivery]] = {}
+        self._may_call = asyncio.Event()
+        self._may_call.set()
+        self._lines = asyncio.Semaphore(LINES)
 
     @property
     def routes(self) -> list[Route]:
         return [
             Route("/.well-known/jwks.json", self.jwks),
             Route("/bench/webhooks/{job}", self.delivery),
+            Route("/bench/hold", self.hold, methods=["GET", "POST"]),
             Route("/files/{request_id}/output.mp4", self.media),
+            Route("/blobs/{size:int}/{name}", self.blob),
             Route("/fal-ai/{app}/requests/{request_id}", self.result),
             Route("/fal-ai/{endpoint:path}", self.submit, methods=["POST"]),
         ]
@@ -86,6 +93,13 @@ class Provider:
     async def media(self, request: Request) -> Response:
         return Response(self._media, media_type="video/mp4")
 
+    async def blob(self, request: Request) -> Response:
+        """The video, filled up to any size."""
+        size = request.path_params["size"]
+        return StreamingResponse(
+            filled_up(self._media, size), media_type="video/mp4", headers={"content-length": str(size)}
+        )
+
     async def jwks(self, request: Request) -> Response:
         return JSONResponse(self._keys.jwks())
 
@@ -93,10 +107,24 @@ class Provider:
         """The job's webhook, once it is acknowledged."""
         return JSONResponse(asdict(await self._calls[request.path_params["job"]]))
 
+    async def hold(self, request: Request) -> Response:
+        """Keep the webhooks back, and later send them all at once; how many are kept."""
+        if request.method == "POST":
+            if (await request.json())["held"]:
+                self._may_call.clear()
+            else:
+                self._may_call.set()
+        return JSONResponse({"calls": sum(not call.done() for call in self._calls.values())})
+
     async def _call_back(self, url: str, request_id: str) -> Delivery:
         await asyncio.sleep(PROVIDER_SECONDS)
         payload = {"request_id": request_id, "status": "OK", "payload": self._result(request_id)}
         body = json.dumps(payload, separators=(",", ":")).encode()
+        await self._may_call.wait()
+        async with self._lines:
+            return await self._deliver(url, request_id, body)
+
+    async def _deliver(self, url: str, request_id: str, body: bytes) -> Delivery:
         sent_at = time.monotonic()
         while not (await self._send(url, request_id, body)).is_success:  # noqa: ASYNC110 - another process
             await asyncio.sleep(REPEAT_AFTER_SECONDS)
@@ -116,6 +144,15 @@ class Provider:
             "file_size": len(self._media),
         }
         return {"video": file}
+
+
+async def filled_up(video: bytes, size: int) -> AsyncIterator[bytes]:
+    """The video and a box of zeros that players skip, `size` bytes in all."""
+    missing = size - len(video)
+    yield video + struct.pack(">I4s", missing, b"free")
+    zeros = bytes(MEDIA_BYTES)
+    for sent in range(8, missing, len(zeros)):
+        yield zeros[: missing - sent]
 
 
 def make_media(folder: Path) -> bytes:

@@ -16,17 +16,21 @@ from bench.rows import Row, rows_of
 NEXT_TO_NOTHING = 0.5
 """Of whatever a row counts: a ratio to less would be noise."""
 NOTES = (
-    "The skeleton is five empty activities and a signal. A generation of Reelay is the whole of it: HTTP with an API "
-    "key, rows in Postgres, one POST to the provider, a signed webhook, and 1 MiB of video downloaded, probed, given a "
-    "poster and stored, in three activities. The ratio is the price of that.",
-    "Both run on the same development server of Temporal (one shard, SQLite) and the same Postgres, durability on. "
+    "Every contender but the empty skeleton does the same job: a row, one POST to the provider, a signed webhook "
+    "verified, the result fetched, 1 MiB of video downloaded, hashed, probed and given a poster, the row completed.",
+    "empty skeleton: a Temporal workflow of five empty activities and a signal, driven by raw calls. floor with I/O: "
+    "the job's steps as a Temporal workflow, written in the most direct way. DBOS: the same as a durable workflow by "
+    "its documentation, in one process. no engine: web server and SQL; what is under way when it dies is lost.",
+    "Reelay adds to the floor: API keys, row-level security, the attempt written down before its POST, credits held "
+    "and settled, guarded downloads, an archive, a timeline, live progress.",
+    "All use the same development server of Temporal (one shard, SQLite) or the same Postgres, durability on. "
     "Servers, contenders, provider and driver share the machine's cores, and machines are noisy: only the ratios of "
     "one run mean something.",
     "Rates and CPU are medians of rounds in which the contenders take turns; p50 and p99 are of all rounds' samples.",
     f"The provider takes {PROVIDER_SECONDS:g} s: a single caller gets less than {1 / PROVIDER_SECONDS:g} generations "
     "per second, whatever else happens.",
-    "The end is learned in the same way of both: by one long poll of the workflow. The HTTP latencies contain the "
-    "Python client's own time.",
+    "With Temporal the end is learned by one long poll of the workflow, without it by one of its process. The HTTP "
+    "latencies contain the Python client's own time.",
     "Actions are counted from histories: a query is one more, and leaves no event.",
 )
 
@@ -63,7 +67,7 @@ class Report:
         rows = self.rows
         first, *others = dict.fromkeys(name for row in rows for name in row.values)
         table = Table(box=None, header_style="bold")
-        table.add_column("")
+        table.add_column("", no_wrap=True)
         for heading in (first, *others, *(f"{first} / {other}" for other in others)):
             table.add_column(heading, justify="right")
         for section, members in groupby(rows, lambda row: row.section):

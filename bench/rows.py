@@ -7,14 +7,14 @@ from statistics import median
 from typing import TypeVar
 
 from bench.contender import Step
-from bench.ground import OWN_PROCESSES
+from bench.ground import OWN_PROCESSES, SHARED_PROCESSES
 from bench.measuring import Latency, Round, Throughput
 
 STEPS = {
-    Step.CREATE: "POST (raw: insert, then start)",
-    Step.STATUS: "GET of a living job (raw: query)",
-    Step.TELL: "webhook until acknowledged (raw: signal)",
-    Step.FINISH: "webhook until the end (raw: signal)",
+    Step.CREATE: "POST (skeleton: insert, then start)",
+    Step.STATUS: "GET of a living job (skeleton: query)",
+    Step.TELL: "webhook until acknowledged (skeleton: signal)",
+    Step.FINISH: "webhook until the end (skeleton: signal)",
     Step.WHOLE: "creation until the end",
 }
 SHARES = {"p50": 0.50, "p99": 0.99}
@@ -33,7 +33,13 @@ class Row:
 def rows_of(rounds: Sequence[Round]) -> list[Row]:
     throughput = [each for round in rounds for each in round.throughput]
     latency = [each for round in rounds for each in round.latency]
-    return [*_rates(throughput), *_latencies(latency), *_footprints(throughput), *_cpu(throughput)]
+    return [
+        *_rates(throughput),
+        *_latencies(latency),
+        *_footprints(throughput),
+        *_cpu(throughput),
+        *_memory(throughput),
+    ]
 
 
 def quantile(samples: Sequence[float], share: float) -> float:
@@ -70,7 +76,7 @@ def _count(rounds: Sequence[Latency]) -> float:
 
 def _footprints(throughput: Sequence[Throughput]) -> Iterator[Row]:
     """Where the load is lowest: nothing overtakes anything there."""
-    concurrency, here = _by_concurrency(throughput)[0]
+    concurrency, here = _by_concurrency([each for each in throughput if each.footprints])[0]
     section = f"per generation at concurrency {concurrency}"
     for figure, label in (("events", "history events"), ("actions", "billable actions")):
         yield Row(section=section, label=label, values=_by_contender(here, _footprint(figure)))
@@ -90,8 +96,23 @@ def _cpu(throughput: Sequence[Throughput]) -> Iterator[Row]:
         values = _by_contender([each for each in here if process in each.cpu_seconds], _cpu_milliseconds([process]))
         yield Row(section=section, label=process, values=values)
     yield Row(section=section, label="all of these", values=_by_contender(here, _cpu_milliseconds(costs)))
+    own = [process for process in costs if process not in SHARED_PROCESSES]
+    yield Row(section=section, label="its own processes", values=_by_contender(here, _cpu_milliseconds(own)))
     values = _by_contender(here, _cpu_milliseconds(OWN_PROCESSES))
     yield Row(section=section, label="beside it: driver and provider", values=values)
+
+
+def _memory(throughput: Sequence[Throughput]) -> Iterator[Row]:
+    """Of the whole run: a process never gives its peak back."""
+    processes = dict.fromkeys(process for each in throughput for process in each.peak_memory)
+    for process in processes:
+        here = [each for each in throughput if process in each.peak_memory]
+        values = _by_contender(here, _peak_mebibytes(process))
+        yield Row(section="peak memory, MiB", label=process, values=values)
+
+
+def _peak_mebibytes(process: str) -> Callable[[Sequence[Throughput]], float]:
+    return lambda rounds: max(each.peak_memory[process] for each in rounds) / 1024**2
 
 
 def _cpu_milliseconds(processes: Iterable[str]) -> Callable[[Sequence[Throughput]], float]:

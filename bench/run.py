@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from bench.ground import Ground, part, plain_environment
+from bench.contenders.direct import open_direct
+from bench.contenders.one_process import open_dbos, open_plain
+from bench.contenders.reelay import open_reelay, reelay_environment
+from bench.contenders.skeleton import open_skeleton
+from bench.ground import SHARED_PROCESSES, Ground, part, plain_environment
 from bench.machine import machine
 from bench.measuring import Bench
 from bench.plan import Plan
-from bench.reelay import open_reelay, reelay_environment
 from bench.report import Report
-from bench.skeleton import open_skeleton
 from devstack.data_dir import DataDir
 from devstack.errors import StackError
 from devstack.ports import HOST, free_ports
@@ -19,7 +21,7 @@ from devstack.processes import running
 from devstack.stack import Ports, Stack
 from devstack.temporal import answers_ok
 
-CONTENDERS = (open_reelay, open_skeleton)
+CONTENDERS = (open_reelay, open_skeleton, open_direct, open_dbos, open_plain)
 
 
 class Interrupted(StackError):
@@ -58,7 +60,7 @@ async def open_ground(data_dir: DataDir, provider_port: int) -> AsyncIterator[Gr
     async with running(part(data_dir, "provider", *arguments, environment={}, answers=answers)) as provider:
         stack = data_dir.find_stack()
         assert provider.pid is not None
-        processes = {name: stack.parts[name].pid for name in ("temporal", "postgres")}
+        processes = {name: stack.parts[name].pid for name in SHARED_PROCESSES}
         processes |= {"provider": provider.pid, "driver": os.getpid()}
         yield Ground(data_dir=data_dir, stack=stack, provider_url=url, processes=processes)
 

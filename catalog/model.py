@@ -12,6 +12,7 @@ from catalog.errors import FieldError, InvalidInput, did_you_mean, shown
 from catalog.inputs import AnyInput, WrongValue
 from catalog.price import Price
 from domain.generation import JobType, ProviderName, Timing
+from domain.money import Tariff
 
 FIRST_FRAME = "firstFrameUrl"
 MOST_UNKNOWN_FIELDS_NAMED = 20
@@ -93,14 +94,20 @@ class Model(BaseModel):
     def price_cents(self, arguments: Mapping[str, Any]) -> int:
         """What the provider charges for these arguments, in whole cents, rounded up; the most it can be where they
         leave it open."""
+        measured = [self.inputs[word] for word in self.price.measured]
+        quantity = prod((item.quantity(arguments.get(item.name)) for item in measured), start=Decimal(1))
+        return self._rate(arguments).cents(quantity)
 
+    def tariff(self, arguments: Mapping[str, Any]) -> Tariff | None:
+        """What the units cost that the provider counts for these arguments; None where its count tells no price."""
+        return self._rate(arguments) if self.price.billed_in_unit else None
+
+    def _rate(self, arguments: Mapping[str, Any]) -> Tariff:
         def has(word: str, value: Any) -> bool:
             item = self.inputs[word]
             return bool(arguments.get(item.name) == item.read(value))
 
-        measured = [self.inputs[word] for word in self.price.measured]
-        quantity = prod((item.quantity(arguments.get(item.name)) for item in measured), start=Decimal(1))
-        return self.price.cents(quantity, has)
+        return self.price.tariff(has)
 
     def describe(self) -> dict[str, Any]:
         """The public view, in the caller's words, ready for JSON."""

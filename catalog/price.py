@@ -1,11 +1,12 @@
 """What a provider charges, as data, and the one formula that turns it into whole cents."""
 
-import math
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from domain.money import Tariff
 
 
 class Rate(BaseModel):
@@ -37,11 +38,13 @@ class Price(BaseModel):
     included: int = 0
     estimated: bool = False
     """True where the provider bills what nobody knows in advance, so that the real cost may be higher."""
+    billed_in_unit: bool = True
+    """False where the provider counts other units than this `unit`: its count then tells no price."""
 
-    def cents(self, quantity: Decimal, has: Callable[[str, Any], bool]) -> int:
-        """Whole cents, rounded up. `has` tells whether an input has a value."""
+    def tariff(self, has: Callable[[str, Any], bool]) -> Tariff:
+        """The price of a unit for one request. `has` tells whether an input has a value."""
         rate = next(rate for rate in self.rates if all(has(*condition) for condition in rate.when.items()))
-        return math.ceil(self.base_cents + rate.cents * max(quantity - self.included, Decimal(0)))
+        return Tariff(base_cents=self.base_cents, included_units=self.included, unit_cents=rate.cents)
 
     @model_validator(mode="after")
     def _always_applies(self) -> Self:

@@ -16,6 +16,9 @@ from pydantic import TypeAdapter
 from temporalio.client import Client
 
 from chaos.plan import Part, Plan, PlannedJob
+from db.credits import Drift, ledger_drift
+from db.engine import make_engine, make_sessions
+from db.tables import Phase
 from devstack.data_dir import RunningStack
 from domain.generation import Status
 from simulator.control import SeenRequest
@@ -60,6 +63,11 @@ class Row:
     error_code: str | None
     request_id: str | None
     completed_at: datetime | None
+    price_cents: int
+    """Told to the caller, and held."""
+    cost_cents: int | None
+    """By what the provider counted."""
+    charged_cents: int
 
     @property
     def end(self) -> str:
@@ -78,6 +86,17 @@ class Event:
 class Attempt:
     sent_at: datetime
     answered_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A line of the ledger, in cents: what came to each account, or left it."""
+
+    phase: Phase
+    available: int
+    held: int
+    charged: int
+    funding: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +123,8 @@ class JobTrace:
     events: Sequence[Event] = ()
     """By id."""
     attempts: Sequence[Attempt] = ()
+    entries: Sequence[Entry] = ()
+    """By id."""
     files: Sequence[ArchivedFile] = ()
     requests: Sequence[SeenRequest] = ()
     """That the provider accepted for it."""
@@ -121,6 +142,22 @@ class JobTrace:
         return sum(request.billed for request in self.requests)
 
     @property
+    def billed_cents(self) -> int:
+        """What the provider took, as far as its counts and our prices tell."""
+        if self.row is None:
+            return 0
+        cost = self.row.cost_cents if self.row.status is Status.COMPLETED else self.row.price_cents
+        return self.billed * (cost or 0)
+
+    @property
+    def charged_cents(self) -> int:
+        return sum(entry.charged for entry in self.entries)
+
+    @property
+    def held_cents(self) -> int:
+        return sum(entry.held for entry in self.entries)
+
+    @property
     def adopted(self) -> bool:
         return bool(self.row and self.row.request_id) and any(event.stage == "uncertain" for event in self.events)
 
@@ -136,6 +173,8 @@ class Evidence:
     fresh: Row | None
     still_running: int
     """Workflows."""
+    drift: Sequence[Drift]
+    """Between the accounts, the ledger and the living jobs."""
 
 
 async def gather(plan: Plan, notes: Notes, stack: RunningStack, archive: Path) -> Evidence:
@@ -157,7 +196,17 @@ async def gather(plan: Plan, notes: Notes, stack: RunningStack, archive: Path) -
         strangers=sorted({*map(str, books.rows), *by_job} - known),
         fresh=books.rows.get(notes.fresh) if notes.fresh else None,
         still_running=await _running_workflows(stack),
+        drift=await _drift(stack),
     )
+
+
+async def _drift(stack: RunningStack) -> Sequence[Drift]:
+    engine = make_engine(stack.database_admin_url, pool_size=1)
+    try:
+        async with make_sessions(engine)() as session:
+            return await ledger_drift(session)
+    finally:
+        await engine.dispose()
 
 
 async def settled_requests(stack: RunningStack) -> list[SeenRequest]:
@@ -187,15 +236,18 @@ class _Books:
     rows: Mapping[UUID, Row]
     events: Mapping[UUID, list[Event]]
     attempts: Mapping[UUID, list[Attempt]]
+    entries: Mapping[UUID, list[Entry]]
     files: Mapping[UUID, list[ArchivedFile]]
 
     @classmethod
     async def read(cls, connection: asyncpg.Connection, archive: Path) -> "_Books":
         rows = await connection.fetch(
-            "select id, status, stage, error_code, fal_request_id, completed_at from generation_jobs"
+            "select id, status, stage, error_code, fal_request_id, completed_at, estimated_cost_cents, "
+            "actual_cost_cents, credits_deducted from generation_jobs"
         )
         events = await connection.fetch("select job_id, id, status, stage from job_events order by id")
         attempts = await connection.fetch("select job_id, sent_at, answered_at from submission_attempts")
+        entries = await connection.fetch("select * from credit_entries where job_id is not null order by id")
         files = await connection.fetch("select job_id, file_path, file_size, sha256 from video_files order by position")
         return cls(
             rows={row["id"]: _row(row) for row in rows},
@@ -205,6 +257,7 @@ class _Books:
             attempts=_by_job(
                 (row["job_id"], Attempt(sent_at=row["sent_at"], answered_at=row["answered_at"])) for row in attempts
             ),
+            entries=_by_job((row["job_id"], _entry(row)) for row in entries),
             files=await asyncio.to_thread(lambda: _by_job((row["job_id"], _file(row, archive)) for row in files)),
         )
 
@@ -224,6 +277,19 @@ def _row(row: Mapping[str, Any]) -> Row:
         error_code=row["error_code"],
         request_id=row["fal_request_id"],
         completed_at=row["completed_at"],
+        price_cents=row["estimated_cost_cents"],
+        cost_cents=row["actual_cost_cents"],
+        charged_cents=row["credits_deducted"],
+    )
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    return Entry(
+        phase=Phase(row["phase"]),
+        available=row["available_cents"],
+        held=row["held_cents"],
+        charged=row["charged_cents"],
+        funding=row["funding_cents"],
     )
 
 
@@ -249,6 +315,7 @@ def _trace(planned: PlannedJob, notes: Notes, books: _Books, requests: Mapping[s
         row=books.rows.get(job),
         events=books.events.get(job, ()),
         attempts=books.attempts.get(job, ()),
+        entries=books.entries.get(job, ()),
         files=books.files.get(job, ()),
         requests=requests.get(str(job), ()),
     )

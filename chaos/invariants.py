@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from chaos.evidence import Evidence, JobTrace
 from chaos.reasons import right_ends
+from db.tables import Phase
 from domain.generation import Status
 
 Check = Callable[[Evidence], Iterator[str]]
@@ -81,6 +82,44 @@ def ends_have_a_reason(evidence: Evidence) -> Iterator[str]:
             yield f"{job.name} ended as {job.end}, billed {job.billed}; right: {', '.join(right)}"
 
 
+def credits_are_held_once_and_end_once(evidence: Evidence) -> Iterator[str]:
+    """One hold of the price per job; once it has ended, one settlement if it completed, else one release."""
+    for job in evidence.jobs:
+        if job.row is None:
+            continue
+        phases = [entry.phase for entry in job.entries]
+        end = Phase.SETTLE if job.row.status is Status.COMPLETED else Phase.RELEASE
+        if phases != ([Phase.HOLD, end] if job.row.status.is_final else [Phase.HOLD]):
+            yield f"{job.name} is {job.row.status}, and its credits were moved by {', '.join(phases) or 'nothing'}"
+        elif job.entries[0].held != job.row.price_cents:
+            yield f"{job.name} costs {job.row.price_cents} cents, and {job.entries[0].held} were held"
+        elif job.row.status.is_final and job.held_cents:
+            yield f"{job.name} has ended, and {job.held_cents} cents are still held"
+
+
+def books_balance(evidence: Evidence) -> Iterator[str]:
+    """Every entry sums to 0, and the accounts say what the entries and the living jobs say."""
+    for job in evidence.jobs:
+        for entry in job.entries:
+            if entry.available + entry.held + entry.charged + entry.funding:
+                yield f"{job.name}: the entry of its {entry.phase} does not balance"
+    for drift in evidence.drift:
+        yield f"{drift.account} of {drift.user_id} is kept as {drift.kept} cents and counted as {drift.counted}"
+
+
+def what_completed_is_paid(evidence: Evidence) -> Iterator[str]:
+    """A user is charged what the provider billed for a completed job. All else that was billed has its reason to be
+    written off, or `ends_have_a_reason` finds it: billed = charged + written off."""
+    for job in evidence.jobs:
+        if job.row is None or not any(entry.phase is Phase.SETTLE for entry in job.entries):
+            continue
+        if not job.billed:
+            yield f"{job.name} was not billed, and charged {job.charged_cents} cents"
+        if {job.charged_cents, job.row.charged_cents} != {job.row.cost_cents}:
+            told = job.row.charged_cents
+            yield f"{job.name} cost {job.row.cost_cents} cents; charged {job.charged_cents}, told {told}"
+
+
 def outages_are_orderly(evidence: Evidence) -> Iterator[str]:
     """While a part is away the API says 503 or nothing at all, and the part comes back."""
     yield from evidence.oddities
@@ -103,9 +142,11 @@ CHECKS: Mapping[str, Check] = {
     "files are what was served": files_are_what_was_served,
     "ends are for ever": ends_are_for_ever,
     "every end has a reason": ends_have_a_reason,
+    "credits are held once and end once": credits_are_held_once_and_end_once,
+    "books balance": books_balance,
+    "what completed is paid": what_completed_is_paid,
     "outages are orderly": outages_are_orderly,
     "life goes on": life_goes_on,
-    # Money joins here: one hold per job, one settlement or release, books that balance.
 }
 
 

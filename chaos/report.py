@@ -55,6 +55,8 @@ class Report:
         yield from ((failed(code), ends[failed(code)]) for code in FailureCode if ends[failed(code)])
         yield "provider POSTs accepted", sum(len(job.requests) for job in jobs)
         yield "billed", sum(job.billed for job in jobs)
+        yield "charged", f"{sum(job.charged_cents for job in jobs)} cents"
+        yield "held", f"{sum(job.held_cents for job in jobs)} cents"
         yield "lost answers found again (adopted)", sum(job.adopted for job in jobs)
         yield "lost", sum(job.row is None for job in jobs)
         yield "stuck", sum(job.row is not None and not job.row.status.is_final for job in jobs)
@@ -64,6 +66,7 @@ class Report:
         """What was billed and did not complete, by the reason."""
         written_off = [job for job in self.evidence.jobs if job.billed and job.end != Status.COMPLETED]
         yield "billed and not completed", len(written_off)
+        yield "written off", f"{sum(job.billed_cents for job in written_off)} cents"
         reasons = Counter(self._reason(job) for job in written_off)
         yield from ((f"  {reason}", count) for reason, count in sorted(reasons.items()))
 

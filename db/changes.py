@@ -1,6 +1,6 @@
 """Generations in the order of their changes, as streams read them."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -20,7 +20,7 @@ ACTIVE_AT_MOST = 500
 @dataclass(frozen=True)
 class Change:
     number: int
-    """The event up to which this generation is told."""
+    """That of the row's newest event."""
     row: GenerationJob
     files: Sequence[MediaFileRow]
 
@@ -40,21 +40,19 @@ class Batch:
 async def change_of_generation(session: AsyncSession, generation_id: UUID, *, after: int) -> Batch:
     """The generation as it is, if it has changed since the event `after`.
 
-    One statement, so that the row is not newer than its number. No two transactions write events of one generation at
-    once, because each locks its row first: the newest number visible is the last one given.
+    No two transactions write events of one generation at once, because each locks its row first: the newest number
+    visible is the last one given.
     """
-    newest = select(func.max(JobEvent.id)).where(col(JobEvent.job_id) == col(GenerationJob.id)).scalar_subquery()
-    statement = select(GenerationJob, newest).where(col(GenerationJob.id) == generation_id)
-    row = (await session.execute(statement)).first()
-    if row is None or (row[1] or 0) <= after:
-        return Batch([], after, is_last=row is not None and Status(row[0].status).is_final)
-    job, number = row
-    changes = await _with_files(session, {job.id: number}, [job])
-    return Batch(changes, number, is_last=Status(job.status).is_final)
+    (change,) = await _load(session, {generation_id}) or (None,)
+    if change is None:
+        return Batch([], after)
+    is_new = change.number > after
+    is_last = Status(change.row.status).is_final
+    return Batch([change] if is_new else [], change.number if is_new else after, is_last=is_last)
 
 
 async def changes_of_user(session: AsyncSession, user_id: UUID, *, after: int, upto: int) -> Batch:
-    """What changed after one event and up to another, each generation once."""
+    """What changed after one event and up to another. What has changed since then again belongs to the next batch."""
     statement = (
         select(col(JobEvent.id), col(JobEvent.job_id))
         .where(col(JobEvent.user_id) == user_id, col(JobEvent.id) > after, col(JobEvent.id) <= upto)
@@ -62,34 +60,32 @@ async def changes_of_user(session: AsyncSession, user_id: UUID, *, after: int, u
         .limit(PAGE)
     )
     events = (await session.execute(statement)).all()
-    newest = {job_id: number for number, job_id in events}
     is_whole = len(events) < PAGE
-    return Batch(await _load(session, newest), max(after, upto) if is_whole else events[-1].id, is_whole)
+    end = max(after, upto) if is_whole else events[-1].id
+    return Batch(await _load(session, {event.job_id for event in events}, upto=end), end, is_whole)
 
 
 async def standing_of_user(session: AsyncSession, *, upto: int) -> Batch:
-    """The session's user's active generations and the latest others, told up to an event."""
-    rows = select(GenerationJob).order_by(col(GenerationJob.created_at).desc(), col(GenerationJob.id).desc())
-    active = rows.where(col(GenerationJob.status).in_(ACTIVE)).limit(ACTIVE_AT_MOST)
-    found = {row.id for which in (active, rows.limit(RECENT)) for row in await session.scalars(which)}
-    statement = (
-        select(col(JobEvent.job_id), func.max(JobEvent.id))
-        .where(col(JobEvent.job_id).in_(found), col(JobEvent.id) <= upto)
-        .group_by(col(JobEvent.job_id))
-    )
-    newest = {job_id: number for job_id, number in await session.execute(statement)}
-    return Batch(await _load(session, newest), upto)
+    """The session's user's active generations and the latest others. What has changed since `upto` belongs to the next
+    batch."""
+    ids = select(col(GenerationJob.id)).order_by(col(GenerationJob.created_at).desc(), col(GenerationJob.id).desc())
+    active = ids.where(col(GenerationJob.status).in_(ACTIVE)).limit(ACTIVE_AT_MOST)
+    found = {job_id for which in (active, ids.limit(RECENT)) for job_id in await session.scalars(which)}
+    return Batch(await _load(session, found, upto=upto), upto)
 
 
-async def _load(session: AsyncSession, newest: dict[UUID, int]) -> list[Change]:
-    if not newest:
+async def _load(session: AsyncSession, generation_ids: Set[UUID], *, upto: int | None = None) -> list[Change]:
+    """Those that no event after `upto` has changed. Row and number by one statement, so that they belong together."""
+    if not generation_ids:
         return []
-    rows = (await session.scalars(select(GenerationJob).where(col(GenerationJob.id).in_(newest)))).all()
-    return await _with_files(session, newest, rows)
-
-
-async def _with_files(session: AsyncSession, newest: dict[UUID, int], rows: Sequence[GenerationJob]) -> list[Change]:
-    completed = [row.id for row in rows if row.status == Status.COMPLETED]
+    newest = (
+        select(func.coalesce(func.max(JobEvent.id), 0))
+        .where(col(JobEvent.job_id) == col(GenerationJob.id))
+        .scalar_subquery()
+    )
+    statement = select(GenerationJob, newest).where(col(GenerationJob.id).in_(generation_ids))
+    found = [(row, number) for row, number in await session.execute(statement) if upto is None or number <= upto]
+    completed = [row.id for row, _ in found if row.status == Status.COMPLETED]
     files = await files_of(session, completed) if completed else []
-    changes = [Change(newest[row.id], row, [file for file in files if file.job_id == row.id]) for row in rows]
+    changes = [Change(number, row, [file for file in files if file.job_id == row.id]) for row, number in found]
     return sorted(changes, key=lambda change: change.number)

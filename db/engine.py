@@ -1,17 +1,21 @@
 """Connections: one engine per role and process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event, text
+from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 Sessions = async_sessionmaker[AsyncSession]
 T = TypeVar("T")
@@ -19,17 +23,41 @@ T = TypeVar("T")
 # While it connects, the pool passes on what the driver says as it is.
 POSTGRES_AWAY = (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
+RESTED_SECONDS = 0.5
+
 
 def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine for a `postgresql://` URL. Connections are checked before use: Postgres may have restarted."""
-    return create_async_engine(
+    """An engine for a `postgresql://` URL. Connections that rested are checked before use: Postgres may have restarted.
+
+    One of a busy pool is not: the round trip costs 0.8 ms of CPU, three to six times per generation.
+    """
+    engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
-        pool_pre_ping=True,
         connect_args={"timeout": 5, "command_timeout": 30},
     )
+    event.listen(engine.sync_engine, "checkin", _note_rest)
+    event.listen(engine.sync_engine, "checkout", partial(_check_rested, engine.dialect))
+    return engine
+
+
+def _note_rest(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _check_rested(
+    dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, proxy: PoolProxiedConnection
+) -> None:
+    """Raises: DisconnectionError, upon which the pool connects anew."""
+    rested = time.monotonic() - record.info.get("rests_since", time.monotonic())
+    if rested < RESTED_SECONDS:
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError(str(error)) from error
 
 
 def make_sessions(engine: AsyncEngine) -> Sessions:

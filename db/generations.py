@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from db.credits import end_hold
 from db.tables import GenerationJob, JobEvent, MediaFileRow
 from domain.failure import Failure
 from domain.generation import (
@@ -25,8 +26,10 @@ from domain.generation import (
     Timing,
     UncertainSubmitPolicy,
 )
+from domain.money import Charge, Tariff
 
 TIMING = TypeAdapter(Timing)
+TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 
 
 async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
@@ -153,51 +156,64 @@ async def complete_generation(
     *,
     files: Sequence[MediaFileRow],
     result_url: str | None,
+    charge: Charge,
 ) -> bool:
-    """The end, with everything that belongs to it. It costs what was estimated."""
-    completed = await advance_generation(
+    """The end, with everything that belongs to it."""
+    completed = await _end_generation(
         session,
         generation_id,
         status=Status.COMPLETED,
-        stage=Stage.DONE,
         detail="Completed",
+        data=_remarks(charge),
         progress_percent=100,
         result_url=result_url,
-        actual_cost_cents=col(GenerationJob.estimated_cost_cents),
-        completed_at=func.now(),
+        actual_cost_cents=charge.cost_cents,
+        credits_deducted=charge.charged_cents,
     )
     if completed and files:
         await session.execute(insert(MediaFileRow), [file.model_dump(exclude={"created_at"}) for file in files])
     return completed
 
 
+def _remarks(charge: Charge) -> dict[str, Any]:
+    """What an operator may want to look into."""
+    overrun = {"overrunCents": charge.overrun_cents} if charge.overrun_cents else {}
+    return overrun | ({"doubtfulCost": charge.doubt} if charge.doubt else {})
+
+
 async def fail_generation(session: AsyncSession, generation_id: UUID, failure: Failure) -> bool:
-    return await advance_generation(
+    return await _end_generation(
         session,
         generation_id,
         status=Status.FAILED,
-        stage=Stage.DONE,
         detail=failure.message,
         data={"code": failure.code},
         progress_percent=0,
         error_code=failure.code,
         error_message=failure.message,
         actual_cost_cents=0,
-        completed_at=func.now(),
+        credits_deducted=0,
     )
 
 
 async def cancel_generation(session: AsyncSession, generation_id: UUID, detail: str) -> bool:
-    return await advance_generation(
+    return await _end_generation(
         session,
         generation_id,
         status=Status.CANCELED,
-        stage=Stage.DONE,
         detail=detail,
         progress_percent=0,
         actual_cost_cents=0,
-        completed_at=func.now(),
+        credits_deducted=0,
     )
+
+
+async def _end_generation(session: AsyncSession, generation_id: UUID, **columns: Any) -> bool:
+    """The row's last change, and in the same transaction the end of its hold."""
+    ended = await advance_generation(session, generation_id, stage=Stage.DONE, completed_at=func.now(), **columns)
+    if ended:
+        await end_hold(session, generation_id)
+    return ended
 
 
 def generation_of(job: GenerationJob) -> Generation:
@@ -213,6 +229,8 @@ def generation_of(job: GenerationJob) -> Generation:
         timing=TIMING.validate_python(job.timing),
         uncertain_submit_policy=UncertainSubmitPolicy(job.uncertain_submit_policy),
         clip_id=job.clip_id,
+        held_cents=job.estimated_cost_cents,
+        tariff=TARIFF.validate_python(job.tariff),
     )
 
 

@@ -3,35 +3,40 @@
 import hmac
 import secrets
 from collections.abc import Sequence
+from datetime import timedelta
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from db.tables import ApiKey, Scope, User
+from db.users import find_or_create_user
 
 KEY_MARK = "rk_"
 PREFIX_LENGTH = 11
 
 
-async def find_or_create_user(session: AsyncSession, name: str) -> User:
-    await session.execute(
-        upsert(User)
-        .values(User(name=name).model_dump(exclude_none=True))
-        .on_conflict_do_nothing(index_elements=["name"])
-    )
-    return (await session.scalars(select(User).where(col(User.name) == name))).one()
+async def create_key(
+    session: AsyncSession, *, user: str, scope: Scope, pepper: bytes, lifetime: timedelta | None = None
+) -> str:
+    """A new key of 256 random bits for the user, who is made if there is none. Nobody can read it again.
 
-
-async def create_key(session: AsyncSession, *, user: str, scope: Scope, pepper: bytes) -> str:
-    """A new key of 256 random bits for the user, who is made if there is none. Nobody can read it again."""
+    Without a `lifetime` it is good until it is revoked.
+    """
     owner = await find_or_create_user(session, user)
     key = KEY_MARK + secrets.token_urlsafe(32)
-    session.add(ApiKey(user_id=owner.id, prefix=key[:PREFIX_LENGTH], hash=hash_key(key, pepper), scope=scope))
-    await session.flush()
+    await session.execute(
+        insert(ApiKey).values(
+            id=uuid4(),
+            user_id=owner.id,
+            prefix=key[:PREFIX_LENGTH],
+            hash=hash_key(key, pepper),
+            scope=scope,
+            expires_at=None if lifetime is None else func.now() + lifetime,
+        )
+    )
     return key
 
 
@@ -55,11 +60,16 @@ async def revoke_key(session: AsyncSession, prefix: str) -> bool:
 
 
 async def find_key_owner(session: AsyncSession, key_hash: bytes) -> tuple[UUID, Scope] | None:
-    """Whose key has this hash; None for an unknown, expired or revoked one."""
-    statement = select(col(ApiKey.user_id), col(ApiKey.scope)).where(
-        col(ApiKey.hash) == key_hash,
-        col(ApiKey.revoked_at).is_(None),
-        or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > func.now()),
+    """Whose key has this hash; None for an unknown, expired or revoked one, and for a disabled user's."""
+    statement = (
+        select(col(ApiKey.user_id), col(ApiKey.scope))
+        .join(User, col(User.id) == col(ApiKey.user_id))
+        .where(
+            col(ApiKey.hash) == key_hash,
+            col(ApiKey.revoked_at).is_(None),
+            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > func.now()),
+            col(User.disabled_at).is_(None),
+        )
     )
     row = (await session.execute(statement)).first()
     return (row.user_id, Scope(row.scope)) if row else None

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from db.credits import end_hold
 from db.tables import GenerationJob, JobEvent, SubmissionAttempt
 from domain.generation import ACTIVE, Stage, Status
 
@@ -56,7 +57,22 @@ async def claim_repair(session: AsyncSession, job: GenerationJob, detail: str) -
     )
     if (await session.execute(claimed)).first() is None:
         return False
-    status, stage = Status(job.status), Stage(job.stage)
-    event = JobEvent(user_id=job.user_id, job_id=job.id, status=status, stage=stage, detail=detail)
-    await session.execute(insert(JobEvent).values(event.model_dump(exclude_none=True)))
+    await _note(session, job, detail)
     return True
+
+
+async def free_credits(session: AsyncSession, generation_id: UUID) -> bool:
+    """End the hold that an ended generation has left open, and say so in its timeline. False when there is none."""
+    if not await end_hold(session, generation_id):
+        return False
+    job = await session.get_one(GenerationJob, generation_id)
+    detail = "Reconciled: its credits were still held; they are settled or released now"
+    await _note(session, job, detail)
+    return True
+
+
+async def _note(session: AsyncSession, job: GenerationJob, detail: str) -> None:
+    event = JobEvent(
+        user_id=job.user_id, job_id=job.id, status=Status(job.status), stage=Stage(job.stage), detail=detail
+    )
+    await session.execute(insert(JobEvent).values(event.model_dump(exclude_none=True)))

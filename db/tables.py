@@ -53,10 +53,16 @@ class Scope(StrEnum):
 
 class User(SQLModel, table=True):
     __tablename__ = "users"
+    __table_args__ = (CheckConstraint("monthly_budget_cents >= 0", name="monthly_budget_is_not_negative"),)
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     name: str = Field(sa_type=Text, unique=True)
+    """An operator's word; of those who come with a token the id."""
+    monthly_budget_cents: int | None = Field(default=None, sa_type=BigInteger)
+    """The most that this user's jobs of one month (UTC) may cost; None for no limit."""
     created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    disabled_at: datetime | None = Field(default=None, sa_column=_moment())
+    """Since when none of the user's keys and tokens is taken."""
 
 
 class ApiKey(SQLModel, table=True):
@@ -118,13 +124,21 @@ class GenerationJob(SQLModel, table=True):
     __tablename__ = "generation_jobs"
     __table_args__ = (
         CheckConstraint("progress_percent between 0 and 100", name="progress_is_percent"),
-        CheckConstraint("estimated_cost_cents >= 0 and actual_cost_cents >= 0", name="costs_are_not_negative"),
+        CheckConstraint(
+            "estimated_cost_cents >= 0 and actual_cost_cents >= 0 and credits_deducted >= 0",
+            name="costs_are_not_negative",
+        ),
         UniqueConstraint("user_id", "id"),
         Index("generation_jobs_newest_of_user", "user_id", text("created_at desc"), text("id desc")),
         Index(
             "generation_jobs_active",
             "status",
             "created_at",
+            postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
+        ),
+        Index(
+            "generation_jobs_active_of_user",
+            "user_id",
             postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
         ),
         Index("generation_jobs_by_request", "fal_request_id"),
@@ -144,6 +158,8 @@ class GenerationJob(SQLModel, table=True):
     arguments: dict[str, Any] = Field(sa_column=_words())
     """The provider's words, frozen at creation."""
     timing: dict[str, Any] = Field(sa_column=_words())
+    tariff: dict[str, Any] | None = Field(default=None, sa_column=_words(empty_default=False))
+    """What the provider's unit costs, frozen at creation; None where its units do not tell the price."""
     uncertain_submit_policy: UncertainSubmitPolicy = Field(default=UncertainSubmitPolicy.FAIL, sa_type=Text)
     request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
     """SHA-256 of the parsed creating request, when it came with an Idempotency-Key."""
@@ -170,6 +186,20 @@ class GenerationJob(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
     submitted_at: datetime | None = Field(default=None, sa_column=_moment())
     completed_at: datetime | None = Field(default=None, sa_column=_moment())
+
+
+class QuotaRow(SQLModel, table=True):
+    """What a user has left of a quota. Unlogged: written often, and after a crash of Postgres everybody starts anew."""
+
+    __tablename__ = "quotas"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    name: str = Field(sa_type=Text, primary_key=True)
+    left_over: float
+    granted: int
+    """What the last taker got."""
+    counted_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
 
 
 class AttemptState(StrEnum):
@@ -285,6 +315,62 @@ class WebhookDelivery(SQLModel, table=True):
     """When it left the inbox; its verdict is since then what became of it."""
 
 
+class CreditAccount(SQLModel, table=True):
+    """A user's credits in cents, made with the user: the sums of the user's entries, kept for the hold to look at."""
+
+    __tablename__ = "credit_accounts"
+    __table_args__ = (CheckConstraint("available_cents >= 0 and held_cents >= 0", name="nothing_is_overdrawn"),)
+
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    available_cents: int = Field(default=0, sa_type=BigInteger)
+    held_cents: int = Field(default=0, sa_type=BigInteger)
+
+
+class Phase(StrEnum):
+    TOP_UP = "top_up"
+    ADJUSTMENT = "adjustment"
+    """An operator's correction, with its reason."""
+    HOLD = "hold"
+    SETTLE = "settle"
+    """The end of a hold: the cost is charged, the rest is available again."""
+    RELEASE = "release"
+    """The other end of a hold: all of it is available again."""
+
+
+class CreditEntry(SQLModel, table=True):
+    """One transaction between four accounts, never changed: what leaves one arrives in another, in cents."""
+
+    __tablename__ = "credit_entries"
+    __table_args__ = (
+        CheckConstraint("available_cents + held_cents + charged_cents + funding_cents = 0", name="entry_balances"),
+        # `entry_fits_its_phase`, one line per phase, is in the migration alone.
+        ForeignKeyConstraint(["user_id", "job_id"], ["generation_jobs.user_id", "generation_jobs.id"]),
+        UniqueConstraint("job_id", "phase"),
+        UniqueConstraint("user_id", "reference"),
+        Index(
+            "credit_entries_one_end_of_a_hold",
+            "job_id",
+            unique=True,
+            postgresql_where=text("phase in ('settle', 'release')"),
+        ),
+        Index("credit_entries_of_user", "user_id", "id"),
+    )
+
+    id: int = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    user_id: UUID = Field(foreign_key="credit_accounts.user_id", ondelete="CASCADE")
+    job_id: UUID | None = None
+    phase: Phase = Field(sa_type=Text)
+    available_cents: int = Field(default=0, sa_type=BigInteger)
+    held_cents: int = Field(default=0, sa_type=BigInteger)
+    charged_cents: int = Field(default=0, sa_type=BigInteger)
+    """What the user paid us for generations."""
+    funding_cents: int = Field(default=0, sa_type=BigInteger)
+    """Where credits come from: the negative of all that was put in."""
+    reference: str | None = Field(default=None, sa_type=Text)
+    """The operator's or the payment's own name for it: the same one twice is booked once."""
+    at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+
+
 OWNED_BY_USER = (
     Campaign.__tablename__,
     Clip.__tablename__,
@@ -292,4 +378,7 @@ OWNED_BY_USER = (
     SubmissionAttempt.__tablename__,
     JobEvent.__tablename__,
     MediaFileRow.__tablename__,
+    CreditAccount.__tablename__,
+    CreditEntry.__tablename__,
+    QuotaRow.__tablename__,
 )

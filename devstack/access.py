@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.credits import top_up
 from db.engine import make_engine, make_sessions
 from db.keys import create_key
 from db.tables import Scope
+from db.users import find_or_create_user
 from devstack.client import ApiClient
 from devstack.data_dir import DataDir
 from devstack.environment import user_environment
@@ -17,6 +19,8 @@ from devstack.errors import NotRunning, StackError
 from devstack.secrets import keep_secrets, write_private
 
 LOCAL_USER = "local"
+LOCAL_CREDITS_CENTS = 10_000_000
+"""Enough for what one does on one machine."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,12 @@ async def open_api(data_dir: DataDir) -> AsyncIterator[ApiClient]:
 
 
 async def local_key(data_dir: DataDir) -> str:
-    """The key of the stack's own user, made once and kept in the data dir."""
+    """The key of the stack's own user, made once, with credits, and kept in the data dir."""
     if not data_dir.local_key_file.exists():
         database = stack_database(data_dir)
         async with database.transaction() as session:
+            local = await find_or_create_user(session, LOCAL_USER)
+            await top_up(session, local, LOCAL_CREDITS_CENTS, reference="the stack's own user")
             key = await create_key(session, user=LOCAL_USER, scope=Scope.USER, pepper=database.pepper)
         write_private(data_dir.local_key_file, key)
     return data_dir.local_key_file.read_text()

@@ -1,12 +1,15 @@
 """API keys and the schema, as an operator handles them from the command line."""
 
+from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import RowMapping
 from temporalio.service import RPCError
 
 from db.keys import create_key, list_keys, revoke_key
 from db.migrate import migrate
 from db.tables import Scope
+from db.users import disable_user, enable_user, list_users
 from devstack.access import find_database
 from devstack.data_dir import DataDir
 from devstack.environment import user_environment
@@ -36,13 +39,13 @@ async def _register_search_attributes() -> None:
         ) from error
 
 
-async def create(data_dir: DataDir, user: str, scope: str) -> str:
+async def create(data_dir: DataDir, user: str, scope: str, lifetime: timedelta | None = None) -> str:
     """The new key. Nobody can read it again."""
     database = find_database(data_dir)
     if not database.pepper:
         raise StackError("API_KEY_PEPPER is not set: a key stored without it would not open the API that has one")
     async with database.transaction() as session:
-        return await create_key(session, user=user, scope=Scope(scope), pepper=database.pepper)
+        return await create_key(session, user=user, scope=Scope(scope), pepper=database.pepper, lifetime=lifetime)
 
 
 async def listing(data_dir: DataDir, user: str | None) -> list[dict[str, Any]]:
@@ -64,3 +67,44 @@ async def revoke(data_dir: DataDir, prefix: str) -> None:
     async with find_database(data_dir).transaction() as session:
         if not await revoke_key(session, prefix):
             raise StackError(f"no living key begins with {prefix}")
+
+
+async def users(data_dir: DataDir) -> list[dict[str, Any]]:
+    async with find_database(data_dir).transaction() as session:
+        return [as_shown(user) for user in await list_users(session)]
+
+
+async def user(data_dir: DataDir, name: str) -> dict[str, Any]:
+    async with find_database(data_dir).transaction() as session:
+        found = await list_users(session, name)
+    if not found:
+        raise no_user(name)
+    return as_shown(found[0])
+
+
+async def disable(data_dir: DataDir, name: str) -> None:
+    async with find_database(data_dir).transaction() as session:
+        if not await disable_user(session, name):
+            raise no_user(name)
+
+
+async def enable(data_dir: DataDir, name: str) -> None:
+    async with find_database(data_dir).transaction() as session:
+        if not await enable_user(session, name):
+            raise no_user(name)
+
+
+def as_shown(user: RowMapping) -> dict[str, Any]:
+    return {
+        "id": str(user["id"]),
+        "name": user["name"],
+        "createdAt": user["created_at"].isoformat(),
+        "disabledAt": user["disabled_at"] and user["disabled_at"].isoformat(),
+        "keys": user["keys"],
+        "jobs": user["jobs"],
+        "lastJobAt": user["last_job_at"] and user["last_job_at"].isoformat(),
+    }
+
+
+def no_user(name: str) -> StackError:
+    return StackError(f"there is no user {name}")

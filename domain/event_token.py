@@ -1,28 +1,44 @@
 """The token that opens an event stream in a URL: a browser's `EventSource` cannot send the API key in a header.
 
-It lets nobody do anything else, and connect for a minute only. It names the key it was asked for with, so that the
-stream ends when that key is revoked.
+It lets nobody do anything else, and connect for a minute only. It names what it was asked for with, so that the stream
+ends when that is no longer good, and holds nothing that would open anything.
 """
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
+from dataclasses import dataclass
 from hashlib import sha256
+from struct import Struct
+from uuid import UUID
 
 CONNECT_WITHIN_SECONDS = 60
 PURPOSE = b"reelay: read events\n"
 MAC_BYTES = 32
-TIME_BYTES = 8
+FOR_EVER = 2**63 - 1
+WORDS = Struct(">q16sq")  # expires, user, ends; then the key's hash
 
 
-def make_event_token(secret: bytes, key_hash: bytes, *, now: float) -> str:
+@dataclass(frozen=True, kw_only=True)
+class EventPass:
+    """Whose events, and for how long."""
+
+    user_id: UUID
+    key_hash: bytes = b""
+    """Of the API key that it was asked for with; empty for another provider's token."""
+    ends_at: int = FOR_EVER
+    """When that token expires, seconds since the epoch."""
+
+
+def make_event_token(secret: bytes, event_pass: EventPass, *, now: float) -> str:
     """Opens streams until a minute from `now` (seconds since the epoch). Safe in a URL."""
-    expires = int(now + CONNECT_WITHIN_SECONDS).to_bytes(TIME_BYTES)
-    return urlsafe_b64encode(_mac(secret, expires + key_hash) + expires + key_hash).rstrip(b"=").decode()
+    expires = int(now) + CONNECT_WITHIN_SECONDS
+    words = WORDS.pack(expires, event_pass.user_id.bytes, event_pass.ends_at) + event_pass.key_hash
+    return urlsafe_b64encode(_mac(secret, words) + words).rstrip(b"=").decode()
 
 
-def read_event_token(secret: bytes, token: str, *, now: float) -> bytes | None:
-    """The hash of the key that it was made for; None when we did not make it, or it has expired."""
+def read_event_token(secret: bytes, token: str, *, now: float) -> EventPass | None:
+    """What it was made for; None when we did not make it, or it has expired."""
     try:
         whole = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
     except (NotBase64, UnicodeEncodeError):
@@ -30,8 +46,10 @@ def read_event_token(secret: bytes, token: str, *, now: float) -> bytes | None:
     mac, words = whole[:MAC_BYTES], whole[MAC_BYTES:]
     if not hmac.compare_digest(mac, _mac(secret, words)):
         return None
-    expires, key_hash = int.from_bytes(words[:TIME_BYTES]), words[TIME_BYTES:]
-    return key_hash if now < expires else None
+    expires, user_id, ends_at = WORDS.unpack_from(words)
+    if now >= expires:
+        return None
+    return EventPass(user_id=UUID(bytes=user_id), key_hash=words[WORDS.size :], ends_at=ends_at)
 
 
 def _mac(secret: bytes, words: bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.failure import Failure
+from domain.money import Tariff
 
 
 class JobType(StrEnum):
@@ -100,6 +101,10 @@ class Generation:
     timing: Timing
     uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
     clip_id: UUID | None = None
+    held_cents: int = 0
+    """The most that its user pays."""
+    tariff: Tariff | None = None
+    """What the provider's units cost on the day of creation; None where its count tells no price."""
 
     @property
     def attempts_at_most(self) -> int:

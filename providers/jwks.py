@@ -1,11 +1,11 @@
-"""fal's public keys, kept for a while, and the verification of its webhooks with them."""
+"""Public keys at an address, kept for a while, and the verification of fal's webhooks with fal's."""
 
 import asyncio
 import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -27,6 +27,8 @@ EMPTY_PAUSE = timedelta(seconds=1).total_seconds()
 FETCH_LIMIT = timedelta(seconds=3)
 MAX_DOCUMENT_BYTES = 64 * 1024
 MAX_KEYS = 32
+
+Key = TypeVar("Key")
 
 X_COORDINATE = re.compile(r"[A-Za-z0-9_-]{43}=?")
 
@@ -65,21 +67,34 @@ def has_small_order(public_key: bytes) -> bool:
     return y % FIELD in SMALL_ORDER_Y
 
 
-class JwksCache:
+class JwksCache(Generic[Key]):
     """The keys at one address. Callers share one fetch; a failed or empty one never replaces keys that are there."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, *, clock: Callable[[], float]) -> None:
-        """`clock`: seconds that never run backwards, such as `time.monotonic`."""
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        *,
+        parse: Callable[[bytes], tuple[Key, ...]],
+        clock: Callable[[], float],
+        renewed_after: float = RENEWED_AFTER,
+        kept_for: float = KEPT_FOR,
+    ) -> None:
+        """`parse`: a document's usable keys; it never raises. `clock`: seconds that never run backwards, such as
+        `time.monotonic`; the two ages are seconds, too."""
         self._client = client
         self._url = url
+        self._parse = parse
         self._clock = clock
+        self._renewed_after = renewed_after
+        self._kept_for = kept_for
         self._fetching = asyncio.Lock()
-        self._keys: tuple[Ed25519PublicKey, ...] = ()
+        self._keys: tuple[Key, ...] = ()
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._refetched_at = float("-inf")
 
-    async def keys(self) -> tuple[Ed25519PublicKey, ...]:
+    async def keys(self) -> tuple[Key, ...]:
         """The keys, fetched at first need. Raises: KeysUnavailable."""
         if self._is_due():
             async with self._fetching:
@@ -87,7 +102,7 @@ class JwksCache:
                     await self._fetch()
         return self._current()
 
-    async def refetched(self) -> tuple[Ed25519PublicKey, ...]:
+    async def refetched(self) -> tuple[Key, ...]:
         """The keys, fetched again unless that was done within the last minute. Raises: KeysUnavailable."""
         async with self._fetching:
             if self._clock() - self._refetched_at >= REFETCH_INTERVAL:
@@ -98,19 +113,19 @@ class JwksCache:
     def _is_due(self) -> bool:
         now = self._clock()
         if self._has_keys(now):
-            return now - self._fetched_at >= RENEWED_AFTER and now - self._tried_at >= REFETCH_INTERVAL
+            return now - self._fetched_at >= self._renewed_after and now - self._tried_at >= REFETCH_INTERVAL
         return now - self._tried_at >= EMPTY_PAUSE
 
     def _has_keys(self, now: float) -> bool:
-        return bool(self._keys) and now - self._fetched_at < KEPT_FOR
+        return bool(self._keys) and now - self._fetched_at < self._kept_for
 
-    def _current(self) -> tuple[Ed25519PublicKey, ...]:
+    def _current(self) -> tuple[Key, ...]:
         if not self._has_keys(self._clock()):
-            raise KeysUnavailable("fal's public keys could not be fetched")
+            raise KeysUnavailable("the public keys could not be fetched")
         return self._keys
 
     async def _fetch(self) -> None:
-        keys = keys_of(await self._document())
+        keys = self._parse(await self._document())
         self._tried_at = self._clock()
         if keys:
             self._keys = keys
@@ -128,7 +143,9 @@ class JwksCache:
 class FalWebhooks:
     """Verifies what arrives at the webhook route."""
 
-    def __init__(self, jwks: JwksCache, *, user_id: str | None, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, jwks: JwksCache[Ed25519PublicKey], *, user_id: str | None, clock: Callable[[], datetime]
+    ) -> None:
         """`user_id`: our own at fal; None trusts every fal account. `clock`: the present, with its time zone."""
         self._jwks = jwks
         self._user_id = user_id

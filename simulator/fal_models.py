@@ -12,13 +12,15 @@ from simulator.samples import Medium
 File = dict[str, Any]
 SafetyTolerance = Literal["1", "2", "3", "4", "5", "6"]
 NamedSize = Literal["square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"]
-MEGAPIXELS: Mapping[str, float] = {
-    "square_hd": 1024 * 1024 / 1e6,
-    "square": 512 * 512 / 1e6,
-    "portrait_4_3": 768 * 1024 / 1e6,
-    "portrait_16_9": 576 * 1024 / 1e6,
-    "landscape_4_3": 1024 * 768 / 1e6,
-    "landscape_16_9": 1024 * 576 / 1e6,
+PIXELS_PER_MEGAPIXEL = 1024 * 1024
+"""1024 x 1024 is billed as one megapixel."""
+PIXELS: Mapping[str, int] = {
+    "square_hd": 1024 * 1024,
+    "square": 512 * 512,
+    "portrait_4_3": 768 * 1024,
+    "portrait_16_9": 576 * 1024,
+    "landscape_4_3": 1024 * 768,
+    "landscape_16_9": 1024 * 576,
 }
 SENTENCE = "The quick brown fox jumps over the lazy dog and runs along the river until the night falls."
 TRANSCRIPT = " ".join([SENTENCE] * 15)
@@ -171,8 +173,8 @@ class Flux(ImageInput):
     def billable_units(self) -> float:
         """Megapixels, rounded up."""
         size = self.image_size
-        megapixels = size.width * size.height / 1e6 if isinstance(size, Size) else MEGAPIXELS[size]
-        return float(math.ceil(megapixels) * self.num_images)
+        pixels = size.width * size.height if isinstance(size, Size) else PIXELS[size]
+        return float(math.ceil(pixels / PIXELS_PER_MEGAPIXEL) * self.num_images)
 
     def result(self, files: list[File]) -> dict[str, Any]:
         safe = [False] * self.num_images

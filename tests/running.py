@@ -15,9 +15,11 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from api.app import create_app
 from api.serving import ApiServer
+from db.credits import top_up
 from db.engine import Sessions, make_engine, make_sessions
 from db.keys import create_key
 from db.tables import Scope
+from db.users import find_or_create_user
 from settings import Environment, Settings
 from tests.lines import Lines
 from tests.servers import Database, Servers, listening, loopback_socket
@@ -28,6 +30,8 @@ from workflows.starting import connect
 
 Job = dict[str, Any]
 PATIENCE_WITH_TESTS = 20.0
+PLENTY = 100_000_000
+"""Cents that no test can spend."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +46,12 @@ class Service:
     client: httpx.AsyncClient
     """As the user `ann`."""
 
-    async def user(self, name: str) -> httpx.AsyncClient:
-        """A client with a new key of that user. To be closed by the caller."""
+    async def user(self, name: str, *, credits: int = PLENTY) -> httpx.AsyncClient:
+        """A client with a new key of that user, who gets so many cents more. To be closed by the caller."""
         pepper = self.settings.api_key_pepper.get_secret_value().encode()
         async with self.sessions.begin() as session:
+            if credits:
+                await top_up(session, await find_or_create_user(session, name), credits)
             key = await create_key(session, user=name, scope=Scope.USER, pepper=pepper)
         return httpx.AsyncClient(
             base_url=self.origin, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE_WITH_TESTS

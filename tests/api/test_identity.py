@@ -1,15 +1,24 @@
 """Who is let in, and that nobody sees, changes or learns of what belongs to somebody else."""
 
 import asyncio
-from dataclasses import dataclass
-from uuid import uuid4
+import re
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from temporalio.client import Client
 
-from db.keys import revoke_key
+from api.app import create_app
+from api.live import LiveStatus
+from db.keys import create_key, revoke_key
+from db.tables import Scope
+from db.users import disable_user, enable_user
+from domain.generation import GenerationStatus
 from tests.api.shared import new_clip, problem, wrong_fields
-from tests.running import Service
+from tests.running import Service, running_service
+from tests.servers import Servers
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,102 @@ async def test_revoked_key_is_refused_within_seconds(patient_service: Service) -
 
         problem(refused, 401, "UNAUTHENTICATED")
         assert (await her_other_key.get("/api/jobs")).status_code == 200
+
+
+async def test_an_expired_key_is_refused(patient_service: Service) -> None:
+    pepper = patient_service.settings.api_key_pepper.get_secret_value().encode()
+    async with patient_service.sessions.begin() as session:
+        ended, living = [
+            await create_key(session, user="erin", scope=Scope.USER, pepper=pepper, lifetime=timedelta(minutes=minutes))
+            for minutes in (-1, 1)
+        ]
+    async with httpx.AsyncClient(base_url=patient_service.origin) as client:
+        refused, answered = [
+            await client.get("/api/jobs", headers={"authorization": f"Bearer {key}"}) for key in (ended, living)
+        ]
+
+    problem(refused, 401, "UNAUTHENTICATED")
+    assert answered.status_code == 200
+
+
+async def test_a_disabled_user_is_shut_out_with_all_keys(patient_service: Service) -> None:
+    async with await patient_service.user("fred") as fred:
+        for change, status in ((disable_user, 401), (enable_user, 200)):
+            async with patient_service.sessions.begin() as session:
+                assert await change(session, "fred")
+            async with asyncio.timeout(5):
+                while (await fred.get("/api/jobs")).status_code != status:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.1)
+
+
+async def test_open_stream_ends_when_its_key_is_revoked(patient_service: Service) -> None:
+    async with await patient_service.user("gina") as gina, await patient_service.user("gina") as her_other_key:
+        created = await gina.post("/api/generate/video", json={"prompt": "long [sim: latency=60s]", "quality": "fast"})
+        job = f"/api/jobs/{created.json()['jobId']}"
+        async with gina.stream("GET", f"{job}/events") as cut, her_other_key.stream("GET", f"{job}/events") as kept:
+            lines, others = cut.aiter_lines(), kept.aiter_lines()
+            assert await anext(lines)
+            async with patient_service.sessions.begin() as session:
+                assert await revoke_key(session, gina.headers["authorization"].removeprefix("Bearer "))
+            async with asyncio.timeout(10):
+                assert "canceled" not in "".join([line async for line in lines])
+            assert (await her_other_key.post(f"{job}/cancel")).status_code == 202
+            assert "canceled" in "".join([line async for line in others])
+        problem(await gina.get(f"{job}/events"), 401, "UNAUTHENTICATED")
+
+
+async def test_somebody_elses_idempotency_key_is_a_key_of_ones_own(
+    patient_service: Service, bob: httpx.AsyncClient
+) -> None:
+    words, key = {"text": "the same words"}, {"idempotency-key": "the-same-key"}
+    hers = await patient_service.client.post("/api/generate/voice", json=words, headers=key)
+    his = await bob.post("/api/generate/voice", json=words, headers=key)
+    others = await bob.post("/api/generate/voice", json={"text": "other words"}, headers=key)
+
+    assert (hers.status_code, his.status_code) == (202, 202)
+    assert hers.json()["jobId"] != his.json()["jobId"]
+    assert "idempotency-replayed" not in his.headers
+    problem(others, 422, "IDEMPOTENCY_KEY_REUSED")
+
+
+async def test_no_workflow_is_asked_for_somebody_else(servers: Servers) -> None:
+    async with running_service(servers, worker=False) as service, await service.user("bob") as bob:
+        job_id = await service.create()
+        app = create_app(service.settings)
+        async with app.router.lifespan_context(app):
+            live = ListedLiveStatus(service.temporal)
+            app.state.services = replace(app.state.services, live=live)
+            for client, status, asked in ((bob, 404, []), (service.client, 200, [job_id])):
+                async with httpx.AsyncClient(
+                    transport=httpx.ASGITransport(app), base_url=service.origin, headers=client.headers
+                ) as inside:
+                    assert (await inside.get(f"/api/jobs/{job_id}")).status_code == status
+                assert live.asked == asked
+
+
+class ListedLiveStatus(LiveStatus):
+    """Notes of which generations it is asked."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.asked: list[str] = []
+
+    async def of(self, generation_id: UUID) -> GenerationStatus | None:
+        self.asked.append(str(generation_id))
+        return await super().of(generation_id)
+
+
+def test_every_route_to_something_is_tried_by_somebody_else(patient_service: Service) -> None:
+    """A new route that names a row in its path has to be added to CALLS."""
+    document = create_app(patient_service.settings).openapi()
+    routes = {
+        (method.upper(), re.sub(r"{.*?}", "*", path))
+        for path, item in document["paths"].items()
+        for method in item
+        if "{" in path and path.startswith("/api/") and not path.startswith("/api/admin/")
+    }
+    tried = {(method, re.sub(r"{.*?}|video.*", "*", path.split("?")[0])) for method, path in CALLS}
+    assert routes == tried
 
 
 async def test_somebody_elses_cancel_reaches_neither_the_job_nor_the_provider(

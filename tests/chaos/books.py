@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from chaos.evidence import ArchivedFile, Attempt, Event, Evidence, JobTrace, Kill, Row
+from chaos.evidence import ArchivedFile, Attempt, Entry, Event, Evidence, JobTrace, Kill, Row
 from chaos.plan import Part, Plan, PlannedJob, Times
+from db.tables import Phase
 from domain.failure import FailureCode
 from domain.generation import Status
 from simulator.control import SeenFile, SeenRequest
@@ -14,6 +15,9 @@ from simulator.requests import Delivery, QueueStatus
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 DIGEST = "ab" * 32
+HOLD = Entry(phase=Phase.HOLD, available=-40, held=40, charged=0)
+SETTLE = Entry(phase=Phase.SETTLE, available=10, held=-40, charged=30)
+RELEASE = Entry(phase=Phase.RELEASE, available=40, held=-40, charged=0)
 
 
 def after(seconds: float) -> datetime:
@@ -50,6 +54,7 @@ def completed(number: int, *faults: str) -> JobTrace:
         row=row(number, Status.COMPLETED),
         events=events(Status.PENDING, Status.SUBMITTED, Status.COMPLETED),
         attempts=(Attempt(sent_at=after(0.5), answered_at=after(1)),),
+        entries=(HOLD, SETTLE),
         files=(ArchivedFile(path="a.png", size=3, sha256=DIGEST, found=(3, DIGEST)),),
         requests=(request(number),),
     )
@@ -62,6 +67,7 @@ def ended(job: JobTrace, status: Status, code: FailureCode | None = None, **more
         first_end=status,
         row=row(job.planned.number, status, code),
         events=events(Status.PENDING, status),
+        entries=(HOLD, RELEASE),
         files=(),
     )
     return replace(changed, **more)
@@ -75,6 +81,9 @@ def row(number: int, status: Status, code: FailureCode | None = None) -> Row:
         error_code=code,
         request_id=f"request-{number}",
         completed_at=after(10) if status.is_final else None,
+        price_cents=40,
+        cost_cents=30 if status is Status.COMPLETED else 0,
+        charged_cents=30 if status is Status.COMPLETED else 0,
     )
 
 
@@ -96,4 +105,5 @@ def evidence(*jobs: JobTrace, kill: Kill | None = None) -> Evidence:
         strangers=(),
         fresh=row(999, Status.COMPLETED),
         still_running=0,
+        drift=(),
     )

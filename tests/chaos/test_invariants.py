@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from io import StringIO
+from uuid import UUID
 
 import pytest
 from rich.console import Console
@@ -11,11 +12,26 @@ from chaos.evidence import ArchivedFile, Attempt, Evidence, JobTrace, Kill
 from chaos.invariants import CHECKS, violations
 from chaos.plan import Part
 from chaos.report import Report
+from db.credits import Drift
 from domain.failure import FailureCode
 from domain.generation import Status
-from tests.chaos.books import DIGEST, after, completed, ended, events, evidence, planned, request, row
+from tests.chaos.books import (
+    DIGEST,
+    HOLD,
+    RELEASE,
+    SETTLE,
+    after,
+    completed,
+    ended,
+    events,
+    evidence,
+    planned,
+    request,
+    row,
+)
 
 JOB = completed(1)
+PAID = JOB.entries
 FILE = JOB.files[0]
 
 
@@ -28,7 +44,7 @@ PLANTED: Mapping[str, tuple[str, Evidence]] = {
     "an answered job without a row": ("nothing lost", evidence(JobTrace(planned=planned(1), id=JOB.id))),
     "a job that never ends": (
         "nothing stuck",
-        evidence(replace(JOB, first_end=None, row=row(1, Status.IN_PROGRESS), events=(), files=())),
+        evidence(replace(JOB, first_end=None, row=row(1, Status.IN_PROGRESS), events=(), entries=(HOLD,), files=())),
     ),
     "a workflow that runs on": ("nothing stuck", replace(evidence(), still_running=1)),
     "two purchases": ("nothing double", evidence(replace(JOB, requests=(request(1), request(2))))),
@@ -64,6 +80,33 @@ PLANTED: Mapping[str, tuple[str, Evidence]] = {
     "unknown although the provider called": (
         "every end has a reason",
         evidence(ended(completed(1, "submit=drop"), Status.FAILED, FailureCode.UNKNOWN_OUTCOME)),
+    ),
+    "a job without a hold": ("credits are held once and end once", evidence(replace(JOB, entries=()))),
+    "credits that stay held": (
+        "credits are held once and end once",
+        evidence(ended(JOB, Status.CANCELED, cancel_sent=True, entries=(HOLD,))),
+    ),
+    "settled and released": ("credits are held once and end once", evidence(replace(JOB, entries=(*PAID, RELEASE)))),
+    "released although it completed": (
+        "credits are held once and end once",
+        evidence(replace(JOB, entries=(HOLD, RELEASE))),
+    ),
+    "another amount than the price": (
+        "credits are held once and end once",
+        evidence(replace(JOB, entries=(replace(HOLD, held=41, available=-41), SETTLE))),
+    ),
+    "an entry out of nothing": ("books balance", evidence(replace(JOB, entries=(HOLD, replace(SETTLE, available=11))))),
+    "an account that says something else": (
+        "books balance",
+        replace(evidence(), drift=[Drift(UUID(int=1), "held", 5, 0)]),
+    ),
+    "charged more than the cost": (
+        "what completed is paid",
+        evidence(replace(JOB, entries=(HOLD, replace(SETTLE, available=0, charged=40)))),
+    ),
+    "charged for what was not billed": (
+        "what completed is paid",
+        evidence(replace(JOB, requests=(request(1, billed=False),))),
     ),
     "a crash of the API": ("outages are orderly", replace(evidence(), oddities=["POST /api/jobs: HTTP 500"])),
     "a fresh job that fails": (

@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer import BadParameter
 
+from cli import duration
 from db.engine import make_engine, make_sessions
 from db.keys import find_key_owner, hash_key
 from db.tables import Scope
@@ -57,6 +60,27 @@ async def test_keys_are_created_listed_and_revoked(postgres: EmbeddedPostgres) -
     assert await owner_of(key, postgres) is None
     code, output = await reelay("keys", "revoke", listed["prefix"], environment=environment)
     assert (code, "no living key" in output) == (1, True)
+    code, output = await reelay("keys", "create", "ann", "--expires", "30d", environment=environment)
+    assert await owner_of(output.strip(), postgres) is Scope.USER
+    code, output = await reelay("keys", "list", "--json", environment=environment)
+    newest = json.loads(output)[0]
+    lifetime = datetime.fromisoformat(newest["expiresAt"]) - datetime.fromisoformat(newest["createdAt"])
+    assert lifetime == timedelta(days=30)
+
+    code, output = await reelay("users", "list", "--json", environment=environment)
+    (ann,) = json.loads(output)
+    assert (ann["name"], ann["keys"], ann["jobs"], ann["disabledAt"]) == ("ann", 1, 0, None)
+    assert await reelay("users", "disable", ann["id"], environment=environment) == (0, "")
+    code, output = await reelay("users", "show", "ann", "--json", environment=environment)
+    assert json.loads(output)["disabledAt"]
+    assert await reelay("users", "enable", "ann", environment=environment) == (0, "")
+    assert await reelay("users", "disable", "bob", environment=environment) == (1, "reelay: there is no user bob\n")
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "1y", "1D", "99999d", "9999999999s"])
+def test_a_lifetime_is_a_number_and_a_unit(text: str) -> None:
+    with pytest.raises(BadParameter, match="is not a duration"):
+        duration(text)
 
 
 async def test_no_key_is_made_that_the_api_could_not_read(postgres: EmbeddedPostgres) -> None:

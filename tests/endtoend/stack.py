@@ -84,7 +84,8 @@ async def running_stack(data_dir: Path) -> AsyncIterator[RunningStack]:
     try:
         await _ready(process)
         listening = asyncio.create_task(_drain(process))
-        key = await _new_key(data_dir)
+        key = await reelay(data_dir, "keys", "create", "ann")
+        await reelay(data_dir, "credits", "add", "ann", "1000000")
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{api}", headers={"authorization": f"Bearer {key}"}, timeout=10
         ) as client:
@@ -117,9 +118,10 @@ async def _drain(process: asyncio.subprocess.Process) -> None:
         pass
 
 
-async def _new_key(data_dir: Path) -> str:
+async def reelay(data_dir: Path, *command: str) -> str:
+    """What the command prints."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", "keys", "create", "ann", "--data-dir", str(data_dir)),
+        *(sys.executable, "-m", "cli", *command, "--data-dir", str(data_dir)),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()

@@ -41,7 +41,7 @@ class Receiver:
 @pytest.fixture
 def receiver(server: ScriptedServer, client: httpx.AsyncClient) -> Receiver:
     clock = Clock()
-    jwks = JwksCache(client, f"{server.url}/.well-known/jwks.json", clock=clock)
+    jwks = JwksCache(client, f"{server.url}/.well-known/jwks.json", parse=keys_of, clock=clock)
     return Receiver(FalWebhooks(jwks, user_id=USER_ID, clock=lambda: NOW), clock)
 
 

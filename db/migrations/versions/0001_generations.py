@@ -13,7 +13,10 @@ SCHEMA = """
 create table users (
     id uuid primary key,
     name text not null unique,
-    created_at timestamptz not null default now()
+    monthly_budget_cents bigint,
+    created_at timestamptz not null default now(),
+    disabled_at timestamptz,
+    constraint monthly_budget_is_not_negative check (monthly_budget_cents >= 0)
 );
 
 create table api_keys (
@@ -69,6 +72,7 @@ create table generation_jobs (
     input_params jsonb not null default '{}',
     arguments jsonb not null default '{}',
     timing jsonb not null default '{}',
+    tariff jsonb,
     uncertain_submit_policy text not null,
     request_fingerprint bytea,
     fal_request_id text,
@@ -93,11 +97,14 @@ create table generation_jobs (
     submitted_at timestamptz,
     completed_at timestamptz,
     constraint progress_is_percent check (progress_percent between 0 and 100),
-    constraint costs_are_not_negative check (estimated_cost_cents >= 0 and actual_cost_cents >= 0),
+    constraint costs_are_not_negative
+        check (estimated_cost_cents >= 0 and actual_cost_cents >= 0 and credits_deducted >= 0),
     unique (user_id, id)
 );
 create index generation_jobs_newest_of_user on generation_jobs (user_id, created_at desc, id desc);
 create index generation_jobs_active on generation_jobs (status, created_at)
+    where status in ('pending', 'submitted', 'in_progress');
+create index generation_jobs_active_of_user on generation_jobs (user_id)
     where status in ('pending', 'submitted', 'in_progress');
 create index generation_jobs_by_request on generation_jobs (fal_request_id);
 create index generation_jobs_of_clip on generation_jobs (campaign_id, clip_id);
@@ -158,6 +165,15 @@ create table video_files (
 );
 create index ix_video_files_user_id on video_files (user_id);
 
+create unlogged table quotas (
+    user_id uuid not null references users on delete cascade,
+    name text not null,
+    left_over double precision not null,
+    granted integer not null,
+    counted_at timestamptz not null default now(),
+    primary key (user_id, name)
+);
+
 create table webhook_deliveries (
     id uuid primary key,
     provider text not null,
@@ -189,6 +205,85 @@ create trigger tell_generation_changed after insert on job_events
     for each row execute function tell_generation_changed();
 """
 
+LEDGER = """
+create table credit_accounts (
+    user_id uuid primary key references users on delete cascade,
+    available_cents bigint not null default 0,
+    held_cents bigint not null default 0,
+    constraint nothing_is_overdrawn check (available_cents >= 0 and held_cents >= 0)
+);
+create function open_credit_account() returns trigger language plpgsql as $$
+begin
+    insert into credit_accounts (user_id) values (new.id);
+    return null;
+end
+$$;
+create trigger open_credit_account after insert on users
+    for each row execute function open_credit_account();
+
+-- An entry is a whole transaction, with a column for each account: what leaves one arrives in another.
+create table credit_entries (
+    id bigint generated always as identity primary key,
+    user_id uuid not null references credit_accounts on delete cascade,
+    job_id uuid,
+    phase text not null,
+    available_cents bigint not null default 0,
+    held_cents bigint not null default 0,
+    charged_cents bigint not null default 0,
+    funding_cents bigint not null default 0,
+    reference text,
+    at timestamptz not null default now(),
+    constraint entry_balances check (available_cents + held_cents + charged_cents + funding_cents = 0),
+    constraint entry_fits_its_phase check (case phase
+        when 'hold' then job_id is not null and held_cents >= 0 and charged_cents = 0 and funding_cents = 0
+        when 'settle' then job_id is not null and charged_cents between 0 and -held_cents and funding_cents = 0
+        when 'release' then job_id is not null and held_cents <= 0 and charged_cents = 0 and funding_cents = 0
+        when 'top_up' then job_id is null and available_cents > 0 and held_cents = 0 and charged_cents = 0
+        when 'adjustment' then held_cents = 0 and available_cents <> 0 and reference is not null
+        else false
+    end),
+    foreign key (user_id, job_id) references generation_jobs (user_id, id),
+    unique (job_id, phase),
+    unique (user_id, reference)
+);
+create unique index credit_entries_one_end_of_a_hold on credit_entries (job_id) where phase in ('settle', 'release');
+create index credit_entries_of_user on credit_entries (user_id, id);
+
+-- The only way in which the API's role moves credits. It takes the price from the job's row and the user from the
+-- transaction, so that nothing can be topped up, moved twice, or held on another's account. Called last in the
+-- transaction that inserts the job: the lock on the account makes holds of one user wait for each other.
+create function hold_credits(
+    job uuid, out is_held boolean, out available bigint, out monthly_budget bigint, out spent_this_month bigint
+) language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+    owner uuid;
+    price bigint;
+begin
+    select user_id, estimated_cost_cents into strict owner, price from generation_jobs
+    where id = job and user_id = nullif(current_setting('app.user_id', true), '')::uuid;
+
+    select available_cents into strict available from credit_accounts where user_id = owner for update;
+    is_held := available >= price;
+
+    select monthly_budget_cents into monthly_budget from users where id = owner;
+    if monthly_budget is not null then
+        select coalesce(sum(case when completed_at is null then estimated_cost_cents else credits_deducted end), 0)
+        into spent_this_month from generation_jobs
+        where user_id = owner and id <> job
+            and created_at >= date_trunc('month', now() at time zone 'utc') at time zone 'utc';
+        is_held := is_held and spent_this_month + price <= monthly_budget;
+    end if;
+
+    if is_held then
+        insert into credit_entries (user_id, job_id, phase, available_cents, held_cents)
+        values (owner, job, 'hold', -price, price);
+        update credit_accounts set available_cents = available_cents - price, held_cents = held_cents + price
+        where user_id = owner;
+    end if;
+end
+$$;
+"""
+
 # What the API's role may do. It changes no generation: after the insert only activities do.
 APP_GRANTS = {
     "campaigns": "select, insert, update, delete",
@@ -197,11 +292,15 @@ APP_GRANTS = {
     "submission_attempts": "select",
     "job_events": "select, insert",
     "video_files": "select",
+    "credit_accounts": "select",
+    "credit_entries": "select",
+    "quotas": "select, insert, update",
 }
 
 
 def upgrade() -> None:
     run_script(op.get_bind(), SCHEMA)
+    run_script(op.get_bind(), LEDGER)
     app_role = op.get_bind().dialect.identifier_preparer.quote(context.get_context().opts["app_role"])
     for table, privileges in APP_GRANTS.items():
         # FORCE: the owner, too, sees rows only through a policy.
@@ -216,3 +315,10 @@ def upgrade() -> None:
             grant {privileges} on {table} to {app_role};
             """,
         )
+    run_script(
+        op.get_bind(),
+        f"""
+        revoke execute on function hold_credits from public;
+        grant execute on function hold_credits to {app_role};
+        """,
+    )

@@ -1,4 +1,4 @@
-"""The skeleton's worker, with the settings of ours. The process behind `python -m bench.skeleton_worker`."""
+"""The skeleton's worker, with the settings of ours. The process behind `python -m bench.contenders.skeleton_worker`."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 
-from bench.skeleton_workflow import TASK_QUEUE, SkeletonWorkflow, nothing
+from bench.contenders.skeleton_workflow import TASK_QUEUE, SkeletonWorkflow, nothing
 
 
 async def main() -> None:

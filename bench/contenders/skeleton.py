@@ -4,22 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from uuid import uuid4
 
 import asyncpg
-from google.protobuf.duration_pb2 import Duration
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowHandle
-from temporalio.service import RPCError, RPCStatusCode
 
 from bench.contender import LOOK_AFTER_SECONDS, PROVIDER_SECONDS, Contender, Footprint, Step, Timings
+from bench.contenders.skeleton_workflow import TASK_QUEUE, SkeletonWorkflow
 from bench.ground import Ground, part
 from bench.history import footprint_of
-from bench.skeleton_workflow import TASK_QUEUE, SkeletonWorkflow
-from devstack.processes import Answers, running
+from bench.namespaces import polls, register_namespace
+from devstack.processes import running
 
 NAMESPACE = "skeleton"
 CREATE_TABLE = """
@@ -30,7 +25,7 @@ MOST_CONNECTIONS = 16
 
 
 class Skeleton:
-    name = "skeleton"
+    name = "empty skeleton"
     promise = None
 
     def __init__(self, temporal: Client, database: asyncpg.Pool, processes: Mapping[str, int]) -> None:
@@ -68,8 +63,8 @@ class Skeleton:
             Step.WHOLE: ended - begun,
         }
 
-    async def footprint(self, run: str) -> Footprint:
-        return await footprint_of(self._temporal, run)
+    async def footprint(self, job: str) -> Footprint:
+        return await footprint_of(self._temporal, job)
 
     async def _start(self) -> WorkflowHandle[SkeletonWorkflow, None]:
         return await self._temporal.start_workflow(
@@ -80,9 +75,11 @@ class Skeleton:
 @asynccontextmanager
 async def open_skeleton(ground: Ground) -> AsyncIterator[Contender]:
     temporal = await ground.connect(NAMESPACE)
-    await _register_namespace(temporal)
+    await register_namespace(temporal)
     environment = {"TEMPORAL_ADDRESS": ground.stack.temporal_address, "TEMPORAL_NAMESPACE": NAMESPACE}
-    program = part(ground.data_dir, "skeleton_worker", environment=environment, answers=_polls(temporal))
+    program = part(
+        ground.data_dir, "contenders.skeleton_worker", environment=environment, answers=polls(temporal, TASK_QUEUE)
+    )
     async with (
         asyncpg.create_pool(ground.stack.database_admin_url, max_size=MOST_CONNECTIONS) as database,
         running(program) as worker,
@@ -90,29 +87,3 @@ async def open_skeleton(ground: Ground) -> AsyncIterator[Contender]:
         await database.execute(CREATE_TABLE)
         assert worker.pid is not None
         yield Skeleton(temporal, database, {"worker": worker.pid})
-
-
-async def _register_namespace(temporal: Client) -> None:
-    retention = Duration(seconds=int(timedelta(days=1).total_seconds()))
-    await temporal.workflow_service.register_namespace(
-        RegisterNamespaceRequest(namespace=NAMESPACE, workflow_execution_retention_period=retention)
-    )
-
-
-def _polls(temporal: Client) -> Answers:
-    request = DescribeTaskQueueRequest(
-        namespace=NAMESPACE,
-        task_queue=TaskQueue(name=TASK_QUEUE),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-    )
-
-    async def answers(pid: int, /) -> bool:
-        try:
-            described = await temporal.workflow_service.describe_task_queue(request)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:  # the server has not noticed the new namespace yet
-                raise
-            return False
-        return bool(described.pollers)
-
-    return answers

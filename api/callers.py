@@ -1,0 +1,99 @@
+"""Who calls: API keys and tokens, looked up once and remembered for a moment."""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+from pydantic import SecretStr
+
+from api.tokens import Tokens
+from db.engine import POSTGRES_AWAY, Sessions
+from db.keys import KEY_MARK, find_key_owner, hash_key
+from db.tables import Scope
+from db.users import let_in
+from domain.event_token import EventPass
+
+# A revoked key works this much longer at most.
+REMEMBERED_SECONDS = 2.0
+REMEMBERED_CALLERS = 10_000
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Caller:
+    user_id: UUID
+    scope: Scope
+    credential: SecretStr = field(repr=False)
+    """The API key or the token, to be looked at again while a stream is open."""
+
+
+class Callers:
+    def __init__(self, sessions: Sessions, pepper: SecretStr, tokens: Tokens) -> None:
+        self._sessions = sessions
+        self._pepper = pepper.get_secret_value().encode()
+        self._tokens = tokens
+        self._remembered: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+
+    async def named_by(self, credential: str) -> Caller | None:
+        """Whose API key or token this is; None for an unknown, expired or revoked key, and for a disabled user.
+
+        Raises: InvalidToken; KeysUnavailable when the identity provider's keys cannot be had.
+        """
+        digest = hash_key(credential, self._pepper)
+        until, remembered = self._remembered.get(digest, (0.0, None))
+        if remembered is not None and time.time() < until:
+            return remembered
+        until, caller = await self._look_up(credential, digest)
+        self._remembered.pop(digest, None)
+        if caller is not None:
+            self._remembered[digest] = (min(until, time.time() + REMEMBERED_SECONDS), caller)
+            if len(self._remembered) > REMEMBERED_CALLERS:
+                self._remembered.popitem(last=False)
+        return caller
+
+    async def is_still(self, caller: Caller) -> bool:
+        """Whether the caller would be let in again. While Postgres is away nobody is shut out: nothing is read, either.
+
+        Raises what `named_by` does.
+        """
+        try:
+            return await self.named_by(caller.credential.get_secret_value()) == caller
+        except POSTGRES_AWAY as error:
+            log.warning("an open stream's caller cannot be looked at again", error=str(error))
+            return True
+
+    async def pass_of(self, caller: Caller) -> EventPass:
+        """For an event token: whom to look at again, without what he showed. Raises: InvalidToken, KeysUnavailable."""
+        credential = caller.credential.get_secret_value()
+        if credential.startswith(KEY_MARK):
+            return EventPass(user_id=caller.user_id, key_hash=hash_key(credential, self._pepper))
+        return EventPass(user_id=caller.user_id, ends_at=int((await self._tokens.owner_of(credential)).expires_at))
+
+    async def is_still_good(self, event_pass: EventPass) -> bool:
+        """Whether the key, or the user of the token, that it was made for would be let in. As for `is_still`."""
+        if time.time() >= event_pass.ends_at:
+            return False
+        try:
+            async with self._sessions() as session:
+                if not event_pass.key_hash:
+                    return await let_in(session, event_pass.user_id)
+                owner = await find_key_owner(session, event_pass.key_hash)
+        except POSTGRES_AWAY as error:
+            log.warning("an open stream's caller cannot be looked at again", error=str(error))
+            return True
+        return owner is not None and owner[0] == event_pass.user_id
+
+    async def _look_up(self, credential: str, digest: bytes) -> tuple[float, Caller | None]:
+        """Until when it is good at most, seconds since the epoch, and the caller."""
+        if credential.startswith(KEY_MARK):
+            async with self._sessions() as session:
+                owner = await find_key_owner(session, digest)
+            return float("inf"), Caller(*owner, SecretStr(credential)) if owner else None
+        token_owner = await self._tokens.owner_of(credential)
+        async with self._sessions.begin() as session:
+            is_let_in = await let_in(session, token_owner.user_id)
+        caller = Caller(token_owner.user_id, token_owner.scope, SecretStr(credential))
+        return token_owner.expires_at, caller if is_let_in else None

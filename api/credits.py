@@ -1,0 +1,16 @@
+"""The caller's credits."""
+
+from fastapi import APIRouter
+
+from api.identity import Rows, TheCaller
+from api.views import Credits
+from db.credits import balance_of
+
+router = APIRouter(prefix="/api", tags=["credits"])
+
+
+@router.get("/credits")
+async def read_credits(caller: TheCaller, rows: Rows) -> Credits:
+    """What the caller has, in cents: a creation holds its price, which is charged when the job completes."""
+    async with rows() as session:
+        return Credits.from_balance(await balance_of(session, caller.user_id))

@@ -1,0 +1,120 @@
+"""How much one caller may ask of the service, counted over all of its API processes."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from math import ceil
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.problems import RateLimited
+from db.engine import POSTGRES_AWAY, Sessions, as_user, within
+from db.quotas import count_active, take
+from domain.quota import Grant, Quota
+from settings import Settings
+
+BURST_SECONDS = 10
+"""A second's requests may come at once for this long, after a pause."""
+SLICES = 50
+"""A process takes a 50th of the bucket at a time: one write for 40 requests at the default."""
+POSTGRES_SECONDS = 0.5
+REMEMBERED_USERS = 10_000
+ENDLESS = 10**9
+CONCURRENCY_PAUSE_SECONDS = 5
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Slice:
+    """What this process may still admit of one user's requests without asking Postgres."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    requests: int = 0
+    refused: Grant | None = None
+    ask_again_at: float = 0.0
+
+
+class Limits:
+    def __init__(self, sessions: Sessions, settings: Settings) -> None:
+        self._sessions = sessions
+        self._requests = Quota(
+            name="requests", amount=settings.requests_per_second * BURST_SECONDS, window=BURST_SECONDS
+        )
+        self._creations = Quota(name="creations", amount=settings.creations_per_minute or ENDLESS, window=60)
+        self._concurrent = settings.concurrent_generations
+        self._slices: OrderedDict[UUID, Slice] = OrderedDict()
+
+    async def admit_request(self, user_id: UUID) -> None:
+        """Raises: RateLimited. While Postgres is away everybody is admitted: it has nothing to tell them."""
+        if not self._requests.amount:
+            return
+        mine = self._slice_of(user_id)
+        async with mine.lock:
+            if not mine.requests and time.monotonic() >= mine.ask_again_at:
+                await self._renew(mine, user_id)
+            if not mine.requests and mine.refused:
+                raise refusal(mine.refused, after=mine.ask_again_at - time.monotonic())
+            mine.requests -= 1
+
+    async def admit_creation(self, session: AsyncSession, user_id: UUID) -> dict[str, str]:
+        """Count a generation that the session's transaction has just written. The answer's fields. Raises: RateLimited.
+
+        The user's other creations wait for the end of the transaction, so that none is counted too few.
+        """
+        grant = await take(session, user_id, self._creations)
+        if not grant.granted:
+            raise refusal(grant, after=grant.seconds_to_next)
+        if self._concurrent and await count_active(session, user_id, at_most=self._concurrent + 1) > self._concurrent:
+            raise RateLimited(
+                f"At most {self._concurrent} generations at once. Wait for one to end.",
+                {
+                    "retry-after": str(CONCURRENCY_PAUSE_SECONDS),
+                    "ratelimit-policy": f'"generations";q={self._concurrent};qu="concurrent-requests"',
+                    "ratelimit": '"generations";r=0',
+                },
+            )
+        return {} if self._creations.amount == ENDLESS else fields(grant)
+
+    async def _renew(self, mine: Slice, user_id: UUID) -> None:
+        slice_size = max(1, self._requests.amount // SLICES)
+        try:
+            grant = await within(POSTGRES_SECONDS, self._take(user_id, slice_size))
+        except POSTGRES_AWAY as error:
+            log.warning("requests are not counted", error=str(error))
+            mine.requests, mine.refused = slice_size, None
+            return
+        mine.requests = grant.granted
+        mine.refused = None if grant.granted else grant
+        mine.ask_again_at = 0.0 if grant.granted else time.monotonic() + grant.seconds_to_next
+
+    async def _take(self, user_id: UUID, slice_size: int) -> Grant:
+        async with as_user(self._sessions, user_id) as session:
+            return await take(session, user_id, self._requests, slice_size)
+
+    def _slice_of(self, user_id: UUID) -> Slice:
+        mine = self._slices.setdefault(user_id, Slice())
+        self._slices.move_to_end(user_id)
+        if len(self._slices) > REMEMBERED_USERS:
+            self._slices.popitem(last=False)
+        return mine
+
+
+def refusal(grant: Grant, *, after: float) -> RateLimited:
+    quota = grant.quota
+    return RateLimited(
+        f"At most {quota.amount} {quota.name} within {quota.window:g} s. Come back later.",
+        {"retry-after": str(max(1, ceil(after))), **fields(grant)},
+    )
+
+
+def fields(grant: Grant) -> dict[str, str]:
+    """As draft-ietf-httpapi-ratelimit-headers-10 words them: the quota in its window, and what is left for how long."""
+    quota = grant.quota
+    return {
+        "ratelimit-policy": f'"{quota.name}";q={quota.amount};w={quota.window:g}',
+        "ratelimit": f'"{quota.name}";r={int(grant.left)};t={ceil(grant.seconds_to_full)}',
+    }

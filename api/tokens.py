@@ -1,0 +1,122 @@
+"""Bearer tokens of an identity provider, in Supabase's shape: JSON Web Tokens, verified here and nowhere else."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+from pydantic import SecretStr
+
+from db.tables import Scope
+from providers.jwks import MAX_KEYS, JwksCache
+from providers.strict_json import parse_json
+
+SYMMETRIC = "HS256"
+ASYMMETRIC = ("ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
+LONGEST_TOKEN = 8 * 1024
+"""Characters."""
+KEYS_RENEWED_AFTER = timedelta(minutes=10).total_seconds()
+KEYS_KEPT_FOR = timedelta(hours=1).total_seconds()
+"""When the identity provider does not answer. A key that it withdrew is trusted no longer than this."""
+
+
+class InvalidToken(Exception):
+    """Not a token that lets anybody in. The message is safe to show."""
+
+
+@dataclass(frozen=True)
+class TokenOwner:
+    user_id: UUID
+    scope: Scope
+    expires_at: float
+    """Seconds since the epoch."""
+
+
+class Tokens:
+    def __init__(
+        self, *, secret: SecretStr | None, keys: JwksCache[jwt.PyJWK] | None, audience: str, issuer: str | None
+    ) -> None:
+        """`secret` verifies HS256 and nothing else, `keys` the asymmetric algorithms; None refuses theirs."""
+        self._secret = secret
+        self._keys = keys
+        self._audience = audience
+        self._issuer = issuer
+
+    async def owner_of(self, token: str) -> TokenOwner:
+        """Raises: InvalidToken; KeysUnavailable when the identity provider's keys cannot be had."""
+        if len(token) > LONGEST_TOKEN:
+            raise InvalidToken("This token is too long.")
+        try:
+            header = jwt.get_unverified_header(token)
+            claims = self._verified(token, await self._keys_for(header))
+        # A deeply nested header is parsed before any signature is looked at; a time may be infinite.
+        except (jwt.PyJWTError, RecursionError, OverflowError) as error:
+            raise InvalidToken("This token is malformed, expired, or not for this service.") from error
+        return owner_named_in(claims)
+
+    async def _keys_for(self, header: dict[str, Any]) -> list[tuple[Any, str]]:
+        """What the token may be signed with, each with its one algorithm. The header chooses, but only among ours: the
+        secret is never compared with anything but HS256, a public key never taken for a secret."""
+        algorithm = header.get("alg")
+        if algorithm == SYMMETRIC and self._secret:
+            return [(self._secret.get_secret_value(), SYMMETRIC)]
+        if algorithm not in ASYMMETRIC or self._keys is None:
+            return []
+        found = matching(await self._keys.keys(), header) or matching(await self._keys.refetched(), header)
+        return [(key, algorithm) for key in found]
+
+    def _verified(self, token: str, keys: list[tuple[Any, str]]) -> dict[str, Any]:
+        for key, algorithm in keys:
+            try:
+                claims: dict[str, Any] = jwt.decode(
+                    token,
+                    key,
+                    algorithms=[algorithm],
+                    audience=self._audience,
+                    issuer=self._issuer,
+                    # The issuer's clock may be ahead of ours: `iat` says nothing that `exp` and `nbf` do not.
+                    options={"require": ["exp", "sub", "aud"], "verify_iat": False},
+                )
+                return claims
+            except jwt.InvalidSignatureError:
+                continue
+        raise InvalidToken("This token is not signed by an issuer of ours.")
+
+
+def owner_named_in(claims: dict[str, Any]) -> TokenOwner:
+    """The user is `sub`. An administrator is whom `app_metadata` calls so: of the metadata only that part is beyond the
+    user's own reach. Raises: InvalidToken."""
+    try:
+        user_id = UUID(claims["sub"])
+    except ValueError as error:
+        raise InvalidToken("The token's `sub` is not a user's UUID.") from error
+    metadata = claims.get("app_metadata")
+    is_admin = isinstance(metadata, dict) and metadata.get("role") == Scope.ADMIN
+    return TokenOwner(user_id, Scope.ADMIN if is_admin else Scope.USER, float(claims["exp"]))
+
+
+def matching(keys: tuple[jwt.PyJWK, ...], header: dict[str, Any]) -> list[jwt.PyJWK]:
+    wanted = header.get("kid")
+    return [key for key in keys if key.algorithm_name == header["alg"] and wanted in (None, key.key_id)]
+
+
+def token_keys_of(document: bytes) -> tuple[jwt.PyJWK, ...]:
+    """The public signing keys of a JWKS document, at most 32; what is not one is passed over. Never raises."""
+    try:
+        content = parse_json(document)
+    except ValueError:
+        return ()
+    entries = content.get("keys") if isinstance(content, dict) else None
+    found = [_signing_key(entry) for entry in entries[:MAX_KEYS]] if isinstance(entries, list) else []
+    return tuple(key for key in found if key is not None)
+
+
+def _signing_key(entry: Any) -> jwt.PyJWK | None:
+    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
+        return None
+    try:
+        key = jwt.PyJWK(entry)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    return key if key.algorithm_name in ASYMMETRIC else None

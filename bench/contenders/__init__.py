@@ -1,0 +1,1 @@
+"""Ways to carry a generation to its end: Reelay, and what one would have instead."""

@@ -1,0 +1,90 @@
+"""Contenders that are called as Reelay is: a POST, a GET, and the provider's webhook in between."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from temporalio.client import Client
+
+from bench.contender import LOOK_AFTER_SECONDS, Footprint, Step, Timings
+from bench.history import footprint_of
+from bench.provider import Delivery
+
+
+@dataclass(frozen=True, kw_only=True)
+class Creating:
+    """How a contender is asked for a generation, and looked after."""
+
+    path: str
+    body: Mapping[str, Any]
+    id_field: str
+    status_path: str
+    """With `{job}`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverHttp:
+    name: str
+    promise: Footprint | None
+    processes: Mapping[str, int]
+    creating: Creating
+    api: httpx.AsyncClient
+    provider: httpx.AsyncClient
+    end_of: Callable[[str], Awaitable[object]]
+    """Returns when the job has ended."""
+    run_of: Callable[[str], str]
+    """The workflow id, where there is one."""
+    temporal: Client | None
+
+    async def generate(self) -> str:
+        job = await self._create()
+        await self.end_of(job)
+        return job
+
+    async def generate_timed(self) -> Timings:
+        begun = time.monotonic()
+        job = await self._create()
+        created = time.monotonic()
+        await asyncio.sleep(LOOK_AFTER_SECONDS)
+        asked = time.monotonic()
+        (await self.api.get(self.creating.status_path.format(job=job))).raise_for_status()
+        answered = time.monotonic()
+        await self.end_of(job)
+        ended = time.monotonic()
+        webhook = await self._delivery(job)
+        return {
+            Step.CREATE: created - begun,
+            Step.STATUS: answered - asked,
+            Step.TELL: webhook.acknowledged_at - webhook.sent_at,
+            Step.FINISH: ended - webhook.sent_at,
+            Step.WHOLE: ended - begun,
+        }
+
+    async def footprint(self, run: str) -> Footprint | None:
+        return await footprint_of(self.temporal, self.run_of(run)) if self.temporal else None
+
+    async def _create(self) -> str:
+        answer = await self.api.post(self.creating.path, json=dict(self.creating.body))
+        return str(answer.raise_for_status().json()[self.creating.id_field])
+
+    async def _delivery(self, job: str) -> Delivery:
+        return Delivery(**(await self.provider.get(f"/bench/webhooks/{job}")).raise_for_status().json())
+
+
+@asynccontextmanager
+async def clients(*origins: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """One per origin, without a limit to its connections."""
+    unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    opened = [
+        httpx.AsyncClient(base_url=origin, headers=headers, timeout=60, limits=unlimited, trust_env=False)
+        for origin in origins
+    ]
+    try:
+        yield opened
+    finally:
+        for client in opened:
+            await client.aclose()
