@@ -1,5 +1,6 @@
 """Everything that the environment may say, typed, in one place. Built once per process and passed down."""
 
+from base64 import b64decode
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from domain.generation import UncertainSubmitPolicy
 
 FAL_HOSTS = (".fal.ai", ".fal.run")
+REPLICATE_HOSTS = (".replicate.com",)
 
 
 class Environment(StrEnum):
@@ -52,6 +54,11 @@ class Settings(BaseSettings):
     fal_queue_logs_default: bool = False
     fal_webhook_path: str = "/api/fal/webhook"
     fal_webhook_secret: SecretStr | None = None
+
+    replicate_api_token: SecretStr | None = None
+    replicate_api_base: str = "https://api.replicate.com"
+    replicate_webhook_secret: SecretStr | None = None
+    """`whsec_...`; several, separated by spaces or commas, while they are rotated."""
 
     api_key_pepper: SecretStr = SecretStr("")
     """Keys the hash under which API keys are stored."""
@@ -128,6 +135,19 @@ class Settings(BaseSettings):
             else value
         )
 
+    @field_validator("replicate_api_base")
+    @classmethod
+    def _without_version(cls, value: str) -> str:
+        return value.rstrip("/").removesuffix("/v1")
+
+    @field_validator("replicate_webhook_secret")
+    @classmethod
+    def _well_formed(cls, value: SecretStr | None) -> SecretStr | None:
+        for secret in _secrets_in(value):
+            if not is_webhook_secret(secret):
+                raise ValueError("REPLICATE_WEBHOOK_SECRET: each secret is whsec_ and then base64")
+        return value
+
     @field_validator("app_url", "temporal_ui_url", "fal_queue_base", "fal_api_base", "fal_platform_base")
     @classmethod
     def _origin(cls, value: str | None) -> str | None:
@@ -149,12 +169,17 @@ class Settings(BaseSettings):
             ("FAL_PLATFORM_BASE", self.fal_platform_base),
             ("FAL_JWKS_URL", self.fal_jwks_url),
         ):
-            parts = urlsplit(url)
-            if parts.scheme != "https" or not (parts.hostname or "").endswith(FAL_HOSTS):
+            if not _is_https_under(FAL_HOSTS, url):
                 raise ValueError(f"{variable}: in production it must be https on a host under .fal.ai or .fal.run")
+        if not _is_https_under(REPLICATE_HOSTS, self.replicate_api_base):
+            raise ValueError("REPLICATE_API_BASE: in production it must be https on a host under .replicate.com")
         if self.app_url and not self.app_url.startswith("https://"):
             raise ValueError("APP_URL: in production it must be https, or unset to poll instead of being called")
         return self
+
+    @property
+    def replicate_webhook_secrets(self) -> tuple[str, ...]:
+        return tuple(_secrets_in(self.replicate_webhook_secret))
 
     @property
     def is_development(self) -> bool:
@@ -173,3 +198,21 @@ class Settings(BaseSettings):
     def reconcile_every(self) -> timedelta:
         """Each pass is four billed actions in Temporal Cloud: at five minutes 35,000 a month, at one 175,000."""
         return self.reconcile_interval or timedelta(minutes=1 if self.is_development else 5)
+
+
+def is_webhook_secret(text: str) -> bool:
+    """Whether it has the form that Standard Webhooks gives to a shared secret: `whsec_` and base64, padded or not."""
+    prefix, _, encoded = text.partition("_")
+    try:
+        return prefix == "whsec" and bool(b64decode(encoded + "=" * (-len(encoded) % 4), validate=True))
+    except ValueError:
+        return False
+
+
+def _secrets_in(value: SecretStr | None) -> list[str]:
+    return value.get_secret_value().replace(",", " ").split() if value else []
+
+
+def _is_https_under(hosts: tuple[str, ...], url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and (parts.hostname or "").endswith(hosts)

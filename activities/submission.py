@@ -44,7 +44,7 @@ from providers.errors import (
     Unavailable,
 )
 from providers.provider import SubmissionRequest
-from providers.registry import Providers
+from providers.registry import Providers, webhook_path
 from settings import Settings
 
 ACCOUNT_LOCKED_PAUSE = timedelta(minutes=1)
@@ -177,15 +177,17 @@ class SubmissionActivities:
             arguments=attempt.generation.arguments,
             attempt=attempt.number,
             webhook_url=self._webhook_url(attempt),
+            deadline=attempt.generation.timing.deadline,
         )
 
     def _webhook_url(self, attempt: Attempt) -> str | None:
         secret = self._settings.fal_webhook_secret
-        if self._settings.app_url is None or secret is None:
+        path = webhook_path(self._settings, attempt.generation.provider)
+        if self._settings.app_url is None or secret is None or path is None:
             return None
         token = make_token(secret.get_secret_value().encode(), attempt.generation.id, attempt.number)
         query = urlencode({"job": str(attempt.generation.id), "token": token})
-        return f"{self._settings.app_url}{self._settings.fal_webhook_path}?{query}"
+        return f"{self._settings.app_url}{path}?{query}"
 
     async def _record(self, generation: Generation, submission: Submission, how: str) -> Submission:
         """The attempt's submission: this one, unless another was recorded first."""

@@ -7,14 +7,17 @@ from api.identity import TheCaller
 from api.requests import JobRequest
 from api.services import TheServices
 from api.views import Estimate, ModelList
+from providers.registry import configured_providers
 
 router = APIRouter(prefix="/api", tags=["models"])
 
 
 @router.get("/models")
 async def list_models(services: TheServices) -> ModelList:
-    """Every model with its inputs, limits and price."""
-    return ModelList(data=[model.describe() for model in services.catalog.models])
+    """Every model with its inputs, limits and price, and whether its provider is set up here."""
+    set_up = configured_providers(services.settings)
+    models = services.catalog.models
+    return ModelList(data=[model.describe() | {"available": model.provider in set_up} for model in models])
 
 
 @router.post("/estimate")

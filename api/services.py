@@ -4,7 +4,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Annotated
 
 import httpx
@@ -23,7 +22,8 @@ from catalog.catalog import Catalog
 from catalog.loader import load_catalog
 from db.engine import Sessions, make_engine, make_sessions
 from media.storage import Storage, open_storage
-from providers.jwks import FalWebhooks, JwksCache, keys_of
+from providers.jwks import JwksCache
+from providers.registry import Verifiers, build_verifiers
 from settings import Settings
 from workflows.starting import connect
 
@@ -44,7 +44,7 @@ class Services:
     """Signs the tokens that open event streams."""
     callers: Callers
     limits: Limits
-    fal_webhooks: FalWebhooks
+    verifiers: Verifiers
     inbox: Inbox
     delivery_log: DeliveryLog
     storage: Storage
@@ -60,12 +60,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     inbox = Inbox(temporal, service_sessions)
     try:
         async with (
-            httpx.AsyncClient(follow_redirects=False) as jwks_client,
+            httpx.AsyncClient(follow_redirects=False) as keys_client,
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
             starting_forgotten(service_sessions, starter),
             draining(inbox),
         ):
-            jwks = JwksCache(jwks_client, settings.fal_jwks_url, parse=keys_of, clock=time.monotonic)
             yield Services(
                 settings=settings,
                 catalog=load_catalog(),
@@ -76,9 +75,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 live=LiveStatus(temporal),
                 changes=changes,
                 event_secret=settings.api_key_pepper.get_secret_value().encode(),
-                callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, jwks_client)),
+                callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
                 limits=Limits(sessions, settings),
-                fal_webhooks=FalWebhooks(jwks, user_id=settings.fal_user_id, clock=lambda: datetime.now(UTC)),
+                verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
                 delivery_log=DeliveryLog(service_sessions),
                 storage=open_storage(

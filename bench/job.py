@@ -18,7 +18,7 @@ import httpx
 from starlette.requests import Request
 
 from media.probe import poster, probe
-from providers.jwks import FalWebhooks, JwksCache
+from providers.jwks import FalWebhooks, JwksCache, keys_of
 
 ENDPOINT = "fal-ai/veo3.1/fast"
 PROMPT = "A paper boat sails down a rain-soaked street at dusk"
@@ -116,7 +116,7 @@ async def open_steps(place: Place) -> AsyncIterator[Steps]:
     unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     loop = asyncio.get_running_loop()
     async with httpx.AsyncClient(timeout=30, limits=unlimited, trust_env=False) as client:
-        jwks = JwksCache(client, f"{place.provider}/.well-known/jwks.json", clock=loop.time)
+        jwks = JwksCache(client, f"{place.provider}/.well-known/jwks.json", parse=keys_of, clock=loop.time)
         yield Steps(
             place=place, client=client, webhooks=FalWebhooks(jwks, user_id=None, clock=lambda: datetime.now(UTC))
         )

@@ -25,9 +25,9 @@ from starlette.routing import Route
 
 from bench.contender import PROVIDER_SECONDS
 from devstack.ports import HOST
+from simulator.fal_webhooks import SigningKeys, signed_headers
 from simulator.samples import make_video
 from simulator.store import Store
-from simulator.webhooks import SigningKeys, signed_headers
 
 USER_ID = "bench"
 MEDIA_BYTES = 1024 * 1024

@@ -53,8 +53,13 @@ async def find_generation(session: AsyncSession, generation_id: UUID) -> Generat
     return await session.get(GenerationJob, generation_id)
 
 
-async def find_generation_by_request(session: AsyncSession, request_id: str) -> GenerationJob | None:
+async def find_generation_by_request(
+    session: AsyncSession, request_id: str, *, provider: ProviderName | None = None
+) -> GenerationJob | None:
+    """By the provider's id of its request; of any provider, unless one is given."""
     statement = select(GenerationJob).where(col(GenerationJob.fal_request_id) == request_id)
+    if provider is not None:
+        statement = statement.where(col(GenerationJob.provider) == provider)
     return (await session.scalars(statement)).first()
 
 

@@ -1,30 +1,21 @@
 """fal's queue over HTTP: one raw POST per submission, then status, result and cancel."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import httpx
 from pydantic import SecretStr
 
-from domain.failure import Failure, FailureCode
 from domain.generation import ProviderProgress, Result, Submission
-from providers.errors import Rejected, SubmissionUncertain, Unavailable, Unreachable
-from providers.exchange import Answer, exchange
+from providers.errors import Unavailable
+from providers.exchange import Answer
 from providers.fal_answers import accepted, cancel_of, position_of, progress_of, result_of
 from providers.fal_listing import is_like, page_of
+from providers.keyed_api import KeyedApi, json_of
 from providers.provider import CancelAnswer, SubmissionRequest
 from providers.strict_json import parse_json
 
-NOTHING_SENT = (
-    httpx.ConnectError,  # refused, DNS, TLS
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,  # the tunnel to fal was not opened
-    httpx.UnsupportedProtocol,
-)
 # Endpoints of these namespaces are addressed by three segments, all others by two.
 LONG_NAMESPACES = frozenset({"workflows", "comfy"})
 
@@ -38,8 +29,6 @@ PAGE_LENGTH = 100
 """Requests in one answer of the list; fal's maximum."""
 MAX_PAGES = 10
 MAX_PAGE_BYTES = 10 * 1024 * 1024
-MIN_MASKED_LENGTH = 8
-"""Shorter keys are stand-ins, and masking them would garble ordinary words."""
 
 
 class FalProvider:
@@ -55,45 +44,33 @@ class FalProvider:
         platform_base: str,
         timeout: timedelta,
     ) -> None:
-        """`purchases` sends the submissions and keeps no connection: one that the server has just closed would make
-        the next submission uncertain.
+        """`timeout` is the most that a submission or a result may take from first to last byte.
 
-        `timeout` is the most that a submission or a result may take from first to last byte.
-
-        Raises: ValueError for a key that no HTTP header can carry (httpx would print it in its own error).
+        Raises: ValueError for a key that no HTTP header can carry.
         """
-        secret = key.get_secret_value().strip()
-        if not secret or not secret.isascii() or not secret.isprintable():
-            raise ValueError("the fal key is empty or has characters that no key has")
-        self._client = client
-        self._purchases = purchases
-        self._key = SecretStr(secret)
         self._base = queue_base.rstrip("/")
-        self._origin = _origin(self._base)
         self._platform = platform_base.rstrip("/")
         self._timeout = timeout
+        self._api = KeyedApi(
+            client, purchases=purchases, provider="fal", scheme="Key", key=key, bases=(self._base, self._platform)
+        )
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the POST once. Whether it bought something is decided here and in `fal_answers.accepted`."""
-        call = self._request(
-            "POST",
+        answer = await self._api.buy(
             f"{self._base}/{request.endpoint.strip('/')}",
+            json_of(request.arguments),
             params={"fal_webhook": request.webhook_url} if request.webhook_url else None,
-            content=_json_of(request.arguments),
+            within=self._timeout,
+            at_most=MAX_SHORT_ANSWER_BYTES,
         )
-        try:
-            answer = await self._exchange(self._purchases, call, within=self._timeout, at_most=MAX_SHORT_ANSWER_BYTES)
-        except NOTHING_SENT as error:
-            raise Unreachable(f"no connection to fal ({type(error).__name__})") from error
-        except httpx.TransportError as error:
-            raise SubmissionUncertain(f"fal's answer was lost ({type(error).__name__})") from error
         body = accepted(answer)
         built = self.recover(endpoint=request.endpoint, request_id=body["request_id"], attempt=request.attempt)
         return replace(
             built,
-            status_url=self._own_url(body.get("status_url")) or built.status_url,
-            response_url=self._own_url(body.get("response_url")) or built.response_url,
-            cancel_url=self._own_url(body.get("cancel_url")) or built.cancel_url,
+            status_url=self._api.own_url(body.get("status_url")) or built.status_url,
+            response_url=self._api.own_url(body.get("response_url")) or built.response_url,
+            cancel_url=self._api.own_url(body.get("cancel_url")) or built.cancel_url,
             webhook_expected=request.webhook_url is not None,
             queue_position=position_of(body),
         )
@@ -124,7 +101,7 @@ class FalProvider:
 
     async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
         """By endpoint, input and time. Ended requests alone may be listed, and some time after their end."""
-        arguments = parse_json(_json_of(original.arguments))
+        arguments = parse_json(json_of(original.arguments))
         query = {
             "endpoint_id": original.endpoint,
             "start": sent_between[0].isoformat(),
@@ -164,56 +141,8 @@ class FalProvider:
     async def _ask(
         self, method: str, url: str, *, params: Mapping[str, str] | None = None, within: timedelta, at_most: int
     ) -> Answer:
-        """A call that is free to repeat."""
-        if self._own_url(url) is None:
-            raise Unavailable("the request's address is not on fal's queue, so our key is not sent there")
-        return await self._answer(self._request(method, url, params=params), within=within, at_most=at_most)
+        return await self._api.ask(method, url, params=params, within=min(within, self._timeout), at_most=at_most)
 
     async def _look_up(self, query: Mapping[str, str]) -> Answer:
-        call = self._request("GET", f"{self._platform}/models/requests/by-endpoint", params=query)
-        return await self._answer(call, within=QUICK_CALL, at_most=MAX_PAGE_BYTES)
-
-    async def _answer(self, call: httpx.Request, *, within: timedelta, at_most: int) -> Answer:
-        try:
-            return await self._exchange(self._client, call, within=min(within, self._timeout), at_most=at_most)
-        except httpx.TransportError as error:
-            raise Unavailable(f"fal did not answer ({type(error).__name__})") from error
-
-    def _request(
-        self, method: str, url: str, *, params: Mapping[str, str] | None = None, content: bytes | None = None
-    ) -> httpx.Request:
-        headers = {"Authorization": f"Key {self._key.get_secret_value()}", "Accept": "application/json"}
-        if content is not None:
-            headers["Content-Type"] = "application/json"
-        return httpx.Request(method, url, params=params, content=content, headers=headers)
-
-    async def _exchange(
-        self, client: httpx.AsyncClient, call: httpx.Request, *, within: timedelta, at_most: int
-    ) -> Answer:
-        """An answer that quotes our key goes no further with it."""
-        answer = await exchange(client, call, within=within, at_most=at_most)
-        key = self._key.get_secret_value()
-        if len(key) < MIN_MASKED_LENGTH:
-            return answer
-        return replace(answer, body=answer.body.replace(key.encode(), b"***"))
-
-    def _own_url(self, url: object) -> str | None:
-        """The address, if our key may be sent to it."""
-        return url if isinstance(url, str) and _origin(url) == self._origin else None
-
-
-def _origin(url: str) -> tuple[str, str, int | None, bytes] | None:
-    """Scheme, host, port and user info; None for what is no absolute URL."""
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        return None
-    return (parts.scheme, parts.host, parts.port, parts.userinfo) if parts.is_absolute_url else None
-
-
-def _json_of(arguments: Mapping[str, Any]) -> bytes:
-    try:
-        return json.dumps(dict(arguments), allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        failure = Failure(code=FailureCode.PROVIDER_REJECTED, message="The input cannot be written as JSON.")
-        raise Rejected(failure) from error
+        url = f"{self._platform}/models/requests/by-endpoint"
+        return await self._ask("GET", url, params=query, within=QUICK_CALL, at_most=MAX_PAGE_BYTES)

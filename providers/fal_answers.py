@@ -22,9 +22,9 @@ from providers.errors import (
     Unavailable,
 )
 from providers.exchange import Answer
-from providers.fal_webhook import is_request_id
 from providers.media_mapping import media_of
 from providers.provider import CancelAnswer
+from providers.reading import MAX_LOG_LINES, is_refusal, is_request_id, list_of, object_of, readable
 from providers.strict_json import parse_json
 
 STATES = {
@@ -32,8 +32,6 @@ STATES = {
     "IN_PROGRESS": ProviderState.RUNNING,
     "COMPLETED": ProviderState.ENDED,
 }
-# 408 and 499 are a gateway's words about timing: they do not say whether the request had been passed on.
-UNCERTAIN_CODES = frozenset({408, 499})
 LOCKED = re.compile(r"is locked|admin lock|exhausted balance|top_up", re.IGNORECASE)
 # What fal says, with a 400 and no error type, when the result is asked for too early.
 NOT_YET = re.compile(
@@ -42,9 +40,7 @@ NOT_YET = re.compile(
 # Model errors that fal sends with a 4xx although the input is not at fault.
 PROVIDER_FAULTS = frozenset({"downstream_service_error", "downstream_service_unavailable"})
 
-MAX_MESSAGE_LENGTH = 500
 MAX_DETAILS = 20
-MAX_LOG_LINES = 100
 MAX_POSITION = 2**31
 
 
@@ -57,7 +53,7 @@ def accepted(answer: Answer) -> dict[str, Any]:
     """
     if not answer.is_success:
         raise _submission_error(answer)
-    body = _object(answer)
+    body = object_of(answer)
     if not is_request_id(body.get("request_id")):
         raise SubmissionUncertain(f"fal answered HTTP {answer.status} without a usable request id")
     return body
@@ -65,7 +61,7 @@ def accepted(answer: Answer) -> dict[str, Any]:
 
 def _submission_error(answer: Answer) -> ProviderError:
     status = answer.status
-    if status in UNCERTAIN_CODES or not 400 <= status < 500:
+    if not is_refusal(answer):
         return SubmissionUncertain(f"fal answered the submission with HTTP {status}")
     if _is_locked(answer):
         return AccountLocked(explanation(answer))
@@ -81,7 +77,7 @@ def progress_of(answer: Answer) -> ProviderProgress:
     """What a status answer says. Raises: ResultExpired, Unauthorized, Unavailable."""
     if not answer.is_success:
         raise _error_of_a_question(answer)
-    body = _object(answer)
+    body = object_of(answer)
     word = body.get("status")
     if not isinstance(word, str):
         raise Unavailable("fal's answer to a status call names no status")
@@ -142,7 +138,7 @@ def _is_of_the_run(answer: Answer) -> bool:
         answer.status in (422, 499)
         or "x-fal-request-id" in answer.headers
         or "x-fal-error-type" in answer.headers
-        or not _object(answer).keys().isdisjoint({"detail", "error_type"})
+        or not object_of(answer).keys().isdisjoint({"detail", "error_type"})
     )
 
 
@@ -184,7 +180,7 @@ def failure_of(answer: Answer) -> Failure:
 
 def explanation(answer: Answer) -> str:
     """The reason an error answer gives, on one line of at most 500 characters. `detail` is a text or a list."""
-    body = _object(answer)
+    body = object_of(answer)
     detail = body.get("detail", body.get("error"))
     reasons = [_reason(item) for item in detail[:MAX_DETAILS]] if isinstance(detail, list) else [_reason(detail)]
     return readable("; ".join(filter(None, reasons))) or f"fal answered HTTP {answer.status} and gave no reason."
@@ -196,27 +192,20 @@ def _reason(item: Any) -> str:
     if not isinstance(item, dict):
         return ""
     message = item.get("msg", item.get("message"))
-    where = ".".join(str(part) for part in _list(item.get("loc")) if isinstance(part, str | int) and part != "body")
+    where = ".".join(str(part) for part in list_of(item.get("loc")) if isinstance(part, str | int) and part != "body")
     return ": ".join(part for part in (where, message) if isinstance(part, str) and part)
 
 
-def readable(text: str) -> str:
-    """One line without control, bidirectional and other invisible characters, at most 500 characters long."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    line = " ".join(printable.split())
-    return line if len(line) <= MAX_MESSAGE_LENGTH else line[: MAX_MESSAGE_LENGTH - 3] + "..."
-
-
 def _error_types(answer: Answer) -> set[str]:
-    body = _object(answer)
-    details = [item.get("type") for item in _list(body.get("detail")) if isinstance(item, dict)]
+    body = object_of(answer)
+    details = [item.get("type") for item in list_of(body.get("detail")) if isinstance(item, dict)]
     named = [*details, body.get("error_type"), answer.headers.get("x-fal-error-type")]
     return {name for name in named if isinstance(name, str)}
 
 
 def _log_lines(logs: Any) -> tuple[str, ...]:
     """The last lines, as text: fal lists them as strings or as `{message, timestamp, level}`."""
-    texts = (item.get("message") if isinstance(item, dict) else item for item in _list(logs)[-MAX_LOG_LINES:])
+    texts = (item.get("message") if isinstance(item, dict) else item for item in list_of(logs)[-MAX_LOG_LINES:])
     return tuple(readable(text) for text in texts if isinstance(text, str))
 
 
@@ -230,16 +219,3 @@ def _billable_units(answer: Answer) -> float | None:
 
 def _is_locked(answer: Answer) -> bool:
     return answer.status == 402 or (answer.status == 403 and LOCKED.search(explanation(answer)) is not None)
-
-
-def _object(answer: Answer) -> dict[str, Any]:
-    """The body if it is a JSON object, else an empty one."""
-    try:
-        value = parse_json(answer.body, nan_as_null=True)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -13,7 +13,7 @@ from typing import Any
 
 from providers.errors import NotListed, Unavailable
 from providers.exchange import Answer
-from providers.fal_webhook import is_request_id
+from providers.reading import is_request_id
 from providers.strict_json import parse_json
 
 # 401: the key was made for models alone. 403, 404: no list for this account or endpoint.

@@ -11,19 +11,19 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeGuard
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from providers.errors import Forged, Malformed, Stale
 from providers.provider import WebhookNotice
+from providers.reading import REQUEST_ID
 from providers.strict_json import parse_json
 
 TOLERANCE = timedelta(minutes=5)
 """How far a timestamp may be from our clock, either way. fal's own figure."""
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 USER_ID = re.compile(r"[\x21-\x7e]{1,200}")
 UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
 HEX_SIGNATURE = re.compile(r"[0-9A-Fa-f]{128}")
@@ -41,11 +41,6 @@ class SignedNotice:
     message: bytes
     """What the signature covers."""
     body: bytes
-
-
-def is_request_id(value: object) -> TypeGuard[str]:
-    """Whether a value may be used as fal's request id: in a URL, a header and a column."""
-    return isinstance(value, str) and REQUEST_ID.fullmatch(value) is not None
 
 
 def parse(headers: Mapping[str, str], body: bytes) -> SignedNotice:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -18,6 +18,8 @@ class SubmissionRequest:
     attempt: int
     webhook_url: str | None
     """Where the provider reports the end; None when no public URL is configured."""
+    deadline: timedelta | None = None
+    """After this nobody waits for the end any more; a provider that can may stop by itself."""
 
 
 class CancelAnswer(StrEnum):
@@ -37,6 +39,16 @@ class WebhookNotice:
     succeeded: bool
     body: dict[str, Any]
     """The whole parsed body, for the delivery log."""
+    ended: bool = True
+    """False: the request still runs, and nothing follows from the notice."""
+
+
+class WebhookVerifier(Protocol):
+    """Tells a provider's own webhooks from everybody else's."""
+
+    async def verify(self, headers: Mapping[str, str], body: bytes) -> WebhookNotice:
+        """What the provider says, proved to be its word. Never raises but WebhookRejected, whatever it is given."""
+        ...
 
 
 class Provider(Protocol):

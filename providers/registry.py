@@ -1,16 +1,26 @@
-"""Which providers this process can reach."""
+"""Which providers this process can reach, and whose webhooks it can verify."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import httpx
+from pydantic import SecretStr
 
 from domain.generation import ProviderName
 from providers.fal import FalProvider
-from providers.provider import Provider
+from providers.jwks import FalWebhooks, JwksCache, keys_of
+from providers.provider import Provider, WebhookVerifier
+from providers.replicate import ReplicateProvider
+from providers.replicate_webhook import ReplicateWebhooks
 from settings import Settings
 
 Providers = dict[ProviderName, Provider]
+Verifiers = dict[ProviderName, WebhookVerifier]
+
+FAL_WEBHOOK_PATH = "/api/webhooks/fal"
+REPLICATE_WEBHOOK_PATH = "/api/webhooks/replicate"
 
 
 @asynccontextmanager
@@ -24,9 +34,9 @@ async def open_providers(settings: Settings) -> AsyncIterator[Providers]:
 
 
 def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient) -> Providers:
-    """One entry for each provider whose key is configured. `FAL_KEY_NEW`, while it is set, is the key in use."""
+    """One entry for each provider whose key is configured."""
     providers: Providers = {}
-    if key := settings.fal_key_new or settings.fal_key:
+    if key := fal_key(settings):
         providers[ProviderName.FAL] = FalProvider(
             client,
             purchases=purchases,
@@ -35,4 +45,40 @@ def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: ht
             platform_base=settings.fal_platform_base,
             timeout=settings.fal_timeout,
         )
+    if token := settings.replicate_api_token:
+        providers[ProviderName.REPLICATE] = ReplicateProvider(
+            client, purchases=purchases, token=token, base=settings.replicate_api_base
+        )
     return providers
+
+
+def configured_providers(settings: Settings) -> frozenset[ProviderName]:
+    """Those that `build_providers` would have an entry for."""
+    keys = {ProviderName.FAL: fal_key(settings), ProviderName.REPLICATE: settings.replicate_api_token}
+    return frozenset(name for name, key in keys.items() if key)
+
+
+def fal_key(settings: Settings) -> SecretStr | None:
+    """`FAL_KEY_NEW`, while it is set, is the key in use."""
+    return settings.fal_key_new or settings.fal_key
+
+
+def build_verifiers(settings: Settings, client: httpx.AsyncClient) -> Verifiers:
+    """One for each provider that has a webhook route. `client` fetches public keys."""
+    jwks = JwksCache(client, settings.fal_jwks_url, parse=keys_of, clock=time.monotonic)
+    return {
+        ProviderName.FAL: FalWebhooks(jwks, user_id=settings.fal_user_id, clock=_now),
+        ProviderName.REPLICATE: ReplicateWebhooks(settings.replicate_webhook_secrets, clock=_now),
+    }
+
+
+def webhook_path(settings: Settings, provider: ProviderName) -> str | None:
+    """Where the provider is asked to report. None: it is not asked, and polled from the start."""
+    paths = {ProviderName.FAL: settings.fal_webhook_path}
+    if settings.replicate_webhook_secrets:
+        paths[ProviderName.REPLICATE] = REPLICATE_WEBHOOK_PATH
+    return paths.get(provider)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from simulator.fal_models import MODELS
 from simulator.faults import Fault
-from simulator.requests import FalRequest, QueueStatus
+from simulator.requests import QueueStatus, SimulatedRequest
 from simulator.samples import HEIGHT, WIDTH, Medium, Samples
 
 LARGE_BODY = 10 * 1024
@@ -49,7 +49,7 @@ class OutputFile:
     medium: Medium
     content: bytes
 
-    def described(self, request: FalRequest) -> dict[str, Any]:
+    def described(self, request: SimulatedRequest) -> dict[str, Any]:
         """fal's file object."""
         described = {
             "url": f"{request.origin}/files/b/{request.id}/{self.name}",
@@ -61,7 +61,7 @@ class OutputFile:
         return described | size
 
 
-def is_billed(request: FalRequest, now: datetime) -> bool:
+def is_billed(request: SimulatedRequest, now: datetime) -> bool:
     """Whether the request costs money: it has ended, it did run, and not into a 5xx."""
     if request.status(now) is not QueueStatus.COMPLETED:
         return False
@@ -69,7 +69,7 @@ def is_billed(request: FalRequest, now: datetime) -> bool:
     return failure is None or failure.billed
 
 
-def answer_of(request: FalRequest, now: datetime, samples: Samples) -> Answer:
+def answer_of(request: SimulatedRequest, now: datetime, samples: Samples) -> Answer:
     """The answer of a request that has ended."""
     if failure := failure_of(request):
         return failure
@@ -82,7 +82,7 @@ def answer_of(request: FalRequest, now: datetime, samples: Samples) -> Answer:
     )
 
 
-def failure_of(request: FalRequest) -> Answer | None:
+def failure_of(request: SimulatedRequest) -> Answer | None:
     """How the request fails; None when it succeeds."""
     if request.canceled_at is not None:
         ran = not request.removed_from_queue
@@ -103,7 +103,7 @@ def failure_of(request: FalRequest) -> Answer | None:
     return None
 
 
-def output_files(request: FalRequest, samples: Samples) -> list[OutputFile]:
+def output_files(request: SimulatedRequest, samples: Samples) -> list[OutputFile]:
     """The files that a request makes: none when it fails."""
     if failure_of(request):
         return []
@@ -132,7 +132,7 @@ def _invalid_input(error: ValidationError) -> Answer:
     )
 
 
-def _model_failure(status_code: int, error_type: str, message: str, request: FalRequest) -> Answer:
+def _model_failure(status_code: int, error_type: str, message: str, request: SimulatedRequest) -> Answer:
     prompt = next(key for key in ("prompt", "text") if key in request.input)
     detail = {
         "loc": ["body", prompt],

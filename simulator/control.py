@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from simulator.answers import is_billed, output_files
-from simulator.requests import Delivery, FalRequest, QueueStatus
+from simulator.requests import Delivery, QueueStatus, SimulatedRequest
 from simulator.simulator import Running, Simulator
 
 router = APIRouter(prefix="/__sim")
@@ -79,7 +79,7 @@ async def requests(simulator: Running) -> list[SeenRequest]:
 @router.get("/stats")
 async def stats(simulator: Running) -> Stats:
     queue = simulator.queue
-    by_job: dict[str, list[FalRequest]] = {}
+    by_job: dict[str, list[SimulatedRequest]] = {}
     for request in queue.requests.values():
         by_job.setdefault(request.job, []).append(request)
     refused = {sender: posts.refused for sender, posts in queue.posts.items() if posts.refused}
@@ -105,7 +105,7 @@ async def rotate_keys(simulator: Running) -> dict[str, list[dict[str, str]]]:
     return simulator.keys.jwks()
 
 
-def _seen(simulator: Simulator, request: FalRequest) -> SeenRequest:
+def _seen(simulator: Simulator, request: SimulatedRequest) -> SeenRequest:
     now = simulator.clock.now()
     return SeenRequest(
         request_id=request.id,
@@ -131,7 +131,7 @@ def _seen(simulator: Simulator, request: FalRequest) -> SeenRequest:
     )
 
 
-def _job_counts(simulator: Simulator, requests: list[FalRequest], refused: dict[str, int]) -> JobCounts:
+def _job_counts(simulator: Simulator, requests: list[SimulatedRequest], refused: dict[str, int]) -> JobCounts:
     return JobCounts(
         **_counts(simulator, requests, refused).model_dump(),
         requests=[request.id for request in requests],
@@ -139,7 +139,7 @@ def _job_counts(simulator: Simulator, requests: list[FalRequest], refused: dict[
     )
 
 
-def _counts(simulator: Simulator, requests: Iterable[FalRequest], refused: dict[str, int]) -> Counts:
+def _counts(simulator: Simulator, requests: Iterable[SimulatedRequest], refused: dict[str, int]) -> Counts:
     now = simulator.clock.now()
     counts = Counts(refused=refused)
     for request in requests:

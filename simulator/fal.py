@@ -11,10 +11,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from simulator.answers import answer_of
 from simulator.connections import Cut
 from simulator.fal_models import MODELS
-from simulator.fal_queue import CancelStatus, FalQueue, Submission
 from simulator.faults import Fault, Faults, UnknownFault, parse_faults
+from simulator.queue import CancelStatus, Queue, Submission
 from simulator.refusals import Refused
-from simulator.requests import FalRequest, QueueStatus, spoken_words
+from simulator.requests import Provider, QueueStatus, SimulatedRequest, new_request_id, spoken_words
 from simulator.simulator import Running, Simulator
 
 STREAM_INTERVAL = timedelta(seconds=0.25)
@@ -32,14 +32,14 @@ async def authorize(simulator: Running, authorization: Annotated[str | None, Hea
         raise Refused(401, {"detail": "Invalid key credentials"})
 
 
-async def find_request(simulator: Running, owner: str, app: str, request_id: str) -> FalRequest:
-    request = simulator.queue.find(f"{owner}/{app}", request_id)
-    if request is None:
+async def find_request(simulator: Running, owner: str, app: str, request_id: str) -> SimulatedRequest:
+    request = simulator.queue.find(Provider.FAL, request_id)
+    if request is None or request.app != f"{owner}/{app}":
         raise Refused(404, NOT_FOUND)
     return request
 
 
-Found = Annotated[FalRequest, Depends(find_request)]
+Found = Annotated[SimulatedRequest, Depends(find_request)]
 public = APIRouter()
 router = APIRouter(dependencies=[Depends(authorize)])
 
@@ -103,6 +103,8 @@ async def submit(
 ) -> Response:
     """Whatever is wrong with the input shows on the result: the queue accepts it, as fal's does."""
     submission = Submission(
+        provider=Provider.FAL,
+        request_id=new_request_id(simulator.clock.now()),
         endpoint="/".join(part for part in (owner, app, sub.strip("/")) if part),
         input=arguments,
         origin=simulator.settings.public_url or f"{http.url.scheme}://{http.url.netloc}",
@@ -129,7 +131,7 @@ def _faults(arguments: dict[str, Any]) -> Faults:
         raise Refused(400, {"detail": str(error)}) from None
 
 
-def _admit(queue: FalQueue, submission: Submission, fault: Fault | None, longest_queue: str | None) -> None:
+def _admit(queue: Queue, submission: Submission, fault: Fault | None, longest_queue: str | None) -> None:
     """Raises: Refused, when the queue does not take this submission."""
     if submission.endpoint not in MODELS:
         raise Refused(404, NOT_FOUND)
@@ -148,7 +150,7 @@ def _admit(queue: FalQueue, submission: Submission, fault: Fault | None, longest
         raise Refused(429, {"detail": "Queue length exceeds fal_max_queue_length"})
 
 
-async def _submitted(simulator: Simulator, request: FalRequest, fault: Fault | None) -> Response:
+async def _submitted(simulator: Simulator, request: SimulatedRequest, fault: Fault | None) -> Response:
     """What the client gets to see of an accepted submission."""
     match fault:
         case Fault.SUBMIT_DROP:
@@ -170,7 +172,7 @@ async def _submitted(simulator: Simulator, request: FalRequest, fault: Fault | N
     return _answer(request, 200, body)
 
 
-def status_body(simulator: Simulator, request: FalRequest, *, logs: bool) -> dict[str, Any]:
+def status_body(simulator: Simulator, request: SimulatedRequest, *, logs: bool) -> dict[str, Any]:
     now = simulator.clock.now()
     status = request.status(now)
     body: dict[str, Any] = {
@@ -192,7 +194,7 @@ def status_body(simulator: Simulator, request: FalRequest, *, logs: bool) -> dic
     return body
 
 
-async def _status_events(simulator: Simulator, request: FalRequest, *, logs: bool) -> AsyncIterator[str]:
+async def _status_events(simulator: Simulator, request: SimulatedRequest, *, logs: bool) -> AsyncIterator[str]:
     seen = None
     while seen is None or seen["status"] != QueueStatus.COMPLETED:
         body = status_body(simulator, request, logs=logs)
@@ -202,16 +204,17 @@ async def _status_events(simulator: Simulator, request: FalRequest, *, logs: boo
         await simulator.clock.sleep_until(min(simulator.clock.now() + STREAM_INTERVAL, request.ends_at))
 
 
-def _addresses(request: FalRequest) -> dict[str, str]:
+def _addresses(request: SimulatedRequest) -> dict[str, str]:
+    url = f"{request.origin}/{request.app}/requests/{request.id}"
     return {
         "request_id": request.id,
-        "response_url": request.url,
-        "status_url": f"{request.url}/status",
-        "cancel_url": f"{request.url}/cancel",
+        "response_url": url,
+        "status_url": f"{url}/status",
+        "cancel_url": f"{url}/cancel",
     }
 
 
 def _answer(
-    request: FalRequest, status_code: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    request: SimulatedRequest, status_code: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
     return JSONResponse(body, status_code, {"x-fal-request-id": request.id, **(headers or {})})

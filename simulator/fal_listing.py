@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Query
 from simulator.answers import answer_of
 from simulator.fal import authorize
 from simulator.faults import Fault
-from simulator.requests import FalRequest
+from simulator.requests import Provider, SimulatedRequest
 from simulator.simulator import Running, Simulator
 
 DEFAULT_RANGE = timedelta(hours=24)
@@ -35,7 +35,7 @@ async def requests_by_endpoint(
     since = start or now - DEFAULT_RANGE
     ended = [
         request
-        for request in simulator.queue.requests.values()
+        for request in simulator.queue.of(Provider.FAL)
         if request.endpoint == endpoint_id and request.ends_at >= since and _is_listed(request, now)
     ]
     ended.sort(key=lambda request: request.ends_at, reverse=True)
@@ -48,12 +48,12 @@ async def requests_by_endpoint(
     }
 
 
-def _is_listed(request: FalRequest, now: datetime) -> bool:
+def _is_listed(request: SimulatedRequest, now: datetime) -> bool:
     delay = request.faults.delays.get(Fault.LISTING_LATE, timedelta(0))
     return Fault.LISTING_LOST not in request.faults and now >= request.ends_at + delay
 
 
-def _item(simulator: Simulator, request: FalRequest, *, payloads: bool) -> dict[str, Any]:
+def _item(simulator: Simulator, request: SimulatedRequest, *, payloads: bool) -> dict[str, Any]:
     answer = answer_of(request, request.ends_at, simulator.samples)
     item = {
         "request_id": request.id,

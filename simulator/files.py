@@ -12,7 +12,7 @@ from simulator.clock import Clock
 from simulator.connections import Truncated
 from simulator.faults import Fault
 from simulator.refusals import Refused
-from simulator.requests import FalRequest, QueueStatus
+from simulator.requests import QueueStatus, SimulatedRequest
 from simulator.simulator import Running
 
 router = APIRouter()
@@ -43,7 +43,7 @@ async def serve_file(
     return _whole(file, range) if fault is None else _broken(request, file, fault, simulator.clock)
 
 
-def _fault_of_download(request: FalRequest, name: str) -> Fault | None:
+def _fault_of_download(request: SimulatedRequest, name: str) -> Fault | None:
     fault = request.faults.one_of("media")
     share = None if fault is None else request.faults.times.get(fault)
     return fault if share is None or request.downloads.get(name, 0) < share else None
@@ -65,7 +65,7 @@ def _whole(file: OutputFile, asked: str | None) -> Response:
     return Response(file.content[start:end], 206, headers, file.medium.content_type)
 
 
-def _broken(request: FalRequest, file: OutputFile, fault: Fault, clock: Clock) -> Response:
+def _broken(request: SimulatedRequest, file: OutputFile, fault: Fault, clock: Clock) -> Response:
     declared = file.medium.content_type
     match fault:
         case Fault.MEDIA_404:

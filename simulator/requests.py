@@ -14,7 +14,16 @@ from simulator.faults import Faults, parse_faults
 LOG_LINES = ("Loading the model", "Reading the input", "Generating", "Encoding", "Uploading the output")
 
 
+class Provider(StrEnum):
+    """Whom a request was sent to."""
+
+    FAL = "fal"
+    REPLICATE = "replicate"
+
+
 class QueueStatus(StrEnum):
+    """Where a request is. The words are fal's."""
+
     IN_QUEUE = "IN_QUEUE"
     IN_PROGRESS = "IN_PROGRESS"
     COMPLETED = "COMPLETED"
@@ -38,21 +47,25 @@ class Delivery(BaseModel):
         return self.status_code is not None and 300 <= self.status_code < 400
 
 
-class FalRequest(BaseModel):
-    """A request that the queue has accepted."""
+class SimulatedRequest(BaseModel):
+    """A request that a provider has accepted."""
 
+    provider: Provider = Provider.FAL
     id: str
-    gateway_request_id: str
     endpoint: str
     input: dict[str, Any]
     origin: str
     """Where the submission came to; the addresses that are handed out start with it."""
     webhook_url: str | None
+    webhook_events: frozenset[str] | None = None
+    """Those that Replicate was asked for; None: what it sends unasked."""
     job: str
     """The submitter's own id, from `job=` in its webhook URL; without one, the request's id."""
     accepted_at: datetime
     starts_at: datetime
     ends_at: datetime
+    deadline: datetime | None = None
+    """When it is stopped, if it has not ended."""
     canceled_at: datetime | None = None
     status_calls: int = 0
     result_calls: int = 0
@@ -72,10 +85,6 @@ class FalRequest(BaseModel):
     @property
     def app(self) -> str:
         return app_of(self.endpoint)
-
-    @property
-    def url(self) -> str:
-        return f"{self.origin}/{self.app}/requests/{self.id}"
 
     @property
     def removed_from_queue(self) -> bool:

@@ -11,11 +11,13 @@ import httpx
 from fastapi import Depends, Request
 
 from simulator.clock import Clock
-from simulator.fal_queue import FalQueue
+from simulator.courier import WebhookCourier
+from simulator.fal_webhooks import FalReports, SigningKeys
+from simulator.queue import Queue
+from simulator.requests import Provider
 from simulator.samples import Samples
 from simulator.settings import SimulatorSettings
 from simulator.store import Store
-from simulator.webhooks import SigningKeys, WebhookCourier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class Simulator:
     store: Store
     clock: Clock
     samples: Samples
-    queue: FalQueue
+    queue: Queue
     keys: SigningKeys
     courier: WebhookCourier
 
@@ -46,10 +48,10 @@ async def running_simulator(settings: SimulatorSettings) -> AsyncIterator[Simula
     async with AsyncExitStack() as stack:
         store = stack.enter_context(closing(Store(settings.state_file)))
         clock = Clock(timedelta(seconds=float(store.all("clock").get("skipped", "0"))))
-        queue, keys = FalQueue(settings, clock, store), SigningKeys(store)
+        queue, keys = Queue(settings, clock, store), SigningKeys(store)
         client = httpx.AsyncClient(verify=settings.verify_tls, timeout=None, trust_env=False)
         await stack.enter_async_context(client)
-        courier = WebhookCourier(settings, clock, queue, keys, samples, client)
+        courier = WebhookCourier(settings, clock, queue, {Provider.FAL: FalReports(settings, keys, samples)}, client)
         stack.push_async_callback(courier.close)
         courier.resume(queue.requests.values())
         yield Simulator(

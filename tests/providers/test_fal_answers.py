@@ -25,7 +25,8 @@ from providers.errors import (
     Unavailable,
 )
 from providers.exchange import Answer
-from providers.fal_answers import accepted, cancel_of, progress_of, readable, result_of
+from providers.fal_answers import accepted, cancel_of, progress_of, result_of
+from providers.reading import readable
 
 
 def answer(status: int, body: Any = None, **headers: str) -> Answer:

@@ -1,4 +1,4 @@
-"""The queue of one fal account: what was posted, what was accepted, and when each request starts and ends."""
+"""The queue of one account at each provider: what was posted, what was accepted, when each request starts and ends."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from simulator.clock import Clock
 from simulator.faults import Fault, Faults
-from simulator.requests import Delivery, FalRequest, QueueStatus, app_of, new_request_id
+from simulator.requests import Delivery, Provider, QueueStatus, SimulatedRequest, app_of
 from simulator.settings import SimulatorSettings
 from simulator.store import Store
 
@@ -43,11 +43,16 @@ class Posts(BaseModel):
 class Submission:
     """One POST, as far as the queue cares."""
 
+    provider: Provider
+    request_id: str
+    """Of the request that it becomes if it is accepted."""
     endpoint: str
     input: dict[str, Any]
     origin: str
     webhook_url: str | None
     faults: Faults
+    webhook_events: frozenset[str] | None = None
+    cancel_after: timedelta | None = None
 
     @property
     def app(self) -> str:
@@ -65,14 +70,14 @@ class Submission:
         return self.job or hashlib.sha256(content.encode()).hexdigest()
 
 
-class FalQueue:
+class Queue:
     """Requests and counts, written to the store whenever they change."""
 
     def __init__(self, settings: SimulatorSettings, clock: Clock, store: Store) -> None:
         self._settings = settings
         self._clock = clock
         self._store = store
-        self.requests = {id: FalRequest.model_validate_json(body) for id, body in store.all("request").items()}
+        self.requests = {id: SimulatedRequest.model_validate_json(body) for id, body in store.all("request").items()}
         self.posts = {sender: Posts.model_validate_json(body) for sender, body in store.all("posts").items()}
         self._open = dict(self.requests)
 
@@ -90,22 +95,23 @@ class FalQueue:
         posts.refused[str(status_code)] = posts.refused.get(str(status_code), 0) + 1
         self._save_posts(submission.sender, posts)
 
-    def accept(self, submission: Submission) -> FalRequest:
+    def accept(self, submission: Submission) -> SimulatedRequest:
         """Plan a request. From here on it runs, whatever becomes of the connection that brought it."""
         now = self._clock.now()
         starts_at, ends_at = self._plan(submission.faults, now)
-        request_id = new_request_id(now)
-        request = FalRequest(
-            id=request_id,
-            gateway_request_id=new_request_id(now),
+        request = SimulatedRequest(
+            provider=submission.provider,
+            id=submission.request_id,
             endpoint=submission.endpoint,
             input=submission.input,
             origin=submission.origin,
             webhook_url=submission.webhook_url,
-            job=submission.job or request_id,
+            webhook_events=submission.webhook_events,
+            job=submission.job or submission.request_id,
             accepted_at=now,
             starts_at=starts_at,
             ends_at=ends_at,
+            deadline=submission.cancel_after and now + submission.cancel_after,
         )
         self.requests[request.id] = self._open[request.id] = request
         self.save(request)
@@ -114,11 +120,15 @@ class FalQueue:
         self._save_posts(submission.sender, posts)
         return request
 
-    def find(self, app: str, request_id: str) -> FalRequest | None:
+    def find(self, provider: Provider, request_id: str) -> SimulatedRequest | None:
         request = self.requests.get(request_id)
-        return request if request is not None and request.app == app else None
+        return request if request is not None and request.provider is provider else None
 
-    def cancel(self, request: FalRequest) -> CancelStatus:
+    def of(self, provider: Provider) -> list[SimulatedRequest]:
+        """The provider's, in the order in which they were accepted."""
+        return [request for request in self.requests.values() if request.provider is provider]
+
+    def cancel(self, request: SimulatedRequest) -> CancelStatus:
         """Take a waiting request out of the queue, or ask a running one to stop."""
         now = self._clock.now()
         request.cancel_calls += 1
@@ -146,11 +156,11 @@ class FalQueue:
             for request in self._still_open(now)
         )
 
-    def record_delivery(self, request: FalRequest, delivery: Delivery) -> None:
+    def record_delivery(self, request: SimulatedRequest, delivery: Delivery) -> None:
         request.deliveries.append(delivery)
         self.save(request)
 
-    def save(self, request: FalRequest) -> None:
+    def save(self, request: SimulatedRequest) -> None:
         self._store.put("request", request.id, request.model_dump_json())
 
     def reset(self) -> None:
@@ -175,7 +185,7 @@ class FalQueue:
         limit = self._settings.concurrency
         return now if limit is None or len(ends) < limit else ends[-limit]
 
-    def _still_open(self, now: datetime) -> list[FalRequest]:
+    def _still_open(self, now: datetime) -> list[SimulatedRequest]:
         self._open = {id: request for id, request in self._open.items() if request.ends_at > now}
         return list(self._open.values())
 

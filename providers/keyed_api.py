@@ -1,0 +1,130 @@
+"""A provider's HTTP API under our key: each call sent once, the key shown to the provider alone."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from domain.failure import Failure, FailureCode
+from providers.errors import Rejected, SubmissionUncertain, Unavailable, Unreachable
+from providers.exchange import Answer, exchange
+
+NOTHING_SENT = (
+    httpx.ConnectError,  # refused, DNS, TLS
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,  # the tunnel to the provider was not opened
+    httpx.UnsupportedProtocol,
+)
+MIN_MASKED_LENGTH = 8
+"""Shorter keys are stand-ins, and masking them would garble ordinary words."""
+
+
+class KeyedApi:
+    """Sends to `bases`' origins and nowhere else. An answer that quotes the key goes no further with it."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        purchases: httpx.AsyncClient,
+        provider: str,
+        scheme: str,
+        key: SecretStr,
+        bases: tuple[str, ...],
+    ) -> None:
+        """`purchases` sends the submissions and keeps no connection: one that the server has just closed would make
+        the next submission uncertain. `scheme`: the word before the key in `Authorization`.
+
+        Raises: ValueError for a key that no HTTP header can carry (httpx would print it in its own error).
+        """
+        secret = key.get_secret_value().strip()
+        if not secret or not secret.isascii() or not secret.isprintable():
+            raise ValueError(f"the {provider} key is empty or has characters that no key has")
+        self._client = client
+        self._purchases = purchases
+        self._provider = provider
+        self._scheme = scheme
+        self._key = SecretStr(secret)
+        self._origins = {origin_of(base) for base in bases}
+
+    async def buy(
+        self,
+        url: str,
+        content: bytes,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        within: timedelta,
+        at_most: int,
+    ) -> Answer:
+        """Send one paid POST, once. Raises: Unreachable, SubmissionUncertain."""
+        call = self._request("POST", url, params=params, content=content, headers=headers or {})
+        try:
+            return await self._exchange(self._purchases, call, within=within, at_most=at_most)
+        except NOTHING_SENT as error:
+            raise Unreachable(f"no connection to {self._provider} ({type(error).__name__})") from error
+        except httpx.TransportError as error:
+            raise SubmissionUncertain(f"{self._provider}'s answer was lost ({type(error).__name__})") from error
+
+    async def ask(
+        self, method: str, url: str, *, params: Mapping[str, str] | None = None, within: timedelta, at_most: int
+    ) -> Answer:
+        """Send a call that is free to repeat. Raises: Unavailable."""
+        if self.own_url(url) is None:
+            raise Unavailable(f"the address is not {self._provider}'s, so our key is not sent there")
+        call = self._request(method, url, params=params)
+        try:
+            return await self._exchange(self._client, call, within=within, at_most=at_most)
+        except httpx.TransportError as error:
+            raise Unavailable(f"{self._provider} did not answer ({type(error).__name__})") from error
+
+    def own_url(self, url: object) -> str | None:
+        """The address, if our key may be sent to it."""
+        return url if isinstance(url, str) and origin_of(url) in self._origins else None
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Request:
+        authorization = f"{self._scheme} {self._key.get_secret_value()}"
+        all_headers = {"Authorization": authorization, "Accept": "application/json", **(headers or {})}
+        if content is not None:
+            all_headers["Content-Type"] = "application/json"
+        return httpx.Request(method, url, params=params, content=content, headers=all_headers)
+
+    async def _exchange(
+        self, client: httpx.AsyncClient, call: httpx.Request, *, within: timedelta, at_most: int
+    ) -> Answer:
+        answer = await exchange(client, call, within=within, at_most=at_most)
+        key = self._key.get_secret_value()
+        if len(key) < MIN_MASKED_LENGTH:
+            return answer
+        return replace(answer, body=answer.body.replace(key.encode(), b"***"))
+
+
+def origin_of(url: str) -> tuple[str, str, int | None, bytes] | None:
+    """Scheme, host, port and user info; None for what is no absolute URL."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return None
+    return (parts.scheme, parts.host, parts.port, parts.userinfo) if parts.is_absolute_url else None
+
+
+def json_of(value: Mapping[str, Any]) -> bytes:
+    """Raises: Rejected, for what JSON has no words for."""
+    try:
+        return json.dumps(dict(value), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        failure = Failure(code=FailureCode.PROVIDER_REJECTED, message="The input cannot be written as JSON.")
+        raise Rejected(failure) from error
