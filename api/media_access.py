@@ -9,7 +9,7 @@ from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.identity import TheCaller, bearer, find_caller
-from api.problems import Unfind_caller
+from api.problems import Unauthenticated
 from api.services import Services, TheServices
 from db.engine import as_user
 from domain.media_session import LIFETIME, make_media_session, read_media_session
@@ -49,7 +49,7 @@ async def _reader(
     if credentials is None and session is not None:
         user_id = read_media_session(secret_of(services), session)
         if user_id is None:
-            raise Unfind_caller("The media session has expired: `POST /api/media/session` opens a new one.")
+            raise Unauthenticated("The media session has expired: `POST /api/media/session` opens a new one.")
         return user_id
     return (await find_caller(services, credentials)).user_id
 
