@@ -15,6 +15,13 @@ PHONE = {"width": 390, "height": 844}
 FAILED_REQUEST = re.compile(r"Failed to load resource|net::ERR_")
 
 
+ALL_IS_THERE = """() => {
+  const inSight = (image) => image.getBoundingClientRect().top < innerHeight;
+  const pictures = [...document.images].filter(inSight);
+  return !document.querySelector("main").innerText.includes("Reading") && pictures.every((image) => image.complete);
+}"""
+
+
 @dataclass(frozen=True)
 class Visitor:
     page: Page
@@ -50,6 +57,10 @@ class Visitor:
         await self.page.get_by_role("button", name="Generate").click()
         await expect(self.row(prompt)).to_be_visible()
         return self.row(prompt)
+
+    async def all_is_there(self) -> None:
+        """Nothing is being read any more, and the pictures in sight are."""
+        await self.page.wait_for_function(ALL_IS_THERE)
 
     async def look(self, name: str) -> None:
         """A screenshot for people."""
