@@ -58,7 +58,7 @@ function showAccount(session, jobs) {
   const read = async () => {
     try {
       const { availableCents } = await session.call("/api/credits");
-      credits.textContent = `${money(availableCents)} available`;
+      credits.replaceChildren(money(availableCents), h("span", { class: "wide" }, " available"));
       show(credits, true);
     } catch {
       show(credits, false); // a service that keeps no credits, or is away: the banner tells

@@ -38,7 +38,7 @@ export function campaignsView({ session, signal }) {
 }
 
 function campaignCard(campaign) {
-  const count = campaign.clips?.length;
+  const count = campaign.clipCount ?? campaign.clips?.length;
   const clips = count === undefined ? "" : `${count} ${count === 1 ? "clip" : "clips"} · `;
   return h("li", { class: "card" }, h("a", { class: "title", href: `#/campaigns/${campaign.id}` }, campaign.name), h("p", { class: "hint" }, `${clips}made ${ago(campaign.createdAt)}`));
 }

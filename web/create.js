@@ -37,6 +37,8 @@ class CreateForm {
     this.models = [];
     this.fields = [];
     this.estimates = 0;
+    /** Whether it was sent with something missing: only then is that worth telling. */
+    this.wasSent = false;
     this.body = h("div", { class: "fields" }, h("p", { class: "hint" }, "Reading the catalogue…"));
     this.price = h("output", { class: "price", "aria-live": "polite" });
     this.button = h("button", { class: "main", disabled: true }, "Generate");
@@ -55,7 +57,8 @@ class CreateForm {
 
   async load() {
     try {
-      this.models = (await this.session.call("/api/models")).data;
+      const { data } = await this.session.call("/api/models");
+      this.models = data.filter((model) => model.available !== false);
       this.build({});
     } catch (error) {
       if (error.status === 401) return;
@@ -83,6 +86,12 @@ class CreateForm {
     return [...new Map(this.models.filter((model) => model.kind === this.kind).map((model) => [model.name, model.title]))];
   }
 
+  /** The model that the API takes when none is named. */
+  usual() {
+    const ofKind = this.models.filter((model) => model.kind === this.kind);
+    return (ofKind.find((model) => model.isDefault) ?? ofKind[0])?.name;
+  }
+
   /** The entry that is meant by the name and by whether there is a first frame. */
   entry(name, hasFirstFrame) {
     const entries = this.models.filter((model) => model.name === name && model.kind === this.kind);
@@ -90,10 +99,10 @@ class CreateForm {
   }
 
   /** @param {Record<string, any>} kept What was entered before, by name. */
-  build(kept, name = this.names()[0]?.[0]) {
+  build(kept, name = this.usual()) {
     this.name = name;
     if (!name) {
-      this.body.replaceChildren(h("p", { class: "hint" }, "The catalogue has no model for this."));
+      this.body.replaceChildren(h("p", { class: "hint" }, "No provider is set up for this."));
       this.button.disabled = true;
       return;
     }
@@ -151,7 +160,7 @@ class CreateForm {
 
   async showPrice() {
     const entered = this.values();
-    const required = this.fields.filter(({ input }) => input.required && entered[input.name] === undefined);
+    const required = this.fields.filter(({ input }) => input.required);
     const standIns = Object.fromEntries(required.map(({ input }) => [input.name, STAND_INS[input.type]]));
     const turn = ++this.estimates;
     try {
@@ -160,27 +169,34 @@ class CreateForm {
         body: { model: this.name, input: { ...standIns, ...entered } },
       });
       if (turn !== this.estimates) return;
-      this.showErrors([]);
+      this.showErrors(this.wasSent ? this.missing() : []);
       const about = this.entryShown.price.estimated ? "about " : "";
       say(this.price, `${about}${money(answer.estimatedCostCents)} · takes about ${duration(answer.estimatedSeconds)}`);
       this.price.title = this.entryShown.price.words;
     } catch (error) {
       if (turn !== this.estimates) return;
       say(this.price, "");
-      if (error instanceof Refused && error.code === "INVALID_PARAMS") this.showErrors(error.errors);
+      if (error.code === "INVALID_PARAMS") this.showErrors([...(this.wasSent ? this.missing() : []), ...error.errors]);
     }
   }
 
   async submit(event) {
     event.preventDefault();
-    const entered = this.values();
-    const missing = this.fields.filter(({ input }) => input.required && entered[input.name] === undefined);
-    if (missing.length) {
-      this.showErrors(missing.map(({ input }) => ({ field: input.name, message: "is needed" })));
-      missing[0].focus();
+    const missing = this.missing();
+    this.wasSent = missing.length > 0;
+    if (this.wasSent) {
+      this.showErrors(missing);
+      this.fields.find((field) => field.isWrong).focus();
       return;
     }
-    await this.send({ model: this.name, input: entered, ...this.belongings });
+    await this.send({ model: this.name, input: this.values(), ...this.belongings });
+  }
+
+  /** What is needed and not there, as the API would put it. */
+  missing() {
+    const entered = this.values();
+    const needed = this.fields.filter(({ input }) => input.required && entered[input.name] === undefined);
+    return needed.map(({ input }) => ({ field: input.name, message: "is needed" }));
   }
 
   async send(words) {

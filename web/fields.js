@@ -36,7 +36,8 @@ class Field {
     this.isWrong = false;
     this.error = h("p", { class: "error", id: `${this.id}-error`, hidden: true });
     this.hint = h("p", { class: "hint", id: `${this.id}-hint` }, hintFor(input));
-    this.label = [label(input.name), input.required ? null : h("span", { class: "optional" }, " optional")];
+    const isOpen = !input.required && input.default === null;
+    this.label = [label(input.name), isOpen && h("span", { class: "optional" }, " optional")].filter(Boolean);
   }
 
   /** What describes the control, for its `aria-describedby`. */
@@ -67,7 +68,8 @@ class Words extends Field {
   constructor(input, kept, kind) {
     super(input);
     const rows = input.required ? (kind === "voice" ? 6 : 4) : 2;
-    this.control = h("textarea", { ...this.described, rows, value: kept ?? input.default ?? "", required: input.required });
+    const placeholder = input.required ? aboutOf(input) : null;
+    this.control = h("textarea", { ...this.described, rows, placeholder, value: kept ?? input.default ?? "", required: input.required });
     this.element = this.wrap(h("label", { for: this.id }, ...this.label), this.control);
     this.count();
     this.control.addEventListener("input", () => this.count());
@@ -83,7 +85,8 @@ class Words extends Field {
     const most = this.input.limit?.maxLength ?? Infinity;
     const { length } = this.control.value;
     if (length > most * 0.8) say(this.hint, `${length} of ${most} characters`);
-    else say(this.hint, hintFor(this.input));
+    else say(this.hint, this.input.required ? "" : hintFor(this.input));
+    show(this.hint, Boolean(this.hint.textContent));
     if (!this.hint.isConnected && this.hint.textContent) this.element?.append(this.hint);
   }
 }
@@ -167,10 +170,13 @@ function choiceInWords(input, choice) {
   return String(choice).replaceAll("_", " ");
 }
 
+function aboutOf(input) {
+  return input.about ? input.about[0].toUpperCase() + input.about.slice(1) : "";
+}
+
 function hintFor(input) {
-  const about = input.about ? input.about[0].toUpperCase() + input.about.slice(1) : "";
   const isRange = ["integer", "number", "duration"].includes(input.type) && input.limit && !Array.isArray(input.limit);
   // Seeds go up to four billion: nobody wants to read that.
   const range = isRange && input.limit.max < 1e6 ? `${input.limit.min} to ${input.limit.max}${input.type === "duration" ? " seconds" : ""}` : "";
-  return [about, range].filter(Boolean).join(". ");
+  return [aboutOf(input), range].filter(Boolean).join(". ");
 }

@@ -1,6 +1,6 @@
 /** What is ready: videos, sounds, pictures and transcripts, newest first. */
 
-import { h, show } from "./dom.js";
+import { h, icon, show } from "./dom.js";
 import { player } from "./media.js";
 import { ago, kindInWords, kindOf, titleOf } from "./words.js";
 
@@ -89,6 +89,7 @@ export function galleryView({ session, jobs, signal }) {
 
 function card(job, session) {
   const media = player(job, session) ?? h("p", { class: "hint" }, "No media");
+  if (media.querySelector("audio")) media.prepend(icon(kindOf(job)));
   return h(
     "li",
     { class: "piece", dataset: { kind: kindOf(job) } },

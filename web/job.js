@@ -26,7 +26,7 @@ class JobView {
     this.left = h("span", { class: "left" });
     this.bar = progressBar();
     this.failure = h("div", { class: "failure", hidden: true });
-    this.media = h("div", { class: "stage" });
+    this.media = h("div", { class: "stage", hidden: true });
     this.timeline = h("ol", { class: "timeline" });
     this.log = h("pre", { tabindex: "0" });
     this.logBox = h("section", { class: "card", hidden: true }, h("h2", {}, "The provider's log"), this.log);
@@ -74,11 +74,10 @@ class JobView {
       h("div", { class: "now" }, this.state, this.left, h("div", { class: "buttons" }, this.cancel, this.poll, this.retry, run)),
       this.bar.element,
       this.failure,
-      this.media,
       h(
         "div",
         { class: "columns" },
-        h("div", {}, h("section", { class: "card" }, h("h2", {}, "What happened"), this.timeline), this.logBox),
+        h("div", {}, this.media, h("section", { class: "card" }, h("h2", {}, "What happened"), this.timeline), this.logBox),
         h("div", {}, h("section", { class: "card" }, h("h2", {}, "Details"), this.facts), this.inputs(job), this.filesBox),
       ),
     );
@@ -123,6 +122,7 @@ class JobView {
     if (job.status !== "completed" || this.media.childElementCount) return;
     const media = player(job, this.session, { eager: true });
     if (media) this.media.append(media);
+    show(this.media, Boolean(media));
     const files = job.files.map((file) => this.fileLine(file));
     this.files.replaceChildren(...files);
     show(this.filesBox, files.length > 0);
@@ -166,6 +166,15 @@ class JobView {
     return h("section", { class: "card" }, h("h2", {}, "Input"), h("dl", { class: "facts" }, ...pairs));
   }
 
+  /** What the provider printed: as the job tells it when asked, else as polls brought it. */
+  showLog(events) {
+    const polled = events.flatMap((event) => event.data?.logs ?? []);
+    const lines = (this.job.logs?.length ? this.job.logs : polled).map((line) => line?.message ?? String(line));
+    const unique = lines.filter((line, index) => line !== lines[index - 1]);
+    say(this.log, unique.join("\n"));
+    show(this.logBox, unique.length > 0);
+  }
+
   async showTimeline() {
     let events;
     try {
@@ -181,9 +190,6 @@ class JobView {
       return h("li", { dataset: { stage: event.stage, status: event.status } }, time, h("span", {}, event.detail), h("span", { class: "since" }, since ? `+${duration(since)}` : ""));
     });
     this.timeline.replaceChildren(...lines);
-    const logs = events.flatMap((event) => event.data?.logs ?? []).map(String);
-    const unique = logs.filter((line, index) => line !== logs[index - 1]);
-    say(this.log, unique.join("\n"));
-    show(this.logBox, unique.length > 0);
+    this.showLog(events);
   }
 }

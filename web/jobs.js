@@ -56,7 +56,7 @@ export class Jobs extends EventTarget {
 
   /** @throws {Refused | Unreachable} */
   async read(id) {
-    this.take(await this.session.call(`/api/jobs/${encodeURIComponent(id)}`));
+    this.take(await this.session.call(`/api/jobs/${encodeURIComponent(id)}?logs=1`));
     return this.known.get(id);
   }
 

@@ -17,7 +17,7 @@ const KINDS = {
   video: "Video",
   "first-frame": "First frame",
   voice: "Voice",
-  ambient: "Ambient sound",
+  ambient: "Sound",
   transcribe: "Transcript",
 };
 const KIND_OF_TYPE = {

@@ -11,7 +11,7 @@ from settings import Environment, Settings
 from tests.running import Service
 
 Operation = dict[str, Any]
-OPEN_TO_ALL = {"/api/models", "/healthz", "/readyz", "/api/webhooks/fal"}
+OPEN_TO_ALL = {"/api/models", "/api/media/session", "/healthz", "/readyz", "/api/webhooks/fal"}
 CREATING = {
     *(f"/api/generate/{kind}" for kind in ("video", "first-frame", "voice", "ambient", "transcribe")),
     "/api/jobs",
@@ -61,6 +61,7 @@ def test_what_needs_a_key_says_so(document: dict[str, Any]) -> None:
     assert document["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
     without = {path for _, path, operation in operations(document) if not operation.get("security")}
     assert without <= OPEN_TO_ALL
+    assert document["paths"]["/api/media/session"]["post"]["security"]  # only to end one, nothing is needed
 
 
 def test_errors_are_problems_everywhere(document: dict[str, Any]) -> None:
@@ -100,7 +101,7 @@ def test_operators_own_webhook_route_is_not_told(document: dict[str, Any]) -> No
     assert "/api/fal/webhook" not in document["paths"]
 
 
-async def test_the_page_works_without_the_internet(patient_service: Service) -> None:
+async def test_the_documentation_works_without_the_internet(patient_service: Service) -> None:
     page = await patient_service.client.get("/docs")
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
 
@@ -108,10 +109,3 @@ async def test_the_page_works_without_the_internet(patient_service: Service) -> 
     for address in addresses:
         assert address.startswith("/"), address
         assert (await patient_service.client.get(address)).status_code == 200
-
-
-async def test_the_root_leads_to_the_page(patient_service: Service) -> None:
-    response = await patient_service.client.get("/")
-
-    assert response.is_redirect
-    assert response.headers["location"] == "/docs"

@@ -143,7 +143,10 @@ async def some_of_each(service: Service) -> str:
         "transcribe": {"audioUrl": audio},
         "video": {"prompt": "a lighthouse in the rain, seen from a boat", "quality": "fast"},
     }
-    ids = [(await service.client.post(f"/api/generate/{kind}", json=words)).json()["jobId"] for kind, words in calls.items()]
+    ids = [
+        (await service.client.post(f"/api/generate/{kind}", json=words)).json()["jobId"]
+        for kind, words in calls.items()
+    ]
     for job_id in ids:
         await service.until(job_id, "completed")
     return str(ids[-1])
