@@ -3,28 +3,29 @@
 import asyncio
 import json
 import re
-from collections.abc import Coroutine
 from datetime import timedelta
 from enum import StrEnum
 
 # A command's imports happen when it runs: all of them together take over a second, which `--help` need not.
 from importlib import import_module as load
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
-from uuid import UUID
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
 
-from devstack.data_dir import DataDir
-from devstack.environment import SIMULATED_FAL_ACCOUNT, user_environment
-from devstack.errors import StackError
+from commands import generate
+from commands.doctor import doctor
+from commands.ending import EXIT_CODES, leave, run
+from commands.jobs import cancel, jobs, models, status, watch
+from commands.service import DataDirOption, find_data_dir
+from commands.showing import JsonOption, console, show_rows
+from devstack.environment import SIMULATED_FAL_ACCOUNT
 
 app = typer.Typer(
-    help="Durable generative-media jobs.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    help="Durable generative-media jobs.", epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False
 )
+app.add_typer(generate.app, name="generate")
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 credits = typer.Typer(help="Users' credits; one is one cent.", no_args_is_help=True)
@@ -32,21 +33,8 @@ app.add_typer(credits, name="credits")
 users = typer.Typer(help="Users.", no_args_is_help=True)
 app.add_typer(users, name="users")
 
-T = TypeVar("T")
-DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", help="The stack's folder: REELAY_DATA_DIR, else .reelay.")
-]
 # A negative amount is told what is wrong with it, and not that there is no such option.
 NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
-
-class Kind(StrEnum):
-    VIDEO = "video"
-    FIRST_FRAME = "first-frame"
-    VOICE = "voice"
-    AMBIENT = "ambient"
-    TRANSCRIBE = "transcribe"
 
 
 class KeyScope(StrEnum):
@@ -54,8 +42,6 @@ class KeyScope(StrEnum):
     ADMIN = "admin"
 
 
-# What the words of `reelay generate` are called on the wire, where not `prompt`.
-WORDS = {Kind.VOICE: "text", Kind.TRANSCRIBE: "audioUrl"}
 SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST_LIFETIME = timedelta(days=36525)
 
@@ -224,112 +210,8 @@ def enable_user(user: str, data_dir: DataDirOption = None) -> None:
     run(load("devstack.accounts").enable(find_data_dir(data_dir), user))
 
 
-@app.command()
-def models(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """List the catalogue."""
-    found = run(get(data_dir, "/api/models"))["data"]
-    rows = [{**model, "price": model["price"]["words"]} for model in found]
-    show_rows(found if as_json else rows, ("name", "kind", "provider", "price", "expectedSeconds"), as_json=as_json)
-
-
-@app.command()
-def generate(
-    words: Annotated[str, typer.Argument(help="The prompt, the text to say, or the recording's URL.")],
-    kind: Annotated[Kind, typer.Option("--type")] = Kind.VIDEO,
-    model: str | None = None,
-    more: Annotated[list[str] | None, typer.Option("--set", help="More input, e.g. duration=8.")] = None,
-    clip: Annotated[UUID | None, typer.Option(help="The clip that gets the media.")] = None,
-    campaign: UUID | None = None,
-    confirm: Annotated[bool, typer.Option(help="Needed above the interactive budget.")] = False,
-    idempotency_key: Annotated[str | None, typer.Option(help="The same key starts the same job once.")] = None,
-    watch: Annotated[bool, typer.Option(help="Stay until it ends.")] = True,
-    as_json: JsonOption = False,
-    data_dir: DataDirOption = None,
-) -> None:
-    """Generate, and watch. Exits with 1 unless it completes."""
-    body = {
-        WORDS.get(kind, "prompt"): words,
-        **dict(map(name_and_value, more or [])),
-        **({"model": model} if model else {}),
-        **({"clipId": str(clip)} if clip else {}),
-        **({"campaignId": str(campaign)} if campaign else {}),
-        "confirm": confirm,
-    }
-    job_id = run(create_job(data_dir, f"/api/generate/{kind}", body, idempotency_key))
-    if watch:
-        show_until_end(data_dir, job_id, as_json=as_json)
-    else:
-        typer.echo(json.dumps({"jobId": str(job_id)}) if as_json else str(job_id))
-
-
-@app.command("watch")
-def watch_job(job_id: UUID, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Follow a job to its end. Exits with 1 unless it completes."""
-    show_until_end(data_dir, job_id, as_json=as_json)
-
-
-@app.command()
-def jobs(
-    status: Annotated[str | None, typer.Option(help="A status, or `active`.")] = None,
-    limit: int = 20,
-    as_json: JsonOption = False,
-    data_dir: DataDirOption = None,
-) -> None:
-    """List jobs, newest first."""
-    found = run(get(data_dir, "/api/jobs", status=status, limit=limit))["data"]
-    show_rows(found, ("id", "type", "status", "stage", "progress", "createdAt"), as_json=as_json)
-
-
-@app.command("status")
-def show_status(job_id: UUID, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Show a job as it is now."""
-    show_job(run(get(data_dir, f"/api/jobs/{job_id}")), as_json=as_json)
-
-
-@app.command()
-def cancel(job_id: UUID, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Stop a job, here and as far as possible at the provider."""
-    show_job(run(post(data_dir, f"/api/jobs/{job_id}/cancel")), as_json=as_json)
-
-
-async def get(data_dir: Path | None, path: str, **query: str | int | None) -> Any:
-    async with load("devstack.access").open_api(find_data_dir(data_dir)) as client:
-        return await client.get(path, **query)
-
-
-async def post(data_dir: Path | None, path: str) -> Any:
-    async with load("devstack.access").open_api(find_data_dir(data_dir)) as client:
-        return await client.post(path)
-
-
-async def create_job(data_dir: Path | None, path: str, body: dict[str, Any], idempotency_key: str | None) -> UUID:
-    async with load("devstack.access").open_api(find_data_dir(data_dir)) as client:
-        job_id: UUID = await client.generate(path, body, idempotency_key=idempotency_key)
-        return job_id
-
-
-async def follow(data_dir: Path | None, job_id: UUID, to: Console) -> Any:
-    """The ended job."""
-    async with load("devstack.access").open_api(find_data_dir(data_dir)) as client:
-        await load("devstack.following").follow(client, job_id, to)
-        return await client.get(f"/api/jobs/{job_id}")
-
-
-def show_until_end(data_dir: Path | None, job_id: UUID, *, as_json: bool) -> None:
-    job = run(follow(data_dir, job_id, console(quiet=as_json)))
-    show_job(job, as_json=as_json)
-    if job["status"] != "completed":
-        raise typer.Exit(1)
-
-
-def show_job(job: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(job, indent=2))
-        return
-    typer.echo(f"{job['id']}  {job['status']}  {job['progress']}%  {job['progressMessage']}")
-    for line in (*(file["fileUrl"] for file in job["files"]), job["errorMessage"]):
-        if line:
-            typer.echo(f"  {line}")
+for command in (watch, jobs, status, cancel, models, doctor):
+    app.command()(command)
 
 
 def show_credits(credits: dict[str, Any], *, as_json: bool) -> None:
@@ -342,35 +224,6 @@ def show_credits(credits: dict[str, Any], *, as_json: bool) -> None:
     )
 
 
-def show_rows(rows: list[dict[str, Any]], columns: tuple[str, ...], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(rows, indent=2))
-        return
-    table = Table(box=None, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
-    console().print(table, markup=False)
-
-
-def console(*, quiet: bool = False) -> Console:
-    """For a terminal of its width; for a file or a pipe wide enough to break no line."""
-    plain = Console(quiet=quiet)
-    return plain if plain.is_terminal else Console(quiet=quiet, width=200)
-
-
-def name_and_value(setting: str) -> tuple[str, Any]:
-    """`name=value`; the value as JSON where it is JSON."""
-    name, separator, text = setting.partition("=")
-    if not (name and separator):
-        raise typer.BadParameter(f"{setting!r} is not name=value")
-    try:
-        return name, json.loads(text)
-    except json.JSONDecodeError:
-        return name, text
-
-
 def duration(text: str) -> timedelta:
     """`30d`, `12h`, `90m` or `45s`, no longer than a hundred years."""
     found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
@@ -380,27 +233,11 @@ def duration(text: str) -> timedelta:
     return lifetime
 
 
-def find_data_dir(given: Path | None) -> DataDir:
-    return DataDir((given or Path(user_environment().get("REELAY_DATA_DIR", ".reelay"))).absolute())
-
-
 def settings() -> Any:
     try:
         return load("settings").Settings()
     except ValidationError as error:
         leave(f"the environment is not as it must be: {error}")
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except StackError as error:
-        leave(str(error))
-
-
-def leave(reason: str) -> NoReturn:
-    typer.echo(f"reelay: {reason}", err=True)
-    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
@@ -27,6 +28,13 @@ async def migrate(admin_url: str, app_url: str) -> None:
             await connection.run_sync(_upgrade, app.username or "reelay_app")
     finally:
         await engine.dispose()
+
+
+def newest_revision() -> str | None:
+    """That of the code's last migration."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return ScriptDirectory.from_config(config).get_current_head()
 
 
 def _upgrade(connection: Connection, app_role: str) -> None:

@@ -1,4 +1,4 @@
-"""How the other commands reach the database and the API: by the environment's URLs, else those of the running stack."""
+"""How the other commands reach the database: by the environment's URLs, else those of the running stack."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,10 +12,9 @@ from db.engine import make_engine, make_sessions
 from db.keys import create_key
 from db.tables import Scope
 from db.users import find_or_create_user
-from devstack.client import ApiClient
 from devstack.data_dir import DataDir
 from devstack.environment import user_environment
-from devstack.errors import NotRunning, StackError
+from devstack.errors import StackError
 from devstack.secrets import keep_secrets, write_private
 
 LOCAL_USER = "local"
@@ -58,22 +57,6 @@ def stack_database(data_dir: DataDir) -> Database:
     stack = data_dir.find_stack()
     pepper = user_environment().get("API_KEY_PEPPER") or keep_secrets(data_dir.secrets_file).api_key_pepper
     return Database(stack.database_admin_url, stack.database_url, pepper.encode())
-
-
-@asynccontextmanager
-async def open_api(data_dir: DataDir) -> AsyncIterator[ApiClient]:
-    """The API with the environment's key, or for the running stack with that of the user `local`.
-
-    Raises: NotRunning.
-    """
-    environment = user_environment()
-    url, key = environment.get("REELAY_API_URL"), environment.get("REELAY_API_KEY")
-    if url and not key:
-        raise NotRunning("REELAY_API_URL is set, so REELAY_API_KEY is needed as well")
-    if not url:
-        url = data_dir.find_stack().api_url
-    async with ApiClient(url, key or await local_key(data_dir)) as client:
-        yield client
 
 
 async def local_key(data_dir: DataDir) -> str:

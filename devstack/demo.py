@@ -13,9 +13,9 @@ import av
 import httpx
 from rich.console import Console
 
-from devstack.client import ApiClient, File, Job
 from devstack.errors import DemoFailed
 from devstack.following import follow, say
+from reelay_client import File, Job, Reelay
 from workflows.ids import workflow_id
 
 PROMPT = "A paper boat sails down a rain-soaked street at dusk, neon reflections, slow tracking shot"
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 120  # the simulated generation takes two
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    client: ApiClient
+    client: Reelay
     console: Console
     archive: Path
     simulator_url: str
@@ -35,7 +35,7 @@ class Demo:
         campaign = await self.client.post("/api/campaigns", {"name": "Demo"})
         clip = await self.client.post(f"/api/campaigns/{campaign['id']}/clips", {"title": "Paper boat"})
         say(self.console, f"generating: {PROMPT}")
-        job_id = await self.client.generate("/api/generate/video", {"prompt": PROMPT, "clipId": clip["id"]})
+        job_id = await self.client.submit("video", prompt=PROMPT, clipId=clip["id"])
         job = await self._follow(job_id)
         _require(job.status == "completed", f"the job ended as {job.status}: {job.error_message}")
         archived = await self._check_archive(job)

@@ -5,22 +5,30 @@ from uuid import UUID
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from devstack.client import ApiClient, Job
+from reelay_client import Job, Reelay
 
 
-async def follow(client: ApiClient, job_id: UUID, console: Console) -> Job:
-    """The ended job. Until then a progress bar, or a line per change where the output is no terminal."""
+async def follow(client: Reelay, job_id: UUID, console: Console) -> Job:
+    """The ended job. Until then a progress bar, or a line per step where the output is no terminal."""
     columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-    with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("pending", total=100)
+    times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+    with Progress(*columns, *times, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("pending", total=100, left="")
         shown = ""
         async for job in client.watch(job_id):
-            progress.update(task, description=job.stage, completed=job.progress)
-            line = f"{job.progress:3d}%  {job.stage}  {job.progress_message}"
-            if line != shown and not console.is_terminal:
-                say(console, line)
-            shown = line
+            progress.update(task, description=job.stage, completed=job.progress, left=time_left(job))
+            step = f"{job.stage}  {job.progress_message}"
+            if step != shown and not console.is_terminal:
+                say(console, f"{job.progress:3d}%  {step}")
+            shown = step
     return job
+
+
+def time_left(job: Job) -> str:
+    if job.has_ended or job.seconds_left is None:
+        return ""
+    minutes, seconds = divmod(job.seconds_left, 60)
+    return f"about {minutes} min {seconds} s left" if minutes else f"about {seconds} s left"
 
 
 def say(console: Console, line: str) -> None:

@@ -7,7 +7,6 @@ from functools import partial
 from rich.console import Console
 
 from devstack.access import local_key
-from devstack.client import ApiClient
 from devstack.data_dir import DataDir
 from devstack.demo import Demo
 from devstack.environment import user_environment
@@ -15,6 +14,7 @@ from devstack.errors import DemoFailed
 from devstack.following import say
 from devstack.ports import HOST, free_ports
 from devstack.stack import Ports, Stack
+from reelay_client import Reelay
 
 
 async def run_dev(data_dir: DataDir, ports: Ports, announce: Callable[[str], None]) -> None:
@@ -43,7 +43,7 @@ async def run_demo(data_dir: DataDir, console: Console) -> None:
 
         async def show() -> None:
             say(console, stack.ready_line())
-            async with ApiClient(stack.api_url, await local_key(data_dir)) as client:
+            async with Reelay(stack.api_url, await local_key(data_dir)) as client:
                 await Demo(
                     client=client,
                     console=console,

@@ -1,7 +1,8 @@
 """The API's calls, for a program that wants its media and does not care what fails meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -72,7 +73,7 @@ class Reelay:
     async def cancel(self, job_id: UUID) -> Job:
         return Job.read(await self._insist("POST", f"/api/jobs/{job_id}/cancel"))
 
-    async def watch(self, job_id: UUID) -> AsyncIterator[Job]:
+    async def watch(self, job_id: UUID) -> AsyncGenerator[Job]:
         """The job now, whenever it or its estimated progress changes, and at its end.
 
         By events, by polling where these do not come through; outlasts an API that is restarted.
@@ -81,11 +82,12 @@ class Reelay:
         patience = Patience(self._patience)
         while True:
             try:
-                async for job in self._follow(job_id, following):
-                    patience.renew()
-                    yield job
-                    if job.has_ended:
-                        return
+                async with aclosing(self._follow(job_id, following)) as states:
+                    async for job in states:
+                        patience.renew()
+                        yield job
+                        if job.has_ended:
+                            return
                 patience.renew()
             except NotReachable:
                 if patience.is_over:
@@ -134,15 +136,16 @@ class Reelay:
         """Any other call. It is sent once."""
         return await self._call("POST", path, json=body or {})
 
-    async def _follow(self, job_id: UUID, following: "Following") -> AsyncIterator[Job]:
+    async def _follow(self, job_id: UUID, following: "Following") -> AsyncGenerator[Job]:
         if following.by_events:
-            async for event in self._events(f"/api/jobs/{job_id}/events", following):
-                if job := following.heard(event):
-                    yield job
+            async with aclosing(self._events(f"/api/jobs/{job_id}/events", following)) as events:
+                async for event in events:
+                    if job := following.heard(event):
+                        yield job
         else:
             yield Job.read(await self._call("GET", f"/api/jobs/{job_id}", params={"wait": WAIT_SECONDS}))
 
-    async def _events(self, path: str, following: "Following") -> AsyncIterator[Event]:
+    async def _events(self, path: str, following: "Following") -> AsyncGenerator[Event]:
         """Until the stream ends. One that is no stream, or silent, is the last that is tried."""
         timeout = httpx.Timeout(WAIT_SECONDS, read=SILENCE_SECONDS)
         headers = {"accept": "text/event-stream", "last-event-id": following.after}
@@ -152,8 +155,9 @@ class Reelay:
             ) as response:
                 await _check(response)
                 following.by_events = response.headers.get("content-type", "").startswith("text/event-stream")
-                async for event in read_events(response):
-                    yield event
+                async with aclosing(read_events(response)) as events:
+                    async for event in events:
+                        yield event
         except httpx.ReadTimeout:
             following.by_events = False
         except httpx.TransportError as error:

@@ -1,7 +1,7 @@
 """Server-sent events, as a client reads them (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ class Event:
     data: dict[str, Any]
 
 
-async def read_events(response: httpx.Response) -> AsyncIterator[Event]:
+async def read_events(response: httpx.Response) -> AsyncGenerator[Event]:
     fields: dict[str, str] = {}
     async for line in response.aiter_lines():
         name, _, value = line.partition(":")

@@ -120,6 +120,7 @@ async def running_service(
     worker: bool = True,
     lines: Lines | None = None,
     database: Database | None = None,
+    port: int = 0,
     **overrides: Any,
 ) -> AsyncIterator[Service]:
     """A service with short times, on a fresh database unless one is given; its API alone by `lines` that can be cut.
@@ -127,7 +128,7 @@ async def running_service(
     `overrides` are fields of Settings.
     """
     database = database or await servers.postgres.copy()
-    bound = loopback_socket()
+    bound = loopback_socket(port)
     origin = f"http://127.0.0.1:{bound.getsockname()[1]}"
     values: dict[str, Any] = {
         "environment": Environment.DEVELOPMENT,
