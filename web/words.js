@@ -78,6 +78,8 @@ export function duration(seconds) {
 
 /** `seenAt`: when the job was told, in milliseconds; what it said has been running down since. */
 export function timeLeft(job) {
+  const isWaiting = job.stage === "generating" || job.stage === "polling";
+  if (job.secondsLeft === null && isWaiting && job.submittedAt) return "longer than usual";
   if (job.secondsLeft === null || job.secondsLeft === undefined) return "";
   const left = job.secondsLeft - (Date.now() - (job.seenAt ?? Date.now())) / 1000;
   if (left <= 3) return "any moment now";
@@ -100,11 +102,11 @@ export function ago(iso) {
 }
 
 export function moment(iso) {
-  return new Date(iso).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium" });
+  return new Date(iso).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 }
 
 export function clock(iso) {
-  return new Date(iso).toLocaleTimeString("en", { hour12: false });
+  return new Date(iso).toLocaleTimeString("en", { hourCycle: "h23" });
 }
 
 export function bytes(size) {

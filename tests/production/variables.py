@@ -30,10 +30,11 @@ def command_variables() -> set[str]:
 
 def is_read(variable: str) -> bool:
     """By ours, by Temporal's client or by the object store's."""
+    if variable in {*settings_variables().values(), *command_variables()}:
+        return True
     if variable.startswith("TEMPORAL_"):
         return is_read_by_temporal(variable)
-    ours = {*settings_variables().values(), *command_variables()}
-    return variable in ours or (variable.startswith("AWS_") and is_read_by_obstore(variable))
+    return variable.startswith("AWS_") and is_read_by_obstore(variable)
 
 
 def is_read_by_temporal(variable: str) -> bool:
