@@ -80,6 +80,7 @@ export class Jobs extends EventTarget {
     const before = this.known.get(news.id);
     if (before && FINAL.has(before.status) && !FINAL.has(news.status)) return before;
     const job = { ...before, ...news, seenAt: Date.now() };
+    job.resultData ??= before?.resultData ?? null; // lists leave it out
     // A bar that goes backwards says nothing; only a new life of the job may begin anew.
     if (before && !FINAL.has(job.status)) job.progress = Math.max(job.progress, before.progress);
     this.known.set(job.id, job);

@@ -12,8 +12,7 @@ export function localAddress(url) {
 /** The job's media as it is to be looked at or listened to; null when there is none. */
 export function player(job, session, { eager = false } = {}) {
   const elements = (job.files ?? []).map((file) => fileElement(job, file, session, eager)).filter(Boolean);
-  const transcript = transcriptOf(job);
-  if (transcript) elements.unshift(transcript);
+  if (kindOf(job) === "transcribe") elements.unshift(transcriptOf(job) ?? readTranscript(job, session));
   return elements.length ? h("div", { class: "media" }, ...elements) : null;
 }
 
@@ -60,8 +59,18 @@ export function thumbnail(job, session) {
   return frame;
 }
 
+/** Lists leave the text out: it can be long. */
+function readTranscript(job, session) {
+  const place = h("p", { class: "hint" }, "Reading the transcript…");
+  session.call(`/api/jobs/${job.id}`).then(
+    (whole) => place.replaceWith(transcriptOf(whole) ?? h("p", { class: "hint" }, "It has no words.")),
+    (error) => place.replaceChildren(`The transcript cannot be read at the moment. ${error.message}`),
+  );
+  return place;
+}
+
 function transcriptOf(job) {
-  const text = kindOf(job) === "transcribe" && job.resultData?.text;
+  const text = job.resultData?.text;
   if (!text) return null;
   const chunks = (job.resultData.chunks ?? []).filter((chunk) => Array.isArray(chunk.timestamp));
   const lines = chunks.map((chunk) =>

@@ -143,6 +143,28 @@ async def test_what_a_prompt_says_is_text(visit: Visit) -> None:
     assert await visitor.page.evaluate("() => window.hacked") is None
 
 
+async def test_a_clip_is_made_and_filled(visit: Visit) -> None:
+    visitor = await visit("director")
+    await visitor.enter("/campaigns")
+    page = visitor.page
+    await page.get_by_label("Name of the campaign").fill("Autumn at the coast")
+    await page.get_by_role("button", name="Make a campaign").click()
+    await page.get_by_label("Title of the clip").fill("Harbour")
+    campaign = page.url.partition("#")[2]
+    await page.get_by_role("button", name="Add a clip").click()
+    await page.get_by_role("link", name="Make: First frame, for Harbour").click()
+    await expect(page.get_by_text("What you make goes to “Harbour”")).to_be_visible()
+    row = await visitor.create("a harbour at first light, watercolour")
+    await expect(row.get_by_text("Ready")).to_be_visible()
+
+    await visitor.go(campaign)
+    picture = page.get_by_role("img", name="First frame of Harbour")
+    await expect(picture).to_be_visible()
+    await page.wait_for_function("() => document.querySelector('.clip img').naturalWidth > 0")
+    assert await visitor.barriers() == []
+    await visitor.look("campaign")
+
+
 async def test_a_phone_shows_all_of_it(visit: Visit) -> None:
     visitor = await visit("phone", viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
     await visitor.enter()
