@@ -9,7 +9,7 @@ from enum import StrEnum
 # A command's imports happen when it runs: all of them together take over a second, which `--help` need not.
 from importlib import import_module as load
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -77,15 +77,17 @@ def demo(data_dir: DataDirOption = None) -> None:
 @app.command()
 def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve the HTTP API."""
-    load("logs").configure_logs()
-    load("api.serving").serve(load("api.app").create_app(settings()), host=host, port=port)
+    configured = settings()
+    load("logs").configure_logs(configured.secrets)
+    load("api.serving").serve(load("api.app").create_app(configured), host=host, port=port)
 
 
 @app.command()
 def worker() -> None:
     """Run workflows and activities."""
-    load("logs").configure_logs()
-    asyncio.run(load("worker").run_worker(settings()))
+    configured = settings()
+    load("logs").configure_logs(configured.secrets)
+    asyncio.run(load("worker").run_worker(configured))
 
 
 @app.command()
@@ -218,9 +220,10 @@ def show_credits(credits: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(credits))
         return
+    budget = credits["monthlyBudgetCents"]
     typer.echo(
         f"{credits['user']}  {credits['availableCents']} cents available, {credits['heldCents']} held, "
-        f"{credits['balanceCents']} in all"
+        f"{credits['balanceCents']} in all" + ("" if budget is None else f"; at most {budget} a month")
     )
 
 
@@ -234,10 +237,23 @@ def duration(text: str) -> timedelta:
 
 
 def settings() -> Any:
+    """The environment's, if a process may start with them. What is wrong names the variable, never its value."""
     try:
-        return load("settings").Settings()
+        configured = load("settings").Settings()
     except ValidationError as error:
-        leave(f"the environment is not as it must be: {error}")
+        leave_unstarted([described(entry) for entry in error.errors(include_input=False, include_url=False)])
+    if troubles := configured.unfit_for_production():
+        leave_unstarted(troubles)
+    return configured
+
+
+def described(entry: Any) -> str:
+    message = entry["msg"].removeprefix("Value error, ")
+    return f"{str(entry['loc'][0]).upper()}: {message}" if entry["loc"] else message
+
+
+def leave_unstarted(troubles: list[str]) -> NoReturn:
+    leave("\n  ".join(["the environment is not as it must be:", *troubles]))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Everything that the environment may say, typed, in one place. Built once per process and passed down."""
 
+import re
 from base64 import b64decode
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -13,6 +15,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from domain.generation import UncertainSubmitPolicy
 
 FAL_HOSTS = (".fal.ai", ".fal.run")
+POSTGRES_SCHEMES = ("postgres", "postgresql")
+SHORTEST_SECRET = 16
+"""Characters of a secret that we make up ourselves."""
+SHORTEST_JWT_SECRET = 32
+"""HS256 wants 256 bits (RFC 7518 section 3.2)."""
+PLACEHOLDER = re.compile(
+    r"change-?_?me|^(your|my|example|simulated)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
+)
 REPLICATE_HOSTS = (".replicate.com",)
 
 
@@ -111,7 +121,7 @@ class Settings(BaseSettings):
     @field_validator("fal_timeout", mode="before")
     @classmethod
     def _milliseconds(cls, value: object) -> object:
-        return timedelta(milliseconds=float(value)) if isinstance(value, str | int | float) else value
+        return timedelta(milliseconds=number_in(value)) if isinstance(value, str | int | float) else value
 
     @field_validator(
         "webhook_patience",
@@ -124,7 +134,7 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _seconds(cls, value: object) -> object:
-        return timedelta(seconds=float(value)) if isinstance(value, str | int | float) else value
+        return timedelta(seconds=number_in(value)) if isinstance(value, str | int | float) else value
 
     @field_validator("download_allowed_hosts", mode="before")
     @classmethod
@@ -198,6 +208,69 @@ class Settings(BaseSettings):
     def reconcile_every(self) -> timedelta:
         """Each pass is four billed actions in Temporal Cloud: at five minutes 35,000 a month, at one 175,000."""
         return self.reconcile_interval or timedelta(minutes=1 if self.is_development else 5)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The values that must show nowhere, the passwords in URLs among them."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        secrets = {word for value in values if isinstance(value, SecretStr) for word in _secrets_in(value)}
+        passwords = {password for secret in secrets if "://" in secret and (password := urlsplit(secret).password)}
+        return frozenset({*secrets, *passwords, *map(unquote, passwords)})
+
+    def unfit_for_production(self) -> list[str]:
+        """What production must not start with, each naming its variable and never the value."""
+        return [] if self.is_development else [*self._unfit_databases(), *self._unfit_secrets(), *self._unfit_urls()]
+
+    def _unfit_databases(self) -> Iterator[str]:
+        users = []
+        for variable, url in (("DATABASE_URL", self.database_url), ("DATABASE_ADMIN_URL", self.database_admin_url)):
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in POSTGRES_SCHEMES or not (parts.hostname and parts.username and parts.path[1:]):
+                yield f"{variable}: it must be postgresql://role:password@host/database"
+            users.append((parts.hostname, parts.username))
+        if users[0] == users[1]:
+            yield "DATABASE_URL: its role must not be that of DATABASE_ADMIN_URL, which owns the tables"
+
+    def _unfit_secrets(self) -> Iterator[str]:
+        if not (self.fal_key or self.fal_key_new or self.replicate_api_token):
+            yield "FAL_KEY: it is missing, and no other provider has a key"
+        for variable, secret, shortest in (
+            ("FAL_KEY", self.fal_key, 1),
+            ("FAL_KEY_NEW", self.fal_key_new, 1),
+            ("REPLICATE_API_TOKEN", self.replicate_api_token, 1),
+            ("API_KEY_PEPPER", self.api_key_pepper, SHORTEST_SECRET),
+            ("FAL_WEBHOOK_SECRET", self.fal_webhook_secret, SHORTEST_SECRET),
+            ("JWT_SECRET", self.jwt_secret, SHORTEST_JWT_SECRET),
+        ):
+            if secret is not None and (trouble := unfit_secret(secret.get_secret_value(), shortest)):
+                yield f"{variable}: {trouble}"
+
+    def _unfit_urls(self) -> Iterator[str]:
+        for variable, url in (("APP_URL", self.app_url), ("JWT_JWKS_URL", self.jwt_jwks_url)):
+            if url is not None and not is_public_https(url):
+                yield f"{variable}: in production it must be an https URL without user, query or fragment"
+
+
+def number_in(value: str | int | float) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError("must be a number") from None  # the usual message repeats the value
+
+
+def unfit_secret(value: str, shortest: int) -> str | None:
+    if not value:
+        return "it is missing"
+    if not (value.isascii() and value.isprintable()) or " " in value.strip() or value != value.strip():
+        return "it has characters that no secret has, such as spaces"
+    if PLACEHOLDER.search(value):
+        return "it is a placeholder"
+    return f"it must have at least {shortest} characters" if len(value) < shortest else None
+
+
+def is_public_https(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and bool(parts.hostname) and not (parts.username or parts.query or parts.fragment)
 
 
 def is_webhook_secret(text: str) -> bool:

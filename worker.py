@@ -82,4 +82,6 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
         # Beats are sent at most this often; the archive step hears of a cancellation no later.
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         max_concurrent_activities=200,
+        # Each runs in a thread. The SDK's 100 leave the event loop no time for heartbeats when many wake up at once.
+        max_concurrent_workflow_tasks=16,
     )

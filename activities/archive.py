@@ -1,5 +1,6 @@
 """Bringing the result home: fetched with our key, copied into our own storage before the provider deletes it."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -24,8 +25,13 @@ from providers.errors import GenerationFailed, ProviderError, ResultExpired, Sti
 from providers.registry import Providers
 
 TRIES_AT_BAD_MEDIA = 3
+# Of one worker. After 300 webhooks within a second, 200 at once kept each other from their heartbeats, timed out and
+# began again, without end.
+TRANSFERS_AT_ONCE = 16
 # Often enough that a cancellation is heard within 2 s.
 HEARTBEAT = timedelta(seconds=1)
+# Those who wait for their turn have time.
+HEARTBEAT_IN_LINE = timedelta(seconds=4)
 
 
 class ArchiveActivities:
@@ -42,6 +48,7 @@ class ArchiveActivities:
         self._storage = storage
         self._downloads = downloads
         self._policy = policy
+        self._slots = asyncio.Semaphore(TRANSFERS_AT_ONCE)
 
     @activity.defn
     async def archive(self, accepted: Accepted) -> Archived | None:
@@ -50,8 +57,12 @@ class ArchiveActivities:
         Keys are made of our own ids, so that running it twice stores the same bytes under the same names.
         """
         generation = accepted.generation
+        async with heartbeating(bad_tries(), every=HEARTBEAT_IN_LINE), self._slots:
+            return await self._bring_home(generation, accepted.submission)
+
+    async def _bring_home(self, generation: Generation, submission: Submission) -> Archived | None:
         async with heartbeating(bad_tries(), every=HEARTBEAT):
-            result = await self._fetch(generation, accepted.submission)
+            result = await self._fetch(generation, submission)
             if generation.job_type is not JobType.TRANSCRIPTION and not result.media:
                 await self._note_missing_media(generation)
                 return None
@@ -61,6 +72,7 @@ class ArchiveActivities:
             files=files,
             provider_url=result.media[0].url if result.media else None,
             billable_units=result.billable_units,
+            unusable_units=result.unusable_units,
         )
 
     async def _fetch(self, generation: Generation, submission: Submission) -> Result:

@@ -1,5 +1,6 @@
 """The ends of a generation. Each is one transaction, guarded by the state before it."""
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
@@ -10,10 +11,12 @@ from db.engine import Sessions
 from db.generations import cancel_generation, complete_generation, fail_generation
 from db.tables import MediaFileRow
 from domain.generation import Generation, MediaFile, media_address
-from domain.money import charge_for
+from domain.money import Charge, charge_for
 from providers.errors import ProviderError
 from providers.provider import CancelAnswer
 from providers.registry import Providers
+
+log = structlog.get_logger()
 
 
 class ConclusionActivities:
@@ -25,7 +28,7 @@ class ConclusionActivities:
     async def complete(self, completion: Completion) -> None:
         """Job row, media files, clip, credits and event, all or nothing. Twice is once."""
         generation, files = completion.generation, completion.archived.files
-        charge = charge_for(generation.held_cents, generation.tariff, completion.archived.billable_units)
+        charge = _charge(completion)
         result_url = media_address(generation.id, files[0].name) if files else None
         async with self._sessions.begin() as session:
             completed = await complete_generation(
@@ -54,6 +57,21 @@ class ConclusionActivities:
                 await fail_generation(session, ending.generation.id, ending.failure)
             else:
                 await cancel_generation(session, ending.generation.id, "Canceled")
+
+
+def _charge(completion: Completion) -> Charge:
+    generation, archived = completion.generation, completion.archived
+    charge = charge_for(
+        generation.held_cents, generation.tariff, archived.billable_units, unusable=archived.unusable_units
+    )
+    if charge.overrun_cents or charge.doubt:
+        log.warning(
+            "not charged by the provider's count",
+            job_id=str(generation.id),
+            overrun_cents=charge.overrun_cents,
+            doubt=charge.doubt,
+        )
+    return charge
 
 
 async def _update_clip(session: AsyncSession, generation: Generation, url: str) -> None:

@@ -41,13 +41,13 @@ async def find_caller(
 TheCaller = Annotated[Caller, Depends(find_caller)]
 
 
-async def _admin(caller: TheCaller) -> Caller:
+async def require_admin(caller: TheCaller) -> Caller:
     if caller.scope is not Scope.ADMIN:
         raise Forbidden("This takes a key of the scope `admin`.")
     return caller
 
 
-TheAdmin = Annotated[Caller, Depends(_admin)]
+TheAdmin = Annotated[Caller, Depends(require_admin)]
 
 
 class CallersRows:

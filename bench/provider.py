@@ -126,15 +126,19 @@ class Provider:
 
     async def _deliver(self, url: str, request_id: str, body: bytes) -> Delivery:
         sent_at = time.monotonic()
-        while not (await self._send(url, request_id, body)).is_success:  # noqa: ASYNC110 - another process
+        while not await self._send(url, request_id, body):  # noqa: ASYNC110 - another process
             await asyncio.sleep(REPEAT_AFTER_SECONDS)
         return Delivery(sent_at=sent_at, acknowledged_at=time.monotonic())
 
-    async def _send(self, url: str, request_id: str, body: bytes) -> httpx.Response:
+    async def _send(self, url: str, request_id: str, body: bytes) -> bool:
+        """Whether it was acknowledged."""
         headers = signed_headers(
             self._keys.current, request_id=request_id, user_id=USER_ID, timestamp=int(time.time()), body=body
         )
-        return await self._client.post(url, content=body, headers=headers)
+        try:
+            return (await self._client.post(url, content=body, headers=headers)).is_success
+        except httpx.TransportError:
+            return False
 
     def _result(self, request_id: str) -> dict[str, Any]:
         file = {

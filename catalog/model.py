@@ -1,7 +1,6 @@
 """One model of the catalogue: what it takes, what it costs, how long it lasts."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from enum import StrEnum
 from math import prod
 from typing import Any, Self
@@ -95,7 +94,7 @@ class Model(BaseModel):
         """What the provider charges for these arguments, in whole cents, rounded up; the most it can be where they
         leave it open."""
         measured = [self.inputs[word] for word in self.price.measured]
-        quantity = prod((item.quantity(arguments.get(item.name)) for item in measured), start=Decimal(1))
+        quantity = prod((item.quantity(arguments.get(item.name)) for item in measured), start=self.price.usual_units)
         return self._rate(arguments).cents(quantity)
 
     def tariff(self, arguments: Mapping[str, Any]) -> Tariff | None:
@@ -177,6 +176,7 @@ def describe_price(price: Price) -> dict[str, Any]:
         "measured": list(price.measured),
         "baseCents": float(price.base_cents),
         "includedUnits": price.included,
+        "usualUnits": float(price.usual_units),
         "rates": [{"cents": float(rate.cents), "when": rate.when} for rate in price.rates],
         "estimated": price.estimated,
     }

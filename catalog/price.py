@@ -38,6 +38,8 @@ class Price(BaseModel):
     included: int = 0
     estimated: bool = False
     """True where the provider bills what nobody knows in advance, so that the real cost may be higher."""
+    usual_units: Decimal = Decimal(1)
+    """How many units a request is taken to need that no input measures."""
     billed_in_unit: bool = True
     """False where the provider counts other units than this `unit`: its count then tells no price."""
 

@@ -36,17 +36,23 @@ async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
     """Write a new generation down. False when one with its id is there already."""
     values: dict[Any, Any] = job.model_dump(exclude_none=True)
     values[col(GenerationJob.metadata_)] = values.pop("metadata_")
-    statement = (
+    inserted = (
         upsert(GenerationJob)
         .values(values)
         .on_conflict_do_nothing(index_elements=["id"])
-        .returning(col(GenerationJob.id))
+        .returning(
+            col(GenerationJob.user_id), col(GenerationJob.id), col(GenerationJob.status), col(GenerationJob.stage)
+        )
+        .cte("inserted")
     )
-    if (await session.execute(statement)).first() is None:
-        return False
-    event = JobEvent(user_id=job.user_id, job_id=job.id, status=job.status, stage=job.stage, detail="Created")
-    await session.execute(insert(JobEvent).values(event.model_dump(exclude_none=True)))
-    return True
+    event = (
+        insert(JobEvent)
+        .from_select(
+            ["user_id", "job_id", "status", "stage", "detail"], select(inserted, literal("Created").label("detail"))
+        )
+        .returning(col(JobEvent.id))
+    )
+    return (await session.execute(event)).first() is not None
 
 
 async def find_generation(session: AsyncSession, generation_id: UUID) -> GenerationJob | None:

@@ -369,16 +369,3 @@ class CreditEntry(SQLModel, table=True):
     reference: str | None = Field(default=None, sa_type=Text)
     """The operator's or the payment's own name for it: the same one twice is booked once."""
     at: datetime = Field(default=None, sa_column=_moment(default_now=True))
-
-
-OWNED_BY_USER = (
-    Campaign.__tablename__,
-    Clip.__tablename__,
-    GenerationJob.__tablename__,
-    SubmissionAttempt.__tablename__,
-    JobEvent.__tablename__,
-    MediaFileRow.__tablename__,
-    CreditAccount.__tablename__,
-    CreditEntry.__tablename__,
-    QuotaRow.__tablename__,
-)

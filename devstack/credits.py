@@ -1,5 +1,6 @@
 """Users' credits, as an operator handles them from the command line."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -64,12 +65,12 @@ async def shown(session: AsyncSession, user: User) -> dict[str, Any]:
         "balanceCents": balance.total,
         "heldCents": balance.held,
         "availableCents": balance.available,
+        "monthlyBudgetCents": user.monthly_budget_cents,
     }
 
 
 def whole(cents: str) -> int:
     """Raises: AmountRefused for fractions and words."""
-    try:
-        return int(cents)
-    except ValueError:
-        raise AmountRefused(f"{cents!r} is not a whole number of cents") from None
+    if not re.fullmatch(r"[+-]?[0-9]{1,30}", cents):
+        raise AmountRefused(f"{cents!r} is not a whole number of cents")
+    return int(cents)

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dotenv import dotenv_values
 
 from devstack.errors import StackError
+from simulator.settings import REPLICATE_WEBHOOK_SECRET
 
 SIMULATED_FAL_KEY = "simulated-key-id:simulated-key-secret"
 SIMULATED_FAL_ACCOUNT = "github_40000001"
+SIMULATED_REPLICATE_TOKEN = "r8_simulated"
 FAL_KEYS = ("FAL_KEY", "FAL_API_KEY")  # either will do; the second is the old name
 
 
@@ -38,6 +40,9 @@ def simulated_provider(simulator_url: str) -> dict[str, str]:
         "FAL_API_BASE": simulator_url,
         "FAL_PLATFORM_BASE": f"{simulator_url}/v1",
         "FAL_JWKS_URL": f"{simulator_url}/.well-known/jwks.json",
+        "REPLICATE_API_TOKEN": SIMULATED_REPLICATE_TOKEN,
+        "REPLICATE_API_BASE": simulator_url,
+        "REPLICATE_WEBHOOK_SECRET": REPLICATE_WEBHOOK_SECRET,
     }
 
 

@@ -173,6 +173,8 @@ class Result:
     """The answer itself, e.g. a transcript's text and chunks."""
     billable_units: float | None = None
     """What the provider charges, in its own unit (`x-fal-billable-units`)."""
+    unusable_units: str | None = None
+    """What it said instead that is no number of units."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +205,7 @@ class Archived:
     provider_url: str | None
     """Where the provider served the first file."""
     billable_units: float | None = None
+    unusable_units: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

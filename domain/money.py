@@ -7,6 +7,9 @@ from decimal import Decimal
 MOST_CENTS = 10**12
 """Of one movement. A thousand times more still is exact wherever JSON numbers are doubles."""
 
+MOST_UNITS = 10**6
+"""That a provider may count for one request; eleven days of video. More is a mistake."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tariff:
@@ -36,10 +39,15 @@ class Charge:
         return self.cost_cents - self.charged_cents
 
 
-def charge_for(held_cents: int, tariff: Tariff | None, units: float | None) -> Charge:
-    """By the provider's count of its units at the price of the day of creation; without a count, what was held."""
-    if tariff is None or units is None:
+def charge_for(held_cents: int, tariff: Tariff | None, units: float | None, *, unusable: str | None = None) -> Charge:
+    """By the provider's count of its units at the price of the day of creation; without a count, what was held.
+
+    `unusable` is what the provider said instead of a count.
+    """
+    if unusable is None and (tariff is None or units is None):
         return Charge(cost_cents=held_cents, charged_cents=held_cents)
-    if math.isfinite(units) and units >= 0 and (cents := tariff.cents(Decimal(str(units)))) <= MOST_CENTS:
+    if unusable is None and tariff is not None and units is not None and 0 <= units <= MOST_UNITS:
+        cents = tariff.cents(Decimal(str(units)))
         return Charge(cost_cents=cents, charged_cents=min(cents, held_cents))
-    return Charge(cost_cents=held_cents, charged_cents=held_cents, doubt=f"the provider counted {units:g} units")
+    doubt = f"the provider counted {unusable or units} units"
+    return Charge(cost_cents=held_cents, charged_cents=held_cents, doubt=doubt)

@@ -4,21 +4,21 @@ ProviderError
 ├── NotAccepted               a submission that certainly bought nothing
 │   ├── Unreachable           connection refused, DNS, TLS: nothing was sent; try again
 │   ├── Throttled             429: try again after what the provider says
-│   ├── AccountLocked         403 "User is locked": the account, not the job; submissions wait
+│   ├── AccountLocked         402, or fal's 403 "User is locked": the account, not the job; submissions wait
 │   ├── Unauthorized          401 or another 403: our key is wrong; an operator has to act
 │   └── Rejected              any other 4xx: this input will never be accepted
 ├── SubmissionUncertain       the request left us and no trustworthy answer came back: it may have been bought
 ├── NotListed                 there is no list of requests for us to look in
 ├── Unavailable               a status, result or cancel call failed on the way; asking again is free
 ├── StillRunning              the result was asked for too early
-├── ResultExpired             404 or 410: the provider no longer has the result
+├── ResultExpired             404, 410, or an emptied result: the provider no longer has it
 └── GenerationFailed          the provider's last word: it tried and failed
 
-What can be wrong with a webhook, and what the route answers. fal retries after every one of them.
+What can be wrong with a webhook, and what the route answers. Providers retry after every one of them.
 
 WebhookRejected
-├── Malformed                 400: a header is missing or odd, or the signed body is not what fal documents
-├── Forged                    401: not signed by fal, or signed for another account
+├── Malformed                 400: a header is missing or odd, or the signed body is not what the provider documents
+├── Forged                    401: not signed by the provider, or signed for another account
 ├── Stale                     401: signed too long ago, or in the future
 └── KeysUnavailable           503: fal's public keys could not be had, so nothing can be said of the signature
 """

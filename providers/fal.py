@@ -1,6 +1,6 @@
 """fal's queue over HTTP: one raw POST per submission, then status, result and cancel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -32,19 +32,20 @@ MAX_PAGE_BYTES = 10 * 1024 * 1024
 
 
 class FalProvider:
-    """Implements `providers.provider.Provider`. The key goes to `queue_base`, to `platform_base` and nowhere else."""
+    """Implements `providers.provider.Provider`. The keys go to `queue_base`, to `platform_base` and nowhere else."""
 
     def __init__(
         self,
         client: httpx.AsyncClient,
         *,
         purchases: httpx.AsyncClient,
-        key: SecretStr,
+        keys: Sequence[SecretStr],
         queue_base: str,
         platform_base: str,
         timeout: timedelta,
     ) -> None:
-        """`timeout` is the most that a submission or a result may take from first to last byte.
+        """`keys` are of one account; see `KeyedApi`. `timeout` is the most that a submission or a result may take from
+        first to last byte.
 
         Raises: ValueError for a key that no HTTP header can carry.
         """
@@ -52,7 +53,7 @@ class FalProvider:
         self._platform = platform_base.rstrip("/")
         self._timeout = timeout
         self._api = KeyedApi(
-            client, purchases=purchases, provider="fal", scheme="Key", key=key, bases=(self._base, self._platform)
+            client, purchases=purchases, provider="fal", scheme="Key", keys=keys, bases=(self._base, self._platform)
         )
 
     async def submit(self, request: SubmissionRequest) -> Submission:

@@ -114,6 +114,7 @@ def result_of(answer: Answer) -> Result:
         media=media_of(value),
         data=value if isinstance(value, dict) else {"output": value},
         billable_units=_billable_units(answer),
+        unusable_units=_unusable_units(answer),
     )
 
 
@@ -215,6 +216,11 @@ def _billable_units(answer: Answer) -> float | None:
     except ValueError:
         return None
     return units if math.isfinite(units) and units >= 0 else None
+
+
+def _unusable_units(answer: Answer) -> str | None:
+    told = answer.headers.get("x-fal-billable-units")
+    return readable(told)[:40] if told is not None and _billable_units(answer) is None else None
 
 
 def _is_locked(answer: Answer) -> bool:

@@ -1,9 +1,11 @@
-"""A provider's HTTP API under our key: each call sent once, the key shown to the provider alone."""
+"""A provider's HTTP API under our keys: each call sent once, the keys shown to the provider alone."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -20,12 +22,13 @@ NOTHING_SENT = (
     httpx.ProxyError,  # the tunnel to the provider was not opened
     httpx.UnsupportedProtocol,
 )
+SHORTEST_TRY = timedelta(seconds=1)
 MIN_MASKED_LENGTH = 8
 """Shorter keys are stand-ins, and masking them would garble ordinary words."""
 
 
 class KeyedApi:
-    """Sends to `bases`' origins and nowhere else. An answer that quotes the key goes no further with it."""
+    """Sends to `bases`' origins and nowhere else. An answer that quotes a key goes no further with it."""
 
     def __init__(
         self,
@@ -34,22 +37,24 @@ class KeyedApi:
         purchases: httpx.AsyncClient,
         provider: str,
         scheme: str,
-        key: SecretStr,
+        keys: Sequence[SecretStr],
         bases: tuple[str, ...],
     ) -> None:
         """`purchases` sends the submissions and keeps no connection: one that the server has just closed would make
         the next submission uncertain. `scheme`: the word before the key in `Authorization`.
+        `keys` are of one account, two during a rotation: the first is used until the provider does not know it (401),
+        then the next.
 
         Raises: ValueError for a key that no HTTP header can carry (httpx would print it in its own error).
         """
-        secret = key.get_secret_value().strip()
-        if not secret or not secret.isascii() or not secret.isprintable():
+        secrets = [key.get_secret_value().strip() for key in keys]
+        if not secrets or not all(secret and secret.isascii() and secret.isprintable() for secret in secrets):
             raise ValueError(f"the {provider} key is empty or has characters that no key has")
         self._client = client
         self._purchases = purchases
         self._provider = provider
         self._scheme = scheme
-        self._key = SecretStr(secret)
+        self._keys = [SecretStr(secret) for secret in secrets]
         self._origins = {origin_of(base) for base in bases}
 
     async def buy(
@@ -96,8 +101,7 @@ class KeyedApi:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Request:
-        authorization = f"{self._scheme} {self._key.get_secret_value()}"
-        all_headers = {"Authorization": authorization, "Accept": "application/json", **(headers or {})}
+        all_headers = {"Accept": "application/json", **(headers or {})}
         if content is not None:
             all_headers["Content-Type"] = "application/json"
         return httpx.Request(method, url, params=params, content=content, headers=all_headers)
@@ -105,11 +109,26 @@ class KeyedApi:
     async def _exchange(
         self, client: httpx.AsyncClient, call: httpx.Request, *, within: timedelta, at_most: int
     ) -> Answer:
-        answer = await exchange(client, call, within=within, at_most=at_most)
-        key = self._key.get_secret_value()
-        if len(key) < MIN_MASKED_LENGTH:
-            return answer
-        return replace(answer, body=answer.body.replace(key.encode(), b"***"))
+        """The first answer that is no 401, which proves that the call had no effect: a submission bought nothing.
+
+        The key that got it comes first from then on.
+        """
+        deadline = time.monotonic() + within.total_seconds()
+        for key in tuple(self._keys):
+            call.headers["Authorization"] = f"{self._scheme} {key.get_secret_value()}"
+            left = timedelta(seconds=deadline - time.monotonic())
+            answer = await exchange(client, call, within=max(left, SHORTEST_TRY), at_most=at_most)
+            if answer.status != HTTPStatus.UNAUTHORIZED:
+                self._keys.sort(key=lambda each: each is not key)
+                break
+        return replace(answer, body=self._masked(answer.body))
+
+    def _masked(self, body: bytes) -> bytes:
+        for key in self._keys:
+            secret = key.get_secret_value()
+            if len(secret) >= MIN_MASKED_LENGTH:
+                body = body.replace(secret.encode(), b"***")
+        return body
 
 
 def origin_of(url: str) -> tuple[str, str, int | None, bytes] | None:

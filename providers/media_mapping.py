@@ -39,29 +39,33 @@ MAX_URL_LENGTH = 8192
 MAX_LABEL_LENGTH = 255
 
 
-def media_of(answer: Any) -> tuple[RemoteMedia, ...]:
-    """The http(s) files of an answer, each URL once, videos first, at most 64. Never raises."""
+def media_of(answer: Any, *, output_alone: bool = False) -> tuple[RemoteMedia, ...]:
+    """The http(s) files of an answer, each URL once, videos first, at most 64. Never raises.
+
+    `output_alone`: the answer is known to hold what the model made and nothing else, so that a bare string counts under
+    any name that is not of a text.
+    """
     seen: dict[str, RemoteMedia] = {}
-    for media in _found(answer, MAX_DEPTH, is_output=True):
+    for media in _found(answer, MAX_DEPTH, is_output=True, any_name=output_alone):
         seen.setdefault(media.url, media)
         if len(seen) == MAX_FILES:
             break
     return tuple(seen.values())
 
 
-def _found(value: Any, levels: int, *, is_output: bool) -> Iterator[RemoteMedia]:
+def _found(value: Any, levels: int, *, is_output: bool, any_name: bool) -> Iterator[RemoteMedia]:
     if levels == 0:
         return
     if is_output and _is_web_url(value):
         yield RemoteMedia(url=value)
     elif isinstance(value, list):
         for item in value:
-            yield from _found(item, levels - 1, is_output=is_output)
+            yield from _found(item, levels - 1, is_output=is_output, any_name=any_name)
     elif isinstance(value, dict):
         if (file := _own_file(value)) is not None:
             yield file
         for name in _entered(value):
-            yield from _found(value[name], levels - 1, is_output=name in RANK)
+            yield from _found(value[name], levels - 1, is_output=any_name or name in RANK, any_name=any_name)
 
 
 def _own_file(item: dict[Any, Any]) -> RemoteMedia | None:

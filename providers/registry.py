@@ -36,11 +36,11 @@ async def open_providers(settings: Settings) -> AsyncIterator[Providers]:
 def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient) -> Providers:
     """One entry for each provider whose key is configured."""
     providers: Providers = {}
-    if key := fal_key(settings):
+    if keys := fal_keys(settings):
         providers[ProviderName.FAL] = FalProvider(
             client,
             purchases=purchases,
-            key=key,
+            keys=keys,
             queue_base=settings.fal_queue_base,
             platform_base=settings.fal_platform_base,
             timeout=settings.fal_timeout,
@@ -54,13 +54,13 @@ def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: ht
 
 def configured_providers(settings: Settings) -> frozenset[ProviderName]:
     """Those that `build_providers` would have an entry for."""
-    keys = {ProviderName.FAL: fal_key(settings), ProviderName.REPLICATE: settings.replicate_api_token}
+    keys = {ProviderName.FAL: fal_keys(settings), ProviderName.REPLICATE: settings.replicate_api_token}
     return frozenset(name for name, key in keys.items() if key)
 
 
-def fal_key(settings: Settings) -> SecretStr | None:
-    """`FAL_KEY_NEW`, while it is set, is the key in use."""
-    return settings.fal_key_new or settings.fal_key
+def fal_keys(settings: Settings) -> list[SecretStr]:
+    """During a rotation two: the new one is tried first."""
+    return [key for key in (settings.fal_key_new, settings.fal_key) if key]
 
 
 def build_verifiers(settings: Settings, client: httpx.AsyncClient) -> Verifiers:

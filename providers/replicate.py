@@ -33,7 +33,7 @@ class ReplicateProvider:
         """`base`: the API's origin, without `/v1`. Raises: ValueError for a token that no HTTP header can carry."""
         self._v1 = f"{base.rstrip('/')}/v1"
         self._api = KeyedApi(
-            client, purchases=purchases, provider="Replicate", scheme="Bearer", key=token, bases=(self._v1,)
+            client, purchases=purchases, provider="Replicate", scheme="Bearer", keys=[token], bases=(self._v1,)
         )
 
     async def submit(self, request: SubmissionRequest) -> Submission:

@@ -104,7 +104,7 @@ def result_of(answer: Answer) -> Result:
         raise ResultExpired("Replicate has deleted the output, as it does an hour after the end")
     output = body.get("output")
     return Result(
-        media=media_of({"output": output}),
+        media=media_of(output, output_alone=True),
         data=output if isinstance(output, dict) else {"output": output},
         billable_units=_predict_time(body),
     )

@@ -1,4 +1,4 @@
-"""What a request answers once it has ended: the model's result or its failure, as the result call replays it."""
+"""What becomes of a request: its failure or its files, and the answer that fal's result call gives."""
 
 import json
 from collections.abc import Mapping
@@ -11,12 +11,14 @@ from pydantic import ValidationError
 
 from simulator.fal_models import MODELS
 from simulator.faults import Fault
-from simulator.requests import QueueStatus, SimulatedRequest
+from simulator.models import input_of
+from simulator.requests import Provider, QueueStatus, SimulatedRequest
 from simulator.samples import HEIGHT, WIDTH, Medium, Samples
 
 LARGE_BODY = 10 * 1024
 RETENTION = timedelta(hours=1)
 RETENTION_OF_LARGE_BODY = timedelta(minutes=6)
+MEDIA_PATHS = {Provider.FAL: "files/b", Provider.REPLICATE: "xezq"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +51,14 @@ class OutputFile:
     medium: Medium
     content: bytes
 
+    def url(self, request: SimulatedRequest) -> str:
+        """Where the provider's media host serves it."""
+        return f"{request.origin}/{MEDIA_PATHS[request.provider]}/{request.id}/{self.name}"
+
     def described(self, request: SimulatedRequest) -> dict[str, Any]:
         """fal's file object."""
         described = {
-            "url": f"{request.origin}/files/b/{request.id}/{self.name}",
+            "url": self.url(request),
             "content_type": self.medium.content_type,
             "file_name": self.name,
             "file_size": len(self.content),
@@ -78,8 +84,20 @@ def answer_of(request: SimulatedRequest, now: datetime, samples: Samples) -> Ans
     files = output_files(request, samples) if now >= media_at else []
     return Answer(
         body=model_input.result([file.described(request) for file in files]),
-        headers={"x-fal-billable-units": f"{model_input.billable_units:g}"},
+        headers=billing_headers(request, model_input.billable_units),
     )
+
+
+def billing_headers(request: SimulatedRequest, units: float) -> Mapping[str, str]:
+    fault = request.faults.one_of("units")
+    told: dict[Fault | None, str] = {
+        Fault.UNITS_NAN: "nan",
+        Fault.UNITS_NEGATIVE: f"{-units:g}",
+        Fault.UNITS_HUGE: "1e30",
+        Fault.UNITS_DOUBLE: f"{units * 2:g}",
+        Fault.UNITS_HALF: f"{units / 2:g}",
+    }
+    return {} if fault is Fault.UNITS_LOST else {"x-fal-billable-units": told.get(fault, f"{units:g}")}
 
 
 def failure_of(request: SimulatedRequest) -> Answer | None:
@@ -88,7 +106,7 @@ def failure_of(request: SimulatedRequest) -> Answer | None:
         ran = not request.removed_from_queue
         return _platform_failure(499, "client_cancelled", "Request was cancelled by the client", billed=ran)
     try:
-        MODELS[request.endpoint].model_validate(request.input)
+        input_of(request)
     except ValidationError as error:
         return _invalid_input(error)
     match request.faults.one_of("fail"):
@@ -100,6 +118,8 @@ def failure_of(request: SimulatedRequest) -> Answer | None:
             return _model_failure(500, "internal_server_error", "Internal server error", request)
         case Fault.FAIL_504:
             return _platform_failure(504, "request_timeout", "Request timed out", billed=False)
+        case Fault.FAIL_ABORTED:
+            return _platform_failure(504, "aborted", "The deadline passed before it ran", billed=False)
     return None
 
 
@@ -107,7 +127,7 @@ def output_files(request: SimulatedRequest, samples: Samples) -> list[OutputFile
     """The files that a request makes: none when it fails."""
     if failure_of(request):
         return []
-    model_input = MODELS[request.endpoint].model_validate(request.input)
+    model_input = input_of(request)
     medium = model_input.medium
     if medium is None:
         return []

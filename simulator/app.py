@@ -8,7 +8,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from simulator import control, fal, fal_listing, files
+from simulator import control, fal, fal_listing, files, replicate
 from simulator.refusals import Refused
 from simulator.settings import SimulatorSettings
 from simulator.simulator import running_simulator
@@ -17,7 +17,10 @@ GRACE_SECONDS = 1
 
 
 def create_simulator(settings: SimulatorSettings) -> FastAPI:
-    """A stand-in for fal's queue, its CDN and its webhooks. All state belongs to the application's lifespan."""
+    """A stand-in for fal and Replicate, their media hosts and their webhooks.
+
+    All state belongs to the application's lifespan.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -27,7 +30,7 @@ def create_simulator(settings: SimulatorSettings) -> FastAPI:
     app = FastAPI(title="Reelay simulator", lifespan=lifespan, openapi_url=None)
     app.add_exception_handler(Refused, _answer_refusal)
     # fal's queue takes anything under two path segments, so it comes last.
-    for router in (control.router, files.router, fal.public, fal_listing.router, fal.router):
+    for router in (control.router, files.router, fal.public, fal_listing.router, replicate.router, fal.router):
         app.include_router(router)
     return app
 

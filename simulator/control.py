@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from simulator.answers import is_billed, output_files
-from simulator.requests import Delivery, QueueStatus, SimulatedRequest
+from simulator.requests import Delivery, Provider, QueueStatus, SimulatedRequest
 from simulator.simulator import Running, Simulator
 
 router = APIRouter(prefix="/__sim")
@@ -27,6 +27,7 @@ class SeenFile(BaseModel):
 
 class SeenRequest(BaseModel):
     request_id: str
+    provider: Provider = Provider.FAL
     endpoint: str
     input: dict[str, Any]
     webhook_url: str | None
@@ -109,6 +110,7 @@ def _seen(simulator: Simulator, request: SimulatedRequest) -> SeenRequest:
     now = simulator.clock.now()
     return SeenRequest(
         request_id=request.id,
+        provider=request.provider,
         endpoint=request.endpoint,
         input=request.input,
         webhook_url=request.webhook_url,

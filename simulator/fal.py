@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from simulator.accepting import accept, faults_asked_for, lost_answer
 from simulator.answers import answer_of
-from simulator.connections import Cut
 from simulator.fal_models import MODELS
-from simulator.faults import Fault, Faults, UnknownFault, parse_faults
+from simulator.faults import REPLICATES_OWN, Fault
 from simulator.queue import CancelStatus, Queue, Submission
 from simulator.refusals import Refused
-from simulator.requests import Provider, QueueStatus, SimulatedRequest, new_request_id, spoken_words
+from simulator.requests import Provider, QueueStatus, SimulatedRequest, new_request_id
 from simulator.simulator import Running, Simulator
 
 STREAM_INTERVAL = timedelta(seconds=0.25)
@@ -109,7 +109,7 @@ async def submit(
         input=arguments,
         origin=simulator.settings.public_url or f"{http.url.scheme}://{http.url.netloc}",
         webhook_url=fal_webhook,
-        faults=_faults(arguments),
+        faults=faults_asked_for(arguments),
     )
     fault = simulator.queue.hit_by(submission)
     try:
@@ -117,24 +117,16 @@ async def submit(
     except Refused as refused:
         simulator.queue.refuse(submission, refused.status_code)
         raise
-    request = simulator.queue.accept(submission)
-    simulator.courier.dispatch(request)
-    if Fault.WEBHOOK_EARLY in submission.faults:
-        await simulator.courier.first_delivery(request)
-    return await _submitted(simulator, request, fault)
-
-
-def _faults(arguments: dict[str, Any]) -> Faults:
-    try:
-        return parse_faults(spoken_words(arguments))
-    except UnknownFault as error:
-        raise Refused(400, {"detail": str(error)}) from None
+    request = await accept(simulator, submission)
+    return await lost_answer(simulator, request, fault) or _submitted(simulator, request)
 
 
 def _admit(queue: Queue, submission: Submission, fault: Fault | None, longest_queue: str | None) -> None:
     """Raises: Refused, when the queue does not take this submission."""
     if submission.endpoint not in MODELS:
         raise Refused(404, NOT_FOUND)
+    if foreign := submission.faults.asked & REPLICATES_OWN:
+        raise Refused(400, {"detail": f"no faults of fal's: {', '.join(sorted(foreign))}"})
     match fault:
         case Fault.SUBMIT_429:
             raise Refused(429, {"detail": "Too many requests"}, {"retry-after": "1"})
@@ -150,15 +142,7 @@ def _admit(queue: Queue, submission: Submission, fault: Fault | None, longest_qu
         raise Refused(429, {"detail": "Queue length exceeds fal_max_queue_length"})
 
 
-async def _submitted(simulator: Simulator, request: SimulatedRequest, fault: Fault | None) -> Response:
-    """What the client gets to see of an accepted submission."""
-    match fault:
-        case Fault.SUBMIT_DROP:
-            return Cut()
-        case Fault.SUBMIT_TIMEOUT:
-            return Cut(after=simulator.settings.submit_timeout)
-        case Fault.SUBMIT_SLOW:
-            await simulator.clock.sleep(request.faults.delays[fault])
+def _submitted(simulator: Simulator, request: SimulatedRequest) -> Response:
     queued = simulator.queue.waiting(request.app, before=request.accepted_at)
     body: dict[str, Any] = {
         "status": QueueStatus.IN_QUEUE,

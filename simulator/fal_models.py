@@ -3,10 +3,11 @@
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from simulator.model_input import ModelInput
 from simulator.samples import Medium
 
 File = dict[str, Any]
@@ -27,19 +28,7 @@ TRANSCRIPT = " ".join([SENTENCE] * 15)
 SECONDS_PER_WORD = 0.4
 
 
-class FalInput(BaseModel):
-    """One model's input. Unknown fields are ignored, as fal does."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    medium: ClassVar[Medium | None] = None
-    """What it makes; None: only data."""
-
-    @property
-    def outputs(self) -> int:
-        """How many files it makes."""
-        return 0 if self.medium is None else 1
-
+class FalInput(ModelInput):
     @property
     @abstractmethod
     def billable_units(self) -> float:

@@ -14,6 +14,12 @@ class Fault(StrEnum):
     FAIL_500 = "fail=500"
     FAIL_504 = "fail=504"
     FAIL_CONTENT_POLICY = "fail=content_policy"
+    FAIL_ABORTED = "fail=aborted"
+    """Ended before it ran, which Replicate has a word for."""
+
+    OUTPUT_OBJECT = "output=object"
+    """The file stands under a name of the model's own."""
+    OUTPUT_NESTED = "output=nested"
 
     SUBMIT_DROP = "submit=drop"
     """Accepted, then the connection is cut without an answer. The request runs and sends its webhook."""
@@ -59,6 +65,16 @@ class Fault(StrEnum):
     MEDIA_WRONG_TYPE = "media=wrong-type"
     """A PDF declared as the promised type."""
 
+    UNITS_LOST = "units=lost"
+    """The result does not say what was billed."""
+    UNITS_NAN = "units=nan"
+    UNITS_NEGATIVE = "units=negative"
+    UNITS_HUGE = "units=huge"
+    """1e30."""
+    UNITS_DOUBLE = "units=double"
+    """Twice what the input says."""
+    UNITS_HALF = "units=half"
+
     LISTING_LATE = "listing=late"
     """Shown in the list of requests so long after its end."""
     LISTING_LOST = "listing=lost"
@@ -74,6 +90,9 @@ class Fault(StrEnum):
     def key(self) -> str:
         return self.value.partition("=")[0]
 
+
+REPLICATES_OWN = frozenset({Fault.FAIL_ABORTED, Fault.OUTPUT_OBJECT, Fault.OUTPUT_NESTED})
+"""What can happen at Replicate alone. fal's queue refuses a prompt that asks for it."""
 
 ALWAYS = 1_000_000_000
 

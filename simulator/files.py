@@ -1,4 +1,4 @@
-"""The generated files, as fal's CDN serves them: public, with Content-Length and ranges, or broken on demand."""
+"""The generated files, as media hosts serve them: public, with Content-Length and ranges, or broken on demand."""
 
 import re
 from collections.abc import AsyncIterator
@@ -27,6 +27,7 @@ SINGLE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 @router.api_route("/files/b/{request_id}/{name}", methods=["GET", "HEAD"])
+@router.api_route("/xezq/{request_id}/{name}", methods=["GET", "HEAD"])
 async def serve_file(
     simulator: Running, http: Request, request_id: str, name: str, range: str | None = Header(None)
 ) -> Response:

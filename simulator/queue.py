@@ -111,8 +111,9 @@ class Queue:
             accepted_at=now,
             starts_at=starts_at,
             ends_at=ends_at,
-            deadline=submission.cancel_after and now + submission.cancel_after,
         )
+        if submission.cancel_after is not None:
+            request.stop_at(now + submission.cancel_after)
         self.requests[request.id] = self._open[request.id] = request
         self.save(request)
         posts = self._posts_of(submission)
@@ -139,7 +140,8 @@ class Queue:
                 request.canceled_at = request.ends_at = now
                 answer = CancelStatus.OK
             case QueueStatus.IN_PROGRESS:
-                if Fault.CANCEL_IGNORED not in request.faults and request.canceled_at is None:
+                stopping = request.canceled_at is not None and request.canceled_at <= now
+                if Fault.CANCEL_IGNORED not in request.faults and not stopping:
                     request.canceled_at = now
                     request.ends_at = min(request.ends_at, now + CANCEL_TAKES)
                 answer = CancelStatus.CANCELLATION_REQUESTED

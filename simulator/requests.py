@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from simulator.faults import Faults, parse_faults
+from simulator.faults import Fault, Faults, parse_faults
 
 LOG_LINES = ("Loading the model", "Reading the input", "Generating", "Encoding", "Uploading the output")
 
@@ -90,6 +90,17 @@ class SimulatedRequest(BaseModel):
     def removed_from_queue(self) -> bool:
         """Canceled before it ran."""
         return self.canceled_at is not None and self.canceled_at < self.starts_at
+
+    @property
+    def aborted(self) -> bool:
+        """Ended by its deadline before it ran."""
+        missed = self.removed_from_queue and self.canceled_at == self.deadline
+        return missed or (Fault.FAIL_ABORTED in self.faults and self.canceled_at is None)
+
+    def stop_at(self, deadline: datetime) -> None:
+        self.deadline = deadline
+        if deadline < self.ends_at:
+            self.canceled_at = self.ends_at = deadline
 
     def status(self, now: datetime) -> QueueStatus:
         if now >= self.ends_at:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+REPLICATE_WEBHOOK_SECRET = "whsec_c2ltdWxhdGVkIHdlYmhvb2sgc2VjcmV0IG9mIHJlcGxpY2F0ZQ=="
+"""Known to everybody: it proves nothing but that the simulator has signed."""
+
 
 class SimulatorSettings(BaseModel):
     """Built once by whoever starts a simulator; the defaults suit a development machine."""
@@ -19,8 +22,10 @@ class SimulatorSettings(BaseModel):
     """Origin of the addresses handed out; None: the one that each submission came to."""
     account_id: str = "user_simulator"
     """`X-Fal-Webhook-User-Id` of every webhook."""
+    replicate_webhook_secret: str = REPLICATE_WEBHOOK_SECRET
+    """What Replicate's webhooks are signed with."""
     accepted_keys: frozenset[str] | None = None
-    """Valid `Authorization: Key` values; None: any."""
+    """Valid keys and tokens; None: any."""
     latency: timedelta = timedelta(seconds=1.5)
     """From acceptance to the end, unless the prompt says otherwise."""
     concurrency: int | None = Field(None, gt=0)
@@ -32,6 +37,6 @@ class SimulatorSettings(BaseModel):
     webhook_retry_timeout: timedelta = timedelta(seconds=120)
     """For each later delivery. fal's value."""
     webhook_compression: float = Field(1.0, gt=0)
-    """How many times faster than fal deliveries are repeated."""
+    """How many times faster than by the providers deliveries are repeated."""
     verify_tls: bool = True
     """Whether a receiver's certificate must be valid."""

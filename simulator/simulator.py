@@ -11,9 +11,10 @@ import httpx
 from fastapi import Depends, Request
 
 from simulator.clock import Clock
-from simulator.courier import WebhookCourier
+from simulator.courier import Reports, WebhookCourier
 from simulator.fal_webhooks import FalReports, SigningKeys
 from simulator.queue import Queue
+from simulator.replicate_predictions import ReplicateReports
 from simulator.requests import Provider
 from simulator.samples import Samples
 from simulator.settings import SimulatorSettings
@@ -51,7 +52,11 @@ async def running_simulator(settings: SimulatorSettings) -> AsyncIterator[Simula
         queue, keys = Queue(settings, clock, store), SigningKeys(store)
         client = httpx.AsyncClient(verify=settings.verify_tls, timeout=None, trust_env=False)
         await stack.enter_async_context(client)
-        courier = WebhookCourier(settings, clock, queue, {Provider.FAL: FalReports(settings, keys, samples)}, client)
+        reports: dict[Provider, Reports] = {
+            Provider.FAL: FalReports(settings, keys, samples),
+            Provider.REPLICATE: ReplicateReports(settings, samples),
+        }
+        courier = WebhookCourier(settings, clock, queue, reports, client)
         stack.push_async_callback(courier.close)
         courier.resume(queue.requests.values())
         yield Simulator(

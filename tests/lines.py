@@ -19,6 +19,8 @@ class Line:
         self._target = target
         self._flows = asyncio.Event()
         self._flows.set()
+        self._answers = asyncio.Event()
+        self._answers.set()
         self._is_cut = False
         self._ends: set[asyncio.StreamWriter] = set()
         self.port = 0
@@ -46,6 +48,16 @@ class Line:
         finally:
             self._flows.set()
 
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """What is sent arrives, and its answer is lost with the connection."""
+        self._answers.clear()
+        try:
+            yield
+        finally:
+            self.reset()
+            self._answers.set()
+
     def reset(self) -> None:
         for end in self._ends:
             end.transport.abort()
@@ -55,13 +67,16 @@ class Line:
             return writer.transport.abort()
         far_reader, far_writer = await asyncio.open_connection(HOST, self._target)
         self._ends |= {writer, far_writer}
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        await asyncio.gather(
+            self._pump(reader, far_writer, self._flows), self._pump(far_reader, writer, self._flows, self._answers)
+        )
         self._ends -= {writer, far_writer}
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *gates: asyncio.Event) -> None:
         with suppress(ConnectionError):
             while data := await source.read(64 * 1024):
-                await self._flows.wait()
+                for gate in gates:
+                    await gate.wait()
                 sink.write(data)
                 await sink.drain()
         sink.close()

@@ -21,6 +21,7 @@ from db.keys import create_key
 from db.tables import Scope
 from db.users import find_or_create_user
 from settings import Environment, Settings
+from simulator.settings import REPLICATE_WEBHOOK_SECRET
 from tests.lines import Lines
 from tests.servers import Database, Servers, listening, loopback_socket
 from worker import open_worker
@@ -143,6 +144,9 @@ async def running_service(
         "fal_platform_base": f"{servers.simulator}/v1",
         "fal_jwks_url": f"{servers.simulator}/.well-known/jwks.json",
         "fal_webhook_secret": "a secret for tests",
+        "replicate_api_token": "r8_test",
+        "replicate_api_base": servers.simulator,
+        "replicate_webhook_secret": REPLICATE_WEBHOOK_SECRET,
         "api_key_pepper": "pepper for tests",
         "poll_interval": 0.2,
         "adoption_window": 3,

@@ -1,12 +1,16 @@
 """Production refuses to start on what would be unsafe, and names the variable, never the value."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from cli import app as command_line
 from settings import Environment, Settings
+from tests.production.variables import settings_variables
 
 
 def settings(**values: Any) -> Settings:
@@ -62,3 +66,97 @@ def test_secrets_do_not_show() -> None:
     shown = repr(settings(fal_key="id:hush", database_url="postgresql://u:hush@h/d", api_key_pepper="hush"))
 
     assert "hush" not in shown
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.replicate.com", "https://api.replicate.com.evil.example", "https://evilreplicate.com", "x"]
+)
+def test_production_talks_to_replicate_alone(url: str) -> None:
+    with pytest.raises(ValidationError, match="REPLICATE_API_BASE"):
+        settings(replicate_api_base=url)
+    assert settings(environment=Environment.DEVELOPMENT, replicate_api_base=url).replicate_api_base == url
+
+
+def test_replicates_base_may_name_the_version() -> None:
+    assert (
+        settings(replicate_api_base="https://api.replicate.com/v1/").replicate_api_base == "https://api.replicate.com"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["hush", "whsec_", "whsec_hush!", "whsk_aHVzaA==", "whsec_aHVzaA== hush", "whsec_aHVzaA=x"]
+)
+def test_webhook_secrets_of_another_form_are_refused(value: str) -> None:
+    with pytest.raises(ValidationError, match="REPLICATE_WEBHOOK_SECRET") as refusal:
+        settings(replicate_webhook_secret=value)
+    assert "hush" not in str(refusal.value)
+
+
+def test_webhook_secrets_are_several_while_they_are_rotated() -> None:
+    read = settings(replicate_webhook_secret="whsec_aHVzaA==, whsec_aHVzaDI whsec_aHVzaDM=")
+    assert read.replicate_webhook_secrets == ("whsec_aHVzaA==", "whsec_aHVzaDI", "whsec_aHVzaDM=")
+    assert "aHVzaA" not in repr(read)
+    assert settings().replicate_webhook_secrets == ()
+
+
+SOUND = {
+    "database_url": "postgresql://reelay_app:canary-of-app@db.example:5432/reelay",
+    "database_admin_url": "postgresql://reelay_owner:canary-of-owner@db.example:5432/reelay",
+    "fal_key": "0b0e:canary-of-fal",
+    "api_key_pepper": "canary-of-the-pepper",
+    "app_url": "https://reelay.example",
+    "fal_webhook_secret": "canary-of-the-webhooks",
+    "jwt_secret": "canary-of-forty-characters-for-the-tokens",
+    "jwt_jwks_url": "https://issuer.example/jwks.json",
+}
+UNFIT = [
+    ("DATABASE_URL", "missing"),
+    ("DATABASE_URL", "sqlite:///canary.db"),
+    ("DATABASE_URL", "postgresql://db.example/canary"),
+    ("DATABASE_URL", SOUND["database_admin_url"]),
+    ("DATABASE_ADMIN_URL", "missing"),
+    ("FAL_KEY", "missing"),
+    ("FAL_KEY", "canary with spaces"),
+    ("FAL_KEY", "canary\xe9"),
+    ("FAL_KEY", "simulated-key-id:canary"),
+    ("FAL_KEY_NEW", "canary\n"),
+    ("API_KEY_PEPPER", "missing"),
+    ("API_KEY_PEPPER", "canary"),
+    ("API_KEY_PEPPER", "changeme-canary-changeme"),
+    ("FAL_WEBHOOK_SECRET", "canary"),
+    ("JWT_SECRET", "canary-of-thirty-one-characters"),
+    ("JWT_JWKS_URL", "http://canary.example/jwks.json"),
+    ("JWT_JWKS_URL", "canary"),
+    ("APP_URL", "https://"),
+    ("APP_URL", "https://user:canary@reelay.example"),
+    ("APP_URL", "http://canary.example"),
+    ("FAL_QUEUE_BASE", "https://canary.example"),
+    ("FAL_TIMEOUT_MS", "canary"),
+    ("CREATIONS_PER_MINUTE", "canary"),
+    ("ENVIRONMENT", "canary"),
+]
+
+
+@pytest.mark.parametrize("part", ["api", "worker"])
+@pytest.mark.parametrize(("variable", "value"), UNFIT)
+def test_production_does_not_start_on_what_is_missing_or_unfit(
+    part: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no `.env`
+    for name in settings_variables().values():
+        monkeypatch.delenv(name, raising=False)
+    for name, sound in SOUND.items():
+        monkeypatch.setenv(name.upper(), sound)
+    assert Settings().unfit_for_production() == []
+    monkeypatch.delenv(variable, raising=False)
+    if value != "missing":
+        monkeypatch.setenv(variable, value)
+    result = CliRunner().invoke(command_line, [part])
+
+    assert result.exit_code == 1
+    assert f"{variable}: " in result.output
+    assert "canary" not in result.output
+
+
+def test_development_starts_without_any_of_it() -> None:
+    assert settings(environment=Environment.DEVELOPMENT).unfit_for_production() == []

@@ -64,7 +64,7 @@ COURTESY = ActivityConfig(
 TRANSFER = ActivityConfig(
     start_to_close_timeout=timedelta(hours=1),
     schedule_to_close_timeout=timedelta(hours=6),
-    heartbeat_timeout=timedelta(seconds=5),
+    heartbeat_timeout=timedelta(seconds=15),
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 

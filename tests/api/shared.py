@@ -1,10 +1,14 @@
 """What several of these files say."""
 
+import asyncio
 from typing import Any
+from uuid import UUID
 
 import httpx
+from sqlmodel import col, select
 
-from tests.running import Service
+from db.tables import WebhookDelivery
+from tests.running import PATIENCE_WITH_TESTS, Service
 
 
 def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -34,3 +38,21 @@ async def new_clip(service: Service) -> dict[str, Any]:
     assert clip.status_code == 201, clip.text
     created: dict[str, Any] = clip.json()
     return created
+
+
+async def logged(
+    service: Service, *, request_id: str | None = None, job_id: str | None = None
+) -> list[WebhookDelivery]:
+    """The delivery log's rows, which are written after the answer."""
+    statement = select(WebhookDelivery).order_by(col(WebhookDelivery.received_at))
+    if request_id:
+        statement = statement.where(col(WebhookDelivery.request_id) == request_id)
+    if job_id:
+        statement = statement.where(col(WebhookDelivery.job_id) == UUID(job_id))
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while True:
+            async with service.sessions() as session:
+                rows = list((await session.scalars(statement)).all())
+            if rows:
+                return rows
+            await asyncio.sleep(0.05)

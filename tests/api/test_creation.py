@@ -236,18 +236,6 @@ async def test_key_of_a_refused_request_is_still_free(patient_service: Service) 
     assert [refused.status_code, accepted.status_code] == [422, 202]
 
 
-async def test_thirty_at_once_with_one_key_are_one_job(patient_service: Service) -> None:
-    headers = key()
-    posts = [patient_service.client.post("/api/generate/video", json=VIDEO, headers=headers) for _ in range(30)]
-    answers = await asyncio.gather(*posts)
-
-    assert {response.status_code for response in answers} == {202}
-    (job_id,) = {response.json()["jobId"] for response in answers}
-    assert sum("idempotency-replayed" not in response.headers for response in answers) == 1
-    await patient_service.until(job_id, "completed")
-    assert (await patient_service.simulated(job_id))["accepted"] == 1
-
-
 async def test_keys_of_two_users_have_nothing_to_do_with_each_other(
     patient_service: Service, bob: httpx.AsyncClient
 ) -> None:

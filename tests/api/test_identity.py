@@ -46,6 +46,7 @@ CALLS = [
     ("POST", "/api/campaigns/{0.campaign}/clips"),
     ("GET", "/api/clips/{0.clip}"),
 ]
+PUBLIC = ("/api/webhooks/", "/api/models", "/api/estimate", "/healthz", "/readyz", "/metrics")
 NOBODYS = Belongings(job=str(uuid4()), request=str(uuid4()), campaign=str(uuid4()), clip=str(uuid4()))
 
 
@@ -158,20 +159,6 @@ async def test_open_stream_ends_when_its_key_is_revoked(patient_service: Service
         problem(await gina.get(f"{job}/events"), 401, "UNAUTHENTICATED")
 
 
-async def test_somebody_elses_idempotency_key_is_a_key_of_ones_own(
-    patient_service: Service, bob: httpx.AsyncClient
-) -> None:
-    words, key = {"text": "the same words"}, {"idempotency-key": "the-same-key"}
-    hers = await patient_service.client.post("/api/generate/voice", json=words, headers=key)
-    his = await bob.post("/api/generate/voice", json=words, headers=key)
-    others = await bob.post("/api/generate/voice", json={"text": "other words"}, headers=key)
-
-    assert (hers.status_code, his.status_code) == (202, 202)
-    assert hers.json()["jobId"] != his.json()["jobId"]
-    assert "idempotency-replayed" not in his.headers
-    problem(others, 422, "IDEMPOTENCY_KEY_REUSED")
-
-
 async def test_no_workflow_is_asked_for_somebody_else(servers: Servers) -> None:
     async with running_service(servers, worker=False) as service, await service.user("bob") as bob:
         job_id = await service.create()
@@ -210,6 +197,22 @@ def test_every_route_to_something_is_tried_by_somebody_else(patient_service: Ser
     }
     tried = {(method, re.sub(r"{.*?}|video.*", "*", path.split("?")[0])) for method, path in CALLS}
     assert routes == tried
+
+
+async def test_every_route_asks_who_calls_and_operators_routes_for_their_scope(
+    patient_service: Service, bob: httpx.AsyncClient
+) -> None:
+    """But for those that providers, probes and readers of the documentation call."""
+    document = create_app(patient_service.settings).openapi()
+    public = {path for path, item in document["paths"].items() for call in item.values() if "security" not in call}
+    assert all(path.startswith(PUBLIC) for path in public), public
+    async with httpx.AsyncClient(base_url=patient_service.origin) as nobody:
+        for path, item in document["paths"].items():
+            for method in item.keys() - ({"parameters"} if path not in public else item.keys()):
+                address = re.sub(r"{.*?}", str(uuid4()), path)
+                problem(await call(nobody, method.upper(), address), 401, "UNAUTHENTICATED")
+                if path.startswith("/api/admin/"):
+                    problem(await call(bob, method.upper(), address), 403, "FORBIDDEN")
 
 
 async def test_somebody_elses_cancel_reaches_neither_the_job_nor_the_provider(

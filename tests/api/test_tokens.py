@@ -1,5 +1,6 @@
 """Tokens of an identity provider let in whom they name, for as long as they say, and nobody else."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -9,7 +10,9 @@ import httpx
 import pytest
 
 from api.tokens import owner_named_in
+from db.credits import top_up
 from db.tables import Scope
+from db.users import find_or_create_user
 from tests.api.issuer import ISSUER, SECRET, Issuer, by_secret, claims, put_together, unsigned
 from tests.api.shared import problem
 from tests.providers.scripted_server import answer, json_answer, scripted_server
@@ -60,6 +63,32 @@ async def test_a_new_token_of_the_same_user_finds_what_was_there(guarded: Servic
     path = f"/api/campaigns/{created.json()['id']}"
 
     assert (await asked_with(KNOWN.by_ec(claims(sub=subject)), guarded, path)).status_code == 200
+
+
+async def test_a_user_may_be_given_credits_before_the_first_token(guarded: Service) -> None:
+    subject = str(uuid4())
+    async with guarded.sessions.begin() as session:
+        await top_up(session, await find_or_create_user(session, subject), 700)
+
+    credits = await asked_with(by_secret(claims(sub=subject)), guarded, "/api/credits")
+    assert credits.json()["availableCents"] == 700
+
+
+async def test_open_stream_ends_when_its_token_does(guarded: Service) -> None:
+    subject = str(uuid4())
+    async with guarded.sessions.begin() as session:
+        await top_up(session, await find_or_create_user(session, subject), 700)
+    short, long = by_secret(claims(sub=subject, exp=int(time.time()) + 5)), by_secret(claims(sub=subject))
+    async with httpx.AsyncClient(base_url=guarded.origin, headers={"authorization": f"Bearer {long}"}) as client:
+        created = await client.post("/api/generate/voice", json={"text": "Hello."})
+        path = f"/api/jobs/{created.json()['jobId']}/events"
+        async with client.stream("GET", path, headers={"authorization": f"Bearer {short}"}, timeout=30) as stream:
+            assert stream.status_code == 200
+            async with asyncio.timeout(20):
+                assert "pending" in "".join([line async for line in stream.aiter_lines()])
+
+    problem(await asked_with(short, guarded, path), 401, "UNAUTHENTICATED")
+    assert (await asked_with(long, guarded)).status_code == 200
 
 
 def expired() -> int:

@@ -25,7 +25,7 @@ from db.tables import GenerationJob, WebhookDelivery
 from domain.generation import JobType, ProviderName, Report, Stage
 from domain.webhook_token import make_token
 from tests.api.fal import ACCOUNT, Fal, key_server
-from tests.api.shared import problem
+from tests.api.shared import logged, problem
 from tests.providers.signing import notice
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers
@@ -80,24 +80,6 @@ async def waiting(fal: Fal) -> Waiting:
 async def still_waits(fal: Fal, job: Waiting) -> bool:
     status: str = (await fal.service.job(job.id))["status"]
     return status == "submitted"
-
-
-async def logged(
-    service: Service, *, request_id: str | None = None, job_id: str | None = None
-) -> list[WebhookDelivery]:
-    """The delivery log's rows, which are written after the answer."""
-    statement = select(WebhookDelivery).order_by(col(WebhookDelivery.received_at))
-    if request_id:
-        statement = statement.where(col(WebhookDelivery.request_id) == request_id)
-    if job_id:
-        statement = statement.where(col(WebhookDelivery.job_id) == UUID(job_id))
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while True:
-            async with service.sessions() as session:
-                rows = list((await session.scalars(statement)).all())
-            if rows:
-                return rows
-            await asyncio.sleep(0.05)
 
 
 async def test_genuine_webhook_ends_the_wait(fal: Fal) -> None:

@@ -57,7 +57,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(catalog: Catalog) -> No
 def test_a_model_of_another_kind_is_not_found(catalog: Catalog) -> None:
     with pytest.raises(UnknownModel) as raised:
         catalog.find("veo3.1", kind=JobKind.VOICE)
-    assert raised.value.known == ("chatterbox",)
+    assert raised.value.known == ("chatterbox", "minimax-speech-02-turbo")
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,10 @@ def test_job_types_are_those_of_the_database(catalog: Catalog) -> None:
         "elevenlabs-sound-effects": JobType.AMBIENT,
         "whisper": JobType.TRANSCRIPTION,
         "wizper": JobType.TRANSCRIPTION,
+        "zeroscope-v2-xl": JobType.VIDEO,
+        "seedance-1-lite": JobType.VIDEO,
+        "flux-schnell": JobType.FIRST_FRAME,
+        "minimax-speech-02-turbo": JobType.VOICE,
     }
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from catalog.catalog import Catalog
+from domain.money import charge_for
+from simulator.fal_models import MODELS
 
 PROMPT = {"prompt": "a fox"}
 PICTURE = {"firstFrameUrl": "https://example.com/first.png"}
@@ -13,47 +15,74 @@ SILENT = {"generateAudio": False}
 UHD = {"resolution": "4k"}
 
 
-@pytest.mark.parametrize(
-    ("name", "words", "cents"),
-    [
-        ("veo3.1", PROMPT, 320),
-        ("veo3.1", PROMPT | PICTURE, 320),
-        ("veo3.1", PROMPT | SILENT, 160),
-        ("veo3.1", PROMPT | UHD, 480),
-        ("veo3.1", PROMPT | UHD | SILENT, 320),
-        ("veo3.1", PROMPT | {"duration": 4, "resolution": "1080p"}, 160),
-        ("veo3.1-fast", PROMPT, 120),
-        ("veo3.1-fast", PROMPT | PICTURE | SILENT, 80),
-        ("veo3.1-fast", PROMPT | UHD, 280),
-        ("veo3.1-fast", PROMPT | UHD | SILENT, 240),
-        ("veo3-fast", PROMPT, 120),
-        ("veo3-fast", PROMPT | SILENT | {"duration": 4}, 40),
-        ("kling-2.5-turbo-pro", PROMPT, 35),
-        ("kling-2.5-turbo-pro", PROMPT | {"duration": 10}, 70),
-        ("kling-2.5-turbo-pro", PROMPT | PICTURE | {"duration": 10}, 70),
-        ("cogvideox-5b", PROMPT, 20),
-        ("cogvideox-5b", PROMPT | PICTURE, 20),
-        ("nano-banana", PROMPT, 4),
-        ("nano-banana", PROMPT | {"numImages": 4}, 16),
-        ("flux-dev", PROMPT, 3),
-        ("flux-dev", PROMPT | {"aspectRatio": "1:1"}, 3),
-        ("flux-dev", PROMPT | {"aspectRatio": {"width": 1920, "height": 1080}}, 5),
-        ("flux-dev", PROMPT | {"aspectRatio": {"width": 1920, "height": 1080}, "numImages": 3}, 15),
-        ("chatterbox", {"text": "x"}, 1),
-        ("chatterbox", {"text": "x" * 1000}, 3),
-        ("chatterbox", {"text": "x" * 5000}, 13),
-        ("elevenlabs-sound-effects", PROMPT | {"duration": 10}, 2),
-        ("elevenlabs-sound-effects", PROMPT | {"duration": 0.5}, 1),
-        ("elevenlabs-sound-effects", PROMPT, 5),
-        ("whisper", AUDIO, 6),
-        ("whisper", AUDIO | {"diarize": True}, 12),
-        ("wizper", AUDIO, 6),
-    ],
-)
+FAL: list[tuple[str, dict[str, Any], int]] = [
+    ("veo3.1", PROMPT, 320),
+    ("veo3.1", PROMPT | PICTURE, 320),
+    ("veo3.1", PROMPT | SILENT, 160),
+    ("veo3.1", PROMPT | UHD, 480),
+    ("veo3.1", PROMPT | UHD | SILENT, 320),
+    ("veo3.1", PROMPT | {"duration": 4, "resolution": "1080p"}, 160),
+    ("veo3.1-fast", PROMPT, 120),
+    ("veo3.1-fast", PROMPT | PICTURE | SILENT, 80),
+    ("veo3.1-fast", PROMPT | UHD, 280),
+    ("veo3.1-fast", PROMPT | UHD | SILENT, 240),
+    ("veo3-fast", PROMPT, 120),
+    ("veo3-fast", PROMPT | SILENT | {"duration": 4}, 40),
+    ("kling-2.5-turbo-pro", PROMPT, 35),
+    ("kling-2.5-turbo-pro", PROMPT | {"duration": 10}, 70),
+    ("kling-2.5-turbo-pro", PROMPT | PICTURE | {"duration": 10}, 70),
+    ("cogvideox-5b", PROMPT, 20),
+    ("cogvideox-5b", PROMPT | PICTURE, 20),
+    ("nano-banana", PROMPT, 4),
+    ("nano-banana", PROMPT | {"numImages": 4}, 16),
+    ("flux-dev", PROMPT, 3),
+    ("flux-dev", PROMPT | {"aspectRatio": "1:1"}, 3),
+    ("flux-dev", PROMPT | {"aspectRatio": {"width": 1920, "height": 1080}}, 5),
+    ("flux-dev", PROMPT | {"aspectRatio": {"width": 1920, "height": 1080}, "numImages": 3}, 15),
+    ("chatterbox", {"text": "x"}, 1),
+    ("chatterbox", {"text": "x" * 1000}, 3),
+    ("chatterbox", {"text": "x" * 5000}, 13),
+    ("elevenlabs-sound-effects", PROMPT | {"duration": 10}, 2),
+    ("elevenlabs-sound-effects", PROMPT | {"duration": 0.5}, 1),
+    ("elevenlabs-sound-effects", PROMPT, 5),
+    ("whisper", AUDIO, 6),
+    ("whisper", AUDIO | {"diarize": True}, 12),
+    ("wizper", AUDIO, 6),
+]
+REPLICATE: list[tuple[str, dict[str, Any], int]] = [
+    ("zeroscope-v2-xl", PROMPT, 5),
+    ("seedance-1-lite", PROMPT, 18),
+    ("seedance-1-lite", PROMPT | PICTURE | {"duration": 10, "resolution": "1080p"}, 72),
+    ("seedance-1-lite", PROMPT | {"resolution": "480p"}, 9),
+    ("flux-schnell", PROMPT, 1),
+    ("flux-schnell", PROMPT | {"numImages": 4}, 2),
+    ("minimax-speech-02-turbo", {"text": "x" * 1000}, 6),
+]
+
+
+@pytest.mark.parametrize(("name", "words", "cents"), [*FAL, *REPLICATE])
 def test_price(catalog: Catalog, name: str, words: dict[str, Any], cents: int) -> None:
     model = catalog.find(name, words)
     assert model.price_cents(model.arguments(words)) == cents
 
 
 def test_only_what_is_billed_by_computing_time_is_an_estimate(catalog: Catalog) -> None:
-    assert {model.name for model in catalog.models if model.price.estimated} == {"whisper", "wizper"}
+    assert {model.name for model in catalog.models if model.price.estimated} == {"whisper", "wizper", "zeroscope-v2-xl"}
+
+
+@pytest.mark.parametrize(("name", "words", "cents"), FAL)
+def test_what_the_simulator_counts_costs_what_was_estimated(
+    catalog: Catalog, name: str, words: dict[str, Any], cents: int
+) -> None:
+    model = catalog.find(name, words)
+    arguments = model.arguments(words)
+    counted = MODELS[model.endpoint].model_validate(arguments).billable_units
+    charge = charge_for(cents, model.tariff(arguments), counted)
+
+    leaves_it_open = name == "elevenlabs-sound-effects" and "duration" not in words
+    assert (charge.cost_cents, charge.doubt) == (1 if leaves_it_open else cents, None)
+
+
+def test_compute_seconds_are_no_seconds_of_media(catalog: Catalog) -> None:
+    others = {model.name for model in catalog.models if not model.price.billed_in_unit}
+    assert others == {"whisper", "wizper", "seedance-1-lite", "flux-schnell", "minimax-speech-02-turbo"}

@@ -1,5 +1,6 @@
 """Keys and the schema from the command line, on a database that the environment names."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -7,11 +8,15 @@ from pathlib import Path
 
 import pytest
 from typer import BadParameter
+from typer.testing import CliRunner
 
+from cli import app as command_line
 from cli import duration
+from db.credits import AmountRefused
 from db.engine import make_engine, make_sessions
 from db.keys import find_key_owner, hash_key
 from db.tables import Scope
+from devstack.credits import whole
 from devstack.ports import free_ports
 from devstack.postgres import EmbeddedPostgres
 from devstack.processes import running
@@ -60,21 +65,56 @@ async def test_keys_are_created_listed_and_revoked(postgres: EmbeddedPostgres) -
     assert await owner_of(key, postgres) is None
     code, output = await reelay("keys", "revoke", listed["prefix"], environment=environment)
     assert (code, "no living key" in output) == (1, True)
-    code, output = await reelay("keys", "create", "ann", "--expires", "30d", environment=environment)
-    assert await owner_of(output.strip(), postgres) is Scope.USER
-    code, output = await reelay("keys", "list", "--json", environment=environment)
-    newest = json.loads(output)[0]
+    await shut_out_and_let_in(postgres, environment)
+    await credits_are_added_shown_and_corrected(environment)
+
+
+async def shut_out_and_let_in(postgres: EmbeddedPostgres, environment: dict[str, str]) -> None:
+    """In this process, which has loaded everything already."""
+
+    async def done(*words: str) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, command_line, words, env=environment)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    key = (await done("keys", "create", "ann", "--expires", "30d")).strip()
+    newest = json.loads(await done("keys", "list", "--json"))[0]
     lifetime = datetime.fromisoformat(newest["expiresAt"]) - datetime.fromisoformat(newest["createdAt"])
     assert lifetime == timedelta(days=30)
-
-    code, output = await reelay("users", "list", "--json", environment=environment)
-    (ann,) = json.loads(output)
+    (ann,) = json.loads(await done("users", "list", "--json"))
     assert (ann["name"], ann["keys"], ann["jobs"], ann["disabledAt"]) == ("ann", 1, 0, None)
-    assert await reelay("users", "disable", ann["id"], environment=environment) == (0, "")
-    code, output = await reelay("users", "show", "ann", "--json", environment=environment)
-    assert json.loads(output)["disabledAt"]
-    assert await reelay("users", "enable", "ann", environment=environment) == (0, "")
-    assert await reelay("users", "disable", "bob", environment=environment) == (1, "reelay: there is no user bob\n")
+    assert await owner_of(key, postgres) is Scope.USER
+    await done("users", "disable", ann["id"])
+    assert await owner_of(key, postgres) is None
+    assert json.loads(await done("users", "show", "ann", "--json"))["disabledAt"]
+    await done("users", "enable", "ann")
+    assert await owner_of(key, postgres) is Scope.USER
+    with pytest.raises(AssertionError, match="there is no user bob"):
+        await done("users", "disable", "bob")
+
+
+async def credits_are_added_shown_and_corrected(environment: dict[str, str]) -> None:
+    async def ask(*words: str) -> tuple[int | None, str]:
+        return await reelay(*words, environment=environment)
+
+    added = await ask("credits", "add", "bob", "500", "--reference", "payment 1")
+    assert added == (0, "bob  500 cents available, 0 held, 500 in all\n")
+    refusals = await asyncio.gather(
+        ask("credits", "add", "bob", "-5"), ask("credits", "add", "bob", "1.5"), ask("credits", "show", "nobody")
+    )
+    assert [code for code, _ in refusals] == [1, 1, 1]
+    assert ["whole" in output for _, output in refusals] == [True, True, False]
+    assert (await ask("credits", "adjust", "bob", "-50", "--reason", "a mistake"))[0] == 0
+    assert await ask("users", "budget", "bob", "100") == (0, "")
+    code, output = await ask("credits", "show", "bob", "--json")
+    cents = {"balanceCents": 450, "heldCents": 0, "availableCents": 450, "monthlyBudgetCents": 100}
+    assert (code, json.loads(output)) == (0, {"user": "bob", **cents})
+
+
+@pytest.mark.parametrize("words", ["1.5", "1e3", "ten", "", "0x10", "nan", "١٢", "1_000"])
+def test_only_whole_numbers_are_amounts(words: str) -> None:
+    with pytest.raises(AmountRefused, match="whole number"):
+        whole(words)
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "1y", "1D", "99999d", "9999999999s"])

@@ -112,6 +112,7 @@ def inside(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_the_containers_have_valid_production_settings(inside: dict[str, str]) -> None:
     settings = Settings(_env_file=None)
     assert not settings.is_development
+    assert settings.unfit_for_production() == []
     for url, role in ((settings.database_url, "reelay_app"), (settings.database_admin_url, "reelay_owner")):
         parts = make_url(url.get_secret_value())
         assert (parts.username, parts.host, parts.database) == (role, "postgres", "reelay")

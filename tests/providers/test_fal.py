@@ -54,9 +54,14 @@ def fal(server: ScriptedServer, client: httpx.AsyncClient) -> FalProvider:
     return provider(client, server.url)
 
 
-def provider(client: httpx.AsyncClient, base: str, *, key: str = KEY, timeout: timedelta = TIMEOUT) -> FalProvider:
+def provider(client: httpx.AsyncClient, base: str, *keys: str, timeout: timedelta = TIMEOUT) -> FalProvider:
     return FalProvider(
-        client, purchases=client, key=SecretStr(key), queue_base=base, platform_base=f"{base}/v1", timeout=timeout
+        client,
+        purchases=client,
+        keys=[SecretStr(key) for key in keys or [KEY]],
+        queue_base=base,
+        platform_base=f"{base}/v1",
+        timeout=timeout,
     )
 
 
@@ -218,6 +223,50 @@ async def test_an_answer_that_quotes_the_key_does_not_spread_it(fal: FalProvider
     assert KEY not in str(raised.value)
 
 
+def keys_sent(server: ScriptedServer) -> list[str]:
+    return [seen.headers["authorization"].removeprefix("Key ") for seen in server.seen]
+
+
+UNKNOWN_KEY = json_answer(401, {"detail": "Invalid key credentials"})
+
+
+async def test_a_key_that_fal_does_not_know_gives_way_to_the_other(
+    client: httpx.AsyncClient, server: ScriptedServer
+) -> None:
+    fal = provider(client, server.url, "new:key-secret", "old:key-secret")
+    in_progress = json_answer(200, {"status": "IN_PROGRESS"})
+    server.script = [
+        *(UNKNOWN_KEY, json_answer(200, in_queue(server.url)), in_progress),
+        *(UNKNOWN_KEY, in_progress, in_progress),  # the day on which the old one is withdrawn
+    ]
+    accepted = await fal.submit(REQUEST)
+    for _ in range(3):
+        await fal.progress(accepted)
+
+    old, new = "old:key-secret", "new:key-secret"
+    assert keys_sent(server) == [new, old, old, old, new, new]
+    assert server.seen[0].body == server.seen[1].body
+
+
+async def test_with_two_keys_a_lost_answer_is_still_not_sent_again(
+    client: httpx.AsyncClient, server: ScriptedServer
+) -> None:
+    fal = provider(client, server.url, "new:key-secret", "old:key-secret")
+    for behaviour in (reset, answer(500), json_answer(403, {"detail": "no"}), answer(200, b"odd")):
+        server.script, before = [behaviour], len(server.seen)
+        with pytest.raises((SubmissionUncertain, Unauthorized)):
+            await fal.submit(REQUEST)
+        assert len(server.seen) == before + 1
+
+
+async def test_two_unknown_keys_buy_nothing_and_show_nowhere(client: httpx.AsyncClient, server: ScriptedServer) -> None:
+    fal = provider(client, server.url, "new:key-secret", "old:key-secret")
+    server.script = [UNKNOWN_KEY, json_answer(401, {"detail": "neither new:key-secret nor old:key-secret"})]
+    with pytest.raises(Unauthorized) as raised:
+        await fal.submit(REQUEST)
+    assert "secret" not in str(raised.value)
+
+
 async def test_an_input_that_is_no_json_is_rejected_before_anything_is_sent(
     fal: FalProvider, server: ScriptedServer
 ) -> None:
@@ -313,7 +362,7 @@ async def test_a_stored_address_on_another_host_is_never_called(client: httpx.As
 @pytest.mark.parametrize("key", ["", "  ", "id:sec\nret", "id:schlüssel"])
 def test_a_key_that_no_header_can_carry_is_refused_without_being_quoted(key: str, client: httpx.AsyncClient) -> None:
     with pytest.raises(ValueError, match="fal key") as raised:
-        provider(client, "https://queue.fal.run", key=key)
+        provider(client, "https://queue.fal.run", key)
     assert not key.strip() or key not in str(raised.value)
 
 

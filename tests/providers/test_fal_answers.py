@@ -182,7 +182,8 @@ def test_a_long_message_is_cut() -> None:
     [("8", 8.0), ("0.5", 0.5), ("0", 0.0), ("-1", None), ("nan", None), ("inf", None), ("1e999", None), ("many", None)],
 )
 def test_only_a_sensible_cost_is_believed(header: str, units: float | None) -> None:
-    assert result_of(answer(200, {}, X_Fal_Billable_Units=header)).billable_units == units
+    result = result_of(answer(200, {}, X_Fal_Billable_Units=header))
+    assert (result.billable_units, result.unusable_units) == (units, header if units is None else None)
 
 
 def test_a_result_that_python_wrote_with_nan_is_still_a_result() -> None:

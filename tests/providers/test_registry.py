@@ -3,13 +3,14 @@ import pytest
 
 from domain.generation import ProviderName
 from providers.fal import FalProvider
-from providers.registry import build_providers
+from providers.registry import build_providers, configured_providers, webhook_path
+from providers.replicate import ReplicateProvider
 from settings import Settings
 
 
 @pytest.fixture(autouse=True)
 def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FAL_KEY", "FAL_API_KEY", "FAL_KEY_NEW"):
+    for name in ("FAL_KEY", "FAL_API_KEY", "FAL_KEY_NEW", "REPLICATE_API_TOKEN"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -19,6 +20,7 @@ def settings(**values: str) -> Settings:
 
 async def test_a_provider_without_a_key_is_absent(client: httpx.AsyncClient) -> None:
     assert build_providers(settings(), client, client) == {}
+    assert configured_providers(settings()) == frozenset()
 
 
 @pytest.mark.parametrize("name", ["fal_key", "fal_key_new"])
@@ -26,3 +28,18 @@ async def test_fal_is_there_when_it_has_a_key(name: str, client: httpx.AsyncClie
     [(provider_name, provider)] = build_providers(settings(**{name: "id:secret"}), client, client).items()
     assert provider_name is ProviderName.FAL
     assert isinstance(provider, FalProvider)
+
+
+async def test_replicate_is_there_when_it_has_a_token(client: httpx.AsyncClient) -> None:
+    known = settings(replicate_api_token="r8_x")
+    [(provider_name, provider)] = build_providers(known, client, client).items()
+    assert provider_name is ProviderName.REPLICATE
+    assert isinstance(provider, ReplicateProvider)
+    assert configured_providers(known) == {ProviderName.REPLICATE}
+
+
+def test_a_provider_is_asked_to_report_where_its_word_can_be_verified() -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    assert webhook_path(settings(), ProviderName.REPLICATE) is None
+    assert webhook_path(settings(replicate_webhook_secret=secret), ProviderName.REPLICATE) == "/api/webhooks/replicate"
+    assert webhook_path(settings(fal_webhook_path="/hook"), ProviderName.FAL) == "/hook"

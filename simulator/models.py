@@ -1,0 +1,14 @@
+"""Every provider's models by endpoint."""
+
+from collections.abc import Mapping
+
+from simulator import fal_models, replicate_models
+from simulator.model_input import ModelInput
+from simulator.requests import SimulatedRequest
+
+MODELS: Mapping[str, type[ModelInput]] = {**fal_models.MODELS, **replicate_models.MODELS}
+
+
+def input_of(request: SimulatedRequest) -> ModelInput:
+    """Raises: pydantic.ValidationError."""
+    return MODELS[request.endpoint].model_validate(request.input)

@@ -1,0 +1,14 @@
+"""The role that sees every user's rows is reached for where there is no user yet, and nowhere else."""
+
+from tests.production.files import ROOT
+
+ALLOWED = {
+    "services.py": "callers are looked up by the hash of their key; rows that were never started are looked for",
+    "webhooks.py": "a provider calls, of whom only the job is known",
+}
+
+
+def test_only_what_has_no_user_uses_the_service_role() -> None:
+    """Whoever is added here says why `CallersRows` would not do."""
+    found = {path.name for path in (ROOT / "api").glob("*.py") if "service_sessions" in path.read_text()}
+    assert found == ALLOWED.keys()

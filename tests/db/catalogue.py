@@ -1,0 +1,116 @@
+"""What Postgres' own catalogue must say for row-level security to hold: each rule is a query for who breaks it."""
+
+from collections.abc import Mapping
+
+import asyncpg
+
+from devstack.postgres import APP, OWNER
+
+OWN_ROWS = "(user_id = (NULLIF(current_setting('app.user_id'::text, true), ''::text))::uuid)"
+
+SECURITY_DEFINERS: Mapping[str, str] = {
+    "hold_credits": "takes no amount, owner or price from its caller, who may write no entry and no balance",
+}
+"""Functions that run as their owner, and why that is safe."""
+
+OURS = f"""
+    with app as (select oid, rolname from pg_roles where rolname = '{APP}'),
+    relations as (
+        select c.oid, c.relname, c.relkind, c.relacl, c.reloptions,
+            c.relrowsecurity and c.relforcerowsecurity as forced,
+            exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'user_id') as of_user,
+            exists (select from app, aclexplode(c.relacl) g where g.grantee = app.oid) as granted,
+            exists (
+                select from app, aclexplode(c.relacl) g
+                where g.grantee = app.oid and g.privilege_type in ('INSERT', 'UPDATE')
+            ) as written
+        from pg_class c where c.relnamespace = 'public'::regnamespace
+    ),
+    tables as (select * from relations where relkind in ('r', 'p') and relname <> 'alembic_version')
+"""
+
+RULES: Mapping[str, str] = {
+    "no role of ours has powers over others": f"""
+        select rolname from pg_roles where rolname in ('{APP}', '{OWNER}')
+            and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)
+    """,
+    "the API's role owns nothing": """
+        select pg_describe_object(classid, objid, objsubid) from pg_shdepend
+        where refclassid = 'pg_authid'::regclass and refobjid = (select oid from app) and deptype = 'o'
+            and dbid in (0, (select oid from pg_database where datname = current_database()))
+    """,
+    "the API's role is a member of no other": """
+        select roleid::regrole::text from pg_auth_members where member = (select oid from app)
+    """,
+    "the API's role makes nothing": """
+        select 'public' from app where has_schema_privilege(app.oid, 'public', 'create')
+        union all select 'database' from app where has_database_privilege(app.oid, current_database(), 'create')
+    """,
+    "what a user owns, or the API's role may touch, is under forced row-level security": """
+        select relname from tables where (of_user or granted) and not forced
+    """,
+    "the API's role sees a user's own rows alone": f"""
+        select tablename from pg_policies, app where app.rolname = any (roles) and (
+            coalesce(qual, with_check) <> $own${OWN_ROWS}$own$ or coalesce(with_check, qual) <> $own${OWN_ROWS}$own$
+        )
+    """,
+    "a table that the API's role may touch has a policy for it": """
+        select relname from tables where granted and not exists (
+            select from pg_policies, app
+            where schemaname = 'public' and tablename = relname and app.rolname = any (roles)
+                and permissive = 'PERMISSIVE'
+        )
+    """,
+    "a policy is for somebody": """
+        select tablename from pg_policies where 'public' = any (roles)
+    """,
+    "a privilege is to read or change rows, for the API's role, and not to be passed on": """
+        select relname || ' ' || privilege_type from relations, app, aclexplode(relacl) as g
+        where g.grantee in (0, app.oid) and (
+            g.grantee = 0 or is_grantable or privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+        )
+        union all
+        select attrelid::regclass || '.' || attname from pg_attribute join relations on relations.oid = attrelid, app,
+            aclexplode(attacl) as g where g.grantee in (0, app.oid) and privilege_type <> 'SELECT'
+        union all
+        select 'default ' || privilege_type from pg_default_acl, app, aclexplode(defaclacl) as g
+        where g.grantee in (0, app.oid)
+    """,
+    "a unique key that the API's role can run into begins with the user or is a random id": """
+        select indexrelid::regclass::text from pg_index join tables on tables.oid = indrelid
+            join pg_attribute a on a.attrelid = indrelid and a.attnum = indkey[0]
+        where indisunique and written and a.attname <> 'user_id' and a.attidentity <> 'a'
+            and not (a.attname = 'id' and a.atttypid = 'uuid'::regtype)
+    """,
+    "a row points to rows of its own user": """
+        select conname from pg_constraint
+            join tables as child on child.oid = conrelid join tables as parent on parent.oid = confrelid
+        where contype = 'f' and child.of_user and parent.of_user and not exists (
+            select from unnest(conkey, confkey) as pair (ours, theirs)
+                join pg_attribute a on a.attrelid = conrelid and a.attnum = ours and a.attname = 'user_id'
+                join pg_attribute b on b.attrelid = confrelid and b.attnum = theirs and b.attname = 'user_id'
+        )
+    """,
+    "a view asks as its reader": """
+        select relname from relations
+        where (relkind = 'v' and not coalesce('security_invoker=true' = any (reloptions), false))
+            or (relkind = 'm' and granted)
+    """,
+    "a function runs as its caller, or is one of the few with a reason, a fixed path and named callers": f"""
+        select proname from pg_proc where pronamespace = 'public'::regnamespace and prosecdef and (
+            proname not in ({", ".join(f"'{name}'" for name in SECURITY_DEFINERS)})
+            or not coalesce(proconfig::text like '%search_path=pg_catalog%', false)
+            or proacl is null
+            or exists (select from aclexplode(proacl) as g where g.grantee = 0)
+        )
+    """,
+    "no function of ours is said to be leakproof": """
+        select proname from pg_proc where pronamespace = 'public'::regnamespace and proleakproof
+    """,
+}
+
+
+async def broken_rules(connection: asyncpg.Connection) -> dict[str, list[str]]:
+    """Of the database as it is now: each rule that does not hold, with what breaks it."""
+    found = {rule: [str(row[0]) for row in await connection.fetch(OURS + query)] for rule, query in RULES.items()}
+    return {rule: offenders for rule, offenders in found.items() if offenders}

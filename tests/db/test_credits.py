@@ -1,0 +1,375 @@
+"""The ledger on a real Postgres: exact in any order, at any number at once, and out of the API's role's reach."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+
+from db.credits import (
+    AmountRefused,
+    Balance,
+    HoldAnswer,
+    adjust,
+    balance_of,
+    end_hold,
+    forgotten_holds,
+    hold_credits,
+    ledger_drift,
+    limit_month,
+    top_up,
+)
+from db.engine import Sessions, as_user, make_engine, make_sessions
+from db.generations import cancel_generation, complete_generation, fail_generation, insert_generation
+from db.reconciliation import free_credits
+from db.tables import GenerationJob, User
+from devstack.ports import HOST
+from domain.failure import Failure, FailureCode
+from domain.generation import JobType, ProviderName
+from domain.money import MOST_CENTS, Charge
+from tests.lines import open_line
+from tests.servers import Database, Postgres
+
+SEEDS = 100
+PRICE = 10
+FAILURE = Failure(code=FailureCode.PROVIDER_ERROR, message="the provider failed")
+End = Callable[["Ledger", UUID], Coroutine[Any, Any, bool]]
+
+
+class OutOfCredits(Exception):
+    """As the API's 402: it rolls the transaction back."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    service: Sessions
+    replicas: Sequence[Sessions]
+    """Of the API's role."""
+
+    async def user(self, cents: int = 0) -> User:
+        user = User(name=f"user {uuid4()}")
+        async with self.service.begin() as session:
+            session.add(user)
+            await session.flush()
+            if cents:
+                await top_up(session, user, cents)
+        return user
+
+    async def create(self, user: User, price: int = PRICE, *, replica: int = 0) -> UUID:
+        """A job with its hold. Raises: OutOfCredits."""
+        job = job_of(user, price)
+        async with as_user(self.replicas[replica], user.id) as session:
+            assert await insert_generation(session, job)
+            if not (await hold_credits(session, job.id)).is_held:
+                raise OutOfCredits
+        return job.id
+
+    async def balance(self, user: User) -> tuple[int, int]:
+        """Available and held; the books have to balance."""
+        async with self.service() as session:
+            assert [drift for drift in await ledger_drift(session) if drift.user_id == user.id] == []
+            found = await balance_of(session, user.id)
+        return found.available, found.held
+
+    async def phases(self, job_id: UUID) -> list[str]:
+        async with self.service() as session:
+            statement = text("select phase from credit_entries where job_id = :job order by id")
+            return list((await session.execute(statement, {"job": job_id})).scalars())
+
+    async def complete(self, job_id: UUID, cents: int = PRICE) -> bool:
+        charge = Charge(cost_cents=cents, charged_cents=cents)
+        async with self.service.begin() as session:
+            return await complete_generation(session, job_id, files=[], result_url=None, charge=charge)
+
+    async def fail(self, job_id: UUID) -> bool:
+        async with self.service.begin() as session:
+            return await fail_generation(session, job_id, FAILURE)
+
+    async def cancel(self, job_id: UUID) -> bool:
+        async with self.service.begin() as session:
+            return await cancel_generation(session, job_id, "Canceled")
+
+    async def end(self, job_id: UUID) -> bool:
+        async with self.service.begin() as session:
+            return await end_hold(session, job_id)
+
+
+def job_of(user: User, price: int) -> GenerationJob:
+    return GenerationJob(
+        id=uuid4(),
+        user_id=user.id,
+        job_type=JobType.VIDEO,
+        provider=ProviderName.FAL,
+        model="m",
+        endpoint="e",
+        input_params={},
+        arguments={},
+        timing={},
+        estimated_cost_cents=price,
+    )
+
+
+@pytest.fixture(scope="module")
+async def database(postgres: Postgres) -> Database:
+    return await postgres.copy()
+
+
+@pytest.fixture(scope="module")
+async def ledger(database: Database) -> AsyncIterator[Ledger]:
+    engines = [make_engine(database.admin_url), *(make_engine(database.app_url) for _ in range(2))]
+    service, *replicas = map(make_sessions, engines)
+    yield Ledger(service, replicas)
+    for engine in engines:
+        await engine.dispose()
+
+
+async def test_hold_moves_the_price_and_a_settlement_gives_the_rest_back(ledger: Ledger) -> None:
+    user = await ledger.user(100)
+    job = await ledger.create(user, 60)
+    assert await ledger.balance(user) == (40, 60)
+    assert await ledger.complete(job, 45)
+    assert await ledger.balance(user) == (55, 0)
+    assert await ledger.phases(job) == ["hold", "settle"]
+
+
+@pytest.mark.parametrize("end", [Ledger.fail, Ledger.cancel])
+async def test_job_that_does_not_complete_costs_nothing(ledger: Ledger, end: End) -> None:
+    user = await ledger.user(100)
+    job = await ledger.create(user, 60)
+    assert await end(ledger, job)
+    assert await ledger.balance(user) == (100, 0)
+    assert await ledger.phases(job) == ["hold", "release"]
+
+
+async def test_new_user_has_nothing_and_a_job_that_costs_nothing_needs_nothing(ledger: Ledger) -> None:
+    user = await ledger.user()
+    with pytest.raises(OutOfCredits):
+        await ledger.create(user, 1)
+    job = await ledger.create(user, 0)
+    assert await ledger.complete(job, 0)
+    assert await ledger.balance(user) == (0, 0)
+
+
+async def test_forty_holds_at_once_with_credits_for_ten_are_ten(ledger: Ledger) -> None:
+    for seed in range(SEEDS):
+        user, dice = await ledger.user(10 * PRICE), Random(seed)
+        creations = [ledger.create(user, replica=dice.randrange(2)) for _ in range(40)]
+        outcomes = await asyncio.gather(*creations, return_exceptions=True)
+
+        assert sum(isinstance(outcome, UUID) for outcome in outcomes) == 10, f"seed {seed}"
+        assert sum(isinstance(outcome, OutOfCredits) for outcome in outcomes) == 30, f"seed {seed}"
+        async with as_user(ledger.replicas[0], user.id) as session:
+            assert (await session.execute(text("select count(*) from generation_jobs"))).scalar_one() == 10
+            found = await balance_of(session, user.id)
+        assert (found.available, found.held) == (0, 10 * PRICE), f"seed {seed}"
+    async with ledger.service() as session:
+        assert await ledger_drift(session) == []
+
+
+async def test_ends_that_race_end_a_job_once(ledger: Ledger) -> None:
+    ends: list[End] = [Ledger.complete, Ledger.fail, Ledger.cancel, Ledger.end]
+    user = await ledger.user(MOST_CENTS)
+    for seed in range(SEEDS):
+        dice, before = Random(seed), await ledger.balance(user) if seed % 20 == 0 else None
+        job = await ledger.create(user)
+        contenders = [*ends, *dice.choices(ends, k=4)]
+        dice.shuffle(contenders)
+        won = await asyncio.gather(*(end(ledger, job) for end in contenders))
+
+        assert sum(won) == 1, f"seed {seed}"
+        hold, end = await ledger.phases(job)
+        winner = contenders[won.index(True)]
+        assert (hold, end) == ("hold", "settle" if winner is Ledger.complete else "release"), f"seed {seed}"
+        if before:
+            paid = PRICE if winner is Ledger.complete else 0
+            assert await ledger.balance(user) == (before[0] - paid, 0), f"seed {seed}"
+
+
+async def test_holds_and_ends_of_one_user_at_once_never_block_each_other_for_good(ledger: Ledger) -> None:
+    user = await ledger.user(MOST_CENTS)
+    living = [await ledger.create(user) for _ in range(15)]
+    for _ in range(10):
+        ends = asyncio.gather(*(ledger.complete(job) for job in living))
+        living = await asyncio.gather(*(ledger.create(user, replica=number % 2) for number in range(15)))
+        assert all(await ends)
+    assert await ledger.balance(user) == (MOST_CENTS - 165 * PRICE, 15 * PRICE)
+
+
+async def test_commit_whose_answer_is_lost_happens_once(ledger: Ledger, database: Database) -> None:
+    user = await ledger.user(100)
+    job = await ledger.create(user, 60)
+    url = make_url(database.admin_url)
+    async with open_line(url.port or 0) as line:
+        by_line = url.set(host=HOST, port=line.port).render_as_string(hide_password=False)
+        engine = make_engine(by_line, pool_size=1)
+
+        async def finish_and_top_up(*, losing_the_answer: bool) -> tuple[bool, bool]:
+            charge = Charge(cost_cents=45, charged_cents=45)
+            async with make_sessions(engine).begin() as session:
+                completed = await complete_generation(session, job, files=[], result_url=None, charge=charge)
+                added = await top_up(session, user, 7, reference="payment 1")
+                with line.deaf() if losing_the_answer else nullcontext():
+                    commit = asyncio.create_task(session.commit())
+                    async with asyncio.timeout(10):
+                        while await ledger.phases(job) != ["hold", "settle"]:  # noqa: ASYNC110 - committed over there
+                            await asyncio.sleep(0.01)
+                await commit
+            return completed, added
+
+        with pytest.raises((DBAPIError, OSError)):
+            await finish_and_top_up(losing_the_answer=True)
+        assert await ledger.balance(user) == (62, 0)
+        assert await finish_and_top_up(losing_the_answer=False) == (False, False)
+        await engine.dispose()
+    assert await ledger.phases(job) == ["hold", "settle"]
+    assert await ledger.balance(user) == (62, 0)
+
+
+@pytest.mark.parametrize("cents", [0, -1, MOST_CENTS + 1, 2**63, -(2**63), 10**400])
+async def test_only_amounts_that_can_be_are_added(ledger: Ledger, cents: int) -> None:
+    user = await ledger.user(5)
+    async with ledger.service() as session:
+        with pytest.raises(AmountRefused):
+            await top_up(session, user, cents)
+    assert await ledger.balance(user) == (5, 0)
+
+
+async def test_account_holds_at_most_what_is_exact_everywhere_and_never_less_than_nothing(ledger: Ledger) -> None:
+    user = await ledger.user(MOST_CENTS)
+    for cents in (1, MOST_CENTS, -MOST_CENTS - 1):
+        with pytest.raises(AmountRefused):
+            async with ledger.service.begin() as session:
+                await adjust(session, user, cents, reason="a try")
+    async with ledger.service.begin() as session:
+        assert await adjust(session, user, -MOST_CENTS, reason="all of it")
+        assert not await adjust(session, user, -MOST_CENTS, reason="all of it")
+    assert await ledger.balance(user) == (0, 0)
+
+
+FORBIDDEN = [
+    "insert into credit_entries (user_id, phase, available_cents, funding_cents) values (:user, 'top_up', 9, -9)",
+    "update credit_accounts set available_cents = 1000000",
+    "insert into credit_accounts (user_id) values (gen_random_uuid())",
+    "delete from credit_entries",
+    "truncate credit_accounts",
+    "update users set monthly_budget_cents = null",
+    "alter function hold_credits owner to current_user",
+]
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN)
+async def test_apis_role_can_move_no_credits(ledger: Ledger, statement: str) -> None:
+    user = await ledger.user(5)
+    with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
+        async with as_user(ledger.replicas[0], user.id) as session:
+            await session.execute(text(statement), {"user": user.id} if ":user" in statement else {})
+
+
+async def test_hold_is_made_of_ones_own_job_and_once(ledger: Ledger) -> None:
+    ann, bob = await ledger.user(100), await ledger.user(100)
+    job = await ledger.create(ann)
+    for user, complaint in ((bob, "no rows"), (ann, "duplicate key")):
+        with pytest.raises(DBAPIError, match=complaint):
+            async with as_user(ledger.replicas[0], user.id) as session:
+                await hold_credits(session, job)
+    assert (await ledger.balance(ann), await ledger.balance(bob)) == ((90, PRICE), (100, 0))
+
+
+async def test_accounts_and_entries_are_seen_by_their_owner_alone(ledger: Ledger) -> None:
+    ann, bob = await ledger.user(100), await ledger.user(100)
+    await ledger.create(ann)
+    async with as_user(ledger.replicas[0], bob.id) as session:
+        for table in ("credit_accounts", "credit_entries"):
+            owners = (await session.execute(text(f"select distinct user_id from {table}"))).scalars().all()
+            assert owners == [bob.id]
+        assert await balance_of(session, ann.id) == Balance()
+
+
+async def test_monthly_budget_counts_this_months_jobs_at_what_they_cost(ledger: Ledger) -> None:
+    user = await ledger.user(1000)
+    async with ledger.service.begin() as session:
+        await limit_month(session, user, 100)
+    last_month = await ledger.create(user, 100)
+    async with ledger.service.begin() as session:
+        earlier = text("update generation_jobs set created_at = created_at - interval '32 days' where id = :job")
+        await session.execute(earlier, {"job": last_month})
+    settled, failed, _open = [await ledger.create(user, price) for price in (50, 30, 20)]
+    with pytest.raises(OutOfCredits):
+        await ledger.create(user, 1)
+    await ledger.complete(settled, 40)
+    await ledger.fail(failed)
+
+    await ledger.create(user, 40)
+    job = job_of(user, 1)
+    async with as_user(ledger.replicas[0], user.id) as session:
+        await insert_generation(session, job)
+        assert await hold_credits(session, job.id) == HoldAnswer(False, 800, 100, 100)
+        await session.rollback()
+    async with ledger.service.begin() as session:
+        await limit_month(session, user, None)
+    await ledger.create(user, 1)
+
+
+async def test_twenty_at_once_stay_within_the_budget(ledger: Ledger) -> None:
+    user = await ledger.user(1000)
+    async with ledger.service.begin() as session:
+        await limit_month(session, user, 5 * PRICE)
+    creations = (ledger.create(user, replica=number % 2) for number in range(20))
+    outcomes = await asyncio.gather(*creations, return_exceptions=True)
+    assert sum(isinstance(outcome, UUID) for outcome in outcomes) == 5
+
+
+async def test_hold_that_outlived_its_job_is_found_freed_and_told(ledger: Ledger) -> None:
+    user = await ledger.user(100)
+    living, job = await ledger.create(user), await ledger.create(user)
+    async with ledger.service.begin() as session:
+        assert await forgotten_holds(session) == []
+        await session.execute(text("update generation_jobs set status = 'failed' where id = :job"), {"job": job})
+    async with ledger.service.begin() as session:
+        drifts = [(drift.account, drift.kept, drift.counted) for drift in await ledger_drift(session)]
+        assert drifts == [("held for living jobs", 2 * PRICE, PRICE)]
+        assert await forgotten_holds(session) == [job]
+        assert await free_credits(session, job)
+        assert not await free_credits(session, job)
+        assert not await free_credits(session, living)
+        told = text("select detail from job_events where job_id = :job order by id desc limit 1")
+        assert "credits were still held" in (await session.execute(told, {"job": job})).scalar_one()
+    assert await ledger.phases(job) == ["hold", "release"]
+    assert await ledger.balance(user) == (90, PRICE)
+
+
+async def test_account_that_its_entries_do_not_explain_is_told(ledger: Ledger) -> None:
+    user = await ledger.user(100)
+    async with ledger.service() as session:  # never committed
+        await session.execute(
+            text("update credit_accounts set available_cents = 101, held_cents = 3 where user_id = :user"),
+            {"user": user.id},
+        )
+        drifts = {(drift.account, drift.kept, drift.counted) for drift in await ledger_drift(session)}
+    assert drifts == {("available", 101, 100), ("held", 3, 0), ("held for living jobs", 3, 0)}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"phase": "top_up", "available_cents": 5, "funding_cents": -4},
+        {"phase": "top_up", "available_cents": -5, "funding_cents": 5},
+        {"phase": "adjustment", "available_cents": 5, "funding_cents": -5},
+        {"phase": "gift", "available_cents": 5, "funding_cents": -5},
+        {"phase": "hold", "available_cents": -5, "held_cents": 5},
+    ],
+    ids=["unbalanced", "negative", "without a reason", "of no phase", "of no job"],
+)
+async def test_entry_that_cannot_be_is_not_written(ledger: Ledger, columns: dict[str, Any]) -> None:
+    user = await ledger.user()
+    entries = GenerationJob.metadata.tables["credit_entries"]
+    async with ledger.service() as session:
+        with pytest.raises(DBAPIError, match=r"entry_balances|entry_fits_its_phase"):
+            await session.execute(insert(entries).values(user_id=user.id, **columns))
