@@ -36,7 +36,7 @@ async def open_media_session(response: Response, caller: TheCaller, services: Th
 
 
 @router.delete("/session", status_code=status.HTTP_204_NO_CONTENT)
-async def close_media_session(response: Response) -> None:
+async def close_media_session(response: Response, _: TheCaller) -> None:
     """Make this browser forget it."""
     response.delete_cookie(COOKIE, path=PATH)
 

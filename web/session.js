@@ -44,7 +44,7 @@ export class Session extends EventTarget {
   }
 
   async signOut() {
-    await request("/api/media/session", { method: "DELETE" }).catch(() => {});
+    await this.call("/api/media/session", { method: "DELETE" }).catch(() => {});
     this.close("");
   }
 

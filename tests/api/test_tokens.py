@@ -15,8 +15,9 @@ from db.tables import Scope
 from db.users import find_or_create_user
 from tests.api.issuer import ISSUER, SECRET, Issuer, by_secret, claims, put_together, unsigned
 from tests.api.shared import problem
+from tests.api.streams import opened
 from tests.providers.scripted_server import answer, json_answer, scripted_server
-from tests.running import Service, running_service
+from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers
 
 KNOWN = Issuer()
@@ -89,6 +90,16 @@ async def test_open_stream_ends_when_its_token_does(guarded: Service) -> None:
 
     problem(await asked_with(short, guarded, path), 401, "UNAUTHENTICATED")
     assert (await asked_with(long, guarded)).status_code == 200
+
+
+async def test_an_event_token_asked_for_with_a_token_ends_with_it(guarded: Service) -> None:
+    token = by_secret(claims(exp=int(time.time()) + 4))
+    async with httpx.AsyncClient(base_url=guarded.origin, timeout=PATIENCE_WITH_TESTS) as client:
+        asked = await client.post("/api/events/token", headers={"authorization": f"Bearer {token}"})
+        event_token = asked.json()["token"]
+        async with opened(client, "/api/events", token=event_token) as stream:
+            assert await stream.next() is None
+        problem(await client.get("/api/events", params={"token": event_token}), 401, "UNAUTHENTICATED")
 
 
 def expired() -> int:
