@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     fal_key_new: SecretStr | None = None
     fal_queue_base: str = "https://queue.fal.run"
     fal_api_base: str = "https://rest.fal.ai"
+    fal_fallback_bases: Annotated[tuple[str, ...], NoDecode] = ()
     fal_platform_base: str = "https://api.fal.ai/v1"
     fal_jwks_url: str = "https://rest.fal.ai/.well-known/jwks.json"
     fal_user_id: str | None = None
@@ -136,6 +137,13 @@ class Settings(BaseSettings):
     def _seconds(cls, value: object) -> object:
         return timedelta(seconds=number_in(value)) if isinstance(value, str | int | float) else value
 
+    @field_validator("fal_fallback_bases", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(base.strip().rstrip("/") for base in value.split(",") if base.strip())
+
     @field_validator("download_allowed_hosts", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
@@ -176,6 +184,7 @@ class Settings(BaseSettings):
         for variable, url in (
             ("FAL_QUEUE_BASE", self.fal_queue_base),
             ("FAL_API_BASE", self.fal_api_base),
+            *(("FAL_FALLBACK_BASES", base) for base in self.fal_fallback_bases),
             ("FAL_PLATFORM_BASE", self.fal_platform_base),
             ("FAL_JWKS_URL", self.fal_jwks_url),
         ):

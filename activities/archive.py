@@ -21,6 +21,7 @@ from media.download import OnBytes
 from media.errors import ArchiveMisconfigured, BadMedia, MediaError, Refused, SourceGone, TooLarge
 from media.guard import DownloadPolicy
 from media.storage import Storage
+from media.transcript import archive_transcript
 from providers.errors import GenerationFailed, ProviderError, ResultExpired, StillRunning, Unavailable
 from providers.registry import Providers
 
@@ -90,10 +91,11 @@ class ArchiveActivities:
             raise try_again(trouble) from trouble
 
     async def _copy(self, generation: Generation, result: Result) -> tuple[MediaFile, ...]:
-        if generation.job_type is JobType.TRANSCRIPTION:
-            return ()
         count = len(result.media)
         try:
+            if generation.job_type is JobType.TRANSCRIPTION:
+                prefix = media_prefix(generation.user_id, generation.id)
+                return await archive_transcript(result.data, key_prefix=prefix, storage=self._storage)
             async with ByteProgress(self._sessions, generation.id, parts=count) as progress:
                 return tuple(
                     [
@@ -124,7 +126,7 @@ class ArchiveActivities:
         await self._advance(
             generation,
             Stage.ARCHIVING,
-            "Copying the media into the archive" if result.media else "Keeping the result",
+            "Copying the media into the archive" if result.media else "Keeping the result and its subtitles",
             result_data=storable(result.data),
             provider_url=result.media[0].url if result.media else None,
         )

@@ -1,11 +1,14 @@
 """Asking the provider how far it is."""
 
+from collections.abc import Sequence
+
 from temporalio import activity
 
 from activities.errors import still_running, try_again
 from activities.inputs import Accepted
 from db.engine import Sessions
 from db.generations import advance_generation
+from db.logs import keep_log
 from domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
 from providers.errors import ProviderError, ResultExpired, Unavailable
 from providers.registry import Providers
@@ -32,6 +35,8 @@ class OutcomeActivities:
             raise try_again(trouble, after=trouble.retry_after) from trouble
         except ProviderError as trouble:
             raise try_again(trouble) from trouble
+        if progress.logs:
+            await self._keep_log(generation, progress.logs)
         if progress.state is ProviderState.ENDED:
             return
         await self._note(generation, progress)
@@ -46,8 +51,11 @@ class OutcomeActivities:
                 status=Status.SUBMITTED if queued else Status.IN_PROGRESS,
                 stage=Stage.QUEUED if queued else Stage.GENERATING,
                 detail=_in_words(generation, progress),
-                data={"logs": progress.logs[-20:]} if progress.logs else None,
             )
+
+    async def _keep_log(self, generation: Generation, lines: Sequence[str]) -> None:
+        async with self._sessions.begin() as session:
+            await keep_log(session, generation.id, lines)
 
 
 def _in_words(generation: Generation, progress: ProviderProgress) -> str:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import clips, credits, events, generate, generations, health, media, media_access, models, page
+from api import chat, clips, credits, events, generate, generations, health, media, media_access, models, page
 from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -52,6 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
         credits.router,
         media_access.router,
         media.router,
+        chat.router,
         health.router,
         page.router,
     ):

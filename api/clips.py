@@ -1,15 +1,17 @@
-"""Campaigns and clips, as far as a generation needs them."""
+"""Campaigns and clips: the caller's own rows, which generations give their media to."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Query, status
 
+from api.generations import make_cursor, read_cursor
 from api.identity import Rows, TheCaller
 from api.problems import NotFound
 from api.reading import Origin
 from api.requests import CampaignRequest, ClipRequest
-from api.views import CampaignView, ClipView
-from db.clips import clips_of, find_campaign, find_clip
+from api.views import CampaignLine, CampaignList, CampaignView, ClipList, ClipView
+from db.clips import clips_of, find_campaign, find_clip, newest_campaigns, remove_campaign, remove_clip
 from db.tables import Campaign, Clip
 
 router = APIRouter(prefix="/api", tags=["campaigns"])
@@ -26,6 +28,24 @@ async def create_campaign(body: CampaignRequest, caller: TheCaller, rows: Rows, 
     return CampaignView.from_row(campaign, [], origin)
 
 
+@router.get("/campaigns")
+async def list_campaigns(
+    rows: Rows,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(description="`nextCursor` of the page before.")] = None,
+) -> CampaignList:
+    """The caller's campaigns, newest first."""
+    async with rows() as session:
+        found = await newest_campaigns(session, limit=limit + 1, before=read_cursor(after) if after else None)
+    page, has_more = found[:limit], len(found) > limit
+    last = page[-1][0] if has_more else None
+    return CampaignList(
+        data=[CampaignLine.from_row(campaign, clip_count) for campaign, clip_count in page],
+        has_more=has_more,
+        next_cursor=make_cursor(last.created_at, last.id) if last else None,
+    )
+
+
 @router.get("/campaigns/{campaign_id}")
 async def read_campaign(campaign_id: UUID, rows: Rows, origin: Origin) -> CampaignView:
     """The campaign with its clips."""
@@ -35,6 +55,24 @@ async def read_campaign(campaign_id: UUID, rows: Rows, origin: Origin) -> Campai
             raise NotFound
         clips = await clips_of(session, campaign_id)
     return CampaignView.from_row(campaign, clips, origin)
+
+
+@router.delete("/campaigns/{campaign_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_campaign(campaign_id: UUID, rows: Rows) -> None:
+    """Delete it with its clips. Jobs go on, and keep their media."""
+    async with rows() as session:
+        if not await remove_campaign(session, campaign_id):
+            raise NotFound
+
+
+@router.get("/campaigns/{campaign_id}/clips")
+async def list_clips(campaign_id: UUID, rows: Rows, origin: Origin) -> ClipList:
+    """The campaign's clips by their position."""
+    async with rows() as session:
+        if await find_campaign(session, campaign_id) is None:
+            raise NotFound
+        clips = await clips_of(session, campaign_id)
+    return ClipList(data=[ClipView.from_row(clip, origin) for clip in clips])
 
 
 @router.post("/campaigns/{campaign_id}/clips", status_code=status.HTTP_201_CREATED)
@@ -64,3 +102,11 @@ async def read_clip(clip_id: UUID, rows: Rows, origin: Origin) -> ClipView:
     if clip is None:
         raise NotFound
     return ClipView.from_row(clip, origin)
+
+
+@router.delete("/clips/{clip_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_clip(clip_id: UUID, rows: Rows) -> None:
+    """Delete it. Jobs that were to give it their media go on, and keep it."""
+    async with rows() as session:
+        if not await remove_clip(session, clip_id):
+            raise NotFound

@@ -87,7 +87,7 @@ class Creation:
         Raises: InvalidParams with everything that is wrong, ConfirmationRequired, InsufficientCredits, KeyReused,
         RateLimited.
         """
-        created = await self._create(model, words, request)
+        created = await self.create(model, words, request)
         headers = dict(created.headers)
         if self._wait:
             headers["preference-applied"] = f"wait={self._wait:g}"
@@ -95,9 +95,12 @@ class Creation:
                 return JSONResponse(finished.model_dump(mode="json", by_alias=True), headers=headers)
         view = CreatedView.from_row(created.job, self._jobs.origin)
         headers |= {"location": view.status_url, "retry-after": "2"}
-        return JSONResponse(view.model_dump(mode="json", by_alias=True), HTTPStatus.ACCEPTED, headers)
+        return JSONResponse(
+            view.model_dump(mode="json", by_alias=True, exclude_none=True), HTTPStatus.ACCEPTED, headers
+        )
 
-    async def _create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
+    async def create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
+        """Written down and started, or found from the first time. Raises what `of_model` does."""
         headers = {"idempotency-replayed": "true"}
         try:
             job = self._job(model, words, request)

@@ -7,17 +7,18 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.conditional import UNCHANGED, IfNoneMatch, answered
 from api.identity import Rows
 from api.problems import InvalidParams, NotFound, ServiceUnavailable
+from api.provider_log import ProviderLog
 from api.reading import Jobs
 from api.services import TheServices
-from api.views import EventView, History, JobList, JobView
+from api.views import EventView, History, JobList, JobView, VideoList, VideoView
 from api.wire import Text
 from db.generations import files_of, find_generation_by_request, newest_generations, timeline
-from db.tables import GenerationJob
 from domain.generation import ACTIVE, JobType, Status
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
@@ -38,7 +39,7 @@ async def list_jobs(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: Annotated[str | None, Query(description="`nextCursor` of the page before.")] = None,
 ) -> JobList:
-    """The caller's jobs, newest first."""
+    """The caller's jobs, newest first, each without its `resultData`."""
     async with rows() as session:
         found = await newest_generations(
             session,
@@ -52,27 +53,61 @@ async def list_jobs(
         files = await files_of(session, [row.id for row in page])
     views = [JobView.from_row(row, [file for file in files if file.job_id == row.id], jobs.origin) for row in page]
     has_more = len(found) > limit
-    return JobList(data=views, has_more=has_more, next_cursor=make_cursor(page[-1]) if has_more else None)
+    return JobList(
+        data=views, has_more=has_more, next_cursor=make_cursor(page[-1].created_at, page[-1].id) if has_more else None
+    )
 
 
-@router.get("/jobs/{job_id}")
+@router.get("/jobs/{job_id}", response_model=JobView, responses=UNCHANGED)
 async def read_job(
     job_id: UUID,
     jobs: Jobs,
+    log: ProviderLog,
     wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for a change.")] = 0,
-) -> JobView:
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """The job now, or with `wait` after its next change."""
-    return await jobs.next_view(job_id, wait=wait) if wait else await jobs.view(job_id)
+    view = await jobs.next_view(job_id, wait=wait) if wait else await jobs.view(job_id)
+    return answered(await log.shown_in(view), if_none_match)
 
 
-@router.get("/fal-jobs/{request_id}")
-async def read_job_by_request(request_id: Text, rows: Rows, jobs: Jobs) -> JobView:
+@router.get("/fal-jobs/{request_id}", response_model=JobView, responses=UNCHANGED)
+async def read_job_by_request(
+    request_id: Text, rows: Rows, jobs: Jobs, log: ProviderLog, if_none_match: IfNoneMatch = None
+) -> Response:
     """The same, by the provider's request id."""
     async with rows() as session:
         row = await find_generation_by_request(session, request_id)
     if row is None:
         raise NotFound
-    return await jobs.view(row.id)
+    return answered(await log.shown_in(await jobs.view(row.id)), if_none_match)
+
+
+@router.get("/videos/user")
+async def list_videos(
+    rows: Rows,
+    jobs: Jobs,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(description="`nextCursor` of the page before.")] = None,
+) -> VideoList:
+    """The caller's completed videos with their files, newest first."""
+    async with rows() as session:
+        found = await newest_generations(
+            session,
+            limit=limit + 1,
+            statuses=[Status.COMPLETED],
+            job_types=types_named(JobType.VIDEO),
+            before=read_cursor(after) if after else None,
+        )
+        page = found[:limit]
+        files = await files_of(session, [row.id for row in page])
+    of_job = {row.id: [file for file in files if file.job_id == row.id] for row in page}
+    has_more = len(found) > limit
+    return VideoList(
+        data=[VideoView.from_job(row, of_job[row.id], jobs.origin) for row in page if of_job[row.id]],
+        has_more=has_more,
+        next_cursor=make_cursor(page[-1].created_at, page[-1].id) if has_more else None,
+    )
 
 
 @router.get("/jobs/{job_id}/history")
@@ -125,8 +160,8 @@ def wrong(field: str, value: str, allowed: list[str]) -> dict[str, Any]:
     return {"field": field, "message": f"must be one of {', '.join(allowed)}", "limit": allowed, "value": value[:100]}
 
 
-def make_cursor(row: GenerationJob) -> str:
-    return urlsafe_b64encode(f"{row.created_at.isoformat()} {row.id}".encode()).decode()
+def make_cursor(moment: datetime, row_id: UUID) -> str:
+    return urlsafe_b64encode(f"{moment.isoformat()} {row_id}".encode()).decode()
 
 
 def read_cursor(cursor: str) -> tuple[datetime, UUID]:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, HTTPException, Response, status
+from fastapi import APIRouter, Header, HTTPException, Request, Response, status
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from api.media_access import MediaRows
@@ -30,6 +30,7 @@ SAFE = {
 }
 
 
+@router.head("/media/{job_id}/{name}", response_class=Response, include_in_schema=False)
 @router.get(
     "/media/{job_id}/{name}",
     response_class=StreamingResponse,
@@ -40,6 +41,7 @@ SAFE = {
     },
 )
 async def read_media(
+    request: Request,
     job_id: UUID,
     name: Text,
     services: TheServices,
@@ -51,11 +53,14 @@ async def read_media(
         stored = await find_stored_file(session, job_id, name)
     if stored is None:
         raise NotFound
-    if (link := await services.storage.presign(stored.key, LINK_LIFETIME)) is not None:
+    asked_for_bytes = request.method != "HEAD"  # a link is signed for GET alone
+    if asked_for_bytes and (link := await services.storage.presign(stored.key, LINK_LIFETIME)) is not None:
         return RedirectResponse(link, status.HTTP_302_FOUND)
     size = await services.storage.head(stored.key)
     if size is None:
         raise NotFound("The archive no longer holds this file.")
+    if not asked_for_bytes:
+        return Response(headers=SAFE | {"content-length": str(size)}, media_type=stored.content_type)
     return await serve(services.storage, stored.key, stored.content_type, size, range)
 
 

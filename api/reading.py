@@ -36,6 +36,8 @@ class Reading:
         """The job now. A finished one is answered by the row; a living one by its workflow too. Raises: NotFound."""
         row, files = await self._read(generation_id)
         live = None if Status(row.status).is_final else await self._services.live.of(generation_id)
+        if live and live.request_id and row.fal_request_id is None:
+            row, files = await self._read(generation_id)  # accepted since it was read
         return JobView.from_row(row, files, self.origin, live)
 
     async def next_view(self, generation_id: UUID, *, wait: float) -> JobView:

@@ -16,6 +16,7 @@ from api.delivery_log import DeliveryLog
 from api.inbox import Inbox, draining
 from api.limits import Limits
 from api.live import LiveStatus
+from api.queue_logs import QueueLogs
 from api.starting import Starter, starting_forgotten
 from api.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
 from catalog.catalog import Catalog
@@ -23,7 +24,7 @@ from catalog.loader import load_catalog
 from db.engine import Sessions, make_engine, make_sessions
 from media.storage import Storage, open_storage
 from providers.jwks import JwksCache
-from providers.registry import Verifiers, build_verifiers
+from providers.registry import Verifiers, build_verifiers, open_providers
 from settings import Settings
 from workflows.starting import connect
 
@@ -44,6 +45,7 @@ class Services:
     """Signs the tokens that open event streams."""
     callers: Callers
     limits: Limits
+    logs: QueueLogs
     verifiers: Verifiers
     inbox: Inbox
     delivery_log: DeliveryLog
@@ -61,6 +63,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     try:
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
+            open_providers(settings) as providers,
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
             starting_forgotten(service_sessions, starter),
             draining(inbox),
@@ -77,6 +80,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 event_secret=settings.api_key_pepper.get_secret_value().encode(),
                 callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
                 limits=Limits(sessions, settings),
+                logs=QueueLogs(providers, service_sessions),
                 verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
                 delivery_log=DeliveryLog(service_sessions),

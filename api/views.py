@@ -7,6 +7,9 @@ from typing import Any, Literal, Self
 from urllib.parse import urljoin
 from uuid import UUID
 
+from pydantic.alias_generators import to_camel
+from sqlalchemy import inspect
+
 from api.wire import Wire
 from db.credits import Balance
 from db.generations import TIMING
@@ -83,7 +86,15 @@ class JobView(Wire):
     attempts: int
     campaign_id: UUID | None
     clip_id: UUID | None
+    prompt: str | None
+    """The prompt, or the text to say."""
+    aspect_ratio: str | None
+    """As asked for, else as the first file has it."""
+    assets: dict[str, str]
+    """The addresses among the inputs, e.g. `firstFrameUrl`."""
     metadata: dict[str, Any]
+    logs: list[str] | None = None
+    """What the provider printed, when it was asked for."""
     created_at: datetime
     submitted_at: datetime | None
     completed_at: datetime | None
@@ -96,7 +107,7 @@ class JobView(Wire):
         cls, row: GenerationJob, files: Sequence[MediaFileRow], origin: str, live: GenerationStatus | None = None
     ) -> Self:
         """The row, and where the workflow's word is newer, the workflow's."""
-        at = newest(row, live)
+        at, shown = newest(row, live), [FileView.from_row(file, origin) for file in files]
         return cls(
             id=row.id,
             type=row.job_type,
@@ -108,8 +119,8 @@ class JobView(Wire):
             progress_message=at.message,
             result_url=urljoin(origin, row.result_url) if row.result_url else None,
             provider_url=row.provider_url,
-            files=[FileView.from_row(file, origin) for file in files],
-            result_data=row.result_data,
+            files=shown,
+            result_data=None if "result_data" in inspect(row).unloaded else row.result_data,
             error_code=row.error_code,
             error_message=row.error_message,
             input=row.input_params,
@@ -120,6 +131,9 @@ class JobView(Wire):
             attempts=row.attempts,
             campaign_id=row.campaign_id,
             clip_id=row.clip_id,
+            prompt=_prompt(row),
+            aspect_ratio=_asked_ratio(row) or next((file.aspect_ratio for file in shown), None),
+            assets=_assets(row),
             metadata=row.metadata_,
             created_at=row.created_at,
             submitted_at=row.submitted_at,
@@ -180,6 +194,21 @@ def _seconds_left(row: GenerationJob, at: GenerationStatus) -> int | None:
     return int(left.total_seconds()) if left > timedelta(0) else None
 
 
+def _asked_ratio(row: GenerationJob) -> str | None:
+    asked = row.arguments.get("aspect_ratio")
+    return asked if isinstance(asked, str) and ":" in asked else None
+
+
+def _prompt(row: GenerationJob) -> str | None:
+    words = row.input_params.get("prompt") or row.input_params.get("text")
+    return words if isinstance(words, str) else None
+
+
+def _assets(row: GenerationJob) -> dict[str, str]:
+    words = {to_camel(name): value for name, value in row.input_params.items()}
+    return {name: value for name, value in words.items() if name.endswith("Url") and isinstance(value, str)}
+
+
 def _aspect_ratio(width: int | None, height: int | None) -> str | None:
     if not width or not height:
         return None
@@ -197,6 +226,8 @@ class CreatedView(Wire):
     estimated_seconds: int
     status_url: str
     events_url: str
+    metadata: dict[str, Any] | None = None
+    """The caller's, if any came."""
 
     @classmethod
     def from_row(cls, row: GenerationJob, origin: str) -> Self:
@@ -209,6 +240,7 @@ class CreatedView(Wire):
             estimated_seconds=int(TIMING.validate_python(row.timing).expected.total_seconds()),
             status_url=urljoin(origin, f"/api/jobs/{row.id}"),
             events_url=urljoin(origin, f"/api/jobs/{row.id}/events"),
+            metadata=row.metadata_ or None,
         )
 
 
@@ -275,6 +307,10 @@ def _absolute(words: dict[str, Any], origin: str) -> dict[str, Any]:
     }
 
 
+class ClipList(Wire):
+    data: list[ClipView]
+
+
 class CampaignView(Wire):
     id: UUID
     name: str
@@ -298,6 +334,65 @@ class EventToken(Wire):
     """For `?token=` of an event stream, and for nothing else."""
     expires_in_seconds: int
     """To connect. A stream that is open stays open."""
+
+
+class CampaignLine(Wire):
+    """A campaign in the list of all."""
+
+    id: UUID
+    name: str
+    metadata: dict[str, Any]
+    clip_count: int
+    created_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Campaign, clip_count: int) -> Self:
+        return cls(id=row.id, name=row.name, metadata=row.metadata_, clip_count=clip_count, created_at=row.created_at)
+
+
+class CampaignList(Wire):
+    data: list[CampaignLine]
+    has_more: bool
+    next_cursor: str | None
+
+
+class VideoView(FileView):
+    """A completed video: its first file, all of its files, and the job that made them."""
+
+    id: UUID
+    job_id: UUID
+    model: str
+    prompt: str | None
+    files: list[FileView]
+    campaign_id: UUID | None
+    clip_id: UUID | None
+    metadata: dict[str, Any]
+    created_at: datetime
+    completed_at: datetime | None
+
+    @classmethod
+    def from_job(cls, row: GenerationJob, files: Sequence[MediaFileRow], origin: str) -> Self:
+        """Of a job with at least one file."""
+        shown = [FileView.from_row(file, origin) for file in files]
+        job = {
+            "id": row.id,
+            "job_id": row.id,
+            "model": row.model,
+            "prompt": _prompt(row),
+            "files": shown,
+            "campaign_id": row.campaign_id,
+            "clip_id": row.clip_id,
+            "metadata": row.metadata_,
+            "created_at": row.created_at,
+            "completed_at": row.completed_at,
+        }
+        return cls(**(shown[0].model_dump() | job))
+
+
+class VideoList(Wire):
+    data: list[VideoView]
+    has_more: bool
+    next_cursor: str | None
 
 
 class ModelList(Wire):

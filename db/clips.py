@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import delete, func, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -23,6 +23,30 @@ async def find_clip(session: AsyncSession, clip_id: UUID) -> Clip | None:
 async def clips_of(session: AsyncSession, campaign_id: UUID) -> list[Clip]:
     statement = select(Clip).where(col(Clip.campaign_id) == campaign_id)
     return list((await session.scalars(statement.order_by(col(Clip.position), col(Clip.created_at)))).all())
+
+
+async def newest_campaigns(
+    session: AsyncSession, *, limit: int, before: tuple[datetime, UUID] | None = None
+) -> list[tuple[Campaign, int]]:
+    """The session's user's campaigns with how many clips each has, newest first, older than `before`."""
+    clips = select(func.count()).where(col(Clip.campaign_id) == col(Campaign.id)).scalar_subquery()
+    place = tuple_(col(Campaign.created_at), col(Campaign.id))
+    statement = select(Campaign, clips).order_by(col(Campaign.created_at).desc(), col(Campaign.id).desc()).limit(limit)
+    if before:
+        statement = statement.where(place < tuple_(*before))
+    return [(campaign, count or 0) for campaign, count in (await session.execute(statement)).all()]
+
+
+async def remove_campaign(session: AsyncSession, campaign_id: UUID) -> bool:
+    """With its clips. False when there is no such campaign."""
+    statement = delete(Campaign).where(col(Campaign.id) == campaign_id).returning(col(Campaign.id))
+    return (await session.execute(statement)).first() is not None
+
+
+async def remove_clip(session: AsyncSession, clip_id: UUID) -> bool:
+    """False when there is no such clip."""
+    statement = delete(Clip).where(col(Clip.id) == clip_id).returning(col(Clip.id))
+    return (await session.execute(statement)).first() is not None
 
 
 async def give_clip_its_media(session: AsyncSession, clip_id: UUID, job_type: JobType, url: str) -> bool:

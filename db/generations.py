@@ -11,6 +11,7 @@ from sqlalchemy import Text, and_, cast, func, insert, literal, or_, select, tup
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from db.credits import end_hold
@@ -78,8 +79,12 @@ async def newest_generations(
     clip_id: UUID | None = None,
     before: tuple[datetime, UUID] | None = None,
 ) -> Sequence[GenerationJob]:
-    """The session's user's generations, newest first, older than `before` (created_at, id)."""
-    statement = select(GenerationJob)
+    """The session's user's generations, newest first, older than `before` (created_at, id).
+
+    Without `result_data`: a page of transcripts would be hundreds of megabytes.
+    """
+    without_result = defer(GenerationJob.result_data, raiseload=True)  # type: ignore[arg-type]  # `col` is for values
+    statement = select(GenerationJob).options(without_result)
     if statuses:
         statement = statement.where(col(GenerationJob.status).in_(statuses))
     if job_types:

@@ -1,6 +1,7 @@
 """fal's queue over HTTP: one raw POST per submission, then status, result and cancel."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,6 +22,10 @@ LONG_NAMESPACES = frozenset({"workflows", "comfy"})
 
 QUICK_CALL = timedelta(seconds=20)
 """The most that a status or cancel call may take: they are repeated anyway."""
+ELSEWHERE = timedelta(seconds=3)
+"""The most that each other base may take: with the queue's own time this stays below the polling step's 30 s."""
+MOST_OTHER_BASES = 3
+PROOF = "x-fal-request-id"
 MAX_SHORT_ANSWER_BYTES = 64 * 1024
 MAX_STATUS_BYTES = 1024 * 1024
 """A status answer carries the logs."""
@@ -43,18 +48,22 @@ class FalProvider:
         queue_base: str,
         platform_base: str,
         timeout: timedelta,
+        other_bases: Sequence[str] = (),
     ) -> None:
-        """`keys` are of one account; see `KeyedApi`. `timeout` is the most that a submission or a result may take from
-        first to last byte.
+        """`other_bases` are where status and result are looked for, in this order, when the queue is out of reach or
+        does not know the request; at most `MOST_OTHER_BASES` of them. `keys` are of one account; see `KeyedApi`.
+
+        `timeout` is the most that a submission or a result may take from first to last byte.
 
         Raises: ValueError for a key that no HTTP header can carry.
         """
         self._base = queue_base.rstrip("/")
         self._platform = platform_base.rstrip("/")
         self._timeout = timeout
-        self._api = KeyedApi(
-            client, purchases=purchases, provider="fal", scheme="Key", keys=keys, bases=(self._base, self._platform)
-        )
+        others = dict.fromkeys(base.rstrip("/") for base in other_bases)
+        self._others = [base for base in others if base != self._base][:MOST_OTHER_BASES]
+        bases = (self._base, self._platform, *self._others)
+        self._api = KeyedApi(client, purchases=purchases, provider="fal", scheme="Key", keys=keys, bases=bases)
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the POST once. Whether it bought something is decided here and in `fal_answers.accepted`."""
@@ -79,8 +88,7 @@ class FalProvider:
     async def progress(self, submission: Submission, *, logs: bool = False) -> ProviderProgress:
         """The queue's word, with the last log lines if asked for."""
         return progress_of(
-            await self._ask(
-                "GET",
+            await self._find(
                 submission.status_url,
                 params={"logs": "1"} if logs else None,
                 within=QUICK_CALL,
@@ -90,9 +98,7 @@ class FalProvider:
 
     async def result(self, submission: Submission) -> Result:
         """The model's answer as fal keeps it: for an hour, or for minutes when it is 10 KB or more."""
-        return result_of(
-            await self._ask("GET", submission.response_url, within=self._timeout, at_most=MAX_RESULT_BYTES)
-        )
+        return result_of(await self._find(submission.response_url, within=self._timeout, at_most=MAX_RESULT_BYTES))
 
     async def cancel(self, submission: Submission) -> CancelAnswer:
         """Out of the queue at once; once it runs, only models with a cancel handler stop."""
@@ -138,6 +144,35 @@ class FalProvider:
             cancel_url=f"{request_url}/cancel",
             webhook_expected=False,
         )
+
+    async def _find(
+        self, url: str, *, params: Mapping[str, str] | None = None, within: timedelta, at_most: int
+    ) -> Answer:
+        """The queue's answer; when it has none, or does not know the request, that of the first other base that does.
+
+        Raises: Unavailable, with the queue's own trouble.
+        """
+        try:
+            answer = await self._ask("GET", url, params=params, within=within, at_most=at_most)
+        except Unavailable:
+            if (found := await self._find_elsewhere(url, params, at_most)) is None:
+                raise
+            return found
+        if answer.status not in (404, 410):
+            return answer
+        return await self._find_elsewhere(url, params, at_most) or answer
+
+    async def _find_elsewhere(self, url: str, params: Mapping[str, str] | None, at_most: int) -> Answer | None:
+        if not url.startswith(f"{self._base}/"):
+            return None
+        for base in self._others:
+            with suppress(Unavailable):
+                other = base + url.removeprefix(self._base)
+                answer = await self._ask("GET", other, params=params, within=ELSEWHERE, at_most=at_most)
+                # Only what speaks of a request counts: another host's 404, or its home page, says nothing of ours.
+                if answer.is_success and PROOF in answer.headers:
+                    return answer
+        return None
 
     async def _ask(
         self, method: str, url: str, *, params: Mapping[str, str] | None = None, within: timedelta, at_most: int

@@ -44,6 +44,7 @@ def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: ht
             queue_base=settings.fal_queue_base,
             platform_base=settings.fal_platform_base,
             timeout=settings.fal_timeout,
+            other_bases=(settings.fal_api_base, *settings.fal_fallback_bases),
         )
     if token := settings.replicate_api_token:
         providers[ProviderName.REPLICATE] = ReplicateProvider(

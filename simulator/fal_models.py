@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from simulator.faults import Fault, parse_faults
 from simulator.model_input import ModelInput
 from simulator.samples import Medium
 
@@ -214,8 +215,12 @@ class Transcription(FalInput):
         """Compute seconds."""
         return 1.0
 
+    @property
+    def transcript(self) -> str:
+        return TRANSCRIPT
+
     def chunks(self, words_per_chunk: int) -> list[dict[str, Any]]:
-        words = TRANSCRIPT.split()
+        words = self.transcript.split()
         return [
             {
                 "timestamp": [
@@ -236,10 +241,15 @@ class Whisper(Transcription):
     prompt: str = ""
     num_speakers: int | None = Field(None, ge=1)
 
+    @property
+    def transcript(self) -> str:
+        sentences = parse_faults(self.prompt).times.get(Fault.TRANSCRIPT_LONG)
+        return " ".join([SENTENCE] * sentences) if sentences else TRANSCRIPT
+
     def result(self, files: list[File]) -> dict[str, Any]:
-        sizes = {"none": len(TRANSCRIPT.split()), "segment": len(SENTENCE.split()), "word": 1}
+        sizes = {"none": len(self.transcript.split()), "segment": len(SENTENCE.split()), "word": 1}
         return {
-            "text": TRANSCRIPT,
+            "text": self.transcript,
             "chunks": self.chunks(sizes[self.chunk_level]),
             "inferred_languages": [self.language or "en"],
             "diarization_segments": [],
@@ -255,7 +265,7 @@ class Wizper(Transcription):
 
     def result(self, files: list[File]) -> dict[str, Any]:
         chunks = self.chunks(len(SENTENCE.split()))
-        return {"text": TRANSCRIPT, "chunks": chunks, "languages": [self.language or "en"]}
+        return {"text": self.transcript, "chunks": chunks, "languages": [self.language or "en"]}
 
 
 MODELS: Mapping[str, type[FalInput]] = {

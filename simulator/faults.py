@@ -81,6 +81,9 @@ class Fault(StrEnum):
     LISTING_NO_INPUT = "listing=no-input"
     """Listed without its input, as where the account stores none."""
 
+    TRANSCRIPT_LONG = "transcript=long"
+    """A transcription of this many chunks of 18 words."""
+
     STATUS_UNKNOWN_WORD = "status=unknown-word"
     """While running the status is a word that fal does not document."""
     CANCEL_IGNORED = "cancel=ignored"
@@ -116,9 +119,11 @@ DEFAULTS: Mapping[Fault, int | timedelta] = {
     Fault.MEDIA_SLOW: timedelta(seconds=10),
     Fault.MEDIA_HUGE: ALWAYS,
     Fault.MEDIA_WRONG_TYPE: ALWAYS,
+    Fault.TRANSCRIPT_LONG: 15_000,
 }
 """The argument of a fault: a duration, or how many times. For `submit=` that counts the POSTs of one job and for
-`media=` the downloads of one file that are hit before all is well again. Faults that are not here take no argument."""
+`media=` the downloads of one file that are hit before all is well again, for `transcript=` the chunks. Faults that are
+not here take no argument."""
 
 COMBINABLE = frozenset({"webhook"})
 DIRECTIVE = re.compile(r"\[sim:([^\]]*)\]", re.IGNORECASE)

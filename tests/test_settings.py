@@ -17,7 +17,9 @@ def settings(**values: Any) -> Settings:
     return Settings(_env_file=None, **values)
 
 
-@pytest.mark.parametrize("variable", ["fal_queue_base", "fal_api_base", "fal_platform_base", "fal_jwks_url"])
+@pytest.mark.parametrize(
+    "variable", ["fal_queue_base", "fal_api_base", "fal_fallback_bases", "fal_platform_base", "fal_jwks_url"]
+)
 @pytest.mark.parametrize(
     "url",
     [

@@ -83,15 +83,6 @@ async def test_each_kind_is_accepted_made_archived_and_given_to_its_clip(
     assert (await client.get(f"/api/clips/{clip['id']}")).json()[place][name] == job["resultUrl"]
 
 
-async def test_transcription_is_data_without_a_file(patient_service: Service) -> None:
-    body = {"audioUrl": "https://example.com/speech.mp3"}
-    accepted = await patient_service.client.post("/api/generate/transcribe", json=body)
-    job = await patient_service.until(accepted.json()["jobId"], "completed")
-
-    assert job["resultData"]["text"].startswith("The quick brown fox")
-    assert (job["files"], job["resultUrl"]) == ([], None)
-
-
 async def test_our_spelling_and_the_providers_send_the_same(patient_service: Service) -> None:
     ours = {"prompt": "a hill", "negativePrompt": "fog", "cfgScale": 0.7, "aspectRatio": "1:1", "duration": 10}
     theirs = {"prompt": "a hill", "negative_prompt": "fog", "cfg_scale": 0.7, "aspect_ratio": "1:1", "duration": "10"}

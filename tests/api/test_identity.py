@@ -43,8 +43,11 @@ CALLS = [
     ("GET", "/api/media/{0.job}/video.mp4"),
     ("GET", "/api/media/{0.job}/video-poster.jpg"),
     ("GET", "/api/campaigns/{0.campaign}"),
+    ("DELETE", "/api/campaigns/{0.campaign}"),
     ("POST", "/api/campaigns/{0.campaign}/clips"),
+    ("GET", "/api/campaigns/{0.campaign}/clips"),
     ("GET", "/api/clips/{0.clip}"),
+    ("DELETE", "/api/clips/{0.clip}"),
 ]
 PUBLIC = ("/api/webhooks/", "/api/models", "/api/estimate", "/healthz", "/readyz", "/metrics")
 NOBODYS = Belongings(job=str(uuid4()), request=str(uuid4()), campaign=str(uuid4()), clip=str(uuid4()))
@@ -76,7 +79,8 @@ def without_its_own_headers(response: httpx.Response) -> dict[str, str]:
 async def test_what_is_somebody_elses_looks_like_nothing(
     patient_service: Service, bob: httpx.AsyncClient, anns: Belongings, method: str, path: str
 ) -> None:
-    assert (await call(patient_service.client, method, path.format(anns))).status_code != 404
+    if method != "DELETE":  # it would be gone for the calls after this one
+        assert (await call(patient_service.client, method, path.format(anns))).status_code != 404
     hers = await call(bob, method, path.format(anns))
     unknown = await call(bob, method, path.format(NOBODYS))
 

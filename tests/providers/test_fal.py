@@ -1,10 +1,12 @@
 """The queue client against real sockets that misbehave."""
 
 import asyncio
+import contextlib
 import json
 import math
 import socket
 import time
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -464,3 +466,92 @@ async def test_cancel_tells_what_it_achieved(
     assert await fal.cancel(submission(fal)) is expected
     assert server.seen[0].method == "PUT"
     assert server.seen[0].target == f"/fal-ai/veo3.1/requests/{REQUEST_ID}/cancel"
+
+
+PROOF = {"x_fal_request_id": REQUEST_ID}
+DONE = json_answer(200, {"status": "COMPLETED"}, **PROOF)
+
+
+@pytest.fixture
+async def others() -> AsyncIterator[list[ScriptedServer]]:
+    """Two further addresses of fal: the REST API and one more."""
+    async with scripted_server() as rest, scripted_server() as last:
+        yield [rest, last]
+
+
+def provider_with(client: httpx.AsyncClient, base: str, others: list[ScriptedServer]) -> FalProvider:
+    bases = [base, *(other.url for other in others)]  # the queue itself among them is not asked twice
+    return FalProvider(
+        client,
+        purchases=client,
+        key=SecretStr(KEY),
+        queue_base=base,
+        platform_base=f"{base}/v1",
+        timeout=TIMEOUT,
+        other_bases=bases,
+    )
+
+
+@pytest.mark.parametrize("trouble", [reset, json_answer(404, {}), json_answer(410, {}), hang])
+async def test_status_is_found_elsewhere_in_order(
+    trouble: Behaviour, server: ScriptedServer, client: httpx.AsyncClient, others: list[ScriptedServer]
+) -> None:
+    fal = provider_with(client, server.url, others)
+    server.always, others[0].always, others[1].always = trouble, json_answer(404, {}), DONE
+
+    assert (await fal.progress(submission(fal), logs=True)).state is ProviderState.ENDED
+    targets = [seen.target for asked in (server, *others) for seen in asked.seen]
+    assert targets == [f"/fal-ai/veo3.1/requests/{REQUEST_ID}/status?logs=1"] * 3
+
+
+async def test_result_is_found_elsewhere(
+    server: ScriptedServer, client: httpx.AsyncClient, others: list[ScriptedServer]
+) -> None:
+    fal = provider_with(client, server.url, others)
+    server.always = reset
+    others[0].always = json_answer(200, {"video": {"url": "https://fal.media/a.mp4"}}, **PROOF)
+
+    assert (await fal.result(submission(fal))).media == (RemoteMedia(url="https://fal.media/a.mp4"),)
+    assert others[1].seen == []
+
+
+@pytest.mark.parametrize("answered", [200, 202, 401, 403, 422, 429, 500, 503])
+async def test_queue_that_answers_is_asked_alone(
+    answered: int, server: ScriptedServer, client: httpx.AsyncClient, others: list[ScriptedServer]
+) -> None:
+    fal = provider_with(client, server.url, others)
+    server.always = json_answer(answered, {"status": "IN_PROGRESS"})
+    with contextlib.suppress(Unavailable, Unauthorized):
+        await fal.progress(submission(fal))
+
+    assert [len(asked.seen) for asked in (server, *others)] == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [reset, json_answer(404, {}), json_answer(500, {}), json_answer(200, {"status": "COMPLETED"}), answer(200, b"<p>")],
+)
+async def test_what_others_do_not_know_says_nothing_of_a_request(
+    elsewhere: Behaviour, server: ScriptedServer, client: httpx.AsyncClient, others: list[ScriptedServer]
+) -> None:
+    """A 404 of theirs is no expiry while the queue is away, and a page without fal's proof is no end."""
+    fal = provider_with(client, server.url, others)
+    server.script, others[0].always, others[1].always = [reset, json_answer(404, {})], elsewhere, elsewhere
+
+    with pytest.raises(Unavailable):
+        await fal.progress(submission(fal))
+    with pytest.raises(ResultExpired):
+        await fal.progress(submission(fal))
+
+
+async def test_submission_and_cancel_go_to_the_queue_alone(
+    server: ScriptedServer, client: httpx.AsyncClient, others: list[ScriptedServer]
+) -> None:
+    fal = provider_with(client, server.url, others)
+    server.always = reset
+    with pytest.raises(SubmissionUncertain):
+        await fal.submit(REQUEST)
+    with pytest.raises(Unavailable):
+        await fal.cancel(submission(fal))
+
+    assert [len(asked.seen) for asked in (server, *others)] == [2, 0, 0]

@@ -1,0 +1,28 @@
+"""`?logs=1`: the provider's log as part of the answer."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query
+
+from api.services import TheServices
+from api.views import JobView
+
+
+class AskedLog:
+    """Shown when the caller asks for it, or by default with `FAL_QUEUE_LOGS_DEFAULT`."""
+
+    def __init__(
+        self,
+        services: TheServices,
+        logs: Annotated[bool | None, Query(description="Whether to show what the provider printed.")] = None,
+    ) -> None:
+        self._logs = services.logs
+        self._wanted = services.settings.fal_queue_logs_default if logs is None else logs
+
+    async def shown_in(self, view: JobView) -> JobView:
+        if not self._wanted:
+            return view
+        return view.model_copy(update={"logs": await self._logs.of(view.id, view.status)})
+
+
+ProviderLog = Annotated[AskedLog, Depends(AskedLog)]

@@ -1,0 +1,82 @@
+"""What a provider printed about a request, asked for when somebody wants to read it."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.attempts import attempt_of, submission_of
+from db.engine import Sessions
+from db.generations import find_generation
+from db.logs import keep_log, kept_log
+from db.tables import AttemptState, GenerationJob, SubmissionAttempt
+from domain.generation import ProviderName, Status, Submission
+from providers.errors import ProviderError
+from providers.registry import Providers
+
+# Readers of one job share one question to the provider for this long.
+FRESH_SECONDS = 3.0
+LONGEST_QUESTION = timedelta(seconds=5)
+REMEMBERED = 10_000
+
+log = structlog.get_logger()
+
+
+class QueueLogs:
+    """The log lines of requests: what is kept, and what the provider says now."""
+
+    def __init__(self, providers: Providers, sessions: Sessions) -> None:
+        self._providers = providers
+        self._sessions = sessions
+        self._answers: OrderedDict[tuple[UUID, Status], tuple[float, asyncio.Task[list[str]]]] = OrderedDict()
+
+    async def of(self, generation_id: UUID, status: Status) -> list[str]:
+        """The lines of the job, at most a few seconds old and not from before this status.
+
+        Of a provider that does not answer: what it said before.
+        """
+        key = (generation_id, status)
+        asked_at, asking = self._answers.get(key, (0.0, None))
+        if asking is None or time.monotonic() - asked_at > FRESH_SECONDS:
+            asking = asyncio.create_task(self._ask(generation_id))
+            self._answers[key] = (time.monotonic(), asking)
+            self._answers.move_to_end(key)
+            if len(self._answers) > REMEMBERED:
+                self._answers.popitem(last=False)
+        # Shielded: a reader that goes away must not take the answer from the others.
+        return await asyncio.shield(asking)
+
+    async def _ask(self, generation_id: UUID) -> list[str]:
+        async with self._sessions() as session:
+            job = await find_generation(session, generation_id)
+            submission = await _submission_of(session, job) if job else None
+            kept = await kept_log(session, generation_id)
+        if job is None or submission is None:
+            return kept
+        lines = await self._lines(ProviderName(job.provider), submission)
+        if not lines:
+            return kept
+        async with self._sessions.begin() as session:
+            return await keep_log(session, generation_id, lines)
+
+    async def _lines(self, name: ProviderName, submission: Submission) -> tuple[str, ...]:
+        provider = self._providers.get(name)
+        if provider is None:
+            return ()
+        try:
+            async with asyncio.timeout(LONGEST_QUESTION.total_seconds()):
+                return (await provider.progress(submission, logs=True)).logs
+        except (ProviderError, TimeoutError) as trouble:
+            log.info("the provider shows no log", provider=name, error=str(trouble))
+            return ()
+
+
+async def _submission_of(session: AsyncSession, job: GenerationJob) -> Submission | None:
+    if not job.attempts:
+        return None
+    attempt: SubmissionAttempt = await attempt_of(session, job.id, job.attempts)
+    return submission_of(attempt) if attempt.state == AttemptState.ACCEPTED else None
