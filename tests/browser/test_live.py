@@ -119,7 +119,9 @@ async def test_no_job_a_few_and_five_hundred(visit: Visit, service: Service) -> 
     await many.look("500-list")
     await many.create("one more")
     await expect(rows.first).to_contain_text("one more")
+    await expect(rows.first.get_by_text("Ready")).to_be_visible()
     await many.go("/gallery")
+    await expect(many.page.get_by_role("region", name="Transcript").first).to_contain_text("quick brown fox")
     await expect(many.page.locator(".piece")).to_have_count(24)
     await many.look("500-gallery")
 

@@ -147,6 +147,7 @@ async def test_a_clip_is_made_and_filled(visit: Visit) -> None:
     visitor = await visit("director")
     await visitor.enter("/campaigns")
     page = visitor.page
+    await expect(page.get_by_text("No campaigns yet")).to_be_visible()
     await page.get_by_label("Name of the campaign").fill("Autumn at the coast")
     await page.get_by_role("button", name="Make a campaign").click()
     await page.get_by_label("Title of the clip").fill("Harbour")
@@ -157,7 +158,9 @@ async def test_a_clip_is_made_and_filled(visit: Visit) -> None:
     row = await visitor.create("a harbour at first light, watercolour")
     await expect(row.get_by_text("Ready")).to_be_visible()
 
-    await visitor.go(campaign)
+    await page.get_by_role("link", name="Campaigns").click()
+    await page.get_by_role("link", name="Autumn at the coast").click()
+    await page.wait_for_url(f"**/#{campaign}")
     picture = page.get_by_role("img", name="First frame of Harbour")
     await expect(picture).to_be_visible()
     await page.wait_for_function("() => document.querySelector('.clip img').naturalWidth > 0")
