@@ -20,7 +20,7 @@ from commands.ending import EXIT_CODES, leave, run
 from commands.jobs import cancel, jobs, models, status, watch
 from commands.service import DataDirOption, find_data_dir
 from commands.showing import JsonOption, console, show_rows
-from devstack.environment import SIMULATED_FAL_ACCOUNT
+from devstack.environment import SIMULATED_FAL_ACCOUNT, user_environment
 
 app = typer.Typer(
     help="Durable generative-media jobs.", epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False
@@ -104,6 +104,7 @@ def simulator(
             media_dir=folder / "media",
             state_file=folder / "state.json",
             account_id=SIMULATED_FAL_ACCOUNT,
+            studio_secret=user_environment().get("WEBHOOK_SECRET", "simulated-webhook-secret"),
             webhook_compression=60,
         ),
         port=port,

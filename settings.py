@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     fal_webhook_path: str = "/api/fal/webhook"
     fal_webhook_secret: SecretStr | None = None
 
+    studio_backend_url: str | None = None
+    webhook_secret: SecretStr | None = None
+    """Shared with the studio backend: in `X-Webhook-Secret` of its pushes, and the bearer token of what it is sent."""
+
     replicate_api_token: SecretStr | None = None
     replicate_api_base: str = "https://api.replicate.com"
     replicate_webhook_secret: SecretStr | None = None
@@ -166,7 +170,9 @@ class Settings(BaseSettings):
                 raise ValueError("REPLICATE_WEBHOOK_SECRET: each secret is whsec_ and then base64")
         return value
 
-    @field_validator("app_url", "temporal_ui_url", "fal_queue_base", "fal_api_base", "fal_platform_base")
+    @field_validator(
+        "app_url", "temporal_ui_url", "studio_backend_url", "fal_queue_base", "fal_api_base", "fal_platform_base"
+    )
     @classmethod
     def _origin(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else None
@@ -175,6 +181,17 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if self.app_url and not self.fal_webhook_secret:
             raise ValueError("FAL_WEBHOOK_SECRET: required with APP_URL, it signs the token in webhook URLs")
+        return self
+
+    @model_validator(mode="after")
+    def _studio(self) -> Self:
+        if self.studio_backend_url is None:
+            return self
+        if self.webhook_secret is None:
+            raise ValueError("WEBHOOK_SECRET: required with STUDIO_BACKEND_URL, its reports are known by it")
+        parts = urlsplit(self.studio_backend_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise ValueError("STUDIO_BACKEND_URL: must be an http or https address without user, password or query")
         return self
 
     @model_validator(mode="after")
@@ -241,7 +258,7 @@ class Settings(BaseSettings):
             yield "DATABASE_URL: its role must not be that of DATABASE_ADMIN_URL, which owns the tables"
 
     def _unfit_secrets(self) -> Iterator[str]:
-        if not (self.fal_key or self.fal_key_new or self.replicate_api_token):
+        if not (self.fal_key or self.fal_key_new or self.replicate_api_token or self.webhook_secret):
             yield "FAL_KEY: it is missing, and no other provider has a key"
         for variable, secret, shortest in (
             ("FAL_KEY", self.fal_key, 1),
@@ -249,6 +266,7 @@ class Settings(BaseSettings):
             ("REPLICATE_API_TOKEN", self.replicate_api_token, 1),
             ("API_KEY_PEPPER", self.api_key_pepper, SHORTEST_SECRET),
             ("FAL_WEBHOOK_SECRET", self.fal_webhook_secret, SHORTEST_SECRET),
+            ("WEBHOOK_SECRET", self.webhook_secret, SHORTEST_SECRET),
             ("JWT_SECRET", self.jwt_secret, SHORTEST_JWT_SECRET),
         ):
             if secret is not None and (trouble := unfit_secret(secret.get_secret_value(), shortest)):

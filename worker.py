@@ -11,6 +11,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
+from activities.last_words import KeptLastWords
 from activities.outcome import OutcomeActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
@@ -47,7 +48,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     engine = make_engine(settings.database_admin_url.get_secret_value(), pool_size=20)
     stack.push_async_callback(engine.dispose)
     sessions = make_sessions(engine)
-    providers = await stack.enter_async_context(open_providers(settings))
+    providers = await stack.enter_async_context(open_providers(settings, KeptLastWords(sessions)))
     policy = DownloadPolicy.from_settings(settings)
     downloads = await stack.enter_async_context(open_download_client(policy))
     submission = SubmissionActivities(settings, sessions, providers)

@@ -93,6 +93,9 @@ def _row(generation: Generation, file: MediaFile, position: int) -> MediaFileRow
         duration_seconds=file.duration_seconds,
         width=file.width,
         height=file.height,
+        aspect_ratio=file.aspect_ratio,
         poster_name=file.poster_name,
         poster_path=file.poster_key,
+        file_name=file.file_name,
+        metadata_=file.metadata,
     )

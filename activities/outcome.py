@@ -39,7 +39,8 @@ class OutcomeActivities:
             await self._keep_log(generation, progress.logs)
         if progress.state is ProviderState.ENDED:
             return
-        await self._note(generation, progress)
+        if not generation.provider.reports_by_push:
+            await self._note(generation, progress)
         raise still_running(_in_words(generation, progress), ask_again_in=generation.timing.poll_interval)
 
     async def _note(self, generation: Generation, progress: ProviderProgress) -> None:

@@ -12,6 +12,7 @@ from temporalio import activity
 from activities.heartbeat import heartbeating
 from db.attempts import submission_of
 from db.credits import forgotten_holds
+from db.deliveries import forget_old_deliveries
 from db.engine import Sessions
 from db.generations import cancel_generation, fail_generation, generation_of
 from db.reconciliation import QuietGeneration, claim_repair, free_credits, quiet_generations
@@ -22,6 +23,8 @@ from providers.errors import ProviderError
 from providers.registry import Providers
 
 AT_ONCE = 25
+DELIVERIES_KEPT = timedelta(days=30)
+BATCH, BATCHES_AT_MOST = 500, 20
 
 log = structlog.get_logger()
 
@@ -48,6 +51,8 @@ class ReconciliationActivities:
     async def reconcile(self, grace: timedelta) -> Reconciled:
         """Check every open generation whose row has not changed for the grace period. Never submits anything.
 
+        Also forgets old webhook deliveries.
+
         A generation whose check fails does not keep the others waiting; its error is the step's in the end.
         """
         found: Counter[str] = Counter()
@@ -61,10 +66,22 @@ class ReconciliationActivities:
                     else:
                         found.update(words)
                 last = page[-1].job.id
+            found["forgotten"] = await self._forget_old_deliveries()
             found["freed"] = await self._free_credits()
         if troubles:
             raise troubles[0]
         return Reconciled(**found)
+
+    async def _forget_old_deliveries(self) -> int:
+        """Of the delivery log, in batches that lock nothing for long; what is left goes with the next pass."""
+        forgotten = 0
+        for _ in range(BATCHES_AT_MOST):
+            async with self._sessions.begin() as session:
+                batch = await forget_old_deliveries(session, older_than=DELIVERIES_KEPT, at_most=BATCH)
+            forgotten += batch
+            if batch < BATCH:
+                break
+        return forgotten
 
     async def _free_credits(self) -> int:
         """How many ended generations had credits that were still held."""

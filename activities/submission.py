@@ -173,6 +173,7 @@ class SubmissionActivities:
 
     def _request(self, attempt: Attempt) -> SubmissionRequest:
         return SubmissionRequest(
+            job_id=attempt.generation.id,
             endpoint=attempt.generation.endpoint,
             arguments=attempt.generation.arguments,
             attempt=attempt.number,
@@ -185,6 +186,8 @@ class SubmissionActivities:
         path = webhook_path(self._settings, attempt.generation.provider)
         if self._settings.app_url is None or secret is None or path is None:
             return None
+        if attempt.generation.provider.reports_by_push:  # it names the job in what it pushes
+            return f"{self._settings.app_url}{path}"
         token = make_token(secret.get_secret_value().encode(), attempt.generation.id, attempt.number)
         query = urlencode({"job": str(attempt.generation.id), "token": token})
         return f"{self._settings.app_url}{path}?{query}"

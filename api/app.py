@@ -6,7 +6,21 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import chat, clips, credits, events, generate, generations, health, media, media_access, models, page
+from api import (
+    admin,
+    chat,
+    clips,
+    credits,
+    events,
+    generate,
+    generations,
+    health,
+    media,
+    media_access,
+    models,
+    page,
+    video_completion,
+)
 from api.document import DocumentedApi, serve_documentation
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
@@ -54,6 +68,8 @@ def create_app(settings: Settings) -> FastAPI:
         media.router,
         chat.router,
         health.router,
+        video_completion.router,
+        admin.router,
         page.router,
     ):
         app.include_router(router)

@@ -27,7 +27,7 @@ class DeliveryLog:
 
     async def write(self, delivery: WebhookDelivery) -> None:
         """Best effort: what had to survive has, in its workflow or in the inbox."""
-        if delivery.status_code >= HTTPStatus.BAD_REQUEST:
+        if delivery.status_code >= HTTPStatus.BAD_REQUEST and not delivery.verified:
             if not self._has_room():
                 return
             delivery.body = delivery.body[:REFUSED_BODY_BYTES]

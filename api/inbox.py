@@ -1,8 +1,6 @@
 """Verified reports on their way to their workflows: signalled at once, else kept until Temporal takes them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -11,7 +9,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from db.deliveries import claim_due_deliveries, put_into_inbox, settle_delivery
+from db.deliveries import put_into_inbox
 from db.engine import POSTGRES_AWAY, Sessions, within
 from db.generations import find_generation
 from db.tables import GenerationJob, WebhookDelivery
@@ -23,8 +21,6 @@ from workflows.ids import workflow_id
 SIGNAL_SECONDS = 1.0
 # A webhook needs Postgres twice at most: with the signal's second, three are not used up.
 POSTGRES_SECONDS = 0.8
-DRAIN_EVERY_SECONDS = 2.0
-BATCH = 20
 
 log = structlog.get_logger()
 
@@ -72,29 +68,6 @@ class Inbox:
             return False
         return True
 
-    async def drain(self) -> None:
-        """Hand over what is due, the oldest first, for as long as any of it is taken."""
-        while due := await self._claim():
-            handovers = await asyncio.gather(*(self._try_again(delivery) for delivery in due))
-            async with self._sessions.begin() as session:
-                for delivery, handover in zip(due, handovers, strict=True):
-                    if handover:
-                        await settle_delivery(session, delivery.id, handover)
-            settled = sum(handover is not None for handover in handovers)
-            log.info("inbox", settled=settled, waiting=len(due) - settled)
-            if not settled:
-                return
-
-    async def _try_again(self, delivery: WebhookDelivery) -> Handover | None:
-        assert delivery.job_id is not None
-        assert delivery.attempt is not None
-        assert delivery.request_id is not None
-        report = Report(attempt=delivery.attempt, request_id=delivery.request_id, delivery_id=delivery.id)
-        try:
-            return await self.hand_over(delivery.job_id, report)
-        except NotNow:
-            return None
-
     async def _without_a_run(self, generation_id: UUID) -> Handover:
         """The row tells a run that has ended from one that has yet to be started."""
         try:
@@ -114,27 +87,3 @@ class Inbox:
     async def _insert(self, delivery: WebhookDelivery) -> None:
         async with self._sessions.begin() as session:
             await put_into_inbox(session, delivery)
-
-    async def _claim(self) -> Sequence[WebhookDelivery]:
-        async with self._sessions.begin() as session:
-            return await claim_due_deliveries(session, at_most=BATCH)
-
-
-@asynccontextmanager
-async def draining(inbox: Inbox) -> AsyncIterator[None]:
-    """While the block runs, hand over what waits in the inbox. Every API process does; none is in another's way."""
-    task = asyncio.create_task(_keep_draining(inbox))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def _keep_draining(inbox: Inbox) -> None:
-    while True:
-        await asyncio.sleep(DRAIN_EVERY_SECONDS)
-        try:
-            await inbox.drain()
-        except POSTGRES_AWAY as error:
-            log.warning("the inbox cannot be read", error=str(error))

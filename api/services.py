@@ -10,13 +10,16 @@ import httpx
 from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
+from activities.last_words import KeptLastWords
 from api.callers import Callers
 from api.changes import Changes, open_changes
 from api.delivery_log import DeliveryLog
-from api.inbox import Inbox, draining
+from api.inbox import Inbox
 from api.limits import Limits
 from api.live import LiveStatus
+from api.pushes import Pushes
 from api.queue_logs import QueueLogs
+from api.redelivery import Redelivery, draining
 from api.starting import Starter, starting_forgotten
 from api.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
 from catalog.catalog import Catalog
@@ -48,6 +51,8 @@ class Services:
     logs: QueueLogs
     verifiers: Verifiers
     inbox: Inbox
+    pushes: Pushes
+    redelivery: Redelivery
     delivery_log: DeliveryLog
     storage: Storage
 
@@ -60,13 +65,15 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     temporal = await connect(lazy=True)
     starter = Starter(temporal, settings.task_queue)
     inbox = Inbox(temporal, service_sessions)
+    pushes = Pushes(service_sessions, inbox)
+    redelivery = Redelivery(service_sessions, inbox, pushes)
     try:
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
-            open_providers(settings) as providers,
+            open_providers(settings, KeptLastWords(service_sessions)) as providers,
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
             starting_forgotten(service_sessions, starter),
-            draining(inbox),
+            draining(redelivery),
         ):
             yield Services(
                 settings=settings,
@@ -83,6 +90,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 logs=QueueLogs(providers, service_sessions),
                 verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
+                pushes=pushes,
+                redelivery=redelivery,
                 delivery_log=DeliveryLog(service_sessions),
                 storage=open_storage(
                     settings.archive_location,

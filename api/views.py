@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from math import gcd
 from typing import Any, Literal, Self
 from urllib.parse import urljoin
 from uuid import UUID
@@ -14,7 +13,7 @@ from api.wire import Wire
 from db.credits import Balance
 from db.generations import TIMING
 from db.tables import Campaign, Clip, GenerationJob, JobEvent, MediaFileRow
-from domain.generation import GenerationStatus, Stage, Status, media_address
+from domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status, media_address
 from domain.progress import SPANS, estimate_progress
 
 # A stage further down is newer news. POLLING stands before what a poll reveals.
@@ -44,6 +43,8 @@ class FileView(Wire):
     height: int | None
     aspect_ratio: str | None
     poster_url: str | None
+    file_name: str | None
+    metadata: dict[str, Any]
 
     @classmethod
     def from_row(cls, row: MediaFileRow, origin: str) -> Self:
@@ -57,8 +58,10 @@ class FileView(Wire):
             duration_seconds=row.duration_seconds,
             width=row.width,
             height=row.height,
-            aspect_ratio=_aspect_ratio(row.width, row.height),
+            aspect_ratio=row.aspect_ratio,
             poster_url=urljoin(origin, media_address(row.job_id, row.poster_name)) if row.poster_name else None,
+            file_name=row.file_name,
+            metadata=row.metadata_,
         )
 
 
@@ -172,6 +175,8 @@ def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatu
     An end is told by the row alone: only then are its files, cost and failure there to be shown.
     """
     status, stage = Status(row.status), Stage(row.stage)
+    if live and {stage, live.stage} <= AT_THE_PROVIDER and ProviderName(row.provider).reports_by_push:
+        live = None  # what it pushed went into the row
     if live and not live.status.is_final and not status.is_final and NEWER.index(live.stage) >= NEWER.index(stage):
         return live
     return GenerationStatus(status=status, stage=stage, stage_since=row.stage_at, message=row.progress_message)
@@ -183,6 +188,8 @@ def _progress(row: GenerationJob, at: GenerationStatus) -> int:
     since = row.submitted_at or at.stage_since
     estimate = estimate_progress(at.status, at.stage, datetime.now(UTC) - since, expected)
     start, end = SPANS[at.stage]
+    if at.stage in AT_THE_PROVIDER and ProviderName(row.provider).reports_by_push:
+        return row.progress_percent
     return max(estimate, row.progress_percent) if start < row.progress_percent <= end else estimate
 
 
@@ -207,13 +214,6 @@ def _prompt(row: GenerationJob) -> str | None:
 def _assets(row: GenerationJob) -> dict[str, str]:
     words = {to_camel(name): value for name, value in row.input_params.items()}
     return {name: value for name, value in words.items() if name.endswith("Url") and isinstance(value, str)}
-
-
-def _aspect_ratio(width: int | None, height: int | None) -> str | None:
-    if not width or not height:
-        return None
-    divisor = gcd(width, height)
-    return f"{width // divisor}:{height // divisor}"
 
 
 class CreatedView(Wire):

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -11,16 +10,17 @@ import structlog
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api.inbox import POSTGRES_SECONDS, Handover, NotNow
+from api.inbox import POSTGRES_SECONDS, NotNow
 from api.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, TheServices
+from api.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
 from db.attempts import is_another_request
 from db.engine import POSTGRES_AWAY, within
 from db.generations import find_generation_by_request
 from db.tables import GenerationJob, WebhookDelivery
 from domain.generation import ProviderName, Report
 from domain.webhook_token import read_token
-from providers.errors import Forged, KeysUnavailable, Malformed, Stale, WebhookRejected
+from providers.errors import WebhookRejected
 from providers.registry import FAL_WEBHOOK_PATH, REPLICATE_WEBHOOK_PATH
 
 PROBLEMS = (
@@ -35,32 +35,6 @@ LOGGED_CHARACTERS = 512
 LOGGED_BODY_BYTES = 256 * 1024
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What we made of a delivery."""
-
-    word: str
-    status: HTTPStatus
-    detail: str = ""
-    job_id: UUID | None = None
-    attempt: int | None = None
-    request_id: str | None = None
-
-
-REJECTIONS = {
-    Malformed: ("malformed", HTTPStatus.BAD_REQUEST),
-    Forged: ("forged", HTTPStatus.UNAUTHORIZED),
-    Stale: ("stale", HTTPStatus.UNAUTHORIZED),
-    KeysUnavailable: ("unverifiable", HTTPStatus.SERVICE_UNAVAILABLE),
-}
-HANDOVERS = {
-    Handover.ACCEPTED: (HTTPStatus.OK, ""),
-    Handover.DUPLICATE: (HTTPStatus.OK, "The job has ended."),
-    Handover.UNKNOWN: (HTTPStatus.NOT_FOUND, "No such job."),
-}
-DEFERRED, UNAVAILABLE = "deferred", "unavailable"
 
 
 class Arrival:
@@ -135,10 +109,17 @@ def delivery_of(
         verdict=verdict.word,
         status_code=verdict.status,
         detail=verdict.detail,
-        headers={name: value[:LOGGED_CHARACTERS] for name, value in headers.items() if name.startswith(LOGGED_HEADERS)},
+        # Only a verified one is known by its request.
+        verified=verdict.request_id is not None,
+        headers=logged_headers(headers),
         body=body[:LOGGED_BODY_BYTES],
         took_ms=took_ms,
     )
+
+
+def logged_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those that may be read in the delivery log: no secret is among them."""
+    return {name: value[:LOGGED_CHARACTERS] for name, value in headers.items() if name.startswith(LOGGED_HEADERS)}
 
 
 async def judge(
@@ -160,7 +141,7 @@ async def judge(
         word, status = REJECTIONS[type(rejected)]
         return Verdict(word, status, str(rejected), generation_id)
     if not notice.ended:
-        return Verdict("running", HTTPStatus.OK, "It has not ended.", generation_id, attempt, notice.request_id)
+        return Verdict(RUNNING, HTTPStatus.OK, "It has not ended.", generation_id, attempt, notice.request_id)
     if generation_id is None or attempt is None:
         row = await within(POSTGRES_SECONDS, find_by_request(services, provider, notice.request_id))
         if row is None:
@@ -168,7 +149,7 @@ async def judge(
         generation_id, attempt = row.id, row.attempts
     report = Report(attempt=attempt, request_id=notice.request_id, delivery_id=delivery_id)
     if await is_mismatch(services, provider, generation_id, report):
-        word, status, detail = "mismatch", HTTPStatus.UNAUTHORIZED, "The request is not the attempt's."
+        word, status, detail = MISMATCH, HTTPStatus.UNAUTHORIZED, "The request is not the attempt's."
     else:
         word, status, detail = await hand_over(services, generation_id, report)
     return Verdict(word, status, detail, generation_id, attempt, notice.request_id)

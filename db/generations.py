@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Text, and_, cast, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Text, and_, cast, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -117,11 +117,13 @@ async def advance_generation(
     stage: Stage,
     detail: str,
     data: dict[str, Any] | None = None,
+    only_if: Sequence[ColumnElement[bool]] = (),
     **columns: Any,
 ) -> bool:
     """Move a living generation on and write the event.
 
-    False when nothing changed: it is there already (a step that ran twice), or it has ended (for ever).
+    False when nothing changed: it is there already (a step that ran twice), it has ended (for ever), or one of the
+    further conditions does not hold.
     """
     here = (col(GenerationJob.status), col(GenerationJob.stage), col(GenerationJob.progress_message))
     moved = (
@@ -130,6 +132,7 @@ async def advance_generation(
             col(GenerationJob.id) == generation_id,
             col(GenerationJob.status).in_(ACTIVE),
             tuple_(*here) != tuple_(status, stage, detail),
+            *only_if,
         )
         .values(status=status, stage=stage, stage_at=func.now(), progress_message=detail, **columns)
         .returning(col(GenerationJob.user_id), col(GenerationJob.id))

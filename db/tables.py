@@ -186,6 +186,8 @@ class GenerationJob(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
     submitted_at: datetime | None = Field(default=None, sa_column=_moment())
     completed_at: datetime | None = Field(default=None, sa_column=_moment())
+    outcome_delivery_id: UUID | None = None
+    """The push that brought the last word of a provider that cannot be asked. The first one stays."""
 
 
 class QuotaRow(SQLModel, table=True):
@@ -281,8 +283,15 @@ class MediaFileRow(SQLModel, table=True):
     duration_seconds: float | None = None
     width: int | None = None
     height: int | None = None
+    aspect_ratio: str | None = Field(default=None, sa_type=Text)
     poster_name: str | None = Field(default=None, sa_type=Text)
     poster_path: str | None = Field(default=None, sa_type=Text)
+    file_name: str | None = Field(default=None, sa_type=Text)
+    """The provider's name for it."""
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    )
+    """What the provider says of it."""
     created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
 
 
@@ -305,6 +314,8 @@ class WebhookDelivery(SQLModel, table=True):
     verdict: str = Field(sa_type=Text)
     status_code: int
     detail: str = Field(default="", sa_type=Text)
+    verified: bool = False
+    """Whether it was proved to come from the provider: only then may it be fed in again."""
     headers: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
     body: bytes = Field(sa_type=LargeBinary)
     received_at: datetime = Field(default=None, sa_column=_moment(default_now=True))

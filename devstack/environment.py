@@ -43,6 +43,7 @@ def simulated_provider(simulator_url: str) -> dict[str, str]:
         "REPLICATE_API_TOKEN": SIMULATED_REPLICATE_TOKEN,
         "REPLICATE_API_BASE": simulator_url,
         "REPLICATE_WEBHOOK_SECRET": REPLICATE_WEBHOOK_SECRET,
+        "STUDIO_BACKEND_URL": f"{simulator_url}/studio/jobs",
     }
 
 

@@ -1,8 +1,9 @@
 """A generation: one request for one output of one model, from creation to its last state."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import gcd
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +26,11 @@ class ProviderName(StrEnum):
     FAL = "fal"
     REPLICATE = "replicate"
     STUDIO = "studio"
+
+    @property
+    def reports_by_push(self) -> bool:
+        """Whether it tells its progress and its outcome by itself, and cannot be asked for them."""
+        return self is ProviderName.STUDIO
 
 
 class Status(StrEnum):
@@ -59,6 +65,11 @@ class Stage(StrEnum):
     ARCHIVING = "archiving"
     FINISHING = "finishing"
     DONE = "done"
+
+
+AT_THE_PROVIDER = frozenset({Stage.QUEUED, Stage.GENERATING, Stage.POLLING, Stage.FETCHING})
+"""From the accepted submission until the result is fetched."""
+BEFORE_THE_PROVIDER = frozenset({Stage.RESERVING, Stage.SUBMITTING, Stage.UNCERTAIN})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +144,8 @@ class Report:
     attempt: int
     request_id: str
     delivery_id: UUID
+    ended: bool = True
+    """False when it only shows that the provider has the request, and works on it."""
 
 
 class ProviderState(StrEnum):
@@ -161,6 +174,8 @@ class RemoteMedia:
     url: str
     content_type: str | None = None
     file_name: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the provider says of this one file: small, it travels with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +210,18 @@ class MediaFile:
     height: int | None = None
     poster_name: str | None = None
     poster_key: str | None = None
+    file_name: str | None = None
+    """The provider's name for it: a label, never part of a path of ours."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """What the provider says of it."""
+
+    @property
+    def aspect_ratio(self) -> str | None:
+        """E.g. `16:9`."""
+        if not self.width or not self.height:
+            return None
+        divisor = gcd(self.width, self.height)
+        return f"{self.width // divisor}:{self.height // divisor}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,8 @@ class Reconciled:
     """Of those left: their workflow's code raises."""
     overdue: int = 0
     """Of those left: open for longer than any run should be."""
+    forgotten: int = 0
+    """Webhook deliveries that were old enough."""
     freed: int = 0
     """Ended, with credits that were still held. No code of ours leaves any."""
 

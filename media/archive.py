@@ -67,6 +67,8 @@ async def archive_media(
         height=probed.height,
         poster_name=poster_name,
         poster_key=f"{key_prefix}/{poster_name}" if poster_name else None,
+        file_name=remote.file_name,
+        metadata=remote.metadata,
     )
 
 

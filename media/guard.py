@@ -24,6 +24,8 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[IPAddress]]]
 GLOBAL_UNICAST_IPV6 = IPv6Network("2000::/3")
 """All that is routed on the public internet. Outside: loopback, private, multicast, mapped IPv4, NAT64."""
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
 # `ipaddress.is_global` says yes to these, wholly or in part.
 NOT_PUBLIC_IPV4 = (
     IPv4Network("192.0.0.0/24"),  # IETF protocol assignments
@@ -64,6 +66,8 @@ class DownloadPolicy:
     allow_http: bool = False
     """Also plain http, and any port."""
     allow_loopback: bool = False
+    own_address: tuple[str, int] | None = None
+    """Host and port of a backend of the operator's own: wherever it stands, and also by plain http."""
     total_timeout: timedelta = timedelta(minutes=15)
     """From the first connection to the last byte: 2 GiB at 20 Mbit/s take 14 minutes."""
 
@@ -74,10 +78,13 @@ class DownloadPolicy:
             allowed_hosts=settings.download_allowed_hosts,
             allow_http=settings.is_development,
             allow_loopback=settings.is_development,
+            own_address=_address(settings.studio_backend_url) if settings.studio_backend_url else None,
         )
 
     def check_url(self, url: httpx.URL) -> None:
         """Raises: Refused."""
+        if self.is_own(url.host, url.port or DEFAULT_PORTS.get(url.scheme, 0)) and not url.userinfo:
+            return
         if url.scheme != "https" and not (url.scheme == "http" and self.allow_http):
             raise Refused(f"downloads use https, not {url.scheme[:20] or 'a relative URL'}")
         if url.userinfo:
@@ -93,10 +100,18 @@ class DownloadPolicy:
             if not is_public(address) and not (self.allow_loopback and address.is_loopback):
                 raise Refused(f"{host} does not lead to the public internet")
 
+    def is_own(self, host: str, port: int) -> bool:
+        return (host.lower(), port) == self.own_address
+
     def _allows_host(self, host: str) -> bool:
         name = host.rstrip(".").lower()
         suffixes = [allowed.strip(".").lower() for allowed in self.allowed_hosts]
         return bool(name) and (not suffixes or any(f".{name}".endswith(f".{suffix}") for suffix in suffixes))
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = httpx.URL(url)
+    return parts.host.lower(), parts.port or DEFAULT_PORTS[parts.scheme]
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
@@ -131,7 +146,8 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} does not resolve") from error
-        self._policy.check_addresses(host, addresses)
+        if not self._policy.is_own(host, port):
+            self._policy.check_addresses(host, addresses)
         return addresses
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
+from uuid import UUID
 
 from domain.generation import ProviderProgress, Result, Submission
 
@@ -13,6 +14,7 @@ from domain.generation import ProviderProgress, Result, Submission
 class SubmissionRequest:
     """One paid POST."""
 
+    job_id: UUID
     endpoint: str
     arguments: Mapping[str, Any]
     attempt: int
@@ -48,6 +50,14 @@ class WebhookVerifier(Protocol):
 
     async def verify(self, headers: Mapping[str, str], body: bytes) -> WebhookNotice:
         """What the provider says, proved to be its word. Never raises but WebhookRejected, whatever it is given."""
+        ...
+
+
+class LastWords(Protocol):
+    """The verified pushes in which providers that cannot be asked told how generations ended."""
+
+    async def of(self, generation_id: UUID) -> bytes | None:
+        """The push as it came, None while there is none. Raises: Unavailable."""
         ...
 
 

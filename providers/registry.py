@@ -11,30 +11,34 @@ from pydantic import SecretStr
 from domain.generation import ProviderName
 from providers.fal import FalProvider
 from providers.jwks import FalWebhooks, JwksCache, keys_of
-from providers.provider import Provider, WebhookVerifier
+from providers.provider import LastWords, Provider, WebhookVerifier
 from providers.replicate import ReplicateProvider
 from providers.replicate_webhook import ReplicateWebhooks
+from providers.studio import StudioProvider
 from settings import Settings
 
 Providers = dict[ProviderName, Provider]
 Verifiers = dict[ProviderName, WebhookVerifier]
 
 FAL_WEBHOOK_PATH = "/api/webhooks/fal"
+STUDIO_WEBHOOK_PATH = "/api/webhooks/video-completion"
 REPLICATE_WEBHOOK_PATH = "/api/webhooks/replicate"
 
 
 @asynccontextmanager
-async def open_providers(settings: Settings) -> AsyncIterator[Providers]:
+async def open_providers(settings: Settings, last_words: LastWords) -> AsyncIterator[Providers]:
     """The providers with their connections, for as long as the block lasts."""
     async with (
         httpx.AsyncClient(follow_redirects=False) as client,
         httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_keepalive_connections=0)) as purchases,
     ):
-        yield build_providers(settings, client, purchases)
+        yield build_providers(settings, client, purchases, last_words)
 
 
-def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient) -> Providers:
-    """One entry for each provider whose key is configured."""
+def build_providers(
+    settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient, last_words: LastWords
+) -> Providers:
+    """One entry for each provider whose key or secret is configured."""
     providers: Providers = {}
     if keys := fal_keys(settings):
         providers[ProviderName.FAL] = FalProvider(
@@ -50,12 +54,24 @@ def build_providers(settings: Settings, client: httpx.AsyncClient, purchases: ht
         providers[ProviderName.REPLICATE] = ReplicateProvider(
             client, purchases=purchases, token=token, base=settings.replicate_api_base
         )
+    if secret := settings.webhook_secret:
+        providers[ProviderName.STUDIO] = StudioProvider(
+            client,
+            purchases=purchases,
+            backend_url=settings.studio_backend_url,
+            secret=secret,
+            last_words=last_words,
+        )
     return providers
 
 
 def configured_providers(settings: Settings) -> frozenset[ProviderName]:
     """Those that `build_providers` would have an entry for."""
-    keys = {ProviderName.FAL: fal_keys(settings), ProviderName.REPLICATE: settings.replicate_api_token}
+    keys = {
+        ProviderName.FAL: fal_keys(settings),
+        ProviderName.REPLICATE: settings.replicate_api_token,
+        ProviderName.STUDIO: settings.webhook_secret,
+    }
     return frozenset(name for name, key in keys.items() if key)
 
 
@@ -75,7 +91,7 @@ def build_verifiers(settings: Settings, client: httpx.AsyncClient) -> Verifiers:
 
 def webhook_path(settings: Settings, provider: ProviderName) -> str | None:
     """Where the provider is asked to report. None: it is not asked, and polled from the start."""
-    paths = {ProviderName.FAL: settings.fal_webhook_path}
+    paths = {ProviderName.FAL: settings.fal_webhook_path, ProviderName.STUDIO: STUDIO_WEBHOOK_PATH}
     if settings.replicate_webhook_secrets:
         paths[ProviderName.REPLICATE] = REPLICATE_WEBHOOK_PATH
     return paths.get(provider)

@@ -18,7 +18,7 @@ from simulator.samples import HEIGHT, WIDTH, Medium, Samples
 LARGE_BODY = 10 * 1024
 RETENTION = timedelta(hours=1)
 RETENTION_OF_LARGE_BODY = timedelta(minutes=6)
-MEDIA_PATHS = {Provider.FAL: "files/b", Provider.REPLICATE: "xezq"}
+MEDIA_PATHS = {Provider.FAL: "files/b", Provider.REPLICATE: "xezq", Provider.STUDIO: "files/b"}
 
 
 @dataclass(frozen=True, kw_only=True)

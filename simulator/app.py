@@ -8,7 +8,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from simulator import control, fal, fal_listing, files, replicate
+from simulator import control, fal, fal_listing, files, replicate, studio
 from simulator.refusals import Refused
 from simulator.settings import SimulatorSettings
 from simulator.simulator import running_simulator
@@ -30,7 +30,15 @@ def create_simulator(settings: SimulatorSettings) -> FastAPI:
     app = FastAPI(title="Reelay simulator", lifespan=lifespan, openapi_url=None)
     app.add_exception_handler(Refused, _answer_refusal)
     # fal's queue takes anything under two path segments, so it comes last.
-    for router in (control.router, files.router, fal.public, fal_listing.router, replicate.router, fal.router):
+    for router in (
+        control.router,
+        files.router,
+        studio.router,
+        fal.public,
+        fal_listing.router,
+        replicate.router,
+        fal.router,
+    ):
         app.include_router(router)
     return app
 

@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Protocol
 
 import httpx
@@ -37,6 +38,17 @@ class Reports(Protocol):
         ...
 
 
+class Progress(Protocol):
+    """How a provider tells how far a request is, before its end."""
+
+    def progress(self, request: SimulatedRequest) -> Iterable[tuple[datetime, bytes]]:
+        """When it says what, in this order. Said once, heard or not."""
+        ...
+
+
+NO_PROGRESS: Mapping[Provider, Progress] = MappingProxyType({})
+
+
 class WebhookCourier:
     """Carries each request's webhook to its receiver, one task per request."""
 
@@ -47,8 +59,10 @@ class WebhookCourier:
         queue: Queue,
         reports: Mapping[Provider, Reports],
         client: httpx.AsyncClient,
+        progress: Mapping[Provider, Progress] = NO_PROGRESS,
     ) -> None:
         self._settings = settings
+        self._progress = progress
         self._clock = clock
         self._queue = queue
         self._reports = reports
@@ -83,12 +97,22 @@ class WebhookCourier:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _carry(self, request: SimulatedRequest, url: str) -> None:
+        if telling := self._progress.get(request.provider):
+            for moment, said in telling.progress(request):
+                await self._clock.sleep_until(moment)
+                await self._tell(request, url, said)
         await self._hold(request)
         body = self._reports[request.provider].body(request)
         if body is not None and Fault.WEBHOOK_LOST not in request.faults:
             await self._deliver(request, url, body)
         request.webhook_settled = True
         self._queue.save(request)
+
+    async def _tell(self, request: SimulatedRequest, url: str, said: bytes) -> None:
+        reports = self._reports[request.provider]
+        with suppress(httpx.HTTPError, httpx.InvalidURL, TimeoutError):
+            async with asyncio.timeout(reports.first_timeout.total_seconds()):
+                await self._client.post(url, content=said, headers=reports.headers(request, said))
 
     async def _hold(self, request: SimulatedRequest) -> None:
         delays = request.faults.delays

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from simulator import fal_models, replicate_models
+from simulator import fal_models, replicate_models, studio_models
 from simulator.model_input import ModelInput
 from simulator.requests import SimulatedRequest
 
-MODELS: Mapping[str, type[ModelInput]] = {**fal_models.MODELS, **replicate_models.MODELS}
+MODELS: Mapping[str, type[ModelInput]] = {**fal_models.MODELS, **replicate_models.MODELS, **studio_models.MODELS}
 
 
 def input_of(request: SimulatedRequest) -> ModelInput:

@@ -52,6 +52,8 @@ class Submission:
     webhook_url: str | None
     faults: Faults
     webhook_events: frozenset[str] | None = None
+    job_id: str | None = None
+    """Of a provider that is told it by itself."""
     cancel_after: timedelta | None = None
 
     @property
@@ -60,8 +62,8 @@ class Submission:
 
     @property
     def job(self) -> str | None:
-        """The submitter's own id, where its webhook URL names one."""
-        return next(iter(parse_qs(urlsplit(self.webhook_url or "").query).get("job", [])), None)
+        """The submitter's own id, where it or its webhook URL names one."""
+        return self.job_id or next(iter(parse_qs(urlsplit(self.webhook_url or "").query).get("job", [])), None)
 
     @property
     def sender(self) -> str:

@@ -19,6 +19,7 @@ class Provider(StrEnum):
 
     FAL = "fal"
     REPLICATE = "replicate"
+    STUDIO = "studio"
 
 
 class QueueStatus(StrEnum):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 REPLICATE_WEBHOOK_SECRET = "whsec_c2ltdWxhdGVkIHdlYmhvb2sgc2VjcmV0IG9mIHJlcGxpY2F0ZQ=="
 """Known to everybody: it proves nothing but that the simulator has signed."""
@@ -36,6 +36,8 @@ class SimulatorSettings(BaseModel):
     """For the first delivery. fal's value."""
     webhook_retry_timeout: timedelta = timedelta(seconds=120)
     """For each later delivery. fal's value."""
+    studio_secret: SecretStr = SecretStr("simulated-webhook-secret")
+    """`X-Webhook-Secret` of every push."""
     webhook_compression: float = Field(1.0, gt=0)
     """How many times faster than by the providers deliveries are repeated."""
     verify_tls: bool = True

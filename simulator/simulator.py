@@ -19,6 +19,7 @@ from simulator.requests import Provider
 from simulator.samples import Samples
 from simulator.settings import SimulatorSettings
 from simulator.store import Store
+from simulator.studio_reports import StudioReports
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +53,13 @@ async def running_simulator(settings: SimulatorSettings) -> AsyncIterator[Simula
         queue, keys = Queue(settings, clock, store), SigningKeys(store)
         client = httpx.AsyncClient(verify=settings.verify_tls, timeout=None, trust_env=False)
         await stack.enter_async_context(client)
+        studio = StudioReports(settings, samples)
         reports: dict[Provider, Reports] = {
             Provider.FAL: FalReports(settings, keys, samples),
             Provider.REPLICATE: ReplicateReports(settings, samples),
+            Provider.STUDIO: studio,
         }
-        courier = WebhookCourier(settings, clock, queue, reports, client)
+        courier = WebhookCourier(settings, clock, queue, reports, client, {Provider.STUDIO: studio})
         stack.push_async_callback(courier.close)
         courier.resume(queue.requests.values())
         yield Simulator(

@@ -147,6 +147,8 @@ async def running_service(
         "replicate_api_token": "r8_test",
         "replicate_api_base": servers.simulator,
         "replicate_webhook_secret": REPLICATE_WEBHOOK_SECRET,
+        "studio_backend_url": f"{servers.simulator}/studio/jobs",
+        "webhook_secret": "simulated-webhook-secret",
         "api_key_pepper": "pepper for tests",
         "poll_interval": 0.2,
         "adoption_window": 3,

@@ -70,6 +70,21 @@ def test_secrets_do_not_show() -> None:
     assert "hush" not in shown
 
 
+def test_a_studio_backend_needs_the_secret_that_its_pushes_are_known_by() -> None:
+    with pytest.raises(ValidationError, match="WEBHOOK_SECRET"):
+        settings(studio_backend_url="https://studio.example/jobs")
+    assert settings(webhook_secret="shared").studio_backend_url is None
+    inside = settings(studio_backend_url="http://10.0.0.7:9000/jobs/", webhook_secret="shared")
+    assert inside.studio_backend_url == "http://10.0.0.7:9000/jobs"
+
+
+@pytest.mark.parametrize("url", ["studio.example", "ftp://studio.example", "http://user:pw@studio.example", "http://"])
+def test_a_studio_backend_has_a_plain_address(url: str) -> None:
+    with pytest.raises(ValidationError, match="STUDIO_BACKEND_URL") as refusal:
+        settings(studio_backend_url=url, webhook_secret="shared")
+    assert "pw" not in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     "url", ["http://api.replicate.com", "https://api.replicate.com.evil.example", "https://evilreplicate.com", "x"]
 )

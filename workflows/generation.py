@@ -376,8 +376,9 @@ class GenerationWorkflow:
         """
         ours = self.submission
         for report in self.reports:
-            about_us = ours is None or report.request_id == ours.request_id or report.attempt != ours.attempt
-            if about_us and report.request_id not in self.set_aside:
+            another = ours is not None and report.attempt != ours.attempt and report.request_id != ours.request_id
+            ends_ours = ours is not None and report.request_id == ours.request_id and report.ended
+            if (ours is None or another or ends_ours) and report.request_id not in self.set_aside:
                 return report
         return None
 

@@ -11,8 +11,14 @@ from settings import Environment, Settings
 from tests.running import Service
 
 Operation = dict[str, Any]
-WEBHOOKS = {"/api/webhooks/fal", "/api/webhooks/replicate"}
-OPEN_TO_ALL = {"/api/models", "/healthz", "/readyz", *WEBHOOKS}
+OPEN_TO_ALL = {
+    "/api/models",
+    "/healthz",
+    "/readyz",
+    "/api/webhooks/fal",
+    "/api/webhooks/replicate",
+    "/api/webhooks/video-completion",
+}
 CREATING = {
     *(f"/api/generate/{kind}" for kind in ("video", "first-frame", "voice", "ambient", "transcribe")),
     "/api/jobs",

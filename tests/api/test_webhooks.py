@@ -19,6 +19,8 @@ from structlog.testing import capture_logs
 
 from api.delivery_log import REFUSED_AT_MOST, REFUSED_BODY_BYTES, DeliveryLog
 from api.inbox import Inbox
+from api.pushes import Pushes
+from api.redelivery import Redelivery
 from db.deliveries import put_into_inbox
 from db.generations import cancel_generation, generation_of, insert_generation
 from db.tables import GenerationJob, WebhookDelivery
@@ -260,8 +262,9 @@ async def test_two_processes_drain_one_inbox_and_hand_each_report_over_once(fal:
                 body=b"",
             )
             await put_into_inbox(session, waits)
-    inboxes = [Inbox(fal.service.temporal, fal.service.sessions) for _ in range(2)]
-    await asyncio.gather(*(inbox.drain() for inbox in inboxes))
+    sessions, inbox = fal.service.sessions, Inbox(fal.service.temporal, fal.service.sessions)
+    processes = [Redelivery(sessions, inbox, Pushes(sessions, inbox)) for _ in range(2)]
+    await asyncio.gather(*(process.drain() for process in processes))
 
     for row in await logged(fal.service, job_id=job.id):
         assert (row.verdict, row.next_try_at) == ("accepted", None)

@@ -88,6 +88,8 @@ def test_job_types_are_those_of_the_database(catalog: Catalog) -> None:
         "veo3-fast": JobType.VIDEO,
         "kling-2.5-turbo-pro": JobType.VIDEO,
         "cogvideox-5b": JobType.VIDEO,
+        "studio-video": JobType.VIDEO,
+        "studio-push": JobType.VIDEO,
         "nano-banana": JobType.FIRST_FRAME,
         "flux-dev": JobType.FIRST_FRAME,
         "chatterbox": JobType.VOICE,

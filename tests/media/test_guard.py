@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
 
 from media.download import Downloaded, download, open_download_client
 from media.errors import Refused, SourceUnavailable
@@ -258,3 +259,23 @@ def make_certificate(folder: Path, host: str) -> Path:
     (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     (folder / "cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
     return folder / "cert.pem"
+
+
+async def test_only_the_operators_own_backend_may_be_private_and_plain(server: ScriptedServer, tmp_path: Path) -> None:
+    port = int(server.origin.rpartition(":")[2])
+    settings = Settings(
+        environment=Environment.PRODUCTION,
+        studio_backend_url=f"http://127.0.0.1:{port}/jobs",
+        webhook_secret=SecretStr("shared"),
+        download_allowed_hosts=("fal.media",),
+        _env_file=None,
+    )
+    policy = DownloadPolicy.from_settings(settings)
+    async with open_download_client(policy) as client:
+        await fetch(client, server.sends("/shot.mp4", b"video"), policy, tmp_path / "file")
+        away = server.sends("/away", b"", "location: http://169.254.169.254/", status="302 Found")
+        others = (f"http://127.0.0.1:{port + 1}/", f"http://localhost:{port}/", f"http://me:pw@127.0.0.1:{port}/")
+        for other in (away, *others):
+            with pytest.raises(Refused):
+                await fetch(client, other, policy, tmp_path / "file")
+    assert len(server.requests) == 2

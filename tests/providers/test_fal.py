@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import httpx
 import pytest
@@ -45,8 +46,13 @@ from tests.providers.scripted_server import (
 
 KEY = "test-key-id:test-key-secret"
 REQUEST_ID = "01a10554-1955-7d51-8000-000000000001"
+JOB_ID = UUID(int=1)
 REQUEST = SubmissionRequest(
-    endpoint="fal-ai/veo3.1/fast", arguments={"prompt": "a reef"}, attempt=1, webhook_url="https://app.test/hook?job=1"
+    job_id=JOB_ID,
+    endpoint="fal-ai/veo3.1/fast",
+    arguments={"prompt": "a reef"},
+    attempt=1,
+    webhook_url="https://app.test/hook?job=1",
 )
 TIMEOUT = timedelta(seconds=0.4)
 
@@ -127,7 +133,7 @@ async def test_the_post_carries_the_input_the_key_and_the_webhook(fal: FalProvid
 async def test_without_a_public_url_no_webhook_is_asked_for(fal: FalProvider, server: ScriptedServer) -> None:
     server.script = [json_answer(200, in_queue(server.url))]
     accepted = await fal.submit(
-        SubmissionRequest(endpoint="fal-ai/flux/dev", arguments={}, attempt=2, webhook_url=None)
+        SubmissionRequest(job_id=JOB_ID, endpoint="fal-ai/flux/dev", arguments={}, attempt=2, webhook_url=None)
     )
     assert server.seen[0].target == "/fal-ai/flux/dev"
     assert not accepted.webhook_expected
@@ -274,7 +280,9 @@ async def test_an_input_that_is_no_json_is_rejected_before_anything_is_sent(
 ) -> None:
     with pytest.raises(Rejected):
         await fal.submit(
-            SubmissionRequest(endpoint="fal-ai/veo3.1", arguments={"seed": math.nan}, attempt=1, webhook_url=None)
+            SubmissionRequest(
+                job_id=JOB_ID, endpoint="fal-ai/veo3.1", arguments={"seed": math.nan}, attempt=1, webhook_url=None
+            )
         )
     assert server.seen == []
 
@@ -484,7 +492,7 @@ def provider_with(client: httpx.AsyncClient, base: str, others: list[ScriptedSer
     return FalProvider(
         client,
         purchases=client,
-        key=SecretStr(KEY),
+        keys=[SecretStr(KEY)],
         queue_base=base,
         platform_base=f"{base}/v1",
         timeout=TIMEOUT,

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from tests.providers.test_fal import KEY, provider
 SENT_AT = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)
 BETWEEN = (SENT_AT - timedelta(seconds=30), SENT_AT + timedelta(seconds=30))
 ORIGINAL = SubmissionRequest(
+    job_id=UUID(int=1),
     endpoint="fal-ai/veo3.1/fast",
     arguments={"prompt": "a reef", "duration": "8s", "seed": 7},
     attempt=1,

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -32,9 +33,14 @@ ID = "gm3qorzdhgbfurvjtvhg6dckhu"
 VERSION = "9f" * 32
 HOOK = "https://app.test/api/webhooks/replicate?job=1&token=1.x"
 REQUEST = SubmissionRequest(
-    endpoint="bytedance/seedance-1-lite", arguments={"prompt": "a reef"}, attempt=1, webhook_url=HOOK
+    job_id=UUID(int=1),
+    endpoint="bytedance/seedance-1-lite",
+    arguments={"prompt": "a reef"},
+    attempt=1,
+    webhook_url=HOOK,
 )
 BY_VERSION = SubmissionRequest(
+    job_id=UUID(int=1),
     endpoint=f"anotherjesse/zeroscope-v2-xl:{VERSION}",
     arguments={"prompt": "a reef"},
     attempt=1,

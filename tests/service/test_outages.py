@@ -132,3 +132,30 @@ async def test_webhook_while_both_are_away_is_sent_again_by_the_provider(
 
     await completes_by_one_webhook(service, job_id)
     await fresh_job_succeeds(service)
+
+
+async def pushed_job(service: Service) -> str:
+    body = {"model": "studio-video", "input": {"prompt": "a harbour [sim: latency=2s]"}}
+    job_id = str((await service.client.post("/api/jobs", json=body)).json()["jobId"])
+    await service.until(job_id, "submitted", "in_progress")
+    return job_id
+
+
+async def test_end_that_is_pushed_while_temporal_is_away_is_kept_and_handed_over_later(
+    service: Service, lines: Lines
+) -> None:
+    job_id = await pushed_job(service)
+    with lines.temporal.cut():
+        delivery = await first_delivery(service, job_id)
+    assert (delivery["status_code"], delivery["took_ms"] < 3000) == (200, True)
+    assert len((await service.until(job_id, "completed"))["files"]) == 1
+    assert len((await service.simulated(job_id))["webhooks"]) == 1
+
+
+async def test_end_that_is_pushed_while_postgres_is_away_is_pushed_again(service: Service, lines: Lines) -> None:
+    job_id = await pushed_job(service)
+    with lines.postgres.cut():
+        delivery = await first_delivery(service, job_id)
+    assert (delivery["status_code"], delivery["took_ms"] < 3500) == (503, True)
+    assert len((await service.until(job_id, "completed"))["files"]) == 1
+    assert (await service.simulated(job_id))["accepted"] == 1

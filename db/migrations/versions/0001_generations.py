@@ -96,6 +96,7 @@ create table generation_jobs (
     created_at timestamptz not null default now(),
     submitted_at timestamptz,
     completed_at timestamptz,
+    outcome_delivery_id uuid,
     constraint progress_is_percent check (progress_percent between 0 and 100),
     constraint costs_are_not_negative
         check (estimated_cost_cents >= 0 and actual_cost_cents >= 0 and credits_deducted >= 0),
@@ -157,8 +158,11 @@ create table video_files (
     duration_seconds double precision,
     width integer,
     height integer,
+    aspect_ratio text,
     poster_name text,
     poster_path text,
+    file_name text,
+    metadata jsonb not null default '{}',
     created_at timestamptz not null default now(),
     unique (job_id, name),
     foreign key (user_id, job_id) references generation_jobs (user_id, id) on delete cascade
@@ -183,6 +187,7 @@ create table webhook_deliveries (
     verdict text not null,
     status_code integer not null,
     detail text not null,
+    verified boolean not null,
     headers jsonb not null default '{}',
     body bytea not null,
     received_at timestamptz not null default now(),

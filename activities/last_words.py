@@ -1,0 +1,21 @@
+"""What providers that cannot be asked have said last, read from where their pushes are kept."""
+
+from uuid import UUID
+
+from db.engine import POSTGRES_AWAY, Sessions
+from db.pushes import last_word_of
+from providers.errors import Unavailable
+
+
+class KeptLastWords:
+    """Implements `providers.provider.LastWords`."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def of(self, generation_id: UUID) -> bytes | None:
+        try:
+            async with self._sessions() as session:
+                return await last_word_of(session, generation_id)
+        except POSTGRES_AWAY as error:
+            raise Unavailable(f"what was pushed cannot be read ({type(error).__name__})") from error

@@ -1,0 +1,33 @@
+"""What the studio backend takes."""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from simulator.model_input import ModelInput
+from simulator.samples import Medium
+
+
+class StudioVideo(ModelInput):
+    medium = Medium.VIDEO
+
+    prompt: str = Field(min_length=1)
+    duration: str = "8"
+    aspect_ratio: str = "16:9"
+    negative_prompt: str | None = None
+    num_videos: int = Field(1, ge=1, le=8)
+    seed: int | None = None
+
+    @property
+    def outputs(self) -> int:
+        return self.num_videos
+
+
+class StudioVideoFromImage(StudioVideo):
+    image_url: str = Field(min_length=1)
+
+
+MODELS: Mapping[str, type[ModelInput]] = {
+    "studio/video": StudioVideo,
+    "studio/image-to-video": StudioVideoFromImage,
+}
