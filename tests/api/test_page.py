@@ -9,6 +9,8 @@ import pytest
 
 from api.media_access import COOKIE
 from api.page import WEB
+from domain.failure import FailureCode
+from domain.generation import JobType, Stage
 from domain.media_session import LIFETIME, make_media_session, read_media_session
 from tests.api.shared import problem
 from tests.running import Service
@@ -57,6 +59,12 @@ async def test_everything_that_the_page_loads_is_served_here(patient_service: Se
 @pytest.mark.parametrize("name", ["nothing.js", "..%2fsettings.py", "..%2f..%2fetc%2fpasswd", "%2e%2e%2fcli.py"])
 async def test_nothing_else_is_served(patient_service: Service, name: str) -> None:
     assert (await patient_service.client.get(f"/web/{name}")).status_code == 404
+
+
+def test_there_are_words_for_every_state_and_failure() -> None:
+    words = (WEB / "words.js").read_text()
+    for name in (*Stage, *JobType, *FailureCode):
+        assert re.search(rf"^  {name}: ", words, re.MULTILINE), name
 
 
 async def test_a_browser_reads_media_by_its_cookie(patient_service: Service, bob: httpx.AsyncClient) -> None:
