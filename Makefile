@@ -5,10 +5,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fix bench chaos lock clean
+.PHONY: help setup demo dev test check fix bench chaos chaos-proof faults lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Run one video generation through the whole stack, and check every promise made of it
 	@$(BIN)/reelay demo
@@ -34,6 +34,12 @@ bench: $(READY) ## Measure Reelay beside bare Temporal, DBOS and no engine at al
 
 chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 SEED=7, or PLAN=file to repeat one
 	@$(BIN)/python -m chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan $(PLAN))
+
+chaos-proof: $(READY) ## Plant fourteen bugs, one at a time: the tests must catch each
+	@$(BIN)/python -m tests.proof
+
+faults: $(READY) ## Write the table of faults and the tests that prove them into docs/reliability.md
+	@$(BIN)/python -m tests.reliability
 
 setup: $(READY) ## Make the virtual environment
 

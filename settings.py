@@ -44,6 +44,18 @@ class Settings(BaseSettings):
 
     task_queue: str = Field("generations", validation_alias=AliasChoices("REELAY_TASK_QUEUE", "task_queue"))
 
+    worker_deployment: str | None = Field(
+        None, validation_alias=AliasChoices("TEMPORAL_WORKER_DEPLOYMENT", "worker_deployment")
+    )
+    """Temporal's Worker Versioning is on when this and the build id are set."""
+    worker_build_id: str | None = Field(
+        None, validation_alias=AliasChoices("TEMPORAL_WORKER_BUILD_ID", "worker_build_id")
+    )
+    max_cached_workflows: int = Field(
+        1000, ge=0, validation_alias=AliasChoices("REELAY_MAX_CACHED_WORKFLOWS", "max_cached_workflows")
+    )
+    """Runs that a worker keeps in memory. 0: every step replays its run's whole history."""
+
     database_url: SecretStr = SecretStr("")
     database_admin_url: SecretStr = SecretStr("")
 
@@ -103,6 +115,13 @@ class Settings(BaseSettings):
         None, validation_alias=AliasChoices("GENERATION_DEADLINE_SECONDS", "generation_deadline")
     )
 
+    account_pause: timedelta = Field(
+        timedelta(minutes=1),
+        gt=timedelta(0),
+        validation_alias=AliasChoices("ACCOUNT_PAUSE_SECONDS", "account_pause"),
+    )
+    """Between two probes of an account that the provider has locked."""
+
     reconcile_interval: timedelta | None = Field(
         None, ge=timedelta(seconds=1), validation_alias=AliasChoices("RECONCILE_INTERVAL_SECONDS", "reconcile_interval")
     )
@@ -133,6 +152,7 @@ class Settings(BaseSettings):
         "poll_interval",
         "adoption_window",
         "generation_deadline",
+        "account_pause",
         "reconcile_interval",
         "events_heartbeat",
         mode="before",
@@ -181,6 +201,8 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if self.app_url and not self.fal_webhook_secret:
             raise ValueError("FAL_WEBHOOK_SECRET: required with APP_URL, it signs the token in webhook URLs")
+        if bool(self.worker_deployment) != bool(self.worker_build_id):
+            raise ValueError("TEMPORAL_WORKER_DEPLOYMENT and TEMPORAL_WORKER_BUILD_ID: set both or neither")
         return self
 
     @model_validator(mode="after")

@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.archive import ArchiveActivities
@@ -85,4 +86,17 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
         max_concurrent_activities=200,
         # Each runs in a thread. The SDK's 100 leave the event loop no time for heartbeats when many wake up at once.
         max_concurrent_workflow_tasks=16,
+        max_cached_workflows=settings.max_cached_workflows,
+        deployment_config=deployment_of(settings),
+    )
+
+
+def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
+    """A run goes on with the current version: what is recorded replays, and no old worker has to be kept for it."""
+    if settings.worker_deployment is None or settings.worker_build_id is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=settings.worker_deployment, build_id=settings.worker_build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
     )

@@ -14,7 +14,10 @@ from domain.failure import Failure, FailureCode
 SUBMISSION_UNCERTAIN = "SubmissionUncertain"
 STILL_RUNNING = "StillRunning"
 NOT_LISTED = "NotListed"
+WAITING = "Waiting"
 LONGEST_BACKOFF = timedelta(minutes=1)
+# What the other side asks for, a Retry-After of a day for instance, is honoured up to this: things change sooner.
+LONGEST_PAUSE = timedelta(minutes=5)
 
 
 def the_end(failure: Failure) -> ApplicationError:
@@ -24,7 +27,14 @@ def the_end(failure: Failure) -> ApplicationError:
 
 def try_again(error: Exception, *, after: timedelta | None = None) -> ApplicationError:
     """A passing trouble: retried after what the other side asked for, else after a growing, jittered pause."""
-    return ApplicationError(str(error), type=type(error).__name__, next_retry_delay=after or _backoff())
+    # Spread, for many were told the same.
+    pause = min(after, LONGEST_PAUSE) * (1 + random.random() / 4) if after else _backoff()
+    return ApplicationError(str(error), type=type(error).__name__, next_retry_delay=pause)
+
+
+def wait_for(what: str, *, after: timedelta) -> ApplicationError:
+    """It is nobody's turn yet: no warning in the log, no failure in the metrics."""
+    return ApplicationError(what, type=WAITING, next_retry_delay=after, category=ApplicationErrorCategory.BENIGN)
 
 
 def still_running(message: str, *, ask_again_in: timedelta) -> ApplicationError:

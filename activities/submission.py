@@ -1,21 +1,26 @@
 """Buying a generation: one paid POST, written down before it is sent."""
 
 import asyncio
+import random
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import structlog
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import no_list, still_running, the_end, try_again, uncertain
+from activities.errors import no_list, still_running, the_end, try_again, uncertain, wait_for
 from activities.heartbeat import heartbeating
 from activities.inputs import Adoption, Attempt
+from db.accounts import park_account, probe_again, reopen_account, waits_for
 from db.attempts import (
     SUBMISSION,
+    Opened,
     attempt_of,
     has_double,
     open_attempt,
@@ -27,9 +32,9 @@ from db.attempts import (
 )
 from db.engine import Sessions
 from db.generations import advance_generation
-from db.tables import AttemptState, SubmissionAttempt
+from db.tables import AttemptState, ProviderAccount, SubmissionAttempt
 from domain.failure import Failure, FailureCode
-from domain.generation import Generation, Stage, Status, Submission
+from domain.generation import Generation, ProviderName, Stage, Status, Submission
 from domain.webhook_token import make_token
 from providers.errors import (
     AccountLocked,
@@ -42,14 +47,26 @@ from providers.errors import (
     Throttled,
     Unauthorized,
     Unavailable,
+    Unreachable,
 )
 from providers.provider import SubmissionRequest
 from providers.registry import Providers, webhook_path
 from settings import Settings
 
-ACCOUNT_LOCKED_PAUSE = timedelta(minutes=1)
+# A probe that died with its worker is not waited for longer. More than a POST may take.
+PROBE_LEASE = timedelta(minutes=6)
 # How far a provider's clock may be from ours.
 CLOCK_SLACK = timedelta(seconds=30)
+
+log = structlog.get_logger()
+
+
+class AccountParked(Exception):
+    """It is not this submission's turn: the account takes none, and another one probes whether that is over."""
+
+    def __init__(self, account: ProviderAccount) -> None:
+        super().__init__(f"{account.provider} takes no submissions of our account: {account.reason}")
+        self.probe_at = account.probe_at
 
 
 class SubmissionActivities:
@@ -63,11 +80,17 @@ class SubmissionActivities:
         """Send the one POST, unless it was sent before. Fails as uncertain when that cannot be told."""
         submission = _handed_over()
         if submission is None:
-            if earlier := await self._sent_before(attempt):
+            try:
+                earlier = await self._sent_before(attempt)
+            except AccountParked as parked:
+                raise await self._waiting(attempt, parked) from parked
+            if earlier:
                 return earlier  # written down when it was accepted
             submission = await self._send(attempt)
         try:
             return await self._record(attempt.generation, submission, f"Accepted by {attempt.generation.provider}")
+        except IntegrityError as taken:
+            raise await self._doubt(attempt, _not_ours(attempt, submission)) from taken
         except (SQLAlchemyError, OSError):
             # The request id exists only here: hand it to the next try of this step, which must not POST again.
             activity.heartbeat(submission)
@@ -144,11 +167,16 @@ class SubmissionActivities:
         return recorded if recorded.request_id == submission.request_id else None
 
     async def _sent_before(self, attempt: Attempt) -> Submission | None:
-        """Write the attempt down. An attempt that is there already was sent by a try of this step that died."""
+        """Write the attempt down. An attempt that is there already was sent by a try of this step that died.
+
+        Raises: AccountParked, with nothing written down.
+        """
         generation, again = attempt.generation, " again" if attempt.number > 1 else ""
         async with self._sessions.begin() as session:
-            earlier = await open_attempt(session, generation, attempt.number)
-            if earlier is None:
+            opened = await open_attempt(session, generation, attempt.number)
+            if isinstance(opened, Opened):
+                await self._take_turn(session, generation.provider)
+            if opened is Opened.NEW:
                 await advance_generation(
                     session,
                     generation.id,
@@ -157,10 +185,33 @@ class SubmissionActivities:
                     detail=f"Submitting to {generation.provider}{again}",
                     attempts=attempt.number,
                 )
-                return None
-        if earlier.state == AttemptState.ACCEPTED:
-            return submission_of(earlier)
-        raise await self._doubt(attempt, earlier.answer or "The worker died while the submission was on its way")
+        if isinstance(opened, Opened):
+            return None
+        if opened.state == AttemptState.ACCEPTED:
+            return submission_of(opened)
+        raise await self._doubt(attempt, opened.answer or "The worker died while the submission was on its way")
+
+    async def _take_turn(self, session: AsyncSession, provider: ProviderName) -> None:
+        """Raises: AccountParked."""
+        if parked := await waits_for(session, provider, self._account(provider), lease=PROBE_LEASE):
+            raise AccountParked(parked)
+
+    def _account(self, provider: ProviderName) -> str:
+        return self._providers[provider].account
+
+    async def _waiting(self, attempt: Attempt, parked: AccountParked) -> ApplicationError:
+        """The caller sees why. All who wait come back at different moments, one of them as the next probe."""
+        async with self._sessions.begin() as session:
+            await advance_generation(
+                session,
+                attempt.generation.id,
+                status=Status.PENDING,
+                stage=Stage.SUBMITTING,
+                detail=f"Waiting: {parked}",
+            )
+        pause = self._settings.account_pause
+        until_probe = max(parked.probe_at - datetime.now(UTC), timedelta(0))
+        return wait_for(str(parked), after=min(until_probe, pause) + pause * random.random())
 
     async def _send(self, attempt: Attempt) -> Submission:
         try:
@@ -210,13 +261,22 @@ class SubmissionActivities:
                 fal_response_url=submission.response_url,
                 submitted_at=func.now(),
             )
+            await self._reopen(session, generation, submission.attempt)
         return submission
+
+    async def _reopen(self, session: AsyncSession, generation: Generation, number: int) -> None:
+        """The provider dealt with a submission, so the account is not locked (any more)."""
+        attempt = await attempt_of(session, generation.id, number)
+        account = self._account(generation.provider)
+        if await reopen_account(session, generation.provider, account, sent_at=attempt.sent_at):
+            log.info("account takes submissions again", provider=generation.provider, account=account)
 
     async def _refusal(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:
         """Nothing was bought: note why, and say whether to try again."""
-        error = after_refusal(refusal)
+        error = after_refusal(refusal, account_pause=self._settings.account_pause)
         async with self._sessions.begin() as session:
             await record_refusal(session, attempt.generation.id, attempt.number, str(refusal))
+            await self._note_account(session, attempt, refusal)
             await advance_generation(
                 session,
                 attempt.generation.id,
@@ -227,9 +287,24 @@ class SubmissionActivities:
             )
         return error
 
+    async def _note_account(self, session: AsyncSession, attempt: Attempt, refusal: NotAccepted) -> None:
+        """What the refusal says of the account that all jobs share."""
+        provider, pause = attempt.generation.provider, self._settings.account_pause
+        account = self._account(provider)
+        match refusal:
+            case AccountLocked():
+                if await park_account(session, provider, account, reason=str(refusal), pause=pause):
+                    log.error("account parked", provider=provider, account=account, reason=str(refusal))
+            case Unreachable() | Unauthorized():
+                await probe_again(session, provider, account, pause=pause)
+            case _:
+                await self._reopen(session, attempt.generation, attempt.number)
+
     async def _doubt(self, attempt: Attempt, answer: str) -> ApplicationError:
         """It may have been bought: note why we cannot tell."""
+        provider = attempt.generation.provider
         async with self._sessions.begin() as session:
+            await probe_again(session, provider, self._account(provider), pause=self._settings.account_pause)
             if await record_uncertainty(session, attempt.generation.id, attempt.number, answer):
                 await advance_generation(
                     session,
@@ -254,7 +329,19 @@ async def _to_its_end(post: Coroutine[Any, Any, Submission]) -> Submission:
         return await sending
 
 
-def after_refusal(refusal: NotAccepted) -> ApplicationError:
+def _not_ours(attempt: Attempt, submission: Submission) -> str:
+    """Which request the provider named by mistake: the first job that was given it keeps it."""
+    generation = attempt.generation
+    log.error(
+        "the provider named another job's request",
+        job_id=str(generation.id),
+        provider=generation.provider,
+        request_id=submission.request_id,
+    )
+    return f"{generation.provider} named the request {submission.request_id}, which is another job's"
+
+
+def after_refusal(refusal: NotAccepted, *, account_pause: timedelta) -> ApplicationError:
     """Which refusals are worth another POST, and when."""
     match refusal:
         case Rejected():
@@ -262,7 +349,7 @@ def after_refusal(refusal: NotAccepted) -> ApplicationError:
         case Unauthorized():
             return the_end(Failure(code=FailureCode.PROVIDER_UNAUTHORIZED, message=str(refusal)))
         case AccountLocked():
-            return try_again(refusal, after=ACCOUNT_LOCKED_PAUSE)
+            return try_again(refusal, after=account_pause)
         case Throttled():
             return try_again(refusal, after=refusal.retry_after)
         case _:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from api import (
+    accounts,
     admin,
     chat,
     clips,
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
         media_access.router,
         media.router,
         chat.router,
+        accounts.router,
         health.router,
         video_completion.router,
         admin.router,

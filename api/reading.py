@@ -36,9 +36,9 @@ class Reading:
         """The job now. A finished one is answered by the row; a living one by its workflow too. Raises: NotFound."""
         row, files = await self._read(generation_id)
         live = None if Status(row.status).is_final else await self._services.live.of(generation_id)
-        if live and live.request_id and row.fal_request_id is None:
-            row, files = await self._read(generation_id)  # accepted since it was read
-        return JobView.from_row(row, files, self.origin, live)
+        if live and live.status is not Status(row.status):  # the row was read before a step wrote it, and moved on
+            row, files = await self._read(generation_id)
+        return JobView.from_row(row, files, self.origin, None if Status(row.status).is_final else live)
 
     async def next_view(self, generation_id: UUID, *, wait: float) -> JobView:
         """The job after its next change, or after `wait` seconds. Raises: NotFound."""

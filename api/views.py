@@ -177,8 +177,10 @@ def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatu
     status, stage = Status(row.status), Stage(row.stage)
     if live and {stage, live.stage} <= AT_THE_PROVIDER and ProviderName(row.provider).reports_by_push:
         live = None  # what it pushed went into the row
-    if live and not live.status.is_final and not status.is_final and NEWER.index(live.stage) >= NEWER.index(stage):
-        return live
+    if live and not live.status.is_final and not status.is_final:
+        told, written = (NEWER.index(live.stage), live.stage_since), (NEWER.index(stage), row.stage_at)
+        if told >= written:
+            return live
     return GenerationStatus(status=status, stage=stage, stage_since=row.stage_at, message=row.progress_message)
 
 

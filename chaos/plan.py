@@ -33,8 +33,10 @@ MEDIA = (
     *("media=404:1", "media=expired:1", "media=truncated:2", "media=html:1", "media=wrong-type:1", "media=slow:4s"),
     *("media=404", "media=expired", "media=html", "media=wrong-type", "media=redirect-private", "media=huge"),
 )
+UNITS = ("units=lost", "units=nan", "units=negative", "units=huge", "units=double", "units=half")
+"""What the provider says that it counted. Whatever that is, the job completes and the books balance."""
 FAIL = ("fail=422", "fail=500", "fail=504", "fail=content_policy")
-SHARES = ((SLOW, 0.30), (SUBMIT, 0.15), (WEBHOOK, 0.25))
+SHARES = ((SLOW, 0.30), (SUBMIT, 0.15), (WEBHOOK, 0.25), (UNITS, 0.06))
 """How many of all jobs are hit by one fault of each kind. A fault of the end joins them for one job in eight."""
 ENDS_BADLY, HOPELESS_SHARE, UNKNOWN_WORD_SHARE, CANCEL_SHARE, CANCEL_IGNORED_SHARE = 0.125, 0.01, 0.05, 0.06, 0.3
 
@@ -92,6 +94,8 @@ class Times(Planned):
     deadline: float = 60
     answer: float = 8
     """For the provider's answer to one call."""
+    account_pause: float = 1
+    """Between two probes of an account that is locked: one job's fault makes all of them wait."""
 
     def environment(self) -> dict[str, str]:
         return {
@@ -99,6 +103,7 @@ class Times(Planned):
             "POLL_INTERVAL_SECONDS": str(self.poll_interval),
             "ADOPTION_WINDOW_SECONDS": str(self.adoption_window),
             "GENERATION_DEADLINE_SECONDS": str(self.deadline),
+            "ACCOUNT_PAUSE_SECONDS": str(self.account_pause),
             "FAL_TIMEOUT_MS": str(round(self.answer * 1000)),
         }
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from enum import StrEnum
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import and_, exists, func, or_, select, tuple_, update
+from sqlalchemy import Boolean, and_, exists, func, literal_column, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -17,11 +18,16 @@ SUBMISSION = TypeAdapter(Submission)
 SETTLED = (AttemptState.ACCEPTED, AttemptState.REFUSED)
 
 
-async def open_attempt(session: AsyncSession, generation: Generation, number: int) -> SubmissionAttempt | None:
-    """Write the attempt down as `sending`; None when it may be sent now, else the attempt that is in the way.
+class Opened(StrEnum):
+    """An attempt that may be sent now."""
 
-    An attempt that was refused bought nothing, so it is opened again.
-    """
+    NEW = "new"
+    AGAIN = "again"
+    """It was refused before, so it bought nothing."""
+
+
+async def open_attempt(session: AsyncSession, generation: Generation, number: int) -> Opened | SubmissionAttempt:
+    """Write the attempt down as `sending`, so that it may be sent. Else the attempt that is in the way."""
     opened = (
         upsert(SubmissionAttempt)
         .values(
@@ -37,10 +43,11 @@ async def open_attempt(session: AsyncSession, generation: Generation, number: in
             set_={"state": AttemptState.SENDING, "sent_at": func.now(), "answered_at": None, "answer": None},
             where=col(SubmissionAttempt.state) == AttemptState.REFUSED,
         )
-        .returning(col(SubmissionAttempt.number))
+        .returning(literal_column("xmax = 0", Boolean))  # a row that was inserted, not updated
     )
-    if (await session.execute(opened)).first() is not None:
-        return None
+    is_new = await session.scalar(opened)
+    if is_new is not None:
+        return Opened.NEW if is_new else Opened.AGAIN
     return await attempt_of(session, generation.id, number)
 
 

@@ -326,6 +326,24 @@ class WebhookDelivery(SQLModel, table=True):
     """When it left the inbox; its verdict is since then what became of it."""
 
 
+class ProviderAccount(SQLModel, table=True):
+    """An account at a provider that takes no submissions, or did not once."""
+
+    __tablename__ = "provider_accounts"
+
+    provider: ProviderName = Field(sa_type=Text, primary_key=True)
+    account: str = Field(sa_type=Text, primary_key=True)
+    """`Provider.account`: a fingerprint of the key, never the key."""
+    parked_at: datetime | None = Field(default=None, sa_column=_moment())
+    """While it is set, submissions wait. One at a time is sent to see whether it is over."""
+    reason: str = Field(sa_type=Text)
+    probe_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    """From when on the next probe may be sent."""
+    probes: int = 0
+    """Sent since it was parked."""
+    probed_at: datetime | None = Field(default=None, sa_column=_moment())
+
+
 class CreditAccount(SQLModel, table=True):
     """A user's credits in cents, made with the user: the sums of the user's entries, kept for the hold to look at."""
 

@@ -64,6 +64,7 @@ class FalProvider:
         self._others = [base for base in others if base != self._base][:MOST_OTHER_BASES]
         bases = (self._base, self._platform, *self._others)
         self._api = KeyedApi(client, purchases=purchases, provider="fal", scheme="Key", keys=keys, bases=bases)
+        self.account = self._api.account
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the POST once. Whether it bought something is decided here and in `fal_answers.accepted`."""

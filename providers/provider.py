@@ -64,6 +64,9 @@ class LastWords(Protocol):
 class Provider(Protocol):
     """Submits, watches, fetches and cancels. Every method raises only errors of `providers.errors`."""
 
+    account: str
+    """Whose money is spent: `fingerprint` of the key. What locks one account does not concern another."""
+
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the one paid POST. Never re-sent here: whether that is safe, only the caller knows.
 

@@ -35,6 +35,7 @@ class ReplicateProvider:
         self._api = KeyedApi(
             client, purchases=purchases, provider="Replicate", scheme="Bearer", keys=[token], bases=(self._v1,)
         )
+        self.account = self._api.account
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the POST once. Whether it bought something is decided here and in `replicate_answers.created`."""

@@ -63,6 +63,7 @@ class StudioProvider:
             keys=[secret],
             bases=(backend_url,) if backend_url else (),
         )
+        self.account = self._api.account
         self._last_words = last_words
         self._timeout = timeout
 

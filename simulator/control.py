@@ -72,6 +72,11 @@ class Advance(BaseModel):
     seconds: float = Field(gt=0)
 
 
+class Lock(BaseModel):
+    key: str
+    locked: bool = True
+
+
 @router.get("/requests")
 async def requests(simulator: Running) -> list[SeenRequest]:
     return [_seen(simulator, request) for request in simulator.queue.requests.values()]
@@ -97,6 +102,13 @@ async def reset(simulator: Running) -> None:
 async def advance_clock(simulator: Running, advance: Advance) -> None:
     """Let time pass at once: queues, runs, webhook retries and the retention of results."""
     simulator.advance(timedelta(seconds=advance.seconds))
+
+
+@router.post("/lock", status_code=204)
+async def lock_account(simulator: Running, lock: Lock) -> None:
+    """Refuse the submissions with this key as fal does when the balance is used up, or take them again."""
+    keys = simulator.queue.locked_keys
+    (keys.add if lock.locked else keys.discard)(lock.key)
 
 
 @router.post("/keys/rotate")

@@ -110,6 +110,7 @@ async def submit(
         origin=simulator.settings.public_url or f"{http.url.scheme}://{http.url.netloc}",
         webhook_url=fal_webhook,
         faults=faults_asked_for(arguments),
+        key=http.headers["authorization"].removeprefix("Key "),
     )
     fault = simulator.queue.hit_by(submission)
     try:
@@ -127,6 +128,8 @@ def _admit(queue: Queue, submission: Submission, fault: Fault | None, longest_qu
         raise Refused(404, NOT_FOUND)
     if foreign := submission.faults.asked & REPLICATES_OWN:
         raise Refused(400, {"detail": f"no faults of fal's: {', '.join(sorted(foreign))}"})
+    if submission.key in queue.locked_keys:
+        raise Refused(403, {"detail": LOCKED})
     match fault:
         case Fault.SUBMIT_429:
             raise Refused(429, {"detail": "Too many requests"}, {"retry-after": "1"})

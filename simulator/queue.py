@@ -51,6 +51,8 @@ class Submission:
     origin: str
     webhook_url: str | None
     faults: Faults
+    key: str = ""
+    """The sender's, where an account can be locked."""
     webhook_events: frozenset[str] | None = None
     job_id: str | None = None
     """Of a provider that is told it by itself."""
@@ -81,6 +83,8 @@ class Queue:
         self._store = store
         self.requests = {id: SimulatedRequest.model_validate_json(body) for id, body in store.all("request").items()}
         self.posts = {sender: Posts.model_validate_json(body) for sender, body in store.all("posts").items()}
+        self.locked_keys: set[str] = set()
+        """Keys of locked accounts: their submissions are refused with a 403."""
         self._open = dict(self.requests)
 
     def hit_by(self, submission: Submission) -> Fault | None:
@@ -173,6 +177,7 @@ class Queue:
             self._store.forget(kind)
         self.requests.clear()
         self.posts.clear()
+        self.locked_keys.clear()
         self._open.clear()
 
     def _plan(self, faults: Faults, now: datetime) -> tuple[datetime, datetime]:

@@ -83,9 +83,9 @@ class Line:
 
 
 @asynccontextmanager
-async def open_line(target: int) -> AsyncIterator[Line]:
+async def open_line(target: int, *, port: int = 0) -> AsyncIterator[Line]:
     line = Line(target)
-    server = await asyncio.start_server(line.carry, HOST, 0)
+    server = await asyncio.start_server(line.carry, HOST, port)
     line.port = server.sockets[0].getsockname()[1]
     yield line
     server.close()

@@ -1,6 +1,7 @@
 """Reelay itself, running in the test's process against the shared servers."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -47,13 +48,13 @@ class Service:
     client: httpx.AsyncClient
     """As the user `ann`."""
 
-    async def user(self, name: str, *, credits: int = PLENTY) -> httpx.AsyncClient:
+    async def user(self, name: str, *, credits: int = PLENTY, scope: Scope = Scope.USER) -> httpx.AsyncClient:
         """A client with a new key of that user, who gets so many cents more. To be closed by the caller."""
         pepper = self.settings.api_key_pepper.get_secret_value().encode()
         async with self.sessions.begin() as session:
             if credits:
                 await top_up(session, await find_or_create_user(session, name), credits)
-            key = await create_key(session, user=name, scope=Scope.USER, pepper=pepper)
+            key = await create_key(session, user=name, scope=scope, pepper=pepper)
         return httpx.AsyncClient(
             base_url=self.origin, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE_WITH_TESTS
         )
@@ -152,6 +153,8 @@ async def running_service(
         "api_key_pepper": "pepper for tests",
         "poll_interval": 0.2,
         "adoption_window": 3,
+        "account_pause": 1,
+        "max_cached_workflows": os.environ.get("REELAY_MAX_CACHED_WORKFLOWS", "1000"),
         "reconcile_interval": 3600,  # tests start the passes themselves
     }
     settings = Settings.model_validate(values | overrides)

@@ -128,6 +128,11 @@ class Servers:
         found: dict[str, Any] = request
         return found
 
+    async def lock_account(self, key: str, *, locked: bool = True) -> None:
+        """The provider refuses every submission with that key, or takes them again."""
+        async with httpx.AsyncClient(base_url=self.simulator) as client:
+            (await client.post("/__sim/lock", json={"key": key, "locked": locked})).raise_for_status()
+
     async def _ask_simulator(self, what: str) -> Any:
         async with httpx.AsyncClient(base_url=self.simulator) as client:
             return (await client.get(f"/__sim/{what}")).json()

@@ -17,6 +17,7 @@ def settings(**values: Any) -> Settings:
     return Settings(_env_file=None, **values)
 
 
+@pytest.mark.fault("O6")
 @pytest.mark.parametrize(
     "variable", ["fal_queue_base", "fal_api_base", "fal_fallback_bases", "fal_platform_base", "fal_jwks_url"]
 )
@@ -43,6 +44,7 @@ def test_development_may_use_a_simulator() -> None:
     )
 
 
+@pytest.mark.fault("O6")
 def test_webhooks_need_https_and_a_secret_in_production() -> None:
     with pytest.raises(ValidationError, match="APP_URL"):
         settings(app_url="http://reelay.example", fal_webhook_secret="s")

@@ -194,6 +194,7 @@ async def test_estimate_is_what_creating_answers(patient_service: Service) -> No
         assert estimate[figure] == created[figure]
 
 
+@pytest.mark.fault("T12")
 async def test_repeated_request_gets_the_first_answer_again(patient_service: Service) -> None:
     client, headers = patient_service.client, key()
     first = await client.post("/api/generate/video", json=VIDEO, headers=headers)
@@ -210,6 +211,7 @@ async def test_repeated_request_gets_the_first_answer_again(patient_service: Ser
     assert (await patient_service.simulated(first.json()["jobId"]))["accepted"] == 1
 
 
+@pytest.mark.fault("T12")
 @pytest.mark.parametrize("change", [{"duration": 6}, {"quality": "standard"}, {"metadata": {"a": 1}}])
 async def test_key_of_another_request_is_refused(patient_service: Service, change: dict[str, Any]) -> None:
     client, headers = patient_service.client, key()
@@ -219,6 +221,7 @@ async def test_key_of_another_request_is_refused(patient_service: Service, chang
     problem(refused, 422, "IDEMPOTENCY_KEY_REUSED")
 
 
+@pytest.mark.fault("T12")
 async def test_key_of_a_refused_request_is_still_free(patient_service: Service) -> None:
     client, headers = patient_service.client, key()
     refused = await client.post("/api/generate/video", json=VIDEO | {"clipId": str(uuid4())}, headers=headers)
@@ -227,6 +230,7 @@ async def test_key_of_a_refused_request_is_still_free(patient_service: Service) 
     assert [refused.status_code, accepted.status_code] == [422, 202]
 
 
+@pytest.mark.fault("T5")
 async def test_keys_of_two_users_have_nothing_to_do_with_each_other(
     patient_service: Service, bob: httpx.AsyncClient
 ) -> None:
@@ -239,6 +243,7 @@ async def test_keys_of_two_users_have_nothing_to_do_with_each_other(
     assert "idempotency-replayed" not in his.headers
 
 
+@pytest.mark.fault("T13")
 @pytest.mark.parametrize("value", [b"", b"k" * 256, "clé".encode(), "clé".encode("latin-1"), b"a\tb"])
 async def test_odd_keys_are_refused(patient_service: Service, value: bytes) -> None:
     refused = await patient_service.client.post("/api/generate/video", json=VIDEO, headers={b"idempotency-key": value})

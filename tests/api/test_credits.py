@@ -126,6 +126,7 @@ async def test_monthly_budget_refuses_with_its_numbers(patient_service: Service)
         assert "budget" in refused["detail"]
 
 
+@pytest.mark.fault("L1", "O8")
 async def test_forty_creations_at_two_apis_with_credits_for_ten_are_ten(servers: Servers) -> None:
     database = await servers.postgres.copy()
     async with (
@@ -144,6 +145,7 @@ async def test_forty_creations_at_two_apis_with_credits_for_ten_are_ten(servers:
             assert await ledger_drift(session) == []
 
 
+@pytest.mark.fault("T12")
 async def test_fifty_at_once_with_one_key_hold_once(patient_service: Service) -> None:
     async with user_with(patient_service, 1000) as (_, client):
         headers = {"idempotency-key": str(uuid4())}
@@ -159,6 +161,7 @@ async def test_fifty_at_once_with_one_key_hold_once(patient_service: Service) ->
     assert (await patient_service.simulated(job_id))["accepted"] == 1
 
 
+@pytest.mark.fault("L2", "L6")
 async def test_retry_after_a_crash_continues_the_job_at_the_price_of_its_creation(servers: Servers) -> None:
     async with (
         open_line(servers.temporal.port) as temporal,
@@ -180,6 +183,7 @@ async def test_retry_after_a_crash_continues_the_job_at_the_price_of_its_creatio
         await service.until(fresh, "completed")
 
 
+@pytest.mark.fault("L5")
 async def test_created_and_canceled_again_and_again_leaves_the_balance_as_it_was(patient_service: Service) -> None:
     async with user_with(patient_service, 5 * PRICE) as (_, client):
         for _ in range(3):
@@ -190,6 +194,7 @@ async def test_created_and_canceled_again_and_again_leaves_the_balance_as_it_was
             assert await credits(client) == (5 * PRICE, 0, 5 * PRICE)
 
 
+@pytest.mark.fault("S7")
 async def test_what_the_provider_counts_is_charged_as_far_as_it_can_be(patient_service: Service) -> None:
     counts = {"lost": PRICE, "nan": PRICE, "negative": PRICE, "huge": PRICE, "half": PRICE // 2, "double": PRICE}
     async with user_with(patient_service, 10 * PRICE) as (_, client):
@@ -218,6 +223,7 @@ OTHERS = ["user_id", "userId", "status", "credits", "creditsDeducted", "credits_
 MORE = ["result_url", "provider_request_id", "falRequestId", "webhook_url", "estimatedCostCents", "price", "tariff"]
 
 
+@pytest.mark.fault("T8")
 @pytest.mark.parametrize("field", [*OTHERS, *MORE])
 async def test_nothing_can_be_assigned_that_is_not_the_callers(patient_service: Service, field: str) -> None:
     value = str(uuid4())
@@ -279,6 +285,7 @@ async def test_image_mode_without_its_image_is_refused(
         assert await credits(client) == (1000, 0, 1000)
 
 
+@pytest.mark.fault("T1")
 async def test_credits_are_the_callers_own(patient_service: Service) -> None:
     async with httpx.AsyncClient(base_url=patient_service.origin) as nobody:
         problem(await nobody.get("/api/credits"), 401, "UNAUTHENTICATED")

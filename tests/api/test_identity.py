@@ -75,6 +75,7 @@ def without_its_own_headers(response: httpx.Response) -> dict[str, str]:
     return {name: value for name, value in response.headers.items() if name not in ("x-request-id", "date")}
 
 
+@pytest.mark.fault("T1")
 @pytest.mark.parametrize(("method", "path"), CALLS)
 async def test_what_is_somebody_elses_looks_like_nothing(
     patient_service: Service, bob: httpx.AsyncClient, anns: Belongings, method: str, path: str
@@ -147,6 +148,7 @@ async def test_a_disabled_user_is_shut_out_with_all_keys(patient_service: Servic
                     await asyncio.sleep(0.1)
 
 
+@pytest.mark.fault("T3")
 async def test_open_stream_ends_when_its_key_is_revoked(patient_service: Service) -> None:
     async with await patient_service.user("gina") as gina, await patient_service.user("gina") as her_other_key:
         created = await gina.post("/api/generate/video", json={"prompt": "long [sim: latency=60s]", "quality": "fast"})
@@ -161,6 +163,21 @@ async def test_open_stream_ends_when_its_key_is_revoked(patient_service: Service
             assert (await her_other_key.post(f"{job}/cancel")).status_code == 202
             assert "canceled" in "".join([line async for line in others])
         problem(await gina.get(f"{job}/events"), 401, "UNAUTHENTICATED")
+
+
+@pytest.mark.fault("T5")
+async def test_somebody_elses_idempotency_key_is_a_key_of_ones_own(
+    patient_service: Service, bob: httpx.AsyncClient
+) -> None:
+    words, key = {"text": "the same words"}, {"idempotency-key": "the-same-key"}
+    hers = await patient_service.client.post("/api/generate/voice", json=words, headers=key)
+    his = await bob.post("/api/generate/voice", json=words, headers=key)
+    others = await bob.post("/api/generate/voice", json={"text": "other words"}, headers=key)
+
+    assert (hers.status_code, his.status_code) == (202, 202)
+    assert hers.json()["jobId"] != his.json()["jobId"]
+    assert "idempotency-replayed" not in his.headers
+    problem(others, 422, "IDEMPOTENCY_KEY_REUSED")
 
 
 async def test_no_workflow_is_asked_for_somebody_else(servers: Servers) -> None:
@@ -219,6 +236,7 @@ async def test_every_route_asks_who_calls_and_operators_routes_for_their_scope(
                     problem(await call(bob, method.upper(), address), 403, "FORBIDDEN")
 
 
+@pytest.mark.fault("T2")
 async def test_somebody_elses_cancel_reaches_neither_the_job_nor_the_provider(
     patient_service: Service, bob: httpx.AsyncClient
 ) -> None:
@@ -234,6 +252,7 @@ async def test_somebody_elses_cancel_reaches_neither_the_job_nor_the_provider(
     await patient_service.until(job_id, "canceled")
 
 
+@pytest.mark.fault("T4")
 async def test_lists_show_the_callers_own_rows_alone(patient_service: Service, anns: Belongings) -> None:
     async with await patient_service.user("dora") as dora:
         accepted = await dora.post("/api/generate/voice", json={"text": "mine"})
@@ -265,6 +284,7 @@ async def test_somebody_elses_clip_cannot_be_given_media(bob: httpx.AsyncClient,
     assert await newest_job(bob) == before
 
 
+@pytest.mark.fault("T8")
 @pytest.mark.parametrize(
     "field",
     [

@@ -59,6 +59,7 @@ async def end_all(service: Service) -> None:
         await session.execute(text("update generation_jobs set status = 'failed'"))
 
 
+@pytest.mark.fault("T14")
 async def test_a_flood_is_refused_and_others_are_not(limited: Service, twin: Service) -> None:
     async with await limited.user("carl") as carl, await limited.user("bob") as bob:
         begun = time.monotonic()

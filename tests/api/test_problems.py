@@ -60,6 +60,7 @@ async def pieces(size: int) -> AsyncIterator[bytes]:
         yield b" " * 64 * 1024
 
 
+@pytest.mark.fault("W15")
 @pytest.mark.parametrize("path", TAKING_BODIES)
 async def test_body_over_one_mebibyte_is_refused_declared_or_not(patient_service: Service, path: str) -> None:
     for content in (b" " * (MEBIBYTE + 1), pieces(2 * MEBIBYTE)):
@@ -92,6 +93,7 @@ async def small_app() -> AsyncIterator[str]:
         yield origin
 
 
+@pytest.mark.fault("W15")
 async def test_body_that_does_not_arrive_in_time_is_given_up(small_app: str) -> None:
     url = httpx.URL(small_app)
     reader, writer = await asyncio.open_connection(url.host, url.port)
@@ -163,6 +165,7 @@ UNSTORABLE = [
 ]
 
 
+@pytest.mark.fault("T11")
 @pytest.mark.parametrize("value", UNSTORABLE)
 @pytest.mark.parametrize(
     ("path", "body"),
@@ -197,6 +200,7 @@ async def test_field_names_that_are_no_text_are_refused(patient_service: Service
     assert wrong_fields(await patient_service.client.post(path, content=content, headers=JSON))
 
 
+@pytest.mark.fault("T11")
 async def test_odd_but_honest_text_is_kept_as_it_is(patient_service: Service) -> None:
     text = "Ünïcode 🎬 \u202e \\u0000 '; drop table users; -- {{x}} %s \x1b[31m"
     campaign = {"name": text, "metadata": {text: [text, 1.5, None, True, 2**80]}}
@@ -224,6 +228,7 @@ async def test_odd_host_header_is_no_accident(patient_service: Service, host: st
     assert created.status_code in (202, 400)
 
 
+@pytest.mark.fault("O4")
 async def test_database_that_is_away_is_said_and_over_when_it_is_back(servers: Servers) -> None:
     async with running_service(servers, worker=False) as service:
         job_id = await service.create()

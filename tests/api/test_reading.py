@@ -61,6 +61,7 @@ async def test_list_can_be_filtered(patient_service: Service) -> None:
         await fred.post(f"/api/jobs/{video}/cancel")
 
 
+@pytest.mark.fault("T4")
 @pytest.mark.parametrize(
     ("params", "field"),
     [
@@ -212,6 +213,7 @@ async def test_unknown_file_is_not_found(patient_service: Service, finished: Job
     problem(await patient_service.client.get(f"/api/media/{finished['id']}/{name}"), 404, "NOT_FOUND")
 
 
+@pytest.mark.fault("D23")
 async def test_file_that_the_archive_lost_is_not_found(patient_service: Service) -> None:
     job = await patient_service.until(await patient_service.create(), "completed")
     (file,) = job["files"]

@@ -149,6 +149,7 @@ def encoded_nest() -> str:
     return "W1tb" * 1900
 
 
+@pytest.mark.fault("T7")
 @pytest.mark.parametrize("case", REFUSED)
 async def test_other_tokens_are_refused(guarded: Service, case: str) -> None:
     token = REFUSED[case]().encode("latin-1")
@@ -159,12 +160,14 @@ async def test_other_tokens_are_refused(guarded: Service, case: str) -> None:
     assert refused.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.fault("T7")
 async def test_a_token_in_the_query_lets_nobody_in(guarded: Service) -> None:
     async with httpx.AsyncClient(base_url=guarded.origin) as client:
         refused = await client.get("/api/jobs", params={"access_token": by_secret(claims())})
     problem(refused, 401, "UNAUTHENTICATED")
 
 
+@pytest.mark.fault("T10")
 @pytest.mark.parametrize(
     ("words", "scope"),
     [

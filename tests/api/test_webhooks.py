@@ -96,6 +96,7 @@ async def test_genuine_webhook_ends_the_wait(fal: Fal) -> None:
     assert all(name in ("content-type", "user-agent") or "webhook" in name for name in delivery.headers)
 
 
+@pytest.mark.fault("W4", "W13")
 async def test_webhook_after_the_end_is_a_duplicate_without_effect(fal: Fal) -> None:
     job = await waiting_job(fal)
     await fal.says_ok(job.url, job.request_id)
@@ -126,12 +127,14 @@ async def test_both_routes_take_the_same_webhook(fal: Fal) -> None:
         await fal.service.until(job.id, "completed")
 
 
+@pytest.mark.fault("W20")
 @pytest.mark.parametrize("route", [FIRST_ROUTE, OPERATORS_ROUTE])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 async def test_webhooks_are_posted(fal: Fal, method: str, route: str) -> None:
     problem(await fal.service.client.request(method, route), 405, "METHOD_NOT_ALLOWED")
 
 
+@pytest.mark.fault("W7")
 @pytest.mark.parametrize(
     "change",
     [
@@ -164,6 +167,7 @@ async def test_token_of_another_job_is_refused(fal: Fal, waiting: Waiting) -> No
     assert await still_waits(fal, waiting)
 
 
+@pytest.mark.fault("W7")
 async def test_another_jobs_request_on_this_jobs_url_is_refused(fal: Fal, waiting: Waiting) -> None:
     other = await waiting_job(fal)
     problem(await fal.says_ok(waiting.url, other.request_id), 401, "UNAUTHENTICATED")
@@ -188,6 +192,7 @@ async def test_attempt_that_waits_for_its_request_takes_none_of_another_attempt(
     assert await still_waits(fal, waiting)
 
 
+@pytest.mark.fault("P15")
 async def test_request_of_another_attempt_is_not_adopted(fal: Fal, waiting: Waiting) -> None:
     job_id = await fal.service.create("cut off [sim: submit=drop, webhook=lost, listing=lost]")
     await fal.service.until(job_id, "uncertain")
@@ -248,6 +253,7 @@ async def settled(service: Service, job_id: UUID) -> WebhookDelivery:
     return row
 
 
+@pytest.mark.fault("O8")
 async def test_two_processes_drain_one_inbox_and_hand_each_report_over_once(fal: Fal) -> None:
     job = await waiting_job(fal)
     async with fal.service.sessions.begin() as session:
@@ -274,6 +280,7 @@ async def test_two_processes_drain_one_inbox_and_hand_each_report_over_once(fal:
     assert await still_waits(fal, job)
 
 
+@pytest.mark.fault("W10")
 async def test_unknown_job_and_unknown_request_are_not_found(fal: Fal) -> None:
     request_id = str(uuid4())
 
@@ -282,6 +289,7 @@ async def test_unknown_job_and_unknown_request_are_not_found(fal: Fal) -> None:
     assert {row.verdict for row in await logged(fal.service, request_id=request_id)} == {"unknown"}
 
 
+@pytest.mark.fault("W1", "W3", "W7", "O7")
 @pytest.mark.parametrize(
     ("change", "verdict"),
     [
@@ -312,6 +320,7 @@ async def test_clock_that_is_a_little_off_is_no_forgery(fal: Fal, seconds_ago: i
     assert (await fal.says_ok(job.url, job.request_id, seconds_ago=seconds_ago)).status_code == 200
 
 
+@pytest.mark.fault("W1")
 async def test_signature_covers_every_byte(fal: Fal, waiting: Waiting) -> None:
     body = notice(request_id=waiting.request_id)
     genuine = fal.headers(body, waiting.request_id)
@@ -348,6 +357,7 @@ MALFORMED_HEADERS = [
 ]
 
 
+@pytest.mark.fault("W2")
 @pytest.mark.parametrize(("name", "value"), MALFORMED_HEADERS)
 async def test_malformed_headers_are_the_senders_fault(
     fal: Fal, waiting: Waiting, name: str, value: str | None
@@ -368,6 +378,7 @@ def with_request_id(template: str, request_id: str) -> bytes:
     return template.replace("ID", request_id).encode()
 
 
+@pytest.mark.fault("W16")
 @pytest.mark.parametrize(
     "template",
     [
@@ -401,6 +412,7 @@ async def test_signed_bodies_that_fal_would_not_send_are_refused(fal: Fal, waiti
     assert await still_waits(fal, waiting)
 
 
+@pytest.mark.fault("W16")
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"\x00", '{"request_id": "x"}'.encode("utf-16"), b"\x1f\x8b\x08"])
 async def test_signed_bytes_that_are_no_text_are_refused(fal: Fal, waiting: Waiting, body: bytes) -> None:
     answer = await fal.post(waiting.url, body, fal.headers(body, waiting.request_id))
@@ -408,6 +420,7 @@ async def test_signed_bytes_that_are_no_text_are_refused(fal: Fal, waiting: Wait
     problem(answer, 400, "INVALID_PARAMS")
 
 
+@pytest.mark.fault("W14")
 @pytest.mark.parametrize(
     "template",
     [
@@ -425,6 +438,7 @@ async def test_webhook_is_a_hint_and_the_provider_has_the_last_word(fal: Fal, te
     assert (await fal.service.until(job.id, "completed"))["files"]
 
 
+@pytest.mark.fault("W5")
 async def test_flood_of_forged_webhooks_costs_two_key_fetches_and_a_little_log(servers: Servers) -> None:
     async with key_server() as keys, running_service(servers, fal_jwks_url=keys.url) as service:
         fal, request_id, stranger = Fal(service=service, keys=keys), str(uuid4()), Ed25519PrivateKey.generate()
@@ -450,6 +464,7 @@ async def test_flood_of_forged_webhooks_costs_two_key_fetches_and_a_little_log(s
         assert (len(bodies), {len(body) for body in bodies}) == (REFUSED_AT_MOST, {REFUSED_BODY_BYTES})
 
 
+@pytest.mark.fault("W10")
 async def test_refused_webhooks_beyond_the_limit_are_counted_in_one_line(fal: Fal) -> None:
     deliveries = DeliveryLog(fal.service.sessions, window=timedelta(seconds=0.5))
     job_id = uuid4()
@@ -466,11 +481,13 @@ async def test_refused_webhooks_beyond_the_limit_are_counted_in_one_line(fal: Fa
     assert len(await logged(fal.service, job_id=str(job_id))) == REFUSED_AT_MOST + 1
 
 
+@pytest.mark.fault("W15")
 async def test_body_that_no_provider_sends_is_refused_unread(fal: Fal, waiting: Waiting) -> None:
     problem(await fal.post(waiting.url, b"x" * 2_000_000, {}), 413, "PAYLOAD_TOO_LARGE")
     assert await still_waits(fal, waiting)
 
 
+@pytest.mark.fault("W6")
 async def test_without_keys_the_provider_is_asked_to_come_again(servers: Servers) -> None:
     async with key_server() as keys:
         gone = keys.url
@@ -483,6 +500,7 @@ async def test_without_keys_the_provider_is_asked_to_come_again(servers: Servers
         assert int(answer.headers["retry-after"]) >= 1
 
 
+@pytest.mark.fault("W14")
 @pytest.mark.parametrize("fault", ["forged", "stale"])
 async def test_providers_own_bad_webhooks_leave_the_job_waiting(patient_service: Service, fault: str) -> None:
     job_id = await patient_service.create(f"[sim: webhook={fault}]")

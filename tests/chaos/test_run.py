@@ -3,6 +3,7 @@
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from chaos.plan import Times, draw_plan
@@ -13,6 +14,7 @@ SEED = 4  # kills the worker, then Temporal
 JOBS = 45
 
 
+@pytest.mark.fault("O1", "O3", "O5")
 async def test_a_short_run_loses_nothing_pays_nothing_twice_and_leaves_nothing_hanging(tmp_path: Path) -> None:
     plan = draw_plan(SEED, JOBS, Times(deadline=30))
     lines: list[str] = []

@@ -157,6 +157,7 @@ async def test_new_user_has_nothing_and_a_job_that_costs_nothing_needs_nothing(l
     assert await ledger.balance(user) == (0, 0)
 
 
+@pytest.mark.fault("L1")
 async def test_forty_holds_at_once_with_credits_for_ten_are_ten(ledger: Ledger) -> None:
     for seed in range(SEEDS):
         user, dice = await ledger.user(10 * PRICE), Random(seed)
@@ -173,6 +174,7 @@ async def test_forty_holds_at_once_with_credits_for_ten_are_ten(ledger: Ledger) 
         assert await ledger_drift(session) == []
 
 
+@pytest.mark.fault("L3")
 async def test_ends_that_race_end_a_job_once(ledger: Ledger) -> None:
     ends: list[End] = [Ledger.complete, Ledger.fail, Ledger.cancel, Ledger.end]
     user = await ledger.user(MOST_CENTS)
@@ -202,6 +204,7 @@ async def test_holds_and_ends_of_one_user_at_once_never_block_each_other_for_goo
     assert await ledger.balance(user) == (MOST_CENTS - 165 * PRICE, 15 * PRICE)
 
 
+@pytest.mark.fault("L4")
 async def test_commit_whose_answer_is_lost_happens_once(ledger: Ledger, database: Database) -> None:
     user = await ledger.user(100)
     job = await ledger.create(user, 60)
@@ -232,6 +235,7 @@ async def test_commit_whose_answer_is_lost_happens_once(ledger: Ledger, database
     assert await ledger.balance(user) == (62, 0)
 
 
+@pytest.mark.fault("L7")
 @pytest.mark.parametrize("cents", [0, -1, MOST_CENTS + 1, 2**63, -(2**63), 10**400])
 async def test_only_amounts_that_can_be_are_added(ledger: Ledger, cents: int) -> None:
     user = await ledger.user(5)
@@ -241,6 +245,7 @@ async def test_only_amounts_that_can_be_are_added(ledger: Ledger, cents: int) ->
     assert await ledger.balance(user) == (5, 0)
 
 
+@pytest.mark.fault("L7")
 async def test_account_holds_at_most_what_is_exact_everywhere_and_never_less_than_nothing(ledger: Ledger) -> None:
     user = await ledger.user(MOST_CENTS)
     for cents in (1, MOST_CENTS, -MOST_CENTS - 1):
@@ -326,6 +331,7 @@ async def test_twenty_at_once_stay_within_the_budget(ledger: Ledger) -> None:
     assert sum(isinstance(outcome, UUID) for outcome in outcomes) == 5
 
 
+@pytest.mark.fault("L2")
 async def test_hold_that_outlived_its_job_is_found_freed_and_told(ledger: Ledger) -> None:
     user = await ledger.user(100)
     living, job = await ledger.create(user), await ledger.create(user)
@@ -356,6 +362,7 @@ async def test_account_that_its_entries_do_not_explain_is_told(ledger: Ledger) -
     assert drifts == {("available", 101, 100), ("held", 3, 0), ("held for living jobs", 3, 0)}
 
 
+@pytest.mark.fault("L7")
 @pytest.mark.parametrize(
     "columns",
     [

@@ -93,6 +93,7 @@ async def turn(app: Sessions, user: UUID, luck: float) -> None:
             raise Aborted
 
 
+@pytest.mark.fault("T6")
 async def test_two_users_in_turn_on_one_connection_never_see_each_other(owner: Sessions, app: Sessions) -> None:
     """Ten thousand times, with transactions that are given up, that fail, and that are cut off in the middle."""
     users = [(await campaign_of(owner, str(number)))[0] for number in range(2)]

@@ -30,6 +30,7 @@ async def ask(url: str, statement: str) -> object:
         await connection.close()
 
 
+@pytest.mark.fault("O3")
 async def test_a_killed_server_comes_back_with_its_data(tmp_path: Path) -> None:
     postgres = server(tmp_path)
     watched = Watched(postgres.program(tmp_path / "postgres.log"))

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from devstack.ports import free_ports
@@ -12,6 +13,7 @@ from devstack.temporal import EmbeddedTemporal
 from tests.devstack.watched import Watched
 
 
+@pytest.mark.fault("O1")
 async def test_a_killed_server_comes_back_with_its_runs(tmp_path: Path) -> None:
     port, ui_port = free_ports(2)
     temporal = EmbeddedTemporal(

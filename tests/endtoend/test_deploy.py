@@ -5,9 +5,12 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.endtoend.stack import running_stack
 
 
+@pytest.mark.fault("P3")
 async def test_sigterm_with_20_submissions_under_way_loses_and_repeats_none(tmp_path: Path) -> None:
     async with running_stack(tmp_path) as stack:
         jobs = [await stack.create(f"number {number} [sim: submit=slow:4s]") for number in range(20)]

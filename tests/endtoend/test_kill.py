@@ -28,6 +28,7 @@ async def test_without_a_kill_it_completes(stack: RunningStack) -> None:
     await completes(stack, await stack.create("nothing happens"))
 
 
+@pytest.mark.fault("O5")
 @pytest.mark.parametrize("part", PARTS)
 async def test_killed_while_waiting(stack: RunningStack, part: str) -> None:
     job_id = await stack.create(f"the {part} dies while this waits [sim: latency=3s]")
@@ -38,6 +39,7 @@ async def test_killed_while_waiting(stack: RunningStack, part: str) -> None:
     await completes(stack, await stack.create("a fresh one"))
 
 
+@pytest.mark.fault("D18")
 @pytest.mark.parametrize("part", PARTS)
 async def test_killed_while_archiving(stack: RunningStack, part: str) -> None:
     job_id = await stack.create(f"the {part} dies while this is archived [sim: media=slow:3s]")

@@ -53,6 +53,7 @@ def kept(tmp_path: Path) -> Callable[[], list[str]]:
     return lambda: sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
+@pytest.mark.fault("D15")
 async def test_a_video_is_kept_with_its_poster(
     archive: Archive, server: ScriptedServer, samples: dict[str, Path], kept: Callable[[], list[str]], tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ async def test_a_video_is_kept_with_its_poster(
     )
 
 
+@pytest.mark.fault("D21")
 async def test_archiving_twice_at_once_leaves_the_same_objects(
     archive: Archive, server: ScriptedServer, samples: dict[str, Path], kept: Callable[[], list[str]]
 ) -> None:
@@ -114,6 +116,7 @@ async def test_sound_in_a_video_container_is_sound(
     assert (file.name, file.content_type) == ("audio.m4a", "audio/mp4")
 
 
+@pytest.mark.fault("D5")
 @pytest.mark.parametrize(
     "body",
     [b"", b"<html>Sign in</html>", b"<svg/>", b'{"error": 1}', b"\x00\x00\x00\x20ftypisom but nothing behind it"],
@@ -143,6 +146,7 @@ async def test_media_of_another_kind_than_promised_is_not_kept(
     assert kept() == []
 
 
+@pytest.mark.fault("D1")
 async def test_a_gone_source_leaves_nothing(
     archive: Archive, server: ScriptedServer, kept: Callable[[], list[str]]
 ) -> None:
@@ -151,6 +155,7 @@ async def test_a_gone_source_leaves_nothing(
     assert kept() == []
 
 
+@pytest.mark.fault("D4")
 async def test_a_connection_that_drops_without_an_announced_length_is_asked_again(
     archive: Archive, server: ScriptedServer, kept: Callable[[], list[str]], tmp_path: Path
 ) -> None:
@@ -169,6 +174,7 @@ async def test_a_connection_that_drops_without_an_announced_length_is_asked_agai
     assert (await archive.keep(ends_with_the_connection(whole), MediaKind.VIDEO)).size_bytes == len(whole)
 
 
+@pytest.mark.fault("D7")
 async def test_a_cancelled_archive_leaves_nothing(
     archive: Archive, server: ScriptedServer, kept: Callable[[], list[str]]
 ) -> None:

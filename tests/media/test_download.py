@@ -42,6 +42,7 @@ async def test_a_file_arrives_with_its_size_and_hash(
     assert heard[-1] == (len(body), len(body))
 
 
+@pytest.mark.fault("D14")
 async def test_no_credentials_and_no_cookies_are_sent(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
 ) -> None:
@@ -51,6 +52,7 @@ async def test_no_credentials_and_no_cookies_are_sent(
     assert not any("cookie" in request or "authorization" in request for request in server.requests)
 
 
+@pytest.mark.fault("D3")
 async def test_a_body_cut_short_is_asked_for_again(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
 ) -> None:
@@ -75,6 +77,7 @@ async def test_an_unannounced_length_is_told(
     assert not downloaded.length_announced
 
 
+@pytest.mark.fault("D6")
 async def test_an_announced_giant_is_refused_before_its_first_byte(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
 ) -> None:
@@ -86,6 +89,7 @@ async def test_an_announced_giant_is_refused_before_its_first_byte(
     assert not (tmp_path / "file").exists()
 
 
+@pytest.mark.fault("D6")
 async def test_an_endless_stream_is_left_at_the_limit(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
 ) -> None:
@@ -100,6 +104,7 @@ async def test_an_endless_stream_is_left_at_the_limit(
     assert (tmp_path / "file").stat().st_size <= policy.max_bytes
 
 
+@pytest.mark.fault("D7")
 async def test_a_trickle_ends_at_the_total_timeout(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
 ) -> None:
@@ -115,6 +120,7 @@ async def test_a_trickle_ends_at_the_total_timeout(
         await fetch(client, server.plays("/", trickles), impatient, tmp_path / "file")
 
 
+@pytest.mark.fault("D1")
 @pytest.mark.parametrize(
     ("status", "error"),
     [
@@ -154,6 +160,7 @@ async def test_redirects_are_followed(
     assert (tmp_path / "file").read_bytes() == b"found"
 
 
+@pytest.mark.fault("D9")
 @pytest.mark.parametrize(
     "location",
     [
@@ -171,6 +178,7 @@ async def test_a_redirect_leads_nowhere_that_the_first_url_could_not(
         await fetch(client, url, policy, tmp_path / "file")
 
 
+@pytest.mark.fault("D12")
 async def test_a_redirect_does_not_leave_the_allowed_hosts(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
 ) -> None:
@@ -182,6 +190,7 @@ async def test_a_redirect_does_not_leave_the_allowed_hosts(
     assert len(server.requests) == 1
 
 
+@pytest.mark.fault("D9")
 async def test_a_redirect_loop_is_left(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
 ) -> None:
@@ -191,6 +200,7 @@ async def test_a_redirect_loop_is_left(
     assert len(server.requests) == MAX_REDIRECTS + 1
 
 
+@pytest.mark.fault("D6")
 async def test_a_compressed_body_is_not_unpacked(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
 ) -> None:
@@ -205,6 +215,7 @@ async def test_nobody_listening_is_asked_again(
         await fetch(client, "http://127.0.0.1:1/", policy, tmp_path / "file")
 
 
+@pytest.mark.fault("D16")
 async def test_a_full_disk_is_the_archives_trouble(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy
 ) -> None:
@@ -212,6 +223,7 @@ async def test_a_full_disk_is_the_archives_trouble(
         await fetch(client, server.sends("/", b"body"), policy, Path("/dev/full"))
 
 
+@pytest.mark.fault("O10")
 async def test_memory_stays_flat_over_two_hundred_megabytes(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ async def fetch(client: httpx.AsyncClient, url: str, policy: DownloadPolicy, to:
     return await download(client, url, to=to, policy=policy, on_bytes=lambda received, total: None)
 
 
+@pytest.mark.fault("D8")
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 def test_special_addresses_are_not_public(address: str) -> None:
     assert not is_public(ip_address(address))
@@ -104,6 +105,7 @@ def test_internet_addresses_are_public(address: str) -> None:
     assert is_public(ip_address(address))
 
 
+@pytest.mark.fault("D8")
 @pytest.mark.parametrize("spelling", LOOPBACK_SPELLINGS)
 async def test_no_spelling_of_loopback_is_connected_to(spelling: str, server: ScriptedServer, tmp_path: Path) -> None:
     port = server.origin.rpartition(":")[2]
@@ -114,6 +116,7 @@ async def test_no_spelling_of_loopback_is_connected_to(spelling: str, server: Sc
     assert server.requests == []
 
 
+@pytest.mark.fault("D11")
 @pytest.mark.parametrize(
     "url",
     [
@@ -142,6 +145,7 @@ async def test_production_asks_for_https_on_its_port_and_nothing_else(url: str, 
     assert "secret" not in str(refusal.value)
 
 
+@pytest.mark.fault("D12")
 @pytest.mark.parametrize(
     ("host", "allowed"),
     [
@@ -176,6 +180,7 @@ def test_development_does_not_allow_other_private_addresses(policy: DownloadPoli
             policy.check_addresses("media.example", [ip_address(address)])
 
 
+@pytest.mark.fault("D10")
 async def test_one_private_address_condemns_the_name(tmp_path: Path) -> None:
     policy = DownloadPolicy(max_bytes=100)
     for answer in (["1.1.1.1", "fd00:ec2::254"], ["10.0.0.1", "1.1.1.1"]):
@@ -185,6 +190,7 @@ async def test_one_private_address_condemns_the_name(tmp_path: Path) -> None:
                 await fetch(client, "https://media.example/", policy, tmp_path / "file")
 
 
+@pytest.mark.fault("D10")
 async def test_rebinding_reaches_the_checked_address(policy: DownloadPolicy, tmp_path: Path) -> None:
     async with serving("127.0.0.1") as checked:
         checked.sends("/", b"checked")
@@ -234,6 +240,7 @@ async def test_tls_is_checked_against_the_name(secure: ScriptedServer, policy: D
             await fetch(client, f"https://other.example:{port}/", policy, tmp_path / "file")
 
 
+@pytest.mark.fault("D9")
 async def test_a_redirect_does_not_leave_https_even_where_http_is_allowed(
     secure: ScriptedServer, server: ScriptedServer, policy: DownloadPolicy, tmp_path: Path
 ) -> None:

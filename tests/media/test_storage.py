@@ -68,6 +68,7 @@ async def test_a_local_archive_has_no_presigned_urls(storage: LocalStorage) -> N
     assert await storage.presign(KEY, timedelta(minutes=1)) is None
 
 
+@pytest.mark.fault("D15")
 @pytest.mark.parametrize(
     "key",
     [
@@ -98,6 +99,7 @@ def test_a_scratch_folder_vanishes_with_what_is_in_it(storage: LocalStorage) -> 
     assert not folder.exists()
 
 
+@pytest.mark.fault("D18")
 def test_the_sweep_takes_what_killed_processes_left_and_no_more(storage: LocalStorage) -> None:
     with storage.scratch() as folder:
         abandoned = folder.with_name("abandoned")
@@ -140,6 +142,7 @@ async def test_a_bucket_keeps_a_file_of_several_parts(tmp_path: Path) -> None:
     assert await bucket.head(KEY) is None
 
 
+@pytest.mark.fault("D22")
 @pytest.mark.usefixtures("s3")
 async def test_a_presigned_url_is_for_one_object_and_a_time(tmp_path: Path) -> None:
     bucket = open_bucket(tmp_path)
@@ -154,6 +157,7 @@ async def test_a_presigned_url_is_for_one_object_and_a_time(tmp_path: Path) -> N
         assert (await client.get(brief)).status_code in (400, 403)
 
 
+@pytest.mark.fault("D19")
 @pytest.mark.usefixtures("s3")
 async def test_a_wrong_secret_is_for_an_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await open_bucket(tmp_path).check()
@@ -165,6 +169,7 @@ async def test_a_wrong_secret_is_for_an_operator(tmp_path: Path, monkeypatch: py
         assert "wrongsecret" not in str(raised.value)
 
 
+@pytest.mark.fault("D19")
 @pytest.mark.usefixtures("s3")
 async def test_a_missing_bucket_is_for_an_operator(tmp_path: Path) -> None:
     bucket = open_bucket(tmp_path, "s3://no-such-bucket")
@@ -173,6 +178,7 @@ async def test_a_missing_bucket_is_for_an_operator(tmp_path: Path) -> None:
             await attempt
 
 
+@pytest.mark.fault("D17")
 @pytest.mark.usefixtures("s3")
 async def test_a_store_that_has_other_bytes_than_were_sent_is_not_believed(
     server: ScriptedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -183,6 +189,7 @@ async def test_a_store_that_has_other_bytes_than_were_sent_is_not_believed(
         await put(open_bucket(tmp_path, "s3://media"), b"content", "video.mp4")
 
 
+@pytest.mark.fault("D17")
 @pytest.mark.usefixtures("s3")
 async def test_a_store_that_does_not_answer_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")

@@ -163,6 +163,7 @@ UNCERTAIN: dict[str, Behaviour] = {
 }
 
 
+@pytest.mark.fault("P4", "P5", "P8", "P11", "P12")
 @pytest.mark.parametrize("behaviour", UNCERTAIN.values(), ids=UNCERTAIN.keys())
 async def test_a_lost_or_senseless_answer_is_uncertain_and_never_sent_again(
     behaviour: Behaviour, fal: FalProvider, server: ScriptedServer
@@ -176,6 +177,7 @@ async def test_a_lost_or_senseless_answer_is_uncertain_and_never_sent_again(
     assert KEY not in str(raised.value)
 
 
+@pytest.mark.fault("P11")
 @pytest.mark.parametrize(
     "request_id",
     [None, 7, True, "", "../x", "a b", "a\n", "é", "'; drop table", "x" * 10_000, ["x"], "a/../b"],
@@ -188,6 +190,7 @@ async def test_a_request_id_that_is_none_is_uncertain(
         await fal.submit(REQUEST)
 
 
+@pytest.mark.fault("P9")
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_refused_key_buys_nothing(status: int, fal: FalProvider, server: ScriptedServer) -> None:
     server.script = [json_answer(status, {"detail": f"invalid key credentials {KEY}"})]
@@ -196,12 +199,14 @@ async def test_a_refused_key_buys_nothing(status: int, fal: FalProvider, server:
     assert KEY not in str(raised.value)
 
 
+@pytest.mark.fault("P9")
 async def test_a_locked_account_is_told_apart_from_a_bad_key(fal: FalProvider, server: ScriptedServer) -> None:
     server.script = [json_answer(403, {"detail": "User is locked. Reason: Exhausted balance. Top up your balance."})]
     with pytest.raises(AccountLocked, match="Exhausted balance"):
         await fal.submit(REQUEST)
 
 
+@pytest.mark.fault("P7")
 @pytest.mark.parametrize(
     ("header", "expected"),
     [({"Retry_After": "3"}, timedelta(seconds=3)), ({"Retry_After": "soon"}, None), ({}, None)],
@@ -215,6 +220,7 @@ async def test_throttling_says_when_to_come_back(
     assert raised.value.retry_after == expected
 
 
+@pytest.mark.fault("P10")
 async def test_a_refused_input_is_explained(fal: FalProvider, server: ScriptedServer) -> None:
     detail = [{"loc": ["body", "duration"], "msg": "Input should be '8s'", "type": "literal_error"}]
     server.script = [json_answer(422, {"detail": detail})]
@@ -224,6 +230,7 @@ async def test_a_refused_input_is_explained(fal: FalProvider, server: ScriptedSe
     assert raised.value.failure.message == "duration: Input should be '8s'"
 
 
+@pytest.mark.fault("P9")
 async def test_an_answer_that_quotes_the_key_does_not_spread_it(fal: FalProvider, server: ScriptedServer) -> None:
     server.script = [json_answer(422, {"detail": f"bad header: Key {KEY}"})]
     with pytest.raises(Rejected) as raised:
@@ -287,12 +294,14 @@ async def test_an_input_that_is_no_json_is_rejected_before_anything_is_sent(
     assert server.seen == []
 
 
+@pytest.mark.fault("P6")
 @pytest.mark.parametrize("base", ["http://127.0.0.1:{port}", "http://does-not-resolve.invalid", "gopher://queue.test"])
 async def test_no_connection_means_nothing_was_sent(base: str, client: httpx.AsyncClient) -> None:
     with pytest.raises(Unreachable):
         await provider(client, base.format(port=free_port()), timeout=timedelta(seconds=20)).submit(REQUEST)
 
 
+@pytest.mark.fault("P6")
 async def test_a_failed_tls_handshake_means_nothing_was_sent(client: httpx.AsyncClient, server: ScriptedServer) -> None:
     with pytest.raises(Unreachable):
         await provider(client, server.url.replace("http", "https"), timeout=timedelta(seconds=4)).submit(REQUEST)
@@ -315,6 +324,7 @@ async def test_a_full_pool_means_nothing_was_sent(server: ScriptedServer) -> Non
 # The key stays with the queue
 
 
+@pytest.mark.fault("P14")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_to_another_host_is_not_followed(
     status: int, fal: FalProvider, server: ScriptedServer
@@ -332,6 +342,7 @@ async def test_a_redirect_to_another_host_is_not_followed(
         assert evil.seen == []
 
 
+@pytest.mark.fault("P13")
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -360,6 +371,7 @@ async def test_returned_addresses_on_another_host_are_replaced_by_our_own(
     assert accepted.cancel_url == f"{request_url}/cancel"
 
 
+@pytest.mark.fault("P13")
 async def test_a_stored_address_on_another_host_is_never_called(client: httpx.AsyncClient, fal: FalProvider) -> None:
     async with scripted_server() as evil:
         stolen = submission(provider(client, evil.url))
@@ -452,12 +464,14 @@ async def test_a_cookie_is_neither_kept_nor_in_the_way_of_the_next_call(
     assert not client.cookies
 
 
+@pytest.mark.fault("S1")
 async def test_a_deleted_result_is_expired(fal: FalProvider, server: ScriptedServer) -> None:
     server.script = [json_answer(404, {"status": "NOT_FOUND"})]
     with pytest.raises(ResultExpired):
         await fal.result(submission(fal))
 
 
+@pytest.mark.fault("S8")
 @pytest.mark.parametrize(
     ("status", "expected"),
     [

@@ -44,6 +44,7 @@ def failure_code(given_answer: Answer) -> FailureCode:
     return raised.value.failure.code
 
 
+@pytest.mark.fault("P10")
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 413, 415, 422, 451])
 def test_every_refusal_is_certain(status: int) -> None:
     with pytest.raises(NotAccepted):
@@ -68,6 +69,7 @@ def test_a_lock_does_not_end_a_generation_that_is_under_way() -> None:
         result_of(answer(403, {"detail": "no"}))
 
 
+@pytest.mark.fault("S2")
 @pytest.mark.parametrize(
     ("word", "state"),
     [
@@ -107,6 +109,7 @@ def test_an_unknown_request_is_expired(status: int) -> None:
         result_of(answer(status))
 
 
+@pytest.mark.fault("S4")
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_status_call_never_fails_a_generation(status: int) -> None:
     with pytest.raises(Unavailable) as raised:
@@ -114,6 +117,7 @@ def test_a_status_call_never_fails_a_generation(status: int) -> None:
     assert raised.value.retry_after == timedelta(seconds=7)
 
 
+@pytest.mark.fault("S3")
 def test_asking_too_early_is_not_a_failure() -> None:
     with pytest.raises(StillRunning):
         result_of(answer(400, {"detail": "Request is still in progress"}, X_Fal_Request_Id="r"))
@@ -162,6 +166,7 @@ def test_what_came_from_elsewhere_is_asked_again(given_answer: Answer) -> None:
         result_of(given_answer)
 
 
+@pytest.mark.fault("S6")
 def test_the_message_is_one_readable_line() -> None:
     detail = [
         {"loc": ["body", "images", 0], "msg": "bad\x00\n\x1b[2J\u202eimage", "type": "image_load_error"},
@@ -177,6 +182,7 @@ def test_a_long_message_is_cut() -> None:
     assert len(readable("word " * 1000)) == 500
 
 
+@pytest.mark.fault("S7")
 @pytest.mark.parametrize(
     ("header", "units"),
     [("8", 8.0), ("0.5", 0.5), ("0", 0.0), ("-1", None), ("nan", None), ("inf", None), ("1e999", None), ("many", None)],
@@ -204,6 +210,7 @@ def test_retry_after_may_be_a_date() -> None:
     assert timedelta(seconds=80) < wait <= timedelta(seconds=90)
 
 
+@pytest.mark.fault("P7")
 @pytest.mark.parametrize("value", ["-5", "1.5", "nan", "9" * 400, "٣", "Wed, 99 Foo 2026", "tomorrow", ""])
 def test_a_garbled_retry_after_is_ignored(value: str) -> None:
     headers = httpx.Headers([(b"Retry-After", value.encode())])

@@ -59,6 +59,7 @@ def test_this_exact_message_is_what_is_signed() -> None:
     )
 
 
+@pytest.mark.fault("W1")
 @pytest.mark.parametrize(
     "forged_body", [notice(payload={}), notice() + b" ", b"", notice().replace(b": ", b":")], ids=range(4)
 )
@@ -75,11 +76,13 @@ def test_each_signed_header_is_covered(name: str) -> None:
         accept(headers, notice())
 
 
+@pytest.mark.fault("W1")
 def test_another_key_is_forged() -> None:
     with pytest.raises(Forged):
         accept(signed(notice(), key=private_key(7)), notice())
 
 
+@pytest.mark.fault("W7")
 def test_a_genuine_webhook_for_another_account_is_forged() -> None:
     with pytest.raises(Forged):
         accept(signed(notice(), user_id="github|666"), notice())
@@ -98,6 +101,7 @@ def test_five_minutes_of_clock_difference_are_allowed(offset: int) -> None:
     check_claims(parse(headers, notice()), now=at, user_id=USER_ID)
 
 
+@pytest.mark.fault("W3")
 @pytest.mark.parametrize("offset", [-301, 301, -86_400, 10**10])
 def test_beyond_five_minutes_is_stale(offset: int) -> None:
     with pytest.raises(Stale):
@@ -157,6 +161,7 @@ def test_a_signed_body_that_fal_would_not_send_is_malformed(body: bytes) -> None
         accept(signed(body), body)
 
 
+@pytest.mark.fault("W16")
 def test_the_signature_is_checked_before_the_body_is_read() -> None:
     with pytest.raises(Forged):
         accept(signed(b"not json", key=private_key(7)), b"not json")
@@ -172,6 +177,7 @@ HEADERS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.fault("W2")
 @given(headers=HEADERS | st.dictionaries(st.text(), st.text()), body=st.binary() | st.just(notice()))
 def test_hostile_headers_raise_nothing_but_a_rejection(headers: dict[str, str], body: bytes) -> None:
     try:
@@ -181,6 +187,7 @@ def test_hostile_headers_raise_nothing_but_a_rejection(headers: dict[str, str], 
     assert body == notice()
 
 
+@pytest.mark.fault("W16")
 @given(body=st.binary() | st.text().map(str.encode))
 def test_signed_nonsense_raises_nothing_but_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):

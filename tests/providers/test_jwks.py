@@ -74,6 +74,7 @@ async def test_concurrent_first_webhooks_share_one_fetch(receiver: Receiver, ser
     assert len(server.seen) == 1
 
 
+@pytest.mark.fault("W5")
 async def test_a_rotated_key_is_fetched_when_it_is_first_seen(receiver: Receiver, server: ScriptedServer) -> None:
     server.script = [published(private_key(1)), published(private_key(2))]
     assert await receiver.deliver(private_key(1))
@@ -89,6 +90,7 @@ async def test_concurrent_webhooks_of_a_rotated_key_share_one_refetch(
     assert len(server.seen) == 2
 
 
+@pytest.mark.fault("W5")
 async def test_a_thousand_bad_signatures_cause_one_refetch(receiver: Receiver, server: ScriptedServer) -> None:
     server.always = published(private_key())
     verdicts = await asyncio.gather(*(receiver.deliver(private_key(7)) for _ in range(1000)), return_exceptions=True)
@@ -106,6 +108,7 @@ async def test_after_a_minute_a_bad_signature_may_cause_another(receiver: Receiv
     assert len(server.seen) == 3
 
 
+@pytest.mark.fault("W6")
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 async def test_a_failed_refetch_keeps_the_keys(broken: Behaviour, receiver: Receiver, server: ScriptedServer) -> None:
     server.script = [published(private_key()), broken]
@@ -115,6 +118,7 @@ async def test_a_failed_refetch_keeps_the_keys(broken: Behaviour, receiver: Rece
     assert await receiver.deliver()
 
 
+@pytest.mark.fault("W6")
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 async def test_without_any_key_the_sender_is_asked_to_return(
     broken: Behaviour, receiver: Receiver, server: ScriptedServer
@@ -133,6 +137,7 @@ async def test_an_outage_of_the_key_server_is_not_hammered(receiver: Receiver, s
     assert len(server.seen) == 1
 
 
+@pytest.mark.fault("W6")
 async def test_a_silent_key_server_is_given_up(receiver: Receiver, server: ScriptedServer) -> None:
     server.script = [hang]
     async with asyncio.timeout(FETCH_LIMIT.total_seconds() + 2):
@@ -191,6 +196,7 @@ def test_a_signature_under_the_identity_key_needs_no_private_key() -> None:
     assert keys_of(json.dumps({"keys": [jwk_of(b"\x01" + bytes(31))]}).encode()) == ()
 
 
+@pytest.mark.fault("W6")
 @pytest.mark.parametrize("y", [*sorted(SMALL_ORDER_Y), FIELD, FIELD + 1])
 @pytest.mark.parametrize("sign", [0, 1])
 def test_keys_of_small_order_are_refused(y: int, sign: int) -> None:
@@ -213,6 +219,7 @@ def _doubled(y: int) -> int:
     return (y * y + x_squared) * pow(1 - d * x_squared * y * y, -1, FIELD) % FIELD
 
 
+@pytest.mark.fault("W6")
 @pytest.mark.parametrize(
     "entry",
     [
@@ -239,6 +246,7 @@ def test_padded_coordinates_are_read() -> None:
     assert len(keys_of(json.dumps({"keys": [{**jwk(private_key()), "x": padded}]}).encode())) == 1
 
 
+@pytest.mark.fault("W6")
 @pytest.mark.parametrize("document", [b"", b"[]", b"{}", b'{"keys": {}}', b'{"keys": "x"}', b"[" * 100_000])
 def test_a_document_without_keys_has_none(document: bytes) -> None:
     assert keys_of(document) == ()

@@ -44,6 +44,7 @@ async def test_without_trouble_it_completes(service: Service) -> None:
     await completes_as_served(service, await service.create())
 
 
+@pytest.mark.fault("D2")
 @pytest.mark.parametrize("fault", ["expired:2", "truncated:1"])
 async def test_passing_trouble_is_outlived(service: Service, fault: str) -> None:
     job_id = await service.create(f"trouble at first [sim: media={fault}]")
@@ -55,6 +56,7 @@ async def test_passing_trouble_is_outlived(service: Service, fault: str) -> None
     assert (counted["accepted"], counted["result_calls"]) == (1, tries)
 
 
+@pytest.mark.fault("D1", "D5")
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
@@ -73,6 +75,7 @@ async def test_lasting_trouble_fails_the_job_and_publishes_nothing(service: Serv
     await completes_as_served(service, await service.create("a fresh one"))
 
 
+@pytest.mark.fault("D3")
 async def test_source_that_stays_cut_short_is_never_published(service: Service) -> None:
     job_id = await service.create("cut short for ever [sim: media=truncated]")
     await until_downloaded(service, job_id, times=3)
@@ -83,6 +86,7 @@ async def test_source_that_stays_cut_short_is_never_published(service: Service) 
     await service.until(job_id, "canceled")
 
 
+@pytest.mark.fault("D16")
 async def test_archive_that_cannot_be_written_is_waited_for(service: Service) -> None:
     """A file stands where the user's folder belongs: the disk's own way to refuse, also to root."""
     whole = await service.job(await service.create("to learn the folder"))

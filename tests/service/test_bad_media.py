@@ -5,6 +5,7 @@ import pytest
 from tests.running import Service
 
 
+@pytest.mark.fault("D5")
 @pytest.mark.parametrize(
     ("fault", "code"),
     [("media=404", "result_expired"), ("media=expired", "result_expired"), ("media=html", "bad_media")],

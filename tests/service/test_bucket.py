@@ -28,6 +28,7 @@ async def test_media_in_a_bucket_is_served_by_a_link_of_its_own(
             assert sha256(media.content).hexdigest() == file["sha256"]
 
 
+@pytest.mark.fault("D17")
 async def test_bucket_that_is_away_while_archiving_is_waited_for(
     servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,7 @@
 """Canceling at every stage: the provider is told as far as it has something of ours, and the end stays the end."""
 
+import pytest
+
 from tests.running import Service
 
 
@@ -29,6 +31,7 @@ async def test_cancel_while_waiting_for_the_webhook(patient_service: Service) ->
     assert (await patient_service.simulated(job_id))["cancel_calls"] == 1
 
 
+@pytest.mark.fault("S8")
 async def test_cancel_while_polling(service: Service) -> None:
     job_id = await service.create("long [sim: latency=60s, webhook=lost]")
     await service.until(job_id, "in_progress")
@@ -39,6 +42,7 @@ async def test_cancel_while_polling(service: Service) -> None:
     assert counted["cancel_calls"] == 1
 
 
+@pytest.mark.fault("D7")
 async def test_cancel_while_archiving_leaves_no_file(patient_service: Service) -> None:
     job_id = await patient_service.create("dripping [sim: media=slow]")
     await patient_service.until(job_id, "archiving")
@@ -57,6 +61,7 @@ async def test_cancel_while_nothing_was_bought_yet(patient_service: Service) -> 
     assert (await patient_service.simulated(job_id))["accepted"] == 0
 
 
+@pytest.mark.fault("S8")
 async def test_cancel_twice_and_after_the_end_changes_nothing(patient_service: Service) -> None:
     job_id = await patient_service.create()
     await patient_service.until(job_id, "completed")
@@ -66,6 +71,7 @@ async def test_cancel_twice_and_after_the_end_changes_nothing(patient_service: S
         assert response.json()["status"] == "completed"
 
 
+@pytest.mark.fault("W13")
 async def test_webhook_after_the_cancellation_does_not_wake_the_job(service: Service) -> None:
     job_id = await service.create("stubborn [sim: latency=3s, cancel=ignored]")
     await service.until(job_id, "in_progress")

@@ -3,12 +3,16 @@
 import asyncio
 from hashlib import sha256
 from io import BytesIO
+from uuid import UUID
 
 import av
 import pytest
 
+from db.generations import generation_of
+from db.tables import GenerationJob
 from tests.running import Service, running_service
 from tests.servers import Servers
+from workflows.starting import start_generation
 
 
 async def test_video_goes_from_post_to_archive_and_clip(patient_service: Service) -> None:
@@ -61,6 +65,7 @@ async def test_happy_path_by_webhook_costs_29_events_and_6_actions(patient_servi
     assert len(actions) == 6, actions
 
 
+@pytest.mark.fault("O13")
 async def test_polling_adds_no_history(service: Service) -> None:
     often = await service.create("a slow one [sim: webhook=lost, latency=3s]")
     seldom = await service.create("a quick one [sim: webhook=lost]")
@@ -76,6 +81,7 @@ async def test_polling_adds_no_history(service: Service) -> None:
     assert lengths[0] == lengths[1]
 
 
+@pytest.mark.fault("W11")
 async def test_lost_webhook_is_replaced_by_polling(service: Service) -> None:
     job_id = await service.create("fog [sim: webhook=lost]")
     await service.until(job_id, "completed")
@@ -93,6 +99,7 @@ async def test_without_a_public_url_it_polls_from_the_start(servers: Servers) ->
         assert (await servers.simulated_request(job["falRequestId"]))["webhook_url"] is None
 
 
+@pytest.mark.fault("W9")
 async def test_webhook_before_the_submissions_answer_is_not_lost(patient_service: Service) -> None:
     job_id = await patient_service.create("too early [sim: submit=slow:2s, webhook=early]")
     await patient_service.until(job_id, "completed")
@@ -105,6 +112,7 @@ async def test_webhook_before_the_submissions_answer_is_not_lost(patient_service
     assert signaled < names.index("activity_task_completed_event_attributes")
 
 
+@pytest.mark.fault("W4", "O13")
 async def test_a_hundred_webhooks_at_once_have_one_effect(patient_service: Service) -> None:
     job_id = await patient_service.create("again and again [sim: webhook=dup:100]")
     await patient_service.until(job_id, "completed")
@@ -164,6 +172,21 @@ async def test_completed_without_media_is_not_success_until_a_later_look(service
     assert any("no media yet" in line for line in await service.trail(job_id))
 
 
+async def test_finished_generation_is_not_started_again(patient_service: Service) -> None:
+    job_id = await patient_service.create("once and for all")
+    await patient_service.until(job_id, "completed")
+    await patient_service.closed_as(job_id)
+    first = await patient_service.run(job_id).describe()
+    async with patient_service.sessions() as session:
+        row = await session.get_one(GenerationJob, UUID(job_id))
+    await start_generation(
+        patient_service.temporal, generation_of(row), task_queue=patient_service.settings.task_queue, summary="again"
+    )
+
+    assert (await patient_service.run(job_id).describe()).run_id == first.run_id
+
+
+@pytest.mark.fault("P7")
 async def test_throttled_submission_waits_and_is_sent_once(patient_service: Service) -> None:
     job_id = await patient_service.create("busy [sim: submit=429]")
     await patient_service.until(job_id, "completed")
@@ -172,6 +195,7 @@ async def test_throttled_submission_waits_and_is_sent_once(patient_service: Serv
     assert any("Not accepted" in line for line in await patient_service.trail(job_id))
 
 
+@pytest.mark.fault("S5")
 async def test_deadline_looks_once_more_then_withdraws(servers: Servers) -> None:
     async with running_service(servers, webhook_patience=0.5, generation_deadline=2) as service:
         job_id = await service.create("endless [sim: latency=300s]")

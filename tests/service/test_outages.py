@@ -84,6 +84,7 @@ async def test_without_an_outage_nothing_waits_in_the_inbox(service: Service) ->
     await fresh_job_succeeds(service)
 
 
+@pytest.mark.fault("W18")
 @either_outage
 async def test_webhook_while_temporal_is_away_is_kept_and_handed_over_later(
     service: Service, lines: Lines, outage: Outage
@@ -104,6 +105,7 @@ async def test_webhook_while_temporal_is_away_is_kept_and_handed_over_later(
     await fresh_job_succeeds(service)
 
 
+@pytest.mark.fault("W17")
 @either_outage
 async def test_webhook_while_postgres_is_away_is_safe_in_its_workflow(
     service: Service, lines: Lines, outage: Outage
@@ -120,6 +122,7 @@ async def test_webhook_while_postgres_is_away_is_safe_in_its_workflow(
     await fresh_job_succeeds(service)
 
 
+@pytest.mark.fault("W17")
 @either_outage
 async def test_webhook_while_both_are_away_is_sent_again_by_the_provider(
     service: Service, lines: Lines, outage: Outage

@@ -169,6 +169,7 @@ async def test_several_reconcilers_at_once_repair_once(service: Service) -> None
     assert (await service.simulated(job_id))["cancel_calls"] == 1
 
 
+@pytest.mark.fault("D20")
 async def test_completed_run_whose_end_the_database_lost_is_followed_again(service: Service) -> None:
     job_id = await service.create()
     before = await service.until(job_id, "completed")
@@ -240,6 +241,7 @@ async def test_run_whose_code_raises_is_counted_and_left(servers: Servers) -> No
             await service.until(fresh, "completed")
 
 
+@pytest.mark.fault("O2")
 async def test_temporal_with_an_empty_database_resumes_what_was_open(servers: Servers, database: Database) -> None:
     async with running_service(servers, database=database, webhook_patience=60, adoption_window=5) as service:
         finished = await service.create()

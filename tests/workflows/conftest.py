@@ -1,6 +1,7 @@
 """Runs of the workflow with scripted steps and skipped time. Every history is replayed before its test is over."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -99,7 +100,11 @@ async def start(temporal_client: Client) -> AsyncIterator[Start]:
     async def start_run(steps: Steps, input: Generation | None = None, *, skipping: bool = False) -> Run:
         queue = f"steps-{uuid4()}"
         worker = Worker(
-            temporal_client, task_queue=queue, workflows=[GenerationWorkflow], activities=steps.activities()
+            temporal_client,
+            task_queue=queue,
+            workflows=[GenerationWorkflow],
+            activities=steps.activities(),
+            max_cached_workflows=int(os.environ.get("REELAY_MAX_CACHED_WORKFLOWS", "1000")),
         )
         workers.append(worker)
         await worker.__aenter__()

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from temporalio.exceptions import ApplicationError
 
 from domain.failure import FailureCode
@@ -64,6 +65,7 @@ async def test_early_webhook_is_kept_and_no_timer_is_started(start: Start) -> No
     assert "timer_started_event_attributes" not in names
 
 
+@pytest.mark.fault("W13")
 async def test_report_about_another_request_does_not_count(start: Start) -> None:
     steps = Steps(polls=[running()])
     run = await start(steps)
@@ -97,6 +99,7 @@ async def test_last_look_that_finds_the_end_completes(start: Start) -> None:
     assert steps.done == ["submit", *["poll"] * 5, "archive", "complete"]
 
 
+@pytest.mark.fault("S4")
 async def test_provider_down_for_three_hours_is_waited_out(start: Start) -> None:
     down = ApplicationError("fal does not answer", type="Unavailable", next_retry_delay=timedelta(minutes=10))
     steps = Steps(polls=[down] * 18 + [None])

@@ -199,6 +199,17 @@ create index webhook_deliveries_newest on webhook_deliveries (received_at desc);
 create index webhook_deliveries_of_job on webhook_deliveries (job_id);
 create index webhook_deliveries_inbox on webhook_deliveries (next_try_at) where next_try_at is not null;
 
+create table provider_accounts (
+    provider text not null,
+    account text not null,
+    parked_at timestamptz,
+    reason text not null,
+    probe_at timestamptz not null default now(),
+    probes integer not null,
+    probed_at timestamptz,
+    primary key (provider, account)
+);
+
 -- Readers that wait for a generation's next event listen on this channel.
 create function tell_generation_changed() returns trigger language plpgsql as $$
 begin

@@ -1,0 +1,59 @@
+"""Operators see which accounts at providers take no submissions, and why, and may let them go on."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Self
+
+from fastapi import APIRouter
+
+from api.identity import TheAdmin
+from api.problems import problems
+from api.services import TheServices
+from api.wire import Wire
+from db.accounts import accounts, resume_accounts
+from db.tables import ProviderAccount
+from domain.generation import ProviderName
+
+router = APIRouter(prefix="/api/admin/accounts", tags=["operators"], responses=problems(HTTPStatus.FORBIDDEN))
+
+
+class AccountView(Wire):
+    provider: ProviderName
+    account: str
+    parked_since: datetime | None
+    reason: str | None
+    next_probe_at: datetime | None
+    last_probe_at: datetime | None
+    probes: int
+
+    @classmethod
+    def from_row(cls, row: ProviderAccount) -> Self:
+        parked = row.parked_at is not None
+        return cls(
+            provider=row.provider,
+            account=row.account,
+            parked_since=row.parked_at,
+            reason=row.reason if parked else None,
+            next_probe_at=row.probe_at if parked else None,
+            last_probe_at=row.probed_at,
+            probes=row.probes,
+        )
+
+
+class AccountList(Wire):
+    data: list[AccountView]
+
+
+@router.get("")
+async def list_accounts(admin: TheAdmin, services: TheServices) -> AccountList:
+    """The accounts that a provider has locked, now or earlier."""
+    async with services.service_sessions() as session:
+        return AccountList(data=[AccountView.from_row(row) for row in await accounts(session)])
+
+
+@router.post("/{provider}/resume")
+async def resume_account(provider: ProviderName, admin: TheAdmin, services: TheServices) -> AccountList:
+    """Let the provider's accounts take submissions again. Jobs that wait notice within two pauses."""
+    async with services.service_sessions.begin() as session:
+        await resume_accounts(session, provider)
+    return await list_accounts(admin, services)

@@ -1,0 +1,61 @@
+"""When a step is tried again: as the other side asks, or after growing pauses; never all at once, never too late."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.errors import LONGEST_BACKOFF, LONGEST_PAUSE, try_again
+from providers.errors import Throttled, Unavailable
+
+SPREAD = 1.25
+TRIES = 200
+
+
+def pauses(after: timedelta | None, *, attempt: int = 1) -> list[timedelta]:
+    environment = ActivityEnvironment()
+    environment.info = replace(ActivityEnvironment.default_info(), attempt=attempt)
+
+    def pause() -> timedelta:
+        error = try_again(Throttled("later"), after=after)
+        assert isinstance(error, ApplicationError)
+        assert not error.non_retryable
+        assert error.next_retry_delay
+        return error.next_retry_delay
+
+    return [environment.run(pause) for _ in range(TRIES)]
+
+
+@pytest.mark.fault("P7", "S4")
+@pytest.mark.parametrize(
+    ("asked", "least"),
+    [
+        (timedelta(seconds=3), timedelta(seconds=3)),
+        (timedelta(days=1), LONGEST_PAUSE),
+        (timedelta.max, LONGEST_PAUSE),
+    ],
+)
+def test_what_is_asked_for_is_waited_for_up_to_a_limit_and_not_by_all_alike(asked: timedelta, least: timedelta) -> None:
+    given = pauses(asked)
+
+    assert all(least <= pause <= least * SPREAD for pause in given)
+    assert len(set(given)) > TRIES / 2
+
+
+@pytest.mark.fault("P6", "S4")
+@pytest.mark.parametrize("nothing", [None, timedelta(0)])
+def test_pauses_that_nobody_asked_for_grow_and_differ(nothing: timedelta | None) -> None:
+    longest = [max(pauses(nothing, attempt=attempt)) for attempt in (1, 3, 5)]
+
+    assert longest == sorted(longest)
+    assert max(pauses(nothing, attempt=50)) <= LONGEST_BACKOFF + timedelta(seconds=1)
+    assert len(set(pauses(nothing, attempt=6))) > TRIES / 2
+
+
+def test_pause_names_its_reason() -> None:
+    environment = ActivityEnvironment()
+    error = environment.run(lambda: try_again(Unavailable("fal answered HTTP 503")))
+
+    assert (error.type, error.message) == ("Unavailable", "fal answered HTTP 503")
