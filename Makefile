@@ -17,6 +17,7 @@ dev: $(READY) ## Run the whole stack until Ctrl-C
 	@$(BIN)/reelay dev
 
 test: $(READY) ## Run the tests
+	@$(BIN)/python -m tests.browser.chromium
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 check: $(READY) ## Format, lint and types; changes nothing

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("")
     database_admin_url: SecretStr = SecretStr("")
 
+    temporal_ui_url: str | None = None
+    """Where people look at runs: the page links there. Public."""
+
     fal_key: SecretStr | None = Field(None, validation_alias=AliasChoices("FAL_KEY", "FAL_API_KEY", "fal_key"))
     fal_key_new: SecretStr | None = None
     fal_queue_base: str = "https://queue.fal.run"
@@ -187,7 +190,9 @@ class Settings(BaseSettings):
                 raise ValueError("REPLICATE_WEBHOOK_SECRET: each secret is whsec_ and then base64")
         return value
 
-    @field_validator("app_url", "studio_backend_url", "fal_queue_base", "fal_api_base", "fal_platform_base")
+    @field_validator(
+        "app_url", "temporal_ui_url", "studio_backend_url", "fal_queue_base", "fal_api_base", "fal_platform_base"
+    )
     @classmethod
     def _origin(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else None

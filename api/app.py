@@ -17,7 +17,9 @@ from api import (
     generations,
     health,
     media,
+    media_access,
     models,
+    page,
     video_completion,
 )
 from api.document import DocumentedApi, serve_documentation
@@ -63,12 +65,14 @@ def create_app(settings: Settings) -> FastAPI:
         clips.router,
         models.router,
         credits.router,
+        media_access.router,
         media.router,
         chat.router,
         accounts.router,
         health.router,
         video_completion.router,
         admin.router,
+        page.router,
     ):
         app.include_router(router)
     app.include_router(webhook_routes(settings.fal_webhook_path))

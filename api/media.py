@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, HTTPException, Request, Response, status
 from fastapi.responses import RedirectResponse, StreamingResponse
 
-from api.identity import Rows
+from api.media_access import MediaRows
 from api.problems import NotFound, problems
 from api.services import TheServices
 from api.wire import Text
@@ -45,7 +45,7 @@ async def read_media(
     job_id: UUID,
     name: Text,
     services: TheServices,
-    rows: Rows,
+    rows: MediaRows,
     range: Annotated[str | None, Header(description="One range of bytes.")] = None,
 ) -> Response:
     """The archived file or its poster, for the generation's owner."""

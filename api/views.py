@@ -80,6 +80,8 @@ class JobView(Wire):
     result_data: dict[str, Any] | None
     error_code: str | None
     error_message: str | None
+    input: dict[str, Any]
+    """The caller's words."""
     estimated_cost_cents: int
     actual_cost_cents: int | None
     credits_deducted: int
@@ -124,6 +126,7 @@ class JobView(Wire):
             result_data=None if "result_data" in inspect(row).unloaded else row.result_data,
             error_code=row.error_code,
             error_message=row.error_message,
+            input=row.input_params,
             estimated_cost_cents=row.estimated_cost_cents,
             actual_cost_cents=row.actual_cost_cents,
             credits_deducted=row.credits_deducted,

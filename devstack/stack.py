@@ -104,12 +104,14 @@ class Stack:
             finally:
                 self.data_dir.state_file.unlink(missing_ok=True)
 
-    def ready_line(self) -> str:
+    def ready_line(self, page_key: str | None = None) -> str:
+        """`page_key`: the API key that a link to the page brings along. Browsers do not send what is behind the #."""
         urls = {
             "api": self.api_url,
             "docs": f"{self.api_url}/docs",
             "temporal": self.temporal.ui_url,
             "simulator": self.simulator_url,
+            "page": f"{self.api_url}/#key={page_key}" if page_key else None,
         }
         return "  ".join(("ready", *(f"{name} {url}" for name, url in urls.items() if url)))
 
@@ -121,6 +123,7 @@ class Stack:
             "DATABASE_URL": self._postgres.app_url,
             "DATABASE_ADMIN_URL": self._postgres.admin_url,
             "TEMPORAL_ADDRESS": self.temporal.address,
+            "TEMPORAL_UI_URL": self.temporal.ui_url,
             "REELAY_TASK_QUEUE": TASK_QUEUE,
             "REELAY_DATA_DIR": str(self.data_dir.path),
             "PYTHONUNBUFFERED": "1",

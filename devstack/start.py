@@ -25,7 +25,7 @@ async def run_dev(data_dir: DataDir, ports: Ports, announce: Callable[[str], Non
         stack = Stack(data_dir, ports, user=user_environment(), overrides={}, say=announce)
 
         async def stay() -> None:
-            announce(stack.ready_line())
+            announce(stack.ready_line(await local_key(data_dir)))
             await asyncio.Event().wait()
 
         await stack.run(stay)

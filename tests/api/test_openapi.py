@@ -107,7 +107,7 @@ def test_operators_own_webhook_route_is_not_told(document: dict[str, Any]) -> No
     assert "/api/fal/webhook" not in document["paths"]
 
 
-async def test_the_page_works_without_the_internet(patient_service: Service) -> None:
+async def test_the_documentation_works_without_the_internet(patient_service: Service) -> None:
     page = await patient_service.client.get("/docs")
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
 
@@ -115,10 +115,3 @@ async def test_the_page_works_without_the_internet(patient_service: Service) -> 
     for address in addresses:
         assert address.startswith("/"), address
         assert (await patient_service.client.get(address)).status_code == 200
-
-
-async def test_the_root_leads_to_the_page(patient_service: Service) -> None:
-    response = await patient_service.client.get("/")
-
-    assert response.is_redirect
-    assert response.headers["location"] == "/docs"

@@ -1,0 +1,82 @@
+"""The page at `/`: files of the `web` package, as they are."""
+
+from contextlib import suppress
+from datetime import timedelta
+from hashlib import sha256
+from html import escape
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Header, Response, status
+
+from api.problems import NotFound
+from api.services import Services, TheServices
+from media.errors import MediaError
+from media.storage import Storage
+
+WEB = Path(__file__).resolve().parent.parent / "web"
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+"""What is served of the folder. `mimetypes` would ask the machine."""
+RUNS = "{{runs}}"
+"""In index.html: where the runs are in the Temporal UI."""
+
+router = APIRouter(include_in_schema=False)
+
+IfNoneMatch = Annotated[str | None, Header()]
+
+
+@router.get("/")
+async def page(services: TheServices, if_none_match: IfNoneMatch = None) -> Response:
+    body = (WEB / "index.html").read_text().replace(RUNS, escape(runs_address(services)))
+    return served(body.encode(), ".html", if_none_match, policy(await media_origin(services.storage)))
+
+
+@router.get("/web/{name}")
+async def page_file(name: str, if_none_match: IfNoneMatch = None) -> Response:
+    file = next((each for each in WEB.iterdir() if each.name == name and each.is_file()), None)
+    suffix = f".{name.rpartition('.')[2]}"
+    if file is None or suffix not in TYPES:
+        raise NotFound
+    return served(file.read_bytes(), suffix, if_none_match, policy(""))
+
+
+def served(body: bytes, suffix: str, if_none_match: str | None, content_security_policy: str) -> Response:
+    """Asked for again each time, and sent again only when it has changed."""
+    etag = f'"{sha256(body).hexdigest()[:32]}"'
+    headers = {
+        "etag": etag,
+        "cache-control": "no-cache",
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cross-origin-opener-policy": "same-origin",
+        "content-security-policy": content_security_policy,
+    }
+    if etag in (if_none_match or "").replace("W/", "").split(", "):
+        return Response(None, status.HTTP_304_NOT_MODIFIED, headers)
+    return Response(body, status.HTTP_200_OK, headers, TYPES[suffix])
+
+
+def policy(media: str) -> str:
+    """Nothing but what we serve, and media from where the archive's links lead."""
+    ours = f"'self' {media}".strip()
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        f"img-src {ours}; media-src {ours}; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+async def media_origin(storage: Storage) -> str:
+    """Where the archive's links lead, which a policy has to name; empty when we serve the files."""
+    with suppress(MediaError):
+        if link := await storage.presign("page", timedelta(minutes=1)):
+            parts = urlsplit(link)
+            return f"{parts.scheme}://{parts.netloc}"
+    return ""
+
+
+def runs_address(services: Services) -> str:
+    """A run's address in the Temporal UI up to its job id; empty when nobody said where that is."""
+    ui = services.settings.temporal_ui_url
+    return f"{ui}/namespaces/{services.temporal.namespace}/workflows/generation-" if ui else ""

@@ -1,0 +1,117 @@
+/** The page: who is signed in, which view is shown. */
+
+import { campaignView, campaignsView } from "./campaigns.js";
+import { createView } from "./create.js";
+import { h, icon, show } from "./dom.js";
+import { galleryView } from "./gallery.js";
+import { jobView } from "./job.js";
+import { Jobs } from "./jobs.js";
+import { bannerFor, complain, notificationButton, tellEnd } from "./notices.js";
+import { Session, rememberedKey } from "./session.js";
+import { signInView } from "./sign-in.js";
+import { money } from "./words.js";
+
+/** What a view gets: the session, the jobs, the address's rest, and a signal that is aborted when it is left. */
+const VIEWS = [
+  [/^\/$/, createView],
+  [/^\/gallery$/, galleryView],
+  [/^\/jobs\/([\w-]+)$/, jobView],
+  [/^\/campaigns$/, campaignsView],
+  [/^\/campaigns\/([\w-]+)$/, campaignView],
+];
+
+const main = document.getElementById("main");
+const nav = document.getElementById("nav");
+const account = document.getElementById("account");
+
+let signedIn = null;
+let leave = new AbortController();
+
+function enter(key) {
+  const session = new Session(key);
+  const jobs = new Jobs(session);
+  session.addEventListener("signedout", (event) => askForKey(event.detail), { once: true });
+  jobs.addEventListener("state", (event) => bannerFor(event.detail));
+  jobs.addEventListener("stopped", (event) => complain(event.detail));
+  jobs.addEventListener("ended", (event) => tellEnd(event.detail));
+  signedIn = { session, jobs };
+  showAccount(session, jobs);
+  jobs.start();
+  route();
+}
+
+function askForKey(why) {
+  signedIn = null;
+  leave.abort();
+  show(nav, false);
+  bannerFor("");
+  account.replaceChildren();
+  place(signInView({ why, enter }), "Sign in");
+}
+
+function showAccount(session, jobs) {
+  show(nav, true);
+  const credits = h("span", { id: "credits", title: "Credits that are free to spend", hidden: true });
+  const out = h("button", { class: "quiet", "aria-label": "Sign out", title: "Sign out" }, icon("out"));
+  out.addEventListener("click", () => session.signOut());
+  account.replaceChildren(...[credits, notificationButton(), out].filter(Boolean));
+  const read = async () => {
+    try {
+      const { availableCents } = await session.call("/api/credits");
+      credits.replaceChildren(money(availableCents), h("span", { class: "wide" }, " available"));
+      show(credits, true);
+    } catch {
+      show(credits, false); // a service that keeps no credits, or is away: the banner tells
+    }
+  };
+  read();
+  jobs.addEventListener("ended", read);
+  session.addEventListener("spent", read);
+}
+
+function route(event) {
+  if (!signedIn) return;
+  const [path, query] = (location.hash.slice(1) || "/").split("?");
+  const found = VIEWS.map(([pattern, view]) => [pattern.exec(path), view]).find(([match]) => match);
+  leave.abort();
+  leave = new AbortController();
+  for (const link of nav.children) {
+    const is = path === "/" ? link.hash === "#/" : link.hash !== "#/" && path.startsWith(link.hash.slice(1));
+    if (is) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (!found) return place(h("h1", {}, "There is no such page"), "Not found");
+  const [match, view] = found;
+  const { element, title } = view({
+    ...signedIn,
+    id: match[1],
+    query: new URLSearchParams(query),
+    signal: leave.signal,
+  });
+  place(element, title);
+  if (event) main.focus({ preventScroll: true });
+}
+
+function place(element, title) {
+  document.title = `${title} · Reelay`;
+  main.replaceChildren(element);
+  scrollTo(0, 0);
+}
+
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+addEventListener("hashchange", (event) => {
+  const linked = location.hash.startsWith("#key=") && rememberedKey();
+  if (linked) {
+    signedIn?.session.end.abort();
+    enter(linked);
+  } else {
+    route(event);
+  }
+});
+
+const key = rememberedKey();
+if (key) enter(key);
+else askForKey("");

@@ -1,0 +1,138 @@
+/** Campaigns and their clips: what each has got so far, and what to make next. */
+
+import { h, show, say } from "./dom.js";
+import { localAddress } from "./media.js";
+import { ago } from "./words.js";
+
+const MAKE = [
+  ["first-frame", "First frame"],
+  ["video", "Video"],
+  ["voice", "Voice"],
+  ["ambient", "Sound"],
+];
+
+export function campaignsView({ session, signal }) {
+  const list = h("ul", { class: "cards" });
+  const empty = h("div", { class: "empty", hidden: true });
+  const form = nameForm("Name of the campaign", "Make a campaign", async (name) => {
+    const campaign = await session.call("/api/campaigns", { method: "POST", body: { name } });
+    location.hash = `#/campaigns/${campaign.id}`;
+  });
+
+  async function read() {
+    try {
+      const { data } = await session.call("/api/campaigns?limit=100");
+      if (signal.aborted) return;
+      list.replaceChildren(...data.map(campaignCard));
+      empty.replaceChildren(h("h2", {}, "No campaigns yet"), h("p", {}, "A campaign holds clips; a clip collects a first frame, a video, a voice and a sound."));
+      show(empty, data.length === 0);
+    } catch (error) {
+      if (signal.aborted || error.status === 401) return;
+      empty.replaceChildren(h("p", {}, `The campaigns cannot be read at the moment. ${error.message}`), h("button", { type: "button", onclick: read }, "Try again"));
+      show(empty, true);
+    }
+  }
+
+  read();
+  return { element: h("div", {}, h("h1", {}, "Campaigns"), form, empty, list), title: "Campaigns" };
+}
+
+function campaignCard(campaign) {
+  const count = campaign.clipCount ?? campaign.clips?.length;
+  const clips = count === undefined ? "" : `${count} ${count === 1 ? "clip" : "clips"} · `;
+  return h("li", { class: "card" }, h("a", { class: "title", href: `#/campaigns/${campaign.id}` }, campaign.name), h("p", { class: "hint" }, `${clips}made ${ago(campaign.createdAt)}`));
+}
+
+export function campaignView({ session, jobs, id, signal }) {
+  const element = h("div", {}, h("p", { class: "hint" }, "Reading…"));
+
+  async function read() {
+    let campaign;
+    try {
+      campaign = await session.call(`/api/campaigns/${encodeURIComponent(id)}`);
+    } catch (error) {
+      if (signal.aborted || error.status === 401) return;
+      const words = [404, 422].includes(error.status) ? "There is no such campaign, or it is not yours." : error.message;
+      element.replaceChildren(h("h1", {}, "Not found"), h("p", {}, words), h("p", {}, h("a", { href: "#/campaigns" }, "All campaigns")));
+      return;
+    }
+    if (!signal.aborted) build(campaign);
+  }
+
+  function build(campaign) {
+    document.title = `${campaign.name} · Reelay`;
+    const clips = campaign.clips.map((clip) => clipCard(clip, session));
+    const form = nameForm("Title of the clip", "Add a clip", async (title) => {
+      await session.call(`/api/campaigns/${campaign.id}/clips`, { method: "POST", body: { title, position: campaign.clips.length } });
+      await read();
+    });
+    element.replaceChildren(
+      h("p", { class: "crumb" }, h("a", { href: "#/campaigns" }, "All campaigns")),
+      h("h1", {}, campaign.name),
+      form,
+      clips.length ? h("ul", { class: "grid" }, ...clips) : h("div", { class: "empty" }, h("h2", {}, "No clips yet"), h("p", {}, "Add one, then make its first frame, video, voice and sound.")),
+    );
+  }
+
+  const endedHere = (event) => event.detail.status === "completed" && event.detail.clipId && read();
+  jobs.addEventListener("ended", endedHere, { signal });
+  read();
+  return { element, title: "Campaign" };
+}
+
+function clipCard(clip, session) {
+  const got = { "first-frame": clip.firstFrame.image_url, video: clip.video.raw_url, voice: clip.audio.voice_url, ambient: clip.audio.ambient_url };
+  const title = clip.title || "Untitled";
+  const make = MAKE.map(([kind, name]) => {
+    const where = new URLSearchParams({ kind, clip: clip.id, campaign: clip.campaignId, title });
+    const words = got[kind] ? `${name} again` : name;
+    return h("a", { class: "button", href: `#/?${where}`, "aria-label": `Make: ${words}, for ${title}` }, got[kind] ? `${name} ↻` : `+ ${name}`);
+  });
+  return h(
+    "li",
+    { class: "piece clip" },
+    clipMedia(got, title, session),
+    h("h2", { class: "title" }, title),
+    h("p", { class: "hint" }, clip.status.replaceAll("_", " ")),
+    h("div", { class: "buttons" }, ...make),
+  );
+}
+
+function clipMedia(got, title, session) {
+  const media = [];
+  const still = got["first-frame"] && localAddress(got["first-frame"]);
+  if (got.video) media.push(source(h("video", { controls: true, preload: still ? "none" : "metadata", playsinline: true, "aria-label": `Video of ${title}` }), got.video, session, still));
+  else if (still) media.push(source(h("img", { alt: `First frame of ${title}` }), got["first-frame"], session));
+  if (got.voice) media.push(h("span", { class: "hint" }, "Voice"), source(h("audio", { controls: true, preload: "none", "aria-label": `Voice of ${title}` }), got.voice, session));
+  if (got.ambient) media.push(h("span", { class: "hint" }, "Sound"), source(h("audio", { controls: true, preload: "none", "aria-label": `Sound of ${title}` }), got.ambient, session));
+  return h("div", { class: "media" }, ...(media.length ? media : [h("p", { class: "blank" }, "Nothing yet")]));
+}
+
+function source(element, url, session, poster) {
+  const address = localAddress(url);
+  if (!address) return element; // not archived here: nothing that the page may show
+  session.openMedia().then(
+    () => {
+      if (poster) element.poster = poster;
+      element.src = address;
+    },
+    () => {},
+  );
+  return element;
+}
+
+function nameForm(words, button, make) {
+  const input = h("input", { type: "text", id: "name", required: true, maxlength: "200", autocomplete: "off", "aria-describedby": "name-error" });
+  const problem = h("p", { class: "error", id: "name-error", role: "alert", hidden: true });
+  const submit = async (event) => {
+    event.preventDefault();
+    try {
+      await make(input.value.trim());
+      input.value = "";
+    } catch (error) {
+      say(problem, error.message);
+      show(problem, error.status !== 401);
+    }
+  };
+  return h("form", { class: "one-line", onsubmit: submit }, h("div", { class: "field" }, h("label", { for: "name" }, words), input, problem), h("button", { class: "main" }, button));
+}

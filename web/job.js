@@ -1,0 +1,195 @@
+/** One job: its media, where it stands or why it failed, what happened when, and what can be done. */
+
+import { h, say, settled, show } from "./dom.js";
+import { orderButton, progressBar } from "./list.js";
+import { localAddress, player } from "./media.js";
+import { toast } from "./notices.js";
+import { FINAL } from "./reelay.js";
+import { adviceFor, bytes, clock, duration, kindInWords, kindOf, label, moment, money, stateInWords, timeLeft, titleOf } from "./words.js";
+
+const TIMELINE_AFTER = 200;
+
+export function jobView({ session, jobs, id, signal }) {
+  const view = new JobView(session, jobs, id, signal);
+  view.load();
+  return { element: view.element, title: "Generation" };
+}
+
+class JobView {
+  constructor(session, jobs, id, signal) {
+    this.session = session;
+    this.jobs = jobs;
+    this.id = id;
+    this.signal = signal;
+    this.element = h("article", { class: "job" }, h("p", { class: "hint" }, "Reading…"));
+    this.state = h("p", { class: "big-state", role: "status" });
+    this.left = h("span", { class: "left" });
+    this.bar = progressBar();
+    this.failure = h("div", { class: "failure", hidden: true });
+    this.media = h("div", { class: "stage", hidden: true });
+    this.timeline = h("ol", { class: "timeline" });
+    this.log = h("pre", { tabindex: "0" });
+    this.logBox = h("section", { class: "card", hidden: true }, h("h2", {}, "The provider's log"), this.log);
+    this.facts = h("dl", { class: "facts" });
+    this.files = h("ul", { class: "files" });
+    this.filesBox = h("section", { class: "card", hidden: true }, h("h2", {}, "Files"), this.files);
+    this.readTimeline = settled(TIMELINE_AFTER, () => this.showTimeline());
+  }
+
+  async load() {
+    const { jobs, signal } = this;
+    try {
+      const job = await jobs.read(this.id);
+      if (signal.aborted) return;
+      this.build(job);
+    } catch (error) {
+      if (signal.aborted || error.status === 401) return;
+      const isThere = error.status !== 404 && error.status !== 422;
+      const words = isThere ? `It cannot be read at the moment. ${error.message}` : "There is no such generation, or it is not yours.";
+      this.element.replaceChildren(h("h1", {}, isThere ? "One moment" : "Not found"), h("p", {}, words), h("p", {}, h("a", { href: "#/" }, "Back to all")));
+      if (isThere) setTimeout(() => signal.aborted || this.load(), 3000);
+      return;
+    }
+    jobs.addEventListener("changed", (event) => event.detail.id === this.id && this.update(event.detail), { signal });
+    jobs.addEventListener("tick", () => this.tick(), { signal });
+  }
+
+  build(job) {
+    const order = (name, what) => orderButton(name, () => this.jobs.order(this.id, what));
+    this.cancel = order("Cancel", "cancel");
+    this.poll = orderButton("Ask the provider now", async () => {
+      await this.jobs.order(this.id, "poll");
+      toast("The provider is being asked.");
+    });
+    this.retry = orderButton("Retry", async () => {
+      const { jobId } = await this.jobs.order(this.id, "retry");
+      location.hash = `#/jobs/${jobId}`;
+    });
+    const runs = document.querySelector('meta[name="reelay-runs"]').content;
+    const run = runs && h("a", { href: runs + this.id, target: "_blank", rel: "noopener", class: "button" }, "Its run in Temporal");
+    document.title = `${titleOf(job).slice(0, 60)} · Reelay`;
+    this.element.replaceChildren(
+      h("p", { class: "crumb" }, h("a", { href: "#/" }, "All generations")),
+      h("h1", { class: "prompt" }, titleOf(job)),
+      h("div", { class: "now" }, this.state, this.left, h("div", { class: "buttons" }, this.cancel, this.poll, this.retry, run)),
+      this.bar.element,
+      this.failure,
+      h(
+        "div",
+        { class: "columns" },
+        h("div", {}, this.media, h("section", { class: "card" }, h("h2", {}, "What happened"), this.timeline), this.logBox),
+        h("div", {}, h("section", { class: "card" }, h("h2", {}, "Details"), this.facts), this.inputs(job), this.filesBox),
+      ),
+    );
+    this.update(job);
+  }
+
+  update(job) {
+    this.job = job;
+    const isActive = !FINAL.has(job.status);
+    this.element.dataset.status = job.status;
+    say(this.state, stateInWords(job));
+    for (const button of [this.cancel, this.poll, this.bar.element]) show(button, isActive);
+    show(this.retry, job.status === "failed" || job.status === "canceled");
+    this.bar.set(job);
+    this.tick();
+    this.showFailure(job);
+    this.showMedia(job);
+    this.showFacts(job);
+    // Estimates move every two seconds; the timeline only when something happened.
+    const mark = [job.status, job.stage, job.progressMessage, job.attempts].join();
+    if (mark === this.mark) return;
+    this.mark = mark;
+    this.readTimeline();
+  }
+
+  tick() {
+    say(this.left, FINAL.has(this.job.status) ? "" : [`${this.job.progress} %`, timeLeft(this.job)].filter(Boolean).join(" · "));
+  }
+
+  showFailure(job) {
+    show(this.failure, job.status === "failed");
+    if (job.status !== "failed") return;
+    const code = job.errorCode && h("code", {}, job.errorCode);
+    const charged = job.creditsDeducted ? `${money(job.creditsDeducted)} were charged.` : "Nothing was charged.";
+    this.failure.replaceChildren(
+      h("p", { class: "why" }, job.errorMessage ?? "It failed without a reason."),
+      h("p", {}, `${adviceFor(job)} ${charged} `, code),
+    );
+  }
+
+  showMedia(job) {
+    if (job.status !== "completed" || this.media.childElementCount) return;
+    const media = player(job, this.session, { eager: true });
+    if (media) this.media.append(media);
+    show(this.media, Boolean(media));
+    const files = job.files.map((file) => this.fileLine(file));
+    this.files.replaceChildren(...files);
+    show(this.filesBox, files.length > 0);
+  }
+
+  fileLine(file) {
+    const size = [
+      file.format,
+      bytes(file.fileSize),
+      file.width && `${file.width} × ${file.height}`,
+      file.durationSeconds && duration(file.durationSeconds),
+    ];
+    const link = h("a", { href: localAddress(file.fileUrl), download: file.name }, file.name);
+    return h("li", {}, link, h("span", { class: "hint" }, size.filter(Boolean).join(" · ")), h("code", { class: "sum" }, `sha256 ${file.sha256}`));
+  }
+
+  showFacts(job) {
+    const took = job.completedAt && (Date.parse(job.completedAt) - Date.parse(job.createdAt)) / 1000;
+    const facts = [
+      ["Kind", kindInWords(kindOf(job))],
+      ["Model", `${job.model} at ${job.provider}`],
+      ["Cost", job.actualCostCents === null ? `${money(job.estimatedCostCents)} estimated` : `${money(job.actualCostCents)} (${money(job.estimatedCostCents)} estimated)`],
+      ["Created", moment(job.createdAt)],
+      ["Ended", job.completedAt && `${moment(job.completedAt)}, after ${duration(took)}`],
+      ["Paid submissions", String(job.attempts)],
+      ["Provider's request", job.falRequestId],
+      ["Job", job.id],
+      ["Campaign", job.campaignId && h("a", { href: `#/campaigns/${job.campaignId}` }, "Open the campaign")],
+    ];
+    const mark = JSON.stringify(facts);
+    if (mark === this.factsMark) return;
+    this.factsMark = mark;
+    const pairs = facts.filter(([, value]) => value);
+    this.facts.replaceChildren(...pairs.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  }
+
+  inputs(job) {
+    const entries = Object.entries(job.input ?? {});
+    if (!entries.length) return null;
+    const pairs = entries.flatMap(([name, value]) => [h("dt", {}, label(name)), h("dd", {}, typeof value === "string" ? value : JSON.stringify(value))]);
+    return h("section", { class: "card" }, h("h2", {}, "Input"), h("dl", { class: "facts" }, ...pairs));
+  }
+
+  /** What the provider printed: as the job tells it when asked, else as polls brought it. */
+  showLog(events) {
+    const polled = events.flatMap((event) => event.data?.logs ?? []);
+    const lines = (this.job.logs?.length ? this.job.logs : polled).map((line) => line?.message ?? String(line));
+    const unique = lines.filter((line, index) => line !== lines[index - 1]);
+    say(this.log, unique.join("\n"));
+    show(this.logBox, unique.length > 0);
+  }
+
+  async showTimeline() {
+    let events;
+    try {
+      events = (await this.session.call(`/api/jobs/${encodeURIComponent(this.id)}/history`)).data;
+    } catch {
+      return; // it is read again at the next change
+    }
+    if (this.signal.aborted) return;
+    const begin = Date.parse(events[0]?.at);
+    const lines = events.map((event) => {
+      const since = (Date.parse(event.at) - begin) / 1000;
+      const time = h("time", { datetime: event.at, title: moment(event.at) }, clock(event.at));
+      return h("li", { dataset: { stage: event.stage, status: event.status } }, time, h("span", {}, event.detail), h("span", { class: "since" }, since ? `+${duration(since)}` : ""));
+    });
+    this.timeline.replaceChildren(...lines);
+    this.showLog(events);
+  }
+}

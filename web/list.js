@@ -1,0 +1,161 @@
+/** The list of jobs, moving live. */
+
+import { h, say, show } from "./dom.js";
+import { thumbnail } from "./media.js";
+import { complain } from "./notices.js";
+import { FINAL } from "./reelay.js";
+import { ago, kindInWords, kindOf, money, stateInWords, timeLeft, titleOf } from "./words.js";
+
+const FILTERS = {
+  all: () => true,
+  active: (job) => !FINAL.has(job.status),
+  ready: (job) => job.status === "completed",
+  failed: (job) => job.status === "failed" || job.status === "canceled",
+};
+const NAMES = { all: "All", active: "Under way", ready: "Ready", failed: "Failed" };
+
+export function jobList({ session, jobs, signal }) {
+  let filter = "all";
+  const rows = new Map();
+  const list = h("ol", { class: "rows" });
+  const empty = h("div", { class: "empty" });
+  const more = h("button", { type: "button", hidden: true, onclick: () => jobs.list() }, "Show older ones");
+  const filters = Object.keys(FILTERS).map((name) => {
+    const choose = () => {
+      filter = name;
+      for (const button of filters) button.setAttribute("aria-pressed", String(button === choosing));
+      arrange();
+    };
+    const choosing = h("button", { type: "button", "aria-pressed": String(name === "all"), onclick: choose }, NAMES[name]);
+    return choosing;
+  });
+
+  function rowOf(job) {
+    if (!rows.has(job.id)) rows.set(job.id, new Row(job, jobs, session));
+    const row = rows.get(job.id);
+    row.update(job);
+    return row;
+  }
+
+  /** All of it: when the filter or the page changes. */
+  function arrange() {
+    const shown = jobs.all().filter(FILTERS[filter]);
+    list.replaceChildren(...shown.map((job) => rowOf(job).element));
+    afterwards(shown.length);
+  }
+
+  /** One job: its own row alone is touched. */
+  function move(job) {
+    const row = rowOf(job);
+    const isShown = FILTERS[filter](job);
+    if (!isShown) row.element.remove();
+    else if (!row.element.isConnected || !list.contains(row.element)) insert(row.element, job);
+    afterwards(list.children.length);
+  }
+
+  function insert(element, job) {
+    const older = [...list.children].find((other) => other.dataset.createdAt < job.createdAt);
+    list.insertBefore(element, older ?? null);
+  }
+
+  function afterwards(count) {
+    show(more, jobs.hasMore);
+    show(list, count > 0);
+    show(empty, count === 0);
+    if (count) return;
+    if (!jobs.isListed) empty.replaceChildren(h("p", {}, "Reading your generations…"));
+    else if (filter === "all") empty.replaceChildren(...NOTHING_YET());
+    else empty.replaceChildren(h("p", {}, "None of these."));
+  }
+
+  jobs.addEventListener("listed", arrange, { signal });
+  jobs.addEventListener("changed", (event) => move(event.detail), { signal });
+  jobs.addEventListener("tick", () => jobs.active().forEach((job) => rows.get(job.id)?.tick()), { signal });
+  arrange();
+  return h(
+    "div",
+    {},
+    h("div", { class: "bar" }, h("h2", { id: "jobs-title" }, "Your generations"), h("div", { class: "filters", role: "group", "aria-label": "Show" }, ...filters)),
+    empty,
+    list,
+    more,
+  );
+}
+
+const NOTHING_YET = () => [
+  h("h3", {}, "Nothing here yet"),
+  h("p", {}, "Write what you want to see or hear, and generate. It appears here at once and stays under way even if you close this page."),
+];
+
+class Row {
+  constructor(job, jobs, session) {
+    this.session = session;
+    this.title = h("a", { class: "title", href: `#/jobs/${job.id}` }, titleOf(job).slice(0, 200));
+    this.state = h("span", { class: "state" });
+    this.left = h("span", { class: "left" });
+    this.meta = h("span", { class: "meta" });
+    this.bar = progressBar();
+    this.thumb = thumbnail(job, session);
+    this.cancel = orderButton("Cancel", () => jobs.order(job.id, "cancel"), titleOf(job));
+    this.retry = orderButton("Retry", () => jobs.order(job.id, "retry"), titleOf(job));
+    this.element = h(
+      "li",
+      { class: "row", dataset: { createdAt: job.createdAt, id: job.id } },
+      this.thumb,
+      h("div", { class: "about" }, this.title, h("p", { class: "line" }, this.state, this.left, this.meta), this.bar.element),
+      this.cancel,
+      this.retry,
+    );
+  }
+
+  update(job) {
+    this.job = job;
+    const isActive = !FINAL.has(job.status);
+    if (this.element.dataset.status !== job.status) {
+      this.element.dataset.status = job.status;
+      show(this.cancel, isActive);
+      show(this.retry, job.status === "failed" || job.status === "canceled");
+      show(this.bar.element, isActive);
+      const thumb = thumbnail(job, this.session);
+      this.thumb.replaceWith(thumb);
+      this.thumb = thumb;
+    }
+    const state = stateInWords(job);
+    say(this.state, job.status === "failed" && job.errorMessage ? `${state}: ${job.errorMessage}` : state);
+    say(this.meta, [kindInWords(kindOf(job)), ago(job.createdAt), money(job.actualCostCents ?? job.estimatedCostCents)].join(" · "));
+    this.bar.set(job);
+    this.tick();
+  }
+
+  tick() {
+    say(this.left, FINAL.has(this.job.status) ? "" : timeLeft(this.job));
+  }
+}
+
+export function progressBar() {
+  const fill = h("span", { class: "fill" });
+  const element = h("div", { class: "progress", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": "Progress" }, fill);
+  const set = (job) => {
+    element.setAttribute("aria-valuenow", String(job.progress));
+    element.setAttribute("aria-valuetext", `${job.progress} percent, ${stateInWords(job)}`);
+    fill.style.transform = `scaleX(${job.progress / 100})`;
+  };
+  return { element, set };
+}
+
+/** @param {string} name @param {() => Promise<unknown>} order */
+export function orderButton(name, order, about = "") {
+  const button = h("button", { type: "button", class: "order" }, name);
+  if (about) button.setAttribute("aria-label", `${name}: ${about.slice(0, 80)}`);
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await order();
+    } catch (error) {
+      complain(error);
+    } finally {
+      button.disabled = false;
+    }
+  });
+  return button;
+}

@@ -1,0 +1,86 @@
+/** Players and pictures of archived files. */
+
+import { h, icon } from "./dom.js";
+import { kindInWords, kindOf, titleOf } from "./words.js";
+
+/** Files are always asked of this origin: a job names them by the public one, where our cookie is not sent. */
+export function localAddress(url) {
+  const { pathname } = new URL(url, location.href);
+  return pathname.startsWith("/api/media/") ? pathname : null;
+}
+
+/** The job's media as it is to be looked at or listened to; null when there is none. */
+export function player(job, session, { eager = false } = {}) {
+  const elements = (job.files ?? []).map((file) => fileElement(job, file, session, eager)).filter(Boolean);
+  if (kindOf(job) === "transcribe") elements.unshift(transcriptOf(job) ?? readTranscript(job, session));
+  return elements.length ? h("div", { class: "media" }, ...elements) : null;
+}
+
+function fileElement(job, file, session, eager) {
+  const kind = file.format.split("/")[0];
+  const name = `${kindInWords(kindOf(job))}: ${titleOf(job).slice(0, 120)}`;
+  const ratio = file.width && file.height ? { width: file.width, height: file.height } : {};
+  if (kind === "image") return load(h("img", { alt: name, loading: "lazy", ...ratio }), file, session);
+  const props = { controls: true, preload: eager ? "metadata" : "none", "aria-label": name };
+  if (kind === "video") return load(h("video", { ...props, playsinline: true, ...ratio }), file, session);
+  if (kind === "audio") return load(h("audio", props), file, session);
+  return null;
+}
+
+function load(element, file, session) {
+  const address = localAddress(file.fileUrl);
+  const poster = file.posterUrl && localAddress(file.posterUrl);
+  const open = () => {
+    if (poster && element.tagName === "VIDEO") element.poster = poster;
+    element.src = address;
+  };
+  // Once more with a fresh cookie: the old one may have expired while the machine slept.
+  element.addEventListener("error", () => session.renewMedia().then(open, () => {}), { once: true });
+  session.openMedia().then(open, () => {});
+  return element;
+}
+
+/** A small still for lists. */
+export function thumbnail(job, session) {
+  const file = job.files?.[0];
+  const url = file && (file.posterUrl ?? (file.format.startsWith("image/") ? file.fileUrl : null));
+  const frame = h("span", { class: "thumb", dataset: { kind: kindOf(job) } });
+  if (!url) {
+    frame.append(icon(kindOf(job)));
+    return frame;
+  }
+  const image = h("img", { alt: "", loading: "lazy", decoding: "async" });
+  image.addEventListener("error", () => image.replaceWith(icon(kindOf(job))));
+  session.openMedia().then(
+    () => (image.src = localAddress(url)),
+    () => {},
+  );
+  frame.append(image);
+  return frame;
+}
+
+/** Lists leave the text out: it can be long. */
+function readTranscript(job, session) {
+  const place = h("p", { class: "hint" }, "Reading the transcript…");
+  session.call(`/api/jobs/${job.id}`).then(
+    (whole) => place.replaceWith(transcriptOf(whole) ?? h("p", { class: "hint" }, "It has no words.")),
+    (error) => place.replaceChildren(`The transcript cannot be read at the moment. ${error.message}`),
+  );
+  return place;
+}
+
+function transcriptOf(job) {
+  const text = job.resultData?.text;
+  if (!text) return null;
+  const chunks = (job.resultData.chunks ?? []).filter((chunk) => Array.isArray(chunk.timestamp));
+  const lines = chunks.map((chunk) =>
+    h("li", {}, h("span", { class: "time" }, at(chunk.timestamp[0])), String(chunk.text ?? "").trim()),
+  );
+  const body = lines.length ? h("ol", { class: "lines" }, ...lines) : h("p", {}, String(text).trim());
+  return h("div", { class: "transcript", tabindex: "0", role: "region", "aria-label": "Transcript" }, body);
+}
+
+function at(seconds) {
+  const whole = Math.floor(Number(seconds) || 0);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}

@@ -1,0 +1,53 @@
+/** What is said in passing: toasts, the browser's notifications, and the banner while the connection is lost. */
+
+import { h, icon, say, show } from "./dom.js";
+import { adviceFor, kindInWords, kindOf, titleOf } from "./words.js";
+
+const TOAST = 8000;
+const TOASTS_AT_MOST = 3;
+
+/** @param {string} text @param {{href?: string, isBad?: boolean}} [options] */
+export function toast(text, { href, isBad = false } = {}) {
+  const place = document.getElementById("toasts");
+  const close = h("button", { class: "quiet", "aria-label": "Dismiss", onclick: () => box.remove() }, icon("close"));
+  const words = href ? h("a", { href }, text) : h("span", {}, text);
+  const box = h("div", { class: isBad ? "toast bad" : "toast" }, words, close);
+  place.append(box);
+  while (place.children.length > TOASTS_AT_MOST) place.firstChild.remove();
+  setTimeout(() => box.remove(), TOAST);
+}
+
+/** @param {unknown} error */
+export function complain(error) {
+  if (error.status !== 401) toast(error.message, { isBad: true });
+}
+
+export function tellEnd(job) {
+  const what = `${kindInWords(kindOf(job))} ${{ completed: "is ready", failed: "failed", canceled: "was canceled" }[job.status]}`;
+  toast(`${what}: ${titleOf(job).slice(0, 80)}`, { href: `#/jobs/${job.id}`, isBad: job.status === "failed" });
+  if (document.visibilityState === "visible" || globalThis.Notification?.permission !== "granted") return;
+  const body = job.status === "failed" ? `${job.errorMessage ?? ""} ${adviceFor(job)}`.trim() : titleOf(job).slice(0, 120);
+  const notification = new Notification(what, { body, tag: job.id, icon: "/web/icon.svg" });
+  notification.onclick = () => {
+    focus();
+    location.hash = `#/jobs/${job.id}`;
+  };
+}
+
+/** Asks the browser for permission; null where it has no notifications, or has been asked already. */
+export function notificationButton() {
+  if (globalThis.Notification?.permission !== "default") return null;
+  const ask = async () => {
+    await Notification.requestPermission();
+    button.remove();
+  };
+  const button = h("button", { class: "quiet", title: "Tell me when one ends", onclick: ask }, icon("bell"));
+  button.setAttribute("aria-label", "Notify me when a generation ends");
+  return button;
+}
+
+export function bannerFor(state) {
+  const banner = document.getElementById("banner");
+  show(banner, state === "away");
+  say(banner, state === "away" ? "The connection is lost. Reconnecting; what is under way goes on." : "");
+}

@@ -1,0 +1,401 @@
+/**
+ * A client for browsers: create generations, and watch them to their end. One file, no dependencies.
+ *
+ * Events come by `fetch`, not by `EventSource`, which cannot send the API key in a header: a token in the address would
+ * be logged on its way. Where events do not get through (a proxy that buffers, an old gateway), it polls.
+ *
+ * @typedef {Object} Connection
+ * @property {string} [baseUrl] Origin of the API; the page's own when left out.
+ * @property {string | (() => string | Promise<string>)} [apiKey] The key or token, or what gets a fresh one.
+ *
+ * @typedef {"pending"|"submitted"|"in_progress"|"completed"|"failed"|"canceled"} Status
+ *
+ * @typedef {Object} MediaFile
+ * @property {string} name
+ * @property {string} fileUrl
+ * @property {number} fileSize Bytes.
+ * @property {string} format Content type.
+ * @property {number | null} durationSeconds
+ * @property {number | null} width
+ * @property {number | null} height
+ * @property {string | null} posterUrl
+ *
+ * @typedef {Object} Job As `GET /api/jobs/{id}` answers; the fields that are used most.
+ * @property {string} id
+ * @property {string} type
+ * @property {string} model
+ * @property {Status} status
+ * @property {string} stage
+ * @property {number} progress 0 to 100.
+ * @property {string} progressMessage
+ * @property {number | null} secondsLeft
+ * @property {string | null} resultUrl
+ * @property {MediaFile[]} files
+ * @property {Object | null} resultData
+ * @property {string | null} errorCode
+ * @property {string | null} errorMessage
+ * @property {string} createdAt
+ * @property {string | null} completedAt
+ *
+ * @typedef {Object} Created The answer to a creating call.
+ * @property {string} jobId
+ * @property {Status} status
+ * @property {number} estimatedCostCents
+ * @property {number} estimatedSeconds
+ */
+
+export const FINAL = new Set(["completed", "failed", "canceled"]);
+
+/** Events bring at least a comment every 15 s; after so long without one the connection is dead. Milliseconds. */
+const SILENCE = 35_000;
+/** A job's stream begins with the job. A proxy that buffers keeps even that. Milliseconds. */
+const FIRST_EVENT = 8_000;
+/** After so many streams that brought nothing, only polls are tried, for so many milliseconds. */
+const FRUITLESS_STREAMS = 2;
+const EVENTS_AGAIN = 60_000;
+const ANSWER = 30_000;
+
+/** Whatever goes wrong here is one of these. */
+export class ReelayError extends Error {
+  /** @param {string} message @param {{code?: string, status?: number, cause?: unknown}} [about] */
+  constructor(message, { code = "UNKNOWN", status = 0, cause } = {}) {
+    super(message, { cause });
+    this.name = new.target.name;
+    /** To act upon, e.g. `INVALID_PARAMS`. */
+    this.code = code;
+    /** HTTP status; 0 when there was no answer. */
+    this.status = status;
+  }
+}
+
+/** The API cannot be reached. Trying again may help. */
+export class Unreachable extends ReelayError {
+  constructor(cause) {
+    super("The service cannot be reached.", { code: "UNREACHABLE", cause });
+  }
+}
+
+/** The API refuses: its problem document. */
+export class Refused extends ReelayError {
+  /** @param {number} status @param {Object} problem @param {string | null} retryAfter */
+  constructor(status, problem, retryAfter) {
+    super(problem.detail ?? `The service answered ${status}.`, { code: problem.code, status });
+    this.problem = problem;
+    /** Wrong fields, with `INVALID_PARAMS`. @type {{field: string, message: string, limit: any, value: any}[]} */
+    this.errors = problem.errors ?? [];
+    /** Milliseconds to wait before another try. */
+    this.retryAfter = Number(retryAfter ?? 0) * 1000 || 0;
+  }
+
+  /** Whether the same request could be answered otherwise in a moment. */
+  get isPassing() {
+    return this.status === 408 || this.status === 429 || this.status >= 500;
+  }
+}
+
+/** The generation ended without its media: `job` tells why. */
+export class GenerationFailed extends ReelayError {
+  /** @param {Job} job */
+  constructor(job) {
+    super(job.errorMessage ?? `The generation was ${job.status}.`, { code: job.errorCode ?? job.status });
+    this.job = job;
+  }
+}
+
+/** It was polled for `maxPollTime` without an end. It goes on without us. */
+export class WatchTimeout extends ReelayError {
+  /** @param {Job | null} job As it was seen last. */
+  constructor(job) {
+    super("The generation takes longer than it was watched. It goes on.", { code: "WATCH_TIMEOUT" });
+    this.job = job;
+  }
+}
+
+/**
+ * Create one: `kind` is `video`, `first-frame`, `voice`, `ambient` or `transcribe`, or `{model, input}` as the words of
+ * any model of the catalogue. Repeated with the same `idempotencyKey` it creates nothing anew; without one it is made
+ * up, so that a POST whose answer is lost is sent again safely.
+ *
+ * @param {string | null} kind Null with `{model, input}`.
+ * @param {Object} words
+ * @param {Connection & {idempotencyKey?: string, signal?: AbortSignal}} [options]
+ * @returns {Promise<Created>}
+ * @throws {Refused | Unreachable}
+ */
+export async function createGeneration(kind, words, { idempotencyKey = newKey(), ...options } = {}) {
+  const path = kind ? `/api/generate/${kind}` : "/api/jobs";
+  const send = () =>
+    request(path, { ...options, method: "POST", body: words, headers: { "idempotency-key": idempotencyKey } });
+  try {
+    return await send();
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error;
+    await pause(1000, options.signal);
+    return send();
+  }
+}
+
+/**
+ * Watch a generation to its end. Events first; polls where they do not get through; goes on after sleep and offline.
+ *
+ * Resolves with the completed job. With `onFailed` an error goes there and the promise resolves with undefined; without
+ * it the promise rejects. Once `signal` is aborted nothing is called any more, and it resolves with undefined.
+ *
+ * @param {string} id
+ * @param {Connection & {
+ *   onProgress?: (job: Job) => void,
+ *   onCompleted?: (job: Job) => void,
+ *   onFailed?: (error: GenerationFailed | WatchTimeout | Refused) => void,
+ *   pollInterval?: number,
+ *   maxPollTime?: number,
+ *   signal?: AbortSignal,
+ * }} [options] Times in milliseconds. `maxPollTime` counts polls alone: a stream is watched for as long as it takes.
+ * @returns {Promise<Job | undefined>}
+ */
+export async function watchGeneration(id, options = {}) {
+  const { onProgress, onCompleted, onFailed, signal } = options;
+  const stop = new AbortController();
+  const abort = () => stop.abort();
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
+  try {
+    for await (const job of changesOf(id, { ...options, signal: stop.signal })) {
+      if (stop.signal.aborted) return undefined;
+      if (job.status === "completed") {
+        onCompleted?.(job);
+        return job;
+      }
+      if (FINAL.has(job.status)) throw new GenerationFailed(job);
+      onProgress?.(job);
+    }
+    return undefined;
+  } catch (error) {
+    if (stop.signal.aborted) return undefined;
+    if (!onFailed || !(error instanceof ReelayError)) throw error;
+    onFailed(error);
+    return undefined;
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    stop.abort();
+  }
+}
+
+/** The job at each change, whichever way it is learnt. */
+async function* changesOf(id, { pollInterval = 3000, maxPollTime = 600_000, signal, ...connection }) {
+  const path = `/api/jobs/${encodeURIComponent(id)}`;
+  let job = null;
+  let polled = 0;
+  const news = follow(`${path}/events?progress=true`, {
+    ...connection,
+    signal,
+    pollInterval,
+    firstWithin: FIRST_EVENT,
+    poll: async () => [await request(path, { ...connection, signal })],
+    onPolled: () => {
+      polled += pollInterval;
+      if (polled > maxPollTime) throw new WatchTimeout(job);
+    },
+  });
+  for await (const { data } of news) {
+    const next = { ...job, ...data };
+    if (JSON.stringify(next) === JSON.stringify(job)) continue;
+    job = next;
+    yield job;
+    if (FINAL.has(job.status)) return;
+  }
+}
+
+/**
+ * All of the caller's generations, until `signal` is aborted: `onJob` with each that is there or changes.
+ *
+ * @param {Connection & {
+ *   onJob: (job: Partial<Job> & {id: string}) => void,
+ *   onState?: (state: "live" | "polling" | "away") => void,
+ *   pollInterval?: number,
+ *   signal?: AbortSignal,
+ * }} options A job that only moved on comes with the fields that changed.
+ * @throws {Refused} When it is not let in.
+ */
+export async function watchGenerations({ onJob, onState, pollInterval = 3000, signal, ...connection }) {
+  const news = follow("/api/events?progress=true", {
+    ...connection,
+    signal,
+    pollInterval,
+    onState,
+    poll: async () => (await request("/api/jobs?limit=100", { ...connection, signal })).data.reverse(),
+  });
+  for await (const { data } of news) {
+    if (signal?.aborted) return;
+    onJob(data);
+  }
+}
+
+/**
+ * What a stream of events tells; while it does not get through, what polls tell. Endless: who reads it leaves.
+ *
+ * @param {string} path
+ * @param {Connection & {
+ *   poll: () => Promise<Object[]>, onPolled?: () => void, onState?: (state: string) => void,
+ *   pollInterval: number, firstWithin?: number, signal?: AbortSignal,
+ * }} options
+ */
+async function* follow(path, { poll, onPolled, onState, pollInterval, firstWithin, signal, ...connection }) {
+  const place = { lastEventId: "" };
+  let fruitless = 0;
+  let streamsFrom = 0;
+  while (!signal?.aborted) {
+    if (Date.now() >= streamsFrom) {
+      try {
+        for await (const event of readEvents(path, place, { ...connection, firstWithin, signal })) {
+          onState?.("live");
+          if (!event) continue;
+          fruitless = 0;
+          yield event;
+        }
+      } catch (error) {
+        if (signal?.aborted) return;
+        if (error instanceof Refused && !error.isPassing) throw error;
+      }
+      fruitless += 1;
+      if (fruitless > FRUITLESS_STREAMS) streamsFrom = Date.now() + EVENTS_AGAIN;
+    }
+    let wait = pollInterval;
+    try {
+      for (const data of await poll()) yield { id: "", data };
+      onPolled?.();
+      if (fruitless > 1) onState?.("polling");
+      // The service is there and only the stream broke off: it is opened again at once.
+      if (fruitless === 1) wait = Math.min(wait, 300);
+    } catch (error) {
+      if (signal?.aborted) return;
+      if (!(error instanceof Unreachable) && !(error instanceof Refused && error.isPassing)) throw error;
+      fruitless = 0;
+      streamsFrom = 0;
+      onState?.("away");
+      wait = Math.max(wait, error.retryAfter ?? 0);
+    }
+    await pause(wait, signal);
+  }
+}
+
+/**
+ * The events of one connection, and null for the answer's head and for a comment. Ends when the server ends it.
+ *
+ * @param {string} path @param {{lastEventId: string}} place Where to go on; moved along.
+ * @throws {Refused | Unreachable}
+ */
+async function* readEvents(path, place, { firstWithin = SILENCE, signal, ...connection }) {
+  const life = new AbortController();
+  const end = () => life.abort();
+  let heard = Date.now();
+  let patience = place.lastEventId ? SILENCE : firstWithin;
+  // After sleep the clock has jumped: the connection is given up at once instead of when TCP notices.
+  const watch = setInterval(() => Date.now() - heard > patience && end(), 1000);
+  signal?.addEventListener("abort", end);
+  globalThis.addEventListener?.("online", end);
+  try {
+    const headers = place.lastEventId ? { "last-event-id": place.lastEventId } : {};
+    const response = await send(path, { ...connection, headers, signal: life.signal });
+    yield null;
+    let rest = "";
+    const decoder = new TextDecoder();
+    const reader = response.body.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      heard = Date.now();
+      patience = SILENCE;
+      const blocks = (rest + decoder.decode(value, { stream: true })).split("\n\n");
+      rest = blocks.pop();
+      for (const block of blocks) yield readEvent(block, place);
+    }
+  } catch (error) {
+    throw error instanceof ReelayError ? error : new Unreachable(error);
+  } finally {
+    clearInterval(watch);
+    signal?.removeEventListener("abort", end);
+    globalThis.removeEventListener?.("online", end);
+    end();
+  }
+}
+
+/** @param {string} block */
+function readEvent(block, place) {
+  const fields = {};
+  for (const line of block.split("\n")) {
+    const colon = line.indexOf(":");
+    if (colon > 0) fields[line.slice(0, colon)] = line.slice(colon + 1).trimStart();
+  }
+  if (fields.id) place.lastEventId = fields.id;
+  return fields.data ? { id: fields.id ?? "", data: JSON.parse(fields.data) } : null;
+}
+
+/**
+ * One call of the API: the parsed answer.
+ *
+ * @param {string} path
+ * @param {Connection & {method?: string, body?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} [options]
+ * @throws {Refused | Unreachable}
+ */
+export async function request(path, { signal, ...options } = {}) {
+  const late = AbortSignal.timeout(ANSWER);
+  const response = await send(path, { ...options, signal: signal ? anyOf(signal, late) : late });
+  try {
+    return response.status === 204 ? null : await response.json();
+  } catch (error) {
+    throw new Unreachable(error);
+  }
+}
+
+async function send(path, { baseUrl = "", apiKey, method = "GET", body, headers = {}, signal } = {}) {
+  const key = typeof apiKey === "function" ? await apiKey() : apiKey;
+  const init = { method, signal, cache: "no-store", headers: { ...headers } };
+  if (key) init.headers.authorization = `Bearer ${key}`;
+  if (body !== undefined) {
+    init.headers["content-type"] = "application/json";
+    init.body = JSON.stringify(body);
+  }
+  let response;
+  try {
+    response = await fetch(baseUrl + path, init);
+  } catch (error) {
+    throw new Unreachable(error);
+  }
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  throw new Refused(response.status, problem, response.headers.get("retry-after"));
+}
+
+/** Ends early when it is aborted, when the network is back, and when the page is looked at again. */
+function pause(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", wake);
+      globalThis.removeEventListener?.("online", wake);
+      globalThis.document?.removeEventListener("visibilitychange", look);
+      resolve();
+    };
+    const look = () => globalThis.document.visibilityState === "visible" && wake();
+    const timer = setTimeout(wake, milliseconds);
+    if (signal?.aborted) wake();
+    signal?.addEventListener("abort", wake);
+    globalThis.addEventListener?.("online", wake);
+    globalThis.document?.addEventListener("visibilitychange", look);
+  });
+}
+
+/** `AbortSignal.any`, which browsers before 2023 lack. */
+function anyOf(...signals) {
+  const both = new AbortController();
+  for (const signal of signals) {
+    if (signal.aborted) both.abort(signal.reason);
+    signal.addEventListener("abort", () => both.abort(signal.reason), { once: true, signal: both.signal });
+  }
+  return both.signal;
+}
+
+/** `crypto.randomUUID` is there only on secure origins. */
+function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

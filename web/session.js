@@ -1,0 +1,92 @@
+/** Who is signed in, and the calls in that name. */
+
+import { Refused, createGeneration, request, watchGenerations } from "./reelay.js";
+
+const KEY = "reelay.key";
+const MEDIA_EVERY = 5 * 60_000;
+
+/** Tells `signedout` when the API no longer takes the key. */
+export class Session extends EventTarget {
+  /** @param {string} key */
+  constructor(key) {
+    super();
+    this.key = key;
+    this.end = new AbortController();
+    this.media = null;
+  }
+
+  /** @throws {Refused | Unreachable} */
+  async call(path, options = {}) {
+    return this.watched(request(path, { ...options, apiKey: this.key, signal: this.end.signal }));
+  }
+
+  create(words) {
+    return this.watched(createGeneration(null, words, { apiKey: this.key, signal: this.end.signal }));
+  }
+
+  /** @param {Omit<Parameters<typeof watchGenerations>[0], "apiKey" | "signal">} options */
+  watch(options) {
+    return this.watched(watchGenerations({ ...options, apiKey: this.key, signal: this.end.signal }));
+  }
+
+  /** Once it resolves, `<img>`, `<audio>` and `<video>` may read media: by a cookie that is kept fresh from now on. */
+  openMedia() {
+    this.media ??= this.renewMedia().then(() => {
+      const timer = setInterval(() => this.renewMedia().catch(() => {}), MEDIA_EVERY);
+      this.end.signal.addEventListener("abort", () => clearInterval(timer));
+    });
+    this.media.catch(() => (this.media = null));
+    return this.media;
+  }
+
+  renewMedia() {
+    return this.call("/api/media/session", { method: "POST" });
+  }
+
+  async signOut() {
+    await this.call("/api/media/session", { method: "DELETE" }).catch(() => {});
+    this.close("");
+  }
+
+  close(why) {
+    if (this.end.signal.aborted) return;
+    this.end.abort();
+    forget();
+    this.dispatchEvent(new CustomEvent("signedout", { detail: why }));
+  }
+
+  async watched(answer) {
+    try {
+      return await answer;
+    } catch (error) {
+      if (error instanceof Refused && error.status === 401) {
+        this.close("The key is no longer taken: it expired or was revoked. Sign in with another one.");
+      }
+      throw error;
+    }
+  }
+}
+
+/**
+ * The key of an earlier visit, or of a link like the one that `reelay dev` prints. The link's key leaves the address,
+ * and with it the history, before anything else happens.
+ */
+export function rememberedKey() {
+  const linked = /^#key=([\w.-]+)$/.exec(location.hash);
+  if (linked) {
+    history.replaceState(null, "", location.pathname + location.search);
+    remember(linked[1], true);
+  }
+  return sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY);
+}
+
+/** @param {boolean} lasting Also when the browser is opened the next time; otherwise for this tab. */
+export function remember(key, lasting) {
+  forget();
+  (lasting ? localStorage : sessionStorage).setItem(KEY, key);
+}
+
+function forget() {
+  sessionStorage.removeItem(KEY);
+  localStorage.removeItem(KEY);
+}

@@ -1,0 +1,122 @@
+/** What the page says: states, times, money and sizes in words. */
+
+const STAGES = {
+  reserving: "Getting ready",
+  submitting: "Sending to the provider",
+  uncertain: "Finding out whether the provider has it",
+  queued: "Waiting in the queue",
+  generating: "Generating",
+  polling: "Asking the provider",
+  fetching: "Fetching the result",
+  archiving: "Saving the files",
+  finishing: "Finishing",
+  done: "Done",
+};
+const ENDS = { completed: "Ready", failed: "Failed", canceled: "Canceled" };
+const KINDS = {
+  video: "Video",
+  "first-frame": "First frame",
+  voice: "Voice",
+  ambient: "Sound",
+  transcribe: "Transcript",
+};
+const KIND_OF_TYPE = {
+  video_veo31: "video",
+  video: "video",
+  first_frame: "first-frame",
+  voice_chatterbox: "voice",
+  ambient_elevenlabs: "ambient",
+  transcribe_whisper: "transcribe",
+};
+/** What the caller can do about a failure. */
+const ADVICE = {
+  provider_rejected: "Change the input and generate again.",
+  content_policy_violation: "Reword the prompt: the provider's content rules refuse this one.",
+  provider_error: "The provider had a problem. Retry; the input is fine.",
+  provider_unauthorized: "An operator has to look at the provider's key. Retry once that is done.",
+  unknown_outcome: "It is not known whether the provider took it, so it was not sent twice. Retry if you still want it.",
+  deadline_exceeded: "The provider took too long and was told to stop. Retry.",
+  result_expired: "The provider no longer has the result. Retry.",
+  bad_media: "What the provider delivered cannot be played. Retry.",
+  archive_failed: "The media could not be saved. Retry once the storage is back.",
+  canceled: "It was canceled at the provider. Retry if you still want it.",
+  INSUFFICIENT_CREDITS: "Add credits, then retry.",
+};
+
+export const kindOf = (job) => KIND_OF_TYPE[job.type] ?? "video";
+export const kindInWords = (kind) => KINDS[kind] ?? kind;
+export const adviceFor = (job) => ADVICE[job.errorCode] ?? "Retry, or change the input.";
+
+export function stateInWords(job) {
+  if (ENDS[job.status]) return ENDS[job.status];
+  const ahead = /(\d+) ahead/.exec(job.progressMessage ?? "");
+  const stage = STAGES[job.stage] ?? job.stage;
+  if (job.stage !== "queued" || !ahead) return stage;
+  return ahead[1] === "0" ? `${stage}, next in line` : `${stage}, ${ahead[1]} ahead`;
+}
+
+/** How a job is called: what was asked for, in its first words. */
+export function titleOf(job) {
+  const words = job.input ?? {};
+  const text = words.prompt || words.text || words.audioUrl || words.audio_url || "";
+  return String(text).trim() || `${kindInWords(kindOf(job))} without words`;
+}
+
+export function money(cents) {
+  return new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" }).format((cents ?? 0) / 100);
+}
+
+/** @param {number} seconds */
+export function duration(seconds) {
+  if (seconds < 1) return `${Math.max(seconds, 0).toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return whole % 60 ? `${minutes} min ${whole % 60} s` : `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** `seenAt`: when the job was told, in milliseconds; what it said has been running down since. */
+export function timeLeft(job) {
+  const isWaiting = job.stage === "generating" || job.stage === "polling";
+  if (job.secondsLeft === null && isWaiting && job.submittedAt) return "longer than usual";
+  if (job.secondsLeft === null || job.secondsLeft === undefined) return "";
+  const left = job.secondsLeft - (Date.now() - (job.seenAt ?? Date.now())) / 1000;
+  if (left <= 3) return "any moment now";
+  return `about ${duration(left < 20 ? left : Math.round(left / 5) * 5)} left`;
+}
+
+const AGES = [
+  [60, "second", 1],
+  [3600, "minute", 60],
+  [86400, "hour", 3600],
+  [604800, "day", 86400],
+];
+
+export function ago(iso) {
+  const seconds = Math.max((Date.now() - Date.parse(iso)) / 1000, 0);
+  if (seconds < 10) return "just now";
+  const age = AGES.find(([limit]) => seconds < limit);
+  if (!age) return new Date(iso).toLocaleDateString("en", { day: "numeric", month: "short", year: "numeric" });
+  return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(-Math.floor(seconds / age[2]), age[1]);
+}
+
+export function moment(iso) {
+  return new Date(iso).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+}
+
+export function clock(iso) {
+  return new Date(iso).toLocaleTimeString("en", { hourCycle: "h23" });
+}
+
+export function bytes(size) {
+  if (size < 1024) return `${size} B`;
+  const power = Math.min(Math.floor(Math.log2(size) / 10), 3);
+  return `${(size / 1024 ** power).toFixed(power > 1 ? 1 : 0)} ${["B", "KB", "MB", "GB"][power]}`;
+}
+
+/** `negativePrompt` as `Negative prompt`, `firstFrameUrl` as `First frame`. */
+export function label(name) {
+  const words = name.replace(/Url$/, "").replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
+  return words[0].toUpperCase() + words.slice(1).replaceAll("_", " ");
+}
