@@ -1,6 +1,7 @@
 """From a provider's URL to our archive: download, sniff, probe, poster, put."""
 
 import asyncio
+import re
 from pathlib import Path
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from media.probe import Probe, ends_early, poster, probe
 from media.sniff import HEAD_BYTES, MediaKind, SniffedType, sniff
 from media.storage import Storage
 
+MAX_NAME_LENGTH = 200
 PROMISED_KIND = {
     JobType.VIDEO_VEO31: MediaKind.VIDEO,
     JobType.VIDEO: MediaKind.VIDEO,
@@ -32,6 +34,12 @@ def media_prefix(user_id: UUID, generation_id: UUID) -> str:
 def media_stem(kind: MediaKind, index: int, count: int) -> str:
     """`video` for an only file, `video-1`, `video-2` for several; `index` counts from 0."""
     return kind.value if count == 1 else f"{kind.value}-{index + 1}"
+
+
+def plain_name(given: str | None) -> str | None:
+    """A provider's name for a file as one to show and to save by: the last part of a path, without odd characters."""
+    last = re.split(r"[/\\]", given or "")[-1]
+    return "".join(character for character in last if character.isprintable())[:MAX_NAME_LENGTH].strip(" .") or None
 
 
 async def archive_media(
@@ -67,7 +75,7 @@ async def archive_media(
         height=probed.height,
         poster_name=poster_name,
         poster_key=f"{key_prefix}/{poster_name}" if poster_name else None,
-        file_name=remote.file_name,
+        file_name=plain_name(remote.file_name),
         metadata=remote.metadata,
     )
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from domain.generation import JobType, MediaFile, RemoteMedia
-from media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem
+from media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem, plain_name
 from media.download import OnBytes
 from media.errors import BadMedia, SourceGone, SourceUnavailable
 from media.guard import DownloadPolicy
@@ -72,7 +72,28 @@ async def test_a_video_is_kept_with_its_poster(
         height=180,
         poster_name="video-poster.jpg",
         poster_key=f"{PREFIX}/video-poster.jpg",
+        file_name="passwd",
     )
+
+
+@pytest.mark.fault("D15")
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("../../etc/cron.d/x", "x"),
+        ("a.mp4/../../b", "b"),
+        ("..\\..\\boot.ini", "boot.ini"),
+        ("/etc/passwd", "passwd"),
+        ("a\x00b\nc\u202egpj.exe", "abcgpj.exe"),
+        ("a" * 300, "a" * 200),
+        ("..", None),
+        ("", None),
+        (None, None),
+        ("мой клип.mp4", "мой клип.mp4"),
+    ],
+)
+def test_a_providers_name_is_shown_without_paths_and_tricks(given: str | None, shown: str | None) -> None:
+    assert plain_name(given) == shown
 
 
 @pytest.mark.fault("D21")
