@@ -24,7 +24,6 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 from temporalio.service import RPCError
 
 from api.middleware import REQUEST_ID
@@ -197,17 +196,8 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.BAD_REQUEST:  # the framework's word for bytes that are no text
         return await _problem(request, InvalidParams("The body cannot be read: it is no JSON in UTF-8."))
-    headers = dict(error.headers or {})
-    if status is HTTPStatus.METHOD_NOT_ALLOWED:  # the framework names the methods of one route of the path
-        headers["allow"] = ", ".join(allowed_methods(request))
     body = problem_body(status, CODES.get(status, status.name), str(error.detail))
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
-
-
-def allowed_methods(request: Request) -> list[str]:
-    """Of all routes of the request's path."""
-    matching = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
-    return sorted({method for route in matching for method in getattr(route, "methods", None) or ()})
+    return JSONResponse(body, status, dict(error.headers or {}), MEDIA_TYPE)
 
 
 async def _outage(request: Request, error: Exception) -> JSONResponse:
