@@ -41,7 +41,8 @@ SHARES = ((SLOW, 0.30), (SUBMIT, 0.15), (WEBHOOK, 0.25), (UNITS, 0.06))
 """How many of all jobs are hit by one fault of each kind. A fault of the end joins them for one job in eight."""
 ENDS_BADLY, HOPELESS_SHARE, UNKNOWN_WORD_SHARE, CANCEL_SHARE, CANCEL_IGNORED_SHARE = 0.125, 0.01, 0.05, 0.06, 0.3
 
-FALS_OWN = frozenset(UNITS)
+FALS_OWN = frozenset({*UNITS, "submit=timeout"})
+"""Of the times that a provider has for its answer, only fal's can be made short enough for a run."""
 NEEDS_LOOKING = frozenset(
     {*LISTING, "webhook=lost", "webhook=forged", "webhook=stale", "webhook=payload_error", "webhook=no-media:3s"}
 )
