@@ -29,6 +29,14 @@ class Report:
     def violations(self) -> Mapping[str, Sequence[str]]:
         return violations(self.evidence)
 
+    @property
+    def line(self) -> str:
+        """What a run comes down to, for one of many."""
+        jobs, ends = self.evidence.jobs, Counter((job.end or "stuck").partition(":")[0] for job in self.evidence.jobs)
+        told = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
+        verdict = "every promise held" if self.holds else "PROMISES BROKEN"
+        return f"seed {self.evidence.plan.seed}: {len(jobs)} jobs, {len(self.evidence.kills)} kills; {told}; {verdict}"
+
     def show(self, console: Console) -> None:
         table = Table(box=None, show_header=False)
         table.add_column(overflow="fold")
