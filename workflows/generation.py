@@ -87,6 +87,7 @@ class GenerationWorkflow:
         self.adoptions = 0
         self.look_now = False
         self.looks = 0
+        self.searches = 0
         self.transfers = 0
         self.failure: Failure | None = None
         self.enter(Stage.RESERVING, Status.PENDING, "Created")
@@ -160,37 +161,46 @@ class GenerationWorkflow:
 
     async def find_again(self, attempt: Attempt) -> Submission | None:
         """The request whose answer was lost: its webhook carries our token, or the provider lists it. Else None."""
-        window = min(self.generation.timing.adoption_window, self.time_left())
-        ends = workflow.now() + window
+        ends = workflow.now() + min(self.generation.timing.adoption_window, self.time_left())
         self.enter(Stage.UNCERTAIN, Status.PENDING, "The submission's answer was lost; looking for its request")
-        search = self.start_search(attempt, window)
-        try:
-            while await self.turns_up(search, by=ends):
-                report = self.news
-                submission = await self.adopt(report) if report else await search
-                if submission:
+        while True:
+            search = self.start_search(attempt, until=ends)
+            try:
+                if submission := await self.first_to_turn_up(search, by=ends):
                     return submission
-        finally:
-            # A look that is under way comes to its end: the request that it has just written down is not given up.
-            search.cancel()
-            with suppress(ActivityError):
-                self.submission = await search
-        return self.submission
+            finally:
+                # A look that is under way comes to its end: the request that it has just written down is not given up.
+                search.cancel()
+                with suppress(ActivityError):
+                    self.submission = await search
+            if self.submission or not self.look_now or workflow.now() >= ends:
+                return self.submission
 
-    def start_search(self, attempt: Attempt, window: timedelta) -> workflow.ActivityHandle[Submission]:
+    def start_search(self, attempt: Attempt, *, until: datetime) -> workflow.ActivityHandle[Submission]:
         """One step whose retries look into the provider's list, beside the wait for the webhook."""
         interval = self.generation.timing.poll_interval
+        self.look_now = False
+        self.searches += 1
         return workflow.start_activity_method(
             SubmissionActivities.find,
             attempt,
             **named(
                 SEARCH,
-                f"find-{attempt.number}",
+                f"find-{self.searches}",
                 summary=f"every {interval.total_seconds():g} s",
-                schedule_to_close_timeout=window + LOOK_AT_MOST,
+                schedule_to_close_timeout=until - workflow.now() + LOOK_AT_MOST,
                 retry_policy=RetryPolicy(initial_interval=interval, backoff_coefficient=1),
             ),
         )
+
+    async def first_to_turn_up(self, search: workflow.ActivityHandle[Submission], *, by: datetime) -> Submission | None:
+        """By webhook or by search. None when the window has passed, or when somebody wants a new search now."""
+        while await self.turns_up(search, by=by):
+            report = self.news
+            submission = await self.adopt(report) if report else await search
+            if submission:
+                return submission
+        return None
 
     async def turns_up(self, search: workflow.ActivityHandle[Submission], *, by: datetime) -> bool:
         def found() -> bool:
@@ -198,7 +208,9 @@ class GenerationWorkflow:
 
         with suppress(TimeoutError):
             left = max(by - workflow.now(), timedelta(0))
-            await workflow.wait_condition(found, timeout=left, timeout_summary="adoption window")
+            await workflow.wait_condition(
+                lambda: found() or self.look_now, timeout=left, timeout_summary="adoption window"
+            )
         return found()
 
     async def adopt(self, report: Report, instead_of: Submission | None = None) -> Submission | None:

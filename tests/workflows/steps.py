@@ -125,6 +125,11 @@ class Steps:
         self.done.append("end")
         self.ending = ending
 
+    async def until_begun(self, step: str, times: int) -> None:
+        async with asyncio.timeout(10):
+            while self.count(step) < times:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
     def count(self, step: str) -> int:
         return self.done.count(step)
 

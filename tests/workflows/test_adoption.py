@@ -193,6 +193,32 @@ async def test_cancel_while_uncertain_stops_the_search(start: Start) -> None:
     assert (await run.handle.query(GenerationWorkflow.current_status)).stage is Stage.DONE
 
 
+async def test_wish_to_look_now_hastens_the_search(start: Start) -> None:
+    """The clock stands: the next look is due in 10 s."""
+    steps = Steps(submits=[lost_answer()], finds=[not_listed(), not_listed(), None])
+    run = await start(steps)
+    await until(run, Stage.UNCERTAIN)
+    for looks in (1, 2):
+        await steps.until_begun("find", looks)
+        await run.handle.signal(GenerationWorkflow.poll)
+
+    assert await run.over() == "COMPLETED"
+    assert steps.done == ["submit", "find", "find", "find", "poll", "archive", "complete"]
+
+
+async def test_wish_to_look_now_does_not_lengthen_the_window(start: Start) -> None:
+    steps = Steps(submits=[lost_answer()])
+    run = await start(steps)
+    await until(run, Stage.UNCERTAIN)
+    await steps.until_begun("find", 1)
+    await run.pass_time(timedelta(minutes=1))
+    await run.handle.signal(GenerationWorkflow.poll)
+    await run.pass_time(WINDOW - timedelta(seconds=30))
+
+    assert await run.over() == "FAILED"
+    assert ended_as(steps) is FailureCode.UNKNOWN_OUTCOME
+
+
 async def test_wish_to_look_now_does_not_end_the_search(start: Start) -> None:
     steps = Steps(submits=[lost_answer()], finds=[not_listed()])
     run = await start(steps)
