@@ -15,6 +15,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from db.generations import MEASURED
+
 CHANGED = "generation_changed"
 RECONNECT_SECONDS = 1.0
 QUIET_SECONDS = 10.0
@@ -33,12 +35,16 @@ select id, user_id, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as old
 from job_events where id > $1 order by id limit $2
 """
 
+Measures = dict[UUID, int]
+"""Percents by generation."""
+
 log = structlog.get_logger()
 
 
 class Changes:
     def __init__(self) -> None:
         self._waiting: defaultdict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self._measuring: defaultdict[UUID, list[Measures]] = defaultdict(list)
         self._known = asyncio.Event()
         self.settled = 0
         """Of every user's events up to this one all are visible. 0: not known yet."""
@@ -58,6 +64,23 @@ class Changes:
             self._waiting[key].discard(changed)
             if not self._waiting[key]:
                 del self._waiting[key]
+
+    @contextmanager
+    def measures_of(self, key: UUID) -> Iterator[Measures]:
+        """Where the measured percents of the generation, or of the user's, are laid. The reader takes them away."""
+        measures: Measures = {}
+        self._measuring[key].append(measures)
+        try:
+            yield measures
+        finally:
+            self._measuring[key] = [others for others in self._measuring[key] if others is not measures]
+            if not self._measuring[key]:
+                del self._measuring[key]
+
+    def measured(self, user_id: UUID, generation_id: UUID, percent: int) -> None:
+        for key in (user_id, generation_id):
+            for measures in self._measuring.get(key, ()):
+                measures[generation_id] = percent
 
     async def settled_event(self) -> int:
         """The newest event before which nothing can appear any more. Waits for the first look at the database."""
@@ -171,10 +194,15 @@ async def _listen_until_lost(url: str, changes: Changes) -> None:
         changes.tell(UUID(str(payload)))
         news.set()
 
+    def measure(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        user_id, generation_id, percent = str(payload).split()
+        changes.measured(UUID(user_id), UUID(generation_id), int(percent))
+
     connection = await asyncpg.connect(url, timeout=5, command_timeout=ANSWER_SECONDS)
     try:
         connection.add_termination_listener(lambda _: news.set())
         await connection.add_listener(CHANGED, hear)
+        await connection.add_listener(MEASURED, measure)
         tail = Tail(connection, changes)
         await tail.begin()
         changes.tell_all()

@@ -13,6 +13,7 @@ from uuid import UUID
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
+from api.changes import Measures
 from api.event_access import LOOK_AGAIN_SECONDS, EventReader
 from api.services import Services
 from api.views import JobView, ProgressView
@@ -87,13 +88,15 @@ class EventStream:
         self._origin = origin
         self._moving: dict[UUID, tuple[GenerationJob, int]] = {}
         """Rows of jobs that have not ended, with the percent that was sent."""
+        self._measured: Measures = {}
         self._heartbeat = Clock(services.settings.events_heartbeat.total_seconds())
         self._look = Clock(LOOK_AGAIN_SECONDS)
         self._is_over = False
         self._retry = RETRY
 
     async def text(self) -> AsyncGenerator[str]:
-        with self._changes.of(self._subject.key) as news:
+        key = self._subject.key
+        with self._changes.of(key) as news, self._changes.measures_of(key) as self._measured:
             news.set()
             while not self._is_over and not self._changes.closing:
                 for event in await self._due(news):
@@ -132,14 +135,16 @@ class EventStream:
         view = JobView.from_row(change.row, change.files, self._origin)
         if view.status.is_final:
             self._moving.pop(view.id, None)
+            self._measured.pop(view.id, None)
         else:
             self._moving[view.id] = (change.row, view.progress)
         retry, self._retry = self._retry, ""
         return f"{retry}id: {change.number}\nevent: job.updated\ndata: {view.model_dump_json(by_alias=True)}\n\n"
 
     def _progress(self) -> Iterator[str]:
-        """The estimates that have moved since they were sent. Without an id: there is nothing to resume."""
+        """What was measured or estimated otherwise than it was sent. Without an id: there is nothing to resume."""
         for row, sent in list(self._moving.values()):
+            row.progress_percent = max(row.progress_percent, self._measured.pop(row.id, 0))
             view = ProgressView.from_row(row)
             if view.progress != sent:
                 self._moving[row.id] = (row, view.progress)

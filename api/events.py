@@ -50,7 +50,7 @@ async def stream_job(
 ) -> EventResponse:
     """The job now, then at every change, until it has ended: `job.updated` with the whole job and a growing id.
 
-    With `progress`, between changes `job.progress`, without an id, whenever the estimate has moved.
+    With `progress`, between changes `job.progress`, without an id, when what is measured or estimated has moved.
     """
     async with as_user(services.sessions, reader.user_id) as session:
         if await find_generation(session, job_id) is None:

@@ -147,7 +147,7 @@ class JobView(Wire):
 
 
 class ProgressView(Wire):
-    """How far a job is, by time alone."""
+    """How far a job is, by what was measured last and by time."""
 
     id: UUID
     status: Status

@@ -29,6 +29,8 @@ from domain.generation import (
 )
 from domain.money import Charge, Tariff
 
+MEASURED = "generation_measured"
+"""The channel on which a measured progress is told: the user's id, the generation's, and the percent."""
 TIMING = TypeAdapter(Timing)
 TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 
@@ -157,8 +159,11 @@ async def advance_generation(
 
 
 async def measure_progress(session: AsyncSession, generation_id: UUID, percent: int) -> None:
-    """Note a measured progress. It only grows, and never touches a generation that has ended."""
-    await session.execute(
+    """Note a measured progress, and tell who watches. It only grows, and never touches a generation that has ended.
+
+    Without an event: it is nothing to resume.
+    """
+    moved = (
         update(GenerationJob)
         .where(
             col(GenerationJob.id) == generation_id,
@@ -166,7 +171,11 @@ async def measure_progress(session: AsyncSession, generation_id: UUID, percent: 
             col(GenerationJob.progress_percent) < percent,
         )
         .values(progress_percent=percent)
+        .returning(col(GenerationJob.user_id), col(GenerationJob.id))
+        .cte("moved")
     )
+    measure = func.concat_ws(" ", moved.c.user_id, moved.c.id, percent)
+    await session.execute(select(func.pg_notify(MEASURED, measure)).select_from(moved))
 
 
 async def complete_generation(

@@ -114,14 +114,18 @@ async def _save(response: httpx.Response, to: Path, max_bytes: int, on_bytes: On
     if response.headers.get("content-encoding", "identity") != "identity":
         raise BadMedia("the source sends a compressed body that nobody asked for")
     digest = hashlib.sha256()
-    received = 0
+    received, unwritten = 0, bytearray()
     _write(to, "wb", b"")
-    async for chunk in response.aiter_raw(CHUNK_BYTES):
-        received += len(chunk)
+    async for piece in response.aiter_raw():
+        received += len(piece)
         if received > max_bytes:
             raise TooLarge(f"more than the {max_bytes} bytes allowed")
-        await asyncio.to_thread(_keep, chunk, to, digest)
         on_bytes(received, total)
+        unwritten += piece
+        if len(unwritten) >= CHUNK_BYTES:
+            await asyncio.to_thread(_keep, unwritten, to, digest)
+            unwritten = bytearray()
+    await asyncio.to_thread(_keep, unwritten, to, digest)
     return Downloaded(
         path=to,
         size_bytes=received,
@@ -137,12 +141,12 @@ def _announced_bytes(response: httpx.Response) -> int | None:
     return int(response.headers["content-length"])
 
 
-def _keep(chunk: bytes, path: Path, digest: "hashlib._Hash") -> None:
+def _keep(chunk: bytearray, path: Path, digest: "hashlib._Hash") -> None:
     digest.update(chunk)
     _write(path, "ab", chunk)
 
 
-def _write(path: Path, mode: Literal["wb", "ab"], content: bytes) -> None:
+def _write(path: Path, mode: Literal["wb", "ab"], content: bytes | bytearray) -> None:
     # Opened anew for each chunk: a cancelled download leaves no open file to a thread that is still writing.
     try:
         with path.open(mode) as file:

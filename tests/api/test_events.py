@@ -70,6 +70,29 @@ async def test_estimate_moves_between_the_changes_for_who_asks(patient_service: 
     assert 0 < moved.job["secondsLeft"] < before.job["secondsLeft"]
 
 
+async def test_bytes_on_their_way_into_the_archive_move_the_progress(patient_service: Service) -> None:
+    job_id = await patient_service.create("a long way home [sim: media=slow:7s]")
+    path = f"/api/jobs/{job_id}/events"
+    async with (
+        opened(patient_service.client, "/api/events", progress="true") as of_all,
+        opened(patient_service.client, path, progress="true") as of_one,
+        opened(patient_service.client, path) as of_changes,
+    ):
+        everything = await of_all.until_status(job_id, "completed")
+        watched, changes = await of_one.until_end(), await of_changes.until_end()
+
+    for seen in (watched, [event for event in everything if event.job["id"] == job_id]):
+        moves = [event.job["progress"] for event in seen if event.name == "job.progress"]
+        copying = [percent for percent in moves if percent > 75]
+        assert copying, moves
+        assert copying == sorted(set(copying))
+        assert copying[-1] <= 95
+        assert all(event.id is None for event in seen if event.name == "job.progress")
+    assert {event.name for event in changes} == {"job.updated"}
+    history = (await patient_service.client.get(f"/api/jobs/{job_id}/history")).json()["data"]
+    assert sum(line["stage"] == "archiving" for line in history) == 1
+
+
 async def test_all_jobs_of_the_caller_and_nobody_elses(patient_service: Service, bob: httpx.AsyncClient) -> None:
     before = await patient_service.create("there already")
     await patient_service.until(before, "completed")
