@@ -10,6 +10,7 @@ from temporalio import activity
 from activities.errors import still_running, the_end, try_again
 from activities.heartbeat import heartbeating
 from activities.inputs import Accepted
+from activities.missing_key import words_for
 from activities.progress import ByteProgress
 from db.engine import Sessions
 from db.generations import advance_generation
@@ -22,7 +23,7 @@ from media.errors import ArchiveMisconfigured, BadMedia, MediaError, Refused, So
 from media.guard import DownloadPolicy
 from media.storage import Storage
 from media.transcript import archive_transcript
-from providers.errors import GenerationFailed, ProviderError, ResultExpired, StillRunning, Unavailable
+from providers.errors import GenerationFailed, NotSetUp, ProviderError, ResultExpired, StillRunning, Unavailable
 from providers.registry import Providers
 
 TRIES_AT_BAD_MEDIA = 3
@@ -85,6 +86,9 @@ class ArchiveActivities:
             raise the_end(Failure(code=FailureCode.RESULT_EXPIRED, message=str(gone))) from gone
         except StillRunning as early:
             raise still_running(str(early), ask_again_in=generation.timing.poll_interval) from early
+        except NotSetUp as missing:
+            await self._advance(generation, Stage.ARCHIVING, words_for(missing))
+            raise try_again(missing, after=missing.retry_after) from missing
         except Unavailable as trouble:
             raise try_again(trouble, after=trouble.retry_after) from trouble
         except ProviderError as trouble:

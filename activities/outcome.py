@@ -6,12 +6,13 @@ from temporalio import activity
 
 from activities.errors import still_running, try_again
 from activities.inputs import Accepted
+from activities.missing_key import waits_for_key
 from db.engine import Sessions
 from db.generations import advance_generation, measure_progress
 from db.logs import keep_log
 from domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
 from domain.progress import measured_progress
-from providers.errors import ProviderError, ResultExpired, Unavailable
+from providers.errors import NotSetUp, ProviderError, ResultExpired, Unavailable
 from providers.registry import Providers
 from settings import Settings
 
@@ -32,6 +33,8 @@ class OutcomeActivities:
             )
         except ResultExpired:
             return  # whatever is left of it, fetching the result will tell
+        except NotSetUp as missing:
+            raise await waits_for_key(self._sessions, generation, missing) from missing
         except Unavailable as trouble:
             raise try_again(trouble, after=trouble.retry_after) from trouble
         except ProviderError as trouble:

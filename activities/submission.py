@@ -17,6 +17,7 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import no_list, still_running, the_end, try_again, uncertain, wait_for
 from activities.heartbeat import heartbeating
 from activities.inputs import Adoption, Attempt
+from activities.missing_key import waits_for_key
 from db.accounts import park_account, probe_again, reopen_account, waits_for
 from db.attempts import (
     SUBMISSION,
@@ -40,6 +41,7 @@ from providers.errors import (
     AccountLocked,
     NotAccepted,
     NotListed,
+    NotSetUp,
     ProviderError,
     Rejected,
     ResultExpired,
@@ -111,6 +113,8 @@ class SubmissionActivities:
             await provider.progress(submission)
         except (ResultExpired, Unauthorized):
             return None
+        except NotSetUp as missing:
+            raise await waits_for_key(self._sessions, generation, missing) from missing
         except Unavailable as trouble:
             raise try_again(trouble, after=trouble.retry_after) from trouble
         except ProviderError as trouble:
@@ -148,6 +152,8 @@ class SubmissionActivities:
             )
         except NotListed as shut:
             raise no_list(str(shut)) from shut
+        except NotSetUp as missing:
+            raise await waits_for_key(self._sessions, generation, missing) from missing
         except Unavailable as trouble:
             raise try_again(trouble, after=trouble.retry_after or generation.timing.poll_interval) from trouble
 

@@ -43,9 +43,7 @@ ENDS_BADLY, HOPELESS_SHARE, UNKNOWN_WORD_SHARE, CANCEL_SHARE, CANCEL_IGNORED_SHA
 
 FALS_OWN = frozenset({*UNITS, "submit=timeout"})
 """Of the times that a provider has for its answer, only fal's can be made short enough for a run."""
-NEEDS_LOOKING = frozenset(
-    {*LISTING, "webhook=lost", "webhook=forged", "webhook=stale", "webhook=payload_error", "webhook=no-media:3s"}
-)
+NEEDS_LOOKING = frozenset({*LISTING, "webhook=lost", "webhook=forged"})
 """Heals where a provider can be asked. The studio only pushes: nobody can know of what it never told."""
 
 

@@ -158,10 +158,20 @@ async def advance_generation(
     return (await session.execute(event)).first() is not None
 
 
-async def measure_progress(session: AsyncSession, generation_id: UUID, percent: int) -> None:
+async def note_standstill(session: AsyncSession, generation_id: UUID, reason: str) -> bool:
+    """Why a living generation does not go on: said once, where it stands."""
+    job = await session.get(GenerationJob, generation_id, with_for_update=True)
+    return job is not None and await advance_generation(
+        session, generation_id, status=Status(job.status), stage=Stage(job.stage), detail=reason
+    )
+
+
+async def measure_progress(
+    session: AsyncSession, generation_id: UUID, percent: int, *, only_if: Sequence[ColumnElement[bool]] = ()
+) -> bool:
     """Note a measured progress, and tell who watches. It only grows, and never touches a generation that has ended.
 
-    Without an event: it is nothing to resume.
+    Without an event: it is nothing to resume. False when nothing changed.
     """
     moved = (
         update(GenerationJob)
@@ -169,13 +179,14 @@ async def measure_progress(session: AsyncSession, generation_id: UUID, percent: 
             col(GenerationJob.id) == generation_id,
             col(GenerationJob.status).in_(ACTIVE),
             col(GenerationJob.progress_percent) < percent,
+            *only_if,
         )
         .values(progress_percent=percent)
         .returning(col(GenerationJob.user_id), col(GenerationJob.id))
         .cte("moved")
     )
     measure = func.concat_ws(" ", moved.c.user_id, moved.c.id, percent)
-    await session.execute(select(func.pg_notify(MEASURED, measure)).select_from(moved))
+    return (await session.execute(select(func.pg_notify(MEASURED, measure)).select_from(moved))).first() is not None
 
 
 async def complete_generation(

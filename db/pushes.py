@@ -6,7 +6,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.generations import advance_generation
+from db.generations import advance_generation, measure_progress
 from db.tables import GenerationJob, WebhookDelivery
 from domain.generation import ACTIVE, AT_THE_PROVIDER, Stage, Status
 
@@ -41,18 +41,7 @@ async def note_push(
         progress_percent=percent,
     ):
         return True
-    grown = (
-        update(GenerationJob)
-        .where(
-            col(GenerationJob.id) == generation_id,
-            col(GenerationJob.status).in_(ACTIVE),
-            col(GenerationJob.progress_percent) < percent,
-            *onward,
-        )
-        .values(progress_percent=percent)
-        .returning(col(GenerationJob.id))
-    )
-    return (await session.execute(grown)).first() is not None
+    return await measure_progress(session, generation_id, percent, only_if=onward)
 
 
 async def take_last_word(session: AsyncSession, generation_id: UUID, delivery_id: UUID) -> bool:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from domain.generation import ProviderName, ProviderProgress, Result, Submission
-from providers.errors import Unauthorized, Unavailable
+from providers.errors import NotSetUp, Unauthorized
 from providers.provider import CancelAnswer, SubmissionRequest
 
 NEEDS = {
@@ -28,20 +28,20 @@ class AbsentProvider:
         raise Unauthorized(self._reason)
 
     async def progress(self, submission: Submission, *, logs: bool = False) -> ProviderProgress:
-        """Raises: Unavailable."""
-        raise self._unavailable()
+        """Raises: NotSetUp."""
+        raise self._not_set_up()
 
     async def result(self, submission: Submission) -> Result:
-        """Raises: Unavailable."""
-        raise self._unavailable()
+        """Raises: NotSetUp."""
+        raise self._not_set_up()
 
     async def cancel(self, submission: Submission) -> CancelAnswer:
-        """Raises: Unavailable."""
-        raise self._unavailable()
+        """Raises: NotSetUp."""
+        raise self._not_set_up()
 
     async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
-        """Raises: Unavailable."""
-        raise self._unavailable()
+        """Raises: NotSetUp."""
+        raise self._not_set_up()
 
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
         """Without addresses: nobody can be asked about it here."""
@@ -54,5 +54,5 @@ class AbsentProvider:
             webhook_expected=False,
         )
 
-    def _unavailable(self) -> Unavailable:
-        return Unavailable(self._reason, ASK_AGAIN)
+    def _not_set_up(self) -> NotSetUp:
+        return NotSetUp(self._reason, ASK_AGAIN)

@@ -16,8 +16,6 @@ from simulator.queue import Queue
 from simulator.requests import Delivery, Provider, SimulatedRequest
 from simulator.settings import SimulatorSettings
 
-NEVER_REPEATED = frozenset({Fault.WEBHOOK_FORGED, Fault.WEBHOOK_STALE})
-
 
 class Reports(Protocol):
     """How one provider reports the end of a request."""
@@ -135,8 +133,7 @@ class WebhookCourier:
 
     def _waits(self, request: SimulatedRequest) -> list[timedelta]:
         """The waits before each round."""
-        repeated = not request.faults.asked & NEVER_REPEATED
-        return [timedelta(0), *(self._reports[request.provider].retry_waits(request) if repeated else ())]
+        return [timedelta(0), *self._reports[request.provider].retry_waits(request)]
 
     async def _send(self, request: SimulatedRequest, url: str, body: bytes) -> Delivery:
         reports = self._reports[request.provider]

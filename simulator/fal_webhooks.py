@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from simulator.answers import Answer, answer_of
-from simulator.faults import Fault
+from simulator.faults import SIGNED_WRONG, Fault
 from simulator.requests import SimulatedRequest
 from simulator.samples import Samples
 from simulator.settings import SimulatorSettings
@@ -107,6 +107,8 @@ class FalReports:
 
     def retry_waits(self, request: SimulatedRequest) -> list[timedelta]:
         """For as long as the result is kept."""
+        if request.faults.asked & SIGNED_WRONG:
+            return []
         kept = self._answer(request).retention
         in_time = sum(elapsed <= kept for elapsed in accumulate(RETRY_WAITS))
         return RETRY_WAITS[:in_time]

@@ -41,13 +41,16 @@ class Fault(StrEnum):
     WEBHOOK_FORGED = "webhook=forged"
     """The only delivery is signed with a key that is not in the JWKS."""
     WEBHOOK_STALE = "webhook=stale"
-    """The only delivery is signed for ten minutes ago."""
+    """The only delivery is signed for ten minutes ago. The studio signs no time: its first push comes once more, at the
+    end."""
     WEBHOOK_REORDERED = "webhook=reordered"
     """Held until a request that was accepted later has had a delivery, at most this long."""
     WEBHOOK_PAYLOAD_ERROR = "webhook=payload_error"
-    """Status OK, payload null, `payload_error` set; the result itself is fine."""
+    """Status OK, payload null, `payload_error` set; the result itself is fine. The studio's end comes cut off, then
+    whole."""
     WEBHOOK_NO_MEDIA = "webhook=no-media"
-    """Ends OK without media, in the webhook and for this long on the result; after that the media is there."""
+    """Ends OK without media, in the webhook and for this long on the result; after that the media is there. The studio
+    pushes its end without videos, and so much later with them."""
 
     MEDIA_404 = "media=404"
     MEDIA_EXPIRED = "media=expired"
@@ -93,6 +96,9 @@ class Fault(StrEnum):
     def key(self) -> str:
         return self.value.partition("=")[0]
 
+
+SIGNED_WRONG = frozenset({Fault.WEBHOOK_FORGED, Fault.WEBHOOK_STALE})
+"""A delivery that is never repeated: nothing better follows."""
 
 REPLICATES_OWN = frozenset({Fault.FAIL_ABORTED, Fault.OUTPUT_OBJECT, Fault.OUTPUT_NESTED})
 """What can happen at Replicate alone. fal's queue refuses a prompt that asks for it."""

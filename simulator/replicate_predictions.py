@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from simulator.answers import OutputFile, failure_of, output_files
-from simulator.faults import Fault
+from simulator.faults import SIGNED_WRONG, Fault
 from simulator.replicate_models import MODELS
 from simulator.requests import QueueStatus, SimulatedRequest
 from simulator.samples import Samples
@@ -117,7 +117,7 @@ class ReplicateReports:
         )
 
     def retry_waits(self, request: SimulatedRequest) -> list[timedelta]:
-        return RETRY_WAITS
+        return [] if request.faults.asked & SIGNED_WRONG else RETRY_WAITS
 
 
 def standard_headers(secret: str, *, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:

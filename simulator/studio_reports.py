@@ -11,7 +11,9 @@ from simulator.requests import SimulatedRequest
 from simulator.samples import HEIGHT, SECONDS, WIDTH, Samples
 from simulator.settings import SimulatorSettings
 
-RETRY_WAITS = [timedelta(seconds=seconds) for seconds in (2, 4, 8, 16, 32, 64, 64, 64)]
+# As docs/studio.md asks of a backend: for about an hour, so that what is said while nobody listens is said again.
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=2), timedelta(seconds=120)
+RETRY_WAITS = [min(FIRST_WAIT * 2**retry, LONGEST_WAIT) for retry in range(32)]
 # How much of the run has passed when the backend says so.
 PROGRESS = (("processing", 0.0), ("generating", 0.3), ("downloading", 0.9))
 SILENT = frozenset({Fault.WEBHOOK_LOST, Fault.WEBHOOK_EARLY})
@@ -32,6 +34,19 @@ class StudioReports:
         yield request.accepted_at, _body(request, status="pending")
         for status, part in PROGRESS:
             yield request.starts_at + part * (request.ends_at - request.starts_at), _body(request, status=status)
+        yield from self._before_the_end(request)
+
+    def _before_the_end(self, request: SimulatedRequest) -> Iterator[tuple[datetime, bytes]]:
+        """What goes wrong with the end, before it is said as it should be."""
+        if Fault.WEBHOOK_STALE in request.faults:
+            yield request.ends_at, _body(request, status="pending")
+        if failure_of(request):
+            return
+        if Fault.WEBHOOK_PAYLOAD_ERROR in request.faults:
+            yield request.ends_at, _body(request, status="completed")[:-1]
+        if Fault.WEBHOOK_NO_MEDIA in request.faults:
+            yield request.ends_at, _body(request, status="completed", videos=[])
+            yield request.ends_at + request.faults.delays[Fault.WEBHOOK_NO_MEDIA], _body(request, status="downloading")
 
     def body(self, request: SimulatedRequest) -> bytes | None:
         """None for a canceled job: nobody waits for it any more."""
@@ -53,7 +68,7 @@ class StudioReports:
         return {"content-type": "application/json", "x-webhook-secret": secret}
 
     def retry_waits(self, request: SimulatedRequest) -> list[timedelta]:
-        return RETRY_WAITS
+        return [] if Fault.WEBHOOK_FORGED in request.faults else RETRY_WAITS
 
 
 def _body(request: SimulatedRequest, **more: Any) -> bytes:

@@ -1,5 +1,6 @@
 """Generations at Replicate, on the same workflow as fal's: what differs is the provider's alone."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import httpx
 import pytest
 
 from tests.api.shared import wrong_fields
-from tests.running import Service, running_service
+from tests.running import Job, Service, running_service
 from tests.servers import Servers, simulator_server
 
 SEEDANCE = "seedance-1-lite"
@@ -168,7 +169,19 @@ async def test_token_taken_away_makes_new_jobs_fail_and_open_ones_wait_for_it(se
             job = await service.until(unsent, "failed")
             assert job["errorCode"] == "provider_unauthorized"
             assert "REPLICATE_API_TOKEN" in job["errorMessage"]
-            assert (await service.job(bought))["status"] in ("submitted", "in_progress")
+            waiting = await until_it_waits(service, bought)
+            assert waiting["status"] in ("submitted", "in_progress")
+            assert "REPLICATE_API_TOKEN" in waiting["progressMessage"]
+            # Beyond its next look, which says the same.
+            await service.until(await service.create("a fresh one at fal [sim: latency=6s]"), "completed")
         async with service.worker():
             await service.until(bought, "completed")
+        assert sum(line.startswith("Waiting: ") for line in await service.trail(bought)) == 1
     assert (await service.simulated(bought))["accepted"] == 1
+
+
+async def until_it_waits(service: Service, job_id: str) -> Job:
+    async with asyncio.timeout(20):
+        while not (job := await service.job(job_id))["progressMessage"].startswith("Waiting: "):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    return job

@@ -42,7 +42,13 @@ async def test_first_frame_goes_to_the_backend_that_takes_one(patient_service: S
     assert (await patient_service.servers.simulated_request(job_id))["input"]["image_url"] == frame
 
 
-@pytest.mark.parametrize("fault", ["submit=429", "webhook=dup:10", "webhook=early", "media=404:1"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("submit=429", "media=404:1", "webhook=dup:10", "webhook=early"),
+        *("webhook=stale", "webhook=payload_error", "webhook=no-media:1s"),
+    ],
+)
 async def test_what_goes_wrong_once_goes_right_in_the_end(patient_service: Service, fault: str) -> None:
     job_id = await created(patient_service, f"a harbour [sim: {fault}]")
     await patient_service.until(job_id, "completed")

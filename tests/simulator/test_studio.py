@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from simulator.studio_reports import PROGRESS, RETRY_WAITS
 from tests.simulator.servers import Receiver, RunningSimulator
 
 SECRET = "simulated-webhook-secret"
@@ -59,6 +61,40 @@ async def test_a_forged_push_has_another_secret(simulator: RunningSimulator, rec
     await post(simulator, "a reef [sim: webhook=forged]", webhook_url=receiver.url)
     await pushed(receiver, until="completed")
     assert SECRET not in {delivery.headers["x-webhook-secret"] for delivery in receiver.received}
+
+
+@pytest.mark.parametrize(
+    ("fault", "end"),
+    [
+        ("webhook=stale", ["pending", "completed"]),
+        ("webhook=payload_error", ["cut off", "completed"]),
+        ("webhook=no-media:100ms", ["completed without videos", "downloading", "completed"]),
+    ],
+)
+async def test_what_goes_wrong_with_the_end_is_put_right(
+    simulator: RunningSimulator, receiver: Receiver, fault: str, end: list[str]
+) -> None:
+    await post(simulator, f"a reef [sim: {fault}]", webhook_url=receiver.url)
+    received = await receiver.wait_for(4 + len(end))
+    assert [in_a_word(delivery.body) for delivery in received[4:]] == end
+
+
+def in_a_word(body: bytes) -> str:
+    try:
+        push = json.loads(body)
+    except ValueError:
+        return "cut off"
+    return f"{push['status']} without videos" if push.get("videos") == [] else str(push["status"])
+
+
+async def test_an_end_that_nobody_takes_is_repeated_for_an_hour(
+    simulator: RunningSimulator, receiver: Receiver
+) -> None:
+    receiver.answers = [503] * 50
+    job_id = (await post(simulator, "a reef [sim: latency=1ms]", webhook_url=receiver.url)).json()["job_id"]
+    received = await receiver.wait_for(len(PROGRESS) + 2 + len(RETRY_WAITS))
+    assert {json.loads(delivery.body)["job_id"] for delivery in received} == {job_id}
+    assert timedelta(minutes=50) < sum(RETRY_WAITS, timedelta(0)) < timedelta(hours=1)
 
 
 async def test_a_job_is_taken_once(simulator: RunningSimulator) -> None:

@@ -1,0 +1,20 @@
+"""A provider's key that was taken away while jobs are open there."""
+
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import try_again
+from db.engine import Sessions
+from db.generations import note_standstill
+from domain.generation import Generation
+from providers.errors import NotSetUp
+
+
+def words_for(missing: NotSetUp) -> str:
+    return f"Waiting: {missing}"
+
+
+async def waits_for_key(sessions: Sessions, generation: Generation, missing: NotSetUp) -> ApplicationError:
+    """The caller sees why it stands still; it goes on by itself once the key is there."""
+    async with sessions.begin() as session:
+        await note_standstill(session, generation.id, words_for(missing))
+    return try_again(missing, after=missing.retry_after)
