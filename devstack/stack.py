@@ -111,7 +111,7 @@ class Stack:
             "docs": f"{self.api_url}/docs",
             "temporal": self.temporal.ui_url,
             "simulator": self.simulator_url,
-            "page": f"{self.api_url}/#key={page_key}" if page_key else None,
+            "page": f"{self.api_url}/" + (f"#key={page_key}" if page_key else ""),
         }
         return "  ".join(("ready", *(f"{name} {url}" for name, url in urls.items() if url)))
 
