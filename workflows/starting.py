@@ -8,6 +8,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.runtime import Runtime
 
 from domain.generation import Generation
 from workflows.generation import GenerationWorkflow
@@ -15,11 +16,14 @@ from workflows.ids import workflow_id
 from workflows.search_attributes import search_attributes
 
 
-async def connect(*, lazy: bool = False) -> Client:
-    """A client by `TEMPORAL_*`, with the one data converter. A lazy one connects at its first call."""
+async def connect(*, lazy: bool = False, runtime: Runtime | None = None) -> Client:
+    """A client by `TEMPORAL_*`, with the one data converter. A lazy one connects at its first call.
+
+    `runtime`: where its metrics, and those of its workers, go; else nowhere.
+    """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "localhost:7233")
-    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy)
+    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy, runtime=runtime)
 
 
 async def start_generation(
