@@ -32,8 +32,8 @@ fix: $(READY) ## Format, and mend what the linter can
 bench: $(READY) ## Measure Reelay beside bare Temporal, DBOS and no engine at all
 	@$(BIN)/python -m bench
 
-chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 SEED=7, or PLAN=file to repeat one
-	@$(BIN)/python -m chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(PLAN),--plan $(PLAN))
+chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 SEED=7 SEEDS=20, or PLAN=file
+	@$(BIN)/python -m chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLAN),--plan $(PLAN))
 
 chaos-proof: $(READY) ## Plant fourteen bugs, one at a time: the tests must catch each
 	@$(BIN)/python -m tests.proof

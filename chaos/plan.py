@@ -1,6 +1,7 @@
 """What will happen in a run, drawn from a seed before anything starts: one seed, one plan."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -40,13 +41,38 @@ SHARES = ((SLOW, 0.30), (SUBMIT, 0.15), (WEBHOOK, 0.25), (UNITS, 0.06))
 """How many of all jobs are hit by one fault of each kind. A fault of the end joins them for one job in eight."""
 ENDS_BADLY, HOPELESS_SHARE, UNKNOWN_WORD_SHARE, CANCEL_SHARE, CANCEL_IGNORED_SHARE = 0.125, 0.01, 0.05, 0.06, 0.3
 
-KINDS: tuple[tuple[str, str, dict[str, Any], int], ...] = (
-    ("/api/generate/video", "prompt", {"quality": "fast"}, 3),
-    ("/api/generate/first-frame", "prompt", {"numImages": 2}, 3),
-    ("/api/generate/voice", "text", {}, 2),
-    ("/api/generate/ambient", "prompt", {}, 2),
+FALS_OWN = frozenset({*UNITS, "submit=timeout"})
+"""Of the times that a provider has for its answer, only fal's can be made short enough for a run."""
+NEEDS_LOOKING = frozenset(
+    {*LISTING, "webhook=lost", "webhook=forged", "webhook=stale", "webhook=payload_error", "webhook=no-media:3s"}
 )
-"""Path, the field that people write in, more input, weight."""
+"""Heals where a provider can be asked. The studio only pushes: nobody can know of what it never told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What is asked for: a path, the field that people write in, more input."""
+
+    path: str
+    field: str
+    more: Mapping[str, str | int]
+    weight: int
+    unknown: frozenset[str] = frozenset()
+    """Faults that its provider cannot have."""
+
+
+def video(model: str, weight: int, unknown: frozenset[str]) -> Kind:
+    return Kind(path="/api/generate/video", field="prompt", more={"model": model}, weight=weight, unknown=unknown)
+
+
+KINDS = (
+    Kind(path="/api/generate/video", field="prompt", more={"quality": "fast"}, weight=6),
+    Kind(path="/api/generate/first-frame", field="prompt", more={"numImages": 2}, weight=6),
+    Kind(path="/api/generate/voice", field="text", more={}, weight=4),
+    Kind(path="/api/generate/ambient", field="prompt", more={}, weight=4),
+    video("seedance-1-lite", 3, FALS_OWN),
+    video("studio-video", 2, FALS_OWN | NEEDS_LOOKING | {"submit=403-locked", "status=unknown-word"}),
+)
 
 
 AIMED = "submit=slow:3s"
@@ -142,15 +168,15 @@ def draw_plan(seed: int, jobs: int, times: Times | None = None) -> Plan:
 
 
 def _job(dice: Random, number: int, at: float, *, late: bool, aimed: bool) -> PlannedJob:
-    path, field, more, _ = dice.choices(KINDS, weights=[weight for *_, weight in KINDS])[0]
+    (kind,) = dice.choices(KINDS, weights=[kind.weight for kind in KINDS])
     cancel_after = _rounded(dice.uniform(0, 5)) if dice.random() < CANCEL_SHARE else None
-    faults = tuple(_faults(dice, late=late, canceled=cancel_after is not None))
+    drawn = _faults(dice, late=late, canceled=cancel_after is not None)
+    faults = tuple(fault for fault in drawn if fault not in kind.unknown)
     if aimed:
         faults = (AIMED, *(fault for fault in faults if fault not in SUBMIT))
     words = f"job {number} of a chaotic day" + (f" [sim: {', '.join(faults)}]" if faults else "")
-    return PlannedJob(
-        number=number, at=at, path=path, body={field: words, **more}, faults=faults, cancel_after=cancel_after
-    )
+    body = {kind.field: words, **kind.more}
+    return PlannedJob(number=number, at=at, path=kind.path, body=body, faults=faults, cancel_after=cancel_after)
 
 
 def _faults(dice: Random, *, late: bool, canceled: bool) -> Iterator[str]:

@@ -29,6 +29,14 @@ class Report:
     def violations(self) -> Mapping[str, Sequence[str]]:
         return violations(self.evidence)
 
+    @property
+    def line(self) -> str:
+        """What a run comes down to, for one of many."""
+        jobs, ends = self.evidence.jobs, Counter((job.end or "stuck").partition(":")[0] for job in self.evidence.jobs)
+        told = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
+        verdict = "every promise held" if self.holds else "PROMISES BROKEN"
+        return f"seed {self.evidence.plan.seed}: {len(jobs)} jobs, {len(self.evidence.kills)} kills; {told}; {verdict}"
+
     def show(self, console: Console) -> None:
         table = Table(box=None, show_header=False)
         table.add_column(overflow="fold")
@@ -66,7 +74,9 @@ class Report:
         """What was billed and did not complete, by the reason."""
         written_off = [job for job in self.evidence.jobs if job.billed and job.end != Status.COMPLETED]
         yield "billed and not completed", len(written_off)
-        yield "written off", f"{sum(job.billed_cents for job in written_off)} cents"
+        overrun = sum(job.overrun_cents for job in self.evidence.jobs)
+        yield "written off", f"{sum(job.billed_cents for job in written_off) + overrun} cents"
+        yield "  counted beyond what was held", f"{overrun} cents"
         reasons = Counter(self._reason(job) for job in written_off)
         yield from ((f"  {reason}", count) for reason, count in sorted(reasons.items()))
 

@@ -1,7 +1,10 @@
 """A real S3 server that checks signatures: `rclone serve s3` on a folder, each subfolder a bucket."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 from subprocess import PIPE, Popen
 from sys import executable
@@ -29,3 +32,91 @@ def point_at(environment: pytest.MonkeyPatch, endpoint: str) -> None:
     environment.setenv("AWS_ENDPOINT_URL", endpoint)
     environment.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
     environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+
+
+class Trouble(Enum):
+    """What becomes of one request on its way."""
+
+    SLOW_DOWN = auto()
+    BROKEN = auto()
+    """500, and the server hears nothing of it."""
+    UNANSWERED = auto()
+    """The server does it, and its answer is lost."""
+    STUCK = auto()
+    """Neither heard nor answered."""
+
+
+ANSWERS = {Trouble.SLOW_DOWN: (503, "SlowDown"), Trouble.BROKEN: (500, "InternalError")}
+
+
+@dataclass
+class TroubledRoad:
+    """The way to an S3 server, with trouble for the requests whose first line has `where` in it."""
+
+    port: int = 0
+    where: str = ""
+    troubles: list[Trouble] = field(default_factory=list)
+    """Used up from the front, one for each such request."""
+    seen: list[str] = field(default_factory=list)
+    """First lines."""
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def trouble(self, line: str) -> Trouble | None:
+        self.seen.append(line)
+        return self.troubles.pop(0) if self.troubles and self.where in line else None
+
+
+@asynccontextmanager
+async def troubled_road(endpoint: str) -> AsyncIterator[TroubledRoad]:
+    """In front of that server; its signatures hold, since the host's name goes along unchanged."""
+    road, target = TroubledRoad(), int(endpoint.rpartition(":")[2])
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await _carry_one(road, target, reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return  # the client has hung up
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(carry, "127.0.0.1", 0)
+    road.port = server.sockets[0].getsockname()[1]
+    yield road
+    server.close()
+
+
+async def _carry_one(
+    road: TroubledRoad, target: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> bool:
+    """Whether the connection goes on."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    line, *headers = head.decode().split("\r\n")
+    length = next((int(header[15:]) for header in headers if header.lower().startswith("content-length:")), 0)
+    body = await reader.readexactly(length)
+    trouble = road.trouble(line)
+    if trouble is Trouble.STUCK:
+        await reader.read()
+        return False
+    if trouble in ANSWERS:
+        status, code = ANSWERS[trouble]
+        document = f"<Error><Code>{code}</Code></Error>"
+        writer.write(f"HTTP/1.1 {status} x\r\ncontent-length: {len(document)}\r\n\r\n{document}".encode())
+        await writer.drain()
+        return True
+    answer = await _asked(target, head.replace(b"\r\n", b"\r\nconnection: close\r\n", 1) + body)
+    if trouble is not Trouble.UNANSWERED:
+        writer.write(answer)
+        await writer.drain()
+    return False
+
+
+async def _asked(port: int, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    return answer

@@ -1,5 +1,6 @@
 """When a step is tried again: as the other side asks, or after growing pauses; never all at once, never too late."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ SPREAD = 1.25
 TRIES = 200
 
 
-def pauses(after: timedelta | None, *, attempt: int = 1) -> list[timedelta]:
+def pauses(after: timedelta | None, *, attempt: int = 1, tries: int = TRIES) -> list[timedelta]:
     environment = ActivityEnvironment()
     environment.info = replace(ActivityEnvironment.default_info(), attempt=attempt)
 
@@ -25,7 +26,7 @@ def pauses(after: timedelta | None, *, attempt: int = 1) -> list[timedelta]:
         assert error.next_retry_delay
         return error.next_retry_delay
 
-    return [environment.run(pause) for _ in range(TRIES)]
+    return environment.run(lambda: [pause() for _ in range(tries)])
 
 
 @pytest.mark.fault("P7", "S4")
@@ -52,6 +53,31 @@ def test_pauses_that_nobody_asked_for_grow_and_differ(nothing: timedelta | None)
     assert longest == sorted(longest)
     assert max(pauses(nothing, attempt=50)) <= LONGEST_BACKOFF + timedelta(seconds=1)
     assert len(set(pauses(nothing, attempt=6))) > TRIES / 2
+
+
+OUTAGE = timedelta(hours=3)
+JOBS = 250
+
+
+@pytest.mark.fault("S4", "P6")
+def test_jobs_ask_seldom_in_three_hours_and_come_back_spread_over_a_minute() -> None:
+    """The pauses that the product takes, laid end to end: what a provider sees during its outage and after it."""
+    asked: Counter[int] = Counter()
+    for _ in range(JOBS):
+        moment = timedelta(0)
+        tries = int(OUTAGE / timedelta(seconds=20))
+        growing = [pauses(None, attempt=attempt, tries=1)[0] for attempt in range(1, 6)]
+        for pause in growing + pauses(None, attempt=6, tries=tries):
+            moment += pause
+            asked[int(moment.total_seconds())] += 1
+            if moment >= OUTAGE:
+                break
+        assert moment >= OUTAGE, f"asked {tries} times"
+
+    healed = int(OUTAGE.total_seconds())
+    assert max(asked) <= healed + LONGEST_BACKOFF.total_seconds() + 1
+    # With a pause of 30 s on average 250 jobs ask eight times a second, once the first pauses have drawn them apart.
+    assert max(count for second, count in asked.items() if second > 60) < JOBS / 7
 
 
 def test_pause_names_its_reason() -> None:

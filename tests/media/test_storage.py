@@ -1,8 +1,11 @@
 import asyncio
 import hashlib
 import os
+import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from media.errors import ArchiveMisconfigured, ArchiveUnavailable, NotInArchive
 from media.storage import LocalStorage, Storage, open_storage
 from tests.media.server import ScriptedServer
+from tests.s3 import Trouble, troubled_road
 
 KEY = "user/generation/video.mp4"
 
@@ -195,3 +199,86 @@ async def test_a_store_that_does_not_answer_is_tried_again(tmp_path: Path, monke
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(ArchiveUnavailable):
         await open_bucket(tmp_path).check()
+
+
+async def whole(storage: Storage) -> bytes:
+    async with httpx.AsyncClient() as client:
+        return (await client.get(await presigned(storage))).content
+
+
+BIG = 20 * 1024 * 1024
+"""Three parts of an upload."""
+
+
+async def put_at_last(storage: Storage, content: bytes) -> int:
+    """How often it had to be put."""
+    for tries in range(1, 4):
+        with suppress(ArchiveUnavailable):
+            await put(storage, content)
+            return tries
+    raise AssertionError("not even at the third try")
+
+
+@pytest.mark.fault("D17")
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize(
+    ("size", "where", "troubles"),
+    [
+        (7, "PUT", [Trouble.SLOW_DOWN] * 3),
+        (7, "PUT", [Trouble.UNANSWERED]),
+        (BIG, "partNumber", [Trouble.SLOW_DOWN] * 3),
+        (BIG, "?uploadId", [Trouble.BROKEN]),
+        (BIG, "?uploadId", [Trouble.UNANSWERED]),
+    ],
+    ids=["slow down", "put unanswered", "slow down midway", "500 at the end", "end unanswered"],
+)
+async def test_a_store_in_trouble_gets_one_whole_object_in_the_end(
+    size: int, where: str, troubles: list[Trouble], s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = os.urandom(size)
+    async with troubled_road(s3_endpoint) as road:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", road.endpoint)
+        bucket = open_bucket(tmp_path, f"s3://media/{uuid4().hex}")
+        assert await put_at_last(bucket, content) == 1, "the control"
+        await bucket.delete(KEY)
+        road.where, road.troubles = where, [*troubles]
+        await put_at_last(bucket, content)
+
+        assert road.troubles == []
+        assert await whole(bucket) == content
+        await put(bucket, content)
+
+
+KILLED = """
+import asyncio, pathlib, sys
+from media.storage import open_storage
+url, scratch, file, key = sys.argv[1:]
+bucket = open_storage(url, scratch=pathlib.Path(scratch), allow_http=True)
+asyncio.run(bucket.put_file(pathlib.Path(file), key, "video/mp4"))
+"""
+
+
+@pytest.mark.fault("D18")
+@pytest.mark.usefixtures("s3")
+async def test_killed_in_the_middle_of_an_upload_leaves_no_object_and_is_repeated(
+    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, file, url = os.urandom(BIG), tmp_path / "video", f"s3://media/{uuid4().hex}"
+    await asyncio.to_thread(file.write_bytes, content)
+    async with troubled_road(s3_endpoint) as road:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", road.endpoint)
+        bucket = open_bucket(tmp_path, url)
+        road.where, road.troubles = "partNumber=3", [Trouble.STUCK]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", KILLED, url, str(tmp_path / "scratch"), str(file), KEY)
+        )
+        async with asyncio.timeout(20):
+            while road.troubles:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+        process.kill()
+        await process.wait()
+
+        assert any("partNumber=1" in line for line in road.seen)
+        assert await bucket.head(KEY) is None
+        await put(bucket, content)
+        assert await whole(bucket) == content
