@@ -76,7 +76,9 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
     archive = ArchiveActivities(sessions, providers, storage, downloads, policy)
     conclusion = ConclusionActivities(sessions, providers)
-    reconciliation = ReconciliationActivities(sessions, providers, GenerationRuns(client, settings.task_queue))
+    reconciliation = ReconciliationActivities(
+        sessions, providers, GenerationRuns(client, settings.task_queue, settings.app_url)
+    )
     await stack.enter_async_context(keeping_schedule(client, settings.task_queue, settings.reconcile_every))
     return Worker(
         client,

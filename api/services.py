@@ -67,7 +67,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
     service_engine = make_engine(settings.database_admin_url.get_secret_value())
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
     temporal = await connect(lazy=True)
-    starter = Starter(temporal, settings.task_queue)
+    starter = Starter(temporal, settings.task_queue, settings.app_url)
     inbox = Inbox(temporal, service_sessions, metrics)
     pushes = Pushes(service_sessions, inbox)
     redelivery = Redelivery(service_sessions, inbox, pushes)

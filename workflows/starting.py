@@ -32,11 +32,13 @@ async def start_generation(
     *,
     task_queue: str,
     summary: str,
+    origin: str | None = None,
     id_reuse_policy: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
     look_now: bool = False,
 ) -> None:
     """Start the workflow. Safe to repeat: one generation has one run, for ever, unless a repair says otherwise.
 
+    `origin`: of our page, which the run's details link to.
     `look_now`: it asks the provider before it waits for a webhook.
     """
     try:
@@ -50,9 +52,18 @@ async def start_generation(
             start_signal="poll" if look_now else None,
             search_attributes=search_attributes(generation),
             static_summary=f"{generation.model}: {summary}"[:200],
+            static_details=links_of(generation, origin) if origin else None,
         )
     except WorkflowAlreadyStartedError:
         return  # it has run to its end already
+
+
+def links_of(generation: Generation, origin: str) -> str:
+    """For the eyes of engineers: the job as its user sees it, and its webhooks as operators do."""
+    return (
+        f"[its page]({origin}/#/jobs/{generation.id}) (for its user)\n\n"
+        f"[its webhooks]({origin}/admin#/deliveries?jobId={generation.id}) (for operators)"
+    )
 
 
 def first_words(words: Mapping[str, Any]) -> str:
