@@ -1,6 +1,7 @@
 """The story of one generation."""
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Unpack
@@ -406,11 +407,17 @@ class GenerationWorkflow:
 
     def show(self, message: str) -> None:
         """For the engineer at the Temporal UI: it costs no history."""
-        ours, known = self.submission, [f"gives up at {self.deadline:%Y-%m-%d %H:%M:%S} UTC"]
-        if ours:
-            known.insert(0, f"attempt {ours.attempt}, request `{ours.request_id}`: {ours.status_url}")
-        facts = "\n".join(f"- {fact}" for fact in known)
-        workflow.set_current_details(f"**{self.stage}** since {self.stage_since:%H:%M:%S} UTC\n\n{message}\n\n{facts}")
+        where = self.status if self.stage is Stage.DONE else self.stage
+        facts = "\n".join(f"- {fact}" for fact in self.facts())
+        workflow.set_current_details(f"**{where}** since {self.stage_since:%H:%M:%S} UTC\n\n{message}\n\n{facts}")
+
+    def facts(self) -> Iterator[str]:
+        if ours := self.submission:
+            yield f"attempt {ours.attempt}, request `{ours.request_id}`: {ours.status_url}"
+        if self.failure:
+            yield f"`{self.failure.code}`: {self.failure.code.advice}"
+        elif self.stage is not Stage.DONE:
+            yield f"gives up at {self.deadline:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _may_have_been_bought(error: ActivityError) -> bool:

@@ -14,6 +14,7 @@ Operation = dict[str, Any]
 OPEN_TO_ALL = {
     "/api/models",
     "/healthz",
+    "/metrics",
     "/readyz",
     "/api/webhooks/fal",
     "/api/webhooks/replicate",
