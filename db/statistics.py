@@ -5,11 +5,13 @@ The windows are read by their indexes alone; `docs/decisions/017-operators-figur
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,7 @@ class Window:
     @property
     def begins(self) -> datetime:
         """The beginning of a slice: the oldest one is whole."""
-        whole = timedelta(seconds=self.ends.timestamp() % self.slice.total_seconds())
-        return self.ends - whole - self.length + self.slice
+        return self.ends - (self.ends - EPOCH) % self.slice - self.length + self.slice
 
     @property
     def slices(self) -> list[datetime]:
@@ -91,8 +92,7 @@ INBOX = text("""
 
 UNCERTAIN_NOW = text("""
     select count(*) from submission_attempts as attempt join generation_jobs as job on job.id = attempt.job_id
-    where attempt.state in ('sending', 'uncertain') and attempt.state = 'uncertain'
-        and job.status in ('pending', 'submitted', 'in_progress')
+    where attempt.state = 'uncertain' and job.status in ('pending', 'submitted', 'in_progress')
 """)
 
 PARKED = text("select count(*) from provider_accounts where parked_at is not null")

@@ -115,6 +115,7 @@ class Stack:
             "docs": f"{self.api_url}/docs",
             "temporal": self.temporal.ui_url,
             "simulator": self.simulator_url,
+            "operators": f"{self.api_url}/admin",
             "worker-metrics": self.worker_metrics_url,
             "page": f"{self.api_url}/#key={page_key}" if page_key else None,
         }
