@@ -183,8 +183,8 @@ def share_idempotency_keys(patch: pytest.MonkeyPatch) -> None:
     init = Repeatable.__init__
 
     @wraps(init)
-    def shared(self: Repeatable, request: Any, caller: Any, idempotency_key: Any = None) -> None:
-        init(self, request, caller, idempotency_key)
+    def shared(self: Repeatable, request: Any, caller: Any, *key: Any, **named: Any) -> None:
+        init(self, request, caller, *key, **named)
         self._key = self._key and self._key.replace(str(caller.user_id), "everybody")
 
     patch.setattr(Repeatable, "__init__", shared)
