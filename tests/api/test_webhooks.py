@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from api.delivery_log import REFUSED_AT_MOST, REFUSED_BODY_BYTES, DeliveryLog
 from api.inbox import Inbox
+from api.metrics import Metrics
 from api.pushes import Pushes
 from api.redelivery import Redelivery
 from db.deliveries import put_into_inbox
@@ -268,7 +269,7 @@ async def test_two_processes_drain_one_inbox_and_hand_each_report_over_once(fal:
                 body=b"",
             )
             await put_into_inbox(session, waits)
-    sessions, inbox = fal.service.sessions, Inbox(fal.service.temporal, fal.service.sessions)
+    sessions, inbox = fal.service.sessions, Inbox(fal.service.temporal, fal.service.sessions, Metrics())
     processes = [Redelivery(sessions, inbox, Pushes(sessions, inbox)) for _ in range(2)]
     await asyncio.gather(*(process.drain() for process in processes))
 
