@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -254,6 +256,41 @@ async def database_away(service: Service) -> AsyncIterator[None]:
         await connection.execute(f"alter database {name} allow_connections true")
     finally:
         await connection.close()
+
+
+MORE_THAN_THE_POOL = 20
+
+
+@pytest.mark.fault("O4")
+async def test_database_that_is_stopped_takes_the_whole_pool_and_gives_it_back(servers: Servers) -> None:
+    """SIGSTOP: sessions neither answer nor end, more requests come than there are sessions, and none waits for long."""
+    async with running_service(servers, worker=False) as service:
+        job_id = await service.create()
+        await asyncio.gather(*(service.job(job_id) for _ in range(MORE_THAN_THE_POOL)))
+        async with sessions_stopped(service):
+            answers = await asyncio.gather(
+                *(service.client.get(f"/api/jobs/{job_id}") for _ in range(MORE_THAN_THE_POOL))
+            )
+        for answer in answers:
+            problem(answer, 503, "UNAVAILABLE")
+            assert int(answer.headers["retry-after"]) >= 1
+        await asyncio.gather(*(service.job(job_id) for _ in range(MORE_THAN_THE_POOL)))
+
+
+@asynccontextmanager
+async def sessions_stopped(service: Service) -> AsyncIterator[None]:
+    """The processes that Postgres has for the service's database do nothing at all."""
+    name = service.settings.database_url.get_secret_value().rpartition("/")[2]
+    connection = await asyncpg.connect(service.servers.postgres.server.superuser_url)
+    rows = await connection.fetch("select pid from pg_stat_activity where datname = $1", name)
+    await connection.close()
+    for row in rows:
+        os.kill(row["pid"], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for row in rows:
+            os.kill(row["pid"], signal.SIGCONT)
 
 
 async def test_no_answer_tells_a_secret(patient_service: Service) -> None:
