@@ -158,6 +158,11 @@ class JobTrace:
         return sum(entry.held for entry in self.entries)
 
     @property
+    def overrun_cents(self) -> int:
+        """What a completed job cost beyond the price that was held for it: nobody is charged for that."""
+        return max((self.row.cost_cents or 0) - self.row.price_cents, 0) if self.row else 0
+
+    @property
     def adopted(self) -> bool:
         return bool(self.row and self.row.request_id) and any(event.stage == "uncertain" for event in self.events)
 

@@ -9,6 +9,9 @@ from domain.generation import Status
 
 Check = Callable[[Evidence], Iterator[str]]
 
+COUNTED_TWICE = "units=double"
+"""The one fault after which a job costs more than was held."""
+
 
 def nothing_lost(evidence: Evidence) -> Iterator[str]:
     """Every creating call was answered 2xx in the end, and every job that was answered is there."""
@@ -108,16 +111,18 @@ def books_balance(evidence: Evidence) -> Iterator[str]:
 
 
 def what_completed_is_paid(evidence: Evidence) -> Iterator[str]:
-    """A user is charged what the provider billed for a completed job. All else that was billed has its reason to be
-    written off, or `ends_have_a_reason` finds it: billed = charged + written off."""
+    """A user is charged what the provider billed for a completed job, at most what was held. All else that was billed
+    has its reason to be written off, here or in `ends_have_a_reason`: billed = charged + written off."""
     for job in evidence.jobs:
         if job.row is None or not any(entry.phase is Phase.SETTLE for entry in job.entries):
             continue
         if not job.billed:
             yield f"{job.name} was not billed, and charged {job.charged_cents} cents"
-        if {job.charged_cents, job.row.charged_cents} != {job.row.cost_cents}:
-            told = job.row.charged_cents
+        told, due = job.row.charged_cents, (job.row.cost_cents or 0) - job.overrun_cents
+        if {job.charged_cents, told} != {due}:
             yield f"{job.name} cost {job.row.cost_cents} cents; charged {job.charged_cents}, told {told}"
+        if job.overrun_cents and COUNTED_TWICE not in job.planned.faults:
+            yield f"{job.name} cost {job.overrun_cents} cents more than was held, and no fault is the reason"
 
 
 def outages_are_orderly(evidence: Evidence) -> Iterator[str]:

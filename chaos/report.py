@@ -74,7 +74,9 @@ class Report:
         """What was billed and did not complete, by the reason."""
         written_off = [job for job in self.evidence.jobs if job.billed and job.end != Status.COMPLETED]
         yield "billed and not completed", len(written_off)
-        yield "written off", f"{sum(job.billed_cents for job in written_off)} cents"
+        overrun = sum(job.overrun_cents for job in self.evidence.jobs)
+        yield "written off", f"{sum(job.billed_cents for job in written_off) + overrun} cents"
+        yield "  counted beyond what was held", f"{overrun} cents"
         reasons = Counter(self._reason(job) for job in written_off)
         yield from ((f"  {reason}", count) for reason, count in sorted(reasons.items()))
 

@@ -35,7 +35,7 @@ async def keep_log(session: AsyncSession, generation_id: UUID, lines: Sequence[s
             job_id=job.id,
             status=Status(job.status),
             stage=Stage(job.stage),
-            detail=f"{len(new)} lines of {job.provider}'s log",
+            detail=f"{len(new)} line{'s' * (len(new) > 1)} of {job.provider}'s log",
             data={"lines": new},
         )
         await session.execute(insert(JobEvent).values(event.model_dump(exclude_none=True)))

@@ -33,6 +33,13 @@ from tests.chaos.books import (
 JOB = completed(1)
 PAID = JOB.entries
 FILE = JOB.files[0]
+ALL_OF_IT = replace(SETTLE, available=0, charged=40)
+
+
+def costing(cents: int, *, charged: int) -> JobTrace:
+    """40 cents were held."""
+    found = replace(row(1, Status.COMPLETED), cost_cents=cents, charged_cents=charged)
+    return replace(JOB, row=found, entries=(HOLD, ALL_OF_IT))
 
 
 def with_file(file: ArchivedFile) -> Evidence:
@@ -102,7 +109,15 @@ PLANTED: Mapping[str, tuple[str, Evidence]] = {
     ),
     "charged more than the cost": (
         "what completed is paid",
-        evidence(replace(JOB, entries=(HOLD, replace(SETTLE, available=0, charged=40)))),
+        evidence(replace(JOB, entries=(HOLD, ALL_OF_IT))),
+    ),
+    "charged for more than was held": (
+        "what completed is paid",
+        evidence(costing(60, charged=60)),
+    ),
+    "a cost beyond the hold without a reason": (
+        "what completed is paid",
+        evidence(costing(60, charged=40)),
     ),
     "charged for what was not billed": (
         "what completed is paid",
@@ -184,3 +199,8 @@ def test_the_table_names_each_write_off_with_its_reason_and_each_violation() -> 
     assert "failed: archive_failed: NO RIGHT REASON" in table
     assert "a.png is damaged" in table
     assert "files are what was served" in table
+
+
+def test_what_the_provider_counted_twice_is_written_off() -> None:
+    twice = replace(costing(80, charged=40), planned=completed(1, "units=double").planned)
+    assert not any(violations(evidence(twice)).values())
