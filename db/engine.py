@@ -20,8 +20,10 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 Sessions = async_sessionmaker[AsyncSession]
 T = TypeVar("T")
 
-# While it connects, the pool passes on what the driver says as it is.
-POSTGRES_AWAY = (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# While it connects, the pool passes on what the driver says as it is; and always what the driver says of itself, when
+# the server dies between two messages: "cannot switch to state 12; another operation (2) is in progress".
+DRIVER_SAYS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+POSTGRES_AWAY = (DBAPIError, PoolTimeoutError, *DRIVER_SAYS, OSError)
 
 RESTED_SECONDS = 0.5
 

@@ -77,7 +77,7 @@ async def test_body_of_one_mebibyte_is_read(patient_service: Service) -> None:
 
 @pytest.fixture
 async def small_app() -> AsyncIterator[str]:
-    """Our middleware and problem handlers around two routes, one of them broken. Bodies have 0.3 s."""
+    """Our middleware and problem handlers around three routes, two of them broken. Bodies have 0.3 s."""
     app = FastAPI()
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=timedelta(seconds=0.3), at_most=MEBIBYTE)
@@ -91,8 +91,19 @@ async def small_app() -> AsyncIterator[str]:
     async def broken() -> None:
         raise ZeroDivisionError("a secret detail")
 
+    @app.get("/confused")
+    async def confused() -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
     async with listening(uvicorn.Server(uvicorn.Config(app, log_level="critical")), loopback_socket()) as origin:
         yield origin
+
+
+@pytest.mark.fault("O4")
+async def test_driver_that_a_dying_database_confuses_is_an_outage(small_app: str) -> None:
+    """Seen after a SIGKILL of Postgres."""
+    async with httpx.AsyncClient(base_url=small_app) as client:
+        problem(await client.get("/confused"), 503, "UNAVAILABLE")
 
 
 @pytest.mark.fault("W15")
