@@ -7,9 +7,10 @@ from temporalio import activity
 from activities.errors import still_running, try_again
 from activities.inputs import Accepted
 from db.engine import Sessions
-from db.generations import advance_generation
+from db.generations import advance_generation, measure_progress
 from db.logs import keep_log
 from domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
+from domain.progress import measured_progress
 from providers.errors import ProviderError, ResultExpired, Unavailable
 from providers.registry import Providers
 from settings import Settings
@@ -53,6 +54,8 @@ class OutcomeActivities:
                 stage=Stage.QUEUED if queued else Stage.GENERATING,
                 detail=_in_words(generation, progress),
             )
+            if progress.percent is not None and not queued:
+                await measure_progress(session, generation.id, measured_progress(progress.percent))
 
     async def _keep_log(self, generation: Generation, lines: Sequence[str]) -> None:
         async with self._sessions.begin() as session:

@@ -3,29 +3,46 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, status
+from fastapi import APIRouter, Query, Response, status
 
 from api.generations import make_cursor, read_cursor
+from api.idempotency import REPLAYED, Repetition, the_same
 from api.identity import Rows, TheCaller
 from api.problems import NotFound
 from api.reading import Origin
 from api.requests import CampaignRequest, ClipRequest
 from api.views import CampaignLine, CampaignList, CampaignView, ClipList, ClipView
-from db.clips import clips_of, find_campaign, find_clip, newest_campaigns, remove_campaign, remove_clip
+from db.clips import (
+    clips_of,
+    find_campaign,
+    find_clip,
+    insert_campaign,
+    insert_clip,
+    newest_campaigns,
+    remove_campaign,
+    remove_clip,
+)
 from db.tables import Campaign, Clip
 
 router = APIRouter(prefix="/api", tags=["campaigns"])
 
 
 @router.post("/campaigns", status_code=status.HTTP_201_CREATED)
-async def create_campaign(body: CampaignRequest, caller: TheCaller, rows: Rows, origin: Origin) -> CampaignView:
+async def create_campaign(
+    body: CampaignRequest, caller: TheCaller, rows: Rows, origin: Origin, repetition: Repetition, response: Response
+) -> CampaignView:
     """Create a campaign to put clips into."""
-    campaign = Campaign(user_id=caller.user_id, name=body.name, metadata_=body.metadata)
+    campaign = Campaign(
+        id=repetition.new_id(),
+        user_id=caller.user_id,
+        name=body.name,
+        metadata_=body.metadata,
+        request_fingerprint=repetition.fingerprint(body.model_dump(mode="json")),
+    )
     async with rows() as session:
-        session.add(campaign)
-        await session.flush()
-        await session.refresh(campaign)
-    return CampaignView.from_row(campaign, [], origin)
+        stored, is_new = await insert_campaign(session, campaign)
+    response.headers.update({} if is_new else REPLAYED)
+    return CampaignView.from_row(the_same(stored, campaign), [], origin)
 
 
 @router.get("/campaigns")
@@ -76,22 +93,31 @@ async def list_clips(campaign_id: UUID, rows: Rows, origin: Origin) -> ClipList:
 
 
 @router.post("/campaigns/{campaign_id}/clips", status_code=status.HTTP_201_CREATED)
-async def create_clip(campaign_id: UUID, body: ClipRequest, caller: TheCaller, rows: Rows, origin: Origin) -> ClipView:
+async def create_clip(
+    campaign_id: UUID,
+    body: ClipRequest,
+    caller: TheCaller,
+    rows: Rows,
+    origin: Origin,
+    repetition: Repetition,
+    response: Response,
+) -> ClipView:
     """Create a clip, which generations can give their media to."""
     clip = Clip(
+        id=repetition.new_id(),
         user_id=caller.user_id,
         campaign_id=campaign_id,
         title=body.title,
         position=body.position,
         metadata_=body.metadata,
+        request_fingerprint=repetition.fingerprint(body.model_dump(mode="json")),
     )
     async with rows() as session:
         if await find_campaign(session, campaign_id) is None:
             raise NotFound
-        session.add(clip)
-        await session.flush()
-        await session.refresh(clip)
-    return ClipView.from_row(clip, origin)
+        stored, is_new = await insert_clip(session, clip)
+    response.headers.update({} if is_new else REPLAYED)
+    return ClipView.from_row(the_same(stored, clip), origin)
 
 
 @router.get("/clips/{clip_id}")

@@ -1,12 +1,10 @@
 """Creating a generation: checked, priced, written down, and only then started."""
 
-import hashlib
-import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
-from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+from uuid import UUID
 
 import structlog
 from fastapi import Depends, Header, Request, Response
@@ -15,8 +13,9 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.idempotency import REPLAYED, Repetition, the_same
 from api.identity import Rows, TheCaller
-from api.problems import ConfirmationRequired, InsufficientCredits, InvalidParams, KeyReused, wrong_fields
+from api.problems import ConfirmationRequired, InsufficientCredits, InvalidParams, wrong_fields
 from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
 from api.requests import CreateRequest, WordsRequest
 from api.services import Services, TheServices, services_of
@@ -29,18 +28,9 @@ from db.credits import HoldAnswer, hold_credits
 from db.generations import TARIFF, TIMING, find_generation, insert_generation
 from db.tables import GenerationJob
 from domain.generation import Timing
-from providers.registry import configured_providers
+from providers.registry import can_submit
 from settings import Settings
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x20-\x7e]+$",
-        description="The same request with the same key is answered like the first one, and creates nothing.",
-    ),
-]
 Prefer = Annotated[str | None, Header(description="`wait=N`: answer with the finished job, or after N seconds.")]
 
 OURS = {spelling for name, field in WordsRequest.model_fields.items() for spelling in (name, field.alias)} | {"quality"}
@@ -65,14 +55,14 @@ class Creation:
         caller: TheCaller,
         rows: Rows,
         jobs: Jobs,
-        idempotency_key: IdempotencyKey = None,
+        repetition: Repetition,
         prefer: Prefer = None,
     ) -> None:
         self._services = services
         self._caller = caller
         self._rows = rows
         self._jobs = jobs
-        self._key = f"{caller.user_id}:{request.url.path}:{idempotency_key}" if idempotency_key else None
+        self._repetition = repetition
         patient = LONGEST_WAIT_SECONDS if not services.settings.use_async_generation else 0.0
         self._wait = preferred_wait(prefer) or patient
 
@@ -101,7 +91,7 @@ class Creation:
 
     async def create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
         """Written down and started, or found from the first time. Raises what `of_model` does."""
-        headers = {"idempotency-replayed": "true"}
+        headers = REPLAYED
         try:
             job = self._job(model, words, request)
         except InvalidParams as wrong:
@@ -116,13 +106,12 @@ class Creation:
                 headers = await self._services.limits.admit_creation(session, self._caller.user_id)
                 await hold(session, job)
             stored = job if inserted else await find_generation(session, job.id)
-        if stored is None or stored.request_fingerprint != job.request_fingerprint:
-            raise KeyReused("This Idempotency-Key came before with another request.")
+        stored = the_same(stored, job)
         await start_soon(self._services, stored)
         return Created(stored, headers)
 
     def _job(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> GenerationJob:
-        if model.provider not in configured_providers(self._services.settings):
+        if not can_submit(self._services.settings, model.provider, model.endpoint):
             raise not_set_up(model)
         arguments, cents = priced(model, words)
         budget = self._services.settings.interactive_budget_cents
@@ -132,7 +121,7 @@ class Creation:
                 estimatedCostCents=cents,
             )
         return GenerationJob(
-            id=uuid5(NAMESPACE_URL, self._key) if self._key else uuid4(),
+            id=self._repetition.new_id(),
             user_id=self._caller.user_id,
             campaign_id=request.campaign_id,
             clip_id=request.clip_id,
@@ -145,7 +134,7 @@ class Creation:
             tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
             timing=TIMING.dump_python(timing_of(model, self._services.settings), mode="json"),
             uncertain_submit_policy=self._services.settings.uncertain_submit_policy,
-            request_fingerprint=fingerprint(model, words, request) if self._key else None,
+            request_fingerprint=self._repetition.fingerprint(content_of(model, words, request)),
             estimated_cost_cents=cents,
             metadata_=request.metadata,
         )
@@ -207,7 +196,7 @@ def find_model(services: Services, name: str, words: Mapping[str, Any], *, kind:
 
 
 def not_set_up(model: Model) -> InvalidParams:
-    message = f"is generated by {model.provider}, for which there is no key here"
+    message = f"is generated by {model.provider}, which is not set up here"
     wrong = {"field": "model", "message": message, "limit": None, "value": model.name}
     return InvalidParams("The model cannot be used here.", errors=[wrong])
 
@@ -237,10 +226,9 @@ def timing_of(model: Model, settings: Settings) -> Timing:
     )
 
 
-def fingerprint(model: Model, words: Mapping[str, Any], request: CreateRequest) -> bytes:
-    """Of the parsed content, not of its bytes: clients may spell the same request anew."""
-    content = [model.endpoint, words, request.model_dump(mode="json", include={"campaign_id", "clip_id", "metadata"})]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
+def content_of(model: Model, words: Mapping[str, Any], request: CreateRequest) -> list[Any]:
+    """What makes it the same request; a confirmation that comes later does not make it another."""
+    return [model.endpoint, words, request.model_dump(mode="json", include={"campaign_id", "clip_id", "metadata"})]
 
 
 async def wrong_belongings(session: AsyncSession, request: CreateRequest) -> list[dict[str, Any]]:

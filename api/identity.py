@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.callers import Caller
 from api.problems import Forbidden, ServiceUnavailable, Unauthenticated
-from api.services import TheServices
+from api.services import Services, TheServices
 from api.tokens import InvalidToken
 from db.engine import as_user
 from db.tables import Scope
@@ -39,6 +39,18 @@ async def find_caller(
 
 
 TheCaller = Annotated[Caller, Depends(find_caller)]
+
+
+async def let_in_again(services: Services, caller: Caller) -> None:
+    """After a wait, before anything is told. Raises: Unauthenticated when the caller's key or token ended meanwhile."""
+    try:
+        still = await services.callers.is_still(caller)
+    except InvalidToken as invalid:
+        raise Unauthenticated(str(invalid)) from invalid
+    except KeysUnavailable:  # it was good when the wait began
+        return
+    if not still:
+        raise Unauthenticated("This API key is unknown, expired or revoked.")
 
 
 async def require_admin(caller: TheCaller) -> Caller:

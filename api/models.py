@@ -8,7 +8,7 @@ from api.requests import JobRequest
 from api.services import TheServices
 from api.views import Estimate, ModelList
 from catalog.model import JobKind
-from providers.registry import configured_providers
+from providers.registry import can_submit
 
 router = APIRouter(prefix="/api", tags=["models"])
 
@@ -17,13 +17,16 @@ router = APIRouter(prefix="/api", tags=["models"])
 async def list_models(services: TheServices) -> ModelList:
     """Every model with its inputs, limits and price, whether its provider is set up here, and whether it is its kind's
     default."""
-    set_up = configured_providers(services.settings)
     choose = services.catalog.choose
     defaults = [choose(kind, has_first_frame=given) for kind in JobKind for given in (False, True)]
     models = services.catalog.models
     return ModelList(
         data=[
-            model.describe() | {"available": model.provider in set_up, "isDefault": model in defaults}
+            model.describe()
+            | {
+                "available": can_submit(services.settings, model.provider, model.endpoint),
+                "isDefault": model in defaults,
+            }
             for model in models
         ]
     )

@@ -111,7 +111,6 @@ class ServiceUnavailable(Problem):
 
 
 CODES = {
-    HTTPStatus.BAD_REQUEST: InvalidParams.code,
     HTTPStatus.UNAUTHORIZED: Unauthenticated.code,
     HTTPStatus.FORBIDDEN: Forbidden.code,
     HTTPStatus.NOT_FOUND: NotFound.code,
@@ -193,8 +192,10 @@ def wrong_fields(error: RequestValidationError) -> list[dict[str, Any]]:
     ]
 
 
-async def _http(_: Request, error: HTTPException) -> JSONResponse:
+async def _http(request: Request, error: HTTPException) -> JSONResponse:
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST:  # the framework's word for bytes that are no text
+        return await _problem(request, InvalidParams("The body cannot be read: it is no JSON in UTF-8."))
     body = problem_body(status, CODES.get(status, status.name), str(error.detail))
     return JSONResponse(body, status, dict(error.headers or {}), MEDIA_TYPE)
 

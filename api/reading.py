@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
-from api.identity import Rows
+from api.identity import Rows, TheCaller, let_in_again
 from api.problems import NotFound
 from api.services import TheServices
 from api.views import JobView
@@ -23,9 +23,10 @@ LONGEST_WAIT_SECONDS = 300.0
 class Reading:
     """Reads for the caller of one request. What belongs to somebody else is not there."""
 
-    def __init__(self, request: Request, services: TheServices, rows: Rows) -> None:
+    def __init__(self, request: Request, services: TheServices, caller: TheCaller, rows: Rows) -> None:
         self.origin = origin_of(request, services)
         self._services = services
+        self._caller = caller
         self._rows = rows
 
     async def row(self, generation_id: UUID) -> GenerationJob:
@@ -41,24 +42,26 @@ class Reading:
         return JobView.from_row(row, files, self.origin, None if Status(row.status).is_final else live)
 
     async def next_view(self, generation_id: UUID, *, wait: float) -> JobView:
-        """The job after its next change, or after `wait` seconds. Raises: NotFound."""
+        """The job after its next change, or after `wait` seconds. Raises: NotFound, Unauthenticated."""
         with self._services.changes.of(generation_id) as changed:
             row = await self.row(generation_id)
             if not Status(row.status).is_final:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await changed.wait()
+        await let_in_again(self._services, self._caller)
         return await self.view(generation_id)
 
     async def final_view(self, generation_id: UUID, *, wait: float) -> JobView | None:
-        """The job once it has ended; None when it has not within `wait` seconds."""
+        """The job once it has ended; None when it has not within `wait` seconds. Raises: Unauthenticated."""
         with self._services.changes.of(generation_id) as changed, suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 while not Status((await self.row(generation_id)).status).is_final:
                     await changed.wait()
                     changed.clear()
-            return await self.view(generation_id)
-        return None
+        await let_in_again(self._services, self._caller)
+        view = await self.view(generation_id)
+        return view if view.status.is_final else None
 
     async def _read(self, generation_id: UUID) -> tuple[GenerationJob, Sequence[MediaFileRow]]:
         async with self._rows() as session:

@@ -5,11 +5,31 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from db.tables import Campaign, Clip
 from domain.generation import JobType
+
+
+async def insert_campaign(session: AsyncSession, campaign: Campaign) -> tuple[Campaign, bool]:
+    """The row as it is stored, and whether it is new: else one with its id was there already."""
+    is_new = await _inserted(session, Campaign, campaign)
+    return await session.get_one(Campaign, campaign.id), is_new
+
+
+async def insert_clip(session: AsyncSession, clip: Clip) -> tuple[Clip, bool]:
+    """As `insert_campaign`."""
+    is_new = await _inserted(session, Clip, clip)
+    return await session.get_one(Clip, clip.id), is_new
+
+
+async def _inserted(session: AsyncSession, table: type[Campaign | Clip], row: Campaign | Clip) -> bool:
+    values: dict[Any, Any] = row.model_dump(exclude_none=True)
+    values[col(table.metadata_)] = values.pop("metadata_")
+    statement = upsert(table).values(values).on_conflict_do_nothing(index_elements=["id"]).returning(col(table.id))
+    return (await session.execute(statement)).first() is not None
 
 
 async def find_campaign(session: AsyncSession, campaign_id: UUID) -> Campaign | None:

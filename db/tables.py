@@ -91,6 +91,7 @@ class Campaign(SQLModel, table=True):
     metadata_: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
     )
+    request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
     created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
 
 
@@ -114,6 +115,7 @@ class Clip(SQLModel, table=True):
     metadata_: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
     )
+    request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
     created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
     updated_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
 

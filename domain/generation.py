@@ -165,6 +165,8 @@ class ProviderProgress:
     queue_position: int | None = None
     """Requests ahead of this one, counted from 0; only while queued."""
     logs: tuple[str, ...] = ()
+    percent: int | None = None
+    """Of its own work, from 0 to 100; None where it does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)

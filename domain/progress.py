@@ -20,6 +20,12 @@ SPANS: dict[Stage, tuple[int, int]] = {
 SPREAD_OVER_TIME = frozenset({Stage.QUEUED, Stage.GENERATING, Stage.POLLING})
 
 
+def measured_progress(percent: int) -> int:
+    """Percent of the whole, of what the provider says of its own work."""
+    start, end = SPANS[Stage.GENERATING]
+    return start + (end - start) * min(max(percent, 0), 100) // 100
+
+
 def estimate_progress(status: Status, stage: Stage, in_stage: timedelta, expected: timedelta) -> int:
     """Percent done. Never reaches the end of a span by time alone, so that the bar never lies about being finished."""
     if status is Status.COMPLETED:

@@ -9,15 +9,23 @@ import httpx
 from pydantic import SecretStr
 
 from domain.generation import ProviderName
+from providers.absent import AbsentProvider
 from providers.fal import FalProvider
 from providers.jwks import FalWebhooks, JwksCache, keys_of
 from providers.provider import LastWords, Provider, WebhookVerifier
 from providers.replicate import ReplicateProvider
 from providers.replicate_webhook import ReplicateWebhooks
-from providers.studio import StudioProvider
+from providers.studio import STARTED_BY_BACKEND, StudioProvider
 from settings import Settings
 
-Providers = dict[ProviderName, Provider]
+
+class Providers(dict[ProviderName, Provider]):
+    """Those that are set up. Asked by name for another one, it says so in the words of `providers.errors`."""
+
+    def __missing__(self, name: ProviderName) -> Provider:
+        return AbsentProvider(name)
+
+
 Verifiers = dict[ProviderName, WebhookVerifier]
 
 FAL_WEBHOOK_PATH = "/api/webhooks/fal"
@@ -39,7 +47,7 @@ def build_providers(
     settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient, last_words: LastWords
 ) -> Providers:
     """One entry for each provider whose key or secret is configured."""
-    providers: Providers = {}
+    providers = Providers()
     if keys := fal_keys(settings):
         providers[ProviderName.FAL] = FalProvider(
             client,
@@ -73,6 +81,13 @@ def configured_providers(settings: Settings) -> frozenset[ProviderName]:
         ProviderName.STUDIO: settings.webhook_secret,
     }
     return frozenset(name for name, key in keys.items() if key)
+
+
+def can_submit(settings: Settings, provider: ProviderName, endpoint: str) -> bool:
+    """Whether a generation of that endpoint could be started from here."""
+    if provider is ProviderName.STUDIO and endpoint != STARTED_BY_BACKEND and settings.studio_backend_url is None:
+        return False  # its pushes can be verified, but there is nobody to send the job to
+    return provider in configured_providers(settings)
 
 
 def fal_keys(settings: Settings) -> list[SecretStr]:

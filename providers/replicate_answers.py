@@ -43,6 +43,10 @@ STATES = {
 FLAGGED = re.compile(r"nsfw|flagged|sensitive|content policy|safety|\(E005\)", re.IGNORECASE)
 # "Request was throttled. Your rate limit resets in ~30s."
 RESETS_IN = re.compile(r"resets in ~?([0-9]{1,4}) ?s")
+# Models write tqdm's bars, as Replicate's own clients read them: " 42%|####      | 21/50 [00:08<00:11,  2.51it/s]".
+BAR = re.compile(r"(?<![0-9.])([0-9]{1,3})%\|")
+MAX_BAR_CHARACTERS = 4096
+"""Of the log's end: older bars are overtaken."""
 MAX_DETAILS = 20
 MAX_SECONDS = 1e6
 
@@ -87,7 +91,11 @@ def _submission_error(answer: Answer) -> ProviderError:
 def progress_of(answer: Answer, *, logs: bool) -> ProviderProgress:
     """What a prediction says of itself. Raises: ResultExpired, Unauthorized, Unavailable."""
     body = _prediction(answer)
-    return ProviderProgress(state=state_of(body["status"]), logs=_log_lines(body.get("logs")) if logs else ())
+    return ProviderProgress(
+        state=state_of(body["status"]),
+        logs=_log_lines(body.get("logs")) if logs else (),
+        percent=_percent(body.get("logs")),
+    )
 
 
 def result_of(answer: Answer) -> Result:
@@ -174,6 +182,12 @@ def _log_lines(logs: Any) -> tuple[str, ...]:
     """The last lines of one text."""
     lines = logs.splitlines()[-MAX_LOG_LINES:] if isinstance(logs, str) else []
     return tuple(line for line in map(readable, lines) if line)
+
+
+def _percent(logs: Any) -> int | None:
+    """What the last progress bar of the log says. Bars overwrite themselves with carriage returns."""
+    said = BAR.findall(logs[-MAX_BAR_CHARACTERS:]) if isinstance(logs, str) else []
+    return next((percent for percent in map(int, reversed(said)) if percent <= 100), None)
 
 
 def _predict_time(prediction: dict[str, Any]) -> float | None:

@@ -298,3 +298,34 @@ async def test_without_a_worker_the_job_is_accepted_and_done_later(servers: Serv
         assert (await service.job(job_id))["status"] == "pending"
         async with service.worker():
             await service.until(job_id, "completed")
+
+
+async def test_campaign_and_clip_are_made_once_by_key(patient_service: Service) -> None:
+    client = patient_service.client
+    campaign = (await client.post("/api/campaigns", json={"name": "Autumn"})).json()["id"]
+    for path, body, other in (
+        ("/api/campaigns", {"name": "Winter", "metadata": {"a": 1}}, {"name": "Spring"}),
+        (f"/api/campaigns/{campaign}/clips", {"title": "Harbour", "position": 1}, {"title": "Hill"}),
+    ):
+        headers = key()
+        first, *again = [await client.post(path, json=body, headers=headers) for _ in range(3)]
+
+        assert first.status_code == 201
+        assert "idempotency-replayed" not in first.headers
+        for replayed in again:
+            assert (replayed.status_code, replayed.content) == (201, first.content)
+            assert replayed.headers["idempotency-replayed"] == "true"
+        problem(await client.post(path, json=other, headers=headers), 422, "IDEMPOTENCY_KEY_REUSED")
+        assert (await client.post(path, json=body, headers=key())).json()["id"] != first.json()["id"]
+    assert len((await client.get(f"/api/campaigns/{campaign}")).json()["clips"]) == 2
+
+
+async def test_clips_asked_for_at_once_with_one_key_are_one(patient_service: Service) -> None:
+    path, headers = f"/api/campaigns/{(await new_clip(patient_service))['campaignId']}/clips", key()
+    answers = await asyncio.gather(
+        *(patient_service.client.post(path, json={"title": "Hill"}, headers=headers) for _ in range(20))
+    )
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1

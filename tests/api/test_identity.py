@@ -11,6 +11,7 @@ import pytest
 from temporalio.client import Client
 
 from api.app import create_app
+from api.callers import REMEMBERED_SECONDS
 from api.live import LiveStatus
 from db.keys import create_key, revoke_key
 from db.tables import Scope
@@ -146,6 +147,38 @@ async def test_a_disabled_user_is_shut_out_with_all_keys(patient_service: Servic
             async with asyncio.timeout(5):
                 while (await fred.get("/api/jobs")).status_code != status:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.1)
+
+
+async def test_key_revoked_during_a_wait_is_refused_when_it_ends(patient_service: Service) -> None:
+    async with await patient_service.user("hana") as hana:
+        asked = {"prompt": "long [sim: latency=60s]", "quality": "fast"}
+        job_id = (await hana.post("/api/generate/video", json=asked)).json()["jobId"]
+        await until_submitted(hana, job_id)
+        living = await hana.get(f"/api/jobs/{job_id}", params={"wait": 0.1})
+        waits = [
+            asyncio.create_task(hana.get(f"/api/jobs/{job_id}", params={"wait": REMEMBERED_SECONDS + 2})),
+            asyncio.create_task(
+                hana.post("/api/generate/video", json=asked, headers={"prefer": f"wait={REMEMBERED_SECONDS + 2:.0f}"})
+            ),
+        ]
+        # Both have been let in once the second job is there.
+        while len((await hana.get("/api/jobs")).json()["data"]) < 2:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+        async with patient_service.sessions.begin() as session:
+            assert await revoke_key(session, hana.headers["authorization"].removeprefix("Bearer "))
+
+        assert living.status_code == 200
+        for wait in waits:
+            problem(await wait, 401, "UNAUTHENTICATED")
+    async with await patient_service.user("hana") as her_other_key:
+        for job in (await her_other_key.get("/api/jobs")).json()["data"]:
+            assert (await her_other_key.post(f"/api/jobs/{job['id']}/cancel")).status_code == 202
+
+
+async def until_submitted(client: httpx.AsyncClient, job_id: str) -> None:
+    async with asyncio.timeout(20):
+        while (await client.get(f"/api/jobs/{job_id}")).json()["status"] != "submitted":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.fault("T3")

@@ -141,6 +141,7 @@ async def test_bug_of_ours_has_the_shape_of_all_errors_and_tells_nothing(small_a
         b"{'prompt': 1}",
         b'{"name": "\xff"}',
         b'{"a": 1' + b"0" * 5000 + b"}",
+        b"\xfe\xff\x00{",
         b"[" * 500_000,
         b'{"metadata": ' * 400 + b"1" + b"}" * 400,
         b'{"prompt": ' + b"[" * 400 + b"]" * 400 + b"}",
@@ -153,7 +154,7 @@ async def test_bodies_that_are_no_request_are_refused(patient_service: Service, 
     refused = await patient_service.client.post(path, content=content, headers=JSON)
 
     problem(refused, refused.status_code, "INVALID_PARAMS")
-    assert refused.status_code in (400, 422)
+    assert refused.status_code == 422
     assert len(refused.content) < 4000
 
 

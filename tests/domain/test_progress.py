@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.generation import ACTIVE, Stage, Status
-from domain.progress import estimate_progress
+from domain.progress import estimate_progress, measured_progress
 
 MINUTE = timedelta(minutes=1)
 IN_ORDER = (Stage.RESERVING, Stage.SUBMITTING, Stage.QUEUED, Stage.GENERATING, Stage.ARCHIVING, Stage.FINISHING)
@@ -46,3 +46,7 @@ def test_a_later_stage_is_never_behind_an_earlier_one(age: timedelta) -> None:
 @pytest.mark.fault("O7")
 def test_a_clock_that_runs_behind_does_not_go_below_the_stages_start() -> None:
     assert estimate_progress(Status.SUBMITTED, Stage.GENERATING, -MINUTE, MINUTE) == 25
+
+
+def test_a_provider_that_measures_stays_within_the_generating_part() -> None:
+    assert [measured_progress(percent) for percent in (-5, 0, 50, 100, 400)] == [25, 25, 50, 75, 75]

@@ -243,6 +243,28 @@ async def test_status_words_are_read_whatever_their_case(
     assert progress.logs == ("one", "[2Jtwo")
 
 
+@pytest.mark.parametrize(
+    ("logs", "percent"),
+    [
+        ("  0%|          | 0/50\r 42%|####      | 21/50 [00:08<00:11,  2.51it/s]", 42),
+        ("100%|##########| 50/50\nUploading", 100),
+        (" 90%|######### |\n" + "x" * 5000, None),
+        ("guidance at 42% of the prompt", None),
+        ("99.5%|", None),
+        ("420%|", None),
+        ("", None),
+        (None, None),
+        ({"lines": []}, None),
+    ],
+    ids=range(9),
+)
+async def test_the_last_bar_of_the_log_tells_the_percent(
+    server: ScriptedServer, replicate: ReplicateProvider, submission: Submission, logs: Any, percent: int | None
+) -> None:
+    server.script = [shown("processing", logs=logs)]
+    assert (await replicate.progress(submission)).percent == percent
+
+
 URL = "https://replicate.delivery/xezq/a/output.mp4"
 
 

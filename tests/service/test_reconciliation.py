@@ -17,6 +17,7 @@ from db.generations import find_generation, insert_generation
 from db.tables import GenerationJob
 from domain.generation import Generation, JobType, ProviderName
 from domain.reconciliation import Reconciled
+from providers.registry import Providers
 from tests.running import Service, running_service
 from tests.servers import Database, Servers, temporal_server
 from workflows.ids import reconciliation_id
@@ -227,7 +228,7 @@ async def test_run_whose_code_raises_is_counted_and_left(servers: Servers) -> No
     async with running_service(servers, worker=False) as service:
         queue = service.settings.task_queue
         runs = GenerationRuns(service.temporal, queue)
-        reconciliation = ReconciliationActivities(service.sessions, {}, runs)
+        reconciliation = ReconciliationActivities(service.sessions, Providers(), runs)
         broken = [BrokenWorkflow, ReconciliationWorkflow]
         async with Worker(service.temporal, task_queue=queue, workflows=broken, activities=[reconciliation.reconcile]):
             job_id = await service.create("broken")

@@ -156,3 +156,20 @@ async def test_without_a_token_its_models_are_unavailable(servers: Servers) -> N
         refused = await service.client.post("/api/generate/video", json={"prompt": "a fox", "model": SEEDANCE})
         assert wrong_fields(refused) == ["model"]
         assert (await service.client.get("/api/jobs")).json()["data"] == []
+
+
+async def test_token_taken_away_makes_new_jobs_fail_and_open_ones_wait_for_it(servers: Servers) -> None:
+    async with running_service(servers, worker=False, webhook_patience=0.2) as service:
+        async with service.worker():
+            bought = await service.create("a fox [sim: latency=3s, webhook=lost]", model=SEEDANCE)
+            await service.until(bought, "submitted", "in_progress")
+        unsent = await service.create("a fox", model=SEEDANCE)
+        without = replace(service, settings=service.settings.model_copy(update={"replicate_api_token": None}))
+        async with without.worker():
+            job = await service.until(unsent, "failed")
+            assert job["errorCode"] == "provider_unauthorized"
+            assert "REPLICATE_API_TOKEN" in job["errorMessage"]
+            assert (await service.job(bought))["status"] in ("submitted", "in_progress")
+        async with service.worker():
+            await service.until(bought, "completed")
+    assert (await service.simulated(bought))["accepted"] == 1

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.shared import wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers
 
@@ -98,11 +99,16 @@ async def test_progress_shows_while_our_own_looks_find_nothing(service: Service)
     assert "Generating at studio" not in await service.trail(job_id)
 
 
-async def test_without_a_backend_the_jobs_that_it_starts_itself_still_work(servers: Servers) -> None:
+async def test_without_a_backend_only_the_jobs_that_it_starts_itself_are_taken(servers: Servers) -> None:
     async with running_service(servers, studio_backend_url=None, webhook_patience=60) as service:
-        sent = await created(service, "nobody there")
-        job = await service.until(sent, "failed")
-        assert job["errorCode"] == "provider_rejected"
-        assert "STUDIO_BACKEND_URL" in job["errorMessage"]
+        models = (await service.client.get("/api/models")).json()["data"]
+        available = {model["name"]: model["available"] for model in models}
+        assert (available["studio-video"], available["studio-push"]) == (False, True)
+
+        for words in ({}, {"firstFrameUrl": "https://example.com/first.png"}):
+            body = {"model": "studio-video", "input": {"prompt": "nobody there", **words}}
+            assert wrong_fields(await service.client.post("/api/jobs", json=body)) == ["model"]
+        assert (await service.client.get("/api/jobs")).json()["data"] == []
+
         announced = await service.client.post("/api/jobs", json={"model": "studio-push", "input": {}})
         await service.until(announced.json()["jobId"], "submitted")

@@ -36,6 +36,7 @@ create table campaigns (
     user_id uuid not null references users on delete cascade,
     name text not null,
     metadata jsonb not null default '{}',
+    request_fingerprint bytea,
     created_at timestamptz not null default now(),
     unique (user_id, id)
 );
@@ -52,6 +53,7 @@ create table campaign_clips (
     first_frame jsonb not null default '{}',
     audio jsonb not null default '{}',
     metadata jsonb not null default '{}',
+    request_fingerprint bytea,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     unique (user_id, id),

@@ -1,0 +1,58 @@
+"""A provider whose key was taken away while jobs are open there."""
+
+from datetime import datetime, timedelta
+
+from domain.generation import ProviderName, ProviderProgress, Result, Submission
+from providers.errors import Unauthorized, Unavailable
+from providers.provider import CancelAnswer, SubmissionRequest
+
+NEEDS = {
+    ProviderName.FAL: "FAL_KEY",
+    ProviderName.REPLICATE: "REPLICATE_API_TOKEN",
+    ProviderName.STUDIO: "WEBHOOK_SECRET",
+}
+ASK_AGAIN = timedelta(seconds=5)
+"""A look that finds no key costs nobody anything."""
+
+
+class AbsentProvider:
+    """Implements `providers.provider.Provider`. Buys nothing; what was bought waits for the key until its deadline."""
+
+    account = ""
+
+    def __init__(self, name: ProviderName) -> None:
+        self._reason = f"{name} is not set up in this worker: {NEEDS[name]} is missing"
+
+    async def submit(self, request: SubmissionRequest) -> Submission:
+        """Raises: Unauthorized."""
+        raise Unauthorized(self._reason)
+
+    async def progress(self, submission: Submission, *, logs: bool = False) -> ProviderProgress:
+        """Raises: Unavailable."""
+        raise self._unavailable()
+
+    async def result(self, submission: Submission) -> Result:
+        """Raises: Unavailable."""
+        raise self._unavailable()
+
+    async def cancel(self, submission: Submission) -> CancelAnswer:
+        """Raises: Unavailable."""
+        raise self._unavailable()
+
+    async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
+        """Raises: Unavailable."""
+        raise self._unavailable()
+
+    def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
+        """Without addresses: nobody can be asked about it here."""
+        return Submission(
+            attempt=attempt,
+            request_id=request_id,
+            status_url="",
+            response_url="",
+            cancel_url="",
+            webhook_expected=False,
+        )
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(self._reason, ASK_AGAIN)
