@@ -504,7 +504,7 @@ async def test_refused_webhooks_beyond_the_limit_are_counted_in_one_line(fal: Fa
         await asyncio.sleep(0.6)
         await deliveries.write(refused())
 
-    assert [line["count"] for line in lines] == [7]
+    assert [line["count"] for line in lines if "count" in line] == [7]  # the service's own lines are beside it
     assert len(await logged(fal.service, job_id=str(job_id))) == REFUSED_AT_MOST + 1
 
 

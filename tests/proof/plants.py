@@ -178,16 +178,16 @@ def parse_before_verifying(patch: pytest.MonkeyPatch) -> None:
 
 
 def share_idempotency_keys(patch: pytest.MonkeyPatch) -> None:
-    from api.creation import Creation
+    from api.idempotency import Repeatable
 
-    init = Creation.__init__
+    init = Repeatable.__init__
 
     @wraps(init)
-    def shared(self: Creation, *given: Any, **words: Any) -> None:
-        init(self, *given, **words)
-        self._key = self._key and self._key.replace(str(self._caller.user_id), "everybody")
+    def shared(self: Repeatable, request: Any, caller: Any, *key: Any, **named: Any) -> None:
+        init(self, request, caller, *key, **named)
+        self._key = self._key and self._key.replace(str(caller.user_id), "everybody")
 
-    patch.setattr(Creation, "__init__", shared)
+    patch.setattr(Repeatable, "__init__", shared)
 
 
 def count_no_bytes(patch: pytest.MonkeyPatch) -> None:
