@@ -4,8 +4,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import wraps
 from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 import asyncpg
 import httpx
@@ -180,14 +180,10 @@ def parse_before_verifying(patch: pytest.MonkeyPatch) -> None:
 def share_idempotency_keys(patch: pytest.MonkeyPatch) -> None:
     from api.idempotency import Repeatable
 
-    init = Repeatable.__init__
+    def everybodys(self: Repeatable) -> UUID:
+        return uuid5(NAMESPACE_URL, self._key.partition(":")[2]) if self._key else uuid4()
 
-    @wraps(init)
-    def shared(self: Repeatable, request: Any, caller: Any, *key: Any, **named: Any) -> None:
-        init(self, request, caller, *key, **named)
-        self._key = self._key and self._key.replace(str(caller.user_id), "everybody")
-
-    patch.setattr(Repeatable, "__init__", shared)
+    patch.setattr(Repeatable, "new_id", everybodys)
 
 
 def count_no_bytes(patch: pytest.MonkeyPatch) -> None:
