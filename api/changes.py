@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from db.engine import DRIVER_SAYS
 from db.generations import MEASURED
 
 CHANGED = "generation_changed"
@@ -182,7 +183,7 @@ async def _listen(url: str, changes: Changes) -> None:
     while True:
         try:
             await _listen_until_lost(url, changes)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, *DRIVER_SAYS) as error:
             log.warning("listening for changes failed", error=str(error))
         await asyncio.sleep(RECONNECT_SECONDS)
 

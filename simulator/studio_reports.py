@@ -15,7 +15,7 @@ from simulator.settings import SimulatorSettings
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=2), timedelta(seconds=120)
 RETRY_WAITS = [min(FIRST_WAIT * 2**retry, LONGEST_WAIT) for retry in range(32)]
 # How much of the run has passed when the backend says so.
-PROGRESS = (("processing", 0.0), ("generating", 0.3), ("downloading", 0.9))
+PROGRESS = (("pending", 0.1), ("processing", 0.1), ("generating", 0.3), ("downloading", 0.9))
 SILENT = frozenset({Fault.WEBHOOK_LOST, Fault.WEBHOOK_EARLY})
 
 
@@ -31,7 +31,6 @@ class StudioReports:
     def progress(self, request: SimulatedRequest) -> Iterator[tuple[datetime, bytes]]:
         if request.faults.asked & SILENT or request.canceled_at:
             return
-        yield request.accepted_at, _body(request, status="pending")
         for status, part in PROGRESS:
             yield request.starts_at + part * (request.ends_at - request.starts_at), _body(request, status=status)
         yield from self._before_the_end(request)

@@ -23,7 +23,7 @@ async def completes_once(service: Service, job_id: str, *, files: int = 1) -> No
 
 
 async def test_job_goes_from_post_to_three_archived_videos(patient_service: Service) -> None:
-    job_id = await created(patient_service, "three takes of a harbour [sim: latency=1s]", numVideos=3, seed=7)
+    job_id = await created(patient_service, "three takes of a harbour [sim: latency=3s]", numVideos=3, seed=7)
     await completes_once(patient_service, job_id, files=3)
 
     job = await patient_service.job(job_id)
