@@ -26,6 +26,8 @@ async def test_job_goes_from_post_to_three_archived_videos(patient_service: Serv
     job_id = await created(patient_service, "three takes of a harbour [sim: latency=3s]", numVideos=3, seed=7)
     await completes_once(patient_service, job_id, files=3)
 
+    posted = await patient_service.servers.simulated_request(job_id)
+    assert posted["webhook_url"] == f"{patient_service.settings.app_url}/api/webhooks/video-completion"
     job = await patient_service.job(job_id)
     assert [file["fileName"] for file in job["files"]] == ["output.mp4", "output_1.mp4", "output_2.mp4"]
     assert {file["metadata"]["seed"] for file in job["files"]} == {7}
