@@ -56,13 +56,14 @@ def dev(
     simulator: Annotated[bool, typer.Option(help="Simulate the providers instead of paying them.")] = True,
 ) -> None:
     """Run the whole stack until Ctrl-C. Its state outlives it in the data dir."""
-    (postgres,) = load("devstack.ports").free_ports(1)
+    postgres, worker_metrics = load("devstack.ports").free_ports(2)
     ports = load("devstack.stack").Ports(
         api=api_port,
         temporal=temporal_port,
         ui=ui_port,
         simulator=simulator_port if simulator else None,
         postgres=postgres,
+        worker_metrics=worker_metrics,
     )
     run(load("devstack.start").run_dev(find_data_dir(data_dir), ports, typer.echo))
 

@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     database_admin_url: SecretStr = SecretStr("")
 
     temporal_ui_url: str | None = None
+    worker_metrics_host: str = "127.0.0.1"
+    worker_metrics_port: int | None = Field(None, gt=0, le=65535)
+    """Where a worker serves Prometheus its metrics; unset: nowhere."""
     """Where people look at runs: the page links there. Public."""
 
     fal_key: SecretStr | None = Field(None, validation_alias=AliasChoices("FAL_KEY", "FAL_API_KEY", "fal_key"))

@@ -7,12 +7,14 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
 from activities.last_words import KeptLastWords
+from activities.measuring import SECONDS, STEP_SECONDS, Measuring
 from activities.outcome import OutcomeActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
@@ -40,8 +42,22 @@ async def run_worker(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(await open_worker(settings, await connect(), stack))
+        await stack.enter_async_context(await open_worker(settings, await connect(runtime=measured(settings)), stack))
         await stop.wait()
+
+
+def measured(settings: Settings) -> Runtime | None:
+    """A runtime that serves Prometheus the worker's metrics, the SDK's and ours; none unless a port is set."""
+    if settings.worker_metrics_port is None:
+        return None
+    prometheus = PrometheusConfig(
+        bind_address=f"{settings.worker_metrics_host}:{settings.worker_metrics_port}",
+        counters_total_suffix=True,
+        unit_suffix=True,
+        durations_as_seconds=True,
+        histogram_bucket_overrides={STEP_SECONDS: SECONDS},
+    )
+    return Runtime(telemetry=TelemetryConfig(metrics=prometheus))
 
 
 async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker:
@@ -60,7 +76,9 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
     archive = ArchiveActivities(sessions, providers, storage, downloads, policy)
     conclusion = ConclusionActivities(sessions, providers)
-    reconciliation = ReconciliationActivities(sessions, providers, GenerationRuns(client, settings.task_queue))
+    reconciliation = ReconciliationActivities(
+        sessions, providers, GenerationRuns(client, settings.task_queue, settings.app_url)
+    )
     await stack.enter_async_context(keeping_schedule(client, settings.task_queue, settings.reconcile_every))
     return Worker(
         client,
@@ -77,6 +95,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
             conclusion.end,
             reconciliation.reconcile,
         ],
+        interceptors=[Measuring()],
         workflow_runner=SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_all_modules()),
         graceful_shutdown_timeout=GRACE,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.

@@ -22,7 +22,8 @@ LONGEST_PAUSE = timedelta(minutes=5)
 
 def the_end(failure: Failure) -> ApplicationError:
     """No retry will change this."""
-    return ApplicationError(failure.message, type=failure.code, non_retryable=True)
+    # What to do stands in the details: engineers see it in the Temporal UI, beside what happened.
+    return ApplicationError(failure.message, failure.code.advice, type=failure.code, non_retryable=True)
 
 
 def try_again(error: Exception, *, after: timedelta | None = None) -> ApplicationError:

@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.errors import still_running, try_again
 from activities.inputs import Accepted
+from db.attempts import note_rescue
 from db.engine import Sessions
 from db.generations import advance_generation, measure_progress
 from db.logs import keep_log
@@ -39,7 +40,7 @@ class OutcomeActivities:
         if progress.logs:
             await self._keep_log(generation, progress.logs)
         if progress.state is ProviderState.ENDED:
-            return
+            return await self._note_rescue(accepted)
         if not generation.provider.reports_by_push:
             await self._note(generation, progress)
         raise still_running(_in_words(generation, progress), ask_again_in=generation.timing.poll_interval)
@@ -56,6 +57,12 @@ class OutcomeActivities:
             )
             if progress.percent is not None and not queued:
                 await measure_progress(session, generation.id, measured_progress(progress.percent))
+
+    async def _note_rescue(self, accepted: Accepted) -> None:
+        """Should the webhook be on its way, it comes too late."""
+        if accepted.submission.webhook_expected:
+            async with self._sessions.begin() as session:
+                await note_rescue(session, accepted.generation.id, accepted.submission.attempt)
 
     async def _keep_log(self, generation: Generation, lines: Sequence[str]) -> None:
         async with self._sessions.begin() as session:

@@ -18,11 +18,14 @@ from api import (
     health,
     media,
     media_access,
+    metrics,
     models,
     page,
+    statistics,
     video_completion,
 )
 from api.document import DocumentedApi, serve_documentation
+from api.metrics import Measured, Metrics
 from api.middleware import BodyLimits, RequestId
 from api.problems import install_problem_handlers
 from api.services import open_services
@@ -39,9 +42,11 @@ provider once, followed by webhook or polling, archived, and put into its clip, 
 
 
 def create_app(settings: Settings) -> FastAPI:
+    measured = Metrics()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings) as app.state.services:
+        async with open_services(settings, measured) as app.state.services:
             yield
 
     app = DocumentedApi(
@@ -58,6 +63,8 @@ def create_app(settings: Settings) -> FastAPI:
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=BODY_TIMEOUT, at_most=MAX_BODY_BYTES)
     app.add_middleware(RequestId)
+    app.add_middleware(Measured, metrics=measured)
+    app.state.metrics = measured
     for router in (
         generate.router,
         generations.router,
@@ -72,6 +79,8 @@ def create_app(settings: Settings) -> FastAPI:
         health.router,
         video_completion.router,
         admin.router,
+        statistics.router,
+        metrics.router,
         page.router,
     ):
         app.include_router(router)

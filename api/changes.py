@@ -15,6 +15,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from db.engine import DRIVER_SAYS
+
 CHANGED = "generation_changed"
 RECONNECT_SECONDS = 1.0
 QUIET_SECONDS = 10.0
@@ -162,7 +164,7 @@ async def _listen(url: str, changes: Changes) -> None:
     while True:
         try:
             await _listen_until_lost(url, changes)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, *DRIVER_SAYS) as error:
             log.warning("listening for changes failed", error=str(error))
         await asyncio.sleep(RECONNECT_SECONDS)
 

@@ -1,6 +1,7 @@
 """Verified reports on their way to their workflows: signalled at once, else kept until Temporal takes them."""
 
 import asyncio
+import time
 from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -9,6 +10,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.metrics import Metrics
 from db.deliveries import put_into_inbox
 from db.engine import POSTGRES_AWAY, Sessions, within
 from db.generations import find_generation
@@ -41,12 +43,22 @@ class NotNow(Exception):
 
 
 class Inbox:
-    def __init__(self, temporal: Client, sessions: Sessions) -> None:
+    def __init__(self, temporal: Client, sessions: Sessions, metrics: Metrics) -> None:
         self._temporal = temporal
         self._sessions = sessions
+        self._metrics = metrics
 
     async def hand_over(self, generation_id: UUID, report: Report) -> Handover:
         """Signal the workflow, within a second or two. Raises: NotNow."""
+        begun, result = time.perf_counter(), "not now"
+        try:
+            handover = await self._signal(generation_id, report)
+            result = handover.value
+        finally:
+            self._metrics.signal_seconds.labels(result).observe(time.perf_counter() - begun)
+        return handover
+
+    async def _signal(self, generation_id: UUID, report: Report) -> Handover:
         handle = self._temporal.get_workflow_handle(workflow_id(generation_id))
         try:
             async with asyncio.timeout(SIGNAL_SECONDS):

@@ -1,4 +1,4 @@
-"""The page at `/`: files of the `web` package, as they are."""
+"""The page at `/` and the operators' at `/admin`: files of the `web` package, as they are."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -19,7 +19,7 @@ WEB = Path(__file__).resolve().parent.parent / "web"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 """What is served of the folder. `mimetypes` would ask the machine."""
 RUNS = "{{runs}}"
-"""In index.html: where the runs are in the Temporal UI."""
+"""In the pages: where the runs are in the Temporal UI."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,8 +28,13 @@ IfNoneMatch = Annotated[str | None, Header()]
 
 @router.get("/")
 async def page(services: TheServices, if_none_match: IfNoneMatch = None) -> Response:
-    body = (WEB / "index.html").read_text().replace(RUNS, escape(runs_address(services)))
-    return served(body.encode(), ".html", if_none_match, policy(await media_origin(services.storage)))
+    return served_page("index.html", services, if_none_match, policy(await media_origin(services.storage)))
+
+
+@router.get("/admin")
+async def operators_page(services: TheServices, if_none_match: IfNoneMatch = None) -> Response:
+    """For everybody to load: what it shows, it asks with an operator's key."""
+    return served_page("admin.html", services, if_none_match, policy(""))
 
 
 @router.get("/web/{name}")
@@ -39,6 +44,11 @@ async def page_file(name: str, if_none_match: IfNoneMatch = None) -> Response:
     if file is None or suffix not in TYPES:
         raise NotFound
     return served(file.read_bytes(), suffix, if_none_match, policy(""))
+
+
+def served_page(name: str, services: Services, if_none_match: str | None, content_security_policy: str) -> Response:
+    body = (WEB / name).read_text().replace(RUNS, escape(runs_address(services)))
+    return served(body.encode(), ".html", if_none_match, content_security_policy)
 
 
 def served(body: bytes, suffix: str, if_none_match: str | None, content_security_policy: str) -> Response:

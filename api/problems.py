@@ -139,7 +139,7 @@ class ProblemView(BaseModel):
     status: int
     detail: str = Field(description="For a person to read.")
     code: str = Field(description="For a program to act on, e.g. `INVALID_PARAMS`.")
-    errors: list[FieldProblemView] | None = Field(None, description="With `INVALID_PARAMS`: every wrong field.")
+    errors: list[FieldProblemView] = Field(description="With `INVALID_PARAMS` every wrong field, else empty.")
 
 
 def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -155,6 +155,7 @@ def problem_body(status: int, code: str, detail: str, **extra: Any) -> dict[str,
         "status": status,
         "detail": detail,
         "code": code,
+        "errors": [],
         **extra,
     }
 
@@ -170,8 +171,8 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 async def _problem(_: Request, problem: Problem) -> JSONResponse:
-    errors = {"errors": list(problem.errors)} if problem.errors else {}
-    body = problem_body(problem.status, problem.code, problem.detail, **errors, **problem.extra)
+    extra = {"errors": list(problem.errors)} | problem.extra
+    body = problem_body(problem.status, problem.code, problem.detail, **extra)
     return JSONResponse(body, problem.status, dict(problem.headers), MEDIA_TYPE)
 
 

@@ -11,12 +11,14 @@ from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
 from activities.last_words import KeptLastWords
+from api.books import Books
 from api.callers import Callers
 from api.changes import Changes, open_changes
 from api.delivery_log import DeliveryLog
 from api.inbox import Inbox
 from api.limits import Limits
 from api.live import LiveStatus
+from api.metrics import Metrics, watching
 from api.pushes import Pushes
 from api.queue_logs import QueueLogs
 from api.redelivery import Redelivery, draining
@@ -31,6 +33,9 @@ from providers.jwks import JwksCache
 from providers.registry import Verifiers, build_verifiers, open_providers
 from settings import Settings
 from workflows.starting import connect
+
+STATEMENT_SECONDS = 5
+"""To a caller, a database that takes longer is one that is away: 503, and the session is free for the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +61,28 @@ class Services:
     pushes: Pushes
     redelivery: Redelivery
     delivery_log: DeliveryLog
+    books: Books
+    metrics: Metrics
     storage: Storage
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+<<<<<<< HEAD
+async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
     engine = make_engine(settings.database_url.get_secret_value())
     service_engine = make_engine(settings.database_admin_url.get_secret_value())
+=======
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    engine = make_engine(settings.database_url.get_secret_value(), statement_seconds=STATEMENT_SECONDS)
+    service_engine = make_engine(settings.database_admin_url.get_secret_value(), statement_seconds=STATEMENT_SECONDS)
+>>>>>>> proof3
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
     temporal = await connect(lazy=True)
-    starter = Starter(temporal, settings.task_queue)
-    inbox = Inbox(temporal, service_sessions)
+    starter = Starter(temporal, settings.task_queue, settings.app_url)
+    inbox = Inbox(temporal, service_sessions, metrics)
     pushes = Pushes(service_sessions, inbox)
     redelivery = Redelivery(service_sessions, inbox, pushes)
+    books = Books(service_sessions)
     try:
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
@@ -76,6 +90,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             open_changes(settings.database_admin_url.get_secret_value()) as changes,
             starting_forgotten(service_sessions, starter),
             draining(redelivery),
+            watching(metrics, service_sessions, books),
         ):
             yield Services(
                 settings=settings,
@@ -96,6 +111,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 pushes=pushes,
                 redelivery=redelivery,
                 delivery_log=DeliveryLog(service_sessions),
+                books=books,
+                metrics=metrics,
                 storage=open_storage(
                     settings.archive_location,
                     scratch=settings.data_dir / "scratch",

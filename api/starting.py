@@ -27,15 +27,19 @@ log = structlog.get_logger()
 class Starter:
     """Starts generations from their rows."""
 
-    def __init__(self, client: Client, task_queue: str) -> None:
+    def __init__(self, client: Client, task_queue: str, origin: str | None) -> None:
+        """`origin`: of our page, for the links that engineers follow from a run."""
         self._client = client
         self._task_queue = task_queue
+        self._origin = origin
 
     async def start(self, job: GenerationJob) -> None:
         """Start the row's workflow, within a moment. Raises one of OUTAGES when Temporal does not take it."""
         summary = first_words(job.input_params)
         async with asyncio.timeout(3):  # the client's own retries would go on for 10 s
-            await start_generation(self._client, generation_of(job), task_queue=self._task_queue, summary=summary)
+            await start_generation(
+                self._client, generation_of(job), task_queue=self._task_queue, summary=summary, origin=self._origin
+            )
 
 
 @asynccontextmanager

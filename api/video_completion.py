@@ -66,6 +66,7 @@ async def receive_push(request: Request, services: TheServices, tasks: Backgroun
         delivery.verified = True
         verdict = await services.pushes.take(delivery)
     took_ms = (time.perf_counter() - arrived) * 1000
+    services.metrics.note_webhook(ProviderName.STUDIO, verdict.word, took_ms / 1000)
     if not await kept(services, tasks, delivery, verdict, took_ms):
         verdict = Verdict(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE)
     if verdict.status is not HTTPStatus.OK:

@@ -63,6 +63,7 @@ class Arrival:
         headers, services = self._request.headers, self._services
         verdict = await judge(services, provider, delivery_id, headers, body, self._job, self._token)
         took = time.perf_counter() - arrived
+        services.metrics.note_webhook(provider, verdict.word, took)
         return await self._answered(delivery_of(provider, delivery_id, headers, body, verdict, took_ms=took * 1000))
 
     async def _answered(self, delivery: WebhookDelivery) -> Response:

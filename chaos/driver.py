@@ -15,6 +15,7 @@ import httpx
 
 from chaos.evidence import Kill, Notes
 from chaos.plan import Plan, PlannedJob, PlannedKill
+from db.engine import DRIVER_SAYS
 from devstack.data_dir import DataDir
 from domain.generation import Status
 
@@ -104,7 +105,7 @@ class Driver:
         """Note the first end of each job, and show how far all is."""
         url = self._data_dir.find_stack().database_admin_url
         while True:
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            with suppress(OSError, TimeoutError, *DRIVER_SAYS):
                 await self._watch_with(await asyncpg.connect(url, timeout=5))
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 

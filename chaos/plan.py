@@ -117,7 +117,8 @@ class Times(Planned):
     poll_interval: float = 1
     adoption_window: float = 8
     """Longer than a part takes to come back: a webhook that is repeated meanwhile is heard."""
-    deadline: float = 60
+    deadline: float = 90
+    """Longer than what a kill costs on a machine that has other work, too."""
     answer: float = 8
     """For the provider's answer to one call."""
     account_pause: float = 1

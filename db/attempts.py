@@ -80,6 +80,19 @@ async def record_uncertainty(session: AsyncSession, generation_id: UUID, number:
     return await _answer(session, generation_id, number, unless=SETTLED, state=AttemptState.UNCERTAIN, answer=answer)
 
 
+async def note_rescue(session: AsyncSession, generation_id: UUID, number: int) -> None:
+    """A poll has found the end before its webhook came. The first one counts."""
+    await session.execute(
+        update(SubmissionAttempt)
+        .where(
+            col(SubmissionAttempt.job_id) == generation_id,
+            col(SubmissionAttempt.number) == number,
+            col(SubmissionAttempt.ended_by_poll_at).is_(None),
+        )
+        .values(ended_by_poll_at=func.now())
+    )
+
+
 async def is_another_request(
     session: AsyncSession, provider: ProviderName, generation_id: UUID, number: int, request_id: str
 ) -> bool:

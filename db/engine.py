@@ -20,14 +20,18 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 Sessions = async_sessionmaker[AsyncSession]
 T = TypeVar("T")
 
-# While it connects, the pool passes on what the driver says as it is.
-POSTGRES_AWAY = (DBAPIError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# While it connects, the pool passes on what the driver says as it is; and always what the driver says of itself, when
+# the server dies between two messages: "cannot switch to state 12; another operation (2) is in progress".
+DRIVER_SAYS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+POSTGRES_AWAY = (DBAPIError, PoolTimeoutError, *DRIVER_SAYS, OSError)
 
 RESTED_SECONDS = 0.5
 
 
-def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+def make_engine(url: str, *, pool_size: int = 10, statement_seconds: int = 30) -> AsyncEngine:
     """An engine for a `postgresql://` URL. Connections that rested are checked before use: Postgres may have restarted.
+
+    A statement without an answer is given up after `statement_seconds`.
 
     One of a busy pool is not: the round trip costs 0.8 ms of CPU, three to six times per generation.
     """
@@ -36,7 +40,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
-        connect_args={"timeout": 5, "command_timeout": 30},
+        connect_args={"timeout": 5, "command_timeout": statement_seconds},
     )
     event.listen(engine.sync_engine, "checkin", _note_rest)
     event.listen(engine.sync_engine, "checkout", partial(_check_rested, engine.dialect))

@@ -145,6 +145,18 @@ class GenerationJob(SQLModel, table=True):
         ),
         Index("generation_jobs_by_request", "fal_request_id"),
         Index("generation_jobs_of_clip", "campaign_id", "clip_id"),
+        Index(
+            "generation_jobs_ended",
+            "completed_at",
+            postgresql_include=["status", "provider", "model", "error_code", "created_at"],
+            postgresql_where=text("completed_at is not null"),
+        ),
+        Index("generation_jobs_created", "created_at"),
+        Index(
+            "generation_jobs_needing_a_hand",
+            "completed_at",
+            postgresql_where=text("error_code in ('unknown_outcome', 'provider_unauthorized', 'archive_failed')"),
+        ),
     )
 
     id: UUID = Field(primary_key=True)
@@ -223,6 +235,18 @@ class SubmissionAttempt(SQLModel, table=True):
         _belongs_to_job(),
         Index("submission_attempts_by_request", "provider", "request_id", unique=True),
         Index("submission_attempts_open", "sent_at", postgresql_where=text("state in ('sending', 'uncertain')")),
+        Index(
+            "submission_attempts_doubted",
+            "sent_at",
+            postgresql_include=["state"],
+            postgresql_where=text("answer is not null"),
+        ),
+        Index(
+            "submission_attempts_rescued",
+            "ended_by_poll_at",
+            postgresql_include=["provider"],
+            postgresql_where=text("ended_by_poll_at is not null"),
+        ),
     )
 
     job_id: UUID = Field(primary_key=True)
@@ -240,6 +264,8 @@ class SubmissionAttempt(SQLModel, table=True):
     """What came back, in one sentence, when it was not an acceptance."""
     sent_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
     answered_at: datetime | None = Field(default=None, sa_column=_moment())
+    ended_by_poll_at: datetime | None = Field(default=None, sa_column=_moment())
+    """When a poll found the end of a request whose webhook was expected, and had not come."""
 
 
 class JobEvent(SQLModel, table=True):
@@ -302,7 +328,11 @@ class WebhookDelivery(SQLModel, table=True):
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
-        Index("webhook_deliveries_newest", text("received_at desc")),
+        Index(
+            "webhook_deliveries_newest",
+            text("received_at desc"),
+            postgresql_include=["provider", "verdict", "took_ms"],
+        ),
         Index("webhook_deliveries_of_job", "job_id"),
         Index("webhook_deliveries_inbox", "next_try_at", postgresql_where=text("next_try_at is not null")),
     )

@@ -39,6 +39,8 @@ class Ports:
     simulator: int | None
     """None: no simulator, the real providers."""
     postgres: int
+    worker_metrics: int | None = None
+    """None: the worker serves no metrics."""
 
     def check_free(self) -> None:
         """Raises: PortTaken."""
@@ -80,6 +82,8 @@ class Stack:
         )
         self.api_url = f"http://{HOST}:{ports.api}"
         self.simulator_url = f"http://{HOST}:{ports.simulator}" if ports.simulator else None
+        metrics = ports.worker_metrics
+        self.worker_metrics_url = f"http://{HOST}:{metrics}/metrics" if metrics else None
         self._environment = self._compose_environment(user, overrides, secrets)
         self._supervisor = Supervisor(self._programs(), say=say, changed=self._write_state)
 
@@ -111,7 +115,9 @@ class Stack:
             "docs": f"{self.api_url}/docs",
             "temporal": self.temporal.ui_url,
             "simulator": self.simulator_url,
-            "page": f"{self.api_url}/#key={page_key}" if page_key else None,
+            "operators": f"{self.api_url}/admin",
+            "worker-metrics": self.worker_metrics_url,
+            "page": f"{self.api_url}/" + (f"#key={page_key}" if page_key else ""),
         }
         return "  ".join(("ready", *(f"{name} {url}" for name, url in urls.items() if url)))
 
@@ -128,6 +134,8 @@ class Stack:
             "REELAY_DATA_DIR": str(self.data_dir.path),
             "PYTHONUNBUFFERED": "1",
         }
+        if self._ports.worker_metrics:
+            ours |= {"WORKER_METRICS_HOST": HOST, "WORKER_METRICS_PORT": str(self._ports.worker_metrics)}
         defaults = {"FAL_WEBHOOK_SECRET": secrets.webhook_secret, "API_KEY_PEPPER": secrets.api_key_pepper}
         if self.simulator_url:
             ours |= simulated_provider(self.simulator_url)

@@ -1,6 +1,7 @@
 """`reelay dev` and `reelay demo`."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -25,7 +26,8 @@ async def run_dev(data_dir: DataDir, ports: Ports, announce: Callable[[str], Non
         stack = Stack(data_dir, ports, user=user_environment(), overrides={}, say=announce)
 
         async def stay() -> None:
-            announce(stack.ready_line(await local_key(data_dir)))
+            # The key is for the eyes of whoever sits there, and for no log.
+            announce(stack.ready_line(await local_key(data_dir) if sys.stdout.isatty() else None))
             await asyncio.Event().wait()
 
         await stack.run(stay)

@@ -1,6 +1,7 @@
 """The story of one generation."""
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Unpack
@@ -163,6 +164,7 @@ class GenerationWorkflow:
         window = min(self.generation.timing.adoption_window, self.time_left())
         ends = workflow.now() + window
         self.enter(Stage.UNCERTAIN, Status.PENDING, "The submission's answer was lost; looking for its request")
+        self.show(f"{self.message}, until {ends:%H:%M:%S} UTC: by its webhook, and in the provider's list")
         search = self.start_search(attempt, window)
         try:
             while await self.turns_up(search, by=ends):
@@ -207,7 +209,12 @@ class GenerationWorkflow:
         submission = await workflow.execute_activity_method(
             SubmissionActivities.adopt,
             Adoption(generation=self.generation, report=report, instead_of=instead_of),
-            **named(LOOK, f"adopt-{self.adoptions}", schedule_to_close_timeout=self.time_left()),
+            **named(
+                LOOK,
+                f"adopt-{self.adoptions}",
+                summary=f"request {report.request_id}",
+                schedule_to_close_timeout=self.time_left(),
+            ),
         )
         if submission is None:
             self.set_aside.add(report.request_id)
@@ -247,6 +254,7 @@ class GenerationWorkflow:
 
     def start_asking(self, submission: Submission) -> workflow.ActivityHandle[None]:
         interval = self.generation.timing.poll_interval
+        self.show(f"{self.message} every {interval.total_seconds():g} s; its webhook would do as well")
         self.look_now = False
         self.looks += 1
         return workflow.start_activity_method(
@@ -276,7 +284,9 @@ class GenerationWorkflow:
             await workflow.execute_activity_method(
                 OutcomeActivities.poll,
                 Accepted(generation=self.generation, submission=submission),
-                **named(LOOK, "last-look", retry_policy=RetryPolicy(maximum_attempts=1)),
+                **named(
+                    LOOK, "last-look", summary="the deadline has come", retry_policy=RetryPolicy(maximum_attempts=1)
+                ),
             )
         except ActivityError as error:
             if is_cancelled_exception(error):
@@ -311,7 +321,7 @@ class GenerationWorkflow:
         await workflow.execute_activity_method(
             ConclusionActivities.complete,
             Completion(generation=self.generation, archived=archived),
-            **named(RECORD, "complete"),
+            **named(RECORD, "complete", summary=f"{len(archived.files)} files"),
         )
         self.enter(Stage.DONE, Status.COMPLETED, "Completed")
 
@@ -347,19 +357,19 @@ class GenerationWorkflow:
             await workflow.execute_activity_method(
                 ConclusionActivities.withdraw,
                 Accepted(generation=self.generation, submission=submission),
-                **named(COURTESY, f"withdraw-{submission.attempt}"),
+                **named(COURTESY, f"withdraw-{submission.attempt}", summary=f"request {submission.request_id}"),
             )
 
     async def end(self, failure: Failure | None) -> None:
         await workflow.execute_activity_method(
             ConclusionActivities.end,
             Ending(generation=self.generation, failure=failure),
-            **named(RECORD, "end"),
+            **named(RECORD, "end", summary=failure.code if failure else "canceled"),
         )
 
     async def hears_within(self, window: timedelta, what: str) -> bool:
         """Whether a webhook came. Also returns, without one, when somebody wants a look now."""
-        self.show(f"{self.message}, at most until {workflow.now() + window:%H:%M:%S} UTC")
+        self.show(f"{self.message}, at most until {workflow.now() + window:%H:%M:%S} UTC; then the provider is asked")
         with suppress(TimeoutError):
             await workflow.wait_condition(lambda: self.heard or self.look_now, timeout=window, timeout_summary=what)
         return self.heard
@@ -397,8 +407,17 @@ class GenerationWorkflow:
 
     def show(self, message: str) -> None:
         """For the engineer at the Temporal UI: it costs no history."""
-        request = f"\n\nrequest `{self.submission.request_id}`" if self.submission else ""
-        workflow.set_current_details(f"**{self.stage}** since {self.stage_since:%H:%M:%S} UTC\n\n{message}{request}")
+        where = self.status if self.stage is Stage.DONE else self.stage
+        facts = "\n".join(f"- {fact}" for fact in self.facts())
+        workflow.set_current_details(f"**{where}** since {self.stage_since:%H:%M:%S} UTC\n\n{message}\n\n{facts}")
+
+    def facts(self) -> Iterator[str]:
+        if ours := self.submission:
+            yield f"attempt {ours.attempt}, request `{ours.request_id}`: {ours.status_url}"
+        if self.failure:
+            yield f"`{self.failure.code}`: {self.failure.code.advice}"
+        elif self.stage is not Stage.DONE:
+            yield f"gives up at {self.deadline:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _may_have_been_bought(error: ActivityError) -> bool:

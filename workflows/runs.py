@@ -30,9 +30,11 @@ FAILING_FROM_TRY = 3
 
 
 class GenerationRuns:
-    def __init__(self, client: Client, task_queue: str) -> None:
+    def __init__(self, client: Client, task_queue: str, origin: str | None) -> None:
+        """`origin`: of our page, for the links that engineers follow from a run."""
         self._client = client
         self._task_queue = task_queue
+        self._origin = origin
 
     async def look(self, generation_id: UUID) -> Run:
         """The newest run, by id: the visibility store may lag behind. Raises: RPCError."""
@@ -50,7 +52,11 @@ class GenerationRuns:
 
     async def start(self, job: GenerationJob) -> None:
         await start_generation(
-            self._client, generation_of(job), task_queue=self._task_queue, summary=first_words(job.input_params)
+            self._client,
+            generation_of(job),
+            task_queue=self._task_queue,
+            summary=first_words(job.input_params),
+            origin=self._origin,
         )
 
     async def resume(self, job: GenerationJob, *, look_now: bool) -> None:
@@ -59,6 +65,7 @@ class GenerationRuns:
             generation_of(job),
             task_queue=self._task_queue,
             summary=first_words(job.input_params),
+            origin=self._origin,
             # The attempt's row, not the id, keeps a second POST away.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             look_now=look_now,

@@ -8,6 +8,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.runtime import Runtime
 
 from domain.generation import Generation
 from workflows.generation import GenerationWorkflow
@@ -15,11 +16,14 @@ from workflows.ids import workflow_id
 from workflows.search_attributes import search_attributes
 
 
-async def connect(*, lazy: bool = False) -> Client:
-    """A client by `TEMPORAL_*`, with the one data converter. A lazy one connects at its first call."""
+async def connect(*, lazy: bool = False, runtime: Runtime | None = None) -> Client:
+    """A client by `TEMPORAL_*`, with the one data converter. A lazy one connects at its first call.
+
+    `runtime`: where its metrics, and those of its workers, go; else nowhere.
+    """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "localhost:7233")
-    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy)
+    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy, runtime=runtime)
 
 
 async def start_generation(
@@ -28,11 +32,13 @@ async def start_generation(
     *,
     task_queue: str,
     summary: str,
+    origin: str | None = None,
     id_reuse_policy: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
     look_now: bool = False,
 ) -> None:
     """Start the workflow. Safe to repeat: one generation has one run, for ever, unless a repair says otherwise.
 
+    `origin`: of our page, which the run's details link to.
     `look_now`: it asks the provider before it waits for a webhook.
     """
     try:
@@ -46,9 +52,18 @@ async def start_generation(
             start_signal="poll" if look_now else None,
             search_attributes=search_attributes(generation),
             static_summary=f"{generation.model}: {summary}"[:200],
+            static_details=links_of(generation, origin) if origin else None,
         )
     except WorkflowAlreadyStartedError:
         return  # it has run to its end already
+
+
+def links_of(generation: Generation, origin: str) -> str:
+    """For the eyes of engineers: the job as its user sees it, and its webhooks as operators do."""
+    return (
+        f"[its page]({origin}/#/jobs/{generation.id}) (for its user)\n\n"
+        f"[its webhooks]({origin}/admin#/deliveries?jobId={generation.id}) (for operators)"
+    )
 
 
 def first_words(words: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ Operation = dict[str, Any]
 OPEN_TO_ALL = {
     "/api/models",
     "/healthz",
+    "/metrics",
     "/readyz",
     "/api/webhooks/fal",
     "/api/webhooks/replicate",
@@ -78,7 +79,7 @@ def test_errors_are_problems_everywhere(document: dict[str, Any]) -> None:
                 assert schema == {"$ref": "#/components/schemas/ProblemView"}, (method, path, code)
                 assert response["description"]
     required = set(document["components"]["schemas"]["ProblemView"]["required"])
-    assert required == {"type", "title", "status", "detail", "code"}
+    assert required == {"type", "title", "status", "detail", "code", "errors"}
 
 
 def test_each_operation_names_the_errors_that_it_can_answer(document: dict[str, Any]) -> None:

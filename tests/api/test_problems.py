@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -75,7 +77,7 @@ async def test_body_of_one_mebibyte_is_read(patient_service: Service) -> None:
 
 @pytest.fixture
 async def small_app() -> AsyncIterator[str]:
-    """Our middleware and problem handlers around two routes, one of them broken. Bodies have 0.3 s."""
+    """Our middleware and problem handlers around three routes, two of them broken. Bodies have 0.3 s."""
     app = FastAPI()
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=timedelta(seconds=0.3), at_most=MEBIBYTE)
@@ -89,8 +91,19 @@ async def small_app() -> AsyncIterator[str]:
     async def broken() -> None:
         raise ZeroDivisionError("a secret detail")
 
+    @app.get("/confused")
+    async def confused() -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
     async with listening(uvicorn.Server(uvicorn.Config(app, log_level="critical")), loopback_socket()) as origin:
         yield origin
+
+
+@pytest.mark.fault("O4")
+async def test_driver_that_a_dying_database_confuses_is_an_outage(small_app: str) -> None:
+    """Seen after a SIGKILL of Postgres."""
+    async with httpx.AsyncClient(base_url=small_app) as client:
+        problem(await client.get("/confused"), 503, "UNAVAILABLE")
 
 
 @pytest.mark.fault("W15")
@@ -255,6 +268,41 @@ async def database_away(service: Service) -> AsyncIterator[None]:
         await connection.execute(f"alter database {name} allow_connections true")
     finally:
         await connection.close()
+
+
+MORE_THAN_THE_POOL = 20
+
+
+@pytest.mark.fault("O4")
+async def test_database_that_is_stopped_takes_the_whole_pool_and_gives_it_back(servers: Servers) -> None:
+    """SIGSTOP: sessions neither answer nor end, more requests come than there are sessions, and none waits for long."""
+    async with running_service(servers, worker=False) as service:
+        job_id = await service.create()
+        await asyncio.gather(*(service.job(job_id) for _ in range(MORE_THAN_THE_POOL)))
+        async with sessions_stopped(service):
+            answers = await asyncio.gather(
+                *(service.client.get(f"/api/jobs/{job_id}") for _ in range(MORE_THAN_THE_POOL))
+            )
+        for answer in answers:
+            problem(answer, 503, "UNAVAILABLE")
+            assert int(answer.headers["retry-after"]) >= 1
+        await asyncio.gather(*(service.job(job_id) for _ in range(MORE_THAN_THE_POOL)))
+
+
+@asynccontextmanager
+async def sessions_stopped(service: Service) -> AsyncIterator[None]:
+    """The processes that Postgres has for the service's database do nothing at all."""
+    name = service.settings.database_url.get_secret_value().rpartition("/")[2]
+    connection = await asyncpg.connect(service.servers.postgres.server.superuser_url)
+    rows = await connection.fetch("select pid from pg_stat_activity where datname = $1", name)
+    await connection.close()
+    for row in rows:
+        os.kill(row["pid"], signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for row in rows:
+            os.kill(row["pid"], signal.SIGCONT)
 
 
 async def test_no_answer_tells_a_secret(patient_service: Service) -> None:

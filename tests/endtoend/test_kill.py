@@ -1,7 +1,11 @@
 """kill -9 of one part at a time, while a generation waits and while it archives: it completes, paid for once."""
 
+import asyncio
+import resource
 from collections.abc import AsyncIterator
 
+import httpx
+import psutil
 import pytest
 
 from tests.endtoend.stack import RunningStack, running_stack
@@ -48,3 +52,39 @@ async def test_killed_while_archiving(stack: RunningStack, part: str) -> None:
 
     await completes(stack, job_id)
     await completes(stack, await stack.create("a fresh one"))
+
+
+AT_ONCE = 8
+
+
+async def answer_of(stack: RunningStack, number: int) -> httpx.Response | None:
+    """To a creation, if it was answered."""
+    try:
+        return await stack.client.post(
+            "/api/generate/video",
+            json={"prompt": f"one of many: {number}", "quality": "fast"},
+            headers={"idempotency-key": f"one of many {number}", "connection": "close"},
+            timeout=10,
+        )
+    except httpx.TransportError:
+        return None
+
+
+@pytest.mark.fault("O10")
+async def test_api_without_file_descriptors_is_slow_or_says_503_and_makes_no_job_twice(stack: RunningStack) -> None:
+    api = psutil.Process(stack.pid_of("api"))
+    soft, hard = resource.prlimit(api.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(api.pid, resource.RLIMIT_NOFILE, (api.num_fds() + 1, hard))
+    try:
+        starved = await asyncio.gather(*(answer_of(stack, number) for number in range(AT_ONCE)))
+    finally:
+        resource.prlimit(api.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    statuses = {answer.status_code if answer else None for answer in starved}
+    assert statuses & {None, 503}, "the limit was felt"
+    assert statuses <= {None, 202, 503}
+
+    answers = await asyncio.gather(*(answer_of(stack, number) for number in range(AT_ONCE)))
+    ours = [answer.json()["jobId"] for answer in answers if answer is not None and answer.status_code == 202]
+    assert len(set(ours)) == AT_ONCE
+    assert {answer.json()["jobId"] for answer in starved if answer is not None and answer.is_success} <= set(ours)
+    await asyncio.gather(*(completes(stack, job_id) for job_id in ours))

@@ -227,7 +227,7 @@ class BrokenWorkflow:
 async def test_run_whose_code_raises_is_counted_and_left(servers: Servers) -> None:
     async with running_service(servers, worker=False) as service:
         queue = service.settings.task_queue
-        runs = GenerationRuns(service.temporal, queue)
+        runs = GenerationRuns(service.temporal, queue, None)
         reconciliation = ReconciliationActivities(service.sessions, Providers(), runs)
         broken = [BrokenWorkflow, ReconciliationWorkflow]
         async with Worker(service.temporal, task_queue=queue, workflows=broken, activities=[reconciliation.reconcile]):

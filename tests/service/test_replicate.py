@@ -131,6 +131,7 @@ async def test_lost_answer_that_is_never_found_is_an_unknown_outcome(service: Se
     assert (await service.simulated(job_id))["accepted"] == 1
 
 
+@pytest.mark.fault("S1")
 async def test_output_that_replicate_has_deleted_is_a_clear_failure(servers: Servers) -> None:
     """An hour later the prediction is empty, some day it is gone. The simulator's clock is moved: it is our own."""
     async with (

@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers
+from workflows.starting import connect
 
 IN_A_WHILE = "[sim: latency=8s]"
 
@@ -83,8 +84,14 @@ async def test_new_build_takes_over_the_runs_of_the_old_one(servers: Servers) ->
 
 @pytest.mark.fault("O9")
 async def test_worker_that_remembers_no_run_loses_nothing(servers: Servers) -> None:
-    """Every step replays the whole history. All tests run like this with REELAY_MAX_CACHED_WORKFLOWS=0."""
-    async with running_service(servers, max_cached_workflows=0, webhook_patience=1) as service:
+    """Every step replays the whole history, at whichever of two workers takes it.
+
+    All tests run like this, with one worker, with REELAY_MAX_CACHED_WORKFLOWS=0.
+    """
+    async with (
+        running_service(servers, max_cached_workflows=0, webhook_patience=1) as service,
+        replace(service, temporal=await connect()).worker(),
+    ):
         jobs = [
             await service.create(f"{words}, remembered by none")
             for words in (

@@ -1,0 +1,97 @@
+"""Every step, seen from outside: what it took and how it ended, as metrics; whose it was, in every log line.
+
+The metrics go to the runtime of the client, see `worker.py`; without one they go nowhere. Labels are few and bounded.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
+from domain.failure import FailureCode
+from domain.generation import Archived, Generation, Status
+
+StepInput = Attempt | Adoption | Accepted | Completion | Ending
+
+ENDED = "reelay_generations_ended"
+STEP_SECONDS = "reelay_step_seconds"
+TRIES = "reelay_step_tries"
+ARCHIVED_BYTES = "reelay_archived_bytes"
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
+"""A step may be over at once, or last as long as a model."""
+
+OK, TROUBLE = "ok", "trouble"
+
+
+class Measuring(Interceptor):
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return MeasuredSteps(next)
+
+
+class MeasuredSteps(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        words = input.args[0] if input.args else None
+        if not isinstance(words, StepInput):
+            return await super().execute_activity(input)
+        generation, result = words.generation, TROUBLE
+        try:
+            with about(generation):
+                answer = await super().execute_activity(input)
+            result = OK
+        except ApplicationError as error:
+            # One of few types: `activities/errors.py` makes them all.
+            result = error.type or TROUBLE
+            raise
+        finally:
+            note_try(generation, result)
+        note_step(generation)
+        note_result(words, answer)
+        return answer
+
+
+@contextmanager
+def about(generation: Generation) -> Iterator[None]:
+    """Whatever is logged in the block says whose it is."""
+    info = activity.info()
+    with structlog.contextvars.bound_contextvars(
+        job_id=str(generation.id), step=info.activity_type, step_try=info.attempt
+    ):
+        yield
+
+
+def note_try(generation: Generation, result: str) -> None:
+    labels = {"step": activity.info().activity_type, "provider": generation.provider.value, "result": result}
+    activity.metric_meter().create_counter(TRIES, "Tries of a step.").add(1, labels)
+
+
+def note_step(generation: Generation) -> None:
+    """All tries of it, and the pauses between them."""
+    info = activity.info()
+    took = (datetime.now(UTC) - info.scheduled_time).total_seconds()
+    labels = {"step": info.activity_type, "provider": generation.provider.value}
+    histogram = activity.metric_meter().create_histogram_float(STEP_SECONDS, "A step, from its first try to its end.")
+    histogram.record(max(took, 0.0), labels)
+
+
+def note_result(words: StepInput, answer: object) -> None:
+    match words, answer:
+        case Completion(generation=generation), _:
+            note_end(generation, Status.COMPLETED)
+        case Ending(generation=generation, failure=None), _:
+            note_end(generation, Status.CANCELED)
+        case Ending(generation=generation, failure=failure), _ if failure:
+            note_end(generation, failure.code)
+        case Accepted(generation=generation), Archived(files=files):
+            counter = activity.metric_meter().create_counter(ARCHIVED_BYTES, "Media brought home.", "By")
+            counter.add(sum(file.size_bytes for file in files), {"provider": generation.provider.value})
+
+
+def note_end(generation: Generation, outcome: Status | FailureCode) -> None:
+    labels = {"provider": generation.provider.value, "model": generation.model, "outcome": outcome.value}
+    activity.metric_meter().create_counter(ENDED, "Generations by their end.").add(1, labels)

@@ -1,0 +1,161 @@
+"""What Prometheus reads at `/metrics`: numbers by few, bounded labels. No id, no name of a user, no sum of money."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.books import Audit, Books
+from db.engine import POSTGRES_AWAY, Sessions
+from db.statistics import Now, what_is_open
+from domain.generation import ProviderName, Stage
+
+QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Seconds."""
+LOOK_EVERY_SECONDS = 15.0
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNROUTED = "(none)"
+"""The route of what no route takes: a stranger's paths must not become labels."""
+
+DRIFTING = ("available", "held", "held for living jobs")
+"""The figures of `db.credits.Drift`."""
+
+log = structlog.get_logger()
+router = APIRouter(tags=["health"])
+
+
+class Metrics:
+    """Of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "reelay_http_requests", "Answered requests.", ("method", "route", "status"), registry=self.registry
+        )
+        self.request_seconds = Histogram(
+            "reelay_http_request_seconds",
+            "From a request to the first byte of its answer.",
+            ("method", "route"),
+            buckets=QUICK,
+            registry=self.registry,
+        )
+        self.webhooks = Counter(
+            "reelay_webhooks",
+            "Inbound webhooks by what was made of them.",
+            ("provider", "verdict"),
+            registry=self.registry,
+        )
+        self.webhook_seconds = Histogram(
+            "reelay_webhook_seconds",
+            "From a webhook's arrival until its verdict.",
+            ("provider",),
+            buckets=QUICK,
+            registry=self.registry,
+        )
+        self.signal_seconds = Histogram(
+            "reelay_signal_seconds",
+            "Handing a report to its workflow, by what came of it.",
+            ("result",),
+            buckets=QUICK,
+            registry=self.registry,
+        )
+        self.active = Gauge("reelay_generations_active", "Living generations.", ("stage",), registry=self.registry)
+        self.inbox = Gauge(
+            "reelay_inbox_waiting", "Webhooks that have still to reach their workflow.", registry=self.registry
+        )
+        self.inbox_oldest = Gauge(
+            "reelay_inbox_oldest_seconds", "How long the oldest has waited.", registry=self.registry
+        )
+        self.uncertain = Gauge(
+            "reelay_submissions_uncertain", "Submissions whose request is looked for.", registry=self.registry
+        )
+        self.parked = Gauge("reelay_accounts_parked", "Accounts that take no submissions.", registry=self.registry)
+        self.drift = Gauge(
+            "reelay_ledger_drift_accounts",
+            "Accounts that entries and living jobs do not explain. Not there until it was looked at.",
+            ("account",),
+            registry=self.registry,
+        )
+        self.looked_at = Gauge(
+            "reelay_database_looked_at_seconds",
+            "Unix time of the last look at what the gauges say.",
+            registry=self.registry,
+        )
+
+    def note_webhook(self, provider: ProviderName, verdict: str, seconds: float) -> None:
+        self.webhooks.labels(provider, verdict).inc()
+        self.webhook_seconds.labels(provider).observe(seconds)
+
+    def show(self, now: Now, audit: Audit) -> None:
+        for stage in Stage:
+            self.active.labels(stage).set(now.active.get(stage, 0))
+        self.inbox.set(now.inbox)
+        self.inbox_oldest.set(now.inbox_oldest_seconds)
+        self.uncertain.set(now.uncertain)
+        self.parked.set(now.parked)
+        for account in DRIFTING:
+            self.drift.labels(account).set(sum(drift.account == account for drift in audit.drift))
+        self.looked_at.set_to_current_time()
+
+
+class Measured:
+    """Counts and times every request by its route."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        arrived = time.perf_counter()
+
+        async def send_measured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._note(scope, message["status"], time.perf_counter() - arrived)
+            await send(message)
+
+        await self._app(scope, receive, send_measured)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope.get("route")
+        path = route.path if isinstance(route, APIRoute) else UNROUTED
+        method = scope["method"] if scope["method"] in METHODS else UNROUTED
+        self._metrics.requests.labels(method, path, status).inc()
+        self._metrics.request_seconds.labels(method, path).observe(seconds)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus' text format."""
+    found = request.app.state.metrics
+    assert isinstance(found, Metrics)
+    return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@asynccontextmanager
+async def watching(metrics: Metrics, sessions: Sessions, books: Books) -> AsyncIterator[None]:
+    """While the block runs, the gauges are brought up to date: a scrape never asks the database."""
+    task = asyncio.create_task(_keep_watching(metrics, sessions, books))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _keep_watching(metrics: Metrics, sessions: Sessions, books: Books) -> None:
+    while True:
+        try:
+            audit = await books.audit()
+            async with sessions() as session:
+                metrics.show(await what_is_open(session), audit)
+        except POSTGRES_AWAY as error:
+            log.warning("the gauges were not brought up to date", error=str(error))
+        await asyncio.sleep(LOOK_EVERY_SECONDS)

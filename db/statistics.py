@@ -1,0 +1,209 @@
+"""What operators look at: how generations, submissions and webhooks went in a window, and what is open now.
+
+The windows are read by their indexes alone; `docs/decisions/017-operators-figures.md` has the measurements.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of time that ends now, and the slices in which its course is told."""
+
+    length: timedelta
+    slice: timedelta
+    ends: datetime
+
+    @property
+    def begins(self) -> datetime:
+        """The beginning of a slice: the oldest one is whole."""
+        return self.ends - (self.ends - EPOCH) % self.slice - self.length + self.slice
+
+    @property
+    def slices(self) -> list[datetime]:
+        return [self.begins + number * self.slice for number in range(int(self.length / self.slice))]
+
+
+# One pass over the window. A percentile is of those that completed, from creation to end.
+ENDED = text("""
+    select
+        provider, model,
+        count(*) filter (where status = 'completed') as completed,
+        count(*) filter (where status = 'failed') as failed,
+        count(*) filter (where status = 'canceled') as canceled,
+        percentile_cont(array[0.5, 0.95]) within group (order by extract(epoch from completed_at - created_at))
+            filter (where status = 'completed') as seconds
+    from generation_jobs
+    where completed_at >= :begins and completed_at < :ends
+    group by provider, model
+    order by count(*) desc, provider, model
+""")
+
+COURSE = text("""
+    select date_bin(:slice, completed_at, :begins) as at, status, error_code, count(*) as jobs
+    from generation_jobs
+    where completed_at >= :begins and completed_at < :ends
+    group by 1, 2, 3
+    order by 1, 2, 3
+""")
+
+CREATED = text("select count(*) from generation_jobs where created_at >= :begins and created_at < :ends")
+
+WEBHOOKS = text("""
+    select
+        date_bin(:slice, received_at, :begins) as at, verdict, count(*) as deliveries,
+        percentile_cont(array[0.5, 0.95]) within group (order by took_ms) as milliseconds
+    from webhook_deliveries
+    where received_at >= :begins and received_at < :ends
+    group by grouping sets ((1, 2), (1))
+    order by 1, 2
+""")
+
+# An attempt that has an answer beside its acceptance was in doubt before: it was adopted.
+DOUBTED = text("""
+    select count(*) filter (where state <> 'refused') as doubted, count(*) filter (where state = 'accepted') as adopted
+    from submission_attempts
+    where answer is not null and sent_at >= :begins and sent_at < :ends
+""")
+
+RESCUED = text("""
+    select provider, count(*) as jobs from submission_attempts
+    where ended_by_poll_at is not null and ended_by_poll_at >= :begins and ended_by_poll_at < :ends
+    group by provider order by provider
+""")
+
+ACTIVE_STAGES = text("""
+    select stage, count(*) as jobs from generation_jobs
+    where status in ('pending', 'submitted', 'in_progress') group by stage order by stage
+""")
+
+INBOX = text("""
+    select count(*) as waiting, coalesce(extract(epoch from now() - min(received_at)), 0)::float8 as oldest_seconds
+    from webhook_deliveries where next_try_at is not null
+""")
+
+UNCERTAIN_NOW = text("""
+    select count(*) from submission_attempts as attempt join generation_jobs as job on job.id = attempt.job_id
+    where attempt.state = 'uncertain' and job.status in ('pending', 'submitted', 'in_progress')
+""")
+
+PARKED = text("select count(*) from provider_accounts where parked_at is not null")
+
+CREDITS = text("""
+    select
+        coalesce(sum(available_cents), 0)::bigint as available_cents, coalesce(sum(held_cents), 0)::bigint as held_cents
+    from credit_accounts
+""")
+
+# The oldest first: what has waited longest is the most urgent. The reasons are `Need`s.
+OPEN_NEEDS = text("""
+    select * from (
+        select
+            id, user_id, provider, model, stage, fal_request_id, created_at as since, progress_message as detail,
+            case
+                when created_at + (timing ->> 'deadline')::interval + interval '10 minutes' < now() then 'overdue'
+                when stage = 'archiving' and stage_at < now() - interval '15 minutes' then 'archive_stuck'
+                when stage = 'submitting' and progress_message like 'Waiting:%' then 'account_parked'
+                when stage = 'uncertain' then 'uncertain'
+                when stage = 'reserving' and created_at < now() - interval '5 minutes' then 'not_started'
+            end as need
+        from generation_jobs where status in ('pending', 'submitted', 'in_progress')
+    ) as job
+    where need is not null
+    order by since
+    limit :at_most
+""")
+
+ENDED_NEEDS = text("""
+    select
+        id, user_id, provider, model, stage, fal_request_id, completed_at as since, error_message as detail,
+        error_code as need
+    from generation_jobs
+    where error_code in ('unknown_outcome', 'provider_unauthorized', 'archive_failed')
+        and completed_at >= :begins and completed_at < :ends
+    order by completed_at desc
+    limit :at_most
+""")
+
+Rows = Sequence[Row[Any]]
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What happened in a window, as the statements say it."""
+
+    ended: Rows
+    course: Rows
+    created: int
+    webhooks: Rows
+    doubted: int
+    adopted: int
+    rescued: Mapping[str, int]
+    """Requests whose end a poll found before their webhook came, by provider."""
+
+
+@dataclass(frozen=True)
+class Now:
+    """What is open at this moment."""
+
+    active: Mapping[str, int]
+    """Living generations by stage."""
+    inbox: int
+    inbox_oldest_seconds: float
+    uncertain: int
+    parked: int
+    available_cents: int
+    held_cents: int
+
+
+async def what_happened(session: AsyncSession, window: Window) -> Happened:
+    """Its statements see the same moment: the window ends before they begin."""
+    span: dict[str, object] = {"begins": window.begins, "ends": window.ends}
+    sliced = span | {"slice": window.slice}
+    doubted = (await session.execute(DOUBTED, span)).one()
+    return Happened(
+        ended=await _rows(session, ENDED, span),
+        course=await _rows(session, COURSE, sliced),
+        created=await _count(session, CREATED, span),
+        webhooks=await _rows(session, WEBHOOKS, sliced),
+        doubted=doubted.doubted,
+        adopted=doubted.adopted,
+        rescued={row.provider: row.jobs for row in await _rows(session, RESCUED, span)},
+    )
+
+
+async def what_is_open(session: AsyncSession) -> Now:
+    inbox = (await session.execute(INBOX)).one()
+    credits = (await session.execute(CREDITS)).one()
+    return Now(
+        active={row.stage: row.jobs for row in await _rows(session, ACTIVE_STAGES, {})},
+        inbox=inbox.waiting,
+        inbox_oldest_seconds=inbox.oldest_seconds,
+        uncertain=await _count(session, UNCERTAIN_NOW, {}),
+        parked=await _count(session, PARKED, {}),
+        available_cents=credits.available_cents,
+        held_cents=credits.held_cents,
+    )
+
+
+async def needing_a_hand(session: AsyncSession, window: Window, *, at_most: int) -> Rows:
+    """Living generations that hang, then those that ended in the window in a way that somebody has to look into."""
+    living = await _rows(session, OPEN_NEEDS, {"at_most": at_most})
+    span = {"begins": window.begins, "ends": window.ends, "at_most": at_most - len(living)}
+    return [*living, *await _rows(session, ENDED_NEEDS, span)]
+
+
+async def _rows(session: AsyncSession, statement: TextClause, words: Mapping[str, object]) -> Rows:
+    return (await session.execute(statement, words)).all()
+
+
+async def _count(session: AsyncSession, statement: TextClause, words: Mapping[str, object]) -> int:
+    return int((await session.execute(statement, words)).scalar_one())
