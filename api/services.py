@@ -67,15 +67,9 @@ class Services:
 
 
 @asynccontextmanager
-<<<<<<< HEAD
 async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
-    engine = make_engine(settings.database_url.get_secret_value())
-    service_engine = make_engine(settings.database_admin_url.get_secret_value())
-=======
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
     engine = make_engine(settings.database_url.get_secret_value(), statement_seconds=STATEMENT_SECONDS)
     service_engine = make_engine(settings.database_admin_url.get_secret_value(), statement_seconds=STATEMENT_SECONDS)
->>>>>>> proof3
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
     temporal = await connect(lazy=True)
     starter = Starter(temporal, settings.task_queue, settings.app_url)
