@@ -25,6 +25,8 @@ class Plan:
     """Readers of one living job."""
     polls: int = 7
     """Of each of them."""
+    poll_seconds: float = 3.0
+    """From one to the next."""
     stored: Sequence[int] = ()
     """Generations in the database; growing."""
 

@@ -31,6 +31,8 @@ NOTES = (
     "per second, whatever else happens.",
     "With Temporal the end is learned by one long poll of the workflow, without it by one of its process. The HTTP "
     "latencies contain the Python client's own time.",
+    "Event streams are read by one process, whose own time is in what they tell. Queries of the engine are those that "
+    "its server counted; readers of one job share an answer that is at most a second old.",
     "Actions are counted from histories: a query is one more, and leaves no event.",
 )
 

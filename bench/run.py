@@ -90,7 +90,9 @@ async def studies_of(ground: Ground, plan: Plan, say: Callable[[str], None]) -> 
     if plan.waiting:
         rows += await waiting_rows(ground, count=plan.waiting, say=say)
     if plan.pollers:
-        rows += await polling_rows(ground, pollers=plan.pollers, polls=plan.polls, say=say)
+        rows += await polling_rows(
+            ground, pollers=plan.pollers, polls=plan.polls, every_seconds=plan.poll_seconds, say=say
+        )
     if plan.streams:
         rows += await stream_rows(ground, count=plan.streams, say=say)
     if plan.stored:

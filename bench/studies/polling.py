@@ -23,7 +23,6 @@ from domain.generation import AT_THE_PROVIDER
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 
-EVERY_SECONDS = 3.0
 RAW_QUERIES = 20
 LOOK_EVERY_SECONDS = 0.05
 QUERIES = re.compile(
@@ -57,10 +56,11 @@ class Polling:
     provider: httpx.AsyncClient
     temporal: Client
     engine: EngineMetrics
+    every_seconds: float
     say: Callable[[str], None]
 
     async def rows(self, pollers: int, polls: int) -> AsyncIterator[Row]:
-        section = f"{pollers} readers of one living job, each {polls} times, every {EVERY_SECONDS:g} s"
+        section = f"{pollers} readers of one living job, each {polls} times, every {self.every_seconds:g} s"
         await self._hold(True)
         try:
             job = await self._submitted_job()
@@ -94,7 +94,7 @@ class Polling:
     async def _all_polls(self, job: str, pollers: int, polls: int) -> list[Poll]:
         """Readers that came one after the other."""
         path = CREATING.status_path.format(job=job)
-        delays = [EVERY_SECONDS * number / pollers for number in range(pollers)]
+        delays = [self.every_seconds * number / pollers for number in range(pollers)]
         found = await asyncio.gather(*(self._polls(path, delay, polls) for delay in delays))
         return [poll for each in found for poll in each]
 
@@ -109,7 +109,7 @@ class Polling:
             if not is_unchanged:
                 answer.raise_for_status()
             found.append(Poll(seconds=seconds, is_unchanged=is_unchanged))
-            tag, due = answer.headers["etag"], due + EVERY_SECONDS
+            tag, due = answer.headers["etag"], due + self.every_seconds
         return found
 
     async def _raw_queries(self, job: str) -> list[float]:
@@ -151,7 +151,10 @@ async def _tells_requests(client: httpx.AsyncClient, url: str) -> bool:
         return False
 
 
-async def polling_rows(ground: Ground, *, pollers: int, polls: int, say: Callable[[str], None]) -> list[Row]:
+async def polling_rows(
+    ground: Ground, *, pollers: int, polls: int, every_seconds: float, say: Callable[[str], None]
+) -> list[Row]:
+    """Of so many readers, each with so many polls."""
     headers = await api_headers(ground)
     temporal_pid = ground.data_dir.find_stack().parts["temporal"].pid
     async with (
@@ -159,5 +162,7 @@ async def polling_rows(ground: Ground, *, pollers: int, polls: int, say: Callabl
         open_engine_metrics(temporal_pid) as engine,
     ):
         temporal = await ground.connect("default")
-        polling = Polling(api=api, provider=provider, temporal=temporal, engine=engine, say=say)
+        polling = Polling(
+            api=api, provider=provider, temporal=temporal, engine=engine, every_seconds=every_seconds, say=say
+        )
         return [row async for row in polling.rows(pollers, polls)]
