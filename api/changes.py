@@ -49,6 +49,8 @@ class Changes:
         self._known = asyncio.Event()
         self.settled = 0
         """Of every user's events up to this one all are visible. 0: not known yet."""
+        self.heard = 0
+        """Counts the news. A read that began at another count may not show what the latest of them is about."""
         self.closing = False
 
     @contextmanager
@@ -93,6 +95,7 @@ class Changes:
         self._known.set()
 
     def tell(self, key: UUID) -> None:
+        self.heard += 1
         for changed in self._waiting.get(key, ()):
             changed.set()
 

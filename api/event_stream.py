@@ -47,6 +47,10 @@ class OneJob:
         self._user_id = user_id
 
     async def read(self, after: int) -> Batch:
+        what = (self._user_id, self.key, after, self._services.changes.heard)
+        return await self._services.shared_reads.of(what, lambda: self._read(after))
+
+    async def _read(self, after: int) -> Batch:
         async with as_user(self._services.sessions, self._user_id) as session:
             return await change_of_generation(session, self.key, after=after)
 
@@ -61,6 +65,9 @@ class AllJobs:
     async def read(self, after: int) -> Batch:
         async with asyncio.timeout(SETTLING_SECONDS):
             upto = await self._services.changes.settled_event()
+        return await self._services.shared_reads.of((self.key, after, upto), lambda: self._read(after, upto))
+
+    async def _read(self, after: int, upto: int) -> Batch:
         async with as_user(self._services.sessions, self.key) as session:
             if after == 0:
                 return await standing_of_user(session, upto=upto)

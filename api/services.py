@@ -22,6 +22,7 @@ from api.metrics import Metrics, watching
 from api.pushes import Pushes
 from api.queue_logs import QueueLogs
 from api.redelivery import Redelivery, draining
+from api.shared_reads import SharedReads
 from api.starting import Starter, starting_forgotten
 from api.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
 from catalog.catalog import Catalog
@@ -49,6 +50,7 @@ class Services:
     starter: Starter
     live: LiveStatus
     changes: Changes
+    shared_reads: SharedReads
     event_secret: bytes = field(repr=False)
     """Signs the tokens that open event streams."""
     callers: Callers
@@ -93,6 +95,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                 starter=starter,
                 live=LiveStatus(temporal),
                 changes=changes,
+                shared_reads=SharedReads(),
                 event_secret=settings.api_key_pepper.get_secret_value().encode(),
                 callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
                 limits=Limits(sessions, settings),

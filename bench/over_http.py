@@ -55,7 +55,7 @@ class OverHttp:
         answered = time.monotonic()
         await self.end_of(job)
         ended = time.monotonic()
-        webhook = await self._delivery(job)
+        webhook = await delivery_of(self.provider, job)
         return {
             Step.CREATE: created - begun,
             Step.STATUS: answered - asked,
@@ -71,8 +71,10 @@ class OverHttp:
         answer = await self.api.post(self.creating.path, json=dict(self.creating.body))
         return str(answer.raise_for_status().json()[self.creating.id_field])
 
-    async def _delivery(self, job: str) -> Delivery:
-        return Delivery(**(await self.provider.get(f"/bench/webhooks/{job}")).raise_for_status().json())
+
+async def delivery_of(provider: httpx.AsyncClient, job: str) -> Delivery:
+    """The job's webhook, once it is acknowledged."""
+    return Delivery(**(await provider.get(f"/bench/webhooks/{job}")).raise_for_status().json())
 
 
 @asynccontextmanager

@@ -16,9 +16,17 @@ class Plan:
     budget: timedelta
     """After the first round none is begun that would, going by the first, end later than this."""
     archive_rounds: int = 0
-    """0 leaves the study out; so do the next two."""
+    """0 leaves the study out; so do the next four."""
     waiting: int = 0
     """Generations at once."""
+    streams: int = 0
+    """Open at once."""
+    pollers: int = 0
+    """Readers of one living job."""
+    polls: int = 7
+    """Of each of them."""
+    poll_seconds: float = 3.0
+    """From one to the next."""
     stored: Sequence[int] = ()
     """Generations in the database; growing."""
 
@@ -32,5 +40,7 @@ FULL = Plan(
     budget=timedelta(minutes=6),
     archive_rounds=2,
     waiting=1000,
+    streams=1000,
+    pollers=50,
     stored=(1000, 1_000_000),
 )

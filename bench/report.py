@@ -31,6 +31,9 @@ NOTES = (
     "per second, whatever else happens.",
     "With Temporal the end is learned by one long poll of the workflow, without it by one of its process. The HTTP "
     "latencies contain the Python client's own time.",
+    "Event streams are read by one process, whose own time is in what they tell. Queries of the engine are those that "
+    "its server counted; readers of one job share an answer that is at most a second old. A 304 "
+    "says that not even the job's estimate has moved.",
     "Actions are counted from histories: a query is one more, and leaves no event.",
 )
 

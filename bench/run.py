@@ -16,7 +16,9 @@ from bench.plan import Plan
 from bench.report import Report
 from bench.rows import Row
 from bench.studies.archive import archive_rows
+from bench.studies.polling import polling_rows
 from bench.studies.stored import stored_rows
+from bench.studies.streams import allow_streams, stream_rows
 from bench.studies.waiting import waiting_rows
 from devstack.data_dir import DataDir
 from devstack.errors import StackError
@@ -39,6 +41,7 @@ async def run_bench(folder: Path, plan: Plan, say: Callable[[str], None]) -> Rep
     data_dir, reports = DataDir(folder), list[Report]()
     urls = {"provider_url": f"http://{HOST}:{provider}", "api_url": f"http://{HOST}:{api}"}
     environment = plain_environment() | reelay_environment(data_dir, **urls)
+    allow_streams(plan.streams)
     with data_dir.held():
         stack = Stack(data_dir, ports, user=environment, overrides={}, say=say)
 
@@ -86,6 +89,12 @@ async def studies_of(ground: Ground, plan: Plan, say: Callable[[str], None]) -> 
         rows += await archive_rows(ground.provider_url, folder, rounds=plan.archive_rounds, say=say)
     if plan.waiting:
         rows += await waiting_rows(ground, count=plan.waiting, say=say)
+    if plan.pollers:
+        rows += await polling_rows(
+            ground, pollers=plan.pollers, polls=plan.polls, every_seconds=plan.poll_seconds, say=say
+        )
+    if plan.streams:
+        rows += await stream_rows(ground, count=plan.streams, say=say)
     if plan.stored:
         rows += await stored_rows(ground, counts=plan.stored, say=say)
     return rows

@@ -1,6 +1,6 @@
 """Reelay as it is run: API and worker as processes, called over HTTP with an API key."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -72,16 +72,23 @@ def _run_of(job: str) -> str:
 
 async def api_headers(ground: Ground) -> dict[str, str]:
     """With a new key of the bench's user."""
-    return {"authorization": f"Bearer {await _new_key(ground)}"}
+    return await _headers(ground, Scope.USER)
 
 
 async def operators_headers(ground: Ground) -> dict[str, str]:
-    return {"authorization": f"Bearer {await _new_key(ground, Scope.ADMIN)}"}
+    return await _headers(ground, Scope.ADMIN)
 
 
-async def _new_key(ground: Ground, scope: Scope = Scope.USER) -> str:
+async def new_keys(ground: Ground, users: Sequence[str], scope: Scope = Scope.USER) -> list[str]:
+    """A key for each of the users, who have credits."""
     pepper = keep_secrets(ground.data_dir.secrets_file).api_key_pepper.encode()
     database = Database(ground.stack.database_admin_url, ground.stack.database_url, pepper)
     async with database.transaction() as session:
-        await top_up(session, await find_or_create_user(session, "bench"), LOCAL_CREDITS_CENTS)
-        return await create_key(session, user="bench", scope=scope, pepper=pepper)
+        for user in users:
+            await top_up(session, await find_or_create_user(session, user), LOCAL_CREDITS_CENTS)
+        return [await create_key(session, user=user, scope=scope, pepper=pepper) for user in users]
+
+
+async def _headers(ground: Ground, scope: Scope) -> dict[str, str]:
+    (key,) = await new_keys(ground, ["bench"], scope)
+    return {"authorization": f"Bearer {key}"}

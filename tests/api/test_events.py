@@ -1,6 +1,7 @@
 """A job's stream: the job first, then each change, then the end."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import httpx
 
@@ -140,3 +141,13 @@ async def test_many_readers_of_one_job_see_the_same(patient_service: Service) ->
     streams = await asyncio.gather(*(stream(patient_service, job_id) for _ in range(5)))
 
     assert len({tuple(numbers(events)[-2:]) for events in streams}) == 1
+
+
+async def test_many_readers_of_all_jobs_see_the_same(patient_service: Service) -> None:
+    async with AsyncExitStack() as opening:
+        streams = [await opening.enter_async_context(opened(patient_service.client, "/api/events")) for _ in range(5)]
+        job_id = await patient_service.create("watched from everywhere")
+        seen = [numbers(await each.until_status(job_id, "completed")) for each in streams]
+
+    assert len({events[-1] for events in seen}) == 1
+    assert all(events == sorted(set(events)) for events in seen)
