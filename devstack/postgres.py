@@ -27,7 +27,7 @@ DATABASE = "reelay"
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
-    "max_connections": "100",
+    "max_connections": "200",
     "shared_buffers": "64MB",
     "log_timezone": "UTC",
     "log_checkpoints": "off",

@@ -93,7 +93,7 @@ class DbosApp:
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     place = Place.from_command_line()
-    async with open_steps(place) as steps, asyncpg.create_pool(place.database, max_size=10) as database:
+    async with open_steps(place) as steps, asyncpg.create_pool(place.database, min_size=1, max_size=10) as database:
         await database.execute(CREATE_TABLE.format(table=TABLE))
         DBOS(
             config={

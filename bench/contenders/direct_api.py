@@ -58,7 +58,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
     place = Place.from_command_line()
     config = ClientConfig.load_client_connect_config()
     temporal = await Client.connect(**config, data_converter=pydantic_data_converter)
-    async with open_steps(place) as steps, asyncpg.create_pool(place.database, max_size=10) as database:
+    async with open_steps(place) as steps, asyncpg.create_pool(place.database, min_size=1, max_size=10) as database:
         await database.execute(CREATE_TABLE.format(table=TABLE))
         app.router.routes.extend(DirectApi(steps, database, temporal).routes)
         yield

@@ -20,7 +20,7 @@ async def main(place: Place) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     config = ClientConfig.load_client_connect_config()
     client = await Client.connect(**config, data_converter=pydantic_data_converter)
-    async with open_steps(place) as steps, asyncpg.create_pool(place.database, max_size=10) as database:
+    async with open_steps(place) as steps, asyncpg.create_pool(place.database, min_size=1, max_size=10) as database:
         activities = DirectActivities(steps, database)
         async with Worker(
             client,

@@ -81,7 +81,7 @@ async def open_skeleton(ground: Ground) -> AsyncIterator[Contender]:
         ground.data_dir, "contenders.skeleton_worker", environment=environment, answers=polls(temporal, TASK_QUEUE)
     )
     async with (
-        asyncpg.create_pool(ground.stack.database_admin_url, max_size=MOST_CONNECTIONS) as database,
+        asyncpg.create_pool(ground.stack.database_admin_url, min_size=1, max_size=MOST_CONNECTIONS) as database,
         running(program) as worker,
     ):
         await database.execute(CREATE_TABLE)
