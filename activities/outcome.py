@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.errors import still_running, try_again
 from activities.inputs import Accepted
 from activities.missing_key import waits_for_key
 from db.attempts import note_rescue
 from db.engine import Sessions
-from db.generations import advance_generation, measure_progress
+from db.generations import advance_generation, measure_progress, note_standstill
 from db.logs import keep_log
 from domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
 from domain.progress import measured_progress
@@ -36,10 +37,8 @@ class OutcomeActivities:
             return  # whatever is left of it, fetching the result will tell
         except NotSetUp as missing:
             raise await waits_for_key(self._sessions, generation, missing) from missing
-        except Unavailable as trouble:
-            raise try_again(trouble, after=trouble.retry_after) from trouble
         except ProviderError as trouble:
-            raise try_again(trouble) from trouble
+            raise await self._not_told(generation, trouble) from trouble
         if progress.logs:
             await self._keep_log(generation, progress.logs)
         if progress.state is ProviderState.ENDED:
@@ -60,6 +59,13 @@ class OutcomeActivities:
             )
             if progress.percent is not None and not queued:
                 await measure_progress(session, generation.id, measured_progress(progress.percent))
+
+    async def _not_told(self, generation: Generation, trouble: ProviderError) -> ApplicationError:
+        """The caller sees why there is no news."""
+        if not generation.provider.reports_by_push:
+            async with self._sessions.begin() as session:
+                await note_standstill(session, generation.id, f"Waiting: {trouble}")
+        return try_again(trouble, after=trouble.retry_after if isinstance(trouble, Unavailable) else None)
 
     async def _note_rescue(self, accepted: Accepted) -> None:
         """Should the webhook be on its way, it comes too late."""

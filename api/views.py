@@ -199,7 +199,8 @@ def _seconds_left(row: GenerationJob, at: GenerationStatus) -> int | None:
     if at.status.is_final:
         return None
     expected = TIMING.validate_python(row.timing).expected
-    left = expected - (datetime.now(UTC) - (row.submitted_at or row.created_at))
+    elapsed = datetime.now(UTC) - (row.submitted_at or row.created_at)
+    left = expected - max(elapsed, timedelta(0))  # the database's clock may be ahead of ours
     return int(left.total_seconds()) if left > timedelta(0) else None
 
 

@@ -1,10 +1,8 @@
 """Secrets stay where they are: after traffic of every kind none is found in what the service writes down or says."""
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,18 +14,14 @@ import pytest
 import uvicorn
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 
-from db.engine import make_engine, make_sessions
-from devstack.ports import HOST, free_ports
 from domain.webhook_token import make_token
-from settings import Environment, Settings
 from simulator.app import create_simulator
 from simulator.settings import SimulatorSettings
 from tests.api.issuer import by_secret, claims
 from tests.running import PATIENCE_WITH_TESTS, Service
 from tests.servers import Servers, listening, loopback_socket
-from tests.service.killed_worker import environment_of
+from tests.service.processes import as_processes
 from workflows.ids import workflow_id
-from workflows.starting import connect
 
 FAL_KEY = "canary-id:canary-of-the-key-at-fal"
 SECRETS = {
@@ -69,77 +63,15 @@ async def told(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> As
         )
         server = uvicorn.Server(uvicorn.Config(create_simulator(simulator), log_level="warning"))
         origin = await stack.enter_async_context(listening(server, loopback_socket()))
-        service = await stack.enter_async_context(as_processes(replace(servers, simulator=origin), folder))
+        service = await stack.enter_async_context(
+            as_processes(
+                replace(servers, simulator=origin),
+                folder,
+                SECRETS,
+                FOREIGN_SECRETS | {name.upper(): secret for name, secret in SECRETS.items()},
+            )
+        )
         yield await busy(service, folder)
-
-
-@asynccontextmanager
-async def as_processes(servers: Servers, folder: Path) -> AsyncIterator[Service]:
-    database = await servers.postgres.copy()
-    (port,) = free_ports(1)
-    origin = f"http://{HOST}:{port}"
-    settings = Settings.model_validate(
-        {
-            **SECRETS,
-            "environment": Environment.DEVELOPMENT,
-            "app_url": origin,
-            "data_dir": folder,
-            "task_queue": f"canaries-{port}",
-            "database_url": database.app_url,
-            "database_admin_url": database.admin_url,
-            "fal_queue_base": servers.simulator,
-            "fal_api_base": servers.simulator,
-            "fal_platform_base": f"{servers.simulator}/v1",
-            "fal_jwks_url": f"{servers.simulator}/.well-known/jwks.json",
-        }
-    )
-    environment = {
-        **os.environ,
-        **environment_of(settings),
-        **FOREIGN_SECRETS,
-        **{name.upper(): secret for name, secret in SECRETS.items()},
-        "POLL_INTERVAL_SECONDS": "0.3",
-        "WEBHOOK_PATIENCE_SECONDS": "1",
-        "PYTHONUNBUFFERED": "1",
-    }
-    async with AsyncExitStack() as stack:
-        for words in (("api", "--port", str(port)), ("worker",)):
-            await stack.enter_async_context(process(*words, environment=environment, log=folder / f"{words[0]}.log"))
-        engine = make_engine(database.admin_url)
-        stack.push_async_callback(engine.dispose)
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=origin, timeout=PATIENCE_WITH_TESTS))
-        await answering(client)
-        yield Service(
-            settings=settings,
-            origin=origin,
-            servers=servers,
-            sessions=make_sessions(engine),
-            temporal=await connect(),
-            client=client,
-        )
-
-
-@asynccontextmanager
-async def process(*words: str, environment: dict[str, str], log: Path) -> AsyncIterator[None]:
-    with log.open("wb") as file:
-        running = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", *words), env=environment, stdout=file, stderr=file
-        )
-    try:
-        yield
-    finally:
-        running.kill()
-        await running.wait()
-
-
-async def answering(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                if (await client.get("/readyz")).status_code == 200:
-                    return
-            except httpx.TransportError:
-                await asyncio.sleep(0.2)
 
 
 async def busy(service: Service, folder: Path) -> Told:
