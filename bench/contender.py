@@ -1,7 +1,7 @@
 """What is compared: anything that can carry one generation from its creation to its end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -36,6 +36,8 @@ class Footprint:
     """Of its history."""
     actions: int
     """As Temporal Cloud bills them, as far as the history tells: queries leave no trace."""
+    history_bytes: int = field(default=0, compare=False)
+    """As the server counts them; nobody promises any."""
 
 
 class Contender(Protocol):

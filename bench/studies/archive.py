@@ -61,18 +61,21 @@ async def _rows_of(
 
 async def _run(mode: str, folder: Path, urls: list[str]) -> Archiving:
     await asyncio.to_thread(folder.mkdir, parents=True)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "bench.studies.archiving", mode, str(folder), *urls),
+        stdout=asyncio.subprocess.PIPE,
+        env=plain_environment(),
+    )
     try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "bench.studies.archiving", mode, str(folder), *urls),
-            stdout=asyncio.subprocess.PIPE,
-            env=plain_environment(),
-        )
         output, _ = await process.communicate()
         if process.returncode:
             raise RuntimeError(f"archiving ({mode}) ended with exit code {process.returncode}")
         return Archiving(**json.loads(output))
     finally:
-        await asyncio.to_thread(shutil.rmtree, folder)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        shutil.rmtree(folder)
 
 
 def _url(provider_url: str, size: int, number: int) -> str:

@@ -1,4 +1,4 @@
-"""The same calls with a thousand and with a million generations in the database."""
+"""The same calls, and the same generations, with ever more of them in the database."""
 
 import asyncio
 import time
@@ -15,12 +15,15 @@ from bench.contenders.reelay import CREATING, open_reelay, operators_headers
 from bench.ground import Ground
 from bench.over_http import OverHttp
 from bench.rows import Row
+from bench.studies.growth import Cost, cost_of, cost_rows
 from db.engine import make_engine, make_sessions
 from db.reconciliation import quiet_generations
 from devstack.secrets import keep_secrets
 
 USERS = 1000
 REPEATS = 40
+AT_ONCE = 16
+STATEMENT_SECONDS = 900
 # Rows as they are, under new ids: whatever columns there are.
 COPY = {
     "generation_jobs": """
@@ -55,20 +58,42 @@ COPY = {
 }
 
 
-async def stored_rows(ground: Ground, *, counts: Sequence[int], say: Callable[[str], None]) -> list[Row]:
-    """The calls' medians with each number of stored generations; the numbers grow."""
+async def stored_rows(
+    ground: Ground, *, counts: Sequence[int], generations: int, say: Callable[[str], None]
+) -> list[Row]:
+    """The calls' medians and the cost of a generation with each number of stored ones; the numbers grow."""
     figures: dict[str, dict[str, float]] = {}
-    section = f"milliseconds by stored generations, medians of {REPEATS}"
+    costs: dict[str, Cost] = {}
     async with open_reelay(ground) as reelay:
         assert isinstance(reelay, OverHttp)
+        await empty(ground)
         template = await reelay.generate()
         for count in counts:
             await fill(ground, template, count)
-            say(f"{count:,} generations stored")
+            stored = f"{count:,} stored"
+            say(stored)
             async for label, seconds in timed_calls(ground, reelay, template):
-                figures.setdefault(label, {})[f"{count:,} stored"] = 1000 * seconds
+                figures.setdefault(label, {})[stored] = 1000 * seconds
+            costs[stored] = await cost_of(reelay, ground, count=generations, concurrency=AT_ONCE)
+    section = f"milliseconds by stored generations, medians of {REPEATS}"
     # The most first, so that its ratio to the least says what growth costs.
-    return [Row(section=section, label=label, values=dict(reversed(each.items()))) for label, each in figures.items()]
+    return [
+        *(Row(section=section, label=label, values=dict(reversed(each.items()))) for label, each in figures.items()),
+        *cost_rows(f"per generation, {AT_ONCE} at once, by stored generations", dict(reversed(costs.items()))),
+    ]
+
+
+async def empty(ground: Ground) -> None:
+    """Forgets what other studies have left; they have ended."""
+    database = await asyncpg.connect(_superuser(ground))
+    try:
+        await database.execute("set session_replication_role = replica")  # credits may refer to what is gone
+        for table in reversed(COPY):
+            await database.execute(f"delete from {table}", timeout=STATEMENT_SECONDS)
+        for table in COPY:
+            await database.execute(f"vacuum analyze {table}", timeout=STATEMENT_SECONDS)
+    finally:
+        await database.close()
 
 
 async def fill(ground: Ground, template: str, count: int) -> None:
@@ -89,8 +114,8 @@ async def fill(ground: Ground, template: str, count: int) -> None:
         there = await database.fetchval("select count(*) from generation_jobs")
         for table, statement in COPY.items():
             first = (template, there + 1, count) if table == "generation_jobs" else (template,)
-            await database.execute(statement, *(first if "$1" in statement else ()), timeout=600)
-        await database.execute("analyze")
+            await database.execute(statement, *(first if "$1" in statement else ()), timeout=STATEMENT_SECONDS)
+        await database.execute("vacuum analyze", timeout=STATEMENT_SECONDS)
     finally:
         await database.close()
 
