@@ -5,10 +5,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import httpx
+
 PROVIDER_SECONDS = 0.2
 """How long the provider takes, from the submission to its webhook."""
 LOOK_AFTER_SECONDS = 0.1
 """When a timed generation is asked for its status: while it waits for the provider."""
+
+# A server that closes a resting connection after 5 s, uvicorn's way, may do so just when it is used again.
+CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=1.0)
+"""As many as there are calls."""
 
 
 class Step(StrEnum):

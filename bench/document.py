@@ -19,12 +19,12 @@ DOCS = Path(__file__).parent.parent / "docs"
 def with_blocks(text: str, blocks: Mapping[str, Sequence[str]]) -> str:
     """Raises: LookupError when the text has no place for one of them."""
     for name, lines in blocks.items():
-        place = re.compile(rf"<!-- bench: {name} -->\n.*?<!-- end -->", re.DOTALL)
-        if lines and not place.search(text):
+        if not lines:
+            continue
+        place = re.search(rf"(?<=<!-- bench: {name} -->\n).*?(?=<!-- end -->)", text, re.DOTALL)
+        if place is None:
             raise LookupError(f"there is no place for {name}")
-        block = "\n".join([f"<!-- bench: {name} -->", "", *lines, "", "<!-- end -->"])
-        if lines:
-            text = place.sub(lambda _, block=block: block, text)
+        text = "\n".join([text[: place.start()], *lines, "", text[place.end() :]])
     return text
 
 

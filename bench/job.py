@@ -19,6 +19,7 @@ import asyncpg
 import httpx
 from starlette.requests import Request
 
+from bench.contender import CONNECTIONS
 from media.probe import poster, probe
 from providers.jwks import FalWebhooks, JwksCache, keys_of
 
@@ -100,9 +101,8 @@ class Steps:
 
 @asynccontextmanager
 async def open_steps(place: Place) -> AsyncIterator[Steps]:
-    unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     loop = asyncio.get_running_loop()
-    async with httpx.AsyncClient(timeout=30, limits=unlimited, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=30, limits=CONNECTIONS, trust_env=False) as client:
         jwks = JwksCache(client, f"{place.provider}/.well-known/jwks.json", parse=keys_of, clock=loop.time)
         yield Steps(
             place=place, client=client, webhooks=FalWebhooks(jwks, user_id=None, clock=lambda: datetime.now(UTC))

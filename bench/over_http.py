@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from temporalio.client import Client
 
-from bench.contender import LOOK_AFTER_SECONDS, Footprint, Step, Timings
+from bench.contender import CONNECTIONS, LOOK_AFTER_SECONDS, Footprint, Step, Timings
 from bench.history import footprint_of
 from bench.provider import Delivery
 
@@ -80,9 +80,8 @@ async def delivery_of(provider: httpx.AsyncClient, job: str) -> Delivery:
 @asynccontextmanager
 async def clients(*origins: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[list[httpx.AsyncClient]]:
     """One per origin, without a limit to its connections."""
-    unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     opened = [
-        httpx.AsyncClient(base_url=origin, headers=headers, timeout=60, limits=unlimited, trust_env=False)
+        httpx.AsyncClient(base_url=origin, headers=headers, timeout=60, limits=CONNECTIONS, trust_env=False)
         for origin in origins
     ]
     try:

@@ -16,12 +16,13 @@ CHARTS = {
 """Beginnings of sections, with what the axis says."""
 # Told apart by brightness and dashes as well, for those who do not see the colours.
 LINES = {
-    "ms of the whole divided by their number": ("wall time: one more every ...", "#888888", "6 4"),
+    "ms of the whole divided by their number": ("wall time", "#888888", "6 4"),
     "CPU ms, worker": ("CPU, worker", "#d55e00", ""),
-    "CPU ms, temporal": ("CPU, Temporal", "#0072b2", "2 3"),
+    "CPU ms, temporal": ("CPU, Temporal", "#3b8fd6", "2 3"),
     "CPU ms, api": ("CPU, API", "#009e73", ""),
     "CPU ms, postgres": ("CPU, Postgres", "#cc79a7", "2 3"),
 }
+CAPTION = ("date", "machine", "load before")
 WIDTH, HEIGHT, GAP = 330, 230, 80
 LEFT, TOP, BELOW = 60, 56, 52
 DECADES = (1.0, 1000.0)
@@ -77,11 +78,12 @@ def svg_of(results: Results) -> str:
     if not charts:
         raise LookupError("these results say nothing of growth")
     width, height = LEFT + len(charts) * (WIDTH + GAP) - GAP + 30, TOP + HEIGHT + BELOW
+    facts = ", ".join(f"{name} {results.machine[name]}" for name in CAPTION if name in results.machine)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         'aria-label="Milliseconds per generation, by generations at once and by generations stored">',
         f"<style>{STYLE}</style>",
-        _text(8, 16, "ms per generation", "start"),
+        _text(8, 16, f"ms per generation: {facts}", "start"),
         *_legend(),
     ]
     for number, (axis, rows) in enumerate(charts):

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bench.contender import PROVIDER_SECONDS
+from bench.contender import CONNECTIONS, PROVIDER_SECONDS
 from devstack.ports import HOST
 from simulator.fal_webhooks import SigningKeys, signed_headers
 from simulator.samples import make_video
@@ -109,7 +109,7 @@ class Provider:
         )
 
     async def replace_video(self, request: Request) -> Response:
-        """Where the video of results is from now on, below our origin, and its bytes; null: the usual one."""
+        """Where the video of results is from now on, below our origin, and its bytes; empty: the usual one."""
         self._other = await request.json()
         return JSONResponse({})
 
@@ -188,9 +188,8 @@ def create_provider(origin: str, folder: Path) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         with closing(Store(None)) as store:
-            async with httpx.AsyncClient(timeout=30, limits=unlimited, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=30, limits=CONNECTIONS, trust_env=False) as client:
                 app.router.routes.extend(Provider(origin, SigningKeys(store), media, client).routes)
                 yield
 

@@ -66,7 +66,7 @@ async def cancel_rows(ground: Ground, *, file_bytes: int, say: Callable[[str], N
             silence = await canceling.longest_silence()
             canceled = await canceling.seconds_until_canceled()
         finally:
-            await provider.post("/bench/video", json=None)
+            (await provider.post("/bench/video", json={})).raise_for_status()
     say(f"a generation was canceled {canceled:.2f} s after it was asked for")
     return [
         Row(section=section, label="longest time without a heartbeat, s", values={"Reelay": silence}),

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 
-from bench.contender import Step
+from bench.contender import CONNECTIONS, Step
 from bench.contenders.reelay import CREATING, open_reelay, operators_headers
 from bench.ground import Ground
 from bench.over_http import OverHttp
@@ -134,7 +134,11 @@ async def timed_calls(ground: Ground, reelay: OverHttp, finished: str) -> AsyncI
             await quiet_generations(session, quiet_for=timedelta(minutes=5), after=None, limit=100)
 
     async with httpx.AsyncClient(
-        base_url=ground.stack.api_url, headers=await operators_headers(ground), timeout=120, trust_env=False
+        base_url=ground.stack.api_url,
+        headers=await operators_headers(ground),
+        timeout=120,
+        limits=CONNECTIONS,
+        trust_env=False,
     ) as operator:
         calls: dict[str, Callable[[], Awaitable[None]]] = {
             "GET of a finished job": lambda: get(CREATING.status_path.format(job=finished)),
