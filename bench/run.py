@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,8 @@ from devstack.temporal import answers_ok
 
 CONTENDERS = (open_reelay, open_skeleton, open_direct, open_dbos, open_plain)
 
-Study = Callable[[], Awaitable[list[Row]]]
+Study = Callable[[], AsyncIterator[Row]]
+"""A row that comes again stands for the one before."""
 
 
 class Interrupted(StackError):
@@ -130,15 +131,17 @@ def studies_of(ground: Ground, plan: Plan, say: Callable[[str], None]) -> dict[s
 
 
 async def with_study(report: Report, name: str, study: Study, seconds: float | None) -> Report:
-    """With its rows, or with what kept it from its end."""
-    begun = time.monotonic()
+    """With its rows, as far as they go, and with what kept it from its end."""
+    begun, rows = time.monotonic(), dict[tuple[str, str], Row]()
+    failures = dict(report.failures)
     try:
         async with asyncio.timeout(seconds):
-            rows = await study()
+            async for row in study():
+                rows[row.section, row.label] = row
     except Exception as error:  # whatever it is: the other studies' rows are worth keeping
-        why = "there was no time left for it" if seconds is not None and time.monotonic() - begun >= seconds else ""
-        return replace(report, failures={**report.failures, name: why or _in_words(error)})
-    return replace(report, studies=(*report.studies, *rows))
+        is_late = seconds is not None and time.monotonic() - begun >= seconds
+        failures[name] = "there was no time left for it" if is_late else _in_words(error)
+    return replace(report, studies=(*report.studies, *rows.values()), failures=failures)
 
 
 def _left(plan: Plan, begun: float) -> float | None:

@@ -41,8 +41,12 @@ FIGURES: dict[str, Callable[[Archiving, Load], float]] = {
 }
 
 
-async def archive_rows(provider_url: str, folder: Path, *, rounds: int, say: Callable[[str], None]) -> list[Row]:
-    return [row for load in LOADS async for row in _rows_of(load, provider_url, folder, rounds, say)]
+async def archive_rows(
+    provider_url: str, folder: Path, *, rounds: int, say: Callable[[str], None]
+) -> AsyncIterator[Row]:
+    for load in LOADS:
+        async for row in _rows_of(load, provider_url, folder, rounds, say):
+            yield row
 
 
 async def _rows_of(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -52,7 +52,7 @@ class Canceling:
         raise RuntimeError("a generation that was canceled while it was archived has completed")
 
 
-async def cancel_rows(ground: Ground, *, file_bytes: int, say: Callable[[str], None]) -> list[Row]:
+async def cancel_rows(ground: Ground, *, file_bytes: int, say: Callable[[str], None]) -> AsyncIterator[Row]:
     section = f"a file of {file_bytes // MIB} MiB at {MIB_PER_SECOND} MiB per second, canceled on its way"
     video = {"path": f"/blobs/{file_bytes}/large.mp4?mib_per_second={MIB_PER_SECOND}", "bytes": file_bytes}
     headers = await api_headers(ground)
@@ -64,11 +64,9 @@ async def cancel_rows(ground: Ground, *, file_bytes: int, say: Callable[[str], N
             temporal = await ground.connect("default")
             canceling = Canceling(api=api, run=temporal.get_workflow_handle(workflow_id(UUID(job))), job=job)
             silence = await canceling.longest_silence()
+            yield Row(section=section, label="longest time without a heartbeat, s", values={"Reelay": silence})
             canceled = await canceling.seconds_until_canceled()
+            yield Row(section=section, label="cancel until the workflow's end, s", values={"Reelay": canceled})
         finally:
             (await provider.post("/bench/video", json={})).raise_for_status()
     say(f"a generation was canceled {canceled:.2f} s after it was asked for")
-    return [
-        Row(section=section, label="longest time without a heartbeat, s", values={"Reelay": silence}),
-        Row(section=section, label="cancel until the workflow's end, s", values={"Reelay": canceled}),
-    ]

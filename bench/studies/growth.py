@@ -1,7 +1,7 @@
 """What one of our generations costs, and how that bends with how many there are."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.contender import Contender
@@ -56,12 +56,14 @@ def _cpu_milliseconds(process: str) -> Callable[[Cost], float]:
     return lambda cost: 1000 * cost.cpu_seconds[process] / len(cost.seconds)
 
 
-async def growth_rows(ground: Ground, concurrency: Mapping[int, int], say: Callable[[str], None]) -> list[Row]:
-    """`concurrency` to the number of generations at it."""
+async def growth_rows(ground: Ground, concurrency: Mapping[int, int], say: Callable[[str], None]) -> AsyncIterator[Row]:
+    """`concurrency` to the number of generations at it. Each row comes again with one column more."""
     costs: dict[str, Cost] = {}
     async with open_reelay(ground) as reelay:
         for at_once, count in concurrency.items():
-            costs[f"{at_once} at once"] = await cost_of(reelay, ground, count=count, concurrency=at_once)
-            say(f"{count} generations, {at_once} at once, took {costs[f'{at_once} at once'].whole_seconds:.1f} s")
-    # The most first, so that its ratio to the least says what growth costs.
-    return list(cost_rows("per generation, by how many there are at once", dict(reversed(costs.items()))))
+            cost = await cost_of(reelay, ground, count=count, concurrency=at_once)
+            say(f"{count} generations, {at_once} at once, took {cost.whole_seconds:.1f} s")
+            # The most first, so that its ratio to the least says what growth costs.
+            costs = {f"{at_once} at once": cost, **costs}
+            for row in cost_rows("per generation, by how many there are at once", costs):
+                yield row

@@ -60,8 +60,12 @@ COPY = {
 
 async def stored_rows(
     ground: Ground, *, counts: Sequence[int], generations: int, say: Callable[[str], None]
-) -> list[Row]:
-    """The calls' medians and the cost of a generation with each number of stored ones; the numbers grow."""
+) -> AsyncIterator[Row]:
+    """The calls' medians and the cost of a generation with each number of stored ones; the numbers grow.
+
+    Each row comes again with one column more.
+    """
+    section = f"milliseconds by stored generations, medians of {REPEATS}"
     figures: dict[str, dict[str, float]] = {}
     costs: dict[str, Cost] = {}
     async with open_reelay(ground) as reelay:
@@ -69,18 +73,17 @@ async def stored_rows(
         await empty(ground)
         template = await reelay.generate()
         for count in counts:
+            begun = time.monotonic()
             await fill(ground, template, count)
             stored = f"{count:,} stored"
-            say(stored)
+            say(f"{stored} after {time.monotonic() - begun:.1f} s")
+            # The most first, so that its ratio to the least says what growth costs.
             async for label, seconds in timed_calls(ground, reelay, template):
-                figures.setdefault(label, {})[stored] = 1000 * seconds
-            costs[stored] = await cost_of(reelay, ground, count=generations, concurrency=AT_ONCE)
-    section = f"milliseconds by stored generations, medians of {REPEATS}"
-    # The most first, so that its ratio to the least says what growth costs.
-    return [
-        *(Row(section=section, label=label, values=dict(reversed(each.items()))) for label, each in figures.items()),
-        *cost_rows(f"per generation, {AT_ONCE} at once, by stored generations", dict(reversed(costs.items()))),
-    ]
+                figures[label] = {stored: 1000 * seconds, **figures.get(label, {})}
+                yield Row(section=section, label=label, values=figures[label])
+            costs = {stored: await cost_of(reelay, ground, count=generations, concurrency=AT_ONCE), **costs}
+            for row in cost_rows(f"per generation, {AT_ONCE} at once, by stored generations", costs):
+                yield row
 
 
 async def empty(ground: Ground) -> None:

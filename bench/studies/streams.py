@@ -180,7 +180,7 @@ def allow_streams(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-async def stream_rows(ground: Ground, *, count: int, say: Callable[[str], None]) -> list[Row]:
+async def stream_rows(ground: Ground, *, count: int, say: Callable[[str], None]) -> AsyncIterator[Row]:
     users = min(USERS, count)
     keys = await new_keys(ground, [f"streams {number}" for number in range(users)])
     api_url = ground.stack.api_url
@@ -193,7 +193,8 @@ async def stream_rows(ground: Ground, *, count: int, say: Callable[[str], None])
             readers=readers,
             say=say,
         )
-        return [row async for row in streams.rows(keys, count // users)]
+        async for row in streams.rows(keys, count // users):
+            yield row
 
 
 def _row(section: str, label: str, value: float) -> Row:

@@ -151,9 +151,10 @@ async def open_waiting(ground: Ground, say: Callable[[str], None]) -> AsyncItera
         await database.close()
 
 
-async def waiting_rows(ground: Ground, *, count: int, say: Callable[[str], None]) -> list[Row]:
+async def waiting_rows(ground: Ground, *, count: int, say: Callable[[str], None]) -> AsyncIterator[Row]:
     async with open_waiting(ground, say) as waiting:
-        return [row async for row in waiting.rows(count)]
+        async for row in waiting.rows(count):
+            yield row
 
 
 def _row(section: str, label: str, value: float) -> Row:
