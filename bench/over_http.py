@@ -51,7 +51,7 @@ class OverHttp:
         created = time.monotonic()
         await asyncio.sleep(LOOK_AFTER_SECONDS)
         asked = time.monotonic()
-        (await self.api.get(self.creating.status_path.format(job=job))).raise_for_status()
+        await answer_of(lambda: self.api.get(self.creating.status_path.format(job=job)))
         answered = time.monotonic()
         await self.end_of(job)
         ended = time.monotonic()
@@ -68,13 +68,26 @@ class OverHttp:
         return await footprint_of(self.temporal, self.run_of(run)) if self.temporal else None
 
     async def _create(self) -> str:
-        answer = await self.api.post(self.creating.path, json=dict(self.creating.body))
-        return str(answer.raise_for_status().json()[self.creating.id_field])
+        answer = await answer_of(lambda: self.api.post(self.creating.path, json=dict(self.creating.body)))
+        return str(answer.json()[self.creating.id_field])
+
+
+async def answer_of(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """Calls once more when the connection was closed on it.
+
+    A server that gets no CPU for seconds closes a connection that seems to rest, although a request lies in it. The
+    second request may make a second job, which nobody waits for.
+    """
+    try:
+        answer = await call()
+    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+        answer = await call()
+    return answer.raise_for_status()
 
 
 async def delivery_of(provider: httpx.AsyncClient, job: str) -> Delivery:
     """The job's webhook, once it is acknowledged."""
-    return Delivery(**(await provider.get(f"/bench/webhooks/{job}")).raise_for_status().json())
+    return Delivery(**(await answer_of(lambda: provider.get(f"/bench/webhooks/{job}"))).json())
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from traceback import format_exception
 
 from bench.contenders.direct import open_direct
 from bench.contenders.one_process import open_dbos, open_plain
@@ -95,9 +96,7 @@ async def reports_on(ground: Ground, plan: Plan, begun: float, say: Callable[[st
             report = compared
             yield report
     for name, study in studies_of(ground, plan, say).items():
-        report = await with_study(report, name, study, _left(plan, begun))
-        if name in report.failures:
-            say(f"{name}: {report.failures[name]}")
+        report = await with_study(report, name, study, _left(plan, begun), say)
         yield report
     yield replace(report, is_whole=True)
 
@@ -130,7 +129,9 @@ def studies_of(ground: Ground, plan: Plan, say: Callable[[str], None]) -> dict[s
     return {name: studies[name] for name, size in STUDIES.items() if getattr(plan, size)}
 
 
-async def with_study(report: Report, name: str, study: Study, seconds: float | None) -> Report:
+async def with_study(
+    report: Report, name: str, study: Study, seconds: float | None, say: Callable[[str], None]
+) -> Report:
     """With its rows, as far as they go, and with what kept it from its end."""
     begun, rows = time.monotonic(), dict[tuple[str, str], Row]()
     failures = dict(report.failures)
@@ -140,6 +141,7 @@ async def with_study(report: Report, name: str, study: Study, seconds: float | N
                 rows[row.section, row.label] = row
     except Exception as error:  # whatever it is: the other studies' rows are worth keeping
         is_late = seconds is not None and time.monotonic() - begun >= seconds
+        say("".join(format_exception(error)))
         failures[name] = "there was no time left for it" if is_late else _in_words(error)
     return replace(report, studies=(*report.studies, *rows.values()), failures=failures)
 

@@ -13,7 +13,7 @@ import httpx
 from bench.contender import CONNECTIONS, Step
 from bench.contenders.reelay import CREATING, open_reelay, operators_headers
 from bench.ground import Ground
-from bench.over_http import OverHttp
+from bench.over_http import OverHttp, answer_of
 from bench.rows import Row
 from bench.studies.growth import Cost, cost_of, cost_rows
 from db.engine import make_engine, make_sessions
@@ -24,23 +24,27 @@ USERS = 1000
 REPEATS = 40
 AT_ONCE = 16
 STATEMENT_SECONDS = 900
-# Rows as they are, under new ids: whatever columns there are.
+# Rows as they are, under new ids: whatever columns there are. A function in `from` is called once per row; as
+# `(function(...)).*` it would be called once per column.
 COPY = {
     "generation_jobs": """
         insert into generation_jobs
-        select (jsonb_populate_record(null::generation_jobs, to_jsonb(job) || jsonb_build_object(
-            'id', new_id, 'user_id', owner.id, 'fal_request_id', new_id, 'clip_id', null,
-            'created_at', job.created_at - make_interval(secs => number), 'stage_at', job.stage_at))).*
-        from generate_series($2::int, $3::int) as number, lateral (select md5(number::text)::uuid as new_id) as new,
-            lateral (select * from generation_jobs where id = $1) as job,
-            lateral (select id from bench_owners where place = number % (select count(*) from bench_owners)) as owner
+        select made.*
+        from generation_jobs as job, generate_series($2::int, $3::int) as number
+            join bench_owners as owner on owner.place = number % (select count(*) from bench_owners),
+            lateral (select md5(number::text)::uuid as id) as new,
+            lateral jsonb_populate_record(null::generation_jobs, to_jsonb(job) || jsonb_build_object(
+                'id', new.id, 'user_id', owner.id, 'fal_request_id', new.id, 'clip_id', null,
+                'created_at', job.created_at - make_interval(secs => number))) as made
+        where job.id = $1
     """,
     "submission_attempts": """
         insert into submission_attempts
-        select (jsonb_populate_record(null::submission_attempts, to_jsonb(attempt) || jsonb_build_object(
-            'job_id', job.id, 'user_id', job.user_id, 'request_id', job.id))).*
-        from generation_jobs as job,
-            lateral (select * from submission_attempts where job_id = $1 order by number desc limit 1) as attempt
+        select made.*
+        from (select * from submission_attempts where job_id = $1 order by number desc limit 1) as attempt,
+            generation_jobs as job,
+            lateral jsonb_populate_record(null::submission_attempts, to_jsonb(attempt) || jsonb_build_object(
+                'job_id', job.id, 'user_id', job.user_id, 'request_id', job.id)) as made
         where job.id <> $1 and not exists (select from submission_attempts where job_id = job.id)
     """,
     "job_events": """
@@ -50,9 +54,10 @@ COPY = {
     """,
     "video_files": """
         insert into video_files
-        select (jsonb_populate_record(null::video_files, to_jsonb(file) || jsonb_build_object(
-            'id', gen_random_uuid(), 'job_id', job.id, 'user_id', job.user_id))).*
-        from generation_jobs as job, lateral (select * from video_files where job_id = $1 limit 1) as file
+        select made.*
+        from (select * from video_files where job_id = $1 limit 1) as file, generation_jobs as job,
+            lateral jsonb_populate_record(null::video_files, to_jsonb(file) || jsonb_build_object(
+                'id', gen_random_uuid(), 'job_id', job.id, 'user_id', job.user_id)) as made
         where job.id <> $1 and not exists (select from video_files where job_id = job.id)
     """,
 }
@@ -127,7 +132,7 @@ async def timed_calls(ground: Ground, reelay: OverHttp, finished: str) -> AsyncI
     """Seconds by what was called."""
 
     async def get(path: str, client: httpx.AsyncClient = reelay.api) -> None:
-        (await client.get(path)).raise_for_status()
+        await answer_of(lambda: client.get(path))
 
     engine = make_engine(ground.stack.database_admin_url, pool_size=1)
     sessions = make_sessions(engine)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -18,7 +19,7 @@ from bench.contenders.reelay import CREATING, api_headers, open_reelay
 from bench.ground import Ground
 from bench.load import drive
 from bench.memory import peak_memory
-from bench.over_http import clients
+from bench.over_http import answer_of, clients
 from bench.rows import Row
 
 CREATORS = 32
@@ -66,8 +67,8 @@ class Waiting:
 
     async def rows(self, count: int) -> AsyncIterator[Row]:
         section = f"{count:,} generations waiting on one worker"
-        steady = await drive(self.reelay.generate, count=STEADY_GENERATIONS, concurrency=STEADY_CONCURRENCY)
-        rate = STEADY_GENERATIONS / steady.seconds
+        some = min(STEADY_GENERATIONS, count)
+        rate = some / (await drive(self.reelay.generate, count=some, concurrency=STEADY_CONCURRENCY)).seconds
         undisturbed = await self.drain(count, kill_worker=False)
         for process, grown in undisturbed.grown.items():
             yield _row(section, f"{process}: MiB per 1,000 waiting", grown / MIB / count * 1000)
@@ -109,13 +110,18 @@ class Waiting:
         )
 
     async def _create(self) -> None:
-        (await self.api.post(CREATING.path, json=dict(CREATING.body))).raise_for_status()
+        body, headers = dict(CREATING.body), {"idempotency-key": str(uuid4())}
+        await answer_of(lambda: self.api.post(CREATING.path, json=body, headers=headers))
 
     async def _hold(self, held: bool) -> None:
-        (await self.provider.post("/bench/hold", json={"held": held})).raise_for_status()
+        await answer_of(lambda: self.provider.post("/bench/hold", json={"held": held}))
+
+    async def _held(self) -> int:
+        """Webhooks that are kept back."""
+        return int((await answer_of(lambda: self.provider.get("/bench/hold"))).json()["calls"])
 
     async def _submitted(self, count: int) -> None:
-        while (await self.provider.get("/bench/hold")).json()["calls"] < count:  # noqa: ASYNC110 - another process
+        while await self._held() < count:  # noqa: ASYNC110 - another process
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def _all_completed(self, start: datetime, count: int) -> float:

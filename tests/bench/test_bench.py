@@ -11,7 +11,9 @@ from bench.plan import Plan
 from bench.report import Report
 from bench.run import run_bench
 
-SMALLEST = Plan(throughput={2: 3}, latency={1: 2}, rounds=1, budget=timedelta(0), streams=4, pollers=2, polls=2)
+SMALLEST = Plan(
+    throughput={2: 3}, latency={1: 2}, rounds=1, budget=timedelta(0), streams=4, pollers=2, polls=2, concurrency={2: 2}
+)
 
 CONTENDERS = ("Reelay", "empty skeleton", "floor with I/O", "DBOS", "no engine")
 
