@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -13,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.books import Audit, Books
+from background import in_background
 from db.engine import POSTGRES_AWAY, Sessions
 from db.statistics import Now, what_is_open
 from domain.generation import ProviderName, Stage
@@ -140,15 +140,9 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-@asynccontextmanager
-async def watching(metrics: Metrics, sessions: Sessions, books: Books) -> AsyncIterator[None]:
+def watching(metrics: Metrics, sessions: Sessions, books: Books) -> AbstractAsyncContextManager[None]:
     """While the block runs, the gauges are brought up to date: a scrape never asks the database."""
-    task = asyncio.create_task(_keep_watching(metrics, sessions, books))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return in_background(_keep_watching(metrics, sessions, books))
 
 
 async def _keep_watching(metrics: Metrics, sessions: Sessions, books: Books) -> None:
