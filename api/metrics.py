@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -36,57 +37,33 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "reelay_http_requests", "Answered requests.", ("method", "route", "status"), registry=self.registry
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        quick = partial(Histogram, buckets=QUICK, registry=self.registry)
+        self.requests = counter("reelay_http_requests", "Answered requests.", ("method", "route", "status"))
+        self.request_seconds = quick(
+            "reelay_http_request_seconds", "From a request to the first byte of its answer.", ("method", "route")
         )
-        self.request_seconds = Histogram(
-            "reelay_http_request_seconds",
-            "From a request to the first byte of its answer.",
-            ("method", "route"),
-            buckets=QUICK,
-            registry=self.registry,
+        self.webhooks = counter(
+            "reelay_webhooks", "Inbound webhooks by what was made of them.", ("provider", "verdict")
         )
-        self.webhooks = Counter(
-            "reelay_webhooks",
-            "Inbound webhooks by what was made of them.",
-            ("provider", "verdict"),
-            registry=self.registry,
+        self.webhook_seconds = quick(
+            "reelay_webhook_seconds", "From a webhook's arrival until its verdict.", ("provider",)
         )
-        self.webhook_seconds = Histogram(
-            "reelay_webhook_seconds",
-            "From a webhook's arrival until its verdict.",
-            ("provider",),
-            buckets=QUICK,
-            registry=self.registry,
+        self.signal_seconds = quick(
+            "reelay_signal_seconds", "Handing a report to its workflow, by what came of it.", ("result",)
         )
-        self.signal_seconds = Histogram(
-            "reelay_signal_seconds",
-            "Handing a report to its workflow, by what came of it.",
-            ("result",),
-            buckets=QUICK,
-            registry=self.registry,
-        )
-        self.active = Gauge("reelay_generations_active", "Living generations.", ("stage",), registry=self.registry)
-        self.inbox = Gauge(
-            "reelay_inbox_waiting", "Webhooks that have still to reach their workflow.", registry=self.registry
-        )
-        self.inbox_oldest = Gauge(
-            "reelay_inbox_oldest_seconds", "How long the oldest has waited.", registry=self.registry
-        )
-        self.uncertain = Gauge(
-            "reelay_submissions_uncertain", "Submissions whose request is looked for.", registry=self.registry
-        )
-        self.parked = Gauge("reelay_accounts_parked", "Accounts that take no submissions.", registry=self.registry)
-        self.drift = Gauge(
+        self.active = gauge("reelay_generations_active", "Living generations.", ("stage",))
+        self.inbox = gauge("reelay_inbox_waiting", "Webhooks that have still to reach their workflow.")
+        self.inbox_oldest = gauge("reelay_inbox_oldest_seconds", "How long the oldest has waited.")
+        self.uncertain = gauge("reelay_submissions_uncertain", "Submissions whose request is looked for.")
+        self.parked = gauge("reelay_accounts_parked", "Accounts that take no submissions.")
+        self.drift = gauge(
             "reelay_ledger_drift_accounts",
             "Accounts that entries and living jobs do not explain. Not there until it was looked at.",
             ("account",),
-            registry=self.registry,
         )
-        self.looked_at = Gauge(
-            "reelay_database_looked_at_seconds",
-            "Unix time of the last look at what the gauges say.",
-            registry=self.registry,
+        self.looked_at = gauge(
+            "reelay_database_looked_at_seconds", "Unix time of the last look at what the gauges say."
         )
 
     def note_webhook(self, provider: ProviderName, verdict: str, seconds: float) -> None:
