@@ -7,9 +7,9 @@ from http import HTTPStatus
 
 import structlog
 
-from api.inbox import Handover, Inbox, NotNow
-from api.pushes import Pushes
-from api.verdicts import DEFERRED, HANDOVERS, MISMATCH, RUNNING, UNAVAILABLE, Verdict
+from api.webhooks.inbox import Handover, Inbox, NotNow
+from api.webhooks.pushes import Pushes
+from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, RUNNING, UNAVAILABLE, Verdict
 from background import in_background
 from db.attempts import is_another_request
 from db.deliveries import claim_due_deliveries, note_replay, settle_delivery

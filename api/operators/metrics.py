@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.books import Audit, Books
+from api.operators.books import Audit, Books
 from background import in_background
 from db.engine import POSTGRES_AWAY, Sessions
 from db.statistics import Now, what_is_open
