@@ -39,7 +39,8 @@ def main(
     path = json or RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}.json"
     progress = Console(stderr=True)
     try:
-        plan = replace(FULL, limit=None, waiting=waiting).only(only) if only else FULL if full else SHORT
+        everything = replace(FULL, waiting=waiting)
+        plan = replace(everything, limit=None).only(only) if only else everything if full else SHORT
     except LookupError as error:
         raise typer.BadParameter(str(error)) from None
     FOLDER.mkdir(exist_ok=True)
