@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -13,6 +14,9 @@ from temporalio.client import Client
 from bench.contender import CONNECTIONS, LOOK_AFTER_SECONDS, Footprint, Step, Timings
 from bench.history import footprint_of
 from bench.provider import Delivery
+
+TRIES = 5
+TRY_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +77,20 @@ class OverHttp:
 
 
 async def answer_of(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
-    """Calls once more when the connection was closed on it.
+    """Calls again where a connection was closed on it or the service was too busy, as every client has to.
 
     A server that gets no CPU for seconds closes a connection that seems to rest, although a request lies in it. The
-    second request may make a second job, which nobody waits for.
+    next request may make a second job, which nobody waits for. Raises: httpx.HTTPError, of the last try.
     """
-    try:
-        answer = await call()
-    except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-        answer = await call()
-    return answer.raise_for_status()
+    for _ in range(TRIES - 1):
+        try:
+            answer = await call()
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            continue
+        if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+            return answer.raise_for_status()
+        await asyncio.sleep(TRY_AGAIN_SECONDS)
+    return (await call()).raise_for_status()
 
 
 async def delivery_of(provider: httpx.AsyncClient, job: str) -> Delivery:
