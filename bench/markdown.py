@@ -39,7 +39,7 @@ def _lines_of_run(results: Results) -> Iterator[str]:
     yield ", ".join(f"{name} {value}" for name, value in results.machine.items())
     if results.comparison:
         yield from _table(results.comparison)
-    for _, rows in groupby(results.studies, key=lambda row: tuple(row.values)):
+    for _, rows in groupby(results.studies, key=lambda row: row.section):
         yield from _table(list(rows))
     for study, why in results.failures.items():
         yield from ("", f"{study} is missing: {why}")

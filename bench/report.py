@@ -91,10 +91,10 @@ class Report:
             console.print(f"- {note}", markup=False, highlight=False)
 
     def _tables(self) -> Iterator[Table]:
-        """One for the contenders, and one for each study with what it compares."""
+        """One for the contenders, and one for each study."""
         if self.comparison:
             yield _table(self.comparison)
-        for _, rows in groupby(self.studies, lambda row: tuple(row.values)):
+        for _, rows in groupby(self.studies, lambda row: row.section):
             yield _table(list(rows))
 
     def _kept_promises(self) -> Iterator[str]:
