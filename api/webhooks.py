@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -114,6 +115,7 @@ def delivery_of(
         verified=verdict.request_id is not None,
         headers=logged_headers(headers),
         body=body[:LOGGED_BODY_BYTES],
+        received_at=datetime.now(UTC) - timedelta(milliseconds=took_ms),
         took_ms=took_ms,
     )
 
