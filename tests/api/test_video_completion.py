@@ -176,7 +176,8 @@ async def test_the_secret_counts_in_its_header_alone_and_is_kept_nowhere(studio:
 async def test_a_missing_field_is_refused(studio: Studio, job_id: str, missing: str) -> None:
     body = {"job_id": job_id, "content_type": "video", "status": "completed", "videos": studio.videos}
     del body[missing]
-    problem(await studio.send(json.dumps(body).encode()), 400, "INVALID_PARAMS")
+    refused = problem(await studio.send(json.dumps(body).encode()), 400, "INVALID_PARAMS")
+    assert refused["detail"] == f"This webhook is malformed: {missing} is missing."
     assert await is_untouched(studio, job_id)
 
 
