@@ -1,4 +1,4 @@
-"""One stack for all of these tests. No part may die three times within a minute: then a stack gives up."""
+"""One stack for the tests that kill its parts. No part may die three times within a minute: then a stack gives up."""
 
 from collections.abc import AsyncIterator
 

@@ -8,11 +8,11 @@ from fastapi import APIRouter, BackgroundTasks, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api.inbox import Handover
 from api.problems import problems
 from api.services import Services, TheServices
-from api.verdicts import DEFERRED, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
-from api.webhooks import PROBLEMS, answer, logged_headers
+from api.webhooks.inbox import Handover
+from api.webhooks.routes import PROBLEMS, answer, logged_headers
+from api.webhooks.verdicts import DEFERRED, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
 from db.tables import WebhookDelivery
 from domain.generation import ProviderName
 from providers.errors import Forged
@@ -70,7 +70,8 @@ async def receive_push(request: Request, services: TheServices, tasks: Backgroun
     if not await kept(services, tasks, delivery, verdict, took_ms):
         verdict = Verdict(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE)
     if verdict.status is not HTTPStatus.OK:
-        return answer(verdict.word, verdict.status)
+        is_malformed = verdict.status is HTTPStatus.BAD_REQUEST
+        return answer(verdict.word, verdict.status, why=verdict.detail if is_malformed else "")
     return taken(delivery, verdict, took_ms)
 
 
