@@ -134,6 +134,8 @@ UNFIT = [
     ("DATABASE_URL", "postgresql://db.example/canary"),
     ("DATABASE_URL", SOUND["database_admin_url"]),
     ("DATABASE_ADMIN_URL", "missing"),
+    ("DATABASE_SERVICE_URL", "postgresql://db.example/canary"),
+    ("DATABASE_SERVICE_URL", SOUND["database_admin_url"]),
     ("FAL_KEY", "missing"),
     ("FAL_KEY", "canary with spaces"),
     ("FAL_KEY", "canary\xe9"),

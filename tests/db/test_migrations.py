@@ -34,4 +34,4 @@ def _differences(connection: Connection) -> list[object]:
 
 async def test_migrating_twice_and_at_once_is_harmless(postgres: Postgres) -> None:
     empty = await postgres.copy()
-    await asyncio.gather(*(migrate(empty.admin_url, empty.app_url) for _ in range(3)))
+    await asyncio.gather(*(migrate(empty.admin_url, empty.app_url, empty.service_url) for _ in range(3)))

@@ -113,9 +113,11 @@ def test_the_containers_have_valid_production_settings(inside: dict[str, str]) -
     settings = Settings(_env_file=None)
     assert not settings.is_development
     assert settings.unfit_for_production() == []
-    for url, role in ((settings.database_url, "reelay_app"), (settings.database_admin_url, "reelay_owner")):
-        parts = make_url(url.get_secret_value())
+    app_url = settings.database_url.get_secret_value()
+    for url, role in ((app_url, "reelay_app"), (settings.service_url, "reelay_service")):
+        parts = make_url(url)
         assert (parts.username, parts.host, parts.database) == (role, "postgres", "reelay")
+    assert "DATABASE_ADMIN_URL" not in inside
 
 
 def test_the_containers_find_temporal(inside: dict[str, str]) -> None:
