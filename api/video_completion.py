@@ -8,6 +8,7 @@ from fastapi import APIRouter, BackgroundTasks, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from api import webhook_bodies
 from api.inbox import Handover
 from api.problems import problems
 from api.services import Services, TheServices
@@ -46,7 +47,9 @@ async def push_health() -> Health:
     return Health(status="healthy", message="POST the progress and the end of a job here.")
 
 
-@router.post(STUDIO_WEBHOOK_PATH, response_model=PushAnswer, responses=problems(*PROBLEMS))
+@router.post(
+    STUDIO_WEBHOOK_PATH, response_model=PushAnswer, responses=problems(*PROBLEMS), openapi_extra=webhook_bodies.STUDIO
+)
 async def receive_push(request: Request, services: TheServices, tasks: BackgroundTasks) -> Response:
     """A push. 2xx once it is durable: written to the job, or kept with its end for the workflow."""
     arrived = time.perf_counter()
