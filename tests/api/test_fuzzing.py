@@ -158,7 +158,7 @@ def rehearsed(service: Service, those: dict[str, str]) -> dict[str, dict[str, An
         "DELETE /api/campaigns/{campaign_id}": {"campaign_id": those["old_campaign"]},
         "DELETE /api/clips/{clip_id}": {"clip_id": those["old_clip"]},
     }
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for method, path in operations(service):
         names = re.findall(r"{(\w+)}", path)
         label = f"{method} {path}"

@@ -44,6 +44,7 @@ BROKEN: list[tuple[Callable[[Compose], list[str]], Break]] = [
         lambda it: environment(it, "worker").update(AWS_ENDPOINT_ADDRESS="https://media.example.com"),
     ),
     (checks.missing_variables, lambda it: environment(it, "worker").pop("FAL_USER_ID")),
+    (checks.missing_variables, lambda it: environment(it, "worker").update(DATABASE_ADMIN_URL="postgresql://o@h/d")),
     (checks.unmet_needs, lambda it: it["services"]["api"].update(depends_on={})),
     (checks.unmet_needs, lambda it: environment(it, "api").update(TEMPORAL_ADDRESS="temporal-frontend:7233")),
     (checks.unmet_needs, lambda it: it["services"]["temporal"]["depends_on"].clear()),
