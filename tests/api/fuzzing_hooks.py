@@ -23,12 +23,14 @@ DICE = Random(os.environ["FUZZ_SEED"])
 
 
 @hook
-def before_add_examples(context: HookContext, examples: list[Case]) -> None:
-    examples.append(context.operation.Case(**REHEARSED[context.operation.label]))
+def before_add_examples(context: HookContext, examples: list[Case[Any]]) -> None:
+    operation = context.operation
+    assert operation
+    examples.append(operation.Case(**REHEARSED[operation.label]))
 
 
 @hook
-def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
     """Every other id is one of a row that there is. Deletions find their own: the rows are still needed."""
     is_rehearsed = case.path_parameters == REHEARSED[case.operation.label]["path_parameters"]
     if is_rehearsed or case.method.upper() == "DELETE":
@@ -39,7 +41,7 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
 
 
 @hook
-def after_call(context: HookContext, case: Case, response: Response) -> None:
+def after_call(context: HookContext, case: Case[Any], response: Response) -> None:
     if response.status_code in (201, 202):
         field, name = MADE_BY.get(case.operation.label, CREATED_JOB)
         if made := response.json().get(field):
