@@ -179,5 +179,14 @@ def test_production_does_not_start_on_what_is_missing_or_unfit(
     assert "canary" not in result.output
 
 
+def test_the_owner_serves_unless_there_is_a_service_role_which_need_not_know_it() -> None:
+    service = "postgresql://reelay_service:canary-of-service@db.example:5432/reelay"
+    two, three = settings(**SOUND), settings(**SOUND | {"database_service_url": service, "database_admin_url": ""})
+
+    assert two.service_url == SOUND["database_admin_url"]
+    assert three.service_url == service
+    assert three.unfit_for_production() == []
+
+
 def test_development_starts_without_any_of_it() -> None:
     assert settings(environment=Environment.DEVELOPMENT).unfit_for_production() == []
