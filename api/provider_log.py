@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
-from api.identity import TheCaller
+from api.identity.dependencies import TheCaller
 from api.services import TheServices
 from api.views import JobView
 

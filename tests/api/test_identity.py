@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app
-from api.callers import REMEMBERED_SECONDS
+from api.identity.callers import REMEMBERED_SECONDS
 from api.live import LiveStatus
 from api.starting import Starter
 from db.keys import create_key, revoke_key
@@ -251,7 +251,7 @@ class Inside:
             transport=httpx.ASGITransport(self.app), base_url=self.origin, headers=client.headers
         ) as inside:
             with pytest.MonkeyPatch.context() as patch, recorded() as record:
-                patch.setattr("api.callers.REMEMBERED_SECONDS", 0)
+                patch.setattr("api.identity.callers.REMEMBERED_SECONDS", 0)
                 json = words if method == "POST" else None
                 response = await inside.request(method, path.format(those), json=json)
         return response.status_code, record

@@ -10,11 +10,11 @@ import structlog
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api import webhook_bodies
-from api.inbox import POSTGRES_SECONDS, NotNow
 from api.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, TheServices
-from api.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
+from api.webhooks import bodies
+from api.webhooks.inbox import POSTGRES_SECONDS, NotNow
+from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
 from db.attempts import is_another_request
 from db.engine import POSTGRES_AWAY, within
 from db.generations import find_generation_by_request
@@ -82,8 +82,8 @@ def webhook_routes(fal_webhook_path: str) -> APIRouter:
     """The routes; fal's second one is wherever the operator has it."""
     router = APIRouter(tags=["webhooks"])
     for path, receive, body in (
-        (FAL_WEBHOOK_PATH, receive_fal, webhook_bodies.FAL),
-        (REPLICATE_WEBHOOK_PATH, receive_replicate, webhook_bodies.REPLICATE),
+        (FAL_WEBHOOK_PATH, receive_fal, bodies.FAL),
+        (REPLICATE_WEBHOOK_PATH, receive_replicate, bodies.REPLICATE),
     ):
         router.add_api_route(path, receive, methods=["POST"], responses=problems(*PROBLEMS), openapi_extra=body)
     if fal_webhook_path != FAL_WEBHOOK_PATH:

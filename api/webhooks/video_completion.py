@@ -8,12 +8,12 @@ from fastapi import APIRouter, BackgroundTasks, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api import webhook_bodies
-from api.inbox import Handover
 from api.problems import problems
 from api.services import Services, TheServices
-from api.verdicts import DEFERRED, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
-from api.webhooks import PROBLEMS, answer, logged_headers
+from api.webhooks import bodies
+from api.webhooks.inbox import Handover
+from api.webhooks.routes import PROBLEMS, answer, logged_headers
+from api.webhooks.verdicts import DEFERRED, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
 from db.tables import WebhookDelivery
 from domain.generation import ProviderName
 from providers.errors import Forged
@@ -47,9 +47,7 @@ async def push_health() -> Health:
     return Health(status="healthy", message="POST the progress and the end of a job here.")
 
 
-@router.post(
-    STUDIO_WEBHOOK_PATH, response_model=PushAnswer, responses=problems(*PROBLEMS), openapi_extra=webhook_bodies.STUDIO
-)
+@router.post(STUDIO_WEBHOOK_PATH, response_model=PushAnswer, responses=problems(*PROBLEMS), openapi_extra=bodies.STUDIO)
 async def receive_push(request: Request, services: TheServices, tasks: BackgroundTasks) -> Response:
     """A push. 2xx once it is durable: written to the job, or kept with its end for the workflow."""
     arrived = time.perf_counter()
