@@ -109,7 +109,9 @@ async def make_one_of_each(user: httpx.AsyncClient) -> dict[str, str]:
         {"prompt": f"a lighthouse {fault}", "quality": "fast", "clipId": clips[0]} for fault in ("", "[sim: fail=422]")
     ]
     wait = {"prefer": "wait=60"}
-    made, failed = await asyncio.gather(*(user.post("/api/generate/video", json=each, headers=wait) for each in videos))
+    made, failed = await asyncio.gather(
+        *(user.post("/api/generate/video", json=each, headers=wait, timeout=90) for each in videos)
+    )
     assert (made.json()["status"], failed.json()["status"]) == ("completed", "failed"), made.text + failed.text
     pushed = await user.post("/api/jobs", json={"model": "studio-push", "input": {}})
     return {
