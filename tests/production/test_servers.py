@@ -35,7 +35,7 @@ def compose() -> Compose:
     return read_compose()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def made(compose: Compose, temporal: EmbeddedTemporal) -> str:
     """The namespace, after two runs of the service's own script."""
     service = resolved(compose["services"]["temporal-namespace"], ENV)
