@@ -62,7 +62,7 @@ def measured(settings: Settings) -> Runtime | None:
 
 async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker:
     """A worker with all that it needs, closed by the stack in reverse order after the worker."""
-    engine = make_engine(settings.database_admin_url.get_secret_value(), pool_size=20)
+    engine = make_engine(settings.service_url, pool_size=20)
     stack.push_async_callback(engine.dispose)
     sessions = make_sessions(engine)
     providers = await stack.enter_async_context(open_providers(settings, KeptLastWords(sessions)))
