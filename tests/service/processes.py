@@ -34,6 +34,7 @@ async def as_processes(
             "data_dir": folder,
             "task_queue": f"processes-{port}",
             "database_url": database.app_url,
+            "database_service_url": database.service_url,
             "database_admin_url": database.admin_url,
             "fal_queue_base": servers.simulator,
             "fal_api_base": servers.simulator,

@@ -104,6 +104,7 @@ async def busy(service: Service, folder: Path) -> Told:
         "wrong key": WRONG_KEY,
         "webhook token": make_token(SECRETS["fal_webhook_secret"].encode(), UUID(jobs[0]), 1),
         "app password": service.servers.postgres.server.secrets.app_password,
+        "service password": service.servers.postgres.server.secrets.service_password,
         "owner password": service.servers.postgres.server.secrets.owner_password,
     }
     return Told(
