@@ -24,6 +24,7 @@ from db.attempts import (
     Opened,
     attempt_of,
     has_double,
+    known_lost_at,
     open_attempt,
     record_acceptance,
     record_refusal,
@@ -130,9 +131,10 @@ class SubmissionActivities:
         generation = attempt.generation
         async with self._sessions() as session:
             row = await attempt_of(session, generation.id, attempt.number)
+            lost_by = await known_lost_at(session, row)
         if row.state == AttemptState.ACCEPTED:  # a submission that took long, or this step before it died
             return submission_of(row)
-        candidates = await self._candidates(generation, row, await self._listed(attempt, row))
+        candidates = await self._candidates(generation, row, await self._listed(attempt, row.sent_at, lost_by))
         if len(candidates) == 1:
             found = self._providers[generation.provider].recover(
                 endpoint=generation.endpoint, request_id=candidates[0], attempt=attempt.number
@@ -142,13 +144,12 @@ class SubmissionActivities:
                 return submission
         raise still_running(f"{len(candidates)} candidates", ask_again_in=generation.timing.poll_interval)
 
-    async def _listed(self, attempt: Attempt, row: SubmissionAttempt) -> list[str]:
+    async def _listed(self, attempt: Attempt, sent_at: datetime, lost_by: datetime) -> list[str]:
         """Requests with our endpoint and input from the time between the POST and the moment its answer was missed."""
         generation = attempt.generation
-        known_lost_at = row.answered_at or datetime.now(UTC)
         try:
             return await self._providers[generation.provider].requests_like(
-                self._request(attempt), sent_between=(row.sent_at - CLOCK_SLACK, known_lost_at + CLOCK_SLACK)
+                self._request(attempt), sent_between=(sent_at - CLOCK_SLACK, lost_by + CLOCK_SLACK)
             )
         except NotListed as shut:
             raise no_list(str(shut)) from shut

@@ -1,7 +1,7 @@
 """The attempt log: every paid POST is written down before it is sent."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -53,6 +53,11 @@ async def open_attempt(session: AsyncSession, generation: Generation, number: in
 
 async def attempt_of(session: AsyncSession, generation_id: UUID, number: int) -> SubmissionAttempt:
     return await session.get_one(SubmissionAttempt, (generation_id, number))
+
+
+async def known_lost_at(session: AsyncSession, attempt: SubmissionAttempt) -> datetime:
+    """When the answer was missed: now, while nobody has written that down. By the clock that `sent_at` is of."""
+    return attempt.answered_at or (await session.execute(select(func.now()))).scalar_one()
 
 
 async def record_acceptance(session: AsyncSession, generation_id: UUID, submission: Submission) -> bool:

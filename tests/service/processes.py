@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -83,8 +83,7 @@ async def process(*words: str, environment: Mapping[str, str], log: Path) -> Asy
 async def answering(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(60):
         while True:
-            try:
+            with suppress(httpx.TransportError):
                 if (await client.get("/readyz")).status_code == 200:
                     return
-            except httpx.TransportError:
-                await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)

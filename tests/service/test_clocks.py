@@ -14,9 +14,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 from sqlmodel import col, select
 
-from db.tables import WebhookDelivery
+from db.tables import AttemptState, SubmissionAttempt, WebhookDelivery
+from domain.progress import SPANS
 from tests.running import PATIENCE_WITH_TESTS, Service
 from tests.servers import Servers
 from tests.service.processes import as_processes
@@ -83,10 +85,13 @@ async def service(
 
 
 async def is_told(service: Service, words: str) -> None:
-    """A job that completes, and whose webhook is not refused: 503 is what a machine under load may answer."""
+    """A job that completes, and whose webhook is taken; where the machine was too slow for it, when fal repeats it."""
     job_id = await service.create(words)
     await service.until(job_id, "completed")
-    assert {each["status_code"] for each in await service.deliveries(job_id, count=1)} <= {200, 503}
+    sent = await service.deliveries(job_id, count=1)
+    while sent[-1]["status_code"] == 503:
+        sent = await service.deliveries(job_id, count=len(sent) + 1)
+    assert sent[-1]["status_code"] == 200
     assert (await service.simulated(job_id))["accepted"] == 1
 
 
@@ -101,6 +106,16 @@ async def shown_time(service: Service) -> datetime:
     return parsedate_to_datetime((await service.client.get("/healthz")).headers["date"])
 
 
+async def forget_when_it_was_lost(service: Service, job_id: str) -> None:
+    """As if the worker had died before it could write that down."""
+    await service.until(job_id, "uncertain")
+    async with service.sessions.begin() as session:
+        attempt = col(SubmissionAttempt.job_id) == UUID(job_id)
+        await session.execute(
+            update(SubmissionAttempt).where(attempt).values(state=AttemptState.SENDING, answered_at=None)
+        )
+
+
 def moments(job: Mapping[str, Any]) -> list[datetime]:
     return [datetime.fromisoformat(job[name]) for name in ("createdAt", "submittedAt", "completedAt") if job[name]]
 
@@ -112,15 +127,17 @@ async def test_clock_that_jumps_refuses_webhooks_and_delays_no_job(
 ) -> None:
     await is_told(service, f"control, {offset}")
     before = await shown_time(service)
-    waiting = await service.create(f"waits through a jump of {offset} [sim: latency=2s]")
+    waiting = await service.create(f"waits through a jump of {offset} [sim: latency=4s]")
     left = (await service.until(waiting, "submitted"))["secondsLeft"]
     with clock.off_by(offset):
         await shows(service, before + offset)
-        lost = await service.create(f"lost and listed, {offset} [sim: {IN_DOUBT}]")
+        lost = await service.create(f"lost and listed, {offset} [sim: {IN_DOUBT}, listing=late:1s]")
+        await forget_when_it_was_lost(service, lost)
         gone = await service.create(f"lost for good, {offset} [sim: {IN_DOUBT}, listing=lost]")
         shown = await service.job(waiting)
         assert 0 <= (shown["secondsLeft"] or 0) <= left + 10
-        assert 10 <= shown["progress"] <= 75
+        least, most = SPANS[shown["stage"]]
+        assert least <= shown["progress"] <= most
         ended = [await service.until(job_id, "completed") for job_id in (waiting, lost)]
         ended.append(await service.until(gone, "failed"))
         refused = (await service.deliveries(waiting, count=1))[0]
