@@ -65,7 +65,7 @@ export function jobList({ session, jobs, signal }) {
     if (count) return;
     if (!jobs.isListed) empty.replaceChildren(h("p", {}, "Reading your generations…"));
     else if (filter === "all") empty.replaceChildren(...NOTHING_YET());
-    else empty.replaceChildren(h("p", {}, "None of these."));
+    else empty.replaceChildren(h("p", {}, jobs.hasMore ? `None of these among the newest ${jobs.known.size}.` : "None of these."));
   }
 
   jobs.addEventListener("listed", arrange, { signal });

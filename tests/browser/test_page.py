@@ -84,7 +84,7 @@ async def test_a_failed_job_says_why_and_what_to_do(visit: Visit) -> None:
     row = await visitor.create("forbidden fruit [sim: fail=content_policy]")
     await row.get_by_role("link").click()
     await expect(visitor.page.get_by_text("Reword the prompt")).to_be_visible()
-    await expect(visitor.page.get_by_text("Nothing was charged")).to_be_visible()
+    await expect(visitor.page.get_by_text("None of your credits were charged")).to_be_visible()
     assert await visitor.barriers() == []
     await visitor.look("failed")
 

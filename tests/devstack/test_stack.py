@@ -102,6 +102,7 @@ async def test_a_second_start_carries_on_after_a_killed_first_one(tmp_path: Path
         assert (await second.ask("status", finished["id"]))["status"] == "completed"
         assert (await second.ask("watch", unfinished["jobId"]))["status"] == "completed"
         assert len(await second.ask("jobs")) == 2
+        assert {finding["state"] for finding in await second.ask("doctor")} <= {"ok", "off"}
 
 
 async def test_parts_are_restarted_and_a_stop_leaves_nothing_behind(tmp_path: Path) -> None:
