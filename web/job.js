@@ -89,8 +89,10 @@ class JobView {
     const isActive = !FINAL.has(job.status);
     this.element.dataset.status = job.status;
     say(this.state, stateInWords(job));
-    for (const button of [this.cancel, this.poll, this.bar.element]) show(button, isActive);
+    const hadFocus = [this.cancel, this.poll].includes(document.activeElement);
+    for (const element of [this.cancel, this.poll, this.bar.element]) show(element, isActive);
     show(this.retry, job.status === "failed" || job.status === "canceled");
+    if (hadFocus && !isActive) (this.retry.hidden ? document.getElementById("main") : this.retry).focus();
     this.bar.set(job);
     this.tick();
     this.showFailure(job);

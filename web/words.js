@@ -51,6 +51,7 @@ export function stateInWords(job) {
   if (ENDS[job.status]) return ENDS[job.status];
   const ahead = /(\d+) ahead/.exec(job.progressMessage ?? "");
   const stage = STAGES[job.stage] ?? job.stage;
+  if (job.stage === "submitting") return job.progressMessage ?? stage; // it may wait here, and says for what
   if (job.stage !== "queued" || !ahead) return stage;
   return ahead[1] === "0" ? `${stage}, next in line` : `${stage}, ${ahead[1]} ahead`;
 }
