@@ -33,7 +33,9 @@ async def test_media_in_a_bucket_is_shown_played_and_downloaded(
             ) as answered:
                 await visitor.row("a lighthouse").get_by_role("link").click()
             video = await answered.value
-            assert (video.status, await video.header_value("content-type")) == (206, "video/mp4")
+            assert await video.header_value("content-type") == "video/mp4"
+            part = await page.request.get(video.url, headers={"range": "bytes=4-7"})
+            assert (part.status, await part.body()) == (206, b"ftyp")
             assert await page.locator("video").evaluate(VIDEO_PLAYS)
             await page.wait_for_function(VIDEO_IS_MOVING)
             async with page.context.expect_page() as opened:
