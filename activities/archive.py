@@ -59,8 +59,12 @@ class ArchiveActivities:
         Keys are made of our own ids, so that running it twice stores the same bytes under the same names.
         """
         generation = accepted.generation
-        async with heartbeating(bad_tries(), every=HEARTBEAT_IN_LINE), self._slots:
+        async with heartbeating(bad_tries(), every=HEARTBEAT_IN_LINE):
+            await self._slots.acquire()
+        try:
             return await self._bring_home(generation, accepted.submission)
+        finally:
+            self._slots.release()
 
     async def _bring_home(self, generation: Generation, submission: Submission) -> Archived | None:
         async with heartbeating(bad_tries(), every=HEARTBEAT):

@@ -63,7 +63,20 @@ def _backoff() -> timedelta:
 
 def failure_of(error: BaseException, *, otherwise: FailureCode) -> Failure:
     """The failure that ended a step; `otherwise` when it was not an end but retries that ran out of time."""
-    told = error.__cause__ if isinstance(error, ActivityError) and error.__cause__ else error
+    return _end_told_by(error) or Failure(code=otherwise, message=f"Gave up: {_told_by(error)}")
+
+
+def is_the_end(error: BaseException) -> bool:
+    """Whether a step said so with `the_end`, and did not just fail."""
+    return _end_told_by(error) is not None
+
+
+def _end_told_by(error: BaseException) -> Failure | None:
+    told = _told_by(error)
     if isinstance(told, ApplicationError) and told.type in set(FailureCode):
         return Failure(code=FailureCode(told.type), message=told.message)
-    return Failure(code=otherwise, message=f"Gave up: {told}")
+    return None
+
+
+def _told_by(error: BaseException) -> BaseException:
+    return error.__cause__ if isinstance(error, ActivityError) and error.__cause__ else error

@@ -6,30 +6,16 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from api import (
-    accounts,
-    admin,
-    chat,
-    clips,
-    credits,
-    events,
-    generate,
-    generations,
-    health,
-    media,
-    media_access,
-    metrics,
-    models,
-    page,
-    statistics,
-    video_completion,
-)
+from api import chat, clips, credits, generate, generations, health, media, media_access, models, page
 from api.document import DocumentedApi, serve_documentation
-from api.metrics import Measured, Metrics
+from api.events import routes as events
 from api.middleware import BodyLimits, RequestId
+from api.operators import accounts, deliveries, metrics, statistics
+from api.operators.metrics import Measured, Metrics
 from api.problems import install_problem_handlers
 from api.services import open_services
-from api.webhooks import webhook_routes
+from api.webhooks import video_completion
+from api.webhooks.routes import webhook_routes
 from settings import Settings
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -78,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         accounts.router,
         health.router,
         video_completion.router,
-        admin.router,
+        deliveries.router,
         statistics.router,
         metrics.router,
         page.router,

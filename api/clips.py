@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response, status
 
 from api.generations import make_cursor, read_cursor
 from api.idempotency import REPLAYED, Repetition, the_same
-from api.identity import Rows, TheCaller
+from api.identity.dependencies import Rows, TheCaller
 from api.problems import NotFound
 from api.reading import Origin
 from api.requests import CampaignRequest, ClipRequest

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.idempotency import REPLAYED, Repetition, the_same
-from api.identity import Rows, TheCaller
+from api.identity.dependencies import Rows, TheCaller
 from api.problems import ConfirmationRequired, InsufficientCredits, InvalidParams, wrong_fields
 from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
 from api.requests import CreateRequest, WordsRequest

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.identity import Rows, TheCaller
+from api.identity.dependencies import Rows, TheCaller
 from api.views import Credits
 from db.credits import balance_of
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response, status
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.conditional import UNCHANGED, IfNoneMatch, answered
-from api.identity import Rows
+from api.identity.dependencies import Rows
 from api.problems import InvalidParams, NotFound, ServiceUnavailable
 from api.provider_log import ProviderLog
 from api.reading import Jobs

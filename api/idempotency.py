@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from fastapi import Depends, Header, Request
 
-from api.identity import TheCaller
+from api.identity.dependencies import TheCaller
 from api.problems import KeyReused
 from db.tables import Campaign, Clip, GenerationJob
 

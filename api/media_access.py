@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response, Security, status
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.identity import TheCaller, bearer, find_caller
+from api.identity.dependencies import TheCaller, bearer, find_caller
 from api.problems import Unauthenticated
 from api.services import Services, TheServices
 from db.engine import as_user

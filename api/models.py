@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from api.creation import find_model, priced, timing_of
-from api.identity import TheCaller
+from api.identity.dependencies import TheCaller
 from api.requests import JobRequest
 from api.services import TheServices
 from api.views import Estimate, ModelList

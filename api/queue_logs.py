@@ -1,14 +1,14 @@
 """What a provider printed about a request, asked for when somebody wants to read it."""
 
 import asyncio
-import time
-from collections import OrderedDict
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.shared_answers import SharedAnswers
 from db.attempts import attempt_of, submission_of
 from db.engine import Sessions
 from db.generations import find_generation
@@ -21,7 +21,6 @@ from providers.registry import Providers
 # Readers of one job share one question to the provider for this long.
 FRESH_SECONDS = 3.0
 LONGEST_QUESTION = timedelta(seconds=5)
-REMEMBERED = 10_000
 
 log = structlog.get_logger()
 
@@ -32,23 +31,14 @@ class QueueLogs:
     def __init__(self, providers: Providers, sessions: Sessions) -> None:
         self._providers = providers
         self._sessions = sessions
-        self._answers: OrderedDict[tuple[UUID, Status], tuple[float, asyncio.Task[list[str]]]] = OrderedDict()
+        self._answers = SharedAnswers[tuple[UUID, Status], list[str]](fresh_seconds=FRESH_SECONDS)
 
     async def of(self, generation_id: UUID, status: Status) -> list[str]:
         """The lines of the job, at most a few seconds old and not from before this status.
 
         Of a provider that does not answer: what it said before.
         """
-        key = (generation_id, status)
-        asked_at, asking = self._answers.get(key, (0.0, None))
-        if asking is None or time.monotonic() - asked_at > FRESH_SECONDS:
-            asking = asyncio.create_task(self._ask(generation_id))
-            self._answers[key] = (time.monotonic(), asking)
-            self._answers.move_to_end(key)
-            if len(self._answers) > REMEMBERED:
-                self._answers.popitem(last=False)
-        # Shielded: a reader that goes away must not take the answer from the others.
-        return await asyncio.shield(asking)
+        return await self._answers.of((generation_id, status), partial(self._ask, generation_id))
 
     async def _ask(self, generation_id: UUID) -> list[str]:
         async with self._sessions() as session:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
-from api.identity import Rows, TheCaller, let_in_again
+from api.identity.dependencies import Rows, TheCaller, let_in_again
 from api.problems import NotFound
 from api.services import TheServices
 from api.views import JobView

@@ -11,20 +11,20 @@ from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
 from activities.last_words import KeptLastWords
-from api.books import Books
-from api.callers import Callers
-from api.changes import Changes, open_changes
-from api.delivery_log import DeliveryLog
-from api.inbox import Inbox
-from api.limits import Limits
+from api.events.changes import Changes, open_changes
+from api.events.shared_reads import SharedReads
+from api.identity.callers import Callers
+from api.identity.limits import Limits
+from api.identity.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
 from api.live import LiveStatus
-from api.metrics import Metrics, watching
-from api.pushes import Pushes
+from api.operators.books import Books
+from api.operators.metrics import Metrics, watching
 from api.queue_logs import QueueLogs
-from api.redelivery import Redelivery, draining
-from api.shared_reads import SharedReads
 from api.starting import Starter, starting_forgotten
-from api.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
+from api.webhooks.delivery_log import DeliveryLog
+from api.webhooks.inbox import Inbox
+from api.webhooks.pushes import Pushes
+from api.webhooks.redelivery import Redelivery, draining
 from catalog.catalog import Catalog
 from catalog.loader import load_catalog
 from db.engine import Sessions, make_engine, make_sessions

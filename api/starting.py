@@ -4,14 +4,14 @@ What else a row may have lost, the reconciliation's schedule repairs: slower, an
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from background import in_background
 from db.engine import POSTGRES_AWAY, Sessions
 from db.generations import forgotten_generations, generation_of
 from db.tables import GenerationJob
@@ -42,15 +42,9 @@ class Starter:
             )
 
 
-@asynccontextmanager
-async def starting_forgotten(sessions: Sessions, starter: Starter) -> AsyncIterator[None]:
+def starting_forgotten(sessions: Sessions, starter: Starter) -> AbstractAsyncContextManager[None]:
     """While the block runs, start what a dead process or an absent Temporal left behind."""
-    looking = asyncio.create_task(_keep_looking(sessions, starter))
-    try:
-        yield
-    finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+    return in_background(_keep_looking(sessions, starter))
 
 
 async def _keep_looking(sessions: Sessions, starter: Starter) -> None:

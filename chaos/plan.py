@@ -9,7 +9,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-JOBS_PER_SECOND = 3.0
+JOBS_PER_SECOND = 5.0
+"""Half of what two cores carry: the other half is for what a kill leaves undone."""
 SHORTEST_SECONDS = 15.0
 # The supervisor gives up on a part that dies three times within a minute, and the first try to come back may fail: a
 # port of the dead may be taken for a moment.
@@ -45,6 +46,8 @@ FALS_OWN = frozenset({*UNITS, "submit=timeout"})
 """Of the times that a provider has for its answer, only fal's can be made short enough for a run."""
 NEEDS_LOOKING = frozenset({*LISTING, "webhook=lost", "webhook=forged"})
 """Heals where a provider can be asked. The studio only pushes: nobody can know of what it never told."""
+FALS_AND_REPLICATES = NEEDS_LOOKING | {"submit=403-locked", "status=unknown-word", "fail=422"}
+"""What the studio has no words for: a locked account, a state of its own making, an input refused after its run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ KINDS = (
     Kind(path="/api/generate/voice", field="text", more={}, weight=4),
     Kind(path="/api/generate/ambient", field="prompt", more={}, weight=4),
     video("seedance-1-lite", 3, FALS_OWN),
-    video("studio-video", 2, FALS_OWN | NEEDS_LOOKING | {"submit=403-locked", "status=unknown-word"}),
+    video("studio-video", 2, FALS_OWN | FALS_AND_REPLICATES),
 )
 
 

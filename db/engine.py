@@ -29,11 +29,10 @@ RESTED_SECONDS = 0.5
 
 
 def make_engine(url: str, *, pool_size: int = 10, statement_seconds: int = 30) -> AsyncEngine:
-    """An engine for a `postgresql://` URL. Connections that rested are checked before use: Postgres may have restarted.
+    """An engine for a `postgresql://` URL. A statement without an answer is given up after `statement_seconds`.
 
-    A statement without an answer is given up after `statement_seconds`.
-
-    One of a busy pool is not: the round trip costs 0.8 ms of CPU, three to six times per generation.
+    Connections that rested are checked before use: Postgres may have restarted. Those of a busy pool are not: the round
+    trip costs 0.8 ms of CPU, three to six times per generation.
     """
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),

@@ -20,7 +20,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 with workflow.unsafe.imports_passed_through():
     from activities.archive import ArchiveActivities
     from activities.conclusion import ConclusionActivities
-    from activities.errors import SUBMISSION_UNCERTAIN, failure_of, the_end
+    from activities.errors import SUBMISSION_UNCERTAIN, failure_of, is_the_end, the_end
     from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
     from activities.outcome import OutcomeActivities
     from activities.submission import SubmissionActivities
@@ -36,11 +36,10 @@ with workflow.unsafe.imports_passed_through():
         media_address,
     )
 
-# One transaction in our own database, repeated until it is written. A cancellation does not interrupt it.
+# One transaction in our own database, repeated until it is written.
 RECORD = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=30),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
-    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 # The paid POST: the provider may take its time (`FAL_TIMEOUT_MS`); a dead worker is noticed by the heartbeat.
 PURCHASE = ActivityConfig(
@@ -103,9 +102,9 @@ class GenerationWorkflow:
             archived = await self.fetch_and_archive(self.submission)
             await self.complete(archived)
         except (asyncio.CancelledError, FailureError) as error:
-            if is_cancelled_exception(error):
+            if _is_cancellation(error):
                 await self.cancel()
-                raise
+                raise asyncio.CancelledError from error
             raise await self.fail(error) from error
         return [media_address(generation.id, file.name) for file in archived.files]
 
@@ -306,12 +305,7 @@ class GenerationWorkflow:
             if is_cancelled_exception(error):
                 raise
             await self.withdraw(submission)
-            raise the_end(
-                Failure(
-                    code=FailureCode.DEADLINE_EXCEEDED,
-                    message=f"{self.generation.provider} did not finish within {self.generation.timing.deadline}",
-                )
-            ) from error
+            raise the_end(self.too_late()) from error
 
     async def fetch_and_archive(self, submission: Submission) -> Archived:
         """Home with it. A result that holds no media yet is asked for again: completed is not success."""
@@ -332,22 +326,36 @@ class GenerationWorkflow:
 
     async def complete(self, archived: Archived) -> None:
         self.enter(Stage.FINISHING, Status.IN_PROGRESS, "Writing the end down")
-        await workflow.execute_activity_method(
-            ConclusionActivities.complete,
-            Completion(generation=self.generation, archived=archived),
-            **named(RECORD, "complete", summary=f"{len(archived.files)} file{'s' * (len(archived.files) > 1)}"),
+        await _written(
+            workflow.start_activity_method(
+                ConclusionActivities.complete,
+                Completion(generation=self.generation, archived=archived),
+                **named(RECORD, "complete", summary=f"{len(archived.files)} file{'s' * (len(archived.files) > 1)}"),
+            )
         )
         self.enter(Stage.DONE, Status.COMPLETED, "Completed")
 
     async def fail(self, error: BaseException) -> ApplicationError:
         """Write the failure down; what is returned fails the run under the same name."""
-        archiving = self.stage is Stage.ARCHIVING
-        self.failure = failure_of(
-            error, otherwise=FailureCode.ARCHIVE_FAILED if archiving else FailureCode.DEADLINE_EXCEEDED
-        )
+        self.failure = self.failure_told_by(error)
         await self.end(self.failure)
         self.enter(Stage.DONE, Status.FAILED, self.failure.message)
         return the_end(self.failure)
+
+    def failure_told_by(self, error: BaseException) -> Failure:
+        archiving = self.stage is Stage.ARCHIVING
+        failure = failure_of(
+            error, otherwise=FailureCode.ARCHIVE_FAILED if archiving else FailureCode.DEADLINE_EXCEEDED
+        )
+        # A provider that was told the deadline may be the first to stop at it.
+        stopped_in_time = failure.code is FailureCode.CANCELED and workflow.now() >= self.deadline
+        return self.too_late() if stopped_in_time else failure
+
+    def too_late(self) -> Failure:
+        return Failure(
+            code=FailureCode.DEADLINE_EXCEEDED,
+            message=f"{self.generation.provider} did not finish within {self.generation.timing.deadline}",
+        )
 
     async def cancel(self) -> None:
         """Tell the provider, as far as it has something of ours, and write it down."""
@@ -375,10 +383,12 @@ class GenerationWorkflow:
             )
 
     async def end(self, failure: Failure | None) -> None:
-        await workflow.execute_activity_method(
-            ConclusionActivities.end,
-            Ending(generation=self.generation, failure=failure),
-            **named(RECORD, "end", summary=failure.code if failure else "canceled"),
+        await _written(
+            workflow.start_activity_method(
+                ConclusionActivities.end,
+                Ending(generation=self.generation, failure=failure),
+                **named(RECORD, "end", summary=failure.code if failure else "canceled"),
+            )
         )
 
     async def hears_within(self, window: timedelta, what: str) -> bool:
@@ -433,6 +443,20 @@ class GenerationWorkflow:
             yield f"`{self.failure.code}`: {self.failure.code.advice}"
         elif self.stage is not Stage.DONE:
             yield f"gives up at {self.deadline:%Y-%m-%d %H:%M:%S} UTC"
+
+
+async def _written(step: workflow.ActivityHandle[None]) -> None:
+    """To the step's end. A cancellation comes too late for it: once asked to cancel, Temporal would try it no more."""
+    try:
+        await asyncio.shield(step)
+    except asyncio.CancelledError:  # at most once in a run's life
+        await step
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    """Somebody's wish, also where the step that it met failed meanwhile: Temporal does not try such a step again."""
+    asked = workflow.cancellation_reason() is not None
+    return is_cancelled_exception(error) or (asked and not is_the_end(error))
 
 
 def _may_have_been_bought(error: ActivityError) -> bool:

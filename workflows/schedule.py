@@ -1,8 +1,7 @@
 """The schedule of the reconciliation, kept alive by every worker."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,6 +20,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
+from background import in_background
 from workflows.ids import reconciliation_id
 from workflows.reconciliation import ReconciliationWorkflow
 
@@ -32,15 +32,9 @@ LOOK_AT_LEAST_EVERY = timedelta(minutes=1)
 log = structlog.get_logger()
 
 
-@asynccontextmanager
-async def keeping_schedule(client: Client, task_queue: str, every: timedelta) -> AsyncIterator[None]:
+def keeping_schedule(client: Client, task_queue: str, every: timedelta) -> AbstractAsyncContextManager[None]:
     """While the block runs, Temporal has the schedule: made or brought up to date at first, made again should it go."""
-    looking = asyncio.create_task(_keep(client, reconciliation_id(task_queue), schedule(task_queue, every)))
-    try:
-        yield
-    finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+    return in_background(_keep(client, reconciliation_id(task_queue), schedule(task_queue, every)))
 
 
 def schedule(task_queue: str, every: timedelta) -> Schedule:

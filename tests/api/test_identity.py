@@ -11,7 +11,7 @@ import pytest
 from temporalio.client import Client
 
 from api.app import create_app
-from api.callers import REMEMBERED_SECONDS
+from api.identity.callers import REMEMBERED_SECONDS
 from api.live import LiveStatus
 from db.keys import create_key, revoke_key
 from db.tables import Scope

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from api.changes import Changes
-from api.shared_reads import SharedReads
+from api.events.changes import Changes
+from api.events.shared_reads import SharedReads
 from db.changes import Batch
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from api.books import Books
+from api.operators.books import Books
 from db.credits import top_up
 from db.tables import Scope
 from db.users import find_or_create_user

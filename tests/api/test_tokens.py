@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from api.tokens import owner_named_in
+from api.identity.tokens import owner_named_in
 from db.credits import top_up
 from db.tables import Scope
 from db.users import find_or_create_user

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlmodel import col, select
 from structlog.testing import capture_logs
 
-from api.delivery_log import REFUSED_AT_MOST, REFUSED_BODY_BYTES, DeliveryLog
-from api.inbox import Inbox
-from api.metrics import Metrics
-from api.pushes import Pushes
-from api.redelivery import Redelivery
+from api.operators.metrics import Metrics
+from api.webhooks.delivery_log import REFUSED_AT_MOST, REFUSED_BODY_BYTES, DeliveryLog
+from api.webhooks.inbox import Inbox
+from api.webhooks.pushes import Pushes
+from api.webhooks.redelivery import Redelivery
 from db.deliveries import put_into_inbox
 from db.generations import cancel_generation, generation_of, insert_generation
 from db.tables import GenerationJob, WebhookDelivery

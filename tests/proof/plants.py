@@ -198,7 +198,7 @@ def count_no_bytes(patch: pytest.MonkeyPatch) -> None:
 
 
 def say_200_though_nothing_was_kept(patch: pytest.MonkeyPatch) -> None:
-    from api.inbox import Inbox
+    from api.webhooks.inbox import Inbox
 
     keep = Inbox.keep
 

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 from starlette.types import Receive, Scope, Send
 
-from api.event_stream import EventResponse
+from api.events.stream import EventResponse
 from db.generations import advance_generation
 from db.tables import JobEvent
 from domain.generation import Stage, Status

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.metrics import Metrics
+from api.operators.metrics import Metrics
 from devstack.ports import free_ports
 from tests.running import Service, running_service
 from tests.servers import Servers
@@ -44,10 +44,8 @@ async def scraped(servers: Servers) -> AsyncIterator[tuple[Service, str]]:
 async def test_a_worker_tells_how_generations_end(scraped: tuple[Service, str]) -> None:
     _, text = scraped
 
-    ends = {
-        found[1]: int(found[2])
-        for found in re.finditer(r'reelay_generations_ended_total\{.*?outcome="(\w+)".*?\} (\d+)', text)
-    }
+    ended = r'reelay_generations_ended_total\{.*?model="veo3.1-fast".*?outcome="(\w+)".*?\} (\d+)'
+    ends = {found[1]: int(found[2]) for found in re.finditer(ended, text)}
     assert ends == {"completed": 2, "provider_rejected": 1}
     assert re.search(r'reelay_archived_bytes_total\{.*provider="fal".*\} [1-9]', text)
     assert re.search(r'reelay_step_seconds_count\{.*step="archive".*\} 2', text)

@@ -71,6 +71,17 @@ class Run:
         events = (await self.handle.fetch_history()).events
         return any(event.WhichOneof("attributes") == attributes for event in events)
 
+    async def cancel_and_be_understood(self) -> None:
+        """Return when the workflow has done what a cancellation makes it do at once."""
+        await self.handle.cancel()
+        async with asyncio.timeout(10):
+            while True:
+                events = [event.WhichOneof("attributes") for event in (await self.handle.fetch_history()).events]
+                asked = events.index("workflow_execution_cancel_requested_event_attributes")
+                if "workflow_task_completed_event_attributes" in events[asked:]:
+                    return
+                await asyncio.sleep(0.02)
+
     async def took(self) -> timedelta:
         """From start to end on the run's own clock."""
         events = (await self.handle.fetch_history()).events

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -66,17 +67,22 @@ class Steps:
     polls: list[Outcome] = field(default_factory=lambda: [None])
     archives: list[Outcome | bool] = field(default_factory=lambda: [None])
     """`False`: the result holds no media."""
+    completions: list[Outcome] = field(default_factory=lambda: [None])
     webhook_expected: bool = True
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the provider answers the submission. Cleared: it takes its time."""
     listed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the list is answered. Cleared: it takes its time."""
+    fetched: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: the archive's tries come to their outcome. Cleared: they take their time."""
+    recorded: asyncio.Event = field(default_factory=asyncio.Event)
+    """The same for the completion's."""
     done: list[str] = field(default_factory=list)
     ending: Ending | None = None
 
     def __post_init__(self) -> None:
-        self.accepted.set()
-        self.listed.set()
+        for slow in (self.accepted, self.listed, self.fetched, self.recorded):
+            slow.set()
 
     def activities(self) -> list[Callable[..., object]]:
         return [self.submit, self.adopt, self.find, self.poll, self.archive, self.complete, self.withdraw, self.end]
@@ -107,13 +113,18 @@ class Steps:
 
     @activity.defn
     async def archive(self, accepted: Accepted) -> Archived | None:
-        if self._act("archive", self.archives) is False:
+        outcome = self._next("archive", self.archives)
+        with suppress(asyncio.CancelledError):  # what it came to is older than the wish to cancel it
+            await self.fetched.wait()
+        if _carried_out(outcome) is False:
             return None
         return Archived(files=(VIDEO,), provider_url="https://v3.fal.media/files/video.mp4")
 
     @activity.defn
     async def complete(self, completion: Completion) -> None:
-        self.done.append("complete")
+        outcome = self._next("complete", self.completions)
+        await self.recorded.wait()
+        _carried_out(outcome)
 
     @activity.defn
     async def withdraw(self, accepted: Accepted) -> CancelAnswer:
@@ -133,9 +144,16 @@ class Steps:
     def count(self, step: str) -> int:
         return self.done.count(step)
 
-    def _act(self, step: str, outcomes: list[Outcome] | list[Outcome | bool]) -> Outcome | bool:
+    def _act(self, step: str, outcomes: list[Outcome]) -> None:
+        _carried_out(self._next(step, outcomes))
+
+    def _next(self, step: str, outcomes: list[Outcome] | list[Outcome | bool]) -> Outcome | bool:
         outcome = outcomes[min(self.count(step), len(outcomes) - 1)]
         self.done.append(step)
-        if isinstance(outcome, ApplicationError):
-            raise outcome
         return outcome
+
+
+def _carried_out(outcome: Outcome | bool) -> Outcome | bool:
+    if isinstance(outcome, ApplicationError):
+        raise outcome
+    return outcome

@@ -203,6 +203,65 @@ async def test_cancel_between_two_tries_of_a_submission_buys_nothing(start: Star
     assert steps.done == ["submit", "end"]
 
 
+async def test_cancel_while_a_try_of_the_archive_fails_is_a_cancellation(start: Start) -> None:
+    """Temporal does not try a step again whose cancellation was asked for: its passing trouble is no failure."""
+    steps = Steps(archives=[ApplicationError("a page, not media", type="BadMedia")])
+    steps.fetched.clear()
+    run = await start(steps)
+    await until(run, Stage.GENERATING)
+    await run.hear(report())
+    await steps.until_begun("archive", times=1)
+    await run.cancel_and_be_understood()
+    steps.fetched.set()
+
+    assert await run.over() == "CANCELED"
+    assert steps.done == ["submit", "archive", "withdraw request-1", "end"]
+    assert steps.ending is not None
+    assert steps.ending.failure is None
+
+
+async def test_verdict_that_comes_with_a_cancel_stays_the_verdict(start: Start) -> None:
+    steps = Steps(archives=[verdict(FailureCode.CONTENT_POLICY)])
+    steps.fetched.clear()
+    run = await start(steps)
+    await until(run, Stage.GENERATING)
+    await run.hear(report())
+    await steps.until_begun("archive", times=1)
+    await run.cancel_and_be_understood()
+    steps.fetched.set()
+
+    assert await run.over() == "FAILED"
+    assert steps.ending is not None
+    assert steps.ending.failure is not None
+    assert steps.ending.failure.code is FailureCode.CONTENT_POLICY
+
+
+async def test_cancel_while_the_end_cannot_be_written_comes_too_late(start: Start) -> None:
+    steps = Steps(completions=[ApplicationError("Postgres is away", next_retry_delay=timedelta(seconds=0.1)), None])
+    steps.recorded.clear()
+    run = await start(steps)
+    await until(run, Stage.GENERATING)
+    await run.hear(report())
+    await steps.until_begun("complete", times=1)
+    await run.cancel_and_be_understood()
+    steps.recorded.set()
+
+    assert await run.over() == "COMPLETED"
+    assert steps.done == ["submit", "archive", "complete", "complete"]
+
+
+async def test_provider_that_stops_at_the_deadline_was_too_slow(start: Start) -> None:
+    away = ApplicationError("the provider does not answer", next_retry_delay=HOUR)
+    steps = Steps(archives=[away, verdict(FailureCode.CANCELED)])
+    run = await start(steps, skipping=True)
+
+    assert await run.over() == "FAILED"
+    assert await run.took() >= HOUR
+    assert steps.ending is not None
+    assert steps.ending.failure is not None
+    assert steps.ending.failure.code is FailureCode.DEADLINE_EXCEEDED
+
+
 async def test_status_query_tells_where_it_is(start: Start) -> None:
     run = await start(Steps())
     await until(run, Stage.GENERATING)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
 
-from api.inbox import Handover
+from api.webhooks.inbox import Handover
 from providers.errors import Forged, KeysUnavailable, Malformed, Stale
 
 

@@ -1,16 +1,16 @@
 """Stored deliveries, fed in again: those of the inbox by themselves, any verified one when an operator wants it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import structlog
 
-from api.inbox import Handover, Inbox, NotNow
-from api.pushes import Pushes
-from api.verdicts import DEFERRED, HANDOVERS, MISMATCH, RUNNING, UNAVAILABLE, Verdict
+from api.webhooks.inbox import Handover, Inbox, NotNow
+from api.webhooks.pushes import Pushes
+from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, RUNNING, UNAVAILABLE, Verdict
+from background import in_background
 from db.attempts import is_another_request
 from db.deliveries import claim_due_deliveries, note_replay, settle_delivery
 from db.engine import POSTGRES_AWAY, Sessions
@@ -109,15 +109,9 @@ class Redelivery:
             return list(await claim_due_deliveries(session, at_most=BATCH))
 
 
-@asynccontextmanager
-async def draining(redelivery: Redelivery) -> AsyncIterator[None]:
+def draining(redelivery: Redelivery) -> AbstractAsyncContextManager[None]:
     """While the block runs, feed in what waits in the inbox. Every API process does; none is in another's way."""
-    task = asyncio.create_task(_keep_draining(redelivery))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return in_background(_keep_draining(redelivery))
 
 
 async def _keep_draining(redelivery: Redelivery) -> None:

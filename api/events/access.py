@@ -9,10 +9,10 @@ from uuid import UUID
 from fastapi import Depends, Query, Security
 from fastapi.security import HTTPAuthorizationCredentials
 
-from api.identity import bearer, find_caller
+from api.identity.dependencies import bearer, find_caller
+from api.identity.tokens import InvalidToken
 from api.problems import Unauthenticated
 from api.services import TheServices
-from api.tokens import InvalidToken
 from domain.event_token import read_event_token
 from providers.errors import KeysUnavailable
 

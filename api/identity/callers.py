@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from pydantic import SecretStr
 
-from api.tokens import Tokens
+from api.identity.tokens import Tokens
 from db.engine import POSTGRES_AWAY, Sessions
 from db.keys import KEY_MARK, find_key_owner, hash_key
 from db.tables import Scope

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query
 
-from api.event_access import EventReader, TheEventReader
-from api.event_stream import AllJobs, EventResponse, EventStream, OneJob, Subject
-from api.identity import TheCaller
+from api.events.access import EventReader, TheEventReader
+from api.events.stream import AllJobs, EventResponse, EventStream, OneJob, Subject
+from api.identity.dependencies import TheCaller
 from api.problems import NotFound
 from api.reading import Origin
 from api.services import Services, TheServices

@@ -7,10 +7,10 @@ from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.callers import Caller
+from api.identity.callers import Caller
+from api.identity.tokens import InvalidToken
 from api.problems import Forbidden, ServiceUnavailable, Unauthenticated
 from api.services import Services, TheServices
-from api.tokens import InvalidToken
 from db.engine import as_user
 from db.tables import Scope
 from providers.errors import KeysUnavailable

@@ -10,9 +10,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from sqlalchemy import Row
 
-from api.accounts import AccountView
-from api.books import Audit
-from api.identity import require_admin
+from api.identity.dependencies import require_admin
+from api.operators.accounts import AccountView
+from api.operators.books import Audit
 from api.problems import problems
 from api.services import TheServices
 from api.wire import Wire

@@ -6,7 +6,7 @@ from typing import Self
 
 from fastapi import APIRouter
 
-from api.identity import TheAdmin
+from api.identity.dependencies import TheAdmin
 from api.problems import problems
 from api.services import TheServices
 from api.wire import Wire

@@ -10,10 +10,10 @@ import structlog
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api.inbox import POSTGRES_SECONDS, NotNow
 from api.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, TheServices
-from api.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
+from api.webhooks.inbox import POSTGRES_SECONDS, NotNow
+from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
 from db.attempts import is_another_request
 from db.engine import POSTGRES_AWAY, within
 from db.generations import find_generation_by_request

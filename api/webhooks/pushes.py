@@ -8,8 +8,8 @@ from datetime import timedelta
 from http import HTTPStatus
 from uuid import UUID
 
-from api.inbox import POSTGRES_SECONDS, Handover, Inbox, NotNow
-from api.verdicts import DEFERRED, HANDOVERS, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
+from api.webhooks.inbox import POSTGRES_SECONDS, Handover, Inbox, NotNow
+from api.webhooks.verdicts import DEFERRED, HANDOVERS, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
 from db.deliveries import is_waiting, put_into_inbox
 from db.engine import POSTGRES_AWAY, Sessions, within
 from db.generations import find_generation

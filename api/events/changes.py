@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from background import in_background
 from db.engine import DRIVER_SAYS
 from db.generations import MEASURED
 
@@ -174,12 +175,8 @@ class Tail:
 @asynccontextmanager
 async def open_changes(url: str) -> AsyncIterator[Changes]:
     changes = Changes()
-    listening = asyncio.create_task(_listen(url, changes))
-    try:
+    async with in_background(_listen(url, changes)):
         yield changes
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
 
 
 async def _listen(url: str, changes: Changes) -> None:

@@ -13,8 +13,8 @@ from uuid import UUID
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
-from api.changes import Measures
-from api.event_access import LOOK_AGAIN_SECONDS, EventReader
+from api.events.access import LOOK_AGAIN_SECONDS, EventReader
+from api.events.changes import Measures
 from api.services import Services
 from api.views import JobView, ProgressView
 from db.changes import Batch, Change, change_of_generation, changes_of_user, standing_of_user

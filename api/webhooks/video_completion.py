@@ -8,11 +8,11 @@ from fastapi import APIRouter, BackgroundTasks, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api.inbox import Handover
 from api.problems import problems
 from api.services import Services, TheServices
-from api.verdicts import DEFERRED, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
-from api.webhooks import PROBLEMS, answer, logged_headers
+from api.webhooks.inbox import Handover
+from api.webhooks.routes import PROBLEMS, answer, logged_headers
+from api.webhooks.verdicts import DEFERRED, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
 from db.tables import WebhookDelivery
 from domain.generation import ProviderName
 from providers.errors import Forged

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 
 from api.generations import make_cursor, read_cursor
-from api.identity import require_admin
+from api.identity.dependencies import require_admin
 from api.problems import Conflict, NotFound, problems
 from api.services import TheServices
 from api.wire import Text, Wire

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -12,7 +12,8 @@ from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.books import Audit, Books
+from api.operators.books import Audit, Books
+from background import in_background
 from db.engine import POSTGRES_AWAY, Sessions
 from db.statistics import Now, what_is_open
 from domain.generation import ProviderName, Stage
@@ -36,57 +37,33 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "reelay_http_requests", "Answered requests.", ("method", "route", "status"), registry=self.registry
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        quick = partial(Histogram, buckets=QUICK, registry=self.registry)
+        self.requests = counter("reelay_http_requests", "Answered requests.", ("method", "route", "status"))
+        self.request_seconds = quick(
+            "reelay_http_request_seconds", "From a request to the first byte of its answer.", ("method", "route")
         )
-        self.request_seconds = Histogram(
-            "reelay_http_request_seconds",
-            "From a request to the first byte of its answer.",
-            ("method", "route"),
-            buckets=QUICK,
-            registry=self.registry,
+        self.webhooks = counter(
+            "reelay_webhooks", "Inbound webhooks by what was made of them.", ("provider", "verdict")
         )
-        self.webhooks = Counter(
-            "reelay_webhooks",
-            "Inbound webhooks by what was made of them.",
-            ("provider", "verdict"),
-            registry=self.registry,
+        self.webhook_seconds = quick(
+            "reelay_webhook_seconds", "From a webhook's arrival until its verdict.", ("provider",)
         )
-        self.webhook_seconds = Histogram(
-            "reelay_webhook_seconds",
-            "From a webhook's arrival until its verdict.",
-            ("provider",),
-            buckets=QUICK,
-            registry=self.registry,
+        self.signal_seconds = quick(
+            "reelay_signal_seconds", "Handing a report to its workflow, by what came of it.", ("result",)
         )
-        self.signal_seconds = Histogram(
-            "reelay_signal_seconds",
-            "Handing a report to its workflow, by what came of it.",
-            ("result",),
-            buckets=QUICK,
-            registry=self.registry,
-        )
-        self.active = Gauge("reelay_generations_active", "Living generations.", ("stage",), registry=self.registry)
-        self.inbox = Gauge(
-            "reelay_inbox_waiting", "Webhooks that have still to reach their workflow.", registry=self.registry
-        )
-        self.inbox_oldest = Gauge(
-            "reelay_inbox_oldest_seconds", "How long the oldest has waited.", registry=self.registry
-        )
-        self.uncertain = Gauge(
-            "reelay_submissions_uncertain", "Submissions whose request is looked for.", registry=self.registry
-        )
-        self.parked = Gauge("reelay_accounts_parked", "Accounts that take no submissions.", registry=self.registry)
-        self.drift = Gauge(
+        self.active = gauge("reelay_generations_active", "Living generations.", ("stage",))
+        self.inbox = gauge("reelay_inbox_waiting", "Webhooks that have still to reach their workflow.")
+        self.inbox_oldest = gauge("reelay_inbox_oldest_seconds", "How long the oldest has waited.")
+        self.uncertain = gauge("reelay_submissions_uncertain", "Submissions whose request is looked for.")
+        self.parked = gauge("reelay_accounts_parked", "Accounts that take no submissions.")
+        self.drift = gauge(
             "reelay_ledger_drift_accounts",
             "Accounts that entries and living jobs do not explain. Not there until it was looked at.",
             ("account",),
-            registry=self.registry,
         )
-        self.looked_at = Gauge(
-            "reelay_database_looked_at_seconds",
-            "Unix time of the last look at what the gauges say.",
-            registry=self.registry,
+        self.looked_at = gauge(
+            "reelay_database_looked_at_seconds", "Unix time of the last look at what the gauges say."
         )
 
     def note_webhook(self, provider: ProviderName, verdict: str, seconds: float) -> None:
@@ -140,15 +117,9 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-@asynccontextmanager
-async def watching(metrics: Metrics, sessions: Sessions, books: Books) -> AsyncIterator[None]:
+def watching(metrics: Metrics, sessions: Sessions, books: Books) -> AbstractAsyncContextManager[None]:
     """While the block runs, the gauges are brought up to date: a scrape never asks the database."""
-    task = asyncio.create_task(_keep_watching(metrics, sessions, books))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    return in_background(_keep_watching(metrics, sessions, books))
 
 
 async def _keep_watching(metrics: Metrics, sessions: Sessions, books: Books) -> None:

@@ -1,0 +1,1 @@
+"""Who calls, what the caller may see, and how much may be asked for."""
