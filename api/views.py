@@ -196,10 +196,11 @@ def _progress(row: GenerationJob, at: GenerationStatus) -> int:
 
 
 def _seconds_left(row: GenerationJob, at: GenerationStatus) -> int | None:
-    if at.status.is_final:
+    """Before the provider has it, nobody knows: a locked account may keep it for hours."""
+    if at.status.is_final or row.submitted_at is None:
         return None
     expected = TIMING.validate_python(row.timing).expected
-    left = expected - (datetime.now(UTC) - (row.submitted_at or row.created_at))
+    left = expected - (datetime.now(UTC) - row.submitted_at)
     return int(left.total_seconds()) if left > timedelta(0) else None
 
 
