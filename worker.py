@@ -97,7 +97,8 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
         ],
         interceptors=[Measuring()],
         # Every module passes: 63, 65 ms of CPU per generation instead of 68, 70. What is left of the sandbox forbids
-        # builtins such as `open`, no longer `time.time()`: that workflows are deterministic is for the replays to show.
+        # builtins such as `open`, no longer `time.time()`; that, chance, threads and files the linter forbids there
+        # (`workflows/ruff.toml`), and that workflows are deterministic the replays show.
         workflow_runner=SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_all_modules()),
         graceful_shutdown_timeout=GRACE,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.
