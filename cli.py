@@ -80,7 +80,8 @@ def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve the HTTP API."""
     configured = settings()
     load("logs").configure_logs(configured.secrets)
-    load("api.serving").serve(load("api.app").create_app(configured), host=host, port=port)
+    with load("tracing.spans").tracing("reelay-api"):
+        load("api.serving").serve(load("api.app").create_app(configured), host=host, port=port)
 
 
 @app.command()
@@ -88,7 +89,8 @@ def worker() -> None:
     """Run workflows and activities."""
     configured = settings()
     load("logs").configure_logs(configured.secrets)
-    asyncio.run(load("worker").run_worker(configured))
+    with load("tracing.spans").tracing("reelay-worker"):
+        asyncio.run(load("worker").run_worker(configured))
 
 
 @app.command()
