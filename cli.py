@@ -80,8 +80,7 @@ def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve the HTTP API."""
     configured = settings()
     load("logs").configure_logs(configured.secrets)
-    with load("tracing.spans").tracing("reelay-api"):
-        load("api.serving").serve(load("api.app").create_app(configured), host=host, port=port)
+    load("api.serving").serve(load("api.app").create_app(configured), host=host, port=port)
 
 
 @app.command()
@@ -89,8 +88,7 @@ def worker() -> None:
     """Run workflows and activities."""
     configured = settings()
     load("logs").configure_logs(configured.secrets)
-    with load("tracing.spans").tracing("reelay-worker"):
-        asyncio.run(load("worker").run_worker(configured))
+    asyncio.run(load("worker").run_worker(configured))
 
 
 @app.command()

@@ -18,7 +18,7 @@ from api.services import open_services
 from api.webhooks import video_completion
 from api.webhooks.routes import webhook_routes
 from settings import Settings
-from tracing.spans import is_probe
+from tracing.spans import is_probe, tracing
 
 MAX_BODY_BYTES = 1024 * 1024
 BODY_TIMEOUT = timedelta(seconds=10)
@@ -42,8 +42,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, measured) as app.state.services:
-            yield
+        # Here and not around the server: uvicorn ends the process by the signal that it was stopped with.
+        with tracing("reelay-api"):
+            async with open_services(settings, measured) as app.state.services:
+                yield
 
     app = DocumentedApi(
         title="Reelay",

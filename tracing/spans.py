@@ -28,7 +28,7 @@ def is_on() -> bool:
 
 @contextmanager
 def tracing(service: str) -> Iterator[None]:
-    """For a process's `main`: while the block runs, its spans go to the collector, if the environment names one."""
+    """While the block runs, the process's spans go to the collector, if the environment names one. Once per process."""
     if not is_on():
         yield
         return

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers, listening, loopback_socket
 from tests.workflows.test_replay import replay
-from tracing.spans import JOB_ID, tracing
+from tracing.spans import JOB_ID
 
 Span = dict[str, Any]
 
@@ -91,15 +91,14 @@ async def test_a_generation_is_one_trace_from_post_to_archive(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{bound.getsockname()[1]}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-    with tracing("reelay"):
-        async with running_service(servers, webhook_patience=60) as service:
-            async with collecting(collector, bound):
-                await one_trace(service, collector)
-                await no_words_of_a_failure(service, collector)
-            text = str(collector.taken)
-            assert [secret for secret in SECRETS if secret in text] == []
+    async with running_service(servers, webhook_patience=60) as service:
+        async with collecting(collector, bound):
+            await one_trace(service, collector)
+            await no_words_of_a_failure(service, collector)
+        text = str(collector.taken)
+        assert [secret for secret in SECRETS if secret in text] == []
 
-            await service.until(await service.create("a walk that no collector hears of"), "completed")
+        await service.until(await service.create("a walk that no collector hears of"), "completed")
 
 
 async def create(service: Service, prompt: str, *, trace: str) -> str:
