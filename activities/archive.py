@@ -127,6 +127,7 @@ class ArchiveActivities:
             storage=self._storage,
             policy=self._policy,
             on_bytes=on_bytes,
+            headers_for=self._providers[generation.provider].download_headers,
         )
 
     async def _note_result(self, generation: Generation, result: Result) -> None:

@@ -15,7 +15,7 @@ Problem
 """
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -24,6 +24,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from temporalio.service import RPCError
 
 from api.middleware import REQUEST_ID
@@ -198,7 +199,19 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
     if status is HTTPStatus.BAD_REQUEST:  # the framework's word for bytes that are no text
         return await _problem(request, InvalidParams("The body cannot be read: it is no JSON in UTF-8."))
     body = problem_body(status, CODES.get(status, status.name), str(error.detail))
-    return JSONResponse(body, status, dict(error.headers or {}), MEDIA_TYPE)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_of_path(request)):
+        headers["Allow"] = ", ".join(methods)
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def _methods_of_path(request: Request) -> list[str]:
+    """Of all its routes: the framework's own `Allow` tells those of the first one alone."""
+    return [
+        method
+        for method in HTTPMethod
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _outage(request: Request, error: Exception) -> JSONResponse:

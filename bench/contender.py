@@ -1,14 +1,20 @@
 """What is compared: anything that can carry one generation from its creation to its end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+import httpx
 
 PROVIDER_SECONDS = 0.2
 """How long the provider takes, from the submission to its webhook."""
 LOOK_AFTER_SECONDS = 0.1
 """When a timed generation is asked for its status: while it waits for the provider."""
+
+# A server that closes a resting connection after 5 s, uvicorn's way, may do so just when it is used again.
+CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=1.0)
+"""As many as there are calls."""
 
 
 class Step(StrEnum):
@@ -36,6 +42,8 @@ class Footprint:
     """Of its history."""
     actions: int
     """As Temporal Cloud bills them, as far as the history tells: queries leave no trace."""
+    history_bytes: int = field(default=0, compare=False)
+    """As the server counts them; nobody promises any."""
 
 
 class Contender(Protocol):

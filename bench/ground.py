@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -46,4 +47,5 @@ def part(data_dir: DataDir, module: str, *arguments: str, environment: Mapping[s
         environment={**plain_environment(), **environment},
         log_file=data_dir.log_file(name),
         answers=answers,
+        start_timeout=timedelta(minutes=2),  # on a busy machine the provider's video takes one
     )

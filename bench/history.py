@@ -22,8 +22,13 @@ BILLED = frozenset(
 
 
 async def footprint_of(client: Client, workflow_id: str) -> Footprint:
-    history = await client.get_workflow_handle(workflow_id).fetch_history()
-    return Footprint(events=len(history.events), actions=_actions(history.events))
+    run = client.get_workflow_handle(workflow_id)
+    history, described = await run.fetch_history(), await run.describe()
+    return Footprint(
+        events=len(history.events),
+        actions=_actions(history.events),
+        history_bytes=described.raw_info.history_size_bytes,
+    )
 
 
 def _actions(events: Iterable[HistoryEvent]) -> int:

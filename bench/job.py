@@ -13,30 +13,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
+from uuid import UUID
 
+import asyncpg
 import httpx
 from starlette.requests import Request
 
+from bench.contender import CONNECTIONS
 from media.probe import poster, probe
 from providers.jwks import FalWebhooks, JwksCache, keys_of
 
 ENDPOINT = "fal-ai/veo3.1/fast"
 PROMPT = "A paper boat sails down a rain-soaked street at dusk"
-CREATE_TABLE = """
-create table if not exists {table} (
-    id uuid primary key, prompt text not null, status text not null default 'pending', request_id text,
-    path text, sha256 text, width integer, height integer, seconds double precision, poster text,
-    created_at timestamptz not null default now(), completed_at timestamptz
-)
-"""
-INSERT = "insert into {table} (id, prompt) values ($1, $2)"
-SUBMITTED = "update {table} set status = 'submitted', request_id = $2 where id = $1"
-COMPLETED = """
-update {table} set status = 'completed', path = $2, sha256 = $3, width = $4, height = $5, seconds = $6, poster = $7,
-    completed_at = now()
-where id = $1
-"""
-STATUS = "select status from {table} where id = $1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +101,56 @@ class Steps:
 
 @asynccontextmanager
 async def open_steps(place: Place) -> AsyncIterator[Steps]:
-    unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     loop = asyncio.get_running_loop()
-    async with httpx.AsyncClient(timeout=30, limits=unlimited, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=30, limits=CONNECTIONS, trust_env=False) as client:
         jwks = JwksCache(client, f"{place.provider}/.well-known/jwks.json", parse=keys_of, clock=loop.time)
         yield Steps(
             place=place, client=client, webhooks=FalWebhooks(jwks, user_id=None, clock=lambda: datetime.now(UTC))
         )
+
+
+CREATE_TABLE = """
+create table if not exists {table} (
+    id uuid primary key, prompt text not null, status text not null default 'pending', request_id text,
+    path text, sha256 text, width integer, height integer, seconds double precision, poster text,
+    created_at timestamptz not null default now(), completed_at timestamptz
+)
+"""
+INSERT = "insert into {table} (id, prompt) values ($1, $2)"
+SUBMITTED = "update {table} set status = 'submitted', request_id = $2 where id = $1"
+COMPLETED = """
+update {table} set status = 'completed', path = $2, sha256 = $3, width = $4, height = $5, seconds = $6, poster = $7,
+    completed_at = now()
+where id = $1
+"""
+STATUS = "select status from {table} where id = $1"
+
+
+class JobRows:
+    """A contender's own table: one statement for each change, and no transaction around it."""
+
+    def __init__(self, database: asyncpg.Pool, table: str) -> None:
+        self._database = database
+        self._table = table
+
+    async def insert(self, job: str) -> None:
+        await self._database.execute(INSERT.format(table=self._table), UUID(job), PROMPT)
+
+    async def submitted(self, job: str, request_id: str) -> None:
+        await self._database.execute(SUBMITTED.format(table=self._table), UUID(job), request_id)
+
+    async def completed(self, job: str, kept: Kept) -> None:
+        found = (kept.width, kept.height, kept.seconds)
+        statement = COMPLETED.format(table=self._table)
+        await self._database.execute(statement, UUID(job), kept.path, kept.sha256, *found, kept.poster)
+
+    async def status(self, job: str) -> str:
+        return str(await self._database.fetchval(STATUS.format(table=self._table), UUID(job)))
+
+
+@asynccontextmanager
+async def open_rows(place: Place, table: str) -> AsyncIterator[JobRows]:
+    """Makes the table."""
+    async with asyncpg.create_pool(place.database, min_size=1, max_size=10) as database:
+        await database.execute(CREATE_TABLE.format(table=table))
+        yield JobRows(database, table)

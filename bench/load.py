@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 """No single generation may take longer."""
 
 Outcome = TypeVar("Outcome")

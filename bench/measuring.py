@@ -1,7 +1,7 @@
 """The rounds: every contender in turn at every concurrency, and all of it again."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.contender import Contender, Footprint, Step
@@ -57,17 +57,17 @@ class Bench:
     plan: Plan
     say: Callable[[str], None]
 
-    async def rounds(self) -> list[Round]:
+    async def rounds(self) -> AsyncIterator[Round]:
         """As many as the plan has time for, and at least one."""
         begun = time.monotonic()
         for contender in self.contenders:
             await drive(contender.generate, count=WARM_UP, concurrency=WARM_UP)
-        rounds = [await self._round()]
+        yield await self._round()
         one_round = time.monotonic() - begun
         last_start = begun + self.plan.budget.total_seconds() - one_round
-        while len(rounds) < self.plan.rounds and time.monotonic() < last_start:
-            rounds.append(await self._round())
-        return rounds
+        for _ in range(1, self.plan.rounds):
+            if time.monotonic() < last_start:
+                yield await self._round()
 
     async def _round(self) -> Round:
         throughput = [

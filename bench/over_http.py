@@ -5,14 +5,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import httpx
 from temporalio.client import Client
 
-from bench.contender import LOOK_AFTER_SECONDS, Footprint, Step, Timings
+from bench.contender import CONNECTIONS, LOOK_AFTER_SECONDS, Footprint, Step, Timings
 from bench.history import footprint_of
 from bench.provider import Delivery
+
+TRIES = 5
+TRY_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ class OverHttp:
         created = time.monotonic()
         await asyncio.sleep(LOOK_AFTER_SECONDS)
         asked = time.monotonic()
-        (await self.api.get(self.creating.status_path.format(job=job))).raise_for_status()
+        await answer_of(lambda: self.api.get(self.creating.status_path.format(job=job)))
         answered = time.monotonic()
         await self.end_of(job)
         ended = time.monotonic()
@@ -68,21 +72,37 @@ class OverHttp:
         return await footprint_of(self.temporal, self.run_of(run)) if self.temporal else None
 
     async def _create(self) -> str:
-        answer = await self.api.post(self.creating.path, json=dict(self.creating.body))
-        return str(answer.raise_for_status().json()[self.creating.id_field])
+        answer = await answer_of(lambda: self.api.post(self.creating.path, json=dict(self.creating.body)))
+        return str(answer.json()[self.creating.id_field])
+
+
+async def answer_of(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """Calls again where a connection was closed on it or the service was too busy, as every client has to.
+
+    A server that gets no CPU for seconds closes a connection that seems to rest, although a request lies in it. The
+    next request may make a second job, which nobody waits for. Raises: httpx.HTTPError, of the last try.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            answer = await call()
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            continue
+        if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+            return answer.raise_for_status()
+        await asyncio.sleep(TRY_AGAIN_SECONDS)
+    return (await call()).raise_for_status()
 
 
 async def delivery_of(provider: httpx.AsyncClient, job: str) -> Delivery:
     """The job's webhook, once it is acknowledged."""
-    return Delivery(**(await provider.get(f"/bench/webhooks/{job}")).raise_for_status().json())
+    return Delivery(**(await answer_of(lambda: provider.get(f"/bench/webhooks/{job}"))).json())
 
 
 @asynccontextmanager
 async def clients(*origins: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[list[httpx.AsyncClient]]:
     """One per origin, without a limit to its connections."""
-    unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     opened = [
-        httpx.AsyncClient(base_url=origin, headers=headers, timeout=60, limits=unlimited, trust_env=False)
+        httpx.AsyncClient(base_url=origin, headers=headers, timeout=60, limits=CONNECTIONS, trust_env=False)
         for origin in origins
     ]
     try:

@@ -1,7 +1,7 @@
 """How much is measured."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 
@@ -15,32 +15,63 @@ class Plan:
     """At most."""
     budget: timedelta
     """After the first round none is begun that would, going by the first, end later than this."""
+    limit: timedelta | None = None
+    """For all of it: a study is given up when it is over, and none is begun after it."""
     archive_rounds: int = 0
-    """0 leaves the study out; so do the next four."""
-    waiting: int = 0
-    """Generations at once."""
-    streams: int = 0
-    """Open at once."""
+    """0 leaves the study out; so do the next ones."""
+    cancelled_bytes: int = 0
+    """Of a file whose generation is canceled while it is brought home."""
     pollers: int = 0
     """Readers of one living job."""
     polls: int = 7
     """Of each of them."""
     poll_seconds: float = 3.0
     """From one to the next."""
+    streams: int = 0
+    """Open at once."""
+    concurrency: Mapping[int, int] = field(default_factory=dict)
+    """Growth: concurrency to generations."""
+    waiting: int = 0
+    """Generations at once."""
     stored: Sequence[int] = ()
     """Generations in the database; growing."""
+    stored_generations: int = 64
+    """With each number of them."""
+
+    def only(self, studies: Collection[str]) -> "Plan":
+        """Without the comparison of the contenders, and without any other study. Raises: LookupError."""
+        if unknown := set(studies) - STUDIES.keys():
+            raise LookupError(f"there is no study {', '.join(sorted(unknown))}: {', '.join(STUDIES)}")
+        left_out = {size: type(getattr(self, size))() for study, size in STUDIES.items() if study not in studies}
+        return replace(self, throughput={}, latency={}, **left_out)
 
 
-# On two cores a round takes about 60 s short and 4 minutes full.
+STUDIES = {
+    "archive": "archive_rounds",
+    "cancel": "cancelled_bytes",
+    "polling": "pollers",
+    "streams": "streams",
+    "growth": "concurrency",
+    "waiting": "waiting",
+    "stored": "stored",
+}
+"""In their order, each with the field that says how much of it there is."""
+
+# On two cores a round takes about 65 s short and 2 minutes full. 10,000 waiting take half an hour, so they are run by
+# themselves.
 SHORT = Plan(throughput={1: 5, 16: 48, 64: 96}, latency={1: 10, 16: 32}, rounds=2, budget=timedelta(seconds=95))
 FULL = Plan(
-    throughput={1: 10, 16: 96, 64: 256},
-    latency={1: 30, 16: 96},
+    throughput={1: 6, 16: 64, 64: 160},
+    latency={1: 20, 16: 64},
     rounds=3,
-    budget=timedelta(minutes=6),
+    budget=timedelta(minutes=5),
+    limit=timedelta(minutes=14),
     archive_rounds=2,
-    waiting=1000,
-    streams=1000,
+    cancelled_bytes=512 * 1024**2,
     pollers=50,
-    stored=(1000, 1_000_000),
+    streams=1000,
+    concurrency={1: 8, 4: 32, 16: 64, 64: 128, 256: 256},
+    waiting=500,
+    stored=(1, 1000, 10_000, 100_000, 1_000_000),
+    stored_generations=48,
 )

@@ -8,7 +8,7 @@ import json
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bench.contender import PROVIDER_SECONDS
+from bench.contender import CONNECTIONS, PROVIDER_SECONDS
 from devstack.ports import HOST
 from simulator.fal_webhooks import SigningKeys, signed_headers
 from simulator.samples import make_video
@@ -55,6 +55,7 @@ class Provider:
         self._may_call = asyncio.Event()
         self._may_call.set()
         self._lines = asyncio.Semaphore(LINES)
+        self._other: Mapping[str, Any] | None = None
 
     @property
     def routes(self) -> list[Route]:
@@ -62,8 +63,10 @@ class Provider:
             Route("/.well-known/jwks.json", self.jwks),
             Route("/bench/webhooks/{job}", self.delivery),
             Route("/bench/hold", self.hold, methods=["GET", "POST"]),
+            Route("/bench/video", self.replace_video, methods=["POST"]),
             Route("/files/{request_id}/output.mp4", self.media),
             Route("/blobs/{size:int}/{name}", self.blob),
+            Route("/fal-ai/{app}/requests/{request_id}/cancel", self.cancel, methods=["PUT"]),
             Route("/fal-ai/{app}/requests/{request_id}", self.result),
             Route("/fal-ai/{endpoint:path}", self.submit, methods=["POST"]),
         ]
@@ -90,15 +93,25 @@ class Provider:
     async def result(self, request: Request) -> Response:
         return JSONResponse(self._result(request.path_params["request_id"]))
 
+    async def cancel(self, request: Request) -> Response:
+        """Always too late."""
+        return JSONResponse({"status": "ALREADY_COMPLETED"}, status_code=400)
+
     async def media(self, request: Request) -> Response:
         return Response(self._media, media_type="video/mp4")
 
     async def blob(self, request: Request) -> Response:
-        """The video, filled up to any size."""
+        """The video, filled up to any size; with `mib_per_second`, not faster."""
         size = request.path_params["size"]
+        pause = 1 / float(request.query_params.get("mib_per_second", "inf"))
         return StreamingResponse(
-            filled_up(self._media, size), media_type="video/mp4", headers={"content-length": str(size)}
+            filled_up(self._media, size, pause), media_type="video/mp4", headers={"content-length": str(size)}
         )
+
+    async def replace_video(self, request: Request) -> Response:
+        """Where the video of results is from now on, below our origin, and its bytes; empty: the usual one."""
+        self._other = await request.json()
+        return JSONResponse({})
 
     async def jwks(self, request: Request) -> Response:
         return JSONResponse(self._keys.jwks())
@@ -141,21 +154,23 @@ class Provider:
             return False
 
     def _result(self, request_id: str) -> dict[str, Any]:
+        video = self._other or {"path": f"/files/{request_id}/output.mp4", "bytes": len(self._media)}
         file = {
-            "url": f"{self._origin}/files/{request_id}/output.mp4",
+            "url": f"{self._origin}{video['path']}",
             "content_type": "video/mp4",
             "file_name": "output.mp4",
-            "file_size": len(self._media),
+            "file_size": video["bytes"],
         }
         return {"video": file}
 
 
-async def filled_up(video: bytes, size: int) -> AsyncIterator[bytes]:
-    """The video and a box of zeros that players skip, `size` bytes in all."""
+async def filled_up(video: bytes, size: int, pause_seconds: float) -> AsyncIterator[bytes]:
+    """The video and a box of zeros that players skip, `size` bytes in all; the pauses between their MiBs."""
     missing = size - len(video)
     yield video + struct.pack(">I4s", missing, b"free")
     zeros = bytes(MEDIA_BYTES)
     for sent in range(8, missing, len(zeros)):
+        await asyncio.sleep(pause_seconds)
         yield zeros[: missing - sent]
 
 
@@ -173,9 +188,8 @@ def create_provider(origin: str, folder: Path) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         with closing(Store(None)) as store:
-            async with httpx.AsyncClient(timeout=30, limits=unlimited, trust_env=False) as client:
+            async with httpx.AsyncClient(timeout=30, limits=CONNECTIONS, trust_env=False) as client:
                 app.router.routes.extend(Provider(origin, SigningKeys(store), media, client).routes)
                 yield
 

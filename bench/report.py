@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -41,37 +41,60 @@ NOTES = (
 @dataclass(frozen=True, kw_only=True)
 class Report:
     machine: Mapping[str, str]
-    promises: Mapping[str, Footprint]
+    promises: Mapping[str, Footprint] = field(default_factory=dict)
     """By contender."""
-    rounds: Sequence[Round]
+    rounds: Sequence[Round] = ()
     studies: Sequence[Row] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """What kept a study from its end, by its name."""
+    is_whole: bool = False
+    """There is nothing left to be measured."""
 
     @property
-    def rows(self) -> list[Row]:
-        return [*rows_of(self.rounds), *self.studies]
+    def comparison(self) -> list[Row]:
+        return rows_of(self.rounds) if self.rounds else []
+
+    @property
+    def broken_promises(self) -> list[str]:
+        """Of the runs with the least load: under more, a repeated step may cost an action."""
+        return [
+            f"{name} promises at most {promise.events} events and {promise.actions} actions, and left "
+            f"{left.events} and {left.actions}"
+            for name, promise in self.promises.items()
+            for left in _at_least_load(self.rounds, name)
+            if left.events > promise.events or left.actions > promise.actions
+        ]
 
     def write(self, path: Path) -> None:
         """The rows of the table, and all that they were made of."""
         path.parent.mkdir(parents=True, exist_ok=True)
         document = {
             "machine": self.machine,
-            "rows": [asdict(row) for row in self.rows],
+            "is_whole": self.is_whole,
+            "failures": dict(self.failures),
+            "comparison": [asdict(row) for row in self.comparison],
+            "studies": [asdict(row) for row in self.studies],
             "rounds": [asdict(round) for round in self.rounds],
         }
-        path.write_text(json.dumps(document, indent=1))
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(document, indent=1))
+        new.replace(path)
 
     def show(self, console: Console) -> None:
         facts = ", ".join(f"{name} {value}" for name, value in self.machine.items())
         console.print(f"{facts}, rounds {len(self.rounds)}", markup=False, highlight=False, soft_wrap=True)
         for table in self._tables():
             console.print(table)
+        for name, why in self.failures.items():
+            console.print(f"{name} is missing: {why}", markup=False, highlight=False)
         for note in (*self._kept_promises(), *NOTES):
             console.print(f"- {note}", markup=False, highlight=False)
 
     def _tables(self) -> Iterator[Table]:
-        """One for the contenders, and one for each study with what it compares."""
-        yield _table(rows_of(self.rounds))
-        for _, rows in groupby(self.studies, lambda row: tuple(row.values)):
+        """One for the contenders, and one for each study."""
+        if self.comparison:
+            yield _table(self.comparison)
+        for _, rows in groupby(self.studies, lambda row: row.section):
             yield _table(list(rows))
 
     def _kept_promises(self) -> Iterator[str]:
@@ -84,6 +107,12 @@ class Report:
                 f"{len(found)} runs {found.count(promise)} left just that, {len(found) - found.count(promise) - more} "
                 f"less, {more} more. Under load a webhook may come before its timer is set, which saves the timer."
             )
+
+
+def _at_least_load(rounds: Sequence[Round], contender: str) -> list[Footprint]:
+    throughput = [each for round in rounds for each in round.throughput if each.contender == contender]
+    least = min(each.concurrency for each in throughput)
+    return [left for each in throughput if each.concurrency == least for left in each.footprints]
 
 
 def _table(rows: Sequence[Row]) -> Table:

@@ -17,6 +17,7 @@ STEPS = {
     Step.FINISH: "webhook until the end (skeleton: signal)",
     Step.WHOLE: "creation until the end",
 }
+FOOTPRINTS = {"events": "history events", "actions": "billable actions", "history_bytes": "history, bytes"}
 SHARES = {"p50": 0.50, "p99": 0.99}
 
 Measured = TypeVar("Measured", Throughput, Latency)
@@ -78,7 +79,7 @@ def _footprints(throughput: Sequence[Throughput]) -> Iterator[Row]:
     """Where the load is lowest: nothing overtakes anything there."""
     concurrency, here = _by_concurrency([each for each in throughput if each.footprints])[0]
     section = f"per generation at concurrency {concurrency}"
-    for figure, label in (("events", "history events"), ("actions", "billable actions")):
+    for figure, label in FOOTPRINTS.items():
         yield Row(section=section, label=label, values=_by_contender(here, _footprint(figure)))
 
 

@@ -1,6 +1,6 @@
 """The tables. Each fact has one writer: the API inserts, after that only activities change a generation's rows."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
@@ -350,7 +350,8 @@ class WebhookDelivery(SQLModel, table=True):
     """Whether it was proved to come from the provider: only then may it be fed in again."""
     headers: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
     body: bytes = Field(sa_type=LargeBinary)
-    received_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    received_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_column=_moment(default_now=True))
+    """When it came: the row is written later, and not always in that order."""
     took_ms: float = 0.0
     next_try_at: datetime | None = Field(default=None, sa_column=_moment())
     """While it lies in the inbox: its report has still to be handed to its workflow."""

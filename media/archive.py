@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 
 from domain.generation import JobType, MediaFile, RemoteMedia
-from media.download import Downloaded, OnBytes, download
+from media.download import Downloaded, HeadersFor, OnBytes, download, no_headers
 from media.errors import BadMedia, SourceUnavailable
 from media.guard import DownloadPolicy
 from media.probe import Probe, ends_early, poster, probe
@@ -52,6 +52,7 @@ async def archive_media(
     storage: Storage,
     policy: DownloadPolicy,
     on_bytes: OnBytes,
+    headers_for: HeadersFor = no_headers,
 ) -> MediaFile:
     """Keep what the provider serves at `remote.url` under `{key_prefix}/{name_stem}.{extension}`.
 
@@ -59,7 +60,9 @@ async def archive_media(
     Raises: every MediaError but NotInArchive.
     """
     with storage.scratch() as folder:
-        downloaded = await download(client, remote.url, to=folder / "media", policy=policy, on_bytes=on_bytes)
+        downloaded = await download(
+            client, remote.url, to=folder / "media", policy=policy, on_bytes=on_bytes, headers_for=headers_for
+        )
         found, probed = await _look_inside(downloaded, expected_kind)
         name = f"{name_stem}.{found.extension}"
         poster_name = await _keep_poster(downloaded.path, found, storage, key_prefix, name_stem)

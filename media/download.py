@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -17,6 +17,9 @@ from tracing.spans import calling
 
 OnBytes: TypeAlias = Callable[[int, int | None], None]
 """Hears the bytes received so far and, when the source announced it, their final number."""
+
+HeadersFor: TypeAlias = Callable[[str], Mapping[str, str]]
+"""What a request to one address carries besides. Asked for each redirect anew, so that a key goes no further."""
 
 CHUNK_BYTES = 1024 * 1024
 MAX_REDIRECTS = 5
@@ -50,8 +53,19 @@ def open_download_client(policy: DownloadPolicy, *, resolve: Resolve = resolve) 
     )
 
 
+def no_headers(url: str) -> Mapping[str, str]:
+    """For a public file."""
+    return {}
+
+
 async def download(
-    client: httpx.AsyncClient, url: str, *, to: Path, policy: DownloadPolicy, on_bytes: OnBytes
+    client: httpx.AsyncClient,
+    url: str,
+    *,
+    to: Path,
+    policy: DownloadPolicy,
+    on_bytes: OnBytes,
+    headers_for: HeadersFor = no_headers,
 ) -> Downloaded:
     """Stream `url` into the file `to`, in memory of a few MiB whatever its size.
 
@@ -60,7 +74,10 @@ async def download(
     Raises: Refused, SourceGone, SourceUnavailable, TooLarge, BadMedia, ArchiveUnavailable (the disk is full).
     """
     try:
-        async with asyncio.timeout(policy.total_timeout.total_seconds()), _answer(client, url, policy) as response:
+        async with (
+            asyncio.timeout(policy.total_timeout.total_seconds()),
+            _answer(client, url, policy, headers_for) as response,
+        ):
             return await _save(response, to, policy.max_bytes, on_bytes)
     except TimeoutError as error:
         raise SourceUnavailable(f"not downloaded within {policy.total_timeout}") from error
@@ -69,13 +86,15 @@ async def download(
 
 
 @asynccontextmanager
-async def _answer(client: httpx.AsyncClient, url: str, policy: DownloadPolicy) -> AsyncIterator[httpx.Response]:
+async def _answer(
+    client: httpx.AsyncClient, url: str, policy: DownloadPolicy, headers_for: HeadersFor
+) -> AsyncIterator[httpx.Response]:
     """The 200 at the end of the redirects, each of them checked as if it had been the first URL."""
     target = _parse(url)
     for _ in range(MAX_REDIRECTS + 1):
         policy.check_url(target)
         with calling("GET", target.host) as span:
-            async with client.stream("GET", target) as response:
+            async with client.stream("GET", target, headers=headers_for(str(target))) as response:
                 span.set_attribute("http.response.status_code", response.status_code)
                 if response.status_code == 200:
                     yield response

@@ -1,5 +1,6 @@
 """A provider whose key was taken away while jobs are open there."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from domain.generation import ProviderName, ProviderProgress, Result, Submission
@@ -42,6 +43,10 @@ class AbsentProvider:
     async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
         """Raises: NotSetUp."""
         raise self._not_set_up()
+
+    def download_headers(self, url: str) -> Mapping[str, str]:
+        """None: there is no key."""
+        return {}
 
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
         """Without addresses: nobody can be asked about it here."""

@@ -129,6 +129,10 @@ class FalProvider:
             query["cursor"] = page.next_cursor
         raise Unavailable("fal's list of requests is too long to be read to its end")
 
+    def download_headers(self, url: str) -> Mapping[str, str]:
+        """None: fal's media hosts are public."""
+        return {}
+
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
         """The addresses are those of the app: fal answers 405 when an endpoint's sub-path is in them.
 

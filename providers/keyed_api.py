@@ -95,6 +95,13 @@ class KeyedApi:
         """The address, if our key may be sent to it."""
         return url if isinstance(url, str) and origin_of(url) in self._origins else None
 
+    def authorization(self, url: str) -> dict[str, str]:
+        """The header for a call that others send; none for an address that our key may not be sent to."""
+        return {} if self.own_url(url) is None else self._authorization(self._keys[0])
+
+    def _authorization(self, key: SecretStr) -> dict[str, str]:
+        return {"Authorization": f"{self._scheme} {key.get_secret_value()}"}
+
     def _request(
         self,
         method: str,
@@ -118,7 +125,7 @@ class KeyedApi:
         """
         deadline = time.monotonic() + within.total_seconds()
         for key in tuple(self._keys):
-            call.headers["Authorization"] = f"{self._scheme} {key.get_secret_value()}"
+            call.headers.update(self._authorization(key))
             left = timedelta(seconds=deadline - time.monotonic())
             with calling(call.method, call.url.host) as span:
                 answer = await exchange(client, call, within=max(left, SHORTEST_TRY), at_most=at_most)

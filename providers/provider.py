@@ -96,6 +96,10 @@ class Provider(Protocol):
         """
         ...
 
+    def download_headers(self, url: str) -> Mapping[str, str]:
+        """What a download from that address has to carry: our key, where the provider's own API serves the file."""
+        ...
+
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
         """A submission of which only the request id survived, with its addresses rebuilt."""
         ...

@@ -1,5 +1,6 @@
 """Replicate over HTTP: one raw POST per submission, then get and cancel of the prediction it became."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -86,6 +87,10 @@ class ReplicateProvider:
             url = page.next_url
         raise Unavailable("Replicate's list of predictions is too long to be read to its end")
 
+    def download_headers(self, url: str) -> Mapping[str, str]:
+        """The token for a file that the API itself keeps; its media host, replicate.delivery, serves without."""
+        return self._api.authorization(url) if _is_file(url, f"{self._v1}/files/") else {}
+
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
         """Every model's predictions live at the same address.
 
@@ -103,6 +108,15 @@ class ReplicateProvider:
 
     async def _get(self, url: str) -> Answer:
         return await self._api.ask("GET", url, within=QUICK_CALL, at_most=MAX_PREDICTION_BYTES)
+
+
+def _is_file(url: str, folder: str) -> bool:
+    """Whether the path leads into the folder and, however it is encoded, not out of it again."""
+    try:
+        path = httpx.URL(url).path
+    except httpx.InvalidURL:
+        return False
+    return path.startswith(httpx.URL(folder).path) and ".." not in path.split("/")
 
 
 def _model_and_version(endpoint: str) -> tuple[str, str | None]:

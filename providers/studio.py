@@ -7,6 +7,7 @@ Both with the shared secret as a bearer token. The request's id is our job id, s
 a repeated POST from a new one (409).
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -101,6 +102,10 @@ class StudioProvider:
     async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
         """Its next push shows whether it has the job."""
         raise NotListed("the studio backend lists no jobs")
+
+    def download_headers(self, url: str) -> Mapping[str, str]:
+        """None: the secret is for jobs and pushes, a video's address speaks for itself."""
+        return {}
 
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
         own_url = f"{self._url}/{request_id}" if self._url else ""

@@ -52,8 +52,9 @@ class OutputFile:
     content: bytes
 
     def url(self, request: SimulatedRequest) -> str:
-        """Where the provider's media host serves it."""
-        return f"{request.origin}/{MEDIA_PATHS[request.provider]}/{request.id}/{self.name}"
+        """Where the provider's media host, or else its API, serves it."""
+        path = "v1/files" if Fault.OUTPUT_API in request.faults else MEDIA_PATHS[request.provider]
+        return f"{request.origin}/{path}/{request.id}/{self.name}"
 
     def described(self, request: SimulatedRequest) -> dict[str, Any]:
         """fal's file object."""

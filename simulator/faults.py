@@ -20,6 +20,8 @@ class Fault(StrEnum):
     OUTPUT_OBJECT = "output=object"
     """The file stands under a name of the model's own."""
     OUTPUT_NESTED = "output=nested"
+    OUTPUT_API = "output=api"
+    """The API itself serves the file, to the token alone."""
 
     SUBMIT_DROP = "submit=drop"
     """Accepted, then the connection is cut without an answer. The request runs and sends its webhook."""
@@ -100,7 +102,7 @@ class Fault(StrEnum):
 SIGNED_WRONG = frozenset({Fault.WEBHOOK_FORGED, Fault.WEBHOOK_STALE})
 """A delivery that is never repeated: nothing better follows."""
 
-REPLICATES_OWN = frozenset({Fault.FAIL_ABORTED, Fault.OUTPUT_OBJECT, Fault.OUTPUT_NESTED})
+REPLICATES_OWN = frozenset({Fault.FAIL_ABORTED, Fault.OUTPUT_OBJECT, Fault.OUTPUT_NESTED, Fault.OUTPUT_API})
 """What can happen at Replicate alone. fal's queue refuses a prompt that asks for it."""
 
 ALWAYS = 1_000_000_000

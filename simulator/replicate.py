@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from simulator.accepting import accept, faults_asked_for, lost_answer
 from simulator.answers import output_files
 from simulator.faults import Fault
+from simulator.files import serve_file
 from simulator.queue import Submission
 from simulator.refusals import Refused
 from simulator.replicate_models import MODELS
@@ -164,6 +165,9 @@ async def cancel(simulator: Running, found: Found) -> Response:
     simulator.queue.cancel(found)
     simulator.courier.dispatch(found)
     return JSONResponse(_body(simulator, found))
+
+
+router.add_api_route("/files/{request_id}/{name}", serve_file, methods=["GET"])
 
 
 @router.get("/models/{owner}/{name}/versions/{version_id}")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -117,6 +118,7 @@ def delivery_of(
         verified=verdict.request_id is not None,
         headers=logged_headers(headers),
         body=body[:LOGGED_BODY_BYTES],
+        received_at=datetime.now(UTC) - timedelta(milliseconds=took_ms),
         took_ms=took_ms,
     )
 
@@ -198,13 +200,13 @@ async def hand_over(services: Services, generation_id: UUID, report: Report) -> 
     return handover, *HANDOVERS[handover]
 
 
-def answer(verdict: str, status: HTTPStatus) -> Response:
+def answer(verdict: str, status: HTTPStatus, *, why: str = "") -> Response:
+    """`why`: what exactly is wrong, for a sender that is known. A forger learns nothing from the answer."""
     if status is HTTPStatus.OK:
         return JSONResponse({"received": True, "verdict": verdict})
     headers = {"retry-after": "2"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
     code = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 503: "UNAVAILABLE"}.get(status, "INVALID_PARAMS")
-    # Why exactly is for our delivery log: a forger learns nothing from the answer.
-    body = problem_body(status, code, f"This webhook is {verdict}.")
+    body = problem_body(status, code, f"This webhook is {verdict}{why and f': {why}'}.")
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 

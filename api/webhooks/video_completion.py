@@ -70,7 +70,8 @@ async def receive_push(request: Request, services: TheServices, tasks: Backgroun
     if not await kept(services, tasks, delivery, verdict, took_ms):
         verdict = Verdict(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE)
     if verdict.status is not HTTPStatus.OK:
-        return answer(verdict.word, verdict.status)
+        is_malformed = verdict.status is HTTPStatus.BAD_REQUEST
+        return answer(verdict.word, verdict.status, why=verdict.detail if is_malformed else "")
     return taken(delivery, verdict, took_ms)
 
 

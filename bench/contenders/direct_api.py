@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import asyncpg
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,13 +14,13 @@ from temporalio.envconfig import ClientConfig
 
 from bench.contenders.direct_workflow import TABLE, TASK_QUEUE, DirectWorkflow
 from bench.contenders.serving import serve
-from bench.job import CREATE_TABLE, INSERT, PROMPT, Place, Steps, open_steps
+from bench.job import JobRows, Place, Steps, open_rows, open_steps
 
 
 class DirectApi:
-    def __init__(self, steps: Steps, database: asyncpg.Pool, temporal: Client) -> None:
+    def __init__(self, steps: Steps, rows: JobRows, temporal: Client) -> None:
         self._steps = steps
-        self._database = database
+        self._rows = rows
         self._temporal = temporal
 
     @property
@@ -35,7 +34,7 @@ class DirectApi:
     async def create(self, request: Request) -> Response:
         await request.json()
         job = str(uuid4())
-        await self._database.execute(INSERT.format(table=TABLE), UUID(job), PROMPT)
+        await self._rows.insert(job)
         await self._temporal.start_workflow(DirectWorkflow.run, job, id=run_of(job), task_queue=TASK_QUEUE)
         return JSONResponse({"id": job}, status_code=202)
 
@@ -58,9 +57,8 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
     place = Place.from_command_line()
     config = ClientConfig.load_client_connect_config()
     temporal = await Client.connect(**config, data_converter=pydantic_data_converter)
-    async with open_steps(place) as steps, asyncpg.create_pool(place.database, min_size=1, max_size=10) as database:
-        await database.execute(CREATE_TABLE.format(table=TABLE))
-        app.router.routes.extend(DirectApi(steps, database, temporal).routes)
+    async with open_steps(place) as steps, open_rows(place, TABLE) as rows:
+        app.router.routes.extend(DirectApi(steps, rows, temporal).routes)
         yield
 
 

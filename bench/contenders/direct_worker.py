@@ -4,14 +4,13 @@ import asyncio
 import signal
 from datetime import timedelta
 
-import asyncpg
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 
-from bench.contenders.direct_workflow import TASK_QUEUE, DirectActivities, DirectWorkflow
-from bench.job import Place, open_steps
+from bench.contenders.direct_workflow import TABLE, TASK_QUEUE, DirectActivities, DirectWorkflow
+from bench.job import Place, open_rows, open_steps
 
 
 async def main(place: Place) -> None:
@@ -20,8 +19,8 @@ async def main(place: Place) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     config = ClientConfig.load_client_connect_config()
     client = await Client.connect(**config, data_converter=pydantic_data_converter)
-    async with open_steps(place) as steps, asyncpg.create_pool(place.database, min_size=1, max_size=10) as database:
-        activities = DirectActivities(steps, database)
+    async with open_steps(place) as steps, open_rows(place, TABLE) as rows:
+        activities = DirectActivities(steps, rows)
         async with Worker(
             client,
             task_queue=TASK_QUEUE,

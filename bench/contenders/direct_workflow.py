@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 from temporalio import activity, workflow
 
 with workflow.unsafe.imports_passed_through():
-    import asyncpg
-
-    from bench.job import COMPLETED, SUBMITTED, Kept, Steps
+    from bench.job import JobRows, Kept, Steps
 
 TASK_QUEUE = "direct"
 TABLE = "direct_jobs"
@@ -29,14 +26,14 @@ class Completed:
 
 
 class DirectActivities:
-    def __init__(self, steps: Steps, database: asyncpg.Pool) -> None:
+    def __init__(self, steps: Steps, rows: JobRows) -> None:
         self._steps = steps
-        self._database = database
+        self._rows = rows
 
     @activity.defn
     async def submit(self, job: str) -> str:
         request_id = await self._steps.submit(job)
-        await self._database.execute(SUBMITTED.format(table=TABLE), UUID(job), request_id)
+        await self._rows.submitted(job, request_id)
         return request_id
 
     @activity.defn
@@ -49,17 +46,7 @@ class DirectActivities:
 
     @activity.defn
     async def update(self, completed: Completed) -> None:
-        kept = completed.kept
-        await self._database.execute(
-            COMPLETED.format(table=TABLE),
-            UUID(completed.job),
-            kept.path,
-            kept.sha256,
-            kept.width,
-            kept.height,
-            kept.seconds,
-            kept.poster,
-        )
+        await self._rows.completed(completed.job, completed.kept)
 
 
 @workflow.defn(name="Direct")

@@ -41,8 +41,12 @@ FIGURES: dict[str, Callable[[Archiving, Load], float]] = {
 }
 
 
-async def archive_rows(provider_url: str, folder: Path, *, rounds: int, say: Callable[[str], None]) -> list[Row]:
-    return [row for load in LOADS async for row in _rows_of(load, provider_url, folder, rounds, say)]
+async def archive_rows(
+    provider_url: str, folder: Path, *, rounds: int, say: Callable[[str], None]
+) -> AsyncIterator[Row]:
+    for load in LOADS:
+        async for row in _rows_of(load, provider_url, folder, rounds, say):
+            yield row
 
 
 async def _rows_of(
@@ -61,18 +65,21 @@ async def _rows_of(
 
 async def _run(mode: str, folder: Path, urls: list[str]) -> Archiving:
     await asyncio.to_thread(folder.mkdir, parents=True)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "bench.studies.archiving", mode, str(folder), *urls),
+        stdout=asyncio.subprocess.PIPE,
+        env=plain_environment(),
+    )
     try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "bench.studies.archiving", mode, str(folder), *urls),
-            stdout=asyncio.subprocess.PIPE,
-            env=plain_environment(),
-        )
         output, _ = await process.communicate()
         if process.returncode:
             raise RuntimeError(f"archiving ({mode}) ended with exit code {process.returncode}")
         return Archiving(**json.loads(output))
     finally:
-        await asyncio.to_thread(shutil.rmtree, folder)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        shutil.rmtree(folder)
 
 
 def _url(provider_url: str, size: int, number: int) -> str:

@@ -153,7 +153,7 @@ async def _tells_requests(client: httpx.AsyncClient, url: str) -> bool:
 
 async def polling_rows(
     ground: Ground, *, pollers: int, polls: int, every_seconds: float, say: Callable[[str], None]
-) -> list[Row]:
+) -> AsyncIterator[Row]:
     """Of so many readers, each with so many polls."""
     headers = await api_headers(ground)
     temporal_pid = ground.data_dir.find_stack().parts["temporal"].pid
@@ -165,4 +165,5 @@ async def polling_rows(
         polling = Polling(
             api=api, provider=provider, temporal=temporal, engine=engine, every_seconds=every_seconds, say=say
         )
-        return [row async for row in polling.rows(pollers, polls)]
+        async for row in polling.rows(pollers, polls):
+            yield row

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 OPENING_AT_ONCE = 20
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 LONGEST_LINE = 1024 * 1024
 COMPLETED = b'"status":"completed"'
 
@@ -51,11 +51,18 @@ class Readers:
         raise RuntimeError("a stream ended")
 
     async def have_seen(self, expected: Mapping[str, int]) -> None:
-        """Raises: TimeoutError."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while any(len(self.seen[job]) < times for job, times in expected.items()):
-                self._more.clear()
-                await self._more.wait()
+        """Raises: RuntimeError when some are not told within `PATIENCE_SECONDS`."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while self._missing(expected):
+                    self._more.clear()
+                    await self._more.wait()
+        except TimeoutError:
+            missing, wanted = self._missing(expected), sum(expected.values())
+            raise RuntimeError(f"{missing} of {wanted} ends were not told within {PATIENCE_SECONDS} s") from None
+
+    def _missing(self, expected: Mapping[str, int]) -> int:
+        return sum(max(0, times - len(self.seen[job])) for job, times in expected.items())
 
 
 async def read_streams(api_url: str) -> None:

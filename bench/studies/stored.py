@@ -1,4 +1,4 @@
-"""The same calls with a thousand and with a million generations in the database."""
+"""The same calls, and the same generations, with ever more of them in the database."""
 
 import asyncio
 import time
@@ -10,34 +10,41 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 
-from bench.contender import Step
+from bench.contender import CONNECTIONS, Step
 from bench.contenders.reelay import CREATING, open_reelay, operators_headers
 from bench.ground import Ground
-from bench.over_http import OverHttp
+from bench.over_http import OverHttp, answer_of
 from bench.rows import Row
+from bench.studies.growth import Cost, cost_of, cost_rows
 from db.engine import make_engine, make_sessions
 from db.reconciliation import quiet_generations
 from devstack.secrets import keep_secrets
 
 USERS = 1000
 REPEATS = 40
-# Rows as they are, under new ids: whatever columns there are.
+AT_ONCE = 16
+STATEMENT_SECONDS = 900
+# Rows as they are, under new ids: whatever columns there are. A function in `from` is called once per row; as
+# `(function(...)).*` it would be called once per column.
 COPY = {
     "generation_jobs": """
         insert into generation_jobs
-        select (jsonb_populate_record(null::generation_jobs, to_jsonb(job) || jsonb_build_object(
-            'id', new_id, 'user_id', owner.id, 'fal_request_id', new_id, 'clip_id', null,
-            'created_at', job.created_at - make_interval(secs => number), 'stage_at', job.stage_at))).*
-        from generate_series($2::int, $3::int) as number, lateral (select md5(number::text)::uuid as new_id) as new,
-            lateral (select * from generation_jobs where id = $1) as job,
-            lateral (select id from bench_owners where place = number % (select count(*) from bench_owners)) as owner
+        select made.*
+        from generation_jobs as job, generate_series($2::int, $3::int) as number
+            join bench_owners as owner on owner.place = number % (select count(*) from bench_owners),
+            lateral (select md5(number::text)::uuid as id) as new,
+            lateral jsonb_populate_record(null::generation_jobs, to_jsonb(job) || jsonb_build_object(
+                'id', new.id, 'user_id', owner.id, 'fal_request_id', new.id, 'clip_id', null,
+                'created_at', job.created_at - make_interval(secs => number))) as made
+        where job.id = $1
     """,
     "submission_attempts": """
         insert into submission_attempts
-        select (jsonb_populate_record(null::submission_attempts, to_jsonb(attempt) || jsonb_build_object(
-            'job_id', job.id, 'user_id', job.user_id, 'request_id', job.id))).*
-        from generation_jobs as job,
-            lateral (select * from submission_attempts where job_id = $1 order by number desc limit 1) as attempt
+        select made.*
+        from (select * from submission_attempts where job_id = $1 order by number desc limit 1) as attempt,
+            generation_jobs as job,
+            lateral jsonb_populate_record(null::submission_attempts, to_jsonb(attempt) || jsonb_build_object(
+                'job_id', job.id, 'user_id', job.user_id, 'request_id', job.id)) as made
         where job.id <> $1 and not exists (select from submission_attempts where job_id = job.id)
     """,
     "job_events": """
@@ -47,28 +54,54 @@ COPY = {
     """,
     "video_files": """
         insert into video_files
-        select (jsonb_populate_record(null::video_files, to_jsonb(file) || jsonb_build_object(
-            'id', gen_random_uuid(), 'job_id', job.id, 'user_id', job.user_id))).*
-        from generation_jobs as job, lateral (select * from video_files where job_id = $1 limit 1) as file
+        select made.*
+        from (select * from video_files where job_id = $1 limit 1) as file, generation_jobs as job,
+            lateral jsonb_populate_record(null::video_files, to_jsonb(file) || jsonb_build_object(
+                'id', gen_random_uuid(), 'job_id', job.id, 'user_id', job.user_id)) as made
         where job.id <> $1 and not exists (select from video_files where job_id = job.id)
     """,
 }
 
 
-async def stored_rows(ground: Ground, *, counts: Sequence[int], say: Callable[[str], None]) -> list[Row]:
-    """The calls' medians with each number of stored generations; the numbers grow."""
-    figures: dict[str, dict[str, float]] = {}
+async def stored_rows(
+    ground: Ground, *, counts: Sequence[int], generations: int, say: Callable[[str], None]
+) -> AsyncIterator[Row]:
+    """The calls' medians and the cost of a generation with each number of stored ones; the numbers grow.
+
+    Each row comes again with one column more.
+    """
     section = f"milliseconds by stored generations, medians of {REPEATS}"
+    figures: dict[str, dict[str, float]] = {}
+    costs: dict[str, Cost] = {}
     async with open_reelay(ground) as reelay:
         assert isinstance(reelay, OverHttp)
+        await empty(ground)
         template = await reelay.generate()
         for count in counts:
+            begun = time.monotonic()
             await fill(ground, template, count)
-            say(f"{count:,} generations stored")
+            stored = f"{count:,} stored"
+            say(f"{stored} after {time.monotonic() - begun:.1f} s")
+            # The most first, so that its ratio to the least says what growth costs.
             async for label, seconds in timed_calls(ground, reelay, template):
-                figures.setdefault(label, {})[f"{count:,} stored"] = 1000 * seconds
-    # The most first, so that its ratio to the least says what growth costs.
-    return [Row(section=section, label=label, values=dict(reversed(each.items()))) for label, each in figures.items()]
+                figures[label] = {stored: 1000 * seconds, **figures.get(label, {})}
+                yield Row(section=section, label=label, values=figures[label])
+            costs = {stored: await cost_of(reelay, ground, count=generations, concurrency=AT_ONCE), **costs}
+            for row in cost_rows(f"per generation, {AT_ONCE} at once, by stored generations", costs):
+                yield row
+
+
+async def empty(ground: Ground) -> None:
+    """Forgets what other studies have left; they have ended."""
+    database = await asyncpg.connect(_superuser(ground))
+    try:
+        await database.execute("set session_replication_role = replica")  # credits may refer to what is gone
+        for table in reversed(COPY):
+            await database.execute(f"delete from {table}", timeout=STATEMENT_SECONDS)
+        for table in COPY:
+            await database.execute(f"vacuum analyze {table}", timeout=STATEMENT_SECONDS)
+    finally:
+        await database.close()
 
 
 async def fill(ground: Ground, template: str, count: int) -> None:
@@ -89,8 +122,8 @@ async def fill(ground: Ground, template: str, count: int) -> None:
         there = await database.fetchval("select count(*) from generation_jobs")
         for table, statement in COPY.items():
             first = (template, there + 1, count) if table == "generation_jobs" else (template,)
-            await database.execute(statement, *(first if "$1" in statement else ()), timeout=600)
-        await database.execute("analyze")
+            await database.execute(statement, *(first if "$1" in statement else ()), timeout=STATEMENT_SECONDS)
+        await database.execute("vacuum analyze", timeout=STATEMENT_SECONDS)
     finally:
         await database.close()
 
@@ -99,7 +132,7 @@ async def timed_calls(ground: Ground, reelay: OverHttp, finished: str) -> AsyncI
     """Seconds by what was called."""
 
     async def get(path: str, client: httpx.AsyncClient = reelay.api) -> None:
-        (await client.get(path)).raise_for_status()
+        await answer_of(lambda: client.get(path))
 
     engine = make_engine(ground.stack.database_admin_url, pool_size=1)
     sessions = make_sessions(engine)
@@ -109,7 +142,11 @@ async def timed_calls(ground: Ground, reelay: OverHttp, finished: str) -> AsyncI
             await quiet_generations(session, quiet_for=timedelta(minutes=5), after=None, limit=100)
 
     async with httpx.AsyncClient(
-        base_url=ground.stack.api_url, headers=await operators_headers(ground), timeout=120, trust_env=False
+        base_url=ground.stack.api_url,
+        headers=await operators_headers(ground),
+        timeout=120,
+        limits=CONNECTIONS,
+        trust_env=False,
     ) as operator:
         calls: dict[str, Callable[[], Awaitable[None]]] = {
             "GET of a finished job": lambda: get(CREATING.status_path.format(job=finished)),

@@ -20,7 +20,7 @@ from bench.contenders.reelay import CREATING, new_keys
 from bench.cpu import cpu_seconds
 from bench.ground import Ground, plain_environment
 from bench.load import drive
-from bench.over_http import clients, delivery_of
+from bench.over_http import answer_of, clients, delivery_of
 from bench.rows import SHARES, Row, quantile
 from workflows.ids import workflow_id
 
@@ -138,8 +138,8 @@ class Streams:
 
     async def _generate(self, key: str) -> Ended:
         headers = {"authorization": f"Bearer {key}"}
-        answer = await self.api.post(CREATING.path, json=dict(CREATING.body), headers=headers)
-        job = str(answer.raise_for_status().json()[CREATING.id_field])
+        answer = await answer_of(lambda: self.api.post(CREATING.path, json=dict(CREATING.body), headers=headers))
+        job = str(answer.json()[CREATING.id_field])
         await self.temporal.get_workflow_handle(workflow_id(UUID(job))).result()
         at = time.monotonic()
         return Ended(job=job, at=at, webhook_sent_at=(await delivery_of(self.provider, job)).sent_at)
@@ -180,7 +180,7 @@ def allow_streams(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-async def stream_rows(ground: Ground, *, count: int, say: Callable[[str], None]) -> list[Row]:
+async def stream_rows(ground: Ground, *, count: int, say: Callable[[str], None]) -> AsyncIterator[Row]:
     users = min(USERS, count)
     keys = await new_keys(ground, [f"streams {number}" for number in range(users)])
     api_url = ground.stack.api_url
@@ -193,7 +193,8 @@ async def stream_rows(ground: Ground, *, count: int, say: Callable[[str], None])
             readers=readers,
             say=say,
         )
-        return [row async for row in streams.rows(keys, count // users)]
+        async for row in streams.rows(keys, count // users):
+            yield row
 
 
 def _row(section: str, label: str, value: float) -> Row:

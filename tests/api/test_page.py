@@ -13,7 +13,8 @@ from domain.failure import FailureCode
 from domain.generation import JobType, Stage
 from domain.media_session import LIFETIME, make_media_session, read_media_session
 from tests.api.shared import problem
-from tests.running import Service
+from tests.running import Service, running_service
+from tests.servers import Servers
 
 FILES = sorted(path.name for path in WEB.iterdir())
 ADDRESS = re.compile(r'(?:src|href)="(/[^"]*)"|(?:from|import) "\./([^"]+)"')
@@ -25,6 +26,11 @@ async def test_the_root_is_the_page(patient_service: Service) -> None:
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert "{{" not in response.text
+
+
+async def test_the_page_knows_where_runs_are_looked_at(servers: Servers) -> None:
+    async with running_service(servers, worker=False, temporal_ui_url="https://runs.test/") as service:
+        assert "https://runs.test/namespaces/default/workflows/generation-" in (await service.client.get("/")).text
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -46,8 +46,20 @@ async def test_errors_have_one_shape(patient_service: Service, method: str, path
     problem(await patient_service.client.request(method, path), status, code)
 
 
-async def test_405_names_the_allowed_method(patient_service: Service) -> None:
-    assert (await patient_service.client.put("/api/generate/video")).headers["allow"] == "POST"
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/generate/video", "POST"),
+        ("/api/jobs", "GET, POST"),
+        ("/api/webhooks/video-completion", "GET, POST"),
+        (f"/api/campaigns/{NOBODYS}", "DELETE, GET"),
+        (f"/api/media/{NOBODYS}/video.mp4", "GET, HEAD"),
+    ],
+)
+async def test_405_names_every_allowed_method(patient_service: Service, path: str, allowed: str) -> None:
+    refused = await patient_service.client.put(path)
+    problem(refused, 405, "METHOD_NOT_ALLOWED")
+    assert refused.headers["allow"] == allowed
 
 
 async def test_retry_of_what_did_not_fail_is_a_conflict(patient_service: Service) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
@@ -176,7 +176,8 @@ async def test_the_secret_counts_in_its_header_alone_and_is_kept_nowhere(studio:
 async def test_a_missing_field_is_refused(studio: Studio, job_id: str, missing: str) -> None:
     body = {"job_id": job_id, "content_type": "video", "status": "completed", "videos": studio.videos}
     del body[missing]
-    problem(await studio.send(json.dumps(body).encode()), 400, "INVALID_PARAMS")
+    refused = problem(await studio.send(json.dumps(body).encode()), 400, "INVALID_PARAMS")
+    assert refused["detail"] == f"This webhook is malformed: {missing} is missing."
     assert await is_untouched(studio, job_id)
 
 
@@ -277,12 +278,25 @@ async def test_the_log_is_read_page_by_page(studio: Studio, operator: httpx.Asyn
         await studio.says(job_id, "generating", progress=progress)
     await studio.logged(job_id, *["accepted"] * 3)
     query: dict[str, Any] = {"jobId": job_id, "limit": 2, "provider": "studio", "verdict": "accepted"}
-    first = (await operator.get("/api/admin/webhooks", params=query)).json()
-    rest = (await operator.get("/api/admin/webhooks", params=query | {"after": first["nextCursor"]})).json()
 
-    told = [json.loads(row["body"])["progress"] for page in (first, rest) for row in page["data"]]
-    assert (told, first["hasMore"], rest["hasMore"]) == ([52, 51, 50], True, False)
-    assert first["data"][0]["headers"].keys() <= {"content-type", "user-agent"}
+    async def page(after: str = "", **other: Any) -> tuple[list[int], str | None]:
+        answer = (await operator.get("/api/admin/webhooks", params=query | {"after": after} | other)).json()
+        assert answer["hasMore"] is (answer["nextCursor"] is not None)
+        assert all(row["headers"].keys() <= {"content-type", "user-agent"} for row in answer["data"])
+        return [json.loads(row["body"])["progress"] for row in answer["data"]], answer["nextCursor"]
+
+    newest, cursor = await page()
+    assert newest == [52, 51]
+    assert await page(cursor or "") == ([50], None)
+
+    # As if all three had come at one moment.
+    async with studio.service.sessions.begin() as session:
+        mine = col(WebhookDelivery.job_id) == UUID(job_id)
+        await session.execute(update(WebhookDelivery).where(mine).values(received_at=datetime.now(UTC)))
+    first, cursor = await page(limit=1)
+    second, cursor = await page(cursor or "", limit=1)
+    third, cursor = await page(cursor or "", limit=1)
+    assert (sorted(first + second + third), cursor) == ([50, 51, 52], None)
 
 
 async def test_a_dead_letter_is_kept_whole_and_can_be_replayed(studio: Studio, operator: httpx.AsyncClient) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from media.download import MAX_REDIRECTS, Downloaded, download
 from media.errors import ArchiveUnavailable, BadMedia, MediaError, Refused, SourceGone, SourceUnavailable, TooLarge
 from media.guard import DownloadPolicy
+from providers.replicate import ReplicateProvider
 from tests.media.server import ScriptedServer, head
 
 MIB = 1024 * 1024
@@ -188,6 +190,26 @@ async def test_a_redirect_does_not_leave_the_allowed_hosts(
     with pytest.raises(Refused):
         await fetch(client, url, replace(policy, allowed_hosts=("127.0.0.1",)), tmp_path / "file")
     assert len(server.requests) == 1
+
+
+@pytest.mark.fault("D14")
+async def test_a_providers_key_does_not_follow_a_redirect_to_another_host(
+    server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
+) -> None:
+    replicate = ReplicateProvider(client, purchases=client, token=SecretStr("r8_hush"), base=server.origin)
+    elsewhere = f"http://localhost:{server.origin.rpartition(':')[2]}"
+    url = server.sends("/v1/files/1", b"", "location: /v1/files/2", status="302 Found")
+    server.sends("/v1/files/2", b"", f"location: {elsewhere}/v1/files/3", status="302 Found")
+    server.sends("/v1/files/3", b"found")
+    await download(
+        client,
+        url,
+        to=tmp_path / "file",
+        policy=policy,
+        on_bytes=lambda received, total: None,
+        headers_for=replicate.download_headers,
+    )
+    assert ["authorization: bearer r8_hush" in request for request in server.requests] == [True, True, False]
 
 
 @pytest.mark.fault("D9")

@@ -214,6 +214,29 @@ async def test_the_token_goes_to_no_other_host(
     assert server.seen == []
 
 
+@pytest.mark.parametrize(
+    ("url", "carries_the_token"),
+    [
+        ("https://api.replicate.com/v1/files/abc/download?signature=x", True),
+        ("https://API.replicate.com:443/v1/files/abc", True),
+        ("https://replicate.delivery/xezq/abc/video.mp4", False),
+        ("https://api.replicate.com.evil.example/v1/files/abc", False),
+        ("https://api.replicate.com@evil.example/v1/files/abc", False),
+        ("http://api.replicate.com/v1/files/abc", False),
+        ("https://api.replicate.com:8443/v1/files/abc", False),
+        ("https://api.replicate.com/v1/account", False),
+        ("https://api.replicate.com/v1/files/../account", False),
+        ("https://api.replicate.com/v1/files/%2e%2e/account", False),
+        ("https://[::1/v1/files/abc", False),
+    ],
+)
+def test_only_a_file_of_the_api_itself_is_downloaded_with_the_token(
+    client: httpx.AsyncClient, url: str, carries_the_token: bool
+) -> None:
+    headers = provider(client, "https://api.replicate.com").download_headers(url)
+    assert headers == ({"Authorization": f"Bearer {TOKEN}"} if carries_the_token else {})
+
+
 @pytest.mark.parametrize("token", ["", " ", "r8_hush\x7f", "r8_hushé"])
 def test_a_token_that_no_header_can_carry_is_refused(client: httpx.AsyncClient, token: str) -> None:
     with pytest.raises(ValueError, match="Replicate key") as refusal:

@@ -43,10 +43,11 @@ async def test_text_to_video_by_webhook(patient_service: Service) -> None:
         ("minimax-speech-02-turbo", {"text": "hello"}, ["audio/wav"]),
         (SEEDANCE, {"prompt": "a fox [sim: output=object]"}, ["video/mp4"]),
         (SEEDANCE, {"prompt": "a fox [sim: output=nested]"}, ["video/mp4"]),
+        (SEEDANCE, {"prompt": "a fox [sim: output=api]"}, ["video/mp4"]),
         (SEEDANCE, {"prompt": "a fox [sim: webhook=payload_error]"}, ["video/mp4"]),
         (SEEDANCE, {"prompt": "a fox [sim: webhook=early, webhook=dup:20, media=truncated:1]"}, ["video/mp4"]),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 async def test_every_form_of_output_is_archived(
     patient_service: Service, model: str, words: dict[str, Any], formats: list[str]

@@ -52,6 +52,7 @@ try:
     replicate.run("bytedance/seedance-1-lite", input={{"prompt": "[sim: fail=500]"}})
 except ModelError as error:
     said["failed"] = error.prediction.status
+said["own"] = str(replicate.run("bytedance/seedance-1-lite", input={{"prompt": "a lake [sim: output=api]"}}))
 said["secret"] = replicate.webhooks.default.secret().key
 print(json.dumps(said))
 """
@@ -97,8 +98,11 @@ async def test_the_official_client_works_unchanged(simulator: RunningSimulator) 
     assert said["voice"].endswith(".wav")
     assert said["invalid"] == [422, "Input validation failed"]
     assert said["failed"] == "failed"
+    bearer = {"authorization": "Bearer r8_test"}
+    assert (await simulator.http.get(said["own"])).status_code == 401
+    assert (await simulator.http.get(said["own"], headers=bearer)).headers["content-type"] == "video/mp4"
     assert said["secret"].startswith("whsec_")
-    assert (totals["accepted"], totals["billed"], totals["refused"]) == (7, 5, {"422": 1})
+    assert (totals["accepted"], totals["billed"], totals["refused"]) == (8, 6, {"422": 1})
 
 
 VALIDATED = """

@@ -1,5 +1,6 @@
 """Veo 3.1, Chatterbox and ElevenLabs by webhook, as their document tells it: from each POST to the clip's rows."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -66,6 +67,8 @@ async def test_accepted_job_is_no_longer_pending_though_nobody_reports(
     job = await until(caller, created["statusUrl"], "submitted", "in_progress")
     counted = await patient_service.simulated(job["id"])
 
+    took = datetime.fromisoformat(job["submittedAt"]) - datetime.fromisoformat(job["createdAt"])
+    assert took < timedelta(seconds=5)
     assert job["falRequestId"]
     assert (counted["accepted"], counted["status_calls"], counted["webhooks"]) == (1, 0, [])
     await caller.post(f"{created['statusUrl']}/cancel")
