@@ -89,7 +89,6 @@ async def test_a_generation_is_one_trace_from_post_to_archive(
 ) -> None:
     collector, bound = Collector(), loopback_socket()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{bound.getsockname()[1]}")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
     async with running_service(servers, webhook_patience=60) as service:
         async with collecting(collector, bound):
