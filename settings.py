@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """Runs that a worker keeps in memory. 0: every step replays its run's whole history."""
 
     database_url: SecretStr = SecretStr("")
+    database_service_url: SecretStr | None = None
+    """Unset: the role of `DATABASE_ADMIN_URL` serves, too."""
     database_admin_url: SecretStr = SecretStr("")
 
     temporal_ui_url: str | None = None
@@ -239,6 +241,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def service_url(self) -> str:
+        """Of Postgres, as the role of workers, webhooks and operators."""
+        return (self.database_service_url or self.database_admin_url).get_secret_value()
+
+    @property
     def replicate_webhook_secrets(self) -> tuple[str, ...]:
         return tuple(_secrets_in(self.replicate_webhook_secret))
 
@@ -273,14 +280,19 @@ class Settings(BaseSettings):
         return [] if self.is_development else [*self._unfit_databases(), *self._unfit_secrets(), *self._unfit_urls()]
 
     def _unfit_databases(self) -> Iterator[str]:
-        users = []
-        for variable, url in (("DATABASE_URL", self.database_url), ("DATABASE_ADMIN_URL", self.database_admin_url)):
+        urls = {"DATABASE_URL": self.database_url}
+        if self.database_service_url is not None:
+            urls["DATABASE_SERVICE_URL"] = self.database_service_url
+        # Whoever has the third role need not know the owner's.
+        if self.database_service_url is None or self.database_admin_url:
+            urls["DATABASE_ADMIN_URL"] = self.database_admin_url
+        roles: dict[tuple[str | None, str | None], str] = {}
+        for variable, url in urls.items():
             parts = urlsplit(url.get_secret_value())
             if parts.scheme not in POSTGRES_SCHEMES or not (parts.hostname and parts.username and parts.path[1:]):
                 yield f"{variable}: it must be postgresql://role:password@host/database"
-            users.append((parts.hostname, parts.username))
-        if users[0] == users[1]:
-            yield "DATABASE_URL: its role must not be that of DATABASE_ADMIN_URL, which owns the tables"
+            elif (other := roles.setdefault((parts.hostname, parts.username), variable)) != variable:
+                yield f"{other}: its role must not be that of {variable}"
 
     def _unfit_secrets(self) -> Iterator[str]:
         if not (self.fal_key or self.fal_key_new or self.replicate_api_token or self.webhook_secret):

@@ -9,7 +9,6 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import Worker, WorkerDeploymentConfig
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
@@ -28,6 +27,7 @@ from tracing.spans import tracing
 from workflows.generation import GenerationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
+from workflows.sandbox import Sandbox
 from workflows.schedule import keeping_schedule
 from workflows.starting import connect
 
@@ -64,7 +64,7 @@ def measured(settings: Settings) -> Runtime | None:
 
 async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker:
     """A worker with all that it needs, closed by the stack in reverse order after the worker."""
-    engine = make_engine(settings.database_admin_url.get_secret_value(), pool_size=20)
+    engine = make_engine(settings.service_url, pool_size=20)
     stack.push_async_callback(engine.dispose)
     sessions = make_sessions(engine)
     providers = await stack.enter_async_context(open_providers(settings, KeptLastWords(sessions)))
@@ -98,10 +98,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
             reconciliation.reconcile,
         ],
         interceptors=[Measuring()],
-        # Every module passes: 63, 65 ms of CPU per generation instead of 68, 70. What is left of the sandbox forbids
-        # builtins such as `open`, no longer `time.time()`; that, chance, threads and files the linter forbids there
-        # (`workflows/ruff.toml`), and that workflows are deterministic the replays show.
-        workflow_runner=SandboxedWorkflowRunner(SandboxRestrictions.default.with_passthrough_all_modules()),
+        workflow_runner=Sandbox(),
         graceful_shutdown_timeout=GRACE,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),

@@ -8,7 +8,7 @@ from activities.errors import still_running, try_again
 from activities.inputs import Accepted
 from activities.missing_key import waits_for_key
 from db.attempts import note_rescue
-from db.engine import Sessions
+from db.engine import Sessions, as_user
 from db.generations import advance_generation, measure_progress
 from db.logs import keep_log
 from domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
@@ -68,7 +68,7 @@ class OutcomeActivities:
                 await note_rescue(session, accepted.generation.id, accepted.submission.attempt)
 
     async def _keep_log(self, generation: Generation, lines: Sequence[str]) -> None:
-        async with self._sessions.begin() as session:
+        async with as_user(self._sessions, generation.user_id) as session:
             await keep_log(session, generation.id, lines)
 
 

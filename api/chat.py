@@ -54,32 +54,33 @@ class ChatAnswer(Wire):
 async def chat(body: ChatRequest, services: TheServices, create: Create, jobs: Jobs) -> JSONResponse:
     """Start a video by a message, and ask after it by another."""
     try:
-        return shown(await answer_to(body, services, create, jobs))
+        return await answer_to(body, services, create, jobs)
     except Problem as problem:
         if problem.status >= 500:
             raise
         return shown(problem_in_chat(problem), problem.headers)
 
 
-async def answer_to(body: ChatRequest, services: Services, create: Creation, jobs: Reading) -> ChatAnswer:
+async def answer_to(body: ChatRequest, services: Services, create: Creation, jobs: Reading) -> JSONResponse:
     """Raises: Problem."""
     command, *words = body.message.split(maxsplit=1) or [""]
     match command.lower(), "".join(words).strip():
         case (("/video" | "/status" as known), ""):
-            return not_understood(f"`{known}` needs more: {COMMANDS[known]}")
+            return shown(not_understood(f"`{known}` needs more: {COMMANDS[known]}"))
         case "/video", prompt:
             return await start_video(VideoRequest(prompt=prompt, confirm=body.confirm), services, create, jobs.origin)
         case "/status", task_id:
-            return told(await find_task(task_id, jobs))
+            return shown(told(await find_task(task_id, jobs)))
         case "/help", _:
-            return ChatAnswer(success=True, type="info", content={"message": HELP}, metadata={})
-    return not_understood(f"That is no command of this chat. {HELP}")
+            return shown(ChatAnswer(success=True, type="info", content={"message": HELP}, metadata={}))
+    return shown(not_understood(f"That is no command of this chat. {HELP}"))
 
 
-async def start_video(request: VideoRequest, services: Services, create: Creation, origin: str) -> ChatAnswer:
+async def start_video(request: VideoRequest, services: Services, create: Creation, origin: str) -> JSONResponse:
     words = request.words()
     model = model_meant(services, JobKind.VIDEO, None, words, Quality.STANDARD)
-    view = CreatedView.from_row((await create.create(model, words, request)).job, origin)
+    created = await create.create(model, words, request)
+    view = CreatedView.from_row(created.job, origin)
     task_id = str(view.job_id)
     content = {
         "message": "Your video is being generated.",
@@ -88,7 +89,8 @@ async def start_video(request: VideoRequest, services: Services, create: Creatio
         "estimatedTime": in_words(view.estimated_seconds),
         "instructions": f"Send `/status {task_id}` to see how far it is.",
     }
-    return ChatAnswer(success=True, type="info", content=content, metadata={"taskId": task_id, "status": "processing"})
+    metadata = {"taskId": task_id, "status": "processing"}
+    return shown(ChatAnswer(success=True, type="info", content=content, metadata=metadata), created.headers)
 
 
 async def find_task(task_id: str, jobs: Reading) -> JobView:

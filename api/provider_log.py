@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from api.identity.dependencies import TheCaller
 from api.services import TheServices
 from api.views import JobView
 
@@ -14,15 +15,17 @@ class AskedLog:
     def __init__(
         self,
         services: TheServices,
+        caller: TheCaller,
         logs: Annotated[bool | None, Query(description="Whether to show what the provider printed.")] = None,
     ) -> None:
         self._logs = services.logs
+        self._user_id = caller.user_id
         self._wanted = services.settings.fal_queue_logs_default if logs is None else logs
 
     async def shown_in(self, view: JobView) -> JobView:
         if not self._wanted:
             return view
-        return view.model_copy(update={"logs": await self._logs.of(view.id, view.status)})
+        return view.model_copy(update={"logs": await self._logs.of(self._user_id, view.id, view.status)})
 
 
 ProviderLog = Annotated[AskedLog, Depends(AskedLog)]

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.shared_answers import SharedAnswers
 from db.attempts import attempt_of, submission_of
-from db.engine import Sessions
+from db.engine import Sessions, as_user
 from db.generations import find_generation
 from db.logs import keep_log, kept_log
 from db.tables import AttemptState, GenerationJob, SubmissionAttempt
@@ -25,6 +25,13 @@ LONGEST_QUESTION = timedelta(seconds=5)
 log = structlog.get_logger()
 
 
+class NoLastWords:
+    """Implements `providers.provider.LastWords` for who asks for logs alone: what is pushed has none."""
+
+    async def of(self, generation_id: UUID) -> bytes | None:
+        return None
+
+
 class QueueLogs:
     """The log lines of requests: what is kept, and what the provider says now."""
 
@@ -33,15 +40,15 @@ class QueueLogs:
         self._sessions = sessions
         self._answers = SharedAnswers[tuple[UUID, Status], list[str]](fresh_seconds=FRESH_SECONDS)
 
-    async def of(self, generation_id: UUID, status: Status) -> list[str]:
-        """The lines of the job, at most a few seconds old and not from before this status.
+    async def of(self, user_id: UUID, generation_id: UUID, status: Status) -> list[str]:
+        """The lines of the user's job, at most a few seconds old and not from before this status.
 
         Of a provider that does not answer: what it said before.
         """
-        return await self._answers.of((generation_id, status), partial(self._ask, generation_id))
+        return await self._answers.of((generation_id, status), partial(self._ask, user_id, generation_id))
 
-    async def _ask(self, generation_id: UUID) -> list[str]:
-        async with self._sessions() as session:
+    async def _ask(self, user_id: UUID, generation_id: UUID) -> list[str]:
+        async with as_user(self._sessions, user_id) as session:
             job = await find_generation(session, generation_id)
             submission = await _submission_of(session, job) if job else None
             kept = await kept_log(session, generation_id)
@@ -50,7 +57,7 @@ class QueueLogs:
         lines = await self._lines(ProviderName(job.provider), submission)
         if not lines:
             return kept
-        async with self._sessions.begin() as session:
+        async with as_user(self._sessions, user_id) as session:
             return await keep_log(session, generation_id, lines)
 
     async def _lines(self, name: ProviderName, submission: Submission) -> tuple[str, ...]:

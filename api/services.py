@@ -10,7 +10,6 @@ import httpx
 from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
-from activities.last_words import KeptLastWords
 from api.events.changes import Changes, open_changes
 from api.events.shared_reads import SharedReads
 from api.identity.callers import Callers
@@ -19,7 +18,7 @@ from api.identity.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token
 from api.live import LiveStatus
 from api.operators.books import Books
 from api.operators.metrics import Metrics, watching
-from api.queue_logs import QueueLogs
+from api.queue_logs import NoLastWords, QueueLogs
 from api.starting import Starter, starting_forgotten
 from api.webhooks.delivery_log import DeliveryLog
 from api.webhooks.inbox import Inbox
@@ -45,7 +44,7 @@ class Services:
     sessions: Sessions
     """The API's own role: a transaction shows one user's rows, see `db.engine.as_user`."""
     service_sessions: Sessions
-    """The service role, for what has no user yet: keys, webhooks, the delivery log."""
+    """The service role, for providers' webhooks and operators. What a user asks for is answered without it."""
     temporal: Client
     starter: Starter
     live: LiveStatus
@@ -69,7 +68,7 @@ class Services:
 @asynccontextmanager
 async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
     engine = make_engine(settings.database_url.get_secret_value(), statement_seconds=STATEMENT_SECONDS)
-    service_engine = make_engine(settings.database_admin_url.get_secret_value(), statement_seconds=STATEMENT_SECONDS)
+    service_engine = make_engine(settings.service_url, statement_seconds=STATEMENT_SECONDS)
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
     temporal = await connect(lazy=True)
     starter = Starter(temporal, settings.task_queue, settings.app_url)
@@ -80,8 +79,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
     try:
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
-            open_providers(settings, KeptLastWords(service_sessions)) as providers,
-            open_changes(settings.database_admin_url.get_secret_value()) as changes,
+            open_providers(settings, NoLastWords()) as providers,
+            open_changes(settings.service_url) as changes,
             starting_forgotten(service_sessions, starter),
             draining(redelivery),
             watching(metrics, service_sessions, books),
@@ -97,9 +96,9 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                 changes=changes,
                 shared_reads=SharedReads(),
                 event_secret=settings.api_key_pepper.get_secret_value().encode(),
-                callers=Callers(service_sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
+                callers=Callers(sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
                 limits=Limits(sessions, settings),
-                logs=QueueLogs(providers, service_sessions),
+                logs=QueueLogs(providers, sessions),
                 verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
                 pushes=pushes,

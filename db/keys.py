@@ -7,7 +7,7 @@ from datetime import timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -61,17 +61,7 @@ async def revoke_key(session: AsyncSession, prefix: str) -> bool:
 
 async def find_key_owner(session: AsyncSession, key_hash: bytes) -> tuple[UUID, Scope] | None:
     """Whose key has this hash; None for an unknown, expired or revoked one, and for a disabled user's."""
-    statement = (
-        select(col(ApiKey.user_id), col(ApiKey.scope))
-        .join(User, col(User.id) == col(ApiKey.user_id))
-        .where(
-            col(ApiKey.hash) == key_hash,
-            col(ApiKey.revoked_at).is_(None),
-            or_(col(ApiKey.expires_at).is_(None), col(ApiKey.expires_at) > func.now()),
-            col(User.disabled_at).is_(None),
-        )
-    )
-    row = (await session.execute(statement)).first()
+    row = (await session.execute(text("select * from key_owner(:hash)"), {"hash": key_hash})).first()
     return (row.user_id, Scope(row.scope)) if row else None
 
 

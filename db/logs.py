@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -24,9 +24,13 @@ async def kept_log(session: AsyncSession, generation_id: UUID) -> list[str]:
 
 
 async def keep_log(session: AsyncSession, generation_id: UUID, lines: Sequence[str]) -> list[str]:
-    """Add what is new of the provider's last lines to the timeline, as one event. All lines that are kept now."""
+    """Add what is new of the provider's last lines to the timeline, as one event. All lines that are kept now.
+
+    The session is `as_user`: the generation's own user's.
+    """
     # Locked like for any other event: two may bring the same lines at once, and streams count on the events' order.
-    job = await session.get(GenerationJob, generation_id, with_for_update=True)
+    await session.execute(select(func.lock_generation(generation_id)))
+    job = await session.get(GenerationJob, generation_id)
     kept = await kept_log(session, generation_id)
     new = new_lines(kept, lines)[: MOST_LINES - len(kept)]
     if new and job is not None:

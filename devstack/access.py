@@ -24,14 +24,13 @@ LOCAL_CREDITS_CENTS = 10_000_000
 
 @dataclass(frozen=True)
 class Database:
-    admin_url: str = field(repr=False)
-    app_url: str = field(repr=False)
+    service_url: str = field(repr=False)
     pepper: bytes = field(repr=False)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Raises: StackError when the database does not take it."""
-        engine = make_engine(self.admin_url, pool_size=1)
+        engine = make_engine(self.service_url, pool_size=1)
         try:
             async with make_sessions(engine).begin() as session:
                 yield session
@@ -46,9 +45,8 @@ class Database:
 def find_database(data_dir: DataDir) -> Database:
     """Raises: NotRunning."""
     environment = user_environment()
-    if admin_url := environment.get("DATABASE_ADMIN_URL"):
-        pepper = environment.get("API_KEY_PEPPER", "")
-        return Database(admin_url, environment.get("DATABASE_URL", ""), pepper.encode())
+    if url := environment.get("DATABASE_SERVICE_URL") or environment.get("DATABASE_ADMIN_URL"):
+        return Database(url, environment.get("API_KEY_PEPPER", "").encode())
     return stack_database(data_dir)
 
 
@@ -56,7 +54,7 @@ def stack_database(data_dir: DataDir) -> Database:
     """That of the running stack. Raises: NotRunning."""
     stack = data_dir.find_stack()
     pepper = user_environment().get("API_KEY_PEPPER") or keep_secrets(data_dir.secrets_file).api_key_pepper
-    return Database(stack.database_admin_url, stack.database_url, pepper.encode())
+    return Database(stack.database_service_url, pepper.encode())
 
 
 async def local_key(data_dir: DataDir) -> str:

@@ -20,11 +20,15 @@ from workflows.starting import connect
 
 async def migrate_database(data_dir: DataDir) -> None:
     """The schema, and where the environment names a Temporal, the search attributes there."""
-    database = find_database(data_dir)
-    if not database.app_url:
-        raise StackError("DATABASE_URL is not set: the migrations grant its role what the API needs")
-    await migrate(database.admin_url, database.app_url)
-    if "TEMPORAL_ADDRESS" in user_environment():
+    environment = user_environment()
+    if admin_url := environment.get("DATABASE_ADMIN_URL"):
+        if not (app_url := environment.get("DATABASE_URL")):
+            raise StackError("DATABASE_URL is not set: the migrations grant its role what the API needs")
+        await migrate(admin_url, app_url, environment.get("DATABASE_SERVICE_URL"))
+    else:
+        stack = data_dir.find_stack()
+        await migrate(stack.database_admin_url, stack.database_url, stack.database_service_url)
+    if "TEMPORAL_ADDRESS" in environment:
         await _register_search_attributes()
 
 

@@ -49,6 +49,7 @@ class RunningStack(BaseModel):
     temporal_ui_url: str
     simulator_url: str | None
     database_url: str
+    database_service_url: str
     database_admin_url: str
 
 

@@ -70,14 +70,14 @@ async def examine(data_dir: DataDir) -> list[dict[str, Any]]:
 def surroundings(data_dir: DataDir) -> Surroundings:
     """By the environment's URLs, else of the running stack. Raises: NotRunning, ValidationError."""
     environment = user_environment()
-    if "DATABASE_ADMIN_URL" in environment:
+    if {"DATABASE_SERVICE_URL", "DATABASE_ADMIN_URL"} & environment.keys():
         return Surroundings(Settings(), environment.get("REELAY_API_URL"), None)
     stack = data_dir.find_stack()
     values: dict[str, Any] = {
         "environment": Environment.DEVELOPMENT,
         "data_dir": data_dir.path,
         "database_url": stack.database_url,
-        "database_admin_url": stack.database_admin_url,
+        "database_service_url": stack.database_service_url,
         "fal_webhook_secret": "the stack's own",
     }
     if stack.simulator_url:
@@ -111,7 +111,7 @@ async def look_at_all(around: Surroundings) -> Sequence[Finding]:
         looks: list[Awaitable[Finding]] = [
             look_at_api(client, around.api_url),
             look_at_temporal(around.temporal_address),
-            look_at_postgres(settings.database_admin_url),
+            look_at_postgres(settings.service_url),
             look_at_archive(settings),
             look_at_key(client, "FAL_KEY", settings.fal_key, settings),
             look_at_key(client, "FAL_KEY_NEW", settings.fal_key_new, settings),
@@ -151,10 +151,10 @@ async def look_at_temporal(address: str | None) -> Finding:
     return Finding("Temporal", State.OK, f"{where}, server {info.server_version}, namespace {client.namespace}")
 
 
-async def look_at_postgres(url: SecretStr) -> Finding:
+async def look_at_postgres(url: str) -> Finding:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            connection = await asyncpg.connect(url.get_secret_value())
+            connection = await asyncpg.connect(url)
             try:
                 server = await connection.fetchval("show server_version")
                 there = await connection.fetchval("select to_regclass('alembic_version') is not null")
@@ -163,7 +163,7 @@ async def look_at_postgres(url: SecretStr) -> Finding:
                 await connection.close(timeout=1)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return Finding(
-            "Postgres", State.WRONG, f"does not let us in ({type(error).__name__})", "see DATABASE_ADMIN_URL"
+            "Postgres", State.WRONG, f"does not let us in ({type(error).__name__})", "see DATABASE_SERVICE_URL"
         )
     newest = newest_revision()
     if at != newest:

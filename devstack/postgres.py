@@ -21,7 +21,7 @@ from devstack.ports import HOST
 from devstack.processes import Program
 from devstack.secrets import Secrets, write_private
 
-SUPERUSER, OWNER, APP = "postgres", "reelay_owner", "reelay_app"
+SUPERUSER, OWNER, SERVICE, APP = "postgres", "reelay_owner", "reelay_service", "reelay_app"
 DATABASE = "reelay"
 # Durability is the promise, so fsync and synchronous_commit stay on. No Unix socket: its path may have 107 bytes.
 SETTINGS = {
@@ -39,7 +39,8 @@ PASSING_TROUBLES = ("pre-existing shared memory block", 'lock file "postmaster.p
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedPostgres:
-    """One server with three roles: the superuser, the owner of the database, and the API's, who owns nothing."""
+    """One server with four roles: the superuser, the owner of the database, and two who own nothing: the service role
+    and the API's."""
 
     folder: Path
     port: int
@@ -54,6 +55,10 @@ class EmbeddedPostgres:
     @property
     def admin_url(self) -> str:
         return f"postgresql://{OWNER}:{self.secrets.owner_password}@{HOST}:{self.port}/{DATABASE}"
+
+    @property
+    def service_url(self) -> str:
+        return f"postgresql://{SERVICE}:{self.secrets.service_password}@{HOST}:{self.port}/{DATABASE}"
 
     @property
     def app_url(self) -> str:
@@ -101,10 +106,15 @@ class EmbeddedPostgres:
         new.rename(self.folder)
 
     async def make_roles(self) -> None:
-        """The two roles, with the passwords of our secrets, and the database."""
+        """The three roles, with the passwords of our secrets, and the database."""
+        passwords = {
+            OWNER: self.secrets.owner_password,
+            SERVICE: self.secrets.service_password,
+            APP: self.secrets.app_password,
+        }
         connection = await asyncpg.connect(self.superuser_url)
         try:
-            for role, password in ((OWNER, self.secrets.owner_password), (APP, self.secrets.app_password)):
+            for role, password in passwords.items():
                 exists = await connection.fetchval("select 1 from pg_roles where rolname = $1", role)
                 statement = f"{'alter' if exists else 'create'} role %I login password %L"
                 # CREATE ROLE takes no parameters; format() is the server's own quoting.

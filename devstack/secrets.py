@@ -16,6 +16,7 @@ class Secrets(BaseModel):
 
     superuser_password: str = Field(default_factory=_new, repr=False)
     owner_password: str = Field(default_factory=_new, repr=False)
+    service_password: str = Field(default_factory=_new, repr=False)
     app_password: str = Field(default_factory=_new, repr=False)
     webhook_secret: str = Field(default_factory=_new, repr=False)
     studio_secret: str = Field(default_factory=_new, repr=False)

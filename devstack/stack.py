@@ -127,6 +127,7 @@ class Stack:
         ours = {
             "ENVIRONMENT": "development",
             "DATABASE_URL": self._postgres.app_url,
+            "DATABASE_SERVICE_URL": self._postgres.service_url,
             "DATABASE_ADMIN_URL": self._postgres.admin_url,
             "TEMPORAL_ADDRESS": self.temporal.address,
             "TEMPORAL_UI_URL": self.temporal.ui_url,
@@ -179,7 +180,7 @@ class Stack:
 
     async def _complete_postgres(self) -> None:
         await self._postgres.make_roles()
-        await migrate(self._postgres.admin_url, self._postgres.app_url)
+        await migrate(self._postgres.admin_url, self._postgres.app_url, self._postgres.service_url)
 
     async def _worker_polls(self, pid: int) -> bool:
         """Whether this very process takes work from Temporal; its predecessors stay listed for minutes."""
@@ -201,6 +202,7 @@ class Stack:
             temporal_ui_url=self.temporal.ui_url,
             simulator_url=self.simulator_url,
             database_url=self._postgres.app_url,
+            database_service_url=self._postgres.service_url,
             database_admin_url=self._postgres.admin_url,
         )
         self.data_dir.write_state(state)

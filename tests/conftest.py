@@ -1,5 +1,6 @@
 """Fixtures for all rings."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +9,11 @@ import pytest
 from devstack.temporal import EmbeddedTemporal
 from tests.running import Service, running_service
 from tests.servers import Postgres, Servers, postgres_server, simulator_server, temporal_server
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: one more than there are cores. Tests of real servers wait for some 60 % of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

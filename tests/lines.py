@@ -102,7 +102,7 @@ class Lines:
     def leading_to(self, settings: Settings) -> Settings:
         """The same databases, by our line."""
         return settings.model_copy(
-            update={name: self._by_line(getattr(settings, name)) for name in ("database_url", "database_admin_url")}
+            update={name: self._by_line(getattr(settings, name)) for name in ("database_url", "database_service_url")}
         )
 
     def _by_line(self, url: SecretStr) -> SecretStr:

@@ -138,7 +138,7 @@ async def running_service(
         "data_dir": servers.folder / uuid4().hex,
         "task_queue": f"generations-{uuid4()}",
         "database_url": database.app_url,
-        "database_admin_url": database.admin_url,
+        "database_service_url": database.service_url,
         "fal_key": "key:secret",
         "fal_queue_base": servers.simulator,
         "fal_api_base": servers.simulator,

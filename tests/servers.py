@@ -31,6 +31,7 @@ NO_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes"
 @dataclass(frozen=True)
 class Database:
     admin_url: str
+    service_url: str
     app_url: str
 
 
@@ -42,7 +43,7 @@ class Postgres:
 
     @classmethod
     async def migrated(cls, server: EmbeddedPostgres) -> Self:
-        await migrate(server.admin_url, server.app_url)
+        await migrate(server.admin_url, server.app_url, server.service_url)
         return cls(server)
 
     async def copy(self) -> Database:
@@ -52,7 +53,8 @@ class Postgres:
             await connection.execute(f"create database {name} template reelay owner reelay_owner strategy file_copy")
         finally:
             await connection.close()
-        return Database(*(url.removesuffix("reelay") + name for url in (self.server.admin_url, self.server.app_url)))
+        urls = (self.server.admin_url, self.server.service_url, self.server.app_url)
+        return Database(*(url.removesuffix("reelay") + name for url in urls))
 
 
 @asynccontextmanager

@@ -134,6 +134,8 @@ UNFIT = [
     ("DATABASE_URL", "postgresql://db.example/canary"),
     ("DATABASE_URL", SOUND["database_admin_url"]),
     ("DATABASE_ADMIN_URL", "missing"),
+    ("DATABASE_SERVICE_URL", "postgresql://db.example/canary"),
+    ("DATABASE_SERVICE_URL", SOUND["database_admin_url"]),
     ("FAL_KEY", "missing"),
     ("FAL_KEY", "canary with spaces"),
     ("FAL_KEY", "canary\xe9"),
@@ -175,6 +177,15 @@ def test_production_does_not_start_on_what_is_missing_or_unfit(
     assert result.exit_code == 1
     assert f"{variable}: " in result.output
     assert "canary" not in result.output
+
+
+def test_the_owner_serves_unless_there_is_a_service_role_which_need_not_know_it() -> None:
+    service = "postgresql://reelay_service:canary-of-service@db.example:5432/reelay"
+    two, three = settings(**SOUND), settings(**SOUND | {"database_service_url": service, "database_admin_url": ""})
+
+    assert two.service_url == SOUND["database_admin_url"]
+    assert three.service_url == service
+    assert three.unfit_for_production() == []
 
 
 def test_development_starts_without_any_of_it() -> None:

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 
 from api.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, TheServices
+from api.webhooks import bodies
 from api.webhooks.inbox import POSTGRES_SECONDS, NotNow
 from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
 from db.attempts import is_another_request
@@ -84,8 +85,11 @@ Arrived = Annotated[Arrival, Depends(Arrival)]
 def webhook_routes(fal_webhook_path: str) -> APIRouter:
     """The routes; fal's second one is wherever the operator has it."""
     router = APIRouter(tags=["webhooks"])
-    router.add_api_route(FAL_WEBHOOK_PATH, receive_fal, methods=["POST"], responses=problems(*PROBLEMS))
-    router.add_api_route(REPLICATE_WEBHOOK_PATH, receive_replicate, methods=["POST"], responses=problems(*PROBLEMS))
+    for path, receive, body in (
+        (FAL_WEBHOOK_PATH, receive_fal, bodies.FAL),
+        (REPLICATE_WEBHOOK_PATH, receive_replicate, bodies.REPLICATE),
+    ):
+        router.add_api_route(path, receive, methods=["POST"], responses=problems(*PROBLEMS), openapi_extra=body)
     if fal_webhook_path != FAL_WEBHOOK_PATH:
         router.add_api_route(fal_webhook_path, receive_fal, methods=["POST"], include_in_schema=False)
     return router

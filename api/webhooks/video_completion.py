@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from api.problems import problems
 from api.services import Services, TheServices
+from api.webhooks import bodies
 from api.webhooks.inbox import Handover
 from api.webhooks.routes import PROBLEMS, answer, logged_headers
 from api.webhooks.verdicts import DEFERRED, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
@@ -46,7 +47,7 @@ async def push_health() -> Health:
     return Health(status="healthy", message="POST the progress and the end of a job here.")
 
 
-@router.post(STUDIO_WEBHOOK_PATH, response_model=PushAnswer, responses=problems(*PROBLEMS))
+@router.post(STUDIO_WEBHOOK_PATH, response_model=PushAnswer, responses=problems(*PROBLEMS), openapi_extra=bodies.STUDIO)
 async def receive_push(request: Request, services: TheServices, tasks: BackgroundTasks) -> Response:
     """A push. 2xx once it is durable: written to the job, or kept with its end for the workflow."""
     arrived = time.perf_counter()

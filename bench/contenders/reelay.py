@@ -82,7 +82,7 @@ async def operators_headers(ground: Ground) -> dict[str, str]:
 async def new_keys(ground: Ground, users: Sequence[str], scope: Scope = Scope.USER) -> list[str]:
     """A key for each of the users, who have credits."""
     pepper = keep_secrets(ground.data_dir.secrets_file).api_key_pepper.encode()
-    database = Database(ground.stack.database_admin_url, ground.stack.database_url, pepper)
+    database = Database(ground.stack.database_service_url, pepper)
     async with database.transaction() as session:
         for user in users:
             await top_up(session, await find_or_create_user(session, user), LOCAL_CREDITS_CENTS)

@@ -2,24 +2,27 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app
 from api.identity.callers import REMEMBERED_SECONDS
 from api.live import LiveStatus
+from api.starting import Starter
 from db.keys import create_key, revoke_key
 from db.tables import Scope
 from db.users import disable_user, enable_user
-from domain.generation import GenerationStatus
+from tests.api.recording import NotedCalls, recorded
 from tests.api.shared import new_clip, problem, wrong_fields
-from tests.running import Service, running_service
-from tests.servers import Servers
+from tests.running import Service
 
 
 @dataclass(frozen=True)
@@ -213,31 +216,89 @@ async def test_somebody_elses_idempotency_key_is_a_key_of_ones_own(
     problem(others, 422, "IDEMPOTENCY_KEY_REUSED")
 
 
-async def test_no_workflow_is_asked_for_somebody_else(servers: Servers) -> None:
-    async with running_service(servers, worker=False) as service, await service.user("bob") as bob:
-        job_id = await service.create()
-        app = create_app(service.settings)
-        async with app.router.lifespan_context(app):
-            live = ListedLiveStatus(service.temporal)
-            app.state.services = replace(app.state.services, live=live)
-            for client, status, asked in ((bob, 404, []), (service.client, 200, [job_id])):
-                async with httpx.AsyncClient(
-                    transport=httpx.ASGITransport(app), base_url=service.origin, headers=client.headers
-                ) as inside:
-                    assert (await inside.get(f"/api/jobs/{job_id}")).status_code == status
-                assert live.asked == asked
+NAMED_BESIDE_THE_PATH: list[tuple[str, str, dict[str, str] | None]] = [
+    ("HEAD", "/api/media/{0.job}/video.mp4", None),
+    ("GET", "/api/jobs?clipId={0.clip}", None),
+    ("GET", "/api/jobs/{0.job}?logs=1", None),
+    ("POST", "/api/chat", {"message": "/status {0.job}"}),
+    ("POST", "/api/generate/video", {"prompt": "x", "quality": "fast", "clipId": "{0.clip}"}),
+    ("POST", "/api/generate/voice", {"text": "x", "campaignId": "{0.campaign}"}),
+]
+OF_ONES_OWN: list[tuple[str, str, dict[str, str]]] = [
+    ("POST", "/api/generate/voice", {"text": "x"}),
+    ("POST", "/api/jobs/{0.job}/retry", {}),
+    ("POST", "/api/campaigns", {"name": "x"}),
+    ("POST", "/api/events/token", {}),
+    ("POST", "/api/media/session", {}),
+    ("POST", "/api/chat", {"message": "/video x"}),
+    *(("GET", path, {}) for path in ("/api/jobs", "/api/campaigns", "/api/videos/user", "/api/credits")),
+]
 
 
-class ListedLiveStatus(LiveStatus):
-    """Notes of which generations it is asked."""
+@dataclass(frozen=True)
+class Inside:
+    """The API in the test's own task, which remembers no caller and counts no requests."""
 
-    def __init__(self, client: Client) -> None:
-        super().__init__(client)
-        self.asked: list[str] = []
+    app: FastAPI
+    origin: str
 
-    async def of(self, generation_id: UUID) -> GenerationStatus | None:
-        self.asked.append(str(generation_id))
-        return await super().of(generation_id)
+    async def done(
+        self, client: httpx.AsyncClient, method: str, path: str, body: Any, those: Belongings
+    ) -> tuple[int, list[str]]:
+        """The answer's status, and all that it took."""
+        words = {name: value.format(those) for name, value in (body or {}).items()}
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app), base_url=self.origin, headers=client.headers
+        ) as inside:
+            with pytest.MonkeyPatch.context() as patch, recorded() as record:
+                patch.setattr("api.identity.callers.REMEMBERED_SECONDS", 0)
+                json = words if method == "POST" else None
+                response = await inside.request(method, path.format(those), json=json)
+        return response.status_code, record
+
+
+@pytest.fixture(scope="module")
+async def inside(patient_service: Service) -> AsyncIterator[Inside]:
+    settings = patient_service.settings.model_copy(update={"requests_per_second": 0})
+    app = create_app(settings)
+    config: dict[str, Any] = {**patient_service.temporal.config(), "interceptors": [NotedCalls()]}
+    temporal = Client(**config)
+    async with app.router.lifespan_context(app):
+        app.state.services = replace(
+            app.state.services,
+            temporal=temporal,
+            starter=Starter(temporal, settings.task_queue, settings.app_url),
+            live=LiveStatus(temporal),
+        )
+        yield Inside(app, patient_service.origin)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [*((method, path, None) for method, path in CALLS), *NAMED_BESIDE_THE_PATH]
+)
+async def test_somebody_elses_takes_the_very_work_that_nothing_takes(
+    inside: Inside, bob: httpx.AsyncClient, anns: Belongings, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    """The same statements in the same order, so that not even the time tells them apart; and no workflow is asked."""
+    hers, unknown = [await inside.done(bob, method, path, body, those) for those in (anns, NOBODYS)]
+
+    assert hers == unknown
+    assert hers[1]
+    assert not [line for line in hers[1] if not line.startswith("reelay_app: ")]
+
+
+async def test_what_users_ask_for_is_answered_without_the_service_role(
+    patient_service: Service, inside: Inside, anns: Belongings
+) -> None:
+    kept = [call for call in CALLS if call[0] != "DELETE" and "/events" not in call[1]]
+    living = replace(anns, job=await patient_service.create("long [sim: latency=60s]"))
+    work: list[str] = []
+    for those in (anns, living):
+        for method, path, body in [*((*call, {}) for call in kept), *NAMED_BESIDE_THE_PATH, *OF_ONES_OWN]:
+            work += (await inside.done(patient_service.client, method, path, body, those))[1]
+
+    assert {line.split(":")[0] for line in work} == {"reelay_app", "temporal"}
+    assert {"temporal: start_workflow", "temporal: query_workflow", "temporal: cancel_workflow"} <= set(work)
 
 
 def test_every_route_to_something_is_tried_by_somebody_else(patient_service: Service) -> None:

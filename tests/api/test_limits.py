@@ -5,6 +5,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from tests.servers import Database, Servers
 
 VOICE = "/api/generate/voice"
 WORDS = {"text": "Hello."}
+LIMITS: dict[str, Any] = {"requests_per_second": 5, "creations_per_minute": 8, "concurrent_generations": 6}
 
 
 @pytest.fixture(scope="module")
@@ -25,28 +27,14 @@ async def database(servers: Servers) -> Database:
 
 @pytest.fixture(scope="module")
 async def limited(servers: Servers, database: Database) -> AsyncIterator[Service]:
-    async with running_service(
-        servers,
-        worker=False,
-        database=database,
-        requests_per_second=5,
-        creations_per_minute=8,
-        concurrent_generations=6,
-    ) as service:
+    async with running_service(servers, worker=False, database=database, **LIMITS) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
 async def twin(servers: Servers, limited: Service, database: Database) -> AsyncIterator[Service]:
     """A second process of the same service."""
-    async with running_service(
-        servers,
-        worker=False,
-        database=database,
-        requests_per_second=5,
-        creations_per_minute=8,
-        concurrent_generations=6,
-    ) as service:
+    async with running_service(servers, worker=False, database=database, **LIMITS) as service:
         yield service
 
 

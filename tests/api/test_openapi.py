@@ -1,16 +1,25 @@
 """The OpenAPI document: complete, unambiguous, and true about errors."""
 
+import json
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from standardwebhooks import Webhook
 
 from api.app import create_app
+from providers import fal_webhook, replicate_webhook, studio_push
+from providers.errors import Malformed
 from settings import Environment, Settings
+from simulator.settings import REPLICATE_WEBHOOK_SECRET
+from tests.providers.signing import NOW, signed
 from tests.running import Service
 
 Operation = dict[str, Any]
+SECRET = Webhook(REPLICATE_WEBHOOK_SECRET)
 OPEN_TO_ALL = {
     "/api/models",
     "/healthz",
@@ -88,7 +97,7 @@ def test_each_operation_names_the_errors_that_it_can_answer(document: dict[str, 
         expected = {"503"} if path.startswith("/api/") else set()
         expected |= {"401"} if operation.get("security") else set()
         expected |= {"404", "422"} if "{" in path else set()
-        expected |= {"413", "422"} if "requestBody" in operation else set()
+        expected |= {"413", "400" if "/webhooks/" in path else "422"} if "requestBody" in operation else set()
         expected |= {"402", "409"} if method == "post" and path in CREATING else set()
         assert expected <= told, (method, path)
 
@@ -101,6 +110,33 @@ def test_creating_calls_answer_202_or_the_finished_job(document: dict[str, Any])
         assert schemas["200"] == {"$ref": "#/components/schemas/JobView"}
         headers = {parameter["name"] for parameter in document["paths"][path]["post"]["parameters"]}
         assert {"idempotency-key", "prefer"} <= headers
+
+
+def test_reports_are_described_as_they_are_read(document: dict[str, Any]) -> None:
+    key = Ed25519PrivateKey.generate()
+    headers = {"webhook-id": "m", "webhook-timestamp": str(int(NOW.timestamp()))}
+
+    def read_fal(body: bytes) -> None:
+        sent = signed(body, key=key, request_id=json.loads(body).get("request_id", "x"))
+        fal_webhook.verify(fal_webhook.parse(sent, body), [key.public_key()])
+
+    def read_replicate(body: bytes) -> None:
+        signature = SECRET.sign("m", NOW, body.decode())
+        prediction = replicate_webhook.parse({**headers, "webhook-signature": signature}, body)
+        replicate_webhook.verify(prediction, [SECRET])
+
+    readers = {"fal": read_fal, "replicate": read_replicate, "video-completion": studio_push.read_push}
+    for name, read in readers.items():
+        described = document["paths"][f"/api/webhooks/{name}"]["post"]["requestBody"]["content"]["application/json"]
+        schema, example = described["schema"], described["example"]
+        needed = {*schema["required"], *schema.get("then", {}).get("required", ())}
+        assert needed <= example.keys() <= schema["properties"].keys()
+        for field in example:
+            without = json.dumps({other: value for other, value in example.items() if other != field}).encode()
+            with pytest.raises(Malformed) if field in needed else nullcontext():
+                read(without)
+        for status in schema["properties"]["status"].get("enum", ()):
+            read(json.dumps({**example, "status": status}).encode())
 
 
 def test_operators_own_webhook_route_is_not_told(document: dict[str, Any]) -> None:

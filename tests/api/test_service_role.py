@@ -5,7 +5,7 @@ from tests.production.files import ROOT
 ALLOWED = {
     "operators/accounts.py": "operators see what is locked at a provider, which belongs to nobody",
     "operators/deliveries.py": "operators see deliveries, which belong to nobody",
-    "services.py": "callers are looked up by the hash of their key; rows that were never started are looked for",
+    "services.py": "it hands it to webhooks and operators, and to the loops that serve nobody in particular",
     "operators/statistics.py": "operators see figures of everybody together",
     "webhooks/routes.py": "a provider calls, of whom only the job is known",
 }

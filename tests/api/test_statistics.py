@@ -39,13 +39,18 @@ async def figures(operator: httpx.AsyncClient, window: str = "1h") -> dict[str, 
     return found
 
 
-@pytest.mark.parametrize(("window", "slices"), [("1h", 12), ("24h", 24), ("7d", 28)])
-async def test_without_jobs_there_are_zeros(servers: Servers, window: str, slices: int) -> None:
+@pytest.fixture(scope="module")
+async def idle_operator(servers: Servers) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         running_service(servers, worker=False) as empty,
-        await empty.user("olga", scope=Scope.ADMIN, credits=0) as operator,
+        await empty.user("olga", scope=Scope.ADMIN, credits=0) as client,
     ):
-        found = await figures(operator, window)
+        yield client
+
+
+@pytest.mark.parametrize(("window", "slices"), [("1h", 12), ("24h", 24), ("7d", 28)])
+async def test_without_jobs_there_are_zeros(idle_operator: httpx.AsyncClient, window: str, slices: int) -> None:
+    found = await figures(idle_operator, window)
 
     assert found["outcomes"] == {"created": 0, "completed": 0, "failed": 0, "canceled": 0, "successRate": None}
     assert (found["models"], found["failures"], found["needs"], found["parkedAccounts"]) == ([], {}, [], [])

@@ -65,7 +65,7 @@ def terminal(patient_service: Service, tmp_path: Path) -> Terminal:
             "ENVIRONMENT": "development",
             "APP_URL": patient_service.origin,
             "DATABASE_URL": settings.database_url.get_secret_value(),
-            "DATABASE_ADMIN_URL": settings.database_admin_url.get_secret_value(),
+            "DATABASE_SERVICE_URL": settings.service_url,
             "TEMPORAL_ADDRESS": os.environ["TEMPORAL_ADDRESS"],
             "FAL_KEY": "first-key:secret-part",
             "FAL_KEY_NEW": "next-key:secret-part",
@@ -188,7 +188,7 @@ async def test_doctor_says_what_is_wrong_and_what_to_do(terminal: Terminal, pati
     broken = {
         "REELAY_API_URL": f"http://{away}",
         "TEMPORAL_ADDRESS": away,
-        "DATABASE_ADMIN_URL": f"postgresql://owner:hidden@{away}/reelay",
+        "DATABASE_SERVICE_URL": f"postgresql://service:hidden@{away}/reelay",
         "ARCHIVE_URL": "file:///proc/nowhere",
         "APP_URL": f"http://{away}",
         "FAL_QUEUE_BASE": f"http://{away}",

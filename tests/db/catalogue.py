@@ -4,17 +4,21 @@ from collections.abc import Mapping
 
 import asyncpg
 
-from devstack.postgres import APP, OWNER
+from devstack.postgres import APP, OWNER, SERVICE
 
 OWN_ROWS = "(user_id = (NULLIF(current_setting('app.user_id'::text, true), ''::text))::uuid)"
 
 SECURITY_DEFINERS: Mapping[str, str] = {
     "hold_credits": "takes no amount, owner or price from its caller, who may write no entry and no balance",
+    "key_owner": "names a key's user to whom knows its keyed hash, and nothing of other keys",
+    "let_in": "makes a user without credits, and tells no more of one than whether it may come in",
+    "lock_generation": "locks a row of the transaction's user, and shows nothing",
 }
 """Functions that run as their owner, and why that is safe."""
 
 OURS = f"""
     with app as (select oid, rolname from pg_roles where rolname = '{APP}'),
+    guests as (select oid, rolname from pg_roles where rolname in ('{APP}', '{SERVICE}')),
     relations as (
         select c.oid, c.relname, c.relkind, c.relacl, c.reloptions,
             c.relrowsecurity and c.relforcerowsecurity as forced,
@@ -31,20 +35,20 @@ OURS = f"""
 
 RULES: Mapping[str, str] = {
     "no role of ours has powers over others": f"""
-        select rolname from pg_roles where rolname in ('{APP}', '{OWNER}')
+        select rolname from pg_roles where rolname in ('{APP}', '{SERVICE}', '{OWNER}')
             and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)
     """,
-    "the API's role owns nothing": """
+    "neither the API's role nor the service role owns anything": """
         select pg_describe_object(classid, objid, objsubid) from pg_shdepend
-        where refclassid = 'pg_authid'::regclass and refobjid = (select oid from app) and deptype = 'o'
+        where refclassid = 'pg_authid'::regclass and refobjid in (select oid from guests) and deptype = 'o'
             and dbid in (0, (select oid from pg_database where datname = current_database()))
     """,
-    "the API's role is a member of no other": """
-        select roleid::regrole::text from pg_auth_members where member = (select oid from app)
+    "neither is a member of another": """
+        select roleid::regrole::text from pg_auth_members where member in (select oid from guests)
     """,
-    "the API's role makes nothing": """
-        select 'public' from app where has_schema_privilege(app.oid, 'public', 'create')
-        union all select 'database' from app where has_database_privilege(app.oid, current_database(), 'create')
+    "neither makes anything": """
+        select 'public' from guests where has_schema_privilege(oid, 'public', 'create')
+        union all select 'database' from guests where has_database_privilege(oid, current_database(), 'create')
     """,
     "what a user owns, or the API's role may touch, is under forced row-level security": """
         select relname from tables where (of_user or granted) and not forced
@@ -61,20 +65,27 @@ RULES: Mapping[str, str] = {
                 and permissive = 'PERMISSIVE'
         )
     """,
-    "a policy is for somebody": """
-        select tablename from pg_policies where 'public' = any (roles)
+    "all rows are seen by the service role and the owner, and by nobody else": f"""
+        select tablename from pg_policies, app
+        where not app.rolname = any (roles) and not roles <@ array['{SERVICE}', '{OWNER}']::name[]
+        union all
+        select relname from tables where forced and not exists (
+            select from pg_policies where schemaname = 'public' and tablename = relname and '{SERVICE}' = any (roles)
+                and qual = 'true' and coalesce(with_check, qual) = 'true'
+        )
     """,
-    "a privilege is to read or change rows, for the API's role, and not to be passed on": """
-        select relname || ' ' || privilege_type from relations, app, aclexplode(relacl) as g
-        where g.grantee in (0, app.oid) and (
+    "a privilege is to read or change rows, for one of the two, and not to be passed on": """
+        select relname || ' ' || privilege_type from relations, aclexplode(relacl) as g
+        where (g.grantee = 0 or g.grantee in (select oid from guests)) and (
             g.grantee = 0 or is_grantable or privilege_type not in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
         )
         union all
-        select attrelid::regclass || '.' || attname from pg_attribute join relations on relations.oid = attrelid, app,
-            aclexplode(attacl) as g where g.grantee in (0, app.oid) and privilege_type <> 'SELECT'
+        select attrelid::regclass || '.' || attname from pg_attribute join relations on relations.oid = attrelid,
+            aclexplode(attacl) as g
+        where (g.grantee = 0 or g.grantee in (select oid from guests)) and privilege_type <> 'SELECT'
         union all
-        select 'default ' || privilege_type from pg_default_acl, app, aclexplode(defaclacl) as g
-        where g.grantee in (0, app.oid)
+        select 'default ' || privilege_type from pg_default_acl, aclexplode(defaclacl) as g
+        where g.grantee = 0 or g.grantee in (select oid from guests)
     """,
     "a unique key that the API's role can run into begins with the user or is a random id": """
         select indexrelid::regclass::text from pg_index join tables on tables.oid = indrelid
@@ -101,7 +112,10 @@ RULES: Mapping[str, str] = {
             proname not in ({", ".join(f"'{name}'" for name in SECURITY_DEFINERS)})
             or not coalesce(proconfig::text like '%search_path=pg_catalog%', false)
             or proacl is null
-            or exists (select from aclexplode(proacl) as g where g.grantee = 0)
+            or exists (
+                select from aclexplode(proacl) as g
+                where g.grantee <> proowner and g.grantee not in (select oid from guests)
+            )
         )
     """,
     "no function of ours is said to be leakproof": """

@@ -55,4 +55,4 @@ async def test_the_jobs_table_is_the_documents(database: Database) -> None:
 
 async def test_migrating_twice_and_at_once_is_harmless(postgres: Postgres) -> None:
     empty = await postgres.copy()
-    await asyncio.gather(*(migrate(empty.admin_url, empty.app_url) for _ in range(3)))
+    await asyncio.gather(*(migrate(empty.admin_url, empty.app_url, empty.service_url) for _ in range(3)))

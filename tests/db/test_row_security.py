@@ -123,6 +123,7 @@ REFUSED = {
     "to empty the table": "truncate campaigns",
     "to read keys": "select hash from api_keys",
     "to read users": "select name from users",
+    "to lock a row for himself": "select from generation_jobs for update",
     "to read webhooks": "select body from webhook_deliveries",
     "to write in the ledger": "insert into credit_entries (user_id, phase, available_cents) values (:bob, 'top_up', 1)",
 }
@@ -168,6 +169,20 @@ async def test_a_savepoint_that_is_rolled_back_restores_the_identity(owner: Sess
         await session.execute(text("select set_config('app.user_id', :id, true)"), {"id": str(ann)})
         await inner.rollback()
         assert await session.scalar(READ) == [bob]
+
+
+async def test_the_service_role_has_every_row_and_no_table(database: Database, owner: Sessions) -> None:
+    ann, _ = await campaign_of(owner, "ann")
+    engine = make_engine(database.service_url, pool_size=1)
+    try:
+        async with make_sessions(engine)() as session:
+            assert ann in (await session.scalar(READ) or [])
+            for statement in ("truncate campaigns", "drop table campaigns", "create table mine (id int)"):
+                with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
+                    async with session.begin_nested():
+                        await session.execute(text(statement))
+    finally:
+        await engine.dispose()
 
 
 async def test_the_owner_of_the_tables_too_is_under_the_policies(owner: Sessions) -> None:

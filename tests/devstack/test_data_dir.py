@@ -25,6 +25,7 @@ def state(supervisor: ProcessId, **parts: ProcessId) -> RunningStack:
         temporal_ui_url="http://127.0.0.1:8233",
         simulator_url=None,
         database_url="postgresql://app@127.0.0.1/reelay",
+        database_service_url="postgresql://service@127.0.0.1/reelay",
         database_admin_url="postgresql://owner@127.0.0.1/reelay",
     )
 

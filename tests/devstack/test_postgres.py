@@ -88,22 +88,17 @@ async def test_a_pid_file_that_names_somebody_else_does_not_stop_the_start(tmp_p
         assert await ask(postgres.admin_url, "select 1") == 1
 
 
-async def test_the_roles_own_what_they_should_and_survive_a_restart(tmp_path: Path) -> None:
+async def test_the_roles_own_what_they_should_survive_a_restart_and_let_nobody_else_in(tmp_path: Path) -> None:
     postgres = server(tmp_path)
+    stranger = EmbeddedPostgres(folder=postgres.folder, port=postgres.port, secrets=Secrets())
     async with running(postgres.program(tmp_path / "postgres.log")):
         owner = "select pg_get_userbyid(datdba) from pg_database where datname = 'reelay'"
         assert await ask(postgres.app_url, owner) == "reelay_owner"
         powers = "select rolsuper or rolcreaterole or rolcreatedb or rolbypassrls from pg_roles where rolname = "
-        for role in ("reelay_owner", "reelay_app"):
+        for role in ("reelay_owner", "reelay_service", "reelay_app"):
             assert await ask(postgres.app_url, f"{powers}'{role}'") is False
     async with running(postgres.program(tmp_path / "postgres.log")):
         assert await ask(postgres.admin_url, "select current_setting('fsync')") == "on"
-
-
-async def test_nobody_enters_without_the_password(tmp_path: Path) -> None:
-    postgres = server(tmp_path)
-    stranger = EmbeddedPostgres(folder=postgres.folder, port=postgres.port, secrets=Secrets())
-    async with running(postgres.program(tmp_path / "postgres.log")):
-        for url in (stranger.superuser_url, stranger.admin_url, stranger.app_url):
+        for url in (stranger.superuser_url, stranger.admin_url, stranger.service_url, stranger.app_url):
             with pytest.raises(asyncpg.InvalidPasswordError):
                 await ask(url, "select 1")

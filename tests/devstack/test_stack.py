@@ -88,7 +88,7 @@ async def all_gone(family: Sequence[ProcessId]) -> None:
     await until(lambda: not any(member.find() for member in family))
 
 
-async def test_a_second_start_carries_on_after_a_killed_first_one(tmp_path: Path) -> None:
+async def test_a_stack_starts_again_after_a_kill_restarts_its_parts_and_leaves_nothing_behind(tmp_path: Path) -> None:
     # A provider does not move while a job runs, so the simulator keeps its port.
     folder, ports = tmp_path.joinpath(*LONG), free_ports(len(PARTS))
     async with dev(folder, ports) as first:
@@ -102,23 +102,26 @@ async def test_a_second_start_carries_on_after_a_killed_first_one(tmp_path: Path
         assert (await second.ask("status", finished["id"]))["status"] == "completed"
         assert (await second.ask("watch", unfinished["jobId"]))["status"] == "completed"
         assert len(await second.ask("jobs")) == 2
-
-
-async def test_parts_are_restarted_and_a_stop_leaves_nothing_behind(tmp_path: Path) -> None:
-    async with dev(tmp_path) as running:
-        for part in ("worker", "api", "postgres", "temporal", "simulator"):
-            os.kill(running.part(part), signal.SIGKILL)
-            await running.line(f"{part} died (killed by SIGKILL)")
-            await running.line(f"{part} runs again")
-        code, output = await reelay("dev", "--data-dir", str(tmp_path))
+        code, output = await reelay("dev", "--data-dir", str(folder))
         assert (code, "is in use by another stack" in output) == (1, True)
-        job = await running.ask("generate", "a lighthouse")
-        assert job["status"] == "completed"
-        family = running.family()
-        running.process.send_signal(signal.SIGINT)
-        assert await running.process.wait() == 0
-        await all_gone(family)
-        assert not running.data_dir.state_file.exists()
+        await parts_are_restarted(second)
+        await stop_leaves_nothing_behind(second)
+
+
+async def parts_are_restarted(running: Dev) -> None:
+    for part in ("worker", "api", "postgres", "temporal", "simulator"):
+        os.kill(running.part(part), signal.SIGKILL)
+        await running.line(f"{part} died (killed by SIGKILL)")
+        await running.line(f"{part} runs again")
+    assert (await running.ask("generate", "a lighthouse after the storm"))["status"] == "completed"
+
+
+async def stop_leaves_nothing_behind(running: Dev) -> None:
+    family = running.family()
+    running.process.send_signal(signal.SIGINT)
+    assert await running.process.wait() == 0
+    await all_gone(family)
+    assert not running.data_dir.state_file.exists()
 
 
 async def test_a_stop_during_the_start_leaves_nothing_behind(tmp_path: Path) -> None:

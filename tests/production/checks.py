@@ -51,12 +51,12 @@ def unread_variables(compose: Compose) -> list[str]:
 
 
 def missing_variables(compose: Compose) -> list[str]:
-    """What somebody sets in `.env` has to arrive."""
+    """What somebody sets in `.env` has to arrive; but the owner's address stays with the migration."""
     return [
         f"{name}: {variable}"
         for name in ("api", "worker")
         for variable in settings_variables().values()
-        if variable not in compose["services"][name]["environment"]
+        if (variable in compose["services"][name]["environment"]) is (variable == "DATABASE_ADMIN_URL")
     ]
 
 

@@ -44,6 +44,7 @@ BROKEN: list[tuple[Callable[[Compose], list[str]], Break]] = [
         lambda it: environment(it, "worker").update(AWS_ENDPOINT_ADDRESS="https://media.example.com"),
     ),
     (checks.missing_variables, lambda it: environment(it, "worker").pop("FAL_USER_ID")),
+    (checks.missing_variables, lambda it: environment(it, "worker").update(DATABASE_ADMIN_URL="postgresql://o@h/d")),
     (checks.unmet_needs, lambda it: it["services"]["api"].update(depends_on={})),
     (checks.unmet_needs, lambda it: environment(it, "api").update(TEMPORAL_ADDRESS="temporal-frontend:7233")),
     (checks.unmet_needs, lambda it: it["services"]["temporal"]["depends_on"].clear()),
@@ -113,9 +114,11 @@ def test_the_containers_have_valid_production_settings(inside: dict[str, str]) -
     settings = Settings(_env_file=None)
     assert not settings.is_development
     assert settings.unfit_for_production() == []
-    for url, role in ((settings.database_url, "reelay_app"), (settings.database_admin_url, "reelay_owner")):
-        parts = make_url(url.get_secret_value())
+    app_url = settings.database_url.get_secret_value()
+    for url, role in ((app_url, "reelay_app"), (settings.service_url, "reelay_service")):
+        parts = make_url(url)
         assert (parts.username, parts.host, parts.database) == (role, "postgres", "reelay")
+    assert "DATABASE_ADMIN_URL" not in inside
 
 
 def test_the_containers_find_temporal(inside: dict[str, str]) -> None:

@@ -35,7 +35,7 @@ def compose() -> Compose:
     return read_compose()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def made(compose: Compose, temporal: EmbeddedTemporal) -> str:
     """The namespace, after two runs of the service's own script."""
     service = resolved(compose["services"]["temporal-namespace"], ENV)
@@ -84,11 +84,13 @@ async def address(compose: Compose, tmp_path: Path) -> AsyncIterator[str]:
 
 async def test_the_roles_of_a_new_database_can_migrate_and_use_it(compose: Compose, address: str) -> None:
     variables = container_environment(compose, "migrate", ENV)
-    urls = [variables[name].replace("postgres:5432", address) for name in ("DATABASE_ADMIN_URL", "DATABASE_URL")]
+    names = ("DATABASE_ADMIN_URL", "DATABASE_URL", "DATABASE_SERVICE_URL")
+    urls = [variables[name].replace("postgres:5432", address) for name in names]
     await migrate(*urls)
     await migrate(*urls)
-    connection = await asyncpg.connect(urls[1])
-    assert await connection.fetchval("select count(*) from generation_jobs") == 0
-    assert not await connection.fetchval("select bool_or(rolsuper) from pg_roles where rolname like 'reelay%'")
-    await connection.close()
+    for url in urls[1:]:
+        connection = await asyncpg.connect(url)
+        assert await connection.fetchval("select count(*) from generation_jobs") == 0
+        assert not await connection.fetchval("select bool_or(rolsuper) from pg_roles where rolname like 'reelay%'")
+        await connection.close()
     assert make_url(urls[0]).database == "reelay"

@@ -126,8 +126,8 @@ def settle_before_the_upload(patch: pytest.MonkeyPatch) -> None:
 def migrate_and_then(patch: pytest.MonkeyPatch, *statements: str) -> None:
     from db.migrate import migrate
 
-    async def planted(admin_url: str, app_url: str) -> None:
-        await migrate(admin_url, app_url)
+    async def planted(admin_url: str, app_url: str, service_url: str | None = None) -> None:
+        await migrate(admin_url, app_url, service_url)
         connection = await asyncpg.connect(admin_url)
         for statement in statements:
             await connection.execute(statement)

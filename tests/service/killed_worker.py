@@ -44,7 +44,7 @@ async def kill(process: asyncio.subprocess.Process) -> None:
 def environment_of(settings: Settings) -> dict[str, str]:
     secrets = {
         "DATABASE_URL": settings.database_url,
-        "DATABASE_ADMIN_URL": settings.database_admin_url,
+        "DATABASE_SERVICE_URL": settings.database_service_url,
         "FAL_KEY": settings.fal_key,
         "FAL_WEBHOOK_SECRET": settings.fal_webhook_secret,
         "API_KEY_PEPPER": settings.api_key_pepper,

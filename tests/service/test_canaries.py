@@ -86,6 +86,7 @@ async def as_processes(servers: Servers, folder: Path) -> AsyncIterator[Service]
             "data_dir": folder,
             "task_queue": f"canaries-{port}",
             "database_url": database.app_url,
+            "database_service_url": database.service_url,
             "database_admin_url": database.admin_url,
             "fal_queue_base": servers.simulator,
             "fal_api_base": servers.simulator,
@@ -172,6 +173,7 @@ async def busy(service: Service, folder: Path) -> Told:
         "wrong key": WRONG_KEY,
         "webhook token": make_token(SECRETS["fal_webhook_secret"].encode(), UUID(jobs[0]), 1),
         "app password": service.servers.postgres.server.secrets.app_password,
+        "service password": service.servers.postgres.server.secrets.service_password,
         "owner password": service.servers.postgres.server.secrets.owner_password,
     }
     return Told(

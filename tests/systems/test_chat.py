@@ -126,10 +126,12 @@ async def test_cancellation_is_told_in_the_chat(caller: httpx.AsyncClient) -> No
 async def test_the_same_key_starts_one_video(caller: httpx.AsyncClient) -> None:
     key = {"idempotency-key": str(uuid4())}
     message = {"message": "/video once [sim: latency=60s]"}
-    first, again = [(await caller.post("/api/chat", json=message, headers=key)).json() for _ in range(2)]
+    answers = [await caller.post("/api/chat", json=message, headers=key) for _ in range(2)]
+    first, again = [answer.json() for answer in answers]
     other = (await caller.post("/api/chat", json={"message": "/video twice"}, headers=key)).json()
 
     assert first == again
+    assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, "true"]
     assert (other["success"], other["content"]["code"]) == (False, "IDEMPOTENCY_KEY_REUSED")
     assert len((await caller.get("/api/jobs")).json()["data"]) == 1
     await caller.post(f"/api/jobs/{first['metadata']['taskId']}/cancel")

@@ -8,6 +8,7 @@ from temporalio.workflow import NondeterminismError
 
 from tests.workflows.record import HISTORIES, PATHS, SHAPE
 from workflows.generation import GenerationWorkflow
+from workflows.sandbox import Sandbox
 from workflows.starting import tracing_interceptors
 
 RECORDED = {path.stem: path.read_text() for path in HISTORIES.glob("*.json")}
@@ -40,6 +41,9 @@ async def test_replay_notices_a_changed_order() -> None:
 
 async def replay(history: str) -> None:
     replayer = Replayer(
-        workflows=[GenerationWorkflow], data_converter=pydantic_data_converter, interceptors=tracing_interceptors()
+        workflows=[GenerationWorkflow],
+        workflow_runner=Sandbox(),
+        data_converter=pydantic_data_converter,
+        interceptors=tracing_interceptors(),
     )
     await replayer.replay_workflow(WorkflowHistory.from_json("recorded", history))

@@ -315,6 +315,30 @@ end
 $$;
 """
 
+# What the API's role asks about rows that it may not read. Each answers one question, and shows no row.
+QUESTIONS = """
+create function key_owner(key_hash bytea) returns table (user_id uuid, scope text)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+    select api_keys.user_id, api_keys.scope from api_keys join users on users.id = api_keys.user_id
+    where api_keys.hash = key_hash and revoked_at is null and (expires_at is null or expires_at > now())
+        and users.disabled_at is null
+$$;
+
+-- Whether the user of a verified token may come in; made at first sight, named by the id, without credits.
+create function let_in(wanted uuid) returns boolean
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+    insert into users (id, name) values (wanted, wanted::text) on conflict do nothing;
+    select disabled_at is null from users where id = wanted;
+$$;
+
+-- Events of one generation are written one after the other, under its row's lock: the user's of the transaction.
+create function lock_generation(job uuid) returns void
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+    select from generation_jobs
+    where id = job and user_id = nullif(current_setting('app.user_id', true), '')::uuid for update
+$$;
+"""
+
 # What the API's role may do. It changes no generation: after the insert only activities do.
 APP_GRANTS = {
     "campaigns": "select, insert, update, delete",
@@ -328,15 +352,17 @@ APP_GRANTS = {
     "quotas": "select, insert, update",
     "api_keys": None,  # a user's, too, but found by their hash, before it is known whose they are
 }
+APP_FUNCTIONS = ("hold_credits", "key_owner", "let_in", "lock_generation")
 
 
 def upgrade() -> None:
     run_script(op.get_bind(), SCHEMA)
     run_script(op.get_bind(), STATISTICS)
     run_script(op.get_bind(), LEDGER)
+    run_script(op.get_bind(), QUESTIONS)
     app_role = op.get_bind().dialect.identifier_preparer.quote(context.get_context().opts["app_role"])
     for table, privileges in APP_GRANTS.items():
-        # FORCE: the owner, too, sees rows only through a policy.
+        # FORCE: the owner, too, sees rows only through a policy. `db.migrate` adds the service role to it.
         # A setting that was set once reads as '' later, hence nullif.
         run_script(
             op.get_bind(),
@@ -354,10 +380,11 @@ def upgrade() -> None:
                 grant {privileges} on {table} to {app_role};
                 """,
             )
-    run_script(
-        op.get_bind(),
-        f"""
-        revoke execute on function hold_credits from public;
-        grant execute on function hold_credits to {app_role};
-        """,
-    )
+    for function in APP_FUNCTIONS:
+        run_script(
+            op.get_bind(),
+            f"""
+            revoke execute on function {function} from public;
+            grant execute on function {function} to {app_role};
+            """,
+        )
