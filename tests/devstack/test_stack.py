@@ -88,7 +88,7 @@ async def all_gone(family: Sequence[ProcessId]) -> None:
     await until(lambda: not any(member.find() for member in family))
 
 
-async def test_a_stack_starts_again_after_a_kill_restarts_its_parts_and_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_a_killed_stack_carries_on_and_leaves_nothing_behind(tmp_path: Path) -> None:
     # A provider does not move while a job runs, so the simulator keeps its port.
     folder, ports = tmp_path.joinpath(*LONG), free_ports(len(PARTS))
     async with dev(folder, ports) as first:
