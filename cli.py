@@ -243,15 +243,10 @@ def settings() -> Any:
     try:
         configured = load("settings").Settings()
     except ValidationError as error:
-        leave_unstarted([described(entry) for entry in error.errors(include_input=False, include_url=False)])
+        leave_unstarted(load("settings").complaints(error))
     if troubles := configured.unfit_for_production():
         leave_unstarted(troubles)
     return configured
-
-
-def described(entry: Any) -> str:
-    message = entry["msg"].removeprefix("Value error, ")
-    return f"{str(entry['loc'][0]).upper()}: {message}" if entry["loc"] else message
 
 
 def leave_unstarted(troubles: list[str]) -> NoReturn:

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 import structlog
 
+from tracing.spans import is_on, with_trace_id
+
 MASK = "***"
 SHORTEST_MASKED = 8
 """Shorter secrets are stand-ins, and masking them would garble ordinary words."""
@@ -50,6 +52,8 @@ def configure_logs(secrets: Collection[str]) -> None:
         structlog.processors.TimeStamper(fmt="iso"),
         structlog.processors.format_exc_info,
     ]
+    if is_on():
+        shared.append(with_trace_id)
     terminal = sys.stderr.isatty()
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()

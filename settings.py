@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.generation import UncertainSubmitPolicy
@@ -330,6 +330,14 @@ def unfit_secret(value: str, shortest: int) -> str | None:
     if PLACEHOLDER.search(value):
         return "it is a placeholder"
     return f"it must have at least {shortest} characters" if len(value) < shortest else None
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """What is wrong with the environment: each names its variable and never the value."""
+    return [
+        ": ".join([*(str(name).upper() for name in entry["loc"][:1]), entry["msg"].removeprefix("Value error, ")])
+        for entry in error.errors(include_input=False, include_url=False)
+    ]
 
 
 def is_public_https(url: str) -> bool:

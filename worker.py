@@ -23,6 +23,7 @@ from media.guard import DownloadPolicy
 from media.storage import open_storage
 from providers.registry import open_providers
 from settings import Settings
+from tracing.spans import tracing
 from workflows.generation import GenerationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
@@ -42,6 +43,7 @@ async def run_worker(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
+        stack.enter_context(tracing("reelay-worker"))
         await stack.enter_async_context(await open_worker(settings, await connect(runtime=measured(settings)), stack))
         await stop.wait()
 

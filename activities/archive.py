@@ -162,7 +162,7 @@ def after_trouble(trouble: MediaError) -> Exception:
     """Asking again costs nothing while the source lives, but what stays bad is bad."""
     match trouble:
         case Refused() | TooLarge():
-            return the_end(Failure(code=FailureCode.BAD_MEDIA, message=str(trouble)))
+            return the_end(_unusable(trouble, FailureCode.BAD_MEDIA))
         case SourceGone():
             return _after_bad_try(trouble, FailureCode.RESULT_EXPIRED)
         case BadMedia():
@@ -176,6 +176,10 @@ def after_trouble(trouble: MediaError) -> Exception:
 def _after_bad_try(trouble: MediaError, code: FailureCode) -> Exception:
     tries = bad_tries() + 1
     if tries >= TRIES_AT_BAD_MEDIA:
-        return the_end(Failure(code=code, message=str(trouble)))
+        return the_end(_unusable(trouble, code))
     activity.heartbeat(tries)
     return try_again(trouble)
+
+
+def _unusable(trouble: MediaError, code: FailureCode) -> Failure:
+    return Failure(code=code, message=f"The provider's media cannot be used: {trouble}")

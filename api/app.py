@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from api import chat, clips, credits, generate, generations, health, media, media_access, models, page
 from api.document import DocumentedApi, serve_documentation
@@ -17,9 +18,18 @@ from api.services import open_services
 from api.webhooks import video_completion
 from api.webhooks.routes import webhook_routes
 from settings import Settings
+from tracing.spans import is_probe, tracing
 
 MAX_BODY_BYTES = 1024 * 1024
 BODY_TIMEOUT = timedelta(seconds=10)
+# One span per request, once a process has set up traces.
+SPANS: TelemetryConfig = {
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+    "exclude": is_probe,
+}
 
 DESCRIPTION = """
 Durable generative-media jobs. `POST /api/generate/...` answers with a job id at once; the job is submitted to its
@@ -32,8 +42,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, measured) as app.state.services:
-            yield
+        # Here and not around the server: uvicorn ends the process by the signal that it was stopped with.
+        with tracing("reelay-api"):
+            async with open_services(settings, measured) as app.state.services:
+                yield
 
     app = DocumentedApi(
         title="Reelay",
@@ -44,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        telemetry=SPANS,
     )
     serve_documentation(app)
     install_problem_handlers(app)

@@ -30,6 +30,7 @@ from db.tables import GenerationJob
 from domain.generation import Timing
 from providers.registry import can_submit
 from settings import Settings
+from tracing.spans import is_about
 
 Prefer = Annotated[str | None, Header(description="`wait=N`: answer with the finished job, or after N seconds.")]
 
@@ -107,6 +108,7 @@ class Creation:
                 await hold(session, job)
             stored = job if inserted else await find_generation(session, job.id)
         stored = the_same(stored, job)
+        is_about(stored.id)
         await start_soon(self._services, stored)
         return Created(stored, headers)
 

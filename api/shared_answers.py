@@ -23,9 +23,16 @@ class SharedAnswers(Generic[Key, Answer]):
         asked_at, asking = self._asked.get(key, (0.0, None))
         if asking is None or time.monotonic() - asked_at > self._fresh_seconds:
             asking = asyncio.create_task(ask())
+            asking.add_done_callback(_heard)
             self._asked[key] = (time.monotonic(), asking)
             self._asked.move_to_end(key)
             if len(self._asked) > REMEMBERED:
                 self._asked.popitem(last=False)
         # Shielded: a reader that goes away must not take the answer from the others.
         return await asyncio.shield(asking)
+
+
+def _heard(asking: asyncio.Task[Any]) -> None:
+    """A failure that nobody waits for any more is none: asyncio would log it as never retrieved."""
+    if not asking.cancelled():
+        asking.exception()

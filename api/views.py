@@ -196,11 +196,12 @@ def _progress(row: GenerationJob, at: GenerationStatus) -> int:
 
 
 def _seconds_left(row: GenerationJob, at: GenerationStatus) -> int | None:
-    if at.status.is_final:
+    """Before the provider has it, nobody knows: a locked account may keep it for hours."""
+    if at.status.is_final or row.submitted_at is None:
         return None
     expected = TIMING.validate_python(row.timing).expected
-    elapsed = datetime.now(UTC) - (row.submitted_at or row.created_at)
-    left = expected - max(elapsed, timedelta(0))  # the database's clock may be ahead of ours
+    elapsed = max(datetime.now(UTC) - row.submitted_at, timedelta(0))  # the database's clock may be ahead of ours
+    left = expected - elapsed
     return int(left.total_seconds()) if left > timedelta(0) else None
 
 

@@ -12,8 +12,8 @@ from commands.service import DataDirOption, ask, service
 from commands.showing import JsonLinesOption, JsonOption, show_job, show_rows
 from reelay_client import Job
 
-JOB_COLUMNS = ("id", "type", "model", "status", "stage", "progress", "createdAt")
-MODEL_COLUMNS = ("name", "kind", "provider", "firstFrame", "price", "expectedSeconds")
+JOB_COLUMNS = ("id", "model", "status", "progress", "createdAt", "progressMessage")
+MODEL_COLUMNS = ("name", "kind", "provider", "firstFrame", "expectedSeconds", "price")
 INPUT_COLUMNS = ("name", "type", "required", "default", "limit", "about")
 
 
@@ -71,7 +71,8 @@ def each_once(endpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
         first = rows.setdefault(endpoint["name"], row)
         if endpoint["takesFirstFrame"]:
             first["firstFrame"] = "required" if first is row else "optional"
-    return list(rows.values())
+    kinds = [endpoint["kind"] for endpoint in endpoints]
+    return sorted(rows.values(), key=lambda row: kinds.index(row["kind"]))
 
 
 def inputs_of(endpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:

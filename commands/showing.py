@@ -8,6 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+ROOM = 24
+"""Characters for the last column, the wordy one, below which a table is no longer one: each row is a block then."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print JSON, one line per change.")]
 
@@ -16,22 +19,37 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_j
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
+    shown = console()
+    cells = [[in_words(column, row[column]) for column in columns] for row in rows]
+    widths = [max(map(len, column)) + 2 for column in zip(columns, *cells, strict=True)]
+    if shown.width - sum(widths[:-1]) < ROOM:
+        longest = max(map(len, columns))
+        for values in cells:
+            lines = (f"{name:<{longest}}  {value}" for name, value in zip(columns, values, strict=True))
+            typer.echo("\n".join((*lines, "")))
+        return
     table = Table(box=None, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
-    console().print(table, markup=False)
+        table.add_column(column, overflow="fold", no_wrap=column != columns[-1])
+    for values in cells:
+        table.add_row(*values)
+    shown.print(table, markup=False)
+
+
+def in_words(column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value[:19]}Z".replace("T", " ") if column.endswith("At") else str(value)
 
 
 def show_job(job: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(job, indent=2))
         return
-    typer.echo(f"{job['id']}  {job['status']}  {job['progress']}%  {job['progressMessage']}")
-    for line in (*(file["fileUrl"] for file in job["files"]), job["errorMessage"]):
-        if line:
-            typer.echo(f"  {line}")
+    message = f"{job['errorCode']}: {job['errorMessage']}" if job["errorCode"] else job["progressMessage"]
+    typer.echo(f"{job['id']}  {job['status']}  {job['progress']}%  {message}")
+    for file in job["files"]:
+        typer.echo(f"  {file['fileUrl']}")
 
 
 def console(*, stderr: bool = False) -> Console:

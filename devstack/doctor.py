@@ -24,7 +24,7 @@ from devstack.environment import simulated_provider, user_environment
 from devstack.errors import NotRunning
 from media.errors import MediaError
 from media.storage import open_storage
-from settings import Environment, Settings
+from settings import Environment, Settings, complaints
 
 PATIENCE_SECONDS = 5.0
 
@@ -60,7 +60,7 @@ async def examine(data_dir: DataDir) -> list[dict[str, Any]]:
     except NotRunning as error:
         findings.append(Finding("configuration", State.WRONG, str(error), "start the stack, or set the URLs"))
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        wrong = "; ".join(complaints(error))
         findings.append(Finding("configuration", State.WRONG, wrong, "mend these variables, see .env.example"))
     else:
         findings += [configuration(around.settings), *await look_at_all(around)]
@@ -83,7 +83,7 @@ def surroundings(data_dir: DataDir) -> Surroundings:
     if stack.simulator_url:
         simulated = simulated_provider(stack.simulator_url)
         values |= {name.lower(): value for name, value in simulated.items() if name != "FAL_KEY_NEW"}
-        values |= {"app_url": environment.get("APP_URL", stack.api_url)}
+        values |= {"app_url": environment.get("APP_URL", stack.api_url), "webhook_secret": "the stack's own"}
     return Surroundings(Settings(**values), stack.api_url, stack.temporal_address)
 
 

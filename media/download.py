@@ -13,6 +13,7 @@ import httpx
 
 from media.errors import ArchiveUnavailable, BadMedia, MediaError, Refused, SourceGone, SourceUnavailable, TooLarge
 from media.guard import DownloadPolicy, GuardedTransport, Resolve, resolve
+from tracing.spans import calling
 
 OnBytes: TypeAlias = Callable[[int, int | None], None]
 """Hears the bytes received so far and, when the source announced it, their final number."""
@@ -92,11 +93,13 @@ async def _answer(
     target = _parse(url)
     for _ in range(MAX_REDIRECTS + 1):
         policy.check_url(target)
-        async with client.stream("GET", target, headers=headers_for(str(target))) as response:
-            if response.status_code == 200:
-                yield response
-                return
-            target = _redirected(response)
+        with calling("GET", target.host) as span:
+            async with client.stream("GET", target, headers=headers_for(str(target))) as response:
+                span.set_attribute("http.response.status_code", response.status_code)
+                if response.status_code == 200:
+                    yield response
+                    return
+                target = _redirected(response)
     raise Refused(f"more than {MAX_REDIRECTS} redirects")
 
 

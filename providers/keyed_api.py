@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from domain.failure import Failure, FailureCode
 from providers.errors import Rejected, SubmissionUncertain, Unavailable, Unreachable
 from providers.exchange import Answer, exchange
+from tracing.spans import calling
 
 NOTHING_SENT = (
     httpx.ConnectError,  # refused, DNS, TLS
@@ -126,7 +127,9 @@ class KeyedApi:
         for key in tuple(self._keys):
             call.headers.update(self._authorization(key))
             left = timedelta(seconds=deadline - time.monotonic())
-            answer = await exchange(client, call, within=max(left, SHORTEST_TRY), at_most=at_most)
+            with calling(call.method, call.url.host) as span:
+                answer = await exchange(client, call, within=max(left, SHORTEST_TRY), at_most=at_most)
+                span.set_attribute("http.response.status_code", answer.status)
             if answer.status != HTTPStatus.UNAUTHORIZED:
                 self._keys.sort(key=lambda each: each is not key)
                 break

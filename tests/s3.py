@@ -24,8 +24,10 @@ def s3_server(root: Path, *, port: int = 0) -> Iterator[str]:
     with Popen([rclone, "serve", "s3", *arguments, root], stderr=PIPE, text=True) as process:
         assert process.stderr is not None
         started = next(line for line in process.stderr if "Starting s3 server" in line)
-        yield started.partition("[")[2].partition("/]")[0]
-        process.terminate()
+        try:
+            yield started.partition("[")[2].partition("/]")[0]
+        finally:
+            process.terminate()
 
 
 def point_at(environment: pytest.MonkeyPatch, endpoint: str) -> None:

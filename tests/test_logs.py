@@ -6,8 +6,10 @@ import sys
 from typing import Any
 
 import pytest
+from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
 from logs import Masking
+from tracing.spans import with_trace_id
 
 SECRET = 'canary "of" the/logs'
 SPEAKING = """
@@ -40,6 +42,13 @@ def test_nothing_that_a_process_logs_shows_a_secret() -> None:
     assert lines[0]["nested"] == {"in": ["***"]}
     assert "ValueError: ***" in lines[2]["exception"]
     assert "ValueError: ***" in lines[3]["exception"]
+
+
+def test_a_line_within_a_span_leads_to_its_trace() -> None:
+    span = NonRecordingSpan(SpanContext(trace_id=10, span_id=1, is_remote=False))
+    with use_span(span):
+        assert with_trace_id(None, "info", {}) == {"trace_id": f"{'0' * 31}a"}
+    assert with_trace_id(None, "info", {}) == {}
 
 
 @pytest.mark.parametrize(

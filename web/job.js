@@ -89,8 +89,10 @@ class JobView {
     const isActive = !FINAL.has(job.status);
     this.element.dataset.status = job.status;
     say(this.state, stateInWords(job));
-    for (const button of [this.cancel, this.poll, this.bar.element]) show(button, isActive);
+    const hadFocus = [this.cancel, this.poll].includes(document.activeElement);
+    for (const element of [this.cancel, this.poll, this.bar.element]) show(element, isActive);
     show(this.retry, job.status === "failed" || job.status === "canceled");
+    if (hadFocus && !isActive) (this.retry.hidden ? document.getElementById("main") : this.retry).focus();
     this.bar.set(job);
     this.tick();
     this.showFailure(job);
@@ -111,7 +113,7 @@ class JobView {
     show(this.failure, job.status === "failed");
     if (job.status !== "failed") return;
     const code = job.errorCode && h("code", {}, job.errorCode);
-    const charged = job.creditsDeducted ? `${money(job.creditsDeducted)} were charged.` : "Nothing was charged.";
+    const charged = job.creditsDeducted ? `${money(job.creditsDeducted)} of your credits were charged.` : "None of your credits were charged.";
     this.failure.replaceChildren(
       h("p", { class: "why" }, job.errorMessage ?? "It failed without a reason."),
       h("p", {}, `${adviceFor(job)} ${charged} `, code),
@@ -135,7 +137,8 @@ class JobView {
       file.width && `${file.width} × ${file.height}`,
       file.durationSeconds && duration(file.durationSeconds),
     ];
-    const link = h("a", { href: localAddress(file.fileUrl), download: file.name }, file.name);
+    // Where a bucket has the file, a browser shows it instead of saving it: beside the page, not in its place.
+    const link = h("a", { href: localAddress(file.fileUrl), download: file.name, target: "_blank", rel: "noopener" }, file.name);
     return h("li", {}, link, h("span", { class: "hint" }, size.filter(Boolean).join(" · ")), h("code", { class: "sum" }, `sha256 ${file.sha256}`));
   }
 
@@ -147,7 +150,7 @@ class JobView {
       ["Cost", job.actualCostCents === null ? `${money(job.estimatedCostCents)} estimated` : `${money(job.actualCostCents)} (${money(job.estimatedCostCents)} estimated)`],
       ["Created", moment(job.createdAt)],
       ["Ended", job.completedAt && `${moment(job.completedAt)}, after ${duration(took)}`],
-      ["Paid submissions", String(job.attempts)],
+      ["Submissions", String(job.attempts)],
       ["Provider's request", job.falRequestId],
       ["Job", job.id],
       ["Campaign", job.campaignId && h("a", { href: `#/campaigns/${job.campaignId}` }, "Open the campaign")],
@@ -166,13 +169,11 @@ class JobView {
     return h("section", { class: "card" }, h("h2", {}, "Input"), h("dl", { class: "facts" }, ...pairs));
   }
 
-  /** What the provider printed: as the job tells it when asked, else as polls brought it. */
-  showLog(events) {
-    const polled = events.flatMap((event) => event.data?.logs ?? []);
-    const lines = (this.job.logs?.length ? this.job.logs : polled).map((line) => line?.message ?? String(line));
-    const unique = lines.filter((line, index) => line !== lines[index - 1]);
-    say(this.log, unique.join("\n"));
-    show(this.logBox, unique.length > 0);
+  /** What the provider printed. It comes in pieces, whenever somebody asks for it. */
+  showLog(pieces) {
+    const lines = pieces.flatMap((event) => event.data.lines);
+    say(this.log, lines.join("\n"));
+    show(this.logBox, lines.length > 0);
   }
 
   async showTimeline() {
@@ -184,12 +185,13 @@ class JobView {
     }
     if (this.signal.aborted) return;
     const begin = Date.parse(events[0]?.at);
-    const lines = events.map((event) => {
+    const steps = events.filter((event) => !event.data.lines);
+    const lines = steps.map((event) => {
       const since = (Date.parse(event.at) - begin) / 1000;
       const time = h("time", { datetime: event.at, title: moment(event.at) }, clock(event.at));
       return h("li", { dataset: { stage: event.stage, status: event.status } }, time, h("span", {}, event.detail), h("span", { class: "since" }, since ? `+${duration(since)}` : ""));
     });
     this.timeline.replaceChildren(...lines);
-    this.showLog(events);
+    this.showLog(events.filter((event) => event.data.lines));
   }
 }

@@ -65,7 +65,7 @@ export function jobList({ session, jobs, signal }) {
     if (count) return;
     if (!jobs.isListed) empty.replaceChildren(h("p", {}, "Reading your generations…"));
     else if (filter === "all") empty.replaceChildren(...NOTHING_YET());
-    else empty.replaceChildren(h("p", {}, "None of these."));
+    else empty.replaceChildren(h("p", {}, jobs.hasMore ? `None of these among the newest ${jobs.known.size}.` : "None of these."));
   }
 
   jobs.addEventListener("listed", arrange, { signal });
@@ -112,9 +112,11 @@ class Row {
     this.job = job;
     const isActive = !FINAL.has(job.status);
     if (this.element.dataset.status !== job.status) {
+      const hadFocus = document.activeElement === this.cancel;
       this.element.dataset.status = job.status;
       show(this.cancel, isActive);
       show(this.retry, job.status === "failed" || job.status === "canceled");
+      if (hadFocus && !isActive) (this.retry.hidden ? this.title : this.retry).focus();
       show(this.bar.element, isActive);
       const thumb = thumbnail(job, this.session);
       this.thumb.replaceWith(thumb);
@@ -147,14 +149,18 @@ export function progressBar() {
 export function orderButton(name, order, about = "") {
   const button = h("button", { type: "button", class: "order" }, name);
   if (about) button.setAttribute("aria-label", `${name}: ${about.slice(0, 80)}`);
+  let isUnderWay = false;
+  // Not disabled meanwhile: a disabled button loses the keyboard's place.
+  const setUnderWay = (is) => button.setAttribute("aria-disabled", String((isUnderWay = is)));
   button.addEventListener("click", async () => {
-    button.disabled = true;
+    if (isUnderWay) return;
+    setUnderWay(true);
     try {
       await order();
     } catch (error) {
       complain(error);
     } finally {
-      button.disabled = false;
+      setUnderWay(false);
     }
   });
   return button;

@@ -22,6 +22,10 @@ const NEEDS = {
 };
 /** What passes by itself is shown, and is no alarm. */
 const PASSING = new Set(["uncertain"]);
+const FAILED = 'WorkflowType="Generation" AND ExecutionStatus="Failed"';
+/** In the Temporal UI; empty when nobody said where that is. */
+const RUNS = document.querySelector('meta[name="reelay-runs"]').content;
+const FAILED_RUNS = `${RUNS.replace("/generation-", "")}?query=${encodeURIComponent(FAILED)}`;
 /** What is made of a webhook, in four kinds; the rest are refusals. */
 const KINDS = { accepted: "accepted", duplicate: "repeated", running: "repeated", ignored: "repeated", deferred: "kept" };
 
@@ -146,7 +150,7 @@ function tiles({ outcomes, active, submissions, rescuedByPoll, webhooks, inbox, 
     tile("Under way", count(under), Object.entries(active).map(([stage, jobs]) => `${count(jobs)} ${stage}`).join(", ") || "nothing is generated"),
     tile("Created", count(outcomes.created), `${count(outcomes.canceled)} canceled`),
     tile("Lost answers", count(submissions.doubted), `${count(submissions.adopted)} found again, ${count(submissions.uncertainNow)} looked for, ${count(submissions.unknownOutcome)} unknown`, submissions.unknownOutcome > 0),
-    tile("Rescued by polling", count(rescued), rescued ? Object.entries(rescuedByPoll).map(([name, jobs]) => `${count(jobs)} ${name}`).join(", ") : "every webhook came"),
+    tile("Rescued by polling", count(rescued), Object.entries(rescuedByPoll).map(([name, jobs]) => `${count(jobs)} ${name}`).join(", ") || "no webhook was missed"),
     tile("Webhooks", count(webhooks.deliveries), `${count(inbox.waiting)} in the inbox${inbox.waiting ? `, the oldest for ${duration(inbox.oldestSeconds)}` : ""}`, inbox.oldestSeconds > 60),
     tile("Held credits", money(ledger.heldCents), `${money(ledger.availableCents)} available`),
     tile("Ledger", ledger.drift.length ? `${ledger.drift.length} off` : "balances", `looked at ${ago(ledger.auditedAt)}`, ledger.drift.length > 0),
@@ -159,30 +163,32 @@ function tile(name, value, detail, isBad = false) {
 
 /** What is to be done is the same for all that need the same. */
 function needGroup(name, alike) {
-  const rows = alike.map(needRow);
+  const [{ advice, detail }] = alike;
+  const isSame = alike.length > 1 && alike.every((each) => each.detail === detail);
+  const rows = alike.map((need) => needRow(need, isSame ? "" : need.detail));
   const rest = rows.splice(NEEDS_SHOWN);
   return h(
     "li",
     { class: PASSING.has(name) ? "passing" : "" },
     h("h3", {}, NEEDS[name] ?? name, h("span", { class: "how-many" }, count(alike.length))),
-    h("p", { class: "advice" }, alike[0].advice),
+    h("p", { class: "advice" }, advice),
+    isSame && h("p", {}, detail),
     h("ul", {}, ...rows),
     rest.length ? h("details", { class: "more", dataset: { name } }, h("summary", {}, `${count(rest.length)} more`), h("ul", {}, ...rest)) : null,
   );
 }
 
-function needRow(need) {
-  const runs = document.querySelector('meta[name="reelay-runs"]').content;
+function needRow(need, detail) {
   const link = (name, href, options) => h("a", { href, dataset: { name: `${name}-${need.jobId}` }, "aria-label": `${name} of ${need.jobId}`, ...options }, name);
   return h(
     "li",
     {},
     h("p", { class: "need" }, h("code", {}, need.jobId), h("span", {}, `${need.model} at ${need.provider}, ${ago(need.since)}`)),
-    need.detail && h("p", {}, need.detail),
+    detail && h("p", {}, detail),
     h(
       "p",
       { class: "hint links" },
-      runs && link("Its run", runs + need.jobId, { target: "_blank", rel: "noopener" }),
+      RUNS && link("Its run", RUNS + need.jobId, { target: "_blank", rel: "noopener" }),
       link("Its webhooks", `#/deliveries?jobId=${need.jobId}`),
       need.requestId && h("span", {}, "request ", h("code", {}, need.requestId)),
     ),
@@ -238,7 +244,8 @@ function failures({ failures }) {
     "section",
     { class: "card chart" },
     h("h2", {}, "Failures by reason"),
-    entries.length ? h("ol", { class: "reasons" }, ...entries.map(row)) : h("p", { class: "hint" }, "Nothing failed."),
+    entries.length ? h("ol", { class: "reasons" }, ...entries.map(row)) : h("p", { class: "hint nothing" }, "Nothing in this window."),
+    RUNS && h("p", { class: "hint links" }, h("a", { href: FAILED_RUNS, target: "_blank", rel: "noopener", dataset: { name: "failed-runs" } }, "The runs that failed")),
   );
 }
 

@@ -34,7 +34,7 @@ const ADVICE = {
   content_policy_violation: "Reword the prompt: the provider's content rules refuse this one.",
   provider_error: "The provider had a problem. Retry; the input is fine.",
   provider_unauthorized: "An operator has to look at the provider's key. Retry once that is done.",
-  unknown_outcome: "It is not known whether the provider took it, so it was not sent twice. Retry if you still want it.",
+  unknown_outcome: "Retry if you still want it.",
   deadline_exceeded: "The provider took too long and was told to stop. Retry.",
   result_expired: "The provider no longer has the result. Retry.",
   bad_media: "What the provider delivered cannot be played. Retry.",
@@ -51,6 +51,7 @@ export function stateInWords(job) {
   if (ENDS[job.status]) return ENDS[job.status];
   const ahead = /(\d+) ahead/.exec(job.progressMessage ?? "");
   const stage = STAGES[job.stage] ?? job.stage;
+  if (job.stage === "submitting") return job.progressMessage ?? stage; // it may wait here, and says for what
   if (job.stage !== "queued" || !ahead) return stage;
   return ahead[1] === "0" ? `${stage}, next in line` : `${stage}, ${ahead[1]} ahead`;
 }

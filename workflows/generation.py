@@ -82,6 +82,7 @@ class GenerationWorkflow:
         self.created_at = workflow.now()
         self.purchase: workflow.ActivityHandle[Submission] | None = None
         self.submission: Submission | None = None
+        self.was_adopted = False
         self.reports: list[Report] = []
         self.set_aside: set[str] = set()
         self.adoptions = 0
@@ -133,6 +134,7 @@ class GenerationWorkflow:
         for number in range(1, self.generation.attempts_at_most + 1):
             attempt = Attempt(generation=self.generation, number=number)
             if submission := await self.buy(attempt) or await self.find_again(attempt):
+                self.was_adopted = self.stage is Stage.UNCERTAIN
                 return submission
             if workflow.now() >= self.deadline:
                 break
@@ -188,7 +190,7 @@ class GenerationWorkflow:
             **named(
                 SEARCH,
                 f"find-{self.searches}",
-                summary=f"every {interval.total_seconds():g} s",
+                summary=f"in the provider's list, every {interval.total_seconds():g} s",
                 schedule_to_close_timeout=until - workflow.now() + LOOK_AT_MOST,
                 retry_policy=RetryPolicy(initial_interval=interval, backoff_coefficient=1),
             ),
@@ -328,7 +330,7 @@ class GenerationWorkflow:
             workflow.start_activity_method(
                 ConclusionActivities.complete,
                 Completion(generation=self.generation, archived=archived),
-                **named(RECORD, "complete", summary=f"{len(archived.files)} files"),
+                **named(RECORD, "complete", summary=f"{len(archived.files)} file{'s' * (len(archived.files) > 1)}"),
             )
         )
         self.enter(Stage.DONE, Status.COMPLETED, "Completed")
@@ -435,7 +437,8 @@ class GenerationWorkflow:
 
     def facts(self) -> Iterator[str]:
         if ours := self.submission:
-            yield f"attempt {ours.attempt}, request `{ours.request_id}`: {ours.status_url}"
+            how = ", found again after its answer was lost" if self.was_adopted else ""
+            yield f"attempt {ours.attempt}, request `{ours.request_id}`{how}: {ours.status_url}"
         if self.failure:
             yield f"`{self.failure.code}`: {self.failure.code.advice}"
         elif self.stage is not Stage.DONE:

@@ -11,7 +11,8 @@ from temporalio.workflow import Info
 class Sandbox(SandboxedWorkflowRunner):
     def __init__(self) -> None:
         # Every module passes: 63, 65 ms of CPU per generation instead of 68, 70. What is left of the sandbox forbids
-        # builtins such as `open`, no longer `time.time()`: that workflows are deterministic is for the replays to show.
+        # builtins such as `open`, no longer `time.time()`; that, chance, threads and files the linter forbids here
+        # (`ruff.toml`), and that workflows are deterministic the replays show.
         super().__init__(SandboxRestrictions.default.with_passthrough_all_modules())
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:

@@ -1,7 +1,7 @@
 """Connecting to Temporal, and starting a generation there."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -11,9 +11,13 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import Runtime
 
 from domain.generation import Generation
+from tracing.spans import is_on
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 from workflows.search_attributes import search_attributes
+
+if TYPE_CHECKING:
+    from temporalio.contrib.opentelemetry import TracingInterceptor
 
 
 async def connect(*, lazy: bool = False, runtime: Runtime | None = None) -> Client:
@@ -23,7 +27,22 @@ async def connect(*, lazy: bool = False, runtime: Runtime | None = None) -> Clie
     """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "localhost:7233")
-    return await Client.connect(**config, data_converter=pydantic_data_converter, lazy=lazy, runtime=runtime)
+    return await Client.connect(
+        **config,
+        data_converter=pydantic_data_converter,
+        interceptors=tracing_interceptors(),
+        lazy=lazy,
+        runtime=runtime,
+    )
+
+
+def tracing_interceptors() -> Sequence["TracingInterceptor"]:
+    """None unless traces are on. A client's workers take them over: the trace goes in headers from start to step."""
+    if not is_on():
+        return []
+    from temporalio.contrib.opentelemetry import TracingInterceptor  # imports OpenTelemetry's SDK
+
+    return [TracingInterceptor()]
 
 
 async def start_generation(

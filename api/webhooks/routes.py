@@ -24,6 +24,7 @@ from domain.generation import ProviderName, Report
 from domain.webhook_token import read_token
 from providers.errors import WebhookRejected
 from providers.registry import FAL_WEBHOOK_PATH, REPLICATE_WEBHOOK_PATH
+from tracing.spans import is_about
 
 PROBLEMS = (
     HTTPStatus.BAD_REQUEST,
@@ -64,6 +65,8 @@ class Arrival:
         delivery_id, body = uuid4(), await self._request.body()
         headers, services = self._request.headers, self._services
         verdict = await judge(services, provider, delivery_id, headers, body, self._job, self._token)
+        if verdict.job_id:
+            is_about(verdict.job_id)
         took = time.perf_counter() - arrived
         services.metrics.note_webhook(provider, verdict.word, took)
         return await self._answered(delivery_of(provider, delivery_id, headers, body, verdict, took_ms=took * 1000))

@@ -68,10 +68,11 @@ async def test_a_job_is_canceled_and_retried(visit: Visit) -> None:
     await visitor.enter()
     row = await visitor.create("slow tide [sim: latency=30s]")
     await expect(row.get_by_role("progressbar")).to_be_visible()
-    await row.get_by_role("button", name=re.compile("Cancel")).click()
+    await row.get_by_role("button", name=re.compile("Cancel")).press("Enter")
     await expect(row.get_by_text("Canceled")).to_be_visible()
 
-    await row.get_by_role("button", name=re.compile("Retry")).click()
+    await expect(row.get_by_role("button", name=re.compile("Retry"))).to_be_focused()
+    await visitor.page.keyboard.press("Enter")
     await expect(visitor.row("slow tide")).to_have_count(2)
     again = visitor.row("slow tide").first
     await again.get_by_role("button", name=re.compile("Cancel")).click()
@@ -84,7 +85,7 @@ async def test_a_failed_job_says_why_and_what_to_do(visit: Visit) -> None:
     row = await visitor.create("forbidden fruit [sim: fail=content_policy]")
     await row.get_by_role("link").click()
     await expect(visitor.page.get_by_text("Reword the prompt")).to_be_visible()
-    await expect(visitor.page.get_by_text("Nothing was charged")).to_be_visible()
+    await expect(visitor.page.get_by_text("None of your credits were charged")).to_be_visible()
     assert await visitor.barriers() == []
     await visitor.look("failed")
 

@@ -88,7 +88,7 @@ async def all_gone(family: Sequence[ProcessId]) -> None:
     await until(lambda: not any(member.find() for member in family))
 
 
-async def test_a_stack_starts_again_after_a_kill_restarts_its_parts_and_leaves_nothing_behind(tmp_path: Path) -> None:
+async def test_a_killed_stack_carries_on_and_leaves_nothing_behind(tmp_path: Path) -> None:
     # A provider does not move while a job runs, so the simulator keeps its port.
     folder, ports = tmp_path.joinpath(*LONG), free_ports(len(PARTS))
     async with dev(folder, ports) as first:
@@ -102,6 +102,7 @@ async def test_a_stack_starts_again_after_a_kill_restarts_its_parts_and_leaves_n
         assert (await second.ask("status", finished["id"]))["status"] == "completed"
         assert (await second.ask("watch", unfinished["jobId"]))["status"] == "completed"
         assert len(await second.ask("jobs")) == 2
+        assert {finding["state"] for finding in await second.ask("doctor")} <= {"ok", "off"}
         code, output = await reelay("dev", "--data-dir", str(folder))
         assert (code, "is in use by another stack" in output) == (1, True)
         await parts_are_restarted(second)

@@ -4,6 +4,7 @@ import re
 
 from obstore.exceptions import BaseError, UnknownConfigurationKeyError
 from obstore.store import S3Store
+from opentelemetry.sdk import environment_variables
 from pydantic import AliasChoices
 from temporalio.envconfig import ClientConfigProfile
 
@@ -29,11 +30,13 @@ def command_variables() -> set[str]:
 
 
 def is_read(variable: str) -> bool:
-    """By ours, by Temporal's client or by the object store's."""
+    """By ours, by Temporal's client, by OpenTelemetry or by the object store's."""
     if variable in {*settings_variables().values(), *command_variables()}:
         return True
     if variable.startswith("TEMPORAL_"):
         return is_read_by_temporal(variable)
+    if variable.startswith("OTEL_"):
+        return hasattr(environment_variables, variable)
     return variable.startswith("AWS_") and is_read_by_obstore(variable)
 
 

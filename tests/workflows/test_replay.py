@@ -9,6 +9,7 @@ from temporalio.workflow import NondeterminismError
 from tests.workflows.record import HISTORIES, PATHS, SHAPE
 from workflows.generation import GenerationWorkflow
 from workflows.sandbox import Sandbox
+from workflows.starting import tracing_interceptors
 
 RECORDED = {path.stem: path.read_text() for path in HISTORIES.glob("*.json")}
 
@@ -23,6 +24,14 @@ async def test_recorded_history_replays(name: str) -> None:
     await replay(RECORDED[name])
 
 
+async def test_what_ran_without_traces_goes_on_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+
+    assert tracing_interceptors()
+    for history in RECORDED.values():
+        await replay(history)
+
+
 async def test_replay_notices_a_changed_order() -> None:
     changed = RECORDED[f"{SHAPE}-webhook"].replace('"name": "archive"', '"name": "complete"')
 
@@ -32,6 +41,9 @@ async def test_replay_notices_a_changed_order() -> None:
 
 async def replay(history: str) -> None:
     replayer = Replayer(
-        workflows=[GenerationWorkflow], workflow_runner=Sandbox(), data_converter=pydantic_data_converter
+        workflows=[GenerationWorkflow],
+        workflow_runner=Sandbox(),
+        data_converter=pydantic_data_converter,
+        interceptors=tracing_interceptors(),
     )
     await replayer.replay_workflow(WorkflowHistory.from_json("recorded", history))
