@@ -107,12 +107,15 @@ async def shown_time(service: Service) -> datetime:
 
 
 async def forget_when_it_was_lost(service: Service, job_id: str) -> None:
-    """As if the worker had died before it could write that down."""
-    await service.until(job_id, "uncertain")
+    """As if the worker had died before it could write that down. One that is found already on a slow machine stays."""
+    await service.until(job_id, "uncertain", "completed")
     async with service.sessions.begin() as session:
-        attempt = col(SubmissionAttempt.job_id) == UUID(job_id)
         await session.execute(
-            update(SubmissionAttempt).where(attempt).values(state=AttemptState.SENDING, answered_at=None)
+            update(SubmissionAttempt)
+            .where(
+                col(SubmissionAttempt.job_id) == UUID(job_id), col(SubmissionAttempt.state) == AttemptState.UNCERTAIN
+            )
+            .values(state=AttemptState.SENDING, answered_at=None)
         )
 
 
