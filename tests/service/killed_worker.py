@@ -82,8 +82,10 @@ async def unrecordable(service: Service, job_id: str) -> AsyncIterator[None]:
 
 
 async def _somebody_waits(service: Service) -> bool:
+    # Who waits for a row's lock holds one of its kind on the tuple meanwhile; what another role waits for is not shown.
     waiting = text(
-        "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+        "select exists (select from pg_locks join pg_database on pg_database.oid = database"
+        " where locktype = 'tuple' and datname = current_database())"
     )
     async with service.sessions() as session:
         return bool(await session.scalar(waiting))
