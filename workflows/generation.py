@@ -36,21 +36,24 @@ with workflow.unsafe.imports_passed_through():
         media_address,
     )
 
+# For our own troubles, a Postgres that restarts for instance. Steps say themselves when a provider's are over; Temporal
+# counts those tries, too, and its pause of 100 s after the eighth would not fit before a near deadline.
+SOON = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
 # One transaction in our own database, repeated until it is written.
-RECORD = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=30),
-    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
-)
+RECORD = ActivityConfig(start_to_close_timeout=timedelta(seconds=30), retry_policy=SOON)
 # The paid POST: the provider may take its time (`FAL_TIMEOUT_MS`); a dead worker is noticed by the heartbeat.
 PURCHASE = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=6),
     heartbeat_timeout=timedelta(seconds=15),
+    retry_policy=SOON,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 # One short GET.
 LOOK_AT_MOST = timedelta(seconds=30)
 LOOK = ActivityConfig(start_to_close_timeout=LOOK_AT_MOST)
-# The same, but what it has found by the time it is canceled is heard.
+# A webhook has named the request, which only has to be written down.
+ADOPTION = ActivityConfig(start_to_close_timeout=LOOK_AT_MOST, retry_policy=SOON)
+# Like a look, but what it has found by the time it is canceled is heard.
 SEARCH = ActivityConfig(
     start_to_close_timeout=LOOK_AT_MOST,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -65,6 +68,7 @@ TRANSFER = ActivityConfig(
     start_to_close_timeout=timedelta(hours=1),
     schedule_to_close_timeout=timedelta(hours=6),
     heartbeat_timeout=timedelta(seconds=15),
+    retry_policy=SOON,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
@@ -223,7 +227,7 @@ class GenerationWorkflow:
             SubmissionActivities.adopt,
             Adoption(generation=self.generation, report=report, instead_of=instead_of),
             **named(
-                LOOK,
+                ADOPTION,
                 f"adopt-{self.adoptions}",
                 summary=f"request {report.request_id}",
                 schedule_to_close_timeout=self.time_left(),

@@ -262,6 +262,15 @@ async def test_provider_that_stops_at_the_deadline_was_too_slow(start: Start) ->
     assert steps.ending.failure.code is FailureCode.DEADLINE_EXCEEDED
 
 
+async def test_own_trouble_after_many_refusals_is_tried_again_before_the_deadline(start: Start) -> None:
+    refused = ApplicationError("the account is locked", type="Throttled", next_retry_delay=timedelta(seconds=1))
+    steps = Steps(submits=[*[refused] * 10, ApplicationError("Postgres is away"), None])
+    run = await start(steps, generation(deadline=timedelta(seconds=90), patience=timedelta(seconds=5)), skipping=True)
+
+    assert await run.over() == "COMPLETED"
+    assert steps.count("submit") == 12
+
+
 async def test_status_query_tells_where_it_is(start: Start) -> None:
     run = await start(Steps())
     await until(run, Stage.GENERATING)
