@@ -41,4 +41,5 @@ def assert_tells_every_row(report: Report, path: Path) -> None:
     written = json.loads(path.read_text())
     rows = [*written["comparison"], *written["studies"]]
     assert rows
-    assert all(row["label"] in terminal.getvalue() and "Reelay" in row["values"] for row in rows)
+    assert all(row["label"] in terminal.getvalue() and row["values"] for row in rows)
+    assert all("Reelay" in row["values"] for row in written["comparison"])

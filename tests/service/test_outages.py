@@ -100,7 +100,9 @@ async def test_webhook_while_temporal_is_away_is_kept_and_handed_over_later(
     await completes_by_one_webhook(service, job_id)
     assert len((await service.simulated(job_id))["webhooks"]) == 1
     settled = await logged(service, job_id, is_settled)
-    assert (settled.id, settled.verdict) == (waiting.id, "accepted")
+    # A line that was silent may have kept the first signal, and hand it over before the second.
+    verdicts = {"accepted", "duplicate"} if outage is Line.silent else {"accepted"}
+    assert (settled.id, settled.verdict in verdicts) == (waiting.id, True)
     assert settled.handed_over_at
     await fresh_job_succeeds(service)
 
