@@ -52,6 +52,7 @@ class Provider:
         self._media = media
         self._client = client
         self._calls: dict[str, asyncio.Task[Delivery]] = {}
+        self._ended: set[str] = set()
         self._may_call = asyncio.Event()
         self._may_call.set()
         self._lines = asyncio.Semaphore(LINES)
@@ -66,6 +67,7 @@ class Provider:
             Route("/bench/video", self.replace_video, methods=["POST"]),
             Route("/files/{request_id}/output.mp4", self.media),
             Route("/blobs/{size:int}/{name}", self.blob),
+            Route("/fal-ai/{app}/requests/{request_id}/status", self.status),
             Route("/fal-ai/{app}/requests/{request_id}/cancel", self.cancel, methods=["PUT"]),
             Route("/fal-ai/{app}/requests/{request_id}", self.result),
             Route("/fal-ai/{endpoint:path}", self.submit, methods=["POST"]),
@@ -92,6 +94,13 @@ class Provider:
 
     async def result(self, request: Request) -> Response:
         return JSONResponse(self._result(request.path_params["request_id"]))
+
+    async def status(self, request: Request) -> Response:
+        """For whoever lost an answer of ours, as a worker that is killed does."""
+        request_id = request.path_params["request_id"]
+        if request_id in self._ended:
+            return JSONResponse({"status": "COMPLETED", "request_id": request_id})
+        return JSONResponse({"status": "IN_PROGRESS", "request_id": request_id}, status_code=202)
 
     async def cancel(self, request: Request) -> Response:
         """Always too late."""
@@ -134,6 +143,7 @@ class Provider:
         payload = {"request_id": request_id, "status": "OK", "payload": self._result(request_id)}
         body = json.dumps(payload, separators=(",", ":")).encode()
         await self._may_call.wait()
+        self._ended.add(request_id)
         async with self._lines:
             return await self._deliver(url, request_id, body)
 
