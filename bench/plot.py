@@ -24,6 +24,7 @@ LINES = {
 }
 CAPTION = ("date", "machine", "load before")
 WIDTH, HEIGHT, GAP = 330, 230, 80
+NARROWEST = 600  # the heading and the legend
 LEFT, TOP, BELOW = 60, 56, 52
 DECADES = (1.0, 1000.0)
 """Milliseconds, from the bottom to the top."""
@@ -77,7 +78,7 @@ def svg_of(results: Results) -> str:
     charts = [(axis, rows) for axis, rows in found.items() if rows]
     if not charts:
         raise LookupError("these results say nothing of growth")
-    width, height = LEFT + len(charts) * (WIDTH + GAP) - GAP + 30, TOP + HEIGHT + BELOW
+    width, height = max(NARROWEST, LEFT + len(charts) * (WIDTH + GAP) - GAP + 30), TOP + HEIGHT + BELOW
     facts = ", ".join(f"{name} {results.machine[name]}" for name in CAPTION if name in results.machine)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
