@@ -146,7 +146,7 @@ async def test_without_a_worker_the_row_answers_soon(servers: Servers) -> None:
         asked = loop.time()
         jobs = await asyncio.gather(*(service.job(job_id) for _ in range(20)))
 
-        assert loop.time() - asked < 2.5
+        assert loop.time() - asked < 10  # by default a client waits 30 s for the answer of a query
         assert {(job["status"], job["source"]) for job in jobs} == {("pending", "database")}
 
 
