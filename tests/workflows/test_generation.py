@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain.failure import FailureCode
 from domain.generation import Stage, Status
-from tests.workflows.conftest import Start, generation, report, until
+from tests.workflows.conftest import Run, Start, generation, report, until
 from tests.workflows.steps import Steps, running, verdict
 from workflows.generation import GenerationWorkflow
 
@@ -203,16 +203,22 @@ async def test_cancel_between_two_tries_of_a_submission_buys_nothing(start: Star
     assert steps.done == ["submit", "end"]
 
 
-async def test_cancel_while_a_try_of_the_archive_fails_is_a_cancellation(start: Start) -> None:
-    """Temporal does not try a step again whose cancellation was asked for: its passing trouble is no failure."""
-    steps = Steps(archives=[ApplicationError("a page, not media", type="BadMedia")])
-    steps.fetched.clear()
+async def canceled_during(start: Start, steps: Steps, step: str, going_on: asyncio.Event) -> Run:
+    """A run that understood its cancellation while a try of the step was under way, which then goes on."""
+    going_on.clear()
     run = await start(steps)
     await until(run, Stage.GENERATING)
     await run.hear(report())
-    await steps.until_begun("archive", times=1)
+    await steps.until_begun(step, times=1)
     await run.cancel_and_be_understood()
-    steps.fetched.set()
+    going_on.set()
+    return run
+
+
+async def test_cancel_while_a_try_of_the_archive_fails_is_a_cancellation(start: Start) -> None:
+    """Temporal does not try a step again whose cancellation was asked for: its passing trouble is no failure."""
+    steps = Steps(archives=[ApplicationError("a page, not media", type="BadMedia")])
+    run = await canceled_during(start, steps, "archive", steps.fetched)
 
     assert await run.over() == "CANCELED"
     assert steps.done == ["submit", "archive", "withdraw request-1", "end"]
@@ -222,13 +228,7 @@ async def test_cancel_while_a_try_of_the_archive_fails_is_a_cancellation(start: 
 
 async def test_verdict_that_comes_with_a_cancel_stays_the_verdict(start: Start) -> None:
     steps = Steps(archives=[verdict(FailureCode.CONTENT_POLICY)])
-    steps.fetched.clear()
-    run = await start(steps)
-    await until(run, Stage.GENERATING)
-    await run.hear(report())
-    await steps.until_begun("archive", times=1)
-    await run.cancel_and_be_understood()
-    steps.fetched.set()
+    run = await canceled_during(start, steps, "archive", steps.fetched)
 
     assert await run.over() == "FAILED"
     assert steps.ending is not None
@@ -238,13 +238,7 @@ async def test_verdict_that_comes_with_a_cancel_stays_the_verdict(start: Start) 
 
 async def test_cancel_while_the_end_cannot_be_written_comes_too_late(start: Start) -> None:
     steps = Steps(completions=[ApplicationError("Postgres is away", next_retry_delay=timedelta(seconds=0.1)), None])
-    steps.recorded.clear()
-    run = await start(steps)
-    await until(run, Stage.GENERATING)
-    await run.hear(report())
-    await steps.until_begun("complete", times=1)
-    await run.cancel_and_be_understood()
-    steps.recorded.set()
+    run = await canceled_during(start, steps, "complete", steps.recorded)
 
     assert await run.over() == "COMPLETED"
     assert steps.done == ["submit", "archive", "complete", "complete"]
