@@ -7,12 +7,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import structlog
-from fastapi import Depends, Header, Request, Response
+from fastapi import Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.dependency import dependency
 from api.idempotency import REPLAYED, Repetition, the_same
 from api.identity.dependencies import Rows, TheCaller
 from api.problems import ConfirmationRequired, InsufficientCredits, InvalidParams, wrong_fields
@@ -142,7 +143,7 @@ class Creation:
         )
 
 
-Create = Annotated[Creation, Depends(Creation)]
+Create = Annotated[Creation, dependency(Creation)]
 
 
 class CreatingRoute(APIRoute):

@@ -5,8 +5,9 @@ import json
 from typing import Annotated, Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
-from fastapi import Depends, Header, Request
+from fastapi import Header, Request
 
+from api.dependency import dependency
 from api.identity.dependencies import TheCaller
 from api.problems import KeyReused
 from db.tables import Campaign, Clip, GenerationJob
@@ -50,4 +51,4 @@ def the_same(stored: Row | None, sent: Row) -> Row:
     return stored
 
 
-Repetition = Annotated[Repeatable, Depends(Repeatable)]
+Repetition = Annotated[Repeatable, dependency(Repeatable)]

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Query
 
+from api.dependency import dependency
 from api.identity.dependencies import TheCaller
 from api.services import TheServices
 from api.views import JobView
@@ -28,4 +29,4 @@ class AskedLog:
         return view.model_copy(update={"logs": await self._logs.of(self._user_id, view.id, view.status)})
 
 
-ProviderLog = Annotated[AskedLog, Depends(AskedLog)]
+ProviderLog = Annotated[AskedLog, dependency(AskedLog)]

@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Request
 
+from api.dependency import dependency
 from api.identity.dependencies import Rows, TheCaller, let_in_again
 from api.problems import NotFound
 from api.services import TheServices
@@ -77,8 +78,8 @@ def origin_of(request: Request, services: TheServices) -> str:
     return services.settings.app_url or str(request.base_url)
 
 
-Origin = Annotated[str, Depends(origin_of)]
-Jobs = Annotated[Reading, Depends(Reading)]
+Origin = Annotated[str, dependency(origin_of)]
+Jobs = Annotated[Reading, dependency(Reading)]
 
 
 def preferred_wait(prefer: str | None) -> float:

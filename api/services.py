@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import httpx
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from temporalio.client import Client
 
+from api.dependency import dependency
 from api.events.changes import Changes, open_changes
 from api.events.shared_reads import SharedReads
 from api.identity.callers import Callers
@@ -142,4 +143,4 @@ def _services(request: Request) -> Services:
     return services_of(request.app)
 
 
-TheServices = Annotated[Services, Depends(_services)]
+TheServices = Annotated[Services, dependency(_services)]

@@ -4,8 +4,9 @@ import time
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Header, Query
 
+from api.dependency import dependency
 from api.events.access import EventReader, TheEventReader
 from api.events.stream import AllJobs, EventResponse, EventStream, OneJob, Subject
 from api.identity.dependencies import TheCaller
@@ -41,7 +42,7 @@ class Wishes:
         self.with_progress = progress
 
 
-TheWishes = Annotated[Wishes, Depends(Wishes)]
+TheWishes = Annotated[Wishes, dependency(Wishes)]
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventResponse, status_code=200)
