@@ -6,7 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Boolean, and_, exists, func, literal_column, or_, select, tuple_, update
+from sqlalchemy import Boolean, exists, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -98,6 +98,14 @@ async def note_rescue(session: AsyncSession, generation_id: UUID, number: int) -
     )
 
 
+ANOTHER_REQUEST = text("""
+    select 1 from submission_attempts
+    where (job_id, number) = (:job, :number) and request_id <> :request
+        or provider = :provider and request_id = :request and (job_id, number) <> (:job, :number)
+    limit 1
+""")
+
+
 async def is_another_request(
     session: AsyncSession, provider: ProviderName, generation_id: UUID, number: int, request_id: str
 ) -> bool:
@@ -105,13 +113,8 @@ async def is_another_request(
 
     False for every request while an attempt waits to learn which one it became.
     """
-    attempt, this = tuple_(col(SubmissionAttempt.job_id), col(SubmissionAttempt.number)), (generation_id, number)
-    request = col(SubmissionAttempt.request_id)
-    another = or_(
-        and_(attempt == this, request != request_id),
-        and_(col(SubmissionAttempt.provider) == provider, request == request_id, attempt != this),
-    )
-    return (await session.execute(select(col(SubmissionAttempt.number)).where(another).limit(1))).first() is not None
+    values = {"provider": provider, "job": generation_id, "number": number, "request": request_id}
+    return (await session.execute(ANOTHER_REQUEST, values)).first() is not None
 
 
 async def _answer(

@@ -39,6 +39,7 @@ def make_engine(url: str, *, pool_size: int = 10, statement_seconds: int = 30) -
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
+        pool_use_lifo=True,  # in turn, all of a pool that was full once would have rested
         connect_args={"timeout": 5, "command_timeout": statement_seconds},
     )
     event.listen(engine.sync_engine, "checkin", _note_rest)

@@ -3,16 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Text, and_, cast, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 
 from db.credits import end_hold
 from db.tables import GenerationJob, JobEvent, MediaFileRow
@@ -32,30 +47,33 @@ from domain.money import Charge, Tariff
 MEASURED = "generation_measured"
 """The channel on which a measured progress is told: the user's id, the generation's, and the percent."""
 TIMING = TypeAdapter(Timing)
+NEW = "new_"
+"""Before the name of a column's value: the names alone are the columns'."""
 TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 
 
 async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
     """Write a new generation down. False when one with its id is there already."""
-    values: dict[Any, Any] = job.model_dump(exclude_none=True)
-    values[col(GenerationJob.metadata_)] = values.pop("metadata_")
+    values = {NEW + name: value for name, value in job.model_dump(exclude_none=True).items()}
+    return (await session.execute(_insertion(frozenset(values)), values)).first() is not None
+
+
+@cache
+def _insertion(given: frozenset[str]) -> Executable:
+    """Of a row that has these values: to put the statement together takes as long as to execute it."""
+    jobs, events = (SQLModel.metadata.tables[table.__tablename__] for table in (GenerationJob, JobEvent))
+    columns: dict[Any, Any] = {jobs.c[name.removeprefix(NEW).rstrip("_")]: bindparam(name) for name in sorted(given)}
     inserted = (
-        upsert(GenerationJob)
-        .values(values)
+        upsert(jobs)
+        .values(columns)
         .on_conflict_do_nothing(index_elements=["id"])
-        .returning(
-            col(GenerationJob.user_id), col(GenerationJob.id), col(GenerationJob.status), col(GenerationJob.stage)
-        )
+        .returning(jobs.c.user_id, jobs.c.id, jobs.c.status, jobs.c.stage)
         .cte("inserted")
     )
-    event = (
-        insert(JobEvent)
-        .from_select(
-            ["user_id", "job_id", "status", "stage", "detail"], select(inserted, literal("Created").label("detail"))
-        )
-        .returning(col(JobEvent.id))
+    event = insert(events).from_select(
+        ["user_id", "job_id", "status", "stage", "detail"], select(inserted, literal("Created").label("detail"))
     )
-    return (await session.execute(event)).first() is not None
+    return event.returning(events.c.id)
 
 
 async def find_generation(session: AsyncSession, generation_id: UUID) -> GenerationJob | None:
