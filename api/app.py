@@ -67,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         generate.router,
         generations.router,
+        webhook_routes(settings.fal_webhook_path),  # they are tried in order, so what is called most comes first
         events.router,
         clips.router,
         models.router,
@@ -83,5 +84,4 @@ def create_app(settings: Settings) -> FastAPI:
         page.router,
     ):
         app.include_router(router)
-    app.include_router(webhook_routes(settings.fal_webhook_path))
     return app

@@ -65,6 +65,8 @@ class Limits:
 
         The user's other creations wait for the end of the transaction, so that none is counted too few.
         """
+        if self._creations.amount == ENDLESS and not self._concurrent:
+            return {}
         grant = await take(session, user_id, self._creations)
         if not grant.granted:
             raise refusal(grant, after=grant.seconds_to_next)
