@@ -273,9 +273,8 @@ class SubmissionActivities:
 
     async def _reopen(self, session: AsyncSession, generation: Generation, number: int) -> None:
         """The provider dealt with a submission, so the account is not locked (any more)."""
-        attempt = await attempt_of(session, generation.id, number)
         account = self._account(generation.provider)
-        if await reopen_account(session, generation.provider, account, sent_at=attempt.sent_at):
+        if await reopen_account(session, generation.provider, account, generation.id, number):
             log.info("account takes submissions again", provider=generation.provider, account=account)
 
     async def _refusal(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:

@@ -1,14 +1,15 @@
 """Accounts that take no submissions: parked for all jobs and workers at once, and probed by one at a time."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.tables import ProviderAccount
+from db.tables import ProviderAccount, SubmissionAttempt
 from domain.generation import ProviderName
 
 IS_PARKED = col(ProviderAccount.parked_at).is_not(None)
@@ -75,11 +76,16 @@ async def probe_again(session: AsyncSession, provider: ProviderName, account: st
     )
 
 
-async def reopen_account(session: AsyncSession, provider: ProviderName, account: str, *, sent_at: datetime) -> bool:
-    """What was sent then was not refused for the account's sake. True when that ends the parking."""
+async def reopen_account(
+    session: AsyncSession, provider: ProviderName, account: str, generation_id: UUID, number: int
+) -> bool:
+    """The attempt was not refused for the account's sake. True when that ends the parking."""
+    sent_at = select(col(SubmissionAttempt.sent_at)).where(
+        col(SubmissionAttempt.job_id) == generation_id, col(SubmissionAttempt.number) == number
+    )
     reopened = (
         update(ProviderAccount)
-        .where(*_is(provider, account), col(ProviderAccount.parked_at) < sent_at)
+        .where(*_is(provider, account), col(ProviderAccount.parked_at) < sent_at.scalar_subquery())
         .values(parked_at=None)
         .returning(col(ProviderAccount.account))
     )
