@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import structlog
-from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
@@ -266,7 +265,7 @@ class SubmissionActivities:
                 fal_request_id=submission.request_id,
                 fal_status_url=submission.status_url,
                 fal_response_url=submission.response_url,
-                submitted_at=func.now(),
+                stamped="submitted_at",
             )
             await self._reopen(session, generation, submission.attempt)
         return submission

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.tables import ProviderAccount, SubmissionAttempt
+from db.tables import ProviderAccount
 from domain.generation import ProviderName
 
 IS_PARKED = col(ProviderAccount.parked_at).is_not(None)
@@ -76,20 +76,21 @@ async def probe_again(session: AsyncSession, provider: ProviderName, account: st
     )
 
 
+REOPEN = text("""
+    update provider_accounts as parked set parked_at = null
+    from submission_attempts as attempt
+    where parked.provider = :provider and parked.account = :account
+        and attempt.job_id = :job and attempt.number = :number and parked.parked_at < attempt.sent_at
+    returning parked.account
+""")
+
+
 async def reopen_account(
     session: AsyncSession, provider: ProviderName, account: str, generation_id: UUID, number: int
 ) -> bool:
     """The attempt was not refused for the account's sake. True when that ends the parking."""
-    sent_at = select(col(SubmissionAttempt.sent_at)).where(
-        col(SubmissionAttempt.job_id) == generation_id, col(SubmissionAttempt.number) == number
-    )
-    reopened = (
-        update(ProviderAccount)
-        .where(*_is(provider, account), col(ProviderAccount.parked_at) < sent_at.scalar_subquery())
-        .values(parked_at=None)
-        .returning(col(ProviderAccount.account))
-    )
-    return (await session.execute(reopened)).first() is not None
+    attempt = {"provider": provider, "account": account, "job": generation_id, "number": number}
+    return (await session.execute(REOPEN, attempt)).first() is not None
 
 
 async def resume_accounts(session: AsyncSession, provider: ProviderName) -> None:
