@@ -155,10 +155,11 @@ class GuardedTransport(httpx.AsyncHTTPTransport):
     """httpx's own transport, with a pool that dials through the guard. Never through a proxy."""
 
     def __init__(self, policy: DownloadPolicy, resolve: Resolve) -> None:
-        super().__init__()
+        context = httpx.create_ssl_context()
+        super().__init__(verify=context)
         # httpx offers no parameter for the network backend of its pool.
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
+            ssl_context=context,
             max_connections=100,
             max_keepalive_connections=20,
             keepalive_expiry=5.0,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Unpack
+from typing import Any, Unpack
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -247,6 +247,8 @@ class GenerationWorkflow:
             if earlier := await self.adopt(report, instead_of=submission):
                 self.set_aside.add(submission.request_id)
                 await self.withdraw(submission)
+                if workflow.cancellation_reason() is not None:  # it came meanwhile
+                    raise asyncio.CancelledError
                 return earlier
 
     async def wait_for_end(self, submission: Submission) -> None:
@@ -330,7 +332,7 @@ class GenerationWorkflow:
 
     async def complete(self, archived: Archived) -> None:
         self.enter(Stage.FINISHING, Status.IN_PROGRESS, "Writing the end down")
-        await _written(
+        await _done(
             workflow.start_activity_method(
                 ConclusionActivities.complete,
                 Completion(generation=self.generation, archived=archived),
@@ -380,14 +382,16 @@ class GenerationWorkflow:
 
     async def withdraw(self, submission: Submission) -> None:
         with suppress(ActivityError):
-            await workflow.execute_activity_method(
-                ConclusionActivities.withdraw,
-                Accepted(generation=self.generation, submission=submission),
-                **named(COURTESY, f"withdraw-{submission.attempt}", summary=f"request {submission.request_id}"),
+            await _done(
+                workflow.start_activity_method(
+                    ConclusionActivities.withdraw,
+                    Accepted(generation=self.generation, submission=submission),
+                    **named(COURTESY, f"withdraw-{submission.attempt}", summary=f"request {submission.request_id}"),
+                )
             )
 
     async def end(self, failure: Failure | None) -> None:
-        await _written(
+        await _done(
             workflow.start_activity_method(
                 ConclusionActivities.end,
                 Ending(generation=self.generation, failure=failure),
@@ -449,7 +453,7 @@ class GenerationWorkflow:
             yield f"gives up at {self.deadline:%Y-%m-%d %H:%M:%S} UTC"
 
 
-async def _written(step: workflow.ActivityHandle[None]) -> None:
+async def _done(step: workflow.ActivityHandle[Any]) -> None:
     """To the step's end. A cancellation comes too late for it: once asked to cancel, Temporal would try it no more."""
     try:
         await asyncio.shield(step)

@@ -77,11 +77,13 @@ class Steps:
     """Set: the archive's tries come to their outcome. Cleared: they take their time."""
     recorded: asyncio.Event = field(default_factory=asyncio.Event)
     """The same for the completion's."""
+    withdrawn: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: the provider answers a withdrawal. Cleared: it takes its time."""
     done: list[str] = field(default_factory=list)
     ending: Ending | None = None
 
     def __post_init__(self) -> None:
-        for slow in (self.accepted, self.listed, self.fetched, self.recorded):
+        for slow in (self.accepted, self.listed, self.fetched, self.recorded, self.withdrawn):
             slow.set()
 
     def activities(self) -> list[Callable[..., object]]:
@@ -129,6 +131,7 @@ class Steps:
     @activity.defn
     async def withdraw(self, accepted: Accepted) -> CancelAnswer:
         self.done.append(f"withdraw {accepted.submission.request_id}")
+        await self.withdrawn.wait()
         return CancelAnswer.REQUESTED
 
     @activity.defn

@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 from domain.failure import FailureCode
 from domain.generation import Stage, UncertainSubmitPolicy
-from tests.workflows.conftest import Start, generation, report, until
+from tests.workflows.conftest import Run, Start, generation, report, until
 from tests.workflows.steps import Steps, lost_answer, not_listed, running, without_a_list
 from workflows.generation import GenerationWorkflow
 
@@ -125,13 +125,20 @@ async def test_policy_sends_nothing_after_the_deadline(start: Start) -> None:
     assert steps.count("submit") == 1
 
 
-@pytest.mark.parametrize("polling", [False, True], ids=["waiting", "polling"])
-async def test_first_request_that_ends_is_used_and_the_second_withdrawn(start: Start, *, polling: bool) -> None:
-    steps = Steps(submits=[lost_answer(), None], webhook_expected=not polling, polls=[running()])
+async def sent_twice(start: Start, steps: Steps, then: Stage) -> Run:
+    """A run that waits for its second request, while the first one's answer is lost for good."""
+    steps.submits = [lost_answer(), None]
     run = await start(steps, generation(RESUBMIT, adoption_window=timedelta(seconds=1)))
     await until(run, Stage.UNCERTAIN)
     await run.pass_time(timedelta(seconds=2))
-    await until(run, Stage.POLLING if polling else Stage.GENERATING)
+    await until(run, then)
+    return run
+
+
+@pytest.mark.parametrize("polling", [False, True], ids=["waiting", "polling"])
+async def test_first_request_that_ends_is_used_and_the_second_withdrawn(start: Start, *, polling: bool) -> None:
+    steps = Steps(webhook_expected=not polling, polls=[running()])
+    run = await sent_twice(start, steps, Stage.POLLING if polling else Stage.GENERATING)
     await run.hear(report("request-1", attempt=1))
     await run.hear(report("request-2", attempt=2))
 
@@ -139,12 +146,23 @@ async def test_first_request_that_ends_is_used_and_the_second_withdrawn(start: S
     assert steps.done[-4:] == ["adopt request-1", "withdraw request-2", "archive", "complete"]
 
 
+async def test_cancel_in_the_middle_of_the_withdrawal_is_obeyed(start: Start) -> None:
+    steps = Steps()
+    steps.withdrawn.clear()
+    run = await sent_twice(start, steps, Stage.GENERATING)
+    await run.hear(report("request-1", attempt=1))
+    await steps.until_begun("withdraw request-2", 1)
+    await run.cancel_and_be_understood()
+    steps.withdrawn.set()
+
+    assert await run.over() == "CANCELED"
+    assert "archive" not in steps.done
+    assert steps.done[-1] == "end"
+
+
 async def test_second_request_that_ends_first_is_used(start: Start) -> None:
-    steps = Steps(submits=[lost_answer(), None])
-    run = await start(steps, generation(RESUBMIT, adoption_window=timedelta(seconds=1)))
-    await until(run, Stage.UNCERTAIN)
-    await run.pass_time(timedelta(seconds=2))
-    await until(run, Stage.GENERATING)
+    steps = Steps()
+    run = await sent_twice(start, steps, Stage.GENERATING)
     await run.hear(report("request-2", attempt=2))
     await run.hear(report("request-1", attempt=1))
 
