@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.at_once import at_once
 from api.idempotency import REPLAYED, Repetition, the_same
 from api.identity.dependencies import Rows, TheCaller
 from api.problems import ConfirmationRequired, InsufficientCredits, InvalidParams, wrong_fields
@@ -142,7 +143,7 @@ class Creation:
         )
 
 
-Create = Annotated[Creation, Depends(Creation)]
+Create = Annotated[Creation, Depends(at_once(Creation))]
 
 
 class CreatingRoute(APIRoute):

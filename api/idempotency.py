@@ -7,6 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from fastapi import Depends, Header, Request
 
+from api.at_once import at_once
 from api.identity.dependencies import TheCaller
 from api.problems import KeyReused
 from db.tables import Campaign, Clip, GenerationJob
@@ -50,4 +51,4 @@ def the_same(stored: Row | None, sent: Row) -> Row:
     return stored
 
 
-Repetition = Annotated[Repeatable, Depends(Repeatable)]
+Repetition = Annotated[Repeatable, Depends(at_once(Repeatable))]

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Response, Security, status
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.at_once import at_once
 from api.identity.dependencies import TheCaller, bearer, find_caller
 from api.problems import Unauthenticated
 from api.services import Services, TheServices
@@ -65,7 +66,7 @@ class ReadersRows:
         return as_user(self._sessions, self._user_id)
 
 
-MediaRows = Annotated[ReadersRows, Depends(ReadersRows)]
+MediaRows = Annotated[ReadersRows, Depends(at_once(ReadersRows))]
 
 
 def secret_of(services: Services) -> bytes:

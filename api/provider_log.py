@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from api.at_once import at_once
 from api.identity.dependencies import TheCaller
 from api.services import TheServices
 from api.views import JobView
@@ -28,4 +29,4 @@ class AskedLog:
         return view.model_copy(update={"logs": await self._logs.of(self._user_id, view.id, view.status)})
 
 
-ProviderLog = Annotated[AskedLog, Depends(AskedLog)]
+ProviderLog = Annotated[AskedLog, Depends(at_once(AskedLog))]

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
+from api.at_once import at_once
 from api.identity.dependencies import Rows, TheCaller, let_in_again
 from api.problems import NotFound
 from api.services import TheServices
@@ -77,8 +78,8 @@ def origin_of(request: Request, services: TheServices) -> str:
     return services.settings.app_url or str(request.base_url)
 
 
-Origin = Annotated[str, Depends(origin_of)]
-Jobs = Annotated[Reading, Depends(Reading)]
+Origin = Annotated[str, Depends(at_once(origin_of))]
+Jobs = Annotated[Reading, Depends(at_once(Reading))]
 
 
 def preferred_wait(prefer: str | None) -> float:

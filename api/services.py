@@ -138,7 +138,7 @@ def services_of(app: FastAPI) -> Services:
     return services
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     return services_of(request.app)
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import and_, bindparam, exists, func, or_, select, text, tuple_, update
+from sqlalchemy import bindparam, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
@@ -96,6 +96,14 @@ async def note_rescue(session: AsyncSession, generation_id: UUID, number: int) -
     )
 
 
+ANOTHER_REQUEST = text("""
+    select number from submission_attempts
+    where (job_id, number) = (:job, :number) and request_id <> :request
+        or (job_id, number) <> (:job, :number) and provider = :provider and request_id = :request
+    limit 1
+""")
+
+
 async def is_another_request(
     session: AsyncSession, provider: ProviderName, generation_id: UUID, number: int, request_id: str
 ) -> bool:
@@ -103,13 +111,8 @@ async def is_another_request(
 
     False for every request while an attempt waits to learn which one it became.
     """
-    attempt, this = tuple_(col(SubmissionAttempt.job_id), col(SubmissionAttempt.number)), (generation_id, number)
-    request = col(SubmissionAttempt.request_id)
-    another = or_(
-        and_(attempt == this, request != request_id),
-        and_(col(SubmissionAttempt.provider) == provider, request == request_id, attempt != this),
-    )
-    return (await session.execute(select(col(SubmissionAttempt.number)).where(another).limit(1))).first() is not None
+    attempt = {"provider": provider, "job": generation_id, "number": number, "request": request_id}
+    return (await session.execute(ANOTHER_REQUEST, attempt)).first() is not None
 
 
 async def _answer(

@@ -18,20 +18,20 @@ NOW = timedelta(0)
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=3), timedelta(seconds=30)
 
 
+_DELIVERY = upsert(WebhookDelivery)
+LOG_DELIVERY = _DELIVERY.on_conflict_do_update(
+    index_elements=["id"],
+    set_={
+        **{name: _DELIVERY.excluded[name] for name in ("verdict", "status_code", "detail", "took_ms")},
+        "next_try_at": None,
+        "handed_over_at": func.now(),
+    },
+)
+
+
 async def log_delivery(session: AsyncSession, delivery: WebhookDelivery) -> None:
     """Also takes it out of the inbox, should it lie there."""
-    values = _columns(delivery)
-    statement = upsert(WebhookDelivery).values(**values)
-    await session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["id"],
-            set_={
-                **{name: statement.excluded[name] for name in ("verdict", "status_code", "detail", "took_ms")},
-                "next_try_at": None,
-                "handed_over_at": func.now(),
-            },
-        )
-    )
+    await (await session.connection()).execute(LOG_DELIVERY, _columns(delivery))
 
 
 async def put_into_inbox(session: AsyncSession, delivery: WebhookDelivery, *, due_in: timedelta = NOW) -> None:

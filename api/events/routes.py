@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query
 
+from api.at_once import at_once
 from api.events.access import EventReader, TheEventReader
 from api.events.stream import AllJobs, EventResponse, EventStream, OneJob, Subject
 from api.identity.dependencies import TheCaller
@@ -41,7 +42,7 @@ class Wishes:
         self.with_progress = progress
 
 
-TheWishes = Annotated[Wishes, Depends(Wishes)]
+TheWishes = Annotated[Wishes, Depends(at_once(Wishes))]
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventResponse, status_code=200)

@@ -7,6 +7,7 @@ from fastapi import Depends, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.at_once import at_once
 from api.identity.callers import Caller
 from api.identity.tokens import InvalidToken
 from api.problems import Forbidden, ServiceUnavailable, Unauthenticated
@@ -73,4 +74,4 @@ class CallersRows:
         return as_user(self._sessions, self._caller.user_id)
 
 
-Rows = Annotated[CallersRows, Depends(CallersRows)]
+Rows = Annotated[CallersRows, Depends(at_once(CallersRows))]

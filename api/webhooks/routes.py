@@ -11,6 +11,7 @@ import structlog
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from api.at_once import at_once
 from api.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, TheServices
 from api.webhooks import bodies
@@ -79,7 +80,7 @@ class Arrival:
         return answer(delivery.verdict, HTTPStatus(delivery.status_code))
 
 
-Arrived = Annotated[Arrival, Depends(Arrival)]
+Arrived = Annotated[Arrival, Depends(at_once(Arrival))]
 
 
 def webhook_routes(fal_webhook_path: str) -> APIRouter:
