@@ -12,7 +12,7 @@ from activities.heartbeat import heartbeating
 from activities.inputs import Accepted
 from activities.missing_key import words_for
 from activities.progress import ByteProgress
-from db.engine import Sessions
+from db.engine import Sessions, one_statement
 from db.generations import advance_generation
 from db.json import storable
 from domain.failure import Failure, FailureCode
@@ -146,7 +146,7 @@ class ArchiveActivities:
         )
 
     async def _advance(self, generation: Generation, stage: Stage, detail: str, **columns: Any) -> None:
-        async with self._sessions.begin() as session:
+        async with one_statement(self._sessions) as session:
             await advance_generation(
                 session, generation.id, status=Status.IN_PROGRESS, stage=stage, detail=detail, **columns
             )

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import structlog
-from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
@@ -266,16 +265,15 @@ class SubmissionActivities:
                 fal_request_id=submission.request_id,
                 fal_status_url=submission.status_url,
                 fal_response_url=submission.response_url,
-                submitted_at=func.now(),
+                stamped="submitted_at",
             )
             await self._reopen(session, generation, submission.attempt)
         return submission
 
     async def _reopen(self, session: AsyncSession, generation: Generation, number: int) -> None:
         """The provider dealt with a submission, so the account is not locked (any more)."""
-        attempt = await attempt_of(session, generation.id, number)
         account = self._account(generation.provider)
-        if await reopen_account(session, generation.provider, account, sent_at=attempt.sent_at):
+        if await reopen_account(session, generation.provider, account, generation.id, number):
             log.info("account takes submissions again", provider=generation.provider, account=account)
 
     async def _refusal(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:

@@ -1,9 +1,10 @@
 """Accounts that take no submissions: parked for all jobs and workers at once, and probed by one at a time."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -75,15 +76,21 @@ async def probe_again(session: AsyncSession, provider: ProviderName, account: st
     )
 
 
-async def reopen_account(session: AsyncSession, provider: ProviderName, account: str, *, sent_at: datetime) -> bool:
-    """What was sent then was not refused for the account's sake. True when that ends the parking."""
-    reopened = (
-        update(ProviderAccount)
-        .where(*_is(provider, account), col(ProviderAccount.parked_at) < sent_at)
-        .values(parked_at=None)
-        .returning(col(ProviderAccount.account))
-    )
-    return (await session.execute(reopened)).first() is not None
+REOPEN = text("""
+    update provider_accounts as parked set parked_at = null
+    from submission_attempts as attempt
+    where parked.provider = :provider and parked.account = :account
+        and attempt.job_id = :job and attempt.number = :number and parked.parked_at < attempt.sent_at
+    returning parked.account
+""")
+
+
+async def reopen_account(
+    session: AsyncSession, provider: ProviderName, account: str, generation_id: UUID, number: int
+) -> bool:
+    """The attempt was not refused for the account's sake. True when that ends the parking."""
+    attempt = {"provider": provider, "account": account, "job": generation_id, "number": number}
+    return (await session.execute(REOPEN, attempt)).first() is not None
 
 
 async def resume_accounts(session: AsyncSession, provider: ProviderName) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Boolean, exists, func, literal_column, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import bindparam, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
 
 from db.tables import AttemptState, GenerationJob, SubmissionAttempt
@@ -26,26 +27,23 @@ class Opened(StrEnum):
     """It was refused before, so it bought nothing."""
 
 
+# `xmax` tells a row that was inserted from one that was updated.
+OPEN_ATTEMPT = text("""
+    insert into submission_attempts as attempt (job_id, number, user_id, provider, state, webhook_expected)
+    values (:job, :number, :user, :provider, 'sending', false)
+    on conflict (job_id, number) do update
+    set state = 'sending', sent_at = now(), answered_at = null, answer = null
+    where attempt.state = 'refused'
+    returning xmax = 0
+""")
+
+
 async def open_attempt(session: AsyncSession, generation: Generation, number: int) -> Opened | SubmissionAttempt:
     """Write the attempt down as `sending`, so that it may be sent. Else the attempt that is in the way."""
-    opened = (
-        upsert(SubmissionAttempt)
-        .values(
-            job_id=generation.id,
-            number=number,
-            user_id=generation.user_id,
-            provider=generation.provider,
-            state=AttemptState.SENDING,
-            webhook_expected=False,
-        )
-        .on_conflict_do_update(
-            index_elements=["job_id", "number"],
-            set_={"state": AttemptState.SENDING, "sent_at": func.now(), "answered_at": None, "answer": None},
-            where=col(SubmissionAttempt.state) == AttemptState.REFUSED,
-        )
-        .returning(literal_column("xmax = 0", Boolean))  # a row that was inserted, not updated
+    is_new = await session.scalar(
+        OPEN_ATTEMPT,
+        {"job": generation.id, "number": number, "user": generation.user_id, "provider": generation.provider},
     )
-    is_new = await session.scalar(opened)
     if is_new is not None:
         return Opened.NEW if is_new else Opened.AGAIN
     return await attempt_of(session, generation.id, number)
@@ -99,9 +97,9 @@ async def note_rescue(session: AsyncSession, generation_id: UUID, number: int) -
 
 
 ANOTHER_REQUEST = text("""
-    select 1 from submission_attempts
+    select number from submission_attempts
     where (job_id, number) = (:job, :number) and request_id <> :request
-        or provider = :provider and request_id = :request and (job_id, number) <> (:job, :number)
+        or (job_id, number) <> (:job, :number) and provider = :provider and request_id = :request
     limit 1
 """)
 
@@ -113,24 +111,31 @@ async def is_another_request(
 
     False for every request while an attempt waits to learn which one it became.
     """
-    values = {"provider": provider, "job": generation_id, "number": number, "request": request_id}
-    return (await session.execute(ANOTHER_REQUEST, values)).first() is not None
+    attempt = {"provider": provider, "job": generation_id, "number": number, "request": request_id}
+    return (await session.execute(ANOTHER_REQUEST, attempt)).first() is not None
 
 
 async def _answer(
-    session: AsyncSession, generation_id: UUID, number: int, *, unless: Sequence[AttemptState], **answer: object
+    session: AsyncSession, generation_id: UUID, number: int, *, unless: tuple[AttemptState, ...], **answer: object
 ) -> bool:
-    statement = (
+    told = {"of_job": generation_id, "of_number": number} | {f"new_{name}": value for name, value in answer.items()}
+    connection = await session.connection()
+    return (await connection.execute(_answering(unless, tuple(answer)), told)).first() is not None
+
+
+@cache
+def _answering(unless: tuple[AttemptState, ...], columns: tuple[str, ...]) -> ReturningUpdate[tuple[int]]:
+    """Its parameters: `of_job`, `of_number`, and `new_...` for each column."""
+    return (
         update(SubmissionAttempt)
         .where(
-            col(SubmissionAttempt.job_id) == generation_id,
-            col(SubmissionAttempt.number) == number,
+            col(SubmissionAttempt.job_id) == bindparam("of_job"),
+            col(SubmissionAttempt.number) == bindparam("of_number"),
             col(SubmissionAttempt.state).not_in(unless),
         )
-        .values(answered_at=func.now(), **answer)
+        .values({name: bindparam(f"new_{name}") for name in columns} | {"answered_at": func.now()})
         .returning(col(SubmissionAttempt.number))
     )
-    return (await session.execute(statement)).first() is not None
 
 
 async def unclaimed(session: AsyncSession, provider: ProviderName, request_ids: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import delete, exists, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
 from db.tables import GenerationJob, WebhookDelivery
 from domain.generation import ACTIVE, ProviderName
@@ -18,12 +18,11 @@ NOW = timedelta(0)
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=3), timedelta(seconds=30)
 
 
-INSERT = upsert(SQLModel.metadata.tables[WebhookDelivery.__tablename__])
-# Put together once: that takes longer than to execute it.
-LOG = INSERT.on_conflict_do_update(
+_DELIVERY = upsert(WebhookDelivery)
+LOG_DELIVERY = _DELIVERY.on_conflict_do_update(
     index_elements=["id"],
     set_={
-        **{name: INSERT.excluded[name] for name in ("verdict", "status_code", "detail", "took_ms")},
+        **{name: _DELIVERY.excluded[name] for name in ("verdict", "status_code", "detail", "took_ms")},
         "next_try_at": None,
         "handed_over_at": func.now(),
     },
@@ -32,7 +31,7 @@ LOG = INSERT.on_conflict_do_update(
 
 async def log_delivery(session: AsyncSession, delivery: WebhookDelivery) -> None:
     """Also takes it out of the inbox, should it lie there."""
-    await session.execute(LOG, _columns(delivery))
+    await (await session.connection()).execute(LOG_DELIVERY, _columns(delivery))
 
 
 async def put_into_inbox(session: AsyncSession, delivery: WebhookDelivery, *, due_in: timedelta = NOW) -> None:

@@ -69,6 +69,14 @@ def make_sessions(engine: AsyncEngine) -> Sessions:
 
 
 @asynccontextmanager
+async def one_statement(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """For work of one statement, which is a transaction by itself: two round trips less than with BEGIN and COMMIT."""
+    async with sessions() as session:
+        await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        yield session
+
+
+@asynccontextmanager
 async def as_user(sessions: Sessions, user_id: UUID) -> AsyncIterator[AsyncSession]:
     """A transaction in which row-level security shows only this user's rows."""
     async with sessions.begin() as session:

@@ -8,26 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import (
-    ColumnElement,
-    Executable,
-    Text,
-    and_,
-    bindparam,
-    cast,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
-from sqlmodel import SQLModel, col
+from sqlalchemy.sql.dml import ReturningInsert
+from sqlmodel import col
 
 from db.credits import end_hold
 from db.tables import GenerationJob, JobEvent, MediaFileRow
@@ -47,33 +34,36 @@ from domain.money import Charge, Tariff
 MEASURED = "generation_measured"
 """The channel on which a measured progress is told: the user's id, the generation's, and the percent."""
 TIMING = TypeAdapter(Timing)
-NEW = "new_"
-"""Before the name of a column's value: the names alone are the columns'."""
 TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 
 
 async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
     """Write a new generation down. False when one with its id is there already."""
-    values = {NEW + name: value for name, value in job.model_dump(exclude_none=True).items()}
-    return (await session.execute(_insertion(frozenset(values)), values)).first() is not None
+    values = {f"new_{name}": value for name, value in job.model_dump(exclude_none=True).items()}
+    connection = await session.connection()
+    return (await connection.execute(_insertion(tuple(values)), values)).first() is not None
 
 
 @cache
-def _insertion(given: frozenset[str]) -> Executable:
-    """Of a row that has these values: to put the statement together takes as long as to execute it."""
-    jobs, events = (SQLModel.metadata.tables[table.__tablename__] for table in (GenerationJob, JobEvent))
-    columns: dict[Any, Any] = {jobs.c[name.removeprefix(NEW).rstrip("_")]: bindparam(name) for name in sorted(given)}
+def _insertion(names: tuple[str, ...]) -> ReturningInsert[tuple[int]]:
+    """Its parameters are the names: `new_...` for each column."""
+    columns: dict[Any, Any] = {getattr(GenerationJob, name.removeprefix("new_")): bindparam(name) for name in names}
     inserted = (
-        upsert(jobs)
+        upsert(GenerationJob)
         .values(columns)
         .on_conflict_do_nothing(index_elements=["id"])
-        .returning(jobs.c.user_id, jobs.c.id, jobs.c.status, jobs.c.stage)
+        .returning(
+            col(GenerationJob.user_id), col(GenerationJob.id), col(GenerationJob.status), col(GenerationJob.stage)
+        )
         .cte("inserted")
     )
-    event = insert(events).from_select(
-        ["user_id", "job_id", "status", "stage", "detail"], select(inserted, literal("Created").label("detail"))
+    return (
+        insert(JobEvent)
+        .from_select(
+            ["user_id", "job_id", "status", "stage", "detail"], select(inserted, literal("Created").label("detail"))
+        )
+        .returning(col(JobEvent.id))
     )
-    return event.returning(events.c.id)
 
 
 async def find_generation(session: AsyncSession, generation_id: UUID) -> GenerationJob | None:
@@ -137,24 +127,39 @@ async def advance_generation(
     stage: Stage,
     detail: str,
     data: dict[str, Any] | None = None,
+    stamped: str | None = None,
     only_if: Sequence[ColumnElement[bool]] = (),
     **columns: Any,
 ) -> bool:
-    """Move a living generation on and write the event.
+    """Move a living generation on and write the event. `stamped` names a column that gets the time of the transaction.
 
     False when nothing changed: it is there already (a step that ran twice), it has ended (for ever), or one of the
     further conditions does not hold.
     """
-    here = (col(GenerationJob.status), col(GenerationJob.stage), col(GenerationJob.progress_message))
+    values = {"status": status, "stage": stage, "progress_message": detail, **columns}
+    told = {
+        "generation_id": generation_id,
+        "event_data": data or {},
+        **{f"new_{name}": value for name, value in values.items()},
+    }
+    statement = (_advance if only_if else _known_advance)(tuple(columns), stamped, *only_if)
+    return (await (await session.connection()).execute(statement, told)).first() is not None
+
+
+def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElement[bool]) -> Select[tuple[int]]:
+    """Its parameters: `generation_id`, `event_data`, and `new_...` for each column."""
+    words = ("status", "stage", "progress_message")
+    new = {name: bindparam(f"new_{name}", type_=Text) for name in words}
+    now = {name: func.now() for name in ("stage_at", stamped) if name}
     moved = (
         update(GenerationJob)
         .where(
-            col(GenerationJob.id) == generation_id,
+            col(GenerationJob.id) == bindparam("generation_id"),
             col(GenerationJob.status).in_(ACTIVE),
-            tuple_(*here) != tuple_(status, stage, detail),
+            tuple_(*(getattr(GenerationJob, name) for name in words)) != tuple_(*new.values()),
             *only_if,
         )
-        .values(status=status, stage=stage, stage_at=func.now(), progress_message=detail, **columns)
+        .values(new | now | {name: bindparam(f"new_{name}") for name in columns})
         .returning(col(GenerationJob.user_id), col(GenerationJob.id))
         .cte("moved")
     )
@@ -162,18 +167,16 @@ async def advance_generation(
         insert(JobEvent)
         .from_select(
             ["user_id", "job_id", "status", "stage", "detail", "data"],
-            select(
-                moved.c.user_id,
-                moved.c.id,
-                cast(literal(status), Text),
-                cast(literal(stage), Text),
-                cast(literal(detail), Text),
-                cast(literal(data or {}, JSONB), JSONB),
-            ),
+            select(moved.c.user_id, moved.c.id, *new.values(), bindparam("event_data", type_=JSONB)),
         )
         .returning(col(JobEvent.id))
+        .cte("event")
     )
-    return (await session.execute(event)).first() is not None
+    return select(event.c.id)
+
+
+# To build and look it up anew takes 1 ms of CPU, and 0.17 ms to send it, four times per generation.
+_known_advance = cache(_advance)
 
 
 async def note_standstill(session: AsyncSession, generation_id: UUID, reason: str) -> bool:
@@ -267,7 +270,7 @@ async def cancel_generation(session: AsyncSession, generation_id: UUID, detail: 
 
 async def _end_generation(session: AsyncSession, generation_id: UUID, **columns: Any) -> bool:
     """The row's last change, and in the same transaction the end of its hold."""
-    ended = await advance_generation(session, generation_id, stage=Stage.DONE, completed_at=func.now(), **columns)
+    ended = await advance_generation(session, generation_id, stage=Stage.DONE, stamped="completed_at", **columns)
     if ended:
         await end_hold(session, generation_id)
     return ended

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import Runtime
 
 from domain.generation import Generation
 from tracing.spans import is_on
+from workflows.converter import data_converter
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 from workflows.search_attributes import search_attributes
@@ -29,7 +29,7 @@ async def connect(*, lazy: bool = False, runtime: Runtime | None = None) -> Clie
     config.setdefault("target_host", "localhost:7233")
     return await Client.connect(
         **config,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter,
         interceptors=tracing_interceptors(),
         lazy=lazy,
         runtime=runtime,

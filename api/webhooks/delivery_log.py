@@ -7,7 +7,7 @@ from http import HTTPStatus
 import structlog
 
 from db.deliveries import log_delivery
-from db.engine import POSTGRES_AWAY, Sessions
+from db.engine import POSTGRES_AWAY, Sessions, one_statement
 from db.tables import WebhookDelivery
 
 REFUSED_AT_MOST = 60
@@ -32,7 +32,7 @@ class DeliveryLog:
                 return
             delivery.body = delivery.body[:REFUSED_BODY_BYTES]
         try:
-            async with self._sessions.begin() as session:
+            async with one_statement(self._sessions) as session:
                 await log_delivery(session, delivery)
         except POSTGRES_AWAY as error:
             log.warning("delivery not logged", delivery_id=str(delivery.id), verdict=delivery.verdict, error=str(error))

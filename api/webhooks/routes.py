@@ -18,7 +18,7 @@ from api.webhooks import bodies
 from api.webhooks.inbox import POSTGRES_SECONDS, NotNow
 from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
 from db.attempts import is_another_request
-from db.engine import POSTGRES_AWAY, within
+from db.engine import POSTGRES_AWAY, one_statement, within
 from db.generations import find_generation_by_request
 from db.tables import GenerationJob, WebhookDelivery
 from domain.generation import ProviderName, Report
@@ -192,7 +192,7 @@ async def is_mismatch(services: Services, provider: ProviderName, generation_id:
 
 
 async def _is_another_request(services: Services, provider: ProviderName, generation_id: UUID, report: Report) -> bool:
-    async with services.service_sessions() as session:
+    async with one_statement(services.service_sessions) as session:
         return await is_another_request(session, provider, generation_id, report.attempt, report.request_id)
 
 

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import text
 from temporalio import workflow
 from temporalio.client import WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, Worker
 
 from activities.reconciliation import ReconciliationActivities
@@ -20,6 +19,7 @@ from domain.reconciliation import Reconciled
 from providers.registry import Providers
 from tests.running import Service, running_service
 from tests.servers import Database, Servers, temporal_server
+from workflows.converter import data_converter
 from workflows.ids import reconciliation_id
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
@@ -282,7 +282,7 @@ async def database(servers: Servers) -> Database:
 async def test_pass_replays(service: Service) -> None:
     handle = await begin(service)
     await handle.result()
-    replayer = Replayer(workflows=[ReconciliationWorkflow], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[ReconciliationWorkflow], data_converter=data_converter)
 
     await replayer.replay_workflow(await handle.fetch_history())
 

@@ -11,13 +11,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import Replayer, Worker
 
 from devstack.temporal import EmbeddedTemporal
 from domain.generation import Generation, JobType, ProviderName, Report, Stage, Timing, UncertainSubmitPolicy
 from tests.workflows.steps import REQUEST, Steps
+from workflows.converter import data_converter
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 from workflows.starting import connect
@@ -128,7 +128,7 @@ async def start(temporal_client: Client) -> AsyncIterator[Start]:
         return runs[-1]
 
     yield start_run
-    replayer = Replayer(workflows=[GenerationWorkflow], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[GenerationWorkflow], data_converter=data_converter)
     for run in runs:
         await replayer.replay_workflow(await run.handle.fetch_history())
     for worker in workers:

@@ -2,11 +2,11 @@
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests.workflows.record import HISTORIES, PATHS, SHAPE
+from workflows.converter import data_converter
 from workflows.generation import GenerationWorkflow
 from workflows.sandbox import Sandbox
 from workflows.starting import tracing_interceptors
@@ -43,7 +43,7 @@ async def replay(history: str) -> None:
     replayer = Replayer(
         workflows=[GenerationWorkflow],
         workflow_runner=Sandbox(),
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter,
         interceptors=tracing_interceptors(),
     )
     await replayer.replay_workflow(WorkflowHistory.from_json("recorded", history))
