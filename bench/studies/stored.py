@@ -24,6 +24,8 @@ USERS = 1000
 REPEATS = 40
 AT_ONCE = 16
 STATEMENT_SECONDS = 900
+# A million are a year's. Figures of a window cost what ended within it, which is not what is asked here.
+SECONDS_APART = 31.5
 # Rows as they are, under new ids: whatever columns there are. A function in `from` is called once per row; as
 # `(function(...)).*` it would be called once per column.
 COPY = {
@@ -32,10 +34,11 @@ COPY = {
         select made.*
         from generation_jobs as job, generate_series($2::int, $3::int) as number
             join bench_owners as owner on owner.place = number % (select count(*) from bench_owners),
-            lateral (select md5(number::text)::uuid as id) as new,
+            lateral (select md5(number::text)::uuid as id, make_interval(secs => number * $4::float8) as ago) as new,
             lateral jsonb_populate_record(null::generation_jobs, to_jsonb(job) || jsonb_build_object(
                 'id', new.id, 'user_id', owner.id, 'fal_request_id', new.id, 'clip_id', null,
-                'created_at', job.created_at - make_interval(secs => number))) as made
+                'created_at', job.created_at - new.ago, 'submitted_at', job.submitted_at - new.ago,
+                'stage_at', job.stage_at - new.ago, 'completed_at', job.completed_at - new.ago)) as made
         where job.id = $1
     """,
     "submission_attempts": """
@@ -121,9 +124,10 @@ async def fill(ground: Ground, template: str, count: int) -> None:
         )
         there = await database.fetchval("select count(*) from generation_jobs")
         for table, statement in COPY.items():
-            first = (template, there + 1, count) if table == "generation_jobs" else (template,)
+            first = (template, there + 1, count, SECONDS_APART) if table == "generation_jobs" else (template,)
             await database.execute(statement, *(first if "$1" in statement else ()), timeout=STATEMENT_SECONDS)
         await database.execute("vacuum analyze", timeout=STATEMENT_SECONDS)
+        await database.execute("checkpoint", timeout=STATEMENT_SECONDS)  # what was filled in is not written beside
     finally:
         await database.close()
 
