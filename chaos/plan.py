@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-JOBS_PER_SECOND = 5.0
+JOBS_PER_SECOND = 6.0
 """Half of what two cores carry: the other half is for what a kill leaves undone."""
 SHORTEST_SECONDS = 15.0
 # The supervisor gives up on a part that dies three times within a minute, and the first try to come back may fail: a
