@@ -9,7 +9,7 @@ import structlog
 from pydantic import SecretStr
 
 from api.identity.tokens import Tokens
-from db.engine import POSTGRES_AWAY, Sessions
+from db.engine import POSTGRES_AWAY, Sessions, one_statement
 from db.keys import KEY_MARK, find_key_owner, hash_key
 from db.tables import Scope
 from db.users import let_in
@@ -77,7 +77,7 @@ class Callers:
         if time.time() >= event_pass.ends_at:
             return False
         try:
-            async with self._sessions() as session:
+            async with one_statement(self._sessions) as session:
                 if not event_pass.key_hash:
                     return await let_in(session, event_pass.user_id)
                 owner = await find_key_owner(session, event_pass.key_hash)
@@ -89,11 +89,11 @@ class Callers:
     async def _look_up(self, credential: str, digest: bytes) -> tuple[float, Caller | None]:
         """Until when it is good at most, seconds since the epoch, and the caller."""
         if credential.startswith(KEY_MARK):
-            async with self._sessions() as session:
+            async with one_statement(self._sessions) as session:
                 owner = await find_key_owner(session, digest)
             return float("inf"), Caller(*owner, SecretStr(credential)) if owner else None
         token_owner = await self._tokens.owner_of(credential)
-        async with self._sessions.begin() as session:
+        async with one_statement(self._sessions) as session:
             is_let_in = await let_in(session, token_owner.user_id)
         caller = Caller(token_owner.user_id, token_owner.scope, SecretStr(credential))
         return token_owner.expires_at, caller if is_let_in else None
