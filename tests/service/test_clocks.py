@@ -156,9 +156,10 @@ async def test_clock_that_jumps_refuses_webhooks_and_delays_no_job(
     assert WINDOW <= failed - created < WINDOW + SLACK
     async with service.sessions() as session:
         logged = select(WebhookDelivery).where(col(WebhookDelivery.job_id) == UUID(waiting))
-        delivery = (await session.scalars(logged.order_by(col(WebhookDelivery.received_at)))).first()
-    assert delivery
-    assert (delivery.verdict, "our clock" in delivery.detail) == ("stale", True)
+        # The provider's next try may have come since, by the right clock.
+        refusals = [each.detail for each in await session.scalars(logged) if each.verdict == "stale"]
+    assert refusals
+    assert all("our clock" in detail for detail in refusals)
     stale = 'reelay_webhooks_total{provider="fal",verdict="stale"}'
     assert stale in (await service.client.get("/metrics")).text
     await is_told(service, f"a fresh one after {offset}")
