@@ -27,6 +27,9 @@ OWN_ENDS: Mapping[str, Mapping[str, str]] = {
 }
 """Faults after which a job cannot complete. All others heal."""
 LOSES_THE_ANSWER = frozenset({"submit=drop", "submit=timeout", "submit=500"})
+EARLY = "webhook=early"
+"""The submission is answered when the webhook is through: not before the provider has ended its work."""
+TOO_SLOW_TO_ANSWER = frozenset({HOPELESS, "latency=8s"})
 ANSWER_IN_DANGER = frozenset({Part.WORKER, Part.TEMPORAL, Part.POSTGRES})
 """Parts whose death can lose the provider's answer to a submission."""
 MARGIN = timedelta(seconds=2)
@@ -53,6 +56,8 @@ def lost_answer(job: JobTrace, kills: Sequence[Kill]) -> str | None:
     """How the provider's answer to the submission was lost, if it was."""
     if not LOSES_THE_ANSWER.isdisjoint(job.planned.faults):
         return "the provider cut the submission off"
+    if EARLY in job.planned.faults and not TOO_SLOW_TO_ANSWER.isdisjoint(job.planned.faults):
+        return "the provider answered the submission no sooner than its webhook was through"
     for attempt in job.attempts:
         for kill in kills:
             until = (attempt.answered_at or kill.at) + MARGIN

@@ -165,6 +165,12 @@ def test_every_check_is_able_to_fail() -> None:
         ),
         ended(completed(1, "submit=500"), Status.FAILED, FailureCode.UNKNOWN_OUTCOME, requests=()),
         ended(completed(1, "latency=10m"), Status.FAILED, FailureCode.DEADLINE_EXCEEDED),
+        ended(
+            completed(1, "latency=10m", "webhook=early"),
+            Status.FAILED,
+            FailureCode.UNKNOWN_OUTCOME,
+            requests=(request(1, told_at=None),),
+        ),
         ended(completed(1, "submit=403-locked"), Status.FAILED, FailureCode.DEADLINE_EXCEEDED, requests=()),
         ended(completed(1, "media=expired"), Status.FAILED, FailureCode.RESULT_EXPIRED),
         ended(completed(1, "fail=422"), Status.CANCELED, cancel_sent=True),
