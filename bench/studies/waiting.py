@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,14 +73,17 @@ class Waiting:
         for process, grown in undisturbed.grown.items():
             yield _row(section, f"{process}: MiB per 1,000 waiting", grown / MIB / count * 1000)
         yield _row(section, "worker: MiB while all of them wait", undisturbed.memory["worker"] / MIB)
-        for drain, words in (
-            (undisturbed, "all webhooks at once"),
-            (await self.drain(count, kill_worker=True), "the same when the worker is killed first"),
-        ):
-            values = {"Reelay": drain.per_second, f"steady rate at {STEADY_CONCURRENCY}": rate}
-            yield Row(section=section, label=f"{words}: completions per second", values=values)
-            yield _row(section, f"{words}: first to last completion, s", drain.first_to_last_seconds)
-            yield _row(section, f"{words}: most MiB of the worker", drain.worker_peak / MIB)
+        for row in self._drained(section, "all webhooks at once", undisturbed, rate):
+            yield row
+        killed = await self.drain(count, kill_worker=True)
+        for row in self._drained(section, "the same when the worker is killed first", killed, rate):
+            yield row
+
+    def _drained(self, section: str, words: str, drain: Drain, rate: float) -> Iterator[Row]:
+        values = {"Reelay": drain.per_second, f"steady rate at {STEADY_CONCURRENCY}": rate}
+        yield Row(section=section, label=f"{words}: completions per second", values=values)
+        yield _row(section, f"{words}: first to last completion, s", drain.first_to_last_seconds)
+        yield _row(section, f"{words}: most MiB of the worker", drain.worker_peak / MIB)
 
     async def drain(self, count: int, *, kill_worker: bool) -> Drain:
         """Raises: RuntimeError when not every generation completes."""
