@@ -13,6 +13,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.generation import UncertainSubmitPolicy
+from domain.language import Language
 
 FAL_HOSTS = (".fal.ai", ".fal.run")
 POSTGRES_SCHEMES = ("postgres", "postgresql")
@@ -146,6 +147,8 @@ class Settings(BaseSettings):
 
     interactive_budget_cents: int = Field(500, ge=0)
     use_async_generation: bool = True
+    language: Language = Field(Language.ENGLISH, validation_alias=AliasChoices("REELAY_LANGUAGE", "language"))
+    """Of what users read, when their request asks for none of ours."""
 
     @field_validator("fal_timeout", mode="before")
     @classmethod
