@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fix bench chaos chaos-proof faults fuzz lock clean
+.PHONY: help setup demo dev test check fix bench chaos chaos-proof faults conformance fuzz lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ chaos-proof: $(READY) ## Plant fourteen bugs, one at a time: the tests must catc
 
 faults: $(READY) ## Write the table of faults and the tests that prove them into docs/reliability.md
 	@$(BIN)/python -m tests.reliability
+
+conformance: $(READY) ## Write what the documents say, and which test shows it, into docs/conformance.md
+	@$(BIN)/python -m tests.acceptance.documents
 
 fuzz: $(READY) ## Send the API what its document allows, for ten minutes or as told: LASTING=60 SEED=7
 	@FUZZ_SECONDS=$(or $(LASTING),600) $(if $(SEED),FUZZ_SEED=$(SEED)) $(BIN)/pytest -q -s tests/api/test_fuzzing.py
