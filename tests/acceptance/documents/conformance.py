@@ -1,6 +1,6 @@
 """The five documents, line by line: what each says, whether Reelay does it, and the test that shows it.
 
-The lines stand in the TOML files beside this module; `make conformance` writes them as a table into docs/conformance.md.
+The lines stand in the TOML files beside this module; `make conformance` writes docs/conformance.md from them.
 """
 
 import tomllib
@@ -17,9 +17,9 @@ FILES = sorted(Path(__file__).parent.glob("*.toml"))
 HEAD = """\
 # Conformance
 
-What the five documents that describe their users' systems say, line by line, and what Reelay does of it. **literal**: the
-documents' own words work unchanged. **better**: deliberately otherwise, with the reason. Anything else is a gap, with the
-reason for it. `make conformance` writes this page from `tests/acceptance/documents/*.toml`.
+What the five documents that describe their users' systems say, line by line, and what Reelay does of it. **literal**:
+the documents' own words work unchanged. **better**: deliberately otherwise, with the reason. Anything else is a gap, with
+the reason for it. `make conformance` writes this page from `tests/acceptance/documents/*.toml`.
 """
 
 
