@@ -18,8 +18,8 @@ HEAD = """\
 # Conformance
 
 What the five documents that describe their users' systems say, line by line, and what Reelay does of it. **literal**:
-the documents' own words work unchanged. **better**: deliberately otherwise, with the reason. Anything else is a gap, with
-the reason for it. `make conformance` writes this page from `tests/acceptance/documents/*.toml`.
+the documents' own words work unchanged. **better**: deliberately otherwise, with the reason. Anything else is a gap,
+with its reason. `make conformance` writes this page from `tests/acceptance/documents/*.toml`.
 """
 
 
