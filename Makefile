@@ -49,9 +49,10 @@ fuzz: $(READY) ## Send the API what its document allows, for ten minutes or as t
 
 setup: $(READY) ## Make the virtual environment
 
-# The second lock is the image's: without the embedded stack and the tools.
+# One version of each package for all Pythons: `fewest`. The second lock is the image's: without the embedded stack and
+# the tools.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
-	--no-emit-index-url --python-version 3.11 pyproject.toml
+	--no-emit-index-url --fork-strategy fewest --python-version 3.11 pyproject.toml
 
 lock: $(READY) ## Resolve the dependencies anew
 	@$(BIN)/python -m pip install --quiet uv

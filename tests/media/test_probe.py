@@ -34,6 +34,13 @@ def test_a_picture_has_a_size(extension: str, samples: dict[str, Path]) -> None:
     assert (probed.width, probed.height) == (300, 200)
 
 
+def test_a_tag_in_another_encoding_does_not_matter(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "video.mp4")
+    assert video.read_bytes().count(b"Lavf") == 1
+    video.write_bytes(video.read_bytes().replace(b"Lavf", "Düne".encode("latin-1")))
+    assert probe(video).width == 320
+
+
 @pytest.mark.parametrize("side", [10_000, 50_000])
 def test_a_picture_bomb_is_not_decoded(side: int, tmp_path: Path) -> None:
     with pytest.raises(BadMedia):

@@ -78,6 +78,14 @@ def filled_in() -> dict[str, str]:
     return values | {"AWS_ENDPOINT_URL": "https://media.example.com"}
 
 
+def locked(lock: str) -> dict[str, list[str]]:
+    """Package to its versions in that file: one, where no marker tells the Pythons or the machines apart."""
+    versions: dict[str, list[str]] = {}
+    for package, version in re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / lock).read_text()):
+        versions.setdefault(package, []).append(version)
+    return versions
+
+
 @dataclass(frozen=True)
 class Instruction:
     name: str

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from cli import app as command_line
 from tests.production.checks import PINNED, is_asked_rightly
-from tests.production.files import ROOT, last, read_compose, read_dockerfile
+from tests.production.files import ROOT, last, locked, read_compose, read_dockerfile
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
@@ -36,10 +36,6 @@ def pins(lock: str) -> dict[str, str]:
 
 def marker(entry: str) -> str:
     return "".join(re.findall(r";[^\\]*", entry.splitlines()[0])).strip()
-
-
-def packages(lock: str) -> set[str]:
-    return {name.split(";")[0] for name in pins(lock)}
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -106,12 +102,12 @@ DATA = {".toml", ".mako", ".html", ".css", ".js", ".svg"}
 
 @pytest.mark.parametrize("extra", ["dev", "embedded"])
 def test_the_image_has_nothing_that_only_development_needs(extra: str) -> None:
-    assert not names(EXTRAS[extra]) & packages("requirements-runtime.lock")
+    assert not names(EXTRAS[extra]) & locked("requirements-runtime.lock").keys()
 
 
 def test_the_image_has_what_the_project_depends_on() -> None:
     needed = names(PROJECT["project"]["dependencies"]) | names(EXTRAS["build"])
-    assert needed <= packages("requirements-runtime.lock")
+    assert needed <= locked("requirements-runtime.lock").keys()
 
 
 def test_the_image_has_the_packages_that_were_tested() -> None:
