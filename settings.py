@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -147,6 +147,9 @@ class Settings(BaseSettings):
 
     interactive_budget_cents: int = Field(500, ge=0)
     use_async_generation: bool = True
+    generate_video_duration: float = Field(6, gt=0)
+    """Seconds. Like the next, for calls of `/api/generate/video` that say nothing else, where the model admits it."""
+    generate_video_aspect_ratio: str = "9:16"
     language: Language = Field(Language.ENGLISH, validation_alias=AliasChoices("REELAY_LANGUAGE", "language"))
     """Of what users read, when their request asks for none of ours."""
 
@@ -269,6 +272,11 @@ class Settings(BaseSettings):
     def reconcile_every(self) -> timedelta:
         """Each pass is four billed actions in Temporal Cloud: at five minutes 35,000 a month, at one 175,000."""
         return self.reconcile_interval or timedelta(minutes=1 if self.is_development else 5)
+
+    @property
+    def generate_video_defaults(self) -> dict[str, Any]:
+        """By the catalogue's words."""
+        return {"duration": self.generate_video_duration, "aspectRatio": self.generate_video_aspect_ratio}
 
     @property
     def secrets(self) -> frozenset[str]:

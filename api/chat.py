@@ -17,6 +17,7 @@ from api.views import CreatedView, JobView
 from api.wire import Text, Wire
 from catalog.model import KINDS, JobKind, Quality
 from domain.generation import JobType, Status
+from domain.language import Language
 
 router = APIRouter(prefix="/api", tags=["chat"])
 
@@ -80,7 +81,7 @@ async def start_video(request: VideoRequest, services: Services, create: Creatio
     words = request.words()
     model = model_meant(services, JobKind.VIDEO, None, words, Quality.STANDARD)
     created = await create.create(model, words, request)
-    view = CreatedView.from_row(created.job, origin)
+    view = CreatedView.from_row(created.job, origin, Language.ENGLISH)
     task_id = str(view.job_id)
     content = {
         "message": "Your video is being generated.",

@@ -16,12 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.dependency import dependency
 from api.idempotency import REPLAYED, Repetition, the_same
 from api.identity.dependencies import Rows, TheCaller
+from api.language import TheLanguage
 from api.problems import ConfirmationRequired, InsufficientCredits, InvalidParams, wrong_fields
 from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
 from api.requests import CreateRequest, WordsRequest
 from api.services import Services, TheServices, services_of
 from api.starting import OUTAGES
-from api.views import CreatedView
+from api.views import CreatedView, WaitedView
+from catalog.catalog import NO_WORDS
 from catalog.errors import CatalogError, UnknownModel
 from catalog.model import FIRST_FRAME, JobKind, Model, Quality
 from db.clips import find_campaign, find_clip
@@ -58,6 +60,7 @@ class Creation:
         rows: Rows,
         jobs: Jobs,
         repetition: Repetition,
+        language: TheLanguage,
         prefer: Prefer = None,
     ) -> None:
         self._services = services
@@ -65,37 +68,67 @@ class Creation:
         self._rows = rows
         self._jobs = jobs
         self._repetition = repetition
+        self._language = language
         patient = LONGEST_WAIT_SECONDS if not services.settings.use_async_generation else 0.0
         self._wait = preferred_wait(prefer) or patient
 
-    async def of_kind(self, kind: JobKind, body: WordsRequest, *, quality: Quality = Quality.STANDARD) -> Response:
+    async def of_kind(
+        self,
+        kind: JobKind,
+        body: WordsRequest,
+        *,
+        quality: Quality = Quality.STANDARD,
+        defaults: Mapping[str, Any] = NO_WORDS,
+    ) -> Response:
         """With the model that the caller names, else the kind's default. Raises what `of_model` does."""
         words = body.words()
-        return await self.of_model(model_meant(self._services, kind, body.model, words, quality), words, body)
+        model = model_meant(self._services, kind, body.model, words, quality)
+        return await self.of_model(model, words, body, defaults=defaults, said=body.said())
 
-    async def of_model(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Response:
+    async def of_model(
+        self,
+        model: Model,
+        words: Mapping[str, Any],
+        request: CreateRequest,
+        *,
+        defaults: Mapping[str, Any] = NO_WORDS,
+        said: Mapping[str, Any] | None = None,
+    ) -> Response:
         """202 with where to look; the finished job instead, when the client would rather wait.
 
         Raises: InvalidParams with everything that is wrong, ConfirmationRequired, InsufficientCredits, KeyReused,
         RateLimited.
         """
-        created = await self.create(model, words, request)
+        created = await self.create(model, words, request, defaults=defaults, said=said)
         headers = dict(created.headers)
         if self._wait:
             headers["preference-applied"] = f"wait={self._wait:g}"
             if (finished := await self._jobs.final_view(created.job.id, wait=self._wait)) is not None:
-                return JSONResponse(finished.model_dump(mode="json", by_alias=True), headers=headers)
-        view = CreatedView.from_row(created.job, self._jobs.origin)
+                waited = WaitedView.from_job(finished)
+                return JSONResponse(waited.model_dump(mode="json", by_alias=True), headers=headers)
+        view = CreatedView.from_row(created.job, self._jobs.origin, self._language)
         headers |= {"location": view.status_url, "retry-after": "2"}
         return JSONResponse(
             view.model_dump(mode="json", by_alias=True, exclude_none=True), HTTPStatus.ACCEPTED, headers
         )
 
-    async def create(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> Created:
-        """Written down and started, or found from the first time. Raises what `of_model` does."""
+    async def create(
+        self,
+        model: Model,
+        words: Mapping[str, Any],
+        request: CreateRequest,
+        *,
+        defaults: Mapping[str, Any] = NO_WORDS,
+        said: Mapping[str, Any] | None = None,
+    ) -> Created:
+        """Written down and started, or found from the first time. Raises what `of_model` does.
+
+        `words` are the model's inputs. `defaults` stand in for inputs that they leave out, where the model admits them.
+        `said` is the caller's own input, which the job shows; None when it is the words.
+        """
         headers = REPLAYED
         try:
-            job = self._job(model, words, request)
+            job = self._job(model, words, request, defaults, words if said is None else said)
         except InvalidParams as wrong:
             async with self._rows() as session:
                 more = await wrong_belongings(session, request)
@@ -113,10 +146,17 @@ class Creation:
         await start_soon(self._services, stored)
         return Created(stored, headers)
 
-    def _job(self, model: Model, words: Mapping[str, Any], request: CreateRequest) -> GenerationJob:
+    def _job(
+        self,
+        model: Model,
+        words: Mapping[str, Any],
+        request: CreateRequest,
+        defaults: Mapping[str, Any],
+        said: Mapping[str, Any],
+    ) -> GenerationJob:
         if not can_submit(self._services.settings, model.provider, model.endpoint):
             raise not_set_up(model)
-        arguments, cents = priced(model, words)
+        arguments, cents = priced(model, model.with_defaults(words, defaults))
         budget = self._services.settings.interactive_budget_cents
         if cents > budget and not request.confirm:
             raise ConfirmationRequired(
@@ -132,7 +172,7 @@ class Creation:
             provider=model.provider,
             model=model.name,
             endpoint=model.endpoint,
-            input_params=dict(words),
+            input_params=dict(said),
             arguments=arguments,
             tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
             timing=TIMING.dump_python(timing_of(model, self._services.settings), mode="json"),

@@ -19,7 +19,7 @@ from api.requests import (
     VoiceRequest,
 )
 from api.services import TheServices
-from api.views import CreatedView, JobView
+from api.views import CreatedView, WaitedView
 from catalog.model import JobKind
 from domain.generation import Status
 
@@ -29,16 +29,17 @@ CREATED: dict[str, Any] = {
     "status_code": status.HTTP_202_ACCEPTED,
     "response_model": CreatedView,
     "responses": {
-        200: {"model": JobView, "description": "The finished job, as preferred."},
+        200: {"model": WaitedView, "description": "The finished job, as preferred."},
         **problems(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT),
     },
 }
 
 
 @router.post("/generate/video", **CREATED)
-async def generate_video(body: VideoRequest, create: Create) -> Response:
+async def generate_video(body: VideoRequest, services: TheServices, create: Create) -> Response:
     """Create a video from a prompt, and from a first frame if one is given."""
-    return await create.of_kind(JobKind.VIDEO, body, quality=body.quality)
+    defaults = services.settings.generate_video_defaults
+    return await create.of_kind(JobKind.VIDEO, body, quality=body.quality, defaults=defaults)
 
 
 @router.post("/generate/first-frame", **CREATED)
@@ -78,4 +79,5 @@ async def retry_job(job_id: UUID, services: TheServices, create: Create, jobs: J
     if row.status not in (Status.FAILED, Status.CANCELED):
         raise Conflict(f"Only a failed or canceled job can be retried; this one is {row.status}.")
     again = CreateRequest(campaign_id=row.campaign_id, clip_id=row.clip_id, confirm=True, metadata=row.metadata_)
-    return await create.of_model(find_model(services, row.endpoint, {}), row.input_params, again)
+    model = find_model(services, row.endpoint, {})
+    return await create.of_model(model, row.arguments, again, said=row.input_params)

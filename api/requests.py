@@ -1,6 +1,6 @@
 """What clients send."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue
@@ -40,22 +40,31 @@ class WordsRequest(CreateRequest):
 
     model_config = ConfigDict(extra="allow")
 
+    choosing: ClassVar[frozenset[str]] = frozenset({"model"})
+    """Words that choose the model, and are no input of it."""
+
     model: str | None = Field(None, description="A name from `GET /api/models`; without one, the default.")
 
     def words(self) -> dict[str, Any]:
         """The model's input as the client spelled it."""
-        return self.model_dump(by_alias=True, exclude={*CreateRequest.model_fields, "model"}, exclude_unset=True)
+        return self.model_dump(by_alias=True, exclude={*CreateRequest.model_fields, *self.choosing}, exclude_unset=True)
+
+    def said(self) -> dict[str, Any]:
+        """All that the client said of what to make: the model's input, and what chose the model."""
+        return self.model_dump(mode="json", by_alias=True, exclude={*CreateRequest.model_fields}, exclude_unset=True)
 
 
 Words = Any
 
 
 class VideoRequest(WordsRequest):
+    choosing = frozenset({"model", "quality"})
+
     prompt: Words = Field(None, description="What to see.", json_schema_extra={"type": "string"})
     first_frame_url: Words = Field(None, description="An image to start from.", json_schema_extra={"type": "string"})
     duration: Words = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
     aspect_ratio: Words = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
-    quality: Quality = Field(Quality.STANDARD, exclude=True)
+    quality: Quality = Quality.STANDARD
 
 
 class FirstFrameRequest(WordsRequest):

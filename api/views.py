@@ -14,6 +14,8 @@ from db.credits import Balance
 from db.generations import TIMING
 from db.tables import Campaign, Clip, GenerationJob, JobEvent, MediaFileRow
 from domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status, media_address
+from domain.language import Language
+from domain.messages import message
 from domain.progress import SPANS, estimate_progress
 
 # A stage further down is newer news. POLLING stands before what a poll reveals.
@@ -67,6 +69,8 @@ class FileView(Wire):
 
 class JobView(Wire):
     id: UUID
+    request_id: UUID
+    """The same: what `GET /api/fal-jobs/{requestId}` takes before the provider has given its own."""
     type: str
     model: str
     provider: str
@@ -113,6 +117,7 @@ class JobView(Wire):
         at, shown = newest(row, live), [FileView.from_row(file, origin) for file in files]
         return cls(
             id=row.id,
+            request_id=row.id,
             type=row.job_type,
             model=row.model,
             provider=row.provider,
@@ -220,11 +225,26 @@ def _assets(row: GenerationJob) -> dict[str, str]:
     return {name: value for name, value in words.items() if name.endswith("Url") and isinstance(value, str)}
 
 
+class WaitedView(JobView):
+    """The answer to a creating call that waited for the end: the job, by the names of the immediate answer, too."""
+
+    job_id: UUID
+    message: str
+
+    @classmethod
+    def from_job(cls, job: JobView) -> Self:
+        told = job.error_message or job.progress_message
+        return cls(**job.model_dump(), job_id=job.id, message=told)
+
+
 class CreatedView(Wire):
     """The answer to a creating call."""
 
     job_id: UUID
+    request_id: UUID
+    """The same, see `JobView`."""
     status: Status
+    """`submitted`: it is written down, and will be generated whatever happens."""
     message: str
     estimated_cost_cents: int
     estimated_seconds: int
@@ -234,12 +254,13 @@ class CreatedView(Wire):
     """The caller's, if any came."""
 
     @classmethod
-    def from_row(cls, row: GenerationJob, origin: str) -> Self:
+    def from_row(cls, row: GenerationJob, origin: str, language: Language) -> Self:
         """A function of what was fixed at creation, so that a replayed answer equals the first."""
         return cls(
             job_id=row.id,
-            status=Status.PENDING,
-            message="Accepted. It will be generated, archived, and put into its clip.",
+            request_id=row.id,
+            status=Status.SUBMITTED,
+            message=message("generation_accepted", language),
             estimated_cost_cents=row.estimated_cost_cents,
             estimated_seconds=int(TIMING.validate_python(row.timing).expected.total_seconds()),
             status_url=urljoin(origin, f"/api/jobs/{row.id}"),

@@ -59,6 +59,13 @@ class Input(BaseModel, ABC):
     def read(self, value: Any) -> Any:
         """The provider's form of `value`, which may be in either form. Raises: WrongValue."""
 
+    def admits(self, value: Any) -> bool:
+        try:
+            self.read(value)
+        except WrongValue:
+            return False
+        return True
+
     def given_in(self, words: Mapping[str, Any]) -> dict[str, Any]:
         """What the words say of this input, by the spelling that they use."""
         spelled = {key: words[key] for key in (self.word, self.name) if key in words}

@@ -90,6 +90,15 @@ class Model(BaseModel):
             raise InvalidInput(errors)
         return arguments
 
+    def with_defaults(self, words: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """The words, and for inputs that they leave out the defaults, as far as the model admits them."""
+        left_out = {
+            word: value
+            for word, value in defaults.items()
+            if word in self.inputs and not self.inputs[word].given_in(words) and self.inputs[word].admits(value)
+        }
+        return {**words, **left_out}
+
     def price_cents(self, arguments: Mapping[str, Any]) -> int:
         """What the provider charges for these arguments, in whole cents, rounded up; the most it can be where they
         leave it open."""

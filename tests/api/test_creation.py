@@ -4,7 +4,7 @@ import asyncio
 import json
 from io import BytesIO
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import av
 import httpx
@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete
 from sqlmodel import col
 
-from db.tables import Clip
+from db.tables import Clip, GenerationJob
 from tests.api.shared import new_clip, problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers
@@ -39,7 +39,16 @@ KINDS: list[tuple[str, dict[str, Any], str, str | None, str | None]] = [
         "raw_url",
     ),
 ]
-CREATED = {"jobId", "status", "message", "estimatedCostCents", "estimatedSeconds", "statusUrl", "eventsUrl"}
+CREATED = {
+    "jobId",
+    "requestId",
+    "status",
+    "message",
+    "estimatedCostCents",
+    "estimatedSeconds",
+    "statusUrl",
+    "eventsUrl",
+}
 
 
 def key() -> dict[str, str]:
@@ -67,7 +76,7 @@ async def test_each_kind_is_accepted_made_archived_and_given_to_its_clip(
     created = accepted.json()
     assert accepted.status_code == 202
     assert created.keys() == CREATED
-    assert created["status"] == "pending"
+    assert (created["status"], created["requestId"]) == ("submitted", created["jobId"])
     assert accepted.headers["location"] == created["statusUrl"]
     assert int(accepted.headers["retry-after"]) >= 1
     assert (await client.get(created["statusUrl"])).json()["id"] == created["jobId"]
@@ -102,6 +111,75 @@ async def test_duration_reaches_the_provider_in_its_own_words(patient_service: S
     words = await sent(patient_service, job_id)
 
     assert (words["duration"], words["aspect_ratio"]) == ("6s", "9:16")
+
+
+VEO, KLING = "veo3.1-fast", "kling-2.5-turbo-pro"
+FRAME = {"firstFrameUrl": "https://images.example.com/frame.png"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "duration", "ratio"),
+    [
+        ("/api/generate/video", {"quality": "fast"}, "6s", "9:16"),
+        ("/api/generate/video", {"quality": "fast", **FRAME}, "6s", "9:16"),
+        ("/api/generate/video", {"model": VEO, "duration": 4, "aspect_ratio": "16:9"}, "4s", "16:9"),
+        ("/api/generate/video", {"model": VEO, "duration": None}, "6s", "9:16"),
+        ("/api/generate/video", {"model": KLING}, "5", "9:16"),  # it has no six seconds
+        ("/api/jobs", {"model": VEO}, "8s", "16:9"),
+    ],
+)
+async def test_video_that_is_asked_for_by_a_prompt_alone_is_six_seconds_upright(
+    patient_service: Service, path: str, body: dict[str, Any], duration: str, ratio: str
+) -> None:
+    words = {"input": {"prompt": "x"}} if path == "/api/jobs" else {"prompt": "x"}
+    created = (await patient_service.client.post(path, json=body | words)).json()
+    async with patient_service.sessions() as session:
+        job = await session.get_one(GenerationJob, UUID(created["jobId"]))
+
+    assert job.arguments["duration"] == duration
+    assert job.arguments.get("aspect_ratio") == ratio
+    assert created["estimatedCostCents"] == job.estimated_cost_cents
+
+
+async def test_what_a_video_is_by_default_can_be_set(servers: Servers) -> None:
+    settings: dict[str, Any] = {"generate_video_duration": 4, "generate_video_aspect_ratio": "16:9"}
+    async with running_service(servers, worker=False, **settings) as service:
+        created = await service.client.post("/api/generate/video", json={"prompt": "x", "quality": "fast"})
+
+        assert created.json()["estimatedCostCents"] == 60
+        assert (await service.job(created.json()["jobId"]))["aspectRatio"] == "16:9"
+
+
+async def test_callers_input_is_kept_whole_and_a_retry_sends_what_was_sent(patient_service: Service) -> None:
+    body = {"prompt": "a hill [sim: fail=500]", "quality": "fast", "duration": 4}
+    failed = await patient_service.until(
+        (await patient_service.client.post("/api/generate/video", json=body)).json()["jobId"], "failed"
+    )
+    retried = await patient_service.client.post(f"/api/jobs/{failed['id']}/retry", json={})
+    again = await patient_service.until(retried.json()["jobId"], "failed")
+
+    assert failed["input"] == again["input"] == body
+    first, second = [
+        (await patient_service.servers.simulated_request(job["falRequestId"]))["input"] for job in (failed, again)
+    ]
+    assert first == second
+    assert (first["duration"], first["aspect_ratio"]) == ("4s", "9:16")
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("fr-FR,fr;q=0.9", "Génération en cours..."),
+        ("pt-BR", "Geração em andamento..."),
+        ("de, en;q=0.5", "Generation in progress..."),
+        (None, "Generation in progress..."),
+    ],
+)
+async def test_answer_is_in_the_language_asked_for(patient_service: Service, language: str | None, told: str) -> None:
+    headers = {"accept-language": language} if language else {}
+    created = await patient_service.client.post("/api/generate/voice", json={"text": "Hello."}, headers=headers)
+
+    assert created.json()["message"] == told
 
 
 async def test_two_generations_of_one_clip_at_once_lose_nothing(patient_service: Service) -> None:
@@ -260,8 +338,9 @@ async def test_caller_who_prefers_to_wait_gets_the_finished_job(patient_service:
 
     assert answer.status_code == 200
     assert answer.headers["preference-applied"] == "wait=15"
-    assert answer.json() == await patient_service.job(answer.json()["id"])
-    assert answer.json()["status"] == "completed"
+    job = await patient_service.job(answer.json()["id"])
+    assert answer.json() == job | {"jobId": job["id"], "message": job["progressMessage"]}
+    assert (job["requestId"], job["status"]) == (job["id"], "completed")
 
 
 async def test_wait_that_runs_out_gets_the_202(patient_service: Service) -> None:

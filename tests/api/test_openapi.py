@@ -107,7 +107,7 @@ def test_creating_calls_answer_202_or_the_finished_job(document: dict[str, Any])
         responses = document["paths"][path]["post"]["responses"]
         schemas = {code: responses[code]["content"]["application/json"]["schema"] for code in ("200", "202")}
         assert schemas["202"] == {"$ref": "#/components/schemas/CreatedView"}
-        assert schemas["200"] == {"$ref": "#/components/schemas/JobView"}
+        assert schemas["200"] == {"$ref": "#/components/schemas/WaitedView"}
         headers = {parameter["name"] for parameter in document["paths"][path]["post"]["parameters"]}
         assert {"idempotency-key", "prefer"} <= headers
 

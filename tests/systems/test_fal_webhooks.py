@@ -30,7 +30,7 @@ async def test_a_clip_from_its_first_frame_to_its_ambient_sound(
     made: dict[str, dict[str, Any]] = {}
     for path, body, job_type in STEPS:
         created = await caller.post(path, json=body | {"clipId": clip["id"], "campaignId": campaign["id"]})
-        assert (created.status_code, created.json()["status"]) == (202, "pending")
+        assert (created.status_code, created.json()["status"]) == (202, "submitted")
         job = await until(caller, created.json()["statusUrl"], "completed")
         (delivery,) = await patient_service.deliveries(job["id"], count=1)
         assert delivery["status_code"] == 200

@@ -25,7 +25,7 @@ async def test_one_caller_prefers_to_wait_and_another_does_not(caller: httpx.Asy
     at_once = await caller.post("/api/generate/video", json=VIDEO)
 
     assert (waited.status_code, waited.json()["status"]) == (200, "completed")
-    assert (at_once.status_code, at_once.json()["status"]) == (202, "pending")
+    assert (at_once.status_code, at_once.json()["status"]) == (202, "submitted")
 
 
 async def test_dropped_connection_loses_nothing(patient_service: Service, caller: httpx.AsyncClient) -> None:

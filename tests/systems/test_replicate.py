@@ -15,7 +15,7 @@ async def test_a_background_video_from_its_prompt_to_the_gallery(
     prompt = "a clown fish swims in a coral reef"
     body = {"model": ZEROSCOPE, "input": {"prompt": f"{prompt} [sim: latency=1s]"}}
     created = await caller.post("/api/jobs", json=body)
-    assert (created.status_code, created.json()["status"]) == (202, "pending")
+    assert (created.status_code, created.json()["status"]) == (202, "submitted")
     task_id = created.json()["jobId"]
     pending = (await caller.get("/api/jobs", params={"status": "active", "type": "video"})).json()["data"]
     assert [job["id"] for job in pending] == [task_id]
