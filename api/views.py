@@ -89,6 +89,7 @@ class JobView(Wire):
     estimated_cost_cents: int
     actual_cost_cents: int | None
     credits_deducted: int
+    """In cents."""
     fal_request_id: str | None
     attempts: int
     campaign_id: UUID | None
@@ -134,7 +135,7 @@ class JobView(Wire):
             input=row.input_params,
             estimated_cost_cents=row.estimated_cost_cents,
             actual_cost_cents=row.actual_cost_cents,
-            credits_deducted=row.credits_deducted,
+            credits_deducted=row.charged_cents,
             fal_request_id=row.fal_request_id or at.request_id,
             attempts=row.attempts,
             campaign_id=row.campaign_id,

@@ -248,7 +248,7 @@ class _Books:
     async def read(cls, connection: asyncpg.Connection, archive: Path) -> "_Books":
         rows = await connection.fetch(
             "select id, status, stage, error_code, fal_request_id, completed_at, estimated_cost_cents, "
-            "actual_cost_cents, credits_deducted from generation_jobs"
+            "actual_cost_cents, charged_cents from generation_jobs"
         )
         events = await connection.fetch("select job_id, id, status, stage from job_events order by id")
         attempts = await connection.fetch("select job_id, sent_at, answered_at from submission_attempts")
@@ -284,7 +284,7 @@ def _row(row: Mapping[str, Any]) -> Row:
         completed_at=row["completed_at"],
         price_cents=row["estimated_cost_cents"],
         cost_cents=row["actual_cost_cents"],
-        charged_cents=row["credits_deducted"],
+        charged_cents=row["charged_cents"],
     )
 
 

@@ -4,13 +4,15 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, tuple_, update
+from sqlalchemy import delete, func, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from db.tables import Campaign, Clip
 from domain.generation import JobType
+
+FORGET_IN_JOBS = text("select forget_in_jobs(:deleted)")
 
 
 async def insert_campaign(session: AsyncSession, campaign: Campaign) -> tuple[Campaign, bool]:
@@ -59,12 +61,14 @@ async def newest_campaigns(
 
 async def remove_campaign(session: AsyncSession, campaign_id: UUID) -> bool:
     """With its clips. False when there is no such campaign."""
+    await session.execute(FORGET_IN_JOBS, {"deleted": campaign_id})
     statement = delete(Campaign).where(col(Campaign.id) == campaign_id).returning(col(Campaign.id))
     return (await session.execute(statement)).first() is not None
 
 
 async def remove_clip(session: AsyncSession, clip_id: UUID) -> bool:
     """False when there is no such clip."""
+    await session.execute(FORGET_IN_JOBS, {"deleted": clip_id})
     statement = delete(Clip).where(col(Clip.id) == clip_id).returning(col(Clip.id))
     return (await session.execute(statement)).first() is not None
 

@@ -55,7 +55,7 @@ async def hold_credits(session: AsyncSession, generation_id: UUID) -> HoldAnswer
     return HoldAnswer(*row)
 
 
-# The row of a completed job says what it costs: `credits_deducted` is charged, the rest of the hold is available again.
+# The row of a completed job says what it costs: `charged_cents` is charged, the rest of the hold is available again.
 END_OF_HOLD = text("""
     with entry as (
         insert into credit_entries (user_id, job_id, phase, available_cents, held_cents, charged_cents)
@@ -64,7 +64,7 @@ END_OF_HOLD = text("""
             hold.held_cents - paid.cents, -hold.held_cents, paid.cents
         from credit_entries as hold join generation_jobs as job on job.id = hold.job_id
         cross join lateral (
-            select case job.status when 'completed' then least(job.credits_deducted, hold.held_cents) else 0 end
+            select case job.status when 'completed' then least(job.charged_cents, hold.held_cents) else 0 end
         ) as paid (cents)
         where hold.job_id = :job and hold.phase = 'hold' and job.status in ('completed', 'failed', 'canceled')
         on conflict do nothing

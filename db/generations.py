@@ -8,7 +8,21 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,12 +31,13 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlmodel import col
 
 from db.credits import end_hold
-from db.tables import GenerationJob, JobEvent, MediaFileRow
+from db.tables import CreditEntry, GenerationJob, JobEvent, MediaFileRow, Phase
 from domain.failure import Failure
 from domain.generation import (
     ACTIVE,
     Generation,
     JobType,
+    Origin,
     ProviderName,
     Stage,
     Status,
@@ -33,6 +48,11 @@ from domain.money import Charge, Tariff
 
 MEASURED = "generation_measured"
 """The channel on which a measured progress is told: the user's id, the generation's, and the percent."""
+HELD = (
+    select(func.coalesce(func.sum(CreditEntry.held_cents), 0))
+    .where(col(CreditEntry.job_id) == col(GenerationJob.id), col(CreditEntry.phase) == Phase.HOLD)
+    .scalar_subquery()
+)
 TIMING = TypeAdapter(Timing)
 TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 
@@ -147,10 +167,17 @@ async def advance_generation(
 
 
 def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElement[bool]) -> Select[tuple[int]]:
-    """Its parameters: `generation_id`, `event_data`, and `new_...` for each column."""
+    """Its parameters: `generation_id`, `event_data`, and `new_...` for each column.
+
+    `charged_cents` becomes at most what was held, which is nothing for jobs that are not ours to charge.
+    """
     words = ("status", "stage", "progress_message")
     new = {name: bindparam(f"new_{name}", type_=Text) for name in words}
     now = {name: func.now() for name in ("stage_at", stamped) if name}
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
+    if "charged_cents" in columns:
+        charged = func.least(bindparam("new_charged_cents", type_=BigInteger), HELD)
+        values |= {"charged_cents": charged, "credits_deducted": charged > 0}
     moved = (
         update(GenerationJob)
         .where(
@@ -159,7 +186,7 @@ def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElem
             tuple_(*(getattr(GenerationJob, name) for name in words)) != tuple_(*new.values()),
             *only_if,
         )
-        .values(new | now | {name: bindparam(f"new_{name}") for name in columns})
+        .values(new | now | values)
         .returning(col(GenerationJob.user_id), col(GenerationJob.id))
         .cte("moved")
     )
@@ -228,7 +255,7 @@ async def complete_generation(
         progress_percent=100,
         result_url=result_url,
         actual_cost_cents=charge.cost_cents,
-        credits_deducted=charge.charged_cents,
+        charged_cents=charge.charged_cents,
     )
     if completed and files:
         await session.execute(insert(MediaFileRow), [file.model_dump(exclude={"created_at"}) for file in files])
@@ -252,7 +279,6 @@ async def fail_generation(session: AsyncSession, generation_id: UUID, failure: F
         error_code=failure.code,
         error_message=failure.message,
         actual_cost_cents=0,
-        credits_deducted=0,
     )
 
 
@@ -264,7 +290,6 @@ async def cancel_generation(session: AsyncSession, generation_id: UUID, detail: 
         detail=detail,
         progress_percent=0,
         actual_cost_cents=0,
-        credits_deducted=0,
     )
 
 
@@ -295,12 +320,13 @@ def generation_of(job: GenerationJob) -> Generation:
 
 
 async def forgotten_generations(session: AsyncSession, *, older_than: timedelta) -> Sequence[GenerationJob]:
-    """Rows that no workflow has touched since they were created, oldest first."""
+    """Rows of ours that no workflow has touched since they were created, oldest first."""
     statement = (
         select(GenerationJob)
         .where(
             col(GenerationJob.status) == Status.PENDING,
             col(GenerationJob.stage) == Stage.RESERVING,
+            col(GenerationJob.origin) == Origin.REELAY,
             col(GenerationJob.created_at) < func.now() - older_than,
         )
         .order_by(col(GenerationJob.created_at))

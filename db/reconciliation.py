@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from db.credits import end_hold
 from db.tables import GenerationJob, JobEvent, SubmissionAttempt
-from domain.generation import ACTIVE, Stage, Status
+from domain.generation import ACTIVE, Origin, Stage, Status
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,17 @@ class QuietGeneration:
 async def quiet_generations(
     session: AsyncSession, *, quiet_for: timedelta, after: UUID | None, limit: int
 ) -> list[QuietGeneration]:
-    """In the order of their ids, those beyond `after`."""
+    """Rows of ours, in the order of their ids, those beyond `after`."""
     attempt, earlier = aliased(SubmissionAttempt), aliased(SubmissionAttempt)
     newest = select(func.max(earlier.number)).where(col(earlier.job_id) == col(GenerationJob.id)).scalar_subquery()
     statement = (
         select(GenerationJob, attempt)
         .outerjoin(attempt, and_(col(attempt.job_id) == col(GenerationJob.id), col(attempt.number) == newest))
-        .where(col(GenerationJob.status).in_(ACTIVE), col(GenerationJob.stage_at) < func.now() - quiet_for)
+        .where(
+            col(GenerationJob.status).in_(ACTIVE),
+            col(GenerationJob.origin) == Origin.REELAY,
+            col(GenerationJob.stage_at) < func.now() - quiet_for,
+        )
         .order_by(col(GenerationJob.id))
         .limit(limit)
     )

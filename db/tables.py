@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from domain.generation import JobType, ProviderName, Stage, Status, UncertainSubmitPolicy
+from domain.generation import JobType, Origin, ProviderName, Stage, Status, UncertainSubmitPolicy
 
 NOW = func.now()
 EMPTY_OBJECT = text("'{}'::jsonb")
@@ -43,6 +43,17 @@ def _belongs_to_job() -> ForeignKeyConstraint:
     """Tenant first: a row can only point to a job of its own user."""
     return ForeignKeyConstraint(
         ["user_id", "job_id"], ["generation_jobs.user_id", "generation_jobs.id"], ondelete="CASCADE"
+    )
+
+
+def _forgotten_when_deleted(column: str, table: str) -> ForeignKeyConstraint:
+    """To a row of the same user. A job outlives it."""
+    return ForeignKeyConstraint(
+        ["user_id", column],
+        [f"{table}.user_id", f"{table}.id"],
+        ondelete=f"SET NULL ({column})",
+        deferrable=True,
+        initially="DEFERRED",
     )
 
 
@@ -125,15 +136,25 @@ class GenerationJob(SQLModel, table=True):
 
     __tablename__ = "generation_jobs"
     __table_args__ = (
-        CheckConstraint("progress_percent between 0 and 100", name="progress_is_percent"),
+        # `valid_origin`, `valid_job_type` and `valid_status` name the words of these columns, in the migration alone.
+        CheckConstraint("progress_percent >= 0 and progress_percent <= 100", name="valid_progress"),
         CheckConstraint(
-            "estimated_cost_cents >= 0 and actual_cost_cents >= 0 and credits_deducted >= 0",
+            "estimated_cost_cents >= 0 and actual_cost_cents >= 0 and charged_cents >= 0",
             name="costs_are_not_negative",
         ),
         UniqueConstraint("user_id", "id"),
-        Index("generation_jobs_newest_of_user", "user_id", text("created_at desc"), text("id desc")),
+        _forgotten_when_deleted("campaign_id", "campaigns"),
+        _forgotten_when_deleted("clip_id", "campaign_clips"),
         Index(
-            "generation_jobs_active",
+            "generation_jobs_external_id",
+            "user_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id is not null"),
+        ),
+        Index("idx_generation_jobs_user_id", "user_id", text("created_at desc"), text("id desc")),
+        Index(
+            "idx_generation_jobs_status",
             "status",
             "created_at",
             postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
@@ -143,8 +164,9 @@ class GenerationJob(SQLModel, table=True):
             "user_id",
             postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
         ),
-        Index("generation_jobs_by_request", "fal_request_id"),
-        Index("generation_jobs_of_clip", "campaign_id", "clip_id"),
+        Index("idx_generation_jobs_fal_request_id", "fal_request_id"),
+        Index("idx_generation_jobs_campaign_clip", "campaign_id", "clip_id"),
+        Index("generation_jobs_of_clip", "clip_id", postgresql_where=text("clip_id is not null")),
         Index(
             "generation_jobs_ended",
             "completed_at",
@@ -163,6 +185,9 @@ class GenerationJob(SQLModel, table=True):
     user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
     campaign_id: UUID | None = None
     clip_id: UUID | None = None
+    external_id: str | None = Field(default=None, sa_type=Text)
+    """The caller's own name for it, unique among the user's."""
+    origin: Origin = Field(default=Origin.REELAY, sa_type=Text)
     job_type: JobType = Field(sa_type=Text)
     provider: ProviderName = Field(sa_type=Text)
     model: str = Field(sa_type=Text)
@@ -193,7 +218,9 @@ class GenerationJob(SQLModel, table=True):
     error_message: str | None = Field(default=None, sa_type=Text)
     estimated_cost_cents: int = Field(default=0, sa_type=BigInteger)
     actual_cost_cents: int | None = Field(default=None, sa_type=BigInteger)
-    credits_deducted: int = Field(default=0, sa_type=BigInteger)
+    charged_cents: int = Field(default=0, sa_type=BigInteger)
+    credits_deducted: bool = False
+    """Whether anything was charged."""
     metadata_: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
     )

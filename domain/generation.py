@@ -22,6 +22,14 @@ class JobType(StrEnum):
     TRANSCRIPTION = "transcribe_whisper"
 
 
+class Origin(StrEnum):
+    """Who wrote a generation's row."""
+
+    REELAY = "reelay"
+    EXTERNAL = "external"
+    """Another backend, in SQL, or an import from one. What it has bought already only its provider's request tells."""
+
+
 class ProviderName(StrEnum):
     FAL = "fal"
     REPLICATE = "replicate"

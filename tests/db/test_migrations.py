@@ -15,7 +15,7 @@ from tests.servers import Database, Postgres
 DOCUMENTED = """
     id user_id campaign_id clip_id job_type provider model fal_request_id fal_status_url fal_response_url status stage
     input_params result_url result_data error_code error_message estimated_cost_cents actual_cost_cents credits_deducted
-    progress_percent progress_message metadata created_at submitted_at completed_at
+    progress_percent progress_message metadata created_at submitted_at completed_at external_id
 """
 COLUMNS = "select column_name from information_schema.columns where table_name = 'generation_jobs'"
 INDEXES = "select indexdef from pg_indexes where tablename = 'generation_jobs'"
@@ -48,7 +48,12 @@ async def test_the_jobs_table_is_the_documents(database: Database) -> None:
     await engine.dispose()
 
     assert columns >= set(DOCUMENTED.split())
-    for indexed in ("(user_id, created_at", "(status, ", "(fal_request_id)", "(campaign_id, clip_id)"):
+    for indexed in (
+        "idx_generation_jobs_user_id ON public.generation_jobs USING btree (user_id",
+        "idx_generation_jobs_status ON public.generation_jobs USING btree (status",
+        "idx_generation_jobs_fal_request_id ON public.generation_jobs USING btree (fal_request_id)",
+        "idx_generation_jobs_campaign_clip ON public.generation_jobs USING btree (campaign_id, clip_id)",
+    ):
         assert any(indexed in index for index in indexes), indexed
     assert "CHECK (((progress_percent >= 0) AND (progress_percent <= 100)))" in checks
 

@@ -18,7 +18,7 @@ FILL = (
     f"""
     insert into generation_jobs (
         id, user_id, job_type, provider, model, endpoint, uncertain_submit_policy, status, stage, attempts,
-        progress_percent, progress_message, estimated_cost_cents, credits_deducted, error_code, created_at, completed_at
+        progress_percent, progress_message, estimated_cost_cents, charged_cents, error_code, created_at, completed_at
     )
     select
         md5(n::text)::uuid, md5('ann')::uuid, 'video', 'fal', 'model-' || n % 9, 'e/x', 'fail',

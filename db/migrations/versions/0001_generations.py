@@ -11,7 +11,7 @@ depends_on = None
 
 SCHEMA = """
 create table users (
-    id uuid primary key,
+    id uuid primary key default gen_random_uuid(),
     name text not null unique,
     monthly_budget_cents bigint,
     created_at timestamptz not null default now(),
@@ -32,7 +32,7 @@ create table api_keys (
 create index ix_api_keys_user_id on api_keys (user_id);
 
 create table campaigns (
-    id uuid primary key,
+    id uuid primary key default gen_random_uuid(),
     user_id uuid not null references users on delete cascade,
     name text not null,
     metadata jsonb not null default '{}',
@@ -43,12 +43,12 @@ create table campaigns (
 create index ix_campaigns_user_id on campaigns (user_id);
 
 create table campaign_clips (
-    id uuid primary key,
+    id uuid primary key default gen_random_uuid(),
     user_id uuid not null,
     campaign_id uuid not null,
-    title text not null,
-    position integer not null,
-    status text not null,
+    title text not null default '',
+    position integer not null default 0,
+    status text not null default 'draft',
     video jsonb not null default '{}',
     first_frame jsonb not null default '{}',
     audio jsonb not null default '{}',
@@ -61,56 +61,75 @@ create table campaign_clips (
 );
 create index campaign_clips_of_campaign on campaign_clips (campaign_id, position);
 
--- campaign_id and clip_id are no foreign keys: a clip deleted meanwhile must not fail its generation.
+-- Every column has a default but those that the users' own backends set when they insert a job.
+-- The foreign keys to campaign and clip are checked at the commit: until then the API can say which of them is wrong.
 create table generation_jobs (
-    id uuid primary key,
+    id uuid primary key default gen_random_uuid(),
     user_id uuid not null references users on delete cascade,
     campaign_id uuid,
     clip_id uuid,
+    external_id text,
+    origin text not null default 'external',
     job_type text not null,
-    provider text not null,
-    model text not null,
-    endpoint text not null,
+    provider text not null default 'fal',
+    model text not null default '',
+    endpoint text not null default '',
     input_params jsonb not null default '{}',
     arguments jsonb not null default '{}',
-    timing jsonb not null default '{}',
+    timing jsonb not null default '{
+        "expected": "PT2M", "patience": "PT0S", "poll_interval": "PT10S", "adoption_window": "PT10M", "deadline": "PT1H"
+    }',
     tariff jsonb,
-    uncertain_submit_policy text not null,
+    uncertain_submit_policy text not null default 'fail',
     request_fingerprint bytea,
     fal_request_id text,
     fal_status_url text,
     fal_response_url text,
-    status text not null,
-    stage text not null,
+    status text not null default 'pending',
+    stage text not null default 'reserving',
     stage_at timestamptz not null default now(),
-    attempts integer not null,
-    progress_percent integer not null,
-    progress_message text not null,
+    attempts integer not null default 0,
+    progress_percent integer not null default 0,
+    progress_message text not null default '',
     result_url text,
     provider_url text,
     result_data jsonb,
     error_code text,
     error_message text,
-    estimated_cost_cents bigint not null,
+    estimated_cost_cents bigint not null default 0,
     actual_cost_cents bigint,
-    credits_deducted bigint not null,
+    charged_cents bigint not null default 0,
+    credits_deducted boolean not null default false,
     metadata jsonb not null default '{}',
     created_at timestamptz not null default now(),
     submitted_at timestamptz,
     completed_at timestamptz,
     outcome_delivery_id uuid,
-    constraint progress_is_percent check (progress_percent between 0 and 100),
+    constraint valid_origin check (origin in ('reelay', 'external')),
+    constraint valid_job_type check (job_type in (
+        'video_veo31', 'video', 'first_frame', 'voice_chatterbox', 'ambient_elevenlabs', 'transcribe_whisper'
+    )),
+    constraint valid_status
+        check (status in ('pending', 'submitted', 'in_progress', 'completed', 'failed', 'canceled')),
+    constraint valid_progress check (progress_percent >= 0 and progress_percent <= 100),
     constraint costs_are_not_negative
-        check (estimated_cost_cents >= 0 and actual_cost_cents >= 0 and credits_deducted >= 0),
-    unique (user_id, id)
+        check (estimated_cost_cents >= 0 and actual_cost_cents >= 0 and charged_cents >= 0),
+    unique (user_id, id),
+    foreign key (user_id, campaign_id) references campaigns (user_id, id)
+        on delete set null (campaign_id) deferrable initially deferred,
+    foreign key (user_id, clip_id) references campaign_clips (user_id, id)
+        on delete set null (clip_id) deferrable initially deferred
 );
-create index generation_jobs_newest_of_user on generation_jobs (user_id, created_at desc, id desc);
-create index generation_jobs_active on generation_jobs (status, created_at)
+create unique index generation_jobs_external_id on generation_jobs (user_id, external_id)
+    where external_id is not null;
+create index idx_generation_jobs_user_id on generation_jobs (user_id, created_at desc, id desc);
+create index idx_generation_jobs_status on generation_jobs (status, created_at)
     where status in ('pending', 'submitted', 'in_progress');
 create index generation_jobs_active_of_user on generation_jobs (user_id)
     where status in ('pending', 'submitted', 'in_progress');
-create index generation_jobs_by_request on generation_jobs (fal_request_id);
-create index generation_jobs_of_clip on generation_jobs (campaign_id, clip_id);
+create index idx_generation_jobs_fal_request_id on generation_jobs (fal_request_id);
+create index idx_generation_jobs_campaign_clip on generation_jobs (campaign_id, clip_id);
+create index generation_jobs_of_clip on generation_jobs (clip_id) where clip_id is not null;
 
 create table submission_attempts (
     job_id uuid not null,
@@ -122,7 +141,7 @@ create table submission_attempts (
     status_url text,
     response_url text,
     cancel_url text,
-    webhook_expected boolean not null,
+    webhook_expected boolean not null default false,
     queue_position integer,
     answer text,
     sent_at timestamptz not null default now(),
@@ -149,11 +168,11 @@ create index job_events_of_job on job_events (job_id, id);
 create index job_events_of_user on job_events (user_id, id);
 
 create table video_files (
-    id uuid primary key,
+    id uuid primary key default gen_random_uuid(),
     user_id uuid not null,
     job_id uuid not null,
     name text not null,
-    position integer not null,
+    position integer not null default 0,
     file_path text not null,
     format text not null,
     file_size bigint not null,
@@ -298,7 +317,7 @@ begin
 
     select monthly_budget_cents into monthly_budget from users where id = owner;
     if monthly_budget is not null then
-        select coalesce(sum(case when completed_at is null then estimated_cost_cents else credits_deducted end), 0)
+        select coalesce(sum(case when completed_at is null then estimated_cost_cents else charged_cents end), 0)
         into spent_this_month from generation_jobs
         where user_id = owner and id <> job
             and created_at >= date_trunc('month', now() at time zone 'utc') at time zone 'utc';
@@ -337,6 +356,18 @@ language sql security definer set search_path = pg_catalog, public, pg_temp as $
     select from generation_jobs
     where id = job and user_id = nullif(current_setting('app.user_id', true), '')::uuid for update
 $$;
+
+-- What the foreign keys would do, before the campaign or the clip is locked: a job that ends locks its row first and
+-- its clip second, and so does a deletion that begins with this.
+create function forget_in_jobs(deleted uuid) returns void
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+    update generation_jobs
+    set campaign_id = nullif(campaign_id, deleted), clip_id = null
+    where user_id = nullif(current_setting('app.user_id', true), '')::uuid and (
+        campaign_id = deleted or clip_id = deleted
+        or clip_id in (select id from campaign_clips where campaign_id = deleted)
+    )
+$$;
 """
 
 # What the API's role may do. It changes no generation: after the insert only activities do.
@@ -352,7 +383,7 @@ APP_GRANTS = {
     "quotas": "select, insert, update",
     "api_keys": None,  # a user's, too, but found by their hash, before it is known whose they are
 }
-APP_FUNCTIONS = ("hold_credits", "key_owner", "let_in", "lock_generation")
+APP_FUNCTIONS = ("hold_credits", "key_owner", "let_in", "lock_generation", "forget_in_jobs")
 
 
 def upgrade() -> None:
