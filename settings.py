@@ -22,7 +22,7 @@ SHORTEST_SECRET = 16
 SHORTEST_JWT_SECRET = 32
 """HS256 wants 256 bits (RFC 7518 section 3.2)."""
 PLACEHOLDER = re.compile(
-    r"change-?_?me|^(your|my|example|simulated)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
+    r"change-?_?me|^(your|my|example|simulated|votre|seu)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
 )
 REPLICATE_HOSTS = (".replicate.com",)
 
@@ -150,6 +150,11 @@ class Settings(BaseSettings):
     generate_video_duration: float = Field(6, gt=0)
     """Seconds. Like the next, for calls of `/api/generate/video` that say nothing else, where the model admits it."""
     generate_video_aspect_ratio: str = "9:16"
+    chat_video_model: str | None = None
+    """Unset: Replicate's zeroscope where it is set up, else the cheapest video model that is."""
+    chat_webhook_path: str = "/webhook-test/ai-agent-fiable"
+    """Of the n8n workflow whose place the chat takes; the next, of the one behind it that generates."""
+    task_webhook_path: str = "/webhook-test/video-bg-process"
     language: Language = Field(Language.ENGLISH, validation_alias=AliasChoices("REELAY_LANGUAGE", "language"))
     """Of what users read, when their request asks for none of ours."""
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from api import chat, clips, credits, generate, generations, health, media, media_access, models, page
+from api import clips, credits, generate, generations, health, media, media_access, models, page
+from api.chat.routes import chat_routes
 from api.document import DocumentedApi, serve_documentation
 from api.events import routes as events
 from api.middleware import BodyLimits, RequestId
@@ -74,7 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
         credits.router,
         media_access.router,
         media.router,
-        chat.router,
+        chat_routes(settings),
         accounts.router,
         health.router,
         video_completion.router,

@@ -1,7 +1,7 @@
 """What the routes work with, opened once per process and closed in reverse order."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -10,6 +10,7 @@ import httpx
 from fastapi import FastAPI, Request
 from temporalio.client import Client
 
+from api.chat.models import chat_models
 from api.dependency import dependency
 from api.events.changes import Changes, open_changes
 from api.events.shared_reads import SharedReads
@@ -27,6 +28,7 @@ from api.webhooks.pushes import Pushes
 from api.webhooks.redelivery import Redelivery, draining
 from catalog.catalog import Catalog
 from catalog.loader import load_catalog
+from catalog.model import JobKind, Model
 from db.engine import Sessions, make_engine, make_sessions
 from media.storage import Storage, open_storage
 from providers.jwks import JwksCache
@@ -42,6 +44,8 @@ STATEMENT_SECONDS = 5
 class Services:
     settings: Settings
     catalog: Catalog
+    chat_models: Mapping[JobKind, Model]
+    """What the chat generates with."""
     sessions: Sessions
     """The API's own role: a transaction shows one user's rows, see `db.engine.as_user`."""
     service_sessions: Sessions
@@ -68,6 +72,9 @@ class Services:
 
 @asynccontextmanager
 async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
+    """Raises: ValueError, when a setting names a model that there is not."""
+    catalog = load_catalog()
+    models = chat_models(catalog, settings)
     engine = make_engine(settings.database_url.get_secret_value(), statement_seconds=STATEMENT_SECONDS)
     service_engine = make_engine(settings.service_url, statement_seconds=STATEMENT_SECONDS)
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
@@ -88,7 +95,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         ):
             yield Services(
                 settings=settings,
-                catalog=load_catalog(),
+                catalog=catalog,
+                chat_models=models,
                 sessions=sessions,
                 service_sessions=service_sessions,
                 temporal=temporal,

@@ -1,5 +1,6 @@
 """The chat front, as its document tells it: a command in, an answer to show out."""
 
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -9,65 +10,127 @@ import pytest
 from db.credits import top_up
 from db.users import find_or_create_user
 from tests.api.shared import problem, wrong_fields
-from tests.running import Service
+from tests.running import Service, running_service
+from tests.servers import Servers
 from tests.systems.reading import until
 
 SOME_TASK = "6f0a1e4c-8d0b-4b5e-9a53-3f7f3d2f1c11"
+FRENCH = {"accept-language": "fr-FR,fr;q=0.9,en;q=0.5"}
 
 
-async def say(client: httpx.AsyncClient, message: str, **more: Any) -> dict[str, Any]:
-    response = await client.post("/api/chat", json={"message": message, **more})
+async def say(client: httpx.AsyncClient, text: str, **more: Any) -> dict[str, Any]:
+    response = await client.post("/api/chat", json={"message": text, **more})
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     assert answer.keys() == {"success", "type", "content", "metadata"}
     return answer
 
 
+async def only_job(client: httpx.AsyncClient) -> str:
+    """The id of the user's one job."""
+    (job,) = (await client.get("/api/jobs")).json()["data"]
+    job_id: str = job["id"]
+    return job_id
+
+
 async def test_a_video_by_chat(patient_service: Service, caller: httpx.AsyncClient) -> None:
     """`/video`, the list of pending videos, `/status` while it works, `/status` when it is done."""
-    prompt = "a cat that plays the piano [sim: latency=2s]"
-    started = await say(caller, f"/video {prompt}")
+    caller.headers.update(FRENCH)
+    prompt = "un chat qui court dans un jardin [sim: latency=2s]"
+    started = await say(caller, f"/video {prompt}", timestamp="2025-12-23T20:30:00.000Z")
     task_id = started["metadata"]["taskId"]
     assert started == {
         "success": True,
         "type": "info",
         "content": {
-            "message": "Your video is being generated.",
+            "message": "🎬 Génération vidéo en cours...",
             "taskId": task_id,
             "prompt": prompt,
-            "estimatedTime": "about 2 minutes",
-            "instructions": f"Send `/status {task_id}` to see how far it is.",
+            "estimatedTime": "30-60 secondes",
+            "instructions": "Vérifiez l'historique dans quelques instants...",
         },
         "metadata": {"taskId": task_id, "status": "processing"},
     }
 
-    pending = (await caller.get("/api/jobs", params={"status": "active", "type": "video"})).json()["data"]
-    assert [job["id"] for job in pending] == [task_id]
+    (pending,) = (await caller.get("/api/jobs", params={"status": "active", "type": "video"})).json()["data"]
+    assert (pending["provider"], pending["model"], pending["estimatedCostCents"]) == ("replicate", "zeroscope-v2-xl", 5)
 
     asked = await say(caller, f"/status {task_id}")
     assert (asked["success"], asked["type"]) == (True, "info")
     assert asked["metadata"] == {"taskId": task_id, "status": "processing"}
     assert asked["content"]["progress"] < 100
-    assert asked["content"]["message"]
+    assert "Génération en cours" in asked["content"]["message"]
 
-    await until(caller, f"/api/jobs/{task_id}", "completed")
+    job = await until(caller, f"/api/jobs/{pending['id']}", "completed")
     done = await say(caller, f"/status {task_id}")
     assert (done["success"], done["type"]) == (True, "video")
     assert done["metadata"] == {"taskId": task_id, "status": "completed"}
-    assert prompt in done["content"]["description"]
+    assert done["content"]["description"] == prompt
+    assert (done["content"]["model"], done["content"]["durationSeconds"]) == ("zeroscope-v2-xl", 3)
     assert (await caller.get(done["content"]["url"])).headers["content-type"] == "video/mp4"
+    assert 1 <= job["actualCostCents"] <= 2
     assert (await caller.get("/api/jobs", params={"status": "active", "type": "video"})).json()["data"] == []
 
 
 @pytest.mark.parametrize(
-    "message", ["", "  ", "/video", "/video   ", "/status", "/movie a cat", "/videos a cat", "hello", "make me a video"]
+    ("command", "shown_as", "content_type", "model"),
+    [
+        ("/image un phare sous la pluie", "image", "image/png", "nano-banana"),
+        ("/voice Bonjour de la côte.", "audio", "audio/wav", "chatterbox"),
+    ],
 )
-async def test_what_is_not_understood_gets_a_helpful_answer(caller: httpx.AsyncClient, message: str) -> None:
-    answer = await say(caller, message)
+async def test_images_and_voices_are_commands_that_tell_their_price(
+    caller: httpx.AsyncClient, command: str, shown_as: str, content_type: str, model: str
+) -> None:
+    caller.headers.update(FRENCH)
+    started = await say(caller, command)
+    (job,) = (await caller.get("/api/jobs")).json()["data"]
+    assert f"(${job['estimatedCostCents'] / 100:.2f})" in started["content"]["message"]
+    assert (started["content"]["prompt"], job["model"]) == (command.partition(" ")[2], model)
+
+    await until(caller, f"/api/jobs/{job['id']}", "completed")
+    done = await say(caller, f"/status {started['metadata']['taskId']}")
+    assert (done["type"], done["content"]["description"]) == (shown_as, started["content"]["prompt"])
+    assert (await caller.get(done["content"]["url"])).headers["content-type"] == content_type
+
+
+@pytest.mark.parametrize(
+    ("language", "message", "seconds"),
+    [
+        ("fr", "🎬 Génération vidéo en cours...", "30-60 secondes"),
+        ("en", "🎬 Your video is being generated...", "30-60 seconds"),
+        ("pt-BR", "🎬 Geração do vídeo em andamento...", "30-60 segundos"),
+    ],
+)
+async def test_the_chat_speaks_the_callers_language(
+    caller: httpx.AsyncClient, language: str, message: str, seconds: str
+) -> None:
+    caller.headers["accept-language"] = language
+    content = (await say(caller, "/video a cat"))["content"]
+    assert (content["message"], content["estimatedTime"]) == (message, seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["/video", "/video   ", "/image", "/voice", "/status", "/cancel", "/confirm", "/movie a cat", "/videos cat"]
+)
+async def test_what_is_not_understood_gets_a_helpful_answer(caller: httpx.AsyncClient, text: str) -> None:
+    answer = await say(caller, text)
 
     assert (answer["success"], answer["type"]) == (False, "error")
     assert answer["content"]["code"] == "NOT_UNDERSTOOD"
-    assert "<prompt>" in answer["content"]["message"] or "<taskId>" in answer["content"]["message"]
+    assert "<prompt>" in answer["content"]["message"]
+    assert answer["content"]["error"] == answer["content"]["message"]
+    assert (await caller.get("/api/jobs")).json()["data"] == []
+
+
+@pytest.mark.parametrize("text", ["", "  ", "bonjour", "fais-moi une vidéo"])
+async def test_plain_words_are_answered_with_help_in_the_callers_language(caller: httpx.AsyncClient, text: str) -> None:
+    caller.headers.update(FRENCH)
+    answer = await say(caller, text)
+
+    assert (answer["success"], answer["type"]) == (True, "info")
+    assert "commandes" in answer["content"]["message"]
+    assert "/video <prompt> : générer une vidéo" in answer["content"]["message"]
     assert (await caller.get("/api/jobs")).json()["data"] == []
 
 
@@ -82,7 +145,7 @@ async def test_a_prompt_may_have_several_lines(caller: httpx.AsyncClient) -> Non
     answer = await say(caller, "  /Video\na cat\n[sim: latency=60s]")
 
     assert answer["content"]["prompt"] == "a cat\n[sim: latency=60s]"
-    await caller.post(f"/api/jobs/{answer['metadata']['taskId']}/cancel")
+    await say(caller, f"/cancel {answer['metadata']['taskId']}")
 
 
 @pytest.mark.parametrize("task_id", [SOME_TASK, "7", "x" * 5000, f"{SOME_TASK} please"])
@@ -101,26 +164,58 @@ async def test_somebody_elses_task_looks_like_an_unknown_one(
 
     assert foreign["content"]["message"] == unknown["content"]["message"].replace(SOME_TASK, task_id)
     assert foreign["metadata"] == unknown["metadata"]
-    await caller.post(f"/api/jobs/{task_id}/cancel")
+    await say(caller, f"/cancel {task_id}")
 
 
-async def test_failure_is_told_in_the_chat(patient_service: Service, caller: httpx.AsyncClient) -> None:
-    task_id = (await say(caller, "/video bad [sim: fail=content_policy]"))["metadata"]["taskId"]
-    await until(caller, f"/api/jobs/{task_id}", "failed")
+async def test_failure_is_told_in_the_chat(caller: httpx.AsyncClient) -> None:
+    task_id = (await say(caller, "/video bad [sim: fail=500]"))["metadata"]["taskId"]
+    await until(caller, f"/api/jobs/{await only_job(caller)}", "failed")
     answer = await say(caller, f"/status {task_id}")
 
     assert (answer["success"], answer["type"]) == (False, "error")
     assert answer["metadata"] == {"taskId": task_id, "status": "failed"}
-    assert answer["content"]["code"] == "content_policy_violation"
-    assert answer["content"]["message"]
+    assert answer["content"]["status"] == "failed"
+    assert answer["content"]["code"] == "provider_error"
+    assert answer["content"]["error"] == answer["content"]["message"] != ""
 
 
-async def test_cancellation_is_told_in_the_chat(caller: httpx.AsyncClient) -> None:
+async def test_video_that_takes_too_long_is_told_in_the_documents_words(servers: Servers) -> None:
+    async with running_service(servers, webhook_patience=0.5, generation_deadline=4) as service:
+        client = service.client
+        client.headers.update(FRENCH)
+        task_id = (await say(client, "/video slow [sim: latency=60s]"))["metadata"]["taskId"]
+        await until(client, f"/api/jobs/{await only_job(client)}", "failed")
+        content = (await say(client, f"/status {task_id}"))["content"]
+
+    assert re.fullmatch(r"Timeout - vidéo non générée après \d+s", content["error"])
+    assert (content["status"], content["code"]) == ("failed", "deadline_exceeded")
+
+
+async def test_task_is_canceled_by_a_command(caller: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:
     task_id = (await say(caller, "/video never mind [sim: latency=60s]"))["metadata"]["taskId"]
-    await caller.post(f"/api/jobs/{task_id}/cancel")
-    await until(caller, f"/api/jobs/{task_id}", "canceled")
+    assert (await say(stranger, f"/cancel {task_id}"))["content"]["code"] == "NOT_FOUND"
+    canceled = await say(caller, f"/cancel {task_id}")
+    assert (canceled["success"], canceled["type"], canceled["content"]["taskId"]) == (True, "info", task_id)
+    await until(caller, f"/api/jobs/{await only_job(caller)}", "canceled")
 
-    assert (await say(caller, f"/status {task_id}"))["metadata"]["status"] == "canceled"
+    for command in ("/status", "/cancel"):
+        answer = await say(caller, f"{command} {task_id}")
+        assert (answer["success"], answer["metadata"]) == (False, {"taskId": task_id, "status": "canceled"})
+
+
+async def test_what_costs_more_than_the_interactive_budget_is_started_when_confirmed(servers: Servers) -> None:
+    async with running_service(servers, worker=False, interactive_budget_cents=4) as service:
+        client = service.client
+        client.headers.update(FRENCH)
+        asked = await say(client, "/video un chat")
+        assert (asked["success"], asked["type"]) == (False, "info")
+        assert asked["content"]["message"] == "Cela coûte $0.05. Pour lancer, envoyez : /confirm /video un chat"
+        assert (asked["content"]["code"], asked["content"]["estimatedCostCents"]) == ("CONFIRMATION_REQUIRED", 5)
+        assert (await client.get("/api/jobs")).json()["data"] == []
+
+        assert (await say(client, "/confirm /video un chat"))["content"]["prompt"] == "un chat"
+        assert (await say(client, "/video un chat", confirm=True))["success"]
+        assert len((await client.get("/api/jobs")).json()["data"]) == 2
 
 
 async def test_the_same_key_starts_one_video(caller: httpx.AsyncClient) -> None:
@@ -134,7 +229,7 @@ async def test_the_same_key_starts_one_video(caller: httpx.AsyncClient) -> None:
     assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, "true"]
     assert (other["success"], other["content"]["code"]) == (False, "IDEMPOTENCY_KEY_REUSED")
     assert len((await caller.get("/api/jobs")).json()["data"]) == 1
-    await caller.post(f"/api/jobs/{first['metadata']['taskId']}/cancel")
+    await say(caller, f"/cancel {first['metadata']['taskId']}")
 
 
 async def test_empty_account_is_told_in_the_chat_and_a_filled_one_goes_on(patient_service: Service) -> None:
@@ -163,3 +258,25 @@ async def test_what_is_no_message_is_refused(caller: httpx.AsyncClient, body: di
 async def test_chat_needs_a_key(patient_service: Service) -> None:
     async with httpx.AsyncClient(base_url=patient_service.origin) as nobody:
         problem(await nobody.post("/api/chat", json={"message": "/help"}), 401, "UNAUTHENTICATED")
+
+
+async def test_second_path_is_the_same_chat(patient_service: Service, caller: httpx.AsyncClient) -> None:
+    said = {"message": "/video un chat [sim: latency=60s]", "timestamp": "2025-12-23T20:30:00.000Z"}
+    answer = await caller.post("/webhook-test/ai-agent-fiable", json=said)
+    assert (answer.status_code, answer.json()["metadata"]["status"]) == (200, "processing")
+    assert await only_job(caller)
+    await say(caller, f"/cancel {answer.json()['metadata']['taskId']}")
+    async with httpx.AsyncClient(base_url=patient_service.origin) as nobody:
+        problem(await nobody.post("/webhook-test/ai-agent-fiable", json=said), 401, "UNAUTHENTICATED")
+
+
+async def test_second_paths_are_the_operators_choice(servers: Servers) -> None:
+    async with running_service(
+        servers, worker=False, chat_webhook_path="/webhook/chat", task_webhook_path="/webhook/bg"
+    ) as service:
+        assert (await service.client.post("/webhook/chat", json={"message": "/help"})).status_code == 200
+        assert (
+            await service.client.post("/webhook-test/ai-agent-fiable", json={"message": "/help"})
+        ).status_code == 404
+        task = {"taskId": "video_1703265432_abc123", "prompt": "un chat"}
+        assert (await service.client.post("/webhook/bg", json=task)).status_code == 202

@@ -1,0 +1,1 @@
+"""The chat front: a message in, an answer that a chat can show out."""

@@ -1,0 +1,148 @@
+"""What the chat answers, in the language of the caller."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from api.problems import Problem
+from api.views import JobView
+from api.wire import Wire
+from catalog.model import KINDS, JobKind
+from db.generations import TIMING
+from db.tables import GenerationJob
+from domain.failure import FailureCode
+from domain.generation import JobType, Status
+from domain.language import Language
+from domain.messages import message
+
+COMMANDS = ("/video", "/image", "/voice", "/status", "/cancel", "/help")
+
+Kind = Literal["info", "video", "image", "audio", "text", "error"]
+SHOWN_AS: dict[JobKind, Kind] = {
+    JobKind.VIDEO: "video",
+    JobKind.FIRST_FRAME: "image",
+    JobKind.VOICE: "audio",
+    JobKind.AMBIENT: "audio",
+    JobKind.TRANSCRIBE: "text",
+}
+SHORTEST_MINUTES = 120
+"""Seconds from which on minutes are told."""
+
+
+class ChatAnswer(Wire):
+    success: bool
+    type: Kind
+    """How to show `content`."""
+    content: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+def started(job: GenerationJob, text: str, prompt: str, language: Language) -> ChatAnswer:
+    """A function of what was fixed at creation, so that a replayed answer equals the first."""
+    task_id = task_id_of(job)
+    content = {
+        "message": text,
+        "taskId": task_id,
+        "prompt": prompt,
+        "estimatedTime": estimated_time(job, language),
+        "instructions": message("chat_check_history", language),
+    }
+    metadata = {"taskId": task_id, "status": "processing"}
+    return ChatAnswer(success=True, type="info", content=content, metadata=metadata)
+
+
+def estimated_time(job: GenerationJob, language: Language) -> str:
+    """From half of what the model usually takes to all of it, e.g. `30-60 secondes`."""
+    high = int(TIMING.validate_python(job.timing).expected.total_seconds())
+    low = high // 2
+    if high < SHORTEST_MINUTES:
+        return message("chat_seconds", language, low=low, high=high)
+    return message("chat_minutes", language, low=low // 60, high=-(-high // 60))
+
+
+def told(job: JobView, task_id: str, language: Language) -> ChatAnswer:
+    """How far the job is, or what came of it."""
+    status: str = job.status if job.status.is_final else "processing"
+    task = {"taskId": task_id, "progress": job.progress}
+    match job.status:
+        case Status.COMPLETED:
+            kind = SHOWN_AS[KINDS[JobType(job.type)]]
+            content = {
+                "message": message("chat_completed", language),
+                "url": job.result_url,
+                "description": job.prompt or "",
+                "model": job.model,
+                "aspectRatio": job.aspect_ratio,
+                "durationSeconds": job.files[0].duration_seconds if job.files else None,
+            }
+        case Status.FAILED | Status.CANCELED:
+            kind = "error"
+            reason = reason_of(job, language)
+            content = {"message": reason, "error": reason, "status": status, "code": job.error_code or status}
+        case _:
+            kind = "info"
+            content = {
+                "message": message("chat_processing", language, progress=job.progress),
+                "stage": job.stage,
+            }
+    return ChatAnswer(
+        success=kind != "error",
+        type=kind,
+        content=task | content,
+        metadata={"taskId": task_id, "status": status},
+    )
+
+
+def reason_of(job: JobView, language: Language) -> str:
+    """Why there is no media."""
+    if job.status is Status.CANCELED:
+        return message("chat_canceled", language)
+    if job.error_code == FailureCode.DEADLINE_EXCEEDED and KINDS[JobType(job.type)] is JobKind.VIDEO:
+        lasted = (job.completed_at or datetime.now(UTC)) - (job.submitted_at or job.created_at)
+        return message("chat_timeout", language, seconds=int(lasted.total_seconds()))
+    return job.error_message or ""
+
+
+def cancel_requested(task_id: str, language: Language) -> ChatAnswer:
+    return ChatAnswer(
+        success=True,
+        type="info",
+        content={"message": message("chat_cancel_requested", language), "taskId": task_id},
+        metadata={"taskId": task_id, "status": "processing"},
+    )
+
+
+def help_in(language: Language, key: str = "chat_help") -> ChatAnswer:
+    text = message("chat_help", language)
+    text = text if key == "chat_help" else message(key, language, help=text)
+    return ChatAnswer(success=True, type="info", content={"message": text, "commands": list(COMMANDS)}, metadata={})
+
+
+def not_understood(key: str, command: str, language: Language) -> ChatAnswer:
+    text = message(key, language, command=command, help=message("chat_help", language))
+    return refused(text, "NOT_UNDERSTOOD", commands=list(COMMANDS))
+
+
+def to_be_confirmed(cents: int, command: str, language: Language) -> ChatAnswer:
+    """Nothing was started: it costs more than the interactive budget."""
+    text = message("chat_confirm", language, price=dollars(cents), command=command)
+    content = {"message": text, "code": "CONFIRMATION_REQUIRED", "estimatedCostCents": cents}
+    return ChatAnswer(success=False, type="info", content=content, metadata={"status": "confirmation_required"})
+
+
+def problem_in_chat(problem: Problem) -> ChatAnswer:
+    """An error as a chat shows it: in words, with the code for programs."""
+    wrong = [f"{error['field']} {error['message']}." for error in problem.errors]
+    return refused(" ".join([problem.detail, *wrong]), problem.code, **problem.extra)
+
+
+def refused(text: str, code: str, **more: Any) -> ChatAnswer:
+    content = {"message": text, "error": text, "code": code, **more}
+    return ChatAnswer(success=False, type="error", content=content, metadata={"status": "error"})
+
+
+def task_id_of(job: GenerationJob) -> str:
+    return str(job.id)
+
+
+def dollars(cents: int) -> str:
+    return f"${cents / 100:.2f}"

@@ -1,0 +1,139 @@
+"""What each command of the chat does, for the caller of one request."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+from uuid import UUID
+
+from api.chat.answers import (
+    ChatAnswer,
+    cancel_requested,
+    dollars,
+    help_in,
+    not_understood,
+    problem_in_chat,
+    refused,
+    started,
+    task_id_of,
+    to_be_confirmed,
+    told,
+)
+from api.creation import Create
+from api.dependency import dependency
+from api.generations import cancel_job
+from api.language import TheLanguage
+from api.problems import ConfirmationRequired, NotFound, Problem
+from api.reading import Jobs
+from api.requests import CreateRequest
+from api.services import TheServices
+from catalog.model import JobKind
+from db.tables import GenerationJob
+from domain.messages import message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a command generates, and as which input its words are taken."""
+
+    kind: JobKind
+    input: str
+    message: str
+
+
+STARTS = {
+    "/video": Start(kind=JobKind.VIDEO, input="prompt", message="chat_video_started"),
+    "/image": Start(kind=JobKind.FIRST_FRAME, input="prompt", message="chat_image_started"),
+    "/voice": Start(kind=JobKind.VOICE, input="text", message="chat_voice_started"),
+}
+CONFIRM = "/confirm"
+LONGEST_COMMAND = 50
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer, and the header fields that go with it."""
+
+    answer: ChatAnswer
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Commands:
+    def __init__(self, services: TheServices, create: Create, jobs: Jobs, language: TheLanguage) -> None:
+        self._services = services
+        self._create = create
+        self._jobs = jobs
+        self._language = language
+
+    async def answer(self, text: str, *, confirmed: bool) -> Said:
+        """In words also where something is wrong. Raises: Problem, where the service itself is."""
+        command, words = split(text)
+        if command == CONFIRM and words:
+            confirmed = True
+            command, words = split(words)
+        try:
+            return await self._answer(command, words, confirmed)
+        except ConfirmationRequired as needed:
+            cents = needed.extra["estimatedCostCents"]
+            return Said(to_be_confirmed(cents, f"{CONFIRM} {command} {words}", self._language))
+        except Problem as problem:
+            if problem.status >= 500:
+                raise
+            return Said(problem_in_chat(problem), dict(problem.headers))
+
+    async def start(self, start: Start, words: str, *, confirmed: bool) -> Said:
+        """Raises what `Creation.create` does."""
+        model = self._services.chat_models[start.kind]
+        created = await self._create.create(model, {start.input: words}, CreateRequest(confirm=confirmed))
+        price = dollars(created.job.estimated_cost_cents)
+        text = message(start.message, self._language, price=price)
+        return Said(started(created.job, text, words, self._language), created.headers)
+
+    async def _answer(self, command: str, words: str, confirmed: bool) -> Said:
+        """Raises: Problem."""
+        if command in STARTS and words:
+            return await self.start(STARTS[command], words, confirmed=confirmed)
+        match command:
+            case "/help":
+                return Said(help_in(self._language))
+            case "/status" if words:
+                return await self._status(words)
+            case "/cancel" if words:
+                return await self._cancel(words)
+            case "/video" | "/image" | "/voice" | "/status" | "/cancel" | "/confirm":
+                return Said(not_understood("chat_incomplete", command, self._language))
+        if command.startswith("/"):
+            return Said(not_understood("chat_unknown_command", command[:LONGEST_COMMAND], self._language))
+        return Said(help_in(self._language, "chat_plain_words"))
+
+    async def _status(self, task_id: str) -> Said:
+        row = await self._find(task_id)
+        if row is None:
+            return self._unknown(task_id)
+        return Said(told(await self._jobs.view(row.id), task_id_of(row), self._language))
+
+    async def _cancel(self, task_id: str) -> Said:
+        row = await self._find(task_id)
+        if row is None:
+            return self._unknown(task_id)
+        job = await cancel_job(row.id, self._services, self._jobs)
+        if job.status.is_final:
+            return Said(told(job, task_id_of(row), self._language))
+        return Said(cancel_requested(task_id_of(row), self._language))
+
+    async def _find(self, task_id: str) -> GenerationJob | None:
+        """None for what is nobody's and for what is somebody else's."""
+        try:
+            return await self._jobs.row(UUID(task_id))
+        except (ValueError, NotFound):
+            return None
+
+    def _unknown(self, task_id: str) -> Said:
+        return Said(refused(message("chat_unknown_task", self._language, task_id=task_id[:100]), "NOT_FOUND"))
+
+
+TheCommands = Annotated[Commands, dependency(Commands)]
+
+
+def split(text: str) -> tuple[str, str]:
+    """The first word in lower case, and what follows it."""
+    command, *rest = text.split(maxsplit=1) or [""]
+    return command.lower(), "".join(rest).strip()
