@@ -25,7 +25,7 @@ from api.starting import OUTAGES
 from api.views import CreatedView, WaitedView
 from catalog.catalog import NO_WORDS
 from catalog.errors import CatalogError, UnknownModel
-from catalog.model import FIRST_FRAME, JobKind, Model, Quality
+from catalog.model import JobKind, Model, Quality
 from db.clips import find_campaign, find_clip
 from db.credits import HoldAnswer, hold_credits
 from db.generations import TARIFF, TIMING, find_generation, insert_generation
@@ -227,7 +227,7 @@ def model_meant(
     """The one that is named, else the kind's default. Raises: InvalidParams."""
     if kind is None or name:
         return find_model(services, name or "", words, kind=kind)
-    return services.catalog.choose(kind, quality=quality, has_first_frame=words.get(FIRST_FRAME) is not None)
+    return services.catalog.choose(kind, words, quality=quality)
 
 
 def find_model(services: Services, name: str, words: Mapping[str, Any], *, kind: JobKind | None = None) -> Model:

@@ -17,15 +17,14 @@ router = APIRouter(prefix="/api", tags=["models"])
 async def list_models(services: TheServices) -> ModelList:
     """Every model with its inputs, limits and price, whether its provider is set up here, and whether it is its kind's
     default."""
-    choose = services.catalog.choose
-    defaults = [choose(kind, has_first_frame=given) for kind in JobKind for given in (False, True)]
+    defaults = {services.catalog.choose(kind).name for kind in JobKind}
     models = services.catalog.models
     return ModelList(
         data=[
             model.describe()
             | {
                 "available": can_submit(services.settings, model.provider, model.endpoint),
-                "isDefault": model in defaults,
+                "isDefault": model.name in defaults,
             }
             for model in models
         ]

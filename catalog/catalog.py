@@ -1,6 +1,6 @@
 """The catalogue: finds the model that a request means."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -30,13 +30,15 @@ class Catalog(BaseModel):
         named = [model for model in of_kind if name in (model.name, model.endpoint)]
         if not named:
             raise UnknownModel(name, self._names(kind))
-        return member(named, has_first_frame=any(model.has_first_frame(words) for model in named))
+        has_first_frame = any(model.has_first_frame(words) for model in named)
+        return next((model for model in named if model.takes_first_frame is has_first_frame), named[0])
 
-    def choose(self, kind: JobKind, *, quality: Quality = Quality.STANDARD, has_first_frame: bool = False) -> Model:
+    def choose(
+        self, kind: JobKind, words: Mapping[str, Any] = NO_WORDS, *, quality: Quality = Quality.STANDARD
+    ) -> Model:
         """The model of a call that names none. A kind without a fast model is served by its standard one."""
         by_quality = self.defaults[kind]
-        name = by_quality.get(quality, by_quality[Quality.STANDARD])
-        return member([model for model in self.models if model.name == name], has_first_frame=has_first_frame)
+        return self.find(by_quality.get(quality, by_quality[Quality.STANDARD]), words, kind=kind)
 
     def _names(self, kind: JobKind | None) -> list[str]:
         return list(dict.fromkeys(model.name for model in self.models if kind in (None, model.kind)))
@@ -52,8 +54,3 @@ class Catalog(BaseModel):
             if Quality.STANDARD not in names or not set(names.values()) <= set(self._names(kind)):
                 raise ValueError(f"defaults: {kind} needs a standard model, and only models of its own kind")
         return self
-
-
-def member(named: Sequence[Model], *, has_first_frame: bool) -> Model:
-    """Of the models of one name, the one for the first frame, or for its absence, if there is such."""
-    return next((model for model in named if model.takes_first_frame is has_first_frame), named[0])

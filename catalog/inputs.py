@@ -37,6 +37,10 @@ class Input(BaseModel, ABC):
     """The caller's word, e.g. `firstFrameUrl`."""
     name: str
     """The provider's word, e.g. `image_url`."""
+    aliases: tuple[str, ...] = ()
+    """Other words for it, e.g. `inputImageUrl`."""
+    list_aliases: tuple[str, ...] = ()
+    """Words for a list of at most one such value, e.g. `images`."""
     about: str = ""
     required: bool = False
     nullable: bool = False
@@ -66,21 +70,50 @@ class Input(BaseModel, ABC):
             return False
         return True
 
+    @property
+    def spellings(self) -> list[str]:
+        """Every word for it, ours first."""
+        return list(dict.fromkeys((self.word, self.name, *self.aliases, *self.list_aliases)))
+
     def given_in(self, words: Mapping[str, Any]) -> dict[str, Any]:
         """What the words say of this input, by the spelling that they use."""
-        spelled = {key: words[key] for key in (self.word, self.name) if key in words}
-        return {key: value for key, value in spelled.items() if value is not None or self.nullable}
+        spelled = {key: words[key] for key in self.spellings if key in words}
+        return {
+            key: value
+            for key, value in spelled.items()
+            if not (is_empty(value) if key in self.list_aliases else value is None and not self.nullable)
+        }
 
     def argument(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The one argument for the provider, or none, by the provider's name. Raises: WrongValue."""
-        if len(given) > 1:
-            raise WrongValue(f"is given twice, as {self.word} and as {self.name}")
         if self.required and not given:
             raise WrongValue(f"is required: {self.about}" if self.about else "is required")
-        value = next(iter(given.values()), self.default)
-        if value is None:
-            return {self.name: None} if given else {}
-        return {self.name: self.read(value)}
+        if not given:
+            return {} if self.default is None else {self.name: self.read(self.default)}
+        if not self._agree(given):
+            raise WrongValue(f"is given twice, as {' and as '.join(given)}, with different values")
+        return {self.name: self._read_as(*next(iter(given.items())))}
+
+    def _agree(self, given: Mapping[str, Any]) -> bool:
+        """Whether all spellings say the same."""
+        first, *others = given.values()
+        if all(other == first for other in others):
+            return True
+        try:
+            first, *others = (self._read_as(word, value) for word, value in given.items())
+        except WrongValue:
+            return False
+        return all(other == first for other in others)
+
+    def _read_as(self, word: str, value: Any) -> Any:
+        """What `read` makes of the value, or of the item in the list that this word is for. Raises: WrongValue."""
+        if word in self.list_aliases:
+            if not isinstance(value, list):
+                raise WrongValue("must be a list")
+            if len(value) > 1:
+                raise WrongValue(f"has {len(value)} items, the most is 1")
+            return self.read(value[0])
+        return None if value is None else self.read(value)
 
     def quantity(self, argument: Any) -> Decimal:
         """How many units the argument, in the provider's form, is billed for; None counts as the most possible."""
@@ -280,6 +313,11 @@ class Size(Input):
 
 
 AnyInput = Annotated[Text | Url | Flag | Integer | Number | Choice | Duration | Size, Field(discriminator="kind")]
+
+
+def is_empty(value: Any) -> bool:
+    """Whether it is null or a list without items."""
+    return value is None or value == []
 
 
 def integer_of(value: Any) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from catalog.errors import FieldError, InvalidInput, did_you_mean, shown
-from catalog.inputs import AnyInput, WrongValue
+from catalog.inputs import AnyInput, WrongValue, is_empty
 from catalog.price import Price
 from domain.generation import JobType, ProviderName, Timing
 from domain.money import Tariff
@@ -57,6 +57,8 @@ class Model(BaseModel):
     job_type: JobType
     inputs: dict[str, AnyInput]
     """By the caller's word."""
+    foreign: tuple[str, ...] = ()
+    """Words of inputs that only other models have: with an empty value they say nothing."""
     price: Price
     timing: Timing
 
@@ -134,8 +136,10 @@ class Model(BaseModel):
 
     def _unknown_fields(self, words: Mapping[str, Any]) -> list[FieldError]:
         known = list(self.inputs)
-        spellings = [*known, *(item.name for item in self.inputs.values())]
-        unknown = [word for word in words if word not in spellings]
+        spellings = [*known, *(spelling for item in self.inputs.values() for spelling in item.spellings)]
+        unknown = [
+            word for word in words if word not in spellings and not (word in self.foreign and is_empty(words[word]))
+        ]
         errors = [
             FieldError(
                 field=shown(word),
@@ -152,7 +156,7 @@ class Model(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         """Spellings are unambiguous, and the price is made of inputs that there are and values that they may have."""
-        spellings = [spelling for item in self.inputs.values() for spelling in {item.word, item.name}]
+        spellings = [spelling for item in self.inputs.values() for spelling in item.spellings]
         if len(spellings) != len(set(spellings)):
             raise ValueError("two inputs share a name")
         priced = {*self.price.measured, *(word for rate in self.price.rates for word in rate.when)}
@@ -170,6 +174,7 @@ def describe_input(item: AnyInput) -> dict[str, Any]:
     return {
         "name": item.word,
         "providerName": item.name,
+        "aliases": [*item.aliases, *item.list_aliases],
         "type": item.kind,
         "about": item.about,
         "required": item.required,

@@ -2,8 +2,9 @@
 
 An address counts only where an output is known to stand:
 
-- an object with an address of its own (`url`, `video_url`, `signed_url`, `download_url`; the first of them, they
-  name the same file), wherever it stands: `video.url`, `images[].url`, `file.url`, `data.output[0].video_url`;
+- an object with an address of its own (`url`, `video_url`, `videoUrl`, `file_url`, `signed_url`, `download_url`; the
+  first of them, they name the same file), wherever it stands: `video.url`, `images[].url`, `file.url`,
+  `data.output[0].video_url`;
 - a bare string, alone or in lists, as the whole answer or under a name of `OUTPUTS`: `"https://..."`,
   `{"images": ["https://..."]}`, `{"output": "https://..."}`.
 
@@ -24,7 +25,7 @@ OUTPUTS = (
     "output", "outputs", "result", "results", "payload", "data",
 )  # fmt: skip
 RANK = {name: place for place, name in enumerate(OUTPUTS)}
-ADDRESSES = ("url", "video_url", "signed_url", "download_url")
+ADDRESSES = ("url", "video_url", "videoUrl", "file_url", "signed_url", "download_url")
 INPUTS = frozenset({"prompt", "negative_prompt", "arguments", "parameters", "params", "request", "loras"})
 TEXTS = frozenset(
     {"text", "chunks", "segments", "words", "transcript", "transcription", "diarization_segments", "description"}

@@ -68,14 +68,18 @@ class Veo(VideoInput):
         return float(self.duration.removesuffix("s"))
 
 
+class VeoFromImage(Veo):
+    image_url: str = Field(min_length=1)
+    aspect_ratio: Literal["auto", "16:9", "9:16"] = "auto"  # type: ignore[assignment]  # an image has a shape to keep
+    auto_fix: bool = False
+
+
 class Veo31(Veo):
     resolution: Literal["720p", "1080p", "4k"] = "720p"  # type: ignore[assignment]  # the 3.1 family adds 4k
 
 
-class Veo31FromImage(Veo31):
-    image_url: str = Field(min_length=1)
-    aspect_ratio: Literal["auto", "16:9", "9:16"] = "auto"  # type: ignore[assignment]  # an image has a shape to keep
-    auto_fix: bool = False
+class Veo31FromImage(VeoFromImage, Veo31):
+    pass
 
 
 class Kling(VideoInput):
@@ -96,6 +100,30 @@ class KlingFromText(Kling):
 class KlingFromImage(Kling):
     image_url: str = Field(min_length=1)
     tail_image_url: str | None = None
+
+
+class Seedance2(VideoInput):
+    prompt: str = Field(min_length=1)
+    duration: Literal["auto", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"] = "auto"
+    resolution: Literal["480p", "720p", "1080p", "4k"] = "720p"
+    aspect_ratio: Literal["auto", "21:9", "16:9", "4:3", "1:1", "3:4", "9:16"] = "auto"
+    generate_audio: bool = True
+    seed: int | None = None
+
+    @property
+    def billable_units(self) -> float:
+        """Thousands of tokens, of a picture in 16:9."""
+        pixels = {"480p": 854 * 480, "720p": 1280 * 720, "1080p": 1920 * 1080, "4k": 3840 * 2160}[self.resolution]
+        seconds = 5 if self.duration == "auto" else int(self.duration)
+        return pixels * seconds * 24 / 1024 / 1000
+
+    def result(self, files: list[File]) -> dict[str, Any]:
+        return {**super().result(files), "seed": self.seed or 42}
+
+
+class Seedance2FromImage(Seedance2):
+    image_url: str = Field(min_length=1)
+    end_image_url: str | None = None
 
 
 class CogVideo(VideoInput):
@@ -270,6 +298,7 @@ class Wizper(Transcription):
 
 MODELS: Mapping[str, type[FalInput]] = {
     "fal-ai/veo3/fast": Veo,
+    "fal-ai/veo3/fast/image-to-video": VeoFromImage,
     "fal-ai/veo3.1": Veo31,
     "fal-ai/veo3.1/fast": Veo31,
     "fal-ai/veo3.1/lite": Veo,
@@ -278,6 +307,8 @@ MODELS: Mapping[str, type[FalInput]] = {
     "fal-ai/veo3.1/lite/image-to-video": Veo31FromImage,
     "fal-ai/kling-video/v2.5-turbo/pro/text-to-video": KlingFromText,
     "fal-ai/kling-video/v2.5-turbo/pro/image-to-video": KlingFromImage,
+    "bytedance/seedance-2.0/text-to-video": Seedance2,
+    "bytedance/seedance-2.0/image-to-video": Seedance2FromImage,
     "fal-ai/cogvideox-5b": CogVideo,
     "fal-ai/cogvideox-5b/image-to-video": CogVideoFromImage,
     "fal-ai/nano-banana": NanoBanana,

@@ -108,6 +108,7 @@ class Speech(OneFile):
     pitch: int = Field(0, ge=-12, le=12)
     emotion: str = "auto"
     audio_format: Literal["mp3", "wav", "flac", "pcm"] = "mp3"
+    english_normalization: bool = False
 
 
 MODELS: Mapping[str, type[ReplicateInput]] = {

@@ -110,7 +110,7 @@ class CreateForm {
     const entry = this.entry(name, this.hasFirstFrame);
     const frame = this.entry(name, true).inputs.find((input) => input.name === FIRST_FRAME);
     const inputs = entry.inputs.filter((input) => input.name !== FIRST_FRAME);
-    if (frame) inputs.splice(1, 0, { ...frame, required: false });
+    if (frame) inputs.splice(1, 0, { ...frame, required: frame.required && this.entry(name, false).takesFirstFrame });
     this.fields = inputs.map((input) => fieldFor(input, kept[input.name], this.kind));
     const isProminent = (field) => field.input.required || PROMINENT.has(field.input.name);
     const more = this.fields.filter((field) => !isProminent(field));

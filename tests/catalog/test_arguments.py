@@ -35,7 +35,7 @@ def test_defaults_are_the_providers_own(catalog: Catalog) -> None:
         "auto_fix": True,
         "safety_tolerance": "4",
     }
-    assert catalog.find("cogvideox-5b").arguments({"prompt": "a fox"}) == {
+    assert catalog.find("cogvideox-5b-text").arguments({"prompt": "a fox"}) == {
         "prompt": "a fox",
         "negative_prompt": "",
         "video_size": {"width": 720, "height": 480},
@@ -91,10 +91,82 @@ def test_the_providers_own_words_do_as_well(catalog: Catalog) -> None:
     assert catalog.find("veo3.1").arguments({"prompt": "a fox", "safety_tolerance": 2})["safety_tolerance"] == "2"
 
 
-def test_a_field_may_be_given_in_one_spelling_only(catalog: Catalog) -> None:
-    words = {"prompt": "a fox", "aspectRatio": "16:9", "aspect_ratio": "16:9"}
+@pytest.mark.parametrize(
+    ("name", "words", "argument"),
+    [
+        ("veo3.1", {"inputImageUrl": PICTURE}, {"image_url": PICTURE}),
+        ("veo3.1", {"images": [PICTURE]}, {"image_url": PICTURE}),
+        ("veo3.1", {"durationSeconds": 6}, {"duration": "6s"}),
+        ("seedance-1-lite", {"images": [PICTURE], "durationSeconds": 7}, {"image": PICTURE, "duration": 7}),
+        ("cogvideox-5b-text", {"fps": 8, "cfg": 5}, {"export_fps": 8, "guidance_scale": 5}),
+        ("kling-2.5-turbo-pro", {"cfg": 0.7}, {"cfg_scale": 0.7}),
+        ("zeroscope-v2-xl", {"fps": 12, "cfg": 9}, {"fps": 12, "guidance_scale": 9}),
+        ("studio-video", {"numberOfVideos": 3}, {"num_videos": 3}),
+        ("nano-banana", {"numberOfImages": 2}, {"num_images": 2}),
+    ],
+)
+def test_words_of_other_forms_mean_the_same_for_every_model(
+    catalog: Catalog, name: str, words: dict[str, Any], argument: dict[str, Any]
+) -> None:
+    words = {"prompt": "a fox", **words}
+    assert argument.items() <= catalog.find(name, words).arguments(words).items()
+
+
+def test_a_models_own_word_is_no_alias(catalog: Catalog) -> None:
+    words = {"text": "Hello.", "cfg": 0.3}
+    assert catalog.find("chatterbox").arguments(words)["cfg"] == 0.3
+
+
+@pytest.mark.parametrize(
+    "nothing", [{"images": []}, {"images": None}, {"inputImageUrl": None}, {"firstFrameUrl": None}]
+)
+@pytest.mark.parametrize("name", ["veo3.1", "fal-ai/kling-video/v2.5-turbo/pro/text-to-video", "chatterbox"])
+def test_no_picture_is_nothing_to_models_that_take_one_and_to_others(
+    catalog: Catalog, name: str, nothing: dict[str, Any]
+) -> None:
+    words = {"text": "Hello."} if name == "chatterbox" else {"prompt": "a fox"}
+    assert catalog.find(name, words | nothing).arguments(words | nothing) == catalog.find(name).arguments(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "message"),
+    [
+        ({"images": [PICTURE, PICTURE]}, "images", "has 2 items, the most is 1"),
+        ({"images": PICTURE}, "images", "must be a list"),
+        ({"images": [None]}, "images", "must be an absolute http(s) URL without user name or password"),
+        ({"durationSeconds": 7}, "durationSeconds", "must be one of 4, 6, 8 seconds"),
+    ],
+)
+def test_an_alias_that_does_not_fit_is_named_as_it_was_sent(
+    catalog: Catalog, words: dict[str, Any], field: str, message: str
+) -> None:
+    words = {"prompt": "a fox", **words}
+    errors = wrong_fields(catalog.find("veo3.1", words), words)
+    assert {name: error.message for name, error in errors.items()} == {field: message}
+
+
+@pytest.mark.parametrize("endpoint", ["fal-ai/veo3.1", "chatterbox"])
+def test_a_picture_is_no_input_of_a_model_that_takes_none(catalog: Catalog, endpoint: str) -> None:
+    errors = wrong_fields(catalog.find(endpoint), {"prompt": "a fox", "text": "Hello.", "images": [PICTURE]})
+    assert errors["images"].message.startswith("is no input of ")
+
+
+def test_an_alias_beside_its_word_has_to_say_the_same(catalog: Catalog) -> None:
+    model = catalog.find("veo3.1")
+    for same in ({"duration": 6, "durationSeconds": 6}, {"duration": "6s", "durationSeconds": 6.0}):
+        assert model.arguments({"prompt": "a fox", **same})["duration"] == "6s"
+    others: list[Any] = [8, 7, "six", []]
+    for other in others:
+        errors = wrong_fields(model, {"prompt": "a fox", "duration": 6, "durationSeconds": other})
+        assert errors["duration"].message == "is given twice, as duration and as durationSeconds, with different values"
+    words = {"prompt": "a fox", "inputImageUrl": PICTURE, "images": [f"{PICTURE}?2"]}
+    assert list(wrong_fields(catalog.find("veo3.1", words), words)) == ["inputImageUrl"]
+
+
+def test_our_word_beside_the_providers_has_to_say_the_same(catalog: Catalog) -> None:
+    words = {"prompt": "a fox", "aspectRatio": "16:9", "aspect_ratio": "9:16"}
     errors = wrong_fields(catalog.find("veo3.1"), words)
-    assert errors["aspectRatio"].message == "is given twice, as aspectRatio and as aspect_ratio"
+    assert errors["aspectRatio"].message == "is given twice, as aspectRatio and as aspect_ratio, with different values"
 
 
 def test_null_is_nothing_except_where_the_provider_gives_it_a_meaning(catalog: Catalog) -> None:
@@ -118,6 +190,8 @@ def test_all_wrong_fields_are_named_at_once(catalog: Catalog) -> None:
 @pytest.mark.parametrize(
     ("endpoint", "words", "missing"),
     [
+        ("veo3-fast", {"prompt": "a fox"}, "firstFrameUrl"),
+        ("cogvideox-5b", {"prompt": "a fox", "images": []}, "firstFrameUrl"),
         ("fal-ai/veo3/fast/image-to-video", {"prompt": "a fox"}, "firstFrameUrl"),
         ("fal-ai/cogvideox-5b/image-to-video", {"prompt": "a fox"}, "firstFrameUrl"),
         ("fal-ai/kling-video/v2.5-turbo/pro/image-to-video", {"prompt": "a fox"}, "firstFrameUrl"),
@@ -127,7 +201,7 @@ def test_all_wrong_fields_are_named_at_once(catalog: Catalog) -> None:
     ],
 )
 def test_a_missing_asset_is_said_to_be_missing(
-    catalog: Catalog, endpoint: str, words: dict[str, str], missing: str
+    catalog: Catalog, endpoint: str, words: dict[str, Any], missing: str
 ) -> None:
     errors = wrong_fields(catalog.find(endpoint), words)
     assert list(errors) == [missing]
@@ -192,10 +266,8 @@ def test_a_flood_of_unknown_fields_is_answered_briefly(catalog: Catalog) -> None
 
 
 MODELS = load_catalog().models
-SPELLINGS = sorted(
-    {spelling for model in MODELS for item in model.inputs.values() for spelling in (item.word, item.name)}
-)
-GOOD_VALUES = ["a fox", PICTURE, 1, 4, 6, 8, 10, 0.5, True, False, "16:9", "8s", "720p", "png", "segment"]
+SPELLINGS = sorted({spelling for model in MODELS for item in model.inputs.values() for spelling in item.spellings})
+GOOD_VALUES = ["a fox", PICTURE, [PICTURE], 1, 4, 6, 8, 10, 0.5, True, False, "16:9", "8s", "720p", "png", "segment"]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.sampled_from(GOOD_VALUES),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

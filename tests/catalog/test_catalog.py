@@ -20,13 +20,12 @@ SHORTEST_RETENTION = timedelta(minutes=6)
     [
         ("veo3.1", "fal-ai/veo3.1", "fal-ai/veo3.1/image-to-video"),
         ("veo3.1-fast", "fal-ai/veo3.1/fast", "fal-ai/veo3.1/fast/image-to-video"),
-        ("veo3-fast", "fal-ai/veo3/fast", "fal-ai/veo3/fast/image-to-video"),
         (
             "kling-2.5-turbo-pro",
             "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",
             "fal-ai/kling-video/v2.5-turbo/pro/image-to-video",
         ),
-        ("cogvideox-5b", "fal-ai/cogvideox-5b", "fal-ai/cogvideox-5b/image-to-video"),
+        ("seedance-2.0", "bytedance/seedance-2.0/text-to-video", "bytedance/seedance-2.0/image-to-video"),
     ],
 )
 def test_a_first_frame_picks_the_endpoint_that_takes_one(
@@ -36,6 +35,23 @@ def test_a_first_frame_picks_the_endpoint_that_takes_one(
     assert catalog.find(name, {"prompt": "a fox", "firstFrameUrl": None}).endpoint == text
     assert catalog.find(name, {"prompt": "a fox", "firstFrameUrl": PICTURE}).endpoint == first_frame
     assert catalog.find(name, {"prompt": "a fox", "image_url": PICTURE}).endpoint == first_frame
+    assert catalog.find(name, {"prompt": "a fox", "inputImageUrl": PICTURE}).endpoint == first_frame
+    assert catalog.find(name, {"prompt": "a fox", "images": [PICTURE]}).endpoint == first_frame
+    assert catalog.find(name, {"prompt": "a fox", "images": []}).endpoint == text
+
+
+@pytest.mark.parametrize(
+    ("name", "endpoint", "from_text"),
+    [
+        ("veo3-fast", "fal-ai/veo3/fast/image-to-video", "fal-ai/veo3/fast"),
+        ("cogvideox-5b", "fal-ai/cogvideox-5b/image-to-video", "fal-ai/cogvideox-5b"),
+    ],
+)
+def test_a_name_that_demands_a_picture_leaves_another_for_text(
+    catalog: Catalog, name: str, endpoint: str, from_text: str
+) -> None:
+    assert catalog.find(name).endpoint == catalog.find(name, {"inputImageUrl": PICTURE}).endpoint == endpoint
+    assert catalog.find(f"{name}-text").endpoint == catalog.find(from_text).endpoint == from_text
 
 
 def test_every_endpoint_is_a_name_that_overrules_the_words(catalog: Catalog) -> None:
@@ -77,7 +93,8 @@ def test_a_model_of_another_kind_is_not_found(catalog: Catalog) -> None:
 def test_a_call_without_a_model_gets_the_default_of_its_kind(
     catalog: Catalog, kind: JobKind, quality: Quality, has_first_frame: bool, endpoint: str
 ) -> None:
-    assert catalog.choose(kind, quality=quality, has_first_frame=has_first_frame).endpoint == endpoint
+    words = {"firstFrameUrl": PICTURE} if has_first_frame else {}
+    assert catalog.choose(kind, words, quality=quality).endpoint == endpoint
 
 
 def test_job_types_are_those_of_the_database(catalog: Catalog) -> None:
@@ -86,8 +103,11 @@ def test_job_types_are_those_of_the_database(catalog: Catalog) -> None:
         "veo3.1": JobType.VIDEO_VEO31,
         "veo3.1-fast": JobType.VIDEO_VEO31,
         "veo3-fast": JobType.VIDEO,
+        "veo3-fast-text": JobType.VIDEO,
         "kling-2.5-turbo-pro": JobType.VIDEO,
         "cogvideox-5b": JobType.VIDEO,
+        "cogvideox-5b-text": JobType.VIDEO,
+        "seedance-2.0": JobType.VIDEO,
         "studio-video": JobType.VIDEO,
         "studio-push": JobType.VIDEO,
         "nano-banana": JobType.FIRST_FRAME,
@@ -126,6 +146,7 @@ def test_the_public_view_speaks_the_callers_words(catalog: Catalog) -> None:
     assert inputs["duration"]["limit"] == [5, 10]
     assert inputs["duration"]["default"] == 5
     assert inputs["firstFrameUrl"]["required"]
+    assert inputs["firstFrameUrl"]["aliases"] == ["inputImageUrl", "images"]
     assert inputs["firstFrameUrl"]["providerName"] == "image_url"
     assert "aspectRatio" not in inputs
 

@@ -23,7 +23,8 @@ price = { unit = "sound", rates = [{ cents = 1 }] }
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     shutil.copytree(DIRECTORY / "models", tmp_path / "models")
-    shutil.copy(DIRECTORY / "defaults.toml", tmp_path)
+    for name in ("aliases.toml", "defaults.toml"):
+        shutil.copy(DIRECTORY / name, tmp_path)
     return tmp_path
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from catalog.catalog import Catalog
 from domain.money import charge_for
+from settings import Settings
 from simulator.fal_models import MODELS
 
 PROMPT = {"prompt": "a fox"}
@@ -26,13 +27,17 @@ FAL: list[tuple[str, dict[str, Any], int]] = [
     ("veo3.1-fast", PROMPT | PICTURE | SILENT, 80),
     ("veo3.1-fast", PROMPT | UHD, 280),
     ("veo3.1-fast", PROMPT | UHD | SILENT, 240),
-    ("veo3-fast", PROMPT, 120),
-    ("veo3-fast", PROMPT | SILENT | {"duration": 4}, 40),
+    ("veo3-fast-text", PROMPT, 120),
+    ("veo3-fast", PROMPT | PICTURE | SILENT | {"duration": 4}, 40),
     ("kling-2.5-turbo-pro", PROMPT, 35),
     ("kling-2.5-turbo-pro", PROMPT | {"duration": 10}, 70),
     ("kling-2.5-turbo-pro", PROMPT | PICTURE | {"duration": 10}, 70),
-    ("cogvideox-5b", PROMPT, 20),
+    ("cogvideox-5b-text", PROMPT, 20),
     ("cogvideox-5b", PROMPT | PICTURE, 20),
+    ("seedance-2.0", PROMPT, 152),
+    ("seedance-2.0", PROMPT | PICTURE | {"duration": 15}, 456),
+    ("seedance-2.0", PROMPT | {"duration": 10, "resolution": "1080p"}, 682),
+    ("seedance-2.0", PROMPT | {"duration": 15} | UHD, 2340),
     ("nano-banana", PROMPT, 4),
     ("nano-banana", PROMPT | {"numImages": 4}, 16),
     ("flux-dev", PROMPT, 3),
@@ -85,4 +90,12 @@ def test_what_the_simulator_counts_costs_what_was_estimated(
 
 def test_compute_seconds_are_no_seconds_of_media(catalog: Catalog) -> None:
     others = {model.name for model in catalog.models if not model.price.billed_in_unit}
-    assert others == {"whisper", "wizper", "seedance-1-lite", "flux-schnell", "minimax-speech-02-turbo"}
+    assert others == {
+        *("whisper", "wizper", "seedance-1-lite", "seedance-2.0", "flux-schnell", "minimax-speech-02-turbo")
+    }
+
+
+def test_the_usual_interactive_budget_asks_at_a_price_that_exists(catalog: Catalog) -> None:
+    model, budget = catalog.find("seedance-2.0"), Settings.model_fields["interactive_budget_cents"].default
+    assert model.price_cents(model.arguments(PROMPT)) <= budget
+    assert model.price_cents(model.arguments(PROMPT | {"duration": 10, "resolution": "1080p"})) > budget

@@ -114,6 +114,8 @@ async def test_a_result_carries_what_was_billed(simulator: RunningSimulator) -> 
 
 
 SHAPES: dict[str, set[str]] = {
+    "bytedance/seedance-2.0/text-to-video": {"video", "seed"},
+    "bytedance/seedance-2.0/image-to-video": {"video", "seed"},
     "fal-ai/cogvideox-5b": {"video", "timings", "seed", "prompt"},
     "fal-ai/cogvideox-5b/image-to-video": {"video", "timings", "seed", "prompt"},
     "fal-ai/nano-banana": {"images", "description"},

@@ -1,0 +1,17 @@
+"""The simulator's models are the catalogue's."""
+
+import pytest
+
+from catalog.loader import load_catalog
+from catalog.model import Model
+from simulator.models import MODELS
+
+SENT_NOTHING = {"studio/push"}
+"""The backend starts these by itself."""
+
+
+@pytest.mark.parametrize("model", load_catalog().models, ids=lambda model: model.endpoint)
+def test_every_endpoint_of_the_catalogue_is_simulated_with_all_its_inputs(model: Model) -> None:
+    assert (model.endpoint in MODELS) is (model.endpoint not in SENT_NOTHING)
+    if model.endpoint in MODELS:
+        assert {item.name for item in model.inputs.values()} <= MODELS[model.endpoint].model_fields.keys()
