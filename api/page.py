@@ -1,4 +1,4 @@
-"""The page at `/` and the operators' at `/admin`: files of the `web` package, as they are."""
+"""The page at `/` and the operators' at `/admin`: files of `web/`, and the client module on which they are built."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -15,7 +15,9 @@ from api.services import Services, TheServices
 from media.errors import MediaError
 from media.storage import Storage
 
-WEB = Path(__file__).resolve().parent.parent / "web"
+ROOT = Path(__file__).resolve().parent.parent
+WEB = ROOT / "web"
+CLIENT = ROOT / "clients" / "js" / "reelay.js"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 """What is served of the folder. `mimetypes` would ask the machine."""
 RUNS = "{{runs}}"
@@ -39,7 +41,7 @@ async def operators_page(services: TheServices, if_none_match: IfNoneMatch = Non
 
 @router.get("/web/{name}")
 async def page_file(name: str, if_none_match: IfNoneMatch = None) -> Response:
-    file = next((each for each in WEB.iterdir() if each.name == name and each.is_file()), None)
+    file = next((each for each in (CLIENT, *WEB.iterdir()) if each.name == name and each.is_file()), None)
     suffix = f".{name.rpartition('.')[2]}"
     if file is None or suffix not in TYPES:
         raise NotFound

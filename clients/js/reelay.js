@@ -1,49 +1,15 @@
 /**
- * A client for browsers: create generations, and watch them to their end. One file, no dependencies.
+ * A client for browsers: create generations, and watch them to their end. No dependencies; reelay.d.ts has its types.
  *
  * Events come by `fetch`, not by `EventSource`, which cannot send the API key in a header: a token in the address would
  * be logged on its way. Where events do not get through (a proxy that buffers, an old gateway), it polls.
  *
- * @typedef {Object} Connection
- * @property {string} [baseUrl] Origin of the API; the page's own when left out.
- * @property {string | (() => string | Promise<string>)} [apiKey] The key or token, or what gets a fresh one.
- *
- * @typedef {"pending"|"submitted"|"in_progress"|"completed"|"failed"|"canceled"} Status
- *
- * @typedef {Object} MediaFile
- * @property {string} name
- * @property {string} fileUrl
- * @property {number} fileSize Bytes.
- * @property {string} format Content type.
- * @property {number | null} durationSeconds
- * @property {number | null} width
- * @property {number | null} height
- * @property {string | null} posterUrl
- *
- * @typedef {Object} Job As `GET /api/jobs/{id}` answers; the fields that are used most.
- * @property {string} id
- * @property {string} type
- * @property {string} model
- * @property {Status} status
- * @property {string} stage
- * @property {number} progress 0 to 100.
- * @property {string} progressMessage
- * @property {number | null} secondsLeft
- * @property {string | null} resultUrl
- * @property {MediaFile[]} files
- * @property {Object | null} resultData
- * @property {string | null} errorCode
- * @property {string | null} errorMessage
- * @property {string} createdAt
- * @property {string | null} completedAt
- *
- * @typedef {Object} Created The answer to a creating call.
- * @property {string} jobId
- * @property {Status} status
- * @property {number} estimatedCostCents
- * @property {number} estimatedSeconds
+ * @typedef {import("./reelay.d.ts").Connection} Connection
+ * @typedef {import("./reelay.d.ts").Job} Job
+ * @typedef {import("./reelay.d.ts").Created} Created
  */
 
+/** What a job's status is in the end. */
 export const FINAL = new Set(["completed", "failed", "canceled"]);
 
 /** Events bring at least a comment every 15 s; after so long without one the connection is dead. Milliseconds. */
@@ -93,11 +59,16 @@ export class Refused extends ReelayError {
   }
 }
 
+/** @param {unknown} error */
+function isPassing(error) {
+  return error instanceof Unreachable || (error instanceof Refused && error.isPassing);
+}
+
 /** The generation ended without its media: `job` tells why. */
 export class GenerationFailed extends ReelayError {
   /** @param {Job} job */
   constructor(job) {
-    super(job.errorMessage ?? `The generation was ${job.status}.`, { code: job.errorCode ?? job.status });
+    super(job.errorMessage ?? "Generation failed", { code: job.errorCode ?? job.status });
     this.job = job;
   }
 }
@@ -106,9 +77,21 @@ export class GenerationFailed extends ReelayError {
 export class WatchTimeout extends ReelayError {
   /** @param {Job | null} job As it was seen last. */
   constructor(job) {
-    super("The generation takes longer than it was watched. It goes on.", { code: "WATCH_TIMEOUT" });
+    super("Timeout waiting for generation", { code: "WATCH_TIMEOUT" });
     this.job = job;
   }
+}
+
+/** @type {Connection} */
+let configured = {};
+
+/**
+ * The connection of every call that does not name its own. A page of the API's origin with its cookie needs none.
+ *
+ * @param {Connection} connection
+ */
+export function configureReelay(connection) {
+  configured = { ...connection };
 }
 
 /**
@@ -124,14 +107,14 @@ export class WatchTimeout extends ReelayError {
  */
 export async function createGeneration(kind, words, { idempotencyKey = newKey(), ...options } = {}) {
   const path = kind ? `/api/generate/${kind}` : "/api/jobs";
-  const send = () =>
-    request(path, { ...options, method: "POST", body: words, headers: { "idempotency-key": idempotencyKey } });
+  const headers = { ...options.headers, "idempotency-key": idempotencyKey };
+  const create = () => request(path, { ...options, method: "POST", body: words, headers });
   try {
-    return await send();
+    return await create();
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error;
     await pause(1000, options.signal);
-    return send();
+    return create();
   }
 }
 
@@ -177,6 +160,35 @@ export async function watchGeneration(id, options = {}) {
   } finally {
     signal?.removeEventListener("abort", abort);
     stop.abort();
+  }
+}
+
+/**
+ * The job at each poll, the last one ended. Polls go on while the service cannot be reached or is too busy. Once `signal`
+ * is aborted it comes to nothing more.
+ *
+ * @param {string} path Of the job.
+ * @param {Connection & {pollInterval?: number, maxPollTime?: number, signal?: AbortSignal}} [options] In milliseconds.
+ * @returns {AsyncGenerator<Job, void, void>}
+ * @throws {Refused | WatchTimeout}
+ */
+export async function* pollJob(path, { pollInterval = 3000, maxPollTime = 600_000, signal, ...connection } = {}) {
+  const deadline = Date.now() + maxPollTime;
+  let job = null;
+  while (!signal?.aborted) {
+    let wait = pollInterval;
+    try {
+      job = await request(path, { ...connection, signal });
+      if (signal?.aborted) return;
+      yield job;
+      if (FINAL.has(job.status)) return;
+    } catch (error) {
+      if (signal?.aborted) return;
+      if (!isPassing(error)) throw error;
+      wait = Math.max(wait, error.retryAfter ?? 0);
+    }
+    if (Date.now() >= deadline) throw new WatchTimeout(job);
+    await pause(wait, signal);
   }
 }
 
@@ -268,7 +280,7 @@ async function* follow(path, { poll, onPolled, onState, pollInterval, firstWithi
       if (fruitless === 1) wait = Math.min(wait, 300);
     } catch (error) {
       if (signal?.aborted) return;
-      if (!(error instanceof Unreachable) && !(error instanceof Refused && error.isPassing)) throw error;
+      if (!isPassing(error)) throw error;
       fruitless = 0;
       streamsFrom = 0;
       onState?.("away");
@@ -284,7 +296,7 @@ async function* follow(path, { poll, onPolled, onState, pollInterval, firstWithi
  * @param {string} path @param {{lastEventId: string}} place Where to go on; moved along.
  * @throws {Refused | Unreachable}
  */
-async function* readEvents(path, place, { firstWithin = SILENCE, signal, ...connection }) {
+async function* readEvents(path, place, { firstWithin = SILENCE, headers, signal, ...connection }) {
   const life = new AbortController();
   const end = () => life.abort();
   let heard = Date.now();
@@ -294,8 +306,8 @@ async function* readEvents(path, place, { firstWithin = SILENCE, signal, ...conn
   signal?.addEventListener("abort", end);
   globalThis.addEventListener?.("online", end);
   try {
-    const headers = place.lastEventId ? { "last-event-id": place.lastEventId } : {};
-    const response = await send(path, { ...connection, headers, signal: life.signal });
+    const resumed = place.lastEventId ? { ...headers, "last-event-id": place.lastEventId } : headers;
+    const response = await send(path, { ...connection, headers: resumed, signal: life.signal });
     yield null;
     let rest = "";
     const decoder = new TextDecoder();
@@ -334,7 +346,7 @@ function readEvent(block, place) {
  * One call of the API: the parsed answer.
  *
  * @param {string} path
- * @param {Connection & {method?: string, body?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} [options]
+ * @param {Connection & {method?: string, body?: unknown, signal?: AbortSignal}} [options]
  * @throws {Refused | Unreachable}
  */
 export async function request(path, { signal, ...options } = {}) {
@@ -347,9 +359,14 @@ export async function request(path, { signal, ...options } = {}) {
   }
 }
 
-async function send(path, { baseUrl = "", apiKey, method = "GET", body, headers = {}, signal } = {}) {
+async function send(path, { method = "GET", body, headers, signal, ...connection } = {}) {
+  const {
+    baseUrl = configured.baseUrl ?? "",
+    apiKey = configured.apiKey,
+    credentials = configured.credentials,
+  } = connection;
   const key = typeof apiKey === "function" ? await apiKey() : apiKey;
-  const init = { method, signal, cache: "no-store", headers: { ...headers } };
+  const init = { method, signal, credentials, cache: "no-store", headers: { ...configured.headers, ...headers } };
   if (key) init.headers.authorization = `Bearer ${key}`;
   if (body !== undefined) {
     init.headers["content-type"] = "application/json";

@@ -1,0 +1,143 @@
+export interface Connection {
+  /** Origin of the API; the page's own when left out. */
+  baseUrl?: string;
+  /** The key or token, or what gets a fresh one for each call. */
+  apiKey?: string | (() => string | Promise<string>);
+  /** Sent with every call. */
+  headers?: Record<string, string>;
+  /** `include` sends cookies to another origin as well. */
+  credentials?: RequestCredentials;
+}
+
+export type Status = "pending" | "submitted" | "in_progress" | "completed" | "failed" | "canceled";
+
+export interface MediaFile {
+  name: string;
+  fileUrl: string;
+  /** Bytes. */
+  fileSize: number;
+  /** Content type. */
+  format: string;
+  durationSeconds: number | null;
+  width: number | null;
+  height: number | null;
+  posterUrl: string | null;
+}
+
+/** As `GET /api/jobs/{id}` answers; the fields that are used most. */
+export interface Job {
+  id: string;
+  type: string;
+  model: string;
+  status: Status;
+  stage: string;
+  /** 0 to 100. */
+  progress: number;
+  progressMessage: string;
+  secondsLeft: number | null;
+  resultUrl: string | null;
+  files: MediaFile[];
+  resultData: Record<string, unknown> | null;
+  errorCode: string | null;
+  errorMessage: string | null;
+  metadata: Record<string, unknown>;
+  createdAt: string;
+  completedAt: string | null;
+}
+
+/** The answer to a creating call. */
+export interface Created {
+  jobId: string;
+  status: Status;
+  estimatedCostCents: number;
+  estimatedSeconds: number;
+}
+
+export interface FieldError {
+  field: string;
+  message: string;
+  limit: unknown;
+  value: unknown;
+}
+
+export class ReelayError extends Error {
+  /** To act upon, e.g. `INVALID_PARAMS`. */
+  readonly code: string;
+  /** HTTP status; 0 when there was no answer. */
+  readonly status: number;
+}
+
+export class Unreachable extends ReelayError {}
+
+export class Refused extends ReelayError {
+  readonly problem: Record<string, unknown>;
+  readonly errors: FieldError[];
+  /** Milliseconds to wait before another try. */
+  readonly retryAfter: number;
+  /** Whether the same request could be answered otherwise in a moment. */
+  readonly isPassing: boolean;
+}
+
+/** The generation ended without its media: `job` tells why. */
+export class GenerationFailed extends ReelayError {
+  readonly job: Job;
+}
+
+/** It was polled for `maxPollTime` without an end. It goes on without us. */
+export class WatchTimeout extends ReelayError {
+  /** As it was seen last. */
+  readonly job: Job | null;
+}
+
+/** What a job's status is in the end. */
+export const FINAL: ReadonlySet<Status>;
+
+/** The connection of every call that does not name its own. */
+export function configureReelay(connection: Connection): void;
+
+export type Kind = "video" | "first-frame" | "voice" | "ambient" | "transcribe";
+
+/** `kind` is null with `{model, input}`. */
+export function createGeneration(
+  kind: Kind | null,
+  words: Record<string, unknown>,
+  options?: Connection & { idempotencyKey?: string; signal?: AbortSignal },
+): Promise<Created>;
+
+export interface PollTimes {
+  /** Milliseconds; 3,000 unless given. */
+  pollInterval?: number;
+  /** Milliseconds; ten minutes unless given. */
+  maxPollTime?: number;
+  signal?: AbortSignal;
+}
+
+/** Resolves with undefined once `signal` is aborted, and where `onFailed` is told instead. */
+export function watchGeneration(
+  id: string,
+  options?: Connection &
+    PollTimes & {
+      onProgress?: (job: Job) => void;
+      onCompleted?: (job: Job) => void;
+      onFailed?: (error: GenerationFailed | WatchTimeout | Refused) => void;
+    },
+): Promise<Job | undefined>;
+
+/** A job that only moved on comes with the fields that changed. */
+export function watchGenerations(
+  options: Connection & {
+    onJob: (job: Partial<Job> & { id: string }) => void;
+    onState?: (state: "live" | "polling" | "away") => void;
+    pollInterval?: number;
+    signal?: AbortSignal;
+  },
+): Promise<void>;
+
+/** The job at each poll, the last one ended; nothing more once `signal` is aborted. */
+export function pollJob(path: string, options?: Connection & PollTimes): AsyncGenerator<Job, void, void>;
+
+/** One call of the API: the parsed answer. */
+export function request(
+  path: string,
+  options?: Connection & { method?: string; body?: unknown; signal?: AbortSignal },
+): Promise<any>;
