@@ -18,6 +18,7 @@ dev: $(READY) ## Run the whole stack until Ctrl-C
 
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m tests.browser.chromium
+	@$(BIN)/python -m tests.node
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 check: $(READY) ## Format, lint and types; changes nothing

@@ -1,0 +1,26 @@
+/** In place of the server action that submitted to fal: the same words for Reelay, whose answer is the node's. */
+
+import { Refused, request } from "reelay-client";
+
+export interface VideoWords {
+  modelId: string;
+  prompt: string;
+  images: string[];
+  duration: number;
+  aspectRatio: string;
+  nodeId: string;
+  projectId: string;
+}
+
+interface Pending {
+  nodeData: { status: "pending"; requestId: string; updatedAt: string };
+}
+
+export async function generateVideoAction(words: VideoWords): Promise<Pending | { error: string }> {
+  try {
+    return await request("/api/jobs", { method: "POST", body: words });
+  } catch (error) {
+    if (error instanceof Refused) return { error: error.message };
+    throw error;
+  }
+}

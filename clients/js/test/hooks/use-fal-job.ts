@@ -1,0 +1,1 @@
+export { useFalJob } from "reelay-client/react";

@@ -1,0 +1,1 @@
+export { generateVideoAsync, pollJobStatus, useVideoGeneration } from "reelay-client/react";
