@@ -10,6 +10,7 @@ from enum import StrEnum
 from importlib import import_module as load
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
+from uuid import UUID
 
 import typer
 from pydantic import ValidationError
@@ -212,6 +213,12 @@ def disable_user(user: str, data_dir: DataDirOption = None) -> None:
 def enable_user(user: str, data_dir: DataDirOption = None) -> None:
     """Let the user in again."""
     run(load("devstack.accounts").enable(find_data_dir(data_dir), user))
+
+
+@app.command("start")
+def start_job(job_id: UUID, data_dir: DataDirOption = None) -> None:
+    """Let Reelay submit an open job that another backend wrote. Nothing is charged to its user."""
+    run(load("devstack.external").start(find_data_dir(data_dir), job_id))
 
 
 for command in (watch, jobs, status, cancel, models, doctor):

@@ -17,6 +17,7 @@ from activities.measuring import SECONDS, STEP_SECONDS, Measuring
 from activities.outcome import OutcomeActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
+from catalog.loader import load_catalog
 from db.engine import make_engine, make_sessions
 from media.download import open_download_client
 from media.guard import DownloadPolicy
@@ -79,7 +80,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     archive = ArchiveActivities(sessions, providers, storage, downloads, policy)
     conclusion = ConclusionActivities(sessions, providers)
     reconciliation = ReconciliationActivities(
-        sessions, providers, GenerationRuns(client, settings.task_queue, settings.app_url)
+        settings, sessions, providers, GenerationRuns(client, settings.task_queue, settings.app_url), load_catalog()
     )
     await stack.enter_async_context(keeping_schedule(client, settings.task_queue, settings.reconcile_every))
     return Worker(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -10,17 +11,23 @@ import structlog
 from temporalio import activity
 
 from activities.heartbeat import heartbeating
+from catalog.catalog import Catalog
+from catalog.model import KINDS
+from catalog.timing import timing_of
 from db.attempts import submission_of
 from db.credits import forgotten_holds
 from db.deliveries import forget_old_deliveries
 from db.engine import Sessions
-from db.generations import cancel_generation, fail_generation, generation_of
+from db.external import app_of, external_requests, take_over
+from db.generations import TIMING, cancel_generation, fail_generation, generation_of
 from db.reconciliation import QuietGeneration, claim_repair, free_credits, quiet_generations
 from db.tables import AttemptState, GenerationJob
 from domain.failure import Failure, FailureCode
+from domain.generation import JobType, Origin
 from domain.reconciliation import Purchase, Reconciled, Repair, Run, RunState, decide, is_overdue
 from providers.errors import ProviderError
 from providers.registry import Providers
+from settings import Settings
 
 AT_ONCE = 25
 DELIVERIES_KEPT = timedelta(days=30)
@@ -42,16 +49,21 @@ class Runs(Protocol):
 
 
 class ReconciliationActivities:
-    def __init__(self, sessions: Sessions, providers: Providers, runs: Runs) -> None:
+    def __init__(
+        self, settings: Settings, sessions: Sessions, providers: Providers, runs: Runs, catalog: Catalog
+    ) -> None:
+        self._settings = settings
         self._sessions = sessions
         self._providers = providers
         self._runs = runs
+        self._catalog = catalog
 
     @activity.defn
     async def reconcile(self, grace: timedelta) -> Reconciled:
         """Check every open generation whose row has not changed for the grace period. Never submits anything.
 
-        Also forgets old webhook deliveries.
+        What another backend has submitted is taken over first, and then checked like the rest. Also forgets old webhook
+        deliveries.
 
         A generation whose check fails does not keep the others waiting; its error is the step's in the end.
         """
@@ -59,6 +71,7 @@ class ReconciliationActivities:
         troubles: list[BaseException] = []
         last = None
         async with heartbeating(every=timedelta(seconds=5)):
+            found["taken_over"] = await self._take_over_external(grace)
             while page := await self._next_page(grace, last):
                 for words in await asyncio.gather(*map(self._check, page), return_exceptions=True):
                     if isinstance(words, BaseException):
@@ -71,6 +84,37 @@ class ReconciliationActivities:
         if troubles:
             raise troubles[0]
         return Reconciled(**found)
+
+    async def _take_over_external(self, grace: timedelta) -> int:
+        """How many requests that another backend submitted are ours to follow from now on."""
+        taken, last = 0, None
+        while True:
+            async with self._sessions() as session:
+                page = await external_requests(session, quiet_for=grace, after=last, limit=BATCH)
+            for job in page:
+                taken += await self._take_over(job)
+            if len(page) < BATCH:
+                return taken
+            last = page[-1].id
+
+    async def _take_over(self, job: GenerationJob) -> bool:
+        model = self._catalog.closest(job.model, job.input_params, kind=KINDS[JobType(job.job_type)])
+        generation = replace(
+            generation_of(job), model=job.model or model.name, endpoint=app_of(job) or job.endpoint or model.endpoint
+        )
+        try:
+            submission = self._providers[generation.provider].recover(
+                endpoint=generation.endpoint, request_id=str(job.fal_request_id), attempt=1
+            )
+        except ProviderError as trouble:
+            log.warning("external request not followed", job_id=str(job.id), error=str(trouble))
+            return False
+        timing = TIMING.dump_python(timing_of(model, self._settings), mode="json")
+        async with self._sessions.begin() as session:
+            if await take_over(session, generation, submission, timing):
+                return True
+        log.warning("external request is another job's", job_id=str(job.id), request_id=job.fal_request_id)
+        return False
 
     async def _forget_old_deliveries(self) -> int:
         """Of the delivery log, in batches that lock nothing for long; what is left goes with the next pass."""
@@ -117,7 +161,7 @@ class ReconciliationActivities:
     async def _claim(self, quiet: QuietGeneration, run: Run, repair: Repair) -> bool:
         """Write down what is about to be done. A repair that dies after this is claimed anew after the grace period."""
         async with self._sessions.begin() as session:
-            return await claim_repair(session, quiet.job, f"Reconciled: {_in_words(run, repair)}")
+            return await claim_repair(session, quiet.job, f"Reconciled: {_in_words(quiet, run, repair)}")
 
     async def _withdraw(self, quiet: QuietGeneration) -> None:
         """A best effort, as in the workflow: without the provider's answer the generation ends all the same."""
@@ -151,10 +195,12 @@ def _left(quiet: QuietGeneration, run: Run) -> list[str]:
     return ["checked", "left", *["failing"] * run.failing, *["overdue"] * overdue]
 
 
-def _in_words(run: Run, repair: Repair) -> str:
+def _in_words(quiet: QuietGeneration, run: Run, repair: Repair) -> str:
     match repair:
         case Repair.START:
             return "it had no workflow; starting it"
+        case Repair.RESUME if run.state is RunState.UNKNOWN and quiet.job.origin == Origin.EXTERNAL:
+            return "another backend has submitted it; following its request"
         case Repair.RESUME:
             how = "lost" if run.state is RunState.UNKNOWN else f"over ({run.state})"
             return f"its workflow was {how}; starting another, which follows what was sent before"

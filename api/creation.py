@@ -26,13 +26,12 @@ from api.views import CreatedView, WaitedView
 from catalog.catalog import NO_WORDS
 from catalog.errors import CatalogError, UnknownModel
 from catalog.model import JobKind, Model, Quality
+from catalog.timing import timing_of
 from db.clips import find_campaign, find_clip
 from db.credits import HoldAnswer, hold_credits
 from db.generations import TARIFF, TIMING, find_generation, insert_generation
 from db.tables import GenerationJob
-from domain.generation import Timing
 from providers.registry import can_submit
-from settings import Settings
 from tracing.spans import is_about
 
 Prefer = Annotated[str | None, Header(description="`wait=N`: answer with the finished job, or after N seconds.")]
@@ -255,18 +254,6 @@ def priced(model: Model, words: Mapping[str, Any]) -> tuple[dict[str, Any], int]
 
 def invalid(wrong: CatalogError) -> InvalidParams:
     return InvalidParams("The model does not take this input.", errors=[vars(error) for error in wrong.errors])
-
-
-def timing_of(model: Model, settings: Settings) -> Timing:
-    """The catalogue's times, unless the environment says otherwise."""
-    timing = model.timing
-    return Timing(
-        expected=timing.expected,
-        patience=timing.patience if settings.webhook_patience is None else settings.webhook_patience,
-        poll_interval=settings.poll_interval or timing.poll_interval,
-        adoption_window=settings.adoption_window or timing.adoption_window,
-        deadline=settings.generation_deadline or timing.deadline,
-    )
 
 
 def content_of(model: Model, words: Mapping[str, Any], request: CreateRequest) -> list[Any]:

@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter
 
-from api.creation import find_model, priced, timing_of
+from api.creation import find_model, priced
 from api.identity.dependencies import TheCaller
 from api.requests import JobRequest
 from api.services import TheServices
 from api.views import Estimate, ModelList
 from catalog.model import JobKind
+from catalog.timing import timing_of
 from providers.registry import can_submit
 
 router = APIRouter(prefix="/api", tags=["models"])

@@ -40,6 +40,14 @@ class Catalog(BaseModel):
         by_quality = self.defaults[kind]
         return self.find(by_quality.get(quality, by_quality[Quality.STANDARD]), words, kind=kind)
 
+    def closest(self, name: str, words: Mapping[str, Any], *, kind: JobKind) -> Model:
+        """The model of that name if there is one, else the one of a call that names none."""
+        try:
+            return self.find(name, words, kind=kind)
+        except UnknownModel:
+            quality = Quality.FAST if words.get("quality") == Quality.FAST else Quality.STANDARD
+            return self.choose(kind, words, quality=quality)
+
     def _names(self, kind: JobKind | None) -> list[str]:
         return list(dict.fromkeys(model.name for model in self.models if kind in (None, model.kind)))
 

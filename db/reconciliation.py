@@ -10,8 +10,9 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from db.credits import end_hold
+from db.external import is_ours_to_run
 from db.tables import GenerationJob, JobEvent, SubmissionAttempt
-from domain.generation import ACTIVE, Origin, Stage, Status
+from domain.generation import ACTIVE, Stage, Status
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class QuietGeneration:
 async def quiet_generations(
     session: AsyncSession, *, quiet_for: timedelta, after: UUID | None, limit: int
 ) -> list[QuietGeneration]:
-    """Rows of ours, in the order of their ids, those beyond `after`."""
+    """Rows that are ours to run, in the order of their ids, those beyond `after`."""
     attempt, earlier = aliased(SubmissionAttempt), aliased(SubmissionAttempt)
     newest = select(func.max(earlier.number)).where(col(earlier.job_id) == col(GenerationJob.id)).scalar_subquery()
     statement = (
@@ -33,7 +34,7 @@ async def quiet_generations(
         .outerjoin(attempt, and_(col(attempt.job_id) == col(GenerationJob.id), col(attempt.number) == newest))
         .where(
             col(GenerationJob.status).in_(ACTIVE),
-            col(GenerationJob.origin) == Origin.REELAY,
+            is_ours_to_run(),
             col(GenerationJob.stage_at) < func.now() - quiet_for,
         )
         .order_by(col(GenerationJob.id))

@@ -109,6 +109,8 @@ OPEN_NEEDS = text("""
         select
             id, user_id, provider, model, stage, fal_request_id, created_at as since, progress_message as detail,
             case
+                when origin = 'external' and attempts = 0 and fal_request_id is null
+                    and created_at < now() - interval '5 minutes' then 'external'
                 when created_at + (timing ->> 'deadline')::interval + interval '10 minutes' < now() then 'overdue'
                 when stage = 'archiving' and stage_at < now() - interval '15 minutes' then 'archive_stuck'
                 when stage = 'submitting' and progress_message like 'Waiting:%' then 'account_parked'

@@ -4,9 +4,10 @@ from enum import StrEnum
 
 
 class Need(StrEnum):
-    """The first five are of living generations, the others of ended ones and named like their failure."""
+    """The first six are of living generations, the others of ended ones and named like their failure."""
 
     NOT_STARTED = "not_started"
+    EXTERNAL = "external"
     ACCOUNT_PARKED = "account_parked"
     UNCERTAIN = "uncertain"
     ARCHIVE_STUCK = "archive_stuck"
@@ -24,6 +25,10 @@ ADVICE = {
     Need.NOT_STARTED: (
         "No workflow has taken it for five minutes. See whether Temporal answers and a worker runs: the API starts it "
         "by itself as soon as they do."
+    ),
+    Need.EXTERNAL: (
+        "Another backend wrote it, without a provider's request: perhaps it is about to send it, so Reelay does not. "
+        "If nobody will, `reelay start <job>` lets Reelay submit it."
     ),
     Need.ACCOUNT_PARKED: (
         "The provider has locked our account. Settle that with the provider (balance, limits), then resume the "

@@ -66,6 +66,8 @@ class Reconciled:
     """Of those left: their workflow's code raises."""
     overdue: int = 0
     """Of those left: open for longer than any run should be."""
+    taken_over: int = 0
+    """Requests that another backend submitted, and that are followed from now on."""
     forgotten: int = 0
     """Webhook deliveries that were old enough."""
     freed: int = 0

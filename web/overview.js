@@ -12,6 +12,7 @@ const WINDOWS = { "1h": ["1 hour", 15_000], "24h": ["24 hours", 30_000], "7d": [
 const NEEDS_SHOWN = 3;
 const NEEDS = {
   not_started: "Not started",
+  external: "Written by another backend",
   account_parked: "Account locked",
   uncertain: "Answer lost",
   archive_stuck: "Not archived",

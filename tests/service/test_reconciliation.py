@@ -12,6 +12,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.worker import Replayer, Worker
 
 from activities.reconciliation import ReconciliationActivities
+from catalog.loader import load_catalog
 from db.generations import find_generation, insert_generation
 from db.tables import GenerationJob
 from domain.generation import Generation, JobType, ProviderName
@@ -228,7 +229,7 @@ async def test_run_whose_code_raises_is_counted_and_left(servers: Servers) -> No
     async with running_service(servers, worker=False) as service:
         queue = service.settings.task_queue
         runs = GenerationRuns(service.temporal, queue, None)
-        reconciliation = ReconciliationActivities(service.sessions, Providers(), runs)
+        reconciliation = ReconciliationActivities(service.settings, service.sessions, Providers(), runs, load_catalog())
         broken = [BrokenWorkflow, ReconciliationWorkflow]
         async with Worker(service.temporal, task_queue=queue, workflows=broken, activities=[reconciliation.reconcile]):
             job_id = await service.create("broken")

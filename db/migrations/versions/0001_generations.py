@@ -241,6 +241,35 @@ end
 $$;
 create trigger tell_generation_changed after insert on job_events
     for each row execute function tell_generation_changed();
+
+-- Another backend writes a row's status and no more. What our readers need beside it is added here: the stage, the time
+-- of the end, and the event. Our own changes move `stage_at`, so they pass the condition by.
+create function complete_external_change() returns trigger
+language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+begin
+    if tg_when = 'BEFORE' and new.status in ('completed', 'failed', 'canceled') then
+        new.stage := 'done';
+        new.completed_at := coalesce(new.completed_at, now());
+    elsif tg_when = 'BEFORE' and new.status <> 'pending' then
+        new.stage := 'generating';
+    end if;
+    if tg_op = 'UPDATE' then
+        new.stage_at := now();
+    end if;
+    if tg_op = 'UPDATE' or tg_when = 'AFTER' then
+        insert into job_events (user_id, job_id, status, stage, detail)
+        values (new.user_id, new.id, new.status, new.stage, 'Written by another backend');
+    end if;
+    return new;
+end
+$$;
+create trigger complete_external_insert before insert on generation_jobs
+    for each row when (new.origin = 'external') execute function complete_external_change();
+create trigger tell_external_insert after insert on generation_jobs
+    for each row when (new.origin = 'external') execute function complete_external_change();
+create trigger complete_external_update before update of status on generation_jobs
+    for each row when (new.origin = 'external' and new.stage_at = old.stage_at and new.status <> old.status)
+    execute function complete_external_change();
 """
 
 # What the operators' view reads: each window by its index alone, what is rare by a small index of its own.
@@ -383,7 +412,7 @@ APP_GRANTS = {
     "quotas": "select, insert, update",
     "api_keys": None,  # a user's, too, but found by their hash, before it is known whose they are
 }
-APP_FUNCTIONS = ("hold_credits", "key_owner", "let_in", "lock_generation", "forget_in_jobs")
+APP_FUNCTIONS = ("complete_external_change", "hold_credits", "key_owner", "let_in", "lock_generation", "forget_in_jobs")
 
 
 def upgrade() -> None:
