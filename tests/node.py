@@ -21,9 +21,11 @@ def node_environment() -> dict[str, str]:
 
 
 def run_node(*command: str) -> str:
-    """What the command says, run in `clients/js` with its packages. Fails with all that it said."""
+    """What the command says on its standard output, run in `clients/js`: `node`, `npm` or what npm has installed."""
     install_packages()
-    done = run(["npm", "exec", "--", *command], cwd=CLIENT, env=node_environment(), capture_output=True, text=True)
+    environment = node_environment()
+    environment["PATH"] = os.pathsep.join([str(CLIENT / "node_modules" / ".bin"), environment["PATH"]])
+    done = run(command, cwd=CLIENT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

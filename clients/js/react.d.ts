@@ -4,11 +4,15 @@ export { configureReelay } from "./reelay.js";
 export type { Connection, Job } from "./reelay.js";
 
 /** As `GET /api/fal-jobs/{requestId}` answers. */
-export interface FalJob extends Job {
+export interface FalJob extends Omit<Job, "status"> {
+  /** `pending` until the end. A canceled job is `failed`. */
+  status: "pending" | "completed" | "failed";
   requestId: string;
   /** `{video: {url}}`, `{audio: {url}}` or `{images: [{url}]}` with links that play; null until it has completed. */
   result: unknown;
   error: string | null;
+  nodeId: unknown;
+  projectId: unknown;
 }
 
 export interface FalJobOptions {

@@ -63,9 +63,10 @@ async function pollFalJob(requestId, { onPoll, ...options }) {
       if (!FINAL.has(job.status)) onPoll(job);
     }
   } catch (error) {
-    return { job, error: error.message };
+    return { job, error: reasonOf(error) };
   }
-  return { job, error: job?.status === "completed" ? null : (job?.error ?? new GenerationFailed(job).message) };
+  const isCompleted = job?.status === "completed";
+  return { job, error: isCompleted ? null : (job?.error ?? job?.errorMessage ?? "Generation failed") };
 }
 
 /**
@@ -96,7 +97,7 @@ export function useVideoGeneration({ updateClipProgress } = {}) {
       try {
         return await generateVideoAsync(clip, words, { ...options, onProgress, signal: unmounted.current });
       } catch (error) {
-        setState((state) => ({ ...state, error: error.message }));
+        setState((state) => ({ ...state, error: reasonOf(error) }));
         throw error;
       } finally {
         setState((state) => ({ ...state, running: state.running - 1 }));
@@ -137,6 +138,11 @@ export async function pollJobStatus(
   const options = { pollInterval: interval, maxPollTime: timeout, signal };
   for await (last of pollJob(`/api/jobs/${encodeURIComponent(jobId)}`, options)) onProgress?.(last.progress || 0);
   return signal?.aborted ? null : last;
+}
+
+/** In short, as the API says it in the reader's language. */
+function reasonOf(error) {
+  return error.problem?.error ?? error.message;
 }
 
 /** A ref to what the latest render was given. */

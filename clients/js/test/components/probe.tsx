@@ -3,7 +3,7 @@ import { type FalJobOptions, useFalJob } from "reelay-client/react";
 
 declare global {
   interface Window {
-    /** Renders the hook anew with these options. */
+    /** Mounts the hook with these options, or renders it anew with them. */
     give: (options: FalJobOptions) => void;
     /** What its callbacks were told. */
     told: [end: "completed" | "failed", what: string][];
@@ -12,14 +12,18 @@ declare global {
 
 window.told = [];
 
-/** What `useFalJob` returns, as text. */
 export function Probe() {
-  const [options, setOptions] = useState<FalJobOptions>({ requestId: null });
+  const [options, setOptions] = useState<FalJobOptions | null>(null);
+  window.give = setOptions;
+  return options && <FalJobState {...options} />;
+}
+
+/** What `useFalJob` returns, as text. */
+function FalJobState(options: FalJobOptions) {
   const state = useFalJob({
     ...options,
     onCompleted: (job) => window.told.push(["completed", job.id]),
     onFailed: (error) => window.told.push(["failed", error]),
   });
-  window.give = setOptions;
   return <output>{JSON.stringify({ ...state, job: state.job && state.job.id })}</output>;
 }
