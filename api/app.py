@@ -7,7 +7,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from api import clips, credits, generate, generations, health, media, media_access, models, page
+from api import clips, credits, generate, generations, health, media, models, page
 from api.chat.routes import chat_routes
 from api.document import DocumentedApi, serve_documentation
 from api.events import routes as events
@@ -73,7 +73,6 @@ def create_app(settings: Settings) -> FastAPI:
         clips.router,
         models.router,
         credits.router,
-        media_access.router,
         media.router,
         chat_routes(settings),
         accounts.router,

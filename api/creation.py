@@ -105,7 +105,7 @@ class Creation:
             if (finished := await self._jobs.final_view(created.job.id, wait=self._wait)) is not None:
                 waited = WaitedView.from_job(finished)
                 return JSONResponse(waited.model_dump(mode="json", by_alias=True), headers=headers)
-        view = CreatedView.from_row(created.job, self._jobs.origin, self._language)
+        view = CreatedView.from_row(created.job, self._jobs.links, self._language)
         headers |= {"location": view.status_url, "retry-after": "2"}
         return JSONResponse(
             view.model_dump(mode="json", by_alias=True, exclude_none=True), HTTPStatus.ACCEPTED, headers

@@ -51,7 +51,7 @@ async def list_jobs(
         )
         page = found[:limit]
         files = await files_of(session, [row.id for row in page])
-    views = [JobView.from_row(row, [file for file in files if file.job_id == row.id], jobs.origin) for row in page]
+    views = [JobView.from_row(row, [file for file in files if file.job_id == row.id], jobs.links) for row in page]
     has_more = len(found) > limit
     return JobList(
         data=views, has_more=has_more, next_cursor=make_cursor(page[-1].created_at, page[-1].id) if has_more else None
@@ -104,7 +104,7 @@ async def list_videos(
     of_job = {row.id: [file for file in files if file.job_id == row.id] for row in page}
     has_more = len(found) > limit
     return VideoList(
-        data=[VideoView.from_job(row, of_job[row.id], jobs.origin) for row in page if of_job[row.id]],
+        data=[VideoView.from_job(row, of_job[row.id], jobs.links) for row in page if of_job[row.id]],
         has_more=has_more,
         next_cursor=make_cursor(page[-1].created_at, page[-1].id) if has_more else None,
     )

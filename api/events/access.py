@@ -44,7 +44,7 @@ async def _reader(
     if credentials or token is None:
         caller = await find_caller(services, credentials)
         return EventReader(caller.user_id, lambda: services.callers.is_still(caller))
-    event_pass = read_event_token(services.event_secret, token, now=time.time())
+    event_pass = read_event_token(services.signing_secret, token, now=time.time())
     if event_pass is None or not await services.callers.is_still_good(event_pass):
         raise Unauthenticated("This token of `POST /api/events/token` is unknown or has expired.")
     await services.limits.admit_request(event_pass.user_id)
