@@ -55,6 +55,7 @@ class Reader:
 
 
 async def _reader(
+    request: Request,
     services: TheServices,
     job_id: UUID,
     name: Text,
@@ -68,7 +69,7 @@ async def _reader(
         if user_id is not None:
             return Reader(user_id, has_link=True)
     try:
-        return Reader((await find_caller(services, credentials)).user_id, has_link=False)
+        return Reader((await find_caller(request, services, credentials)).user_id, has_link=False)
     except Unauthenticated as refused:
         raise refused if signature is None else Unauthenticated(EXPIRED) from refused
 

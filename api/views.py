@@ -428,7 +428,14 @@ class Credits(Wire):
     held_cents: int
     """Set aside for jobs that have not ended."""
     available_cents: int
+    unmetered: bool
+    """New jobs take no credits, whatever there is."""
 
     @classmethod
-    def from_balance(cls, balance: Balance) -> Self:
-        return cls(balance_cents=balance.total, held_cents=balance.held, available_cents=balance.available)
+    def from_balance(cls, balance: Balance, *, unmetered: bool) -> Self:
+        return cls(
+            balance_cents=balance.total,
+            held_cents=balance.held,
+            available_cents=balance.available,
+            unmetered=unmetered,
+        )

@@ -22,7 +22,8 @@ from db.changes import Batch, Change, change_of_generation, changes_of_user, sta
 from db.engine import POSTGRES_AWAY, as_user
 from db.tables import GenerationJob
 
-HEADERS = {"cache-control": "no-cache, no-store", "x-accel-buffering": "no"}
+# no-transform: a proxy that compresses would hold the stream back.
+HEADERS = {"cache-control": "no-cache, no-store, no-transform", "x-accel-buffering": "no"}
 RETRY = "retry: 1000\n"
 """With the first event: how long a client waits before it connects again. Milliseconds."""
 HEARTBEAT = ": still here\n\n"
