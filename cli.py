@@ -106,7 +106,7 @@ def simulator(
             media_dir=folder / "media",
             state_file=folder / "state.json",
             account_id=SIMULATED_FAL_ACCOUNT,
-            studio_secret=user_environment().get("WEBHOOK_SECRET", "simulated-webhook-secret"),
+            studio_secret=user_environment().get("WEBHOOK_SECRET"),
             webhook_compression=60,
         ),
         port=port,

@@ -14,7 +14,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.generation import UncertainSubmitPolicy
 from domain.language import Language
-from domain.money import MOST_CENTS
 
 FAL_HOSTS = (".fal.ai", ".fal.run")
 POSTGRES_SCHEMES = ("postgres", "postgresql")
@@ -26,7 +25,6 @@ PLACEHOLDER = re.compile(
     r"change-?_?me|^(your|my|example|simulated|votre|seu)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
 )
 REPLICATE_HOSTS = (".replicate.com",)
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Environment(StrEnum):
@@ -88,7 +86,8 @@ class Settings(BaseSettings):
 
     studio_backend_url: str | None = None
     webhook_secret: SecretStr | None = None
-    """Shared with the studio backend: in `X-Webhook-Secret` of its pushes, and the bearer token of what it is sent."""
+    """Shared with the studio backend: in `X-Webhook-Secret` of its pushes, and the bearer token of what it is sent.
+    Without one, pushes are taken in development alone."""
 
     replicate_api_token: SecretStr | None = None
     replicate_api_base: str = "https://api.replicate.com"
@@ -103,13 +102,6 @@ class Settings(BaseSettings):
     jwt_audience: str = "authenticated"
     jwt_issuer: str | None = None
     """Unset: tokens of any issuer that holds the keys."""
-
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Whose pages may call the API with their user's cookie or token."""
-    starting_credits_cents: int = Field(0, ge=0, le=MOST_CENTS)
-    """Of a user who comes by a token for the first time."""
-    unmetered: bool = False
-    """No credits at all: nothing is held, charged or refused for them."""
 
     archive_url: str | None = None
     aws_allow_http: bool = False
@@ -186,27 +178,12 @@ class Settings(BaseSettings):
     def _seconds(cls, value: object) -> object:
         return timedelta(seconds=number_in(value)) if isinstance(value, str | int | float) else value
 
-    @field_validator("fal_fallback_bases", "cors_origins", mode="before")
+    @field_validator("fal_fallback_bases", mode="before")
     @classmethod
     def _origins(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(base.strip().rstrip("/") for base in value.split(",") if base.strip())
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _origins_of_pages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        origins = tuple(origin.lower() for origin in value)
-        for origin in origins:
-            parts = urlsplit(origin)
-            # With `*`, every page there is could act for a user who is signed in.
-            if (
-                origin != f"{parts.scheme}://{parts.netloc}"
-                or parts.scheme not in ("http", "https")
-                or {"*", "@"} & set(origin)
-            ):
-                raise ValueError("CORS_ORIGINS: each is an origin like https://app.example.com, without a path or `*`")
-        return origins
 
     @field_validator("download_allowed_hosts", mode="before")
     @classmethod
@@ -249,7 +226,7 @@ class Settings(BaseSettings):
     def _studio(self) -> Self:
         if self.studio_backend_url is None:
             return self
-        if self.webhook_secret is None:
+        if not self.takes_pushes:
             raise ValueError("WEBHOOK_SECRET: required with STUDIO_BACKEND_URL, its reports are known by it")
         parts = urlsplit(self.studio_backend_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
@@ -283,6 +260,11 @@ class Settings(BaseSettings):
     @property
     def replicate_webhook_secrets(self) -> tuple[str, ...]:
         return tuple(_secrets_in(self.replicate_webhook_secret))
+
+    @property
+    def takes_pushes(self) -> bool:
+        """Whether the studio backend may report."""
+        return self.webhook_secret is not None or self.is_development
 
     @property
     def is_development(self) -> bool:
@@ -350,9 +332,6 @@ class Settings(BaseSettings):
                 yield f"{variable}: {trouble}"
 
     def _unfit_urls(self) -> Iterator[str]:
-        for origin in self.cors_origins:
-            if not is_public_https(origin) and urlsplit(origin).hostname not in LOOPBACK:
-                yield "CORS_ORIGINS: in production each must be https, but for localhost"
         for variable, url in (("APP_URL", self.app_url), ("JWT_JWKS_URL", self.jwt_jwks_url)):
             if url is not None and not is_public_https(url):
                 yield f"{variable}: in production it must be an https URL without user, query or fragment"

@@ -78,7 +78,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     )
     await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
     archive = ArchiveActivities(sessions, providers, storage, downloads, policy)
-    conclusion = ConclusionActivities(sessions, providers)
+    conclusion = ConclusionActivities(sessions, providers, settings.language)
     reconciliation = ReconciliationActivities(
         settings, sessions, providers, GenerationRuns(client, settings.task_queue, settings.app_url), load_catalog()
     )

@@ -1,5 +1,7 @@
 """The ends of a generation. Each is one transaction, guarded by the state before it."""
 
+from typing import Any
+
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
@@ -9,20 +11,25 @@ from activities.inputs import Accepted, Completion, Ending
 from db.clips import give_clip_its_media
 from db.engine import Sessions
 from db.generations import cancel_generation, complete_generation, fail_generation
+from db.pushes import metadata_of
 from db.tables import MediaFileRow
 from domain.generation import Generation, MediaFile, media_address
+from domain.language import Language
 from domain.money import Charge, charge_for
 from providers.errors import ProviderError
 from providers.provider import CancelAnswer
 from providers.registry import Providers
+from providers.studio_push import PHASES
 
 log = structlog.get_logger()
 
 
 class ConclusionActivities:
-    def __init__(self, sessions: Sessions, providers: Providers) -> None:
+    def __init__(self, sessions: Sessions, providers: Providers, language: Language) -> None:
+        """`language`: of what a pushing provider's jobs are said to have come to."""
         self._sessions = sessions
         self._providers = providers
+        self._language = language
 
     @activity.defn
     async def complete(self, completion: Completion) -> None:
@@ -31,12 +38,15 @@ class ConclusionActivities:
         charge = _charge(completion)
         result_url = media_address(generation.id, files[0].name) if files else None
         async with self._sessions.begin() as session:
+            # Not told by the workflow: its history would hold it once for each file.
+            metadata = await metadata_of(session, generation.id) if generation.provider.reports_by_push else {}
             completed = await complete_generation(
                 session,
                 generation.id,
-                files=[_row(generation, file, position) for position, file in enumerate(files)],
+                files=[_row(generation, file, position, metadata) for position, file in enumerate(files)],
                 result_url=result_url,
                 charge=charge,
+                detail=self._detail(generation, "completed") or "Completed",
             )
             if completed and result_url:
                 await _update_clip(session, generation, result_url)
@@ -54,9 +64,14 @@ class ConclusionActivities:
         """Failed or canceled; what was held is released."""
         async with self._sessions.begin() as session:
             if ending.failure is not None:
-                await fail_generation(session, ending.generation.id, ending.failure)
+                detail = self._detail(ending.generation, "failed")
+                await fail_generation(session, ending.generation.id, ending.failure, detail=detail)
             else:
                 await cancel_generation(session, ending.generation.id, "Canceled")
+
+    def _detail(self, generation: Generation, word: str) -> str | None:
+        """The studio backend's own message for that end; other providers have none."""
+        return PHASES[word].message(self._language) if generation.provider.reports_by_push else None
 
 
 def _charge(completion: Completion) -> Charge:
@@ -80,7 +95,7 @@ async def _update_clip(session: AsyncSession, generation: Generation, url: str) 
         await give_clip_its_media(session, generation.clip_id, generation.job_type, url)
 
 
-def _row(generation: Generation, file: MediaFile, position: int) -> MediaFileRow:
+def _row(generation: Generation, file: MediaFile, position: int, metadata: dict[str, Any]) -> MediaFileRow:
     return MediaFileRow(
         user_id=generation.user_id,
         job_id=generation.id,
@@ -97,5 +112,5 @@ def _row(generation: Generation, file: MediaFile, position: int) -> MediaFileRow
         poster_name=file.poster_name,
         poster_path=file.poster_key,
         file_name=file.file_name,
-        metadata_=file.metadata,
+        metadata_=metadata,
     )

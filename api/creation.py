@@ -17,7 +17,7 @@ from api.dependency import dependency
 from api.idempotency import REPLAYED, Repetition, the_same
 from api.identity.dependencies import Rows, TheCaller
 from api.language import TheLanguage
-from api.problems import ConfirmationRequired, InsufficientCredits, InvalidParams, wrong_fields
+from api.problems import ConfirmationRequired, Conflict, InsufficientCredits, InvalidParams, wrong_fields
 from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
 from api.requests import CreateRequest, WordsRequest
 from api.services import Services, TheServices, services_of
@@ -29,7 +29,7 @@ from catalog.model import JobKind, Model, Quality
 from catalog.timing import timing_of
 from db.clips import find_campaign, find_clip
 from db.credits import HoldAnswer, hold_credits
-from db.generations import TARIFF, TIMING, find_generation, insert_generation
+from db.generations import TARIFF, TIMING, find_generation, find_generation_named, insert_generation
 from db.tables import GenerationJob
 from providers.registry import can_submit
 from tracing.spans import is_about
@@ -38,6 +38,9 @@ Prefer = Annotated[str | None, Header(description="`wait=N`: answer with the fin
 
 OURS = {spelling for name, field in WordsRequest.model_fields.items() for spelling in (name, field.alias)} | {"quality"}
 """Words in the bodies of `/api/generate/...` that are no model's."""
+
+CONTENT = {"external_id", "campaign_id", "clip_id", "metadata"}
+"""What of a request, beside its model and its words, makes it the same."""
 
 log = structlog.get_logger()
 
@@ -105,7 +108,7 @@ class Creation:
             if (finished := await self._jobs.final_view(created.job.id, wait=self._wait)) is not None:
                 waited = WaitedView.from_job(finished)
                 return JSONResponse(waited.model_dump(mode="json", by_alias=True), headers=headers)
-        view = CreatedView.from_row(created.job, self._jobs.links, self._language)
+        view = CreatedView.from_row(created.job, self._jobs.origin, self._language)
         headers |= {"location": view.status_url, "retry-after": "2"}
         return JSONResponse(
             view.model_dump(mode="json", by_alias=True, exclude_none=True), HTTPStatus.ACCEPTED, headers
@@ -138,9 +141,8 @@ class Creation:
                 if errors := await wrong_belongings(session, request):
                     raise InvalidParams("What the generation belongs to is not there.", errors=errors)
                 headers = await self._services.limits.admit_creation(session, self._caller.user_id)
-                if not self._services.settings.unmetered:
-                    await hold(session, job)
-            stored = job if inserted else await find_generation(session, job.id)
+                await hold(session, job)
+            stored = job if inserted else await find_first(session, job)
         stored = the_same(stored, job)
         is_about(stored.id)
         await start_soon(self._services, stored)
@@ -177,7 +179,10 @@ class Creation:
             tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
             timing=TIMING.dump_python(timing_of(model, self._services.settings), mode="json"),
             uncertain_submit_policy=self._services.settings.uncertain_submit_policy,
-            request_fingerprint=self._repetition.fingerprint(content_of(model, words, request)),
+            external_id=request.external_id,
+            request_fingerprint=self._repetition.fingerprint(
+                content_of(model, words, request), is_named=request.external_id is not None
+            ),
             estimated_cost_cents=cents,
             metadata_=request.metadata,
         )
@@ -259,7 +264,17 @@ def invalid(wrong: CatalogError) -> InvalidParams:
 
 def content_of(model: Model, words: Mapping[str, Any], request: CreateRequest) -> list[Any]:
     """What makes it the same request; a confirmation that comes later does not make it another."""
-    return [model.endpoint, words, request.model_dump(mode="json", include={"campaign_id", "clip_id", "metadata"})]
+    return [model.endpoint, words, request.model_dump(mode="json", include=CONTENT)]
+
+
+async def find_first(session: AsyncSession, again: GenerationJob) -> GenerationJob | None:
+    """The job that stands where this one was to be written. Raises: Conflict when only its external id is the same."""
+    if first := await find_generation(session, again.id):
+        return first
+    first = await find_generation_named(session, again.external_id) if again.external_id else None
+    if first and first.request_fingerprint != again.request_fingerprint:
+        raise Conflict("This externalId is another job's.", jobId=str(first.id))
+    return first
 
 
 async def wrong_belongings(session: AsyncSession, request: CreateRequest) -> list[dict[str, Any]]:

@@ -2,13 +2,12 @@
 
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from fastapi import APIRouter, Response, status
 
 from api.creation import Create, CreatingRoute, find_model
 from api.problems import Conflict, problems
-from api.reading import Jobs
+from api.reading import JobName, Jobs
 from api.requests import (
     AmbientRequest,
     CreateRequest,
@@ -73,7 +72,7 @@ async def create_job(body: JobRequest, services: TheServices, create: Create) ->
 
 
 @router.post("/jobs/{job_id}/retry", **CREATED)
-async def retry_job(job_id: UUID, services: TheServices, create: Create, jobs: Jobs) -> Response:
+async def retry_job(job_id: JobName, services: TheServices, create: Create, jobs: Jobs) -> Response:
     """A new job with the input of one that failed or was canceled."""
     row = await jobs.row(job_id)
     if row.status not in (Status.FAILED, Status.CANCELED):

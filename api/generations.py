@@ -14,11 +14,12 @@ from api.conditional import UNCHANGED, IfNoneMatch, answered
 from api.identity.dependencies import Rows
 from api.problems import InvalidParams, NotFound, ServiceUnavailable
 from api.provider_log import ProviderLog
-from api.reading import Jobs
+from api.reading import JobName, Jobs
 from api.services import TheServices
 from api.views import EventView, History, JobList, JobView, VideoList, VideoView
 from api.wire import Text
 from db.generations import files_of, find_generation_by_request, newest_generations, timeline
+from db.pushes import pushed_data_of
 from domain.generation import ACTIVE, JobType, Status
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
@@ -51,7 +52,11 @@ async def list_jobs(
         )
         page = found[:limit]
         files = await files_of(session, [row.id for row in page])
-    views = [JobView.from_row(row, [file for file in files if file.job_id == row.id], jobs.links) for row in page]
+        pushed = await pushed_data_of(session, page)
+    views = [
+        JobView.from_row(row, [file for file in files if file.job_id == row.id], jobs.origin, pushed=pushed.get(row.id))
+        for row in page
+    ]
     has_more = len(found) > limit
     return JobList(
         data=views, has_more=has_more, next_cursor=make_cursor(page[-1].created_at, page[-1].id) if has_more else None
@@ -60,7 +65,7 @@ async def list_jobs(
 
 @router.get("/jobs/{job_id}", response_model=JobView, responses=UNCHANGED)
 async def read_job(
-    job_id: UUID,
+    job_id: JobName,
     jobs: Jobs,
     log: ProviderLog,
     wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for a change.")] = 0,
@@ -101,39 +106,45 @@ async def list_videos(
         )
         page = found[:limit]
         files = await files_of(session, [row.id for row in page])
+        pushed = await pushed_data_of(session, page)
     of_job = {row.id: [file for file in files if file.job_id == row.id] for row in page}
     has_more = len(found) > limit
     return VideoList(
-        data=[VideoView.from_job(row, of_job[row.id], jobs.links) for row in page if of_job[row.id]],
+        data=[
+            VideoView.from_job(row, of_job[row.id], jobs.origin, pushed=pushed.get(row.id))
+            for row in page
+            if of_job[row.id]
+        ],
         has_more=has_more,
         next_cursor=make_cursor(page[-1].created_at, page[-1].id) if has_more else None,
     )
 
 
 @router.get("/jobs/{job_id}/history")
-async def read_history(job_id: UUID, rows: Rows, jobs: Jobs) -> History:
+async def read_history(job_id: JobName, rows: Rows, jobs: Jobs) -> History:
     """The timeline: every step with its time."""
-    await jobs.row(job_id)
+    row = await jobs.row(job_id)
     async with rows() as session:
-        return History(data=[EventView.from_row(event) for event in await timeline(session, job_id)])
+        return History(data=[EventView.from_row(event) for event in await timeline(session, row.id)])
 
 
 @router.post("/jobs/{job_id}/poll", status_code=status.HTTP_202_ACCEPTED)
-async def poll_job(job_id: UUID, services: TheServices, jobs: Jobs) -> JobView:
+async def poll_job(job_id: JobName, services: TheServices, jobs: Jobs) -> JobView:
     """Ask the provider now instead of at the next interval."""
-    if not Status((await jobs.row(job_id)).status).is_final:
-        await told(services.temporal.get_workflow_handle(workflow_id(job_id)).signal(GenerationWorkflow.poll))
-    return await jobs.view(job_id)
+    row = await jobs.row(job_id)
+    if not Status(row.status).is_final:
+        await told(services.temporal.get_workflow_handle(workflow_id(row.id)).signal(GenerationWorkflow.poll))
+    return await jobs.view(row.id)
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
-async def cancel_job(job_id: UUID, services: TheServices, jobs: Jobs) -> JobView:
+async def cancel_job(job_id: JobName, services: TheServices, jobs: Jobs) -> JobView:
     """Stop it, here and as far as possible at the provider. Once ended, it stays as it ended."""
     row = await jobs.row(job_id)
     if not Status(row.status).is_final:
         await told(services.starter.start(row))  # a row that was not started yet is canceled like any other
-        await told(services.temporal.get_workflow_handle(workflow_id(job_id)).cancel())
-    return await jobs.view(job_id)
+        await told(services.temporal.get_workflow_handle(workflow_id(row.id)).cancel())
+    return await jobs.view(row.id)
 
 
 def statuses_named(name: str | None) -> list[Status]:

@@ -34,9 +34,12 @@ class Repeatable:
     def new_id(self) -> UUID:
         return uuid5(NAMESPACE_URL, self._key) if self._key else uuid4()
 
-    def fingerprint(self, content: Any) -> bytes | None:
-        """Of the parsed content, not of its bytes: clients may spell the same request anew. None without a key."""
-        if not self._key:
+    def fingerprint(self, content: Any, *, is_named: bool = False) -> bytes | None:
+        """Of the parsed content, not of its bytes: clients may spell the same request anew.
+
+        None where no repetition can be recognised: without a key, and without a name that the caller gave.
+        """
+        if not self._key and not is_named:
             return None
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
 

@@ -7,52 +7,45 @@ from contextlib import suppress
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import Path, Request
 
 from api.dependency import dependency
 from api.identity.dependencies import Rows, TheCaller, let_in_again
-from api.links import Links
 from api.problems import NotFound
 from api.services import TheServices
 from api.views import JobView
-from db.generations import files_of, find_generation
+from api.wire import Text
+from db.generations import files_of, find_generation_named
 from db.tables import GenerationJob, MediaFileRow
 from domain.generation import Status
 
 LONGEST_WAIT_SECONDS = 300.0
 
 
-def links_for(request: Request, services: TheServices) -> Links:
-    """To where clients reach us: as configured, else as this one did."""
-    return Links(services.settings.app_url or str(request.base_url), services.signing_secret)
-
-
-TheLinks = Annotated[Links, dependency(links_for)]
-
-
 class Reading:
     """Reads for the caller of one request. What belongs to somebody else is not there."""
 
-    def __init__(self, services: TheServices, caller: TheCaller, rows: Rows, links: TheLinks) -> None:
-        self.links = links
+    def __init__(self, request: Request, services: TheServices, caller: TheCaller, rows: Rows) -> None:
+        self.origin = origin_of(request, services)
         self._services = services
         self._caller = caller
         self._rows = rows
 
-    async def row(self, generation_id: UUID) -> GenerationJob:
-        """Raises: NotFound."""
-        return (await self._read(generation_id))[0]
+    async def row(self, name: UUID | str) -> GenerationJob:
+        """By our id or by the caller's. Raises: NotFound."""
+        return (await self._read(name))[0]
 
-    async def view(self, generation_id: UUID) -> JobView:
+    async def view(self, name: UUID | str) -> JobView:
         """The job now. A finished one is answered by the row; a living one by its workflow too. Raises: NotFound."""
-        row, files = await self._read(generation_id)
-        live = None if Status(row.status).is_final else await self._services.live.of(generation_id)
+        row, files = await self._read(name)
+        live = None if Status(row.status).is_final else await self._services.live.of(row.id)
         if live and live.status is not Status(row.status):  # the row was read before a step wrote it, and moved on
-            row, files = await self._read(generation_id)
-        return JobView.from_row(row, files, self.links, None if Status(row.status).is_final else live)
+            row, files = await self._read(row.id)
+        return JobView.from_row(row, files, self.origin, None if Status(row.status).is_final else live)
 
-    async def next_view(self, generation_id: UUID, *, wait: float) -> JobView:
+    async def next_view(self, name: UUID | str, *, wait: float) -> JobView:
         """The job after its next change, or after `wait` seconds. Raises: NotFound, Unauthenticated."""
+        generation_id = (await self.row(name)).id
         with self._services.changes.of(generation_id) as changed:
             row = await self.row(generation_id)
             if not Status(row.status).is_final:
@@ -73,15 +66,24 @@ class Reading:
         view = await self.view(generation_id)
         return view if view.status.is_final else None
 
-    async def _read(self, generation_id: UUID) -> tuple[GenerationJob, Sequence[MediaFileRow]]:
+    async def _read(self, name: UUID | str) -> tuple[GenerationJob, Sequence[MediaFileRow]]:
         async with self._rows() as session:
-            row = await find_generation(session, generation_id)
+            row = await find_generation_named(session, str(name))
             if row is None:
                 raise NotFound
             completed = Status(row.status) is Status.COMPLETED
-            return row, await files_of(session, [generation_id]) if completed else []
+            return row, await files_of(session, [row.id]) if completed else []
 
 
+JobName = Annotated[Text, Path(description="The job's id, or the `externalId` that you gave it.")]
+
+
+def origin_of(request: Request, services: TheServices) -> str:
+    """Where clients reach us: as configured, else as this one did."""
+    return services.settings.app_url or str(request.base_url)
+
+
+Origin = Annotated[str, dependency(origin_of)]
 Jobs = Annotated[Reading, dependency(Reading)]
 
 

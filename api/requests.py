@@ -26,9 +26,15 @@ Metadata = Annotated[
 ]
 
 
+ExternalId = Annotated[Text, Field(min_length=1, max_length=200)]
+
+
 class CreateRequest(Wire):
     """What every creating call may say beside the model's own words."""
 
+    external_id: ExternalId | None = Field(
+        None, description="Your own id of the job, unique among yours: the job is found by it as by ours."
+    )
     campaign_id: UUID | None = None
     clip_id: UUID | None = Field(None, description="The clip that the finished media goes to.")
     confirm: bool = Field(False, description="Needed above the interactive budget.")

@@ -55,8 +55,8 @@ class Services:
     live: LiveStatus
     changes: Changes
     shared_reads: SharedReads
-    signing_secret: bytes = field(repr=False)
-    """Signs the tokens that open event streams, and the links to media."""
+    event_secret: bytes = field(repr=False)
+    """Signs the tokens that open event streams."""
     callers: Callers
     limits: Limits
     logs: QueueLogs
@@ -81,7 +81,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
     temporal = await connect(lazy=True)
     starter = Starter(temporal, settings.task_queue, settings.app_url)
     inbox = Inbox(temporal, service_sessions, metrics)
-    pushes = Pushes(service_sessions, inbox)
+    pushes = Pushes(service_sessions, inbox, settings.language)
     redelivery = Redelivery(service_sessions, inbox, pushes)
     books = Books(service_sessions)
     try:
@@ -104,14 +104,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                 live=LiveStatus(temporal),
                 changes=changes,
                 shared_reads=SharedReads(),
-                signing_secret=settings.api_key_pepper.get_secret_value().encode(),
-                callers=Callers(
-                    sessions,
-                    settings.api_key_pepper,
-                    open_tokens(settings, keys_client),
-                    service_sessions=service_sessions,
-                    starting_cents=settings.starting_credits_cents,
-                ),
+                event_secret=settings.api_key_pepper.get_secret_value().encode(),
+                callers=Callers(sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
                 limits=Limits(sessions, settings),
                 logs=QueueLogs(providers, sessions),
                 verifiers=build_verifiers(settings, keys_client),

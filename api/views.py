@@ -1,14 +1,16 @@
 """What clients see."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
+from urllib.parse import urljoin
 from uuid import UUID
 
+from pydantic import computed_field
 from pydantic.alias_generators import to_camel
 from sqlalchemy import inspect
 
-from api.links import Links
+from api.model_run import ModelRun
 from api.wire import Wire
 from db.credits import Balance
 from db.generations import TIMING
@@ -49,10 +51,10 @@ class FileView(Wire):
     metadata: dict[str, Any]
 
     @classmethod
-    def from_row(cls, row: MediaFileRow, links: Links) -> Self:
+    def from_row(cls, row: MediaFileRow, origin: str) -> Self:
         return cls(
             name=row.name,
-            file_url=links.to_media(row.user_id, media_address(row.job_id, row.name)),
+            file_url=urljoin(origin, media_address(row.job_id, row.name)),
             file_path=row.file_path,
             file_size=row.file_size,
             format=row.format,
@@ -61,14 +63,16 @@ class FileView(Wire):
             width=row.width,
             height=row.height,
             aspect_ratio=row.aspect_ratio,
-            poster_url=row.poster_name and links.to_media(row.user_id, media_address(row.job_id, row.poster_name)),
+            poster_url=urljoin(origin, media_address(row.job_id, row.poster_name)) if row.poster_name else None,
             file_name=row.file_name,
             metadata=row.metadata_,
         )
 
 
-class JobView(Wire):
+class JobView(ModelRun):
     id: UUID
+    external_id: str | None
+    """The caller's own id of it, if one was given."""
     request_id: UUID
     """The same: what `GET /api/fal-jobs/{requestId}` takes before the provider has given its own."""
     type: str
@@ -112,12 +116,23 @@ class JobView(Wire):
 
     @classmethod
     def from_row(
-        cls, row: GenerationJob, files: Sequence[MediaFileRow], links: Links, live: GenerationStatus | None = None
+        cls,
+        row: GenerationJob,
+        files: Sequence[MediaFileRow],
+        origin: str,
+        live: GenerationStatus | None = None,
+        *,
+        pushed: Mapping[str, Any] | None = None,
     ) -> Self:
-        """The row, and where the workflow's word is newer, the workflow's."""
-        at, shown = newest(row, live), [FileView.from_row(file, links) for file in files]
+        """The row, and where the workflow's word is newer, the workflow's.
+
+        `pushed` is what a pushing provider said of the result, where the row was read without it.
+        """
+        at, shown = newest(row, live), [FileView.from_row(file, origin) for file in files]
+        result_data = None if "result_data" in inspect(row).unloaded else row.result_data
         return cls(
             id=row.id,
+            external_id=row.external_id,
             request_id=row.id,
             type=row.job_type,
             model=row.model,
@@ -126,10 +141,10 @@ class JobView(Wire):
             stage=at.stage,
             progress=_progress(row, at),
             progress_message=at.message,
-            result_url=links.to_media(row.user_id, row.result_url) if row.result_url else None,
+            result_url=urljoin(origin, row.result_url) if row.result_url else None,
             provider_url=row.provider_url,
             files=shown,
-            result_data=None if "result_data" in inspect(row).unloaded else row.result_data,
+            result_data=result_data,
             error_code=row.error_code,
             error_message=row.error_message,
             input=row.input_params,
@@ -149,6 +164,7 @@ class JobView(Wire):
             completed_at=row.completed_at,
             seconds_left=_seconds_left(row, at),
             source="workflow" if live else "database",
+            **dict(ModelRun.of(ProviderName(row.provider), result_data or pushed)),
         )
 
 
@@ -255,7 +271,7 @@ class CreatedView(Wire):
     """The caller's, if any came."""
 
     @classmethod
-    def from_row(cls, row: GenerationJob, links: Links, language: Language) -> Self:
+    def from_row(cls, row: GenerationJob, origin: str, language: Language) -> Self:
         """A function of what was fixed at creation, so that a replayed answer equals the first."""
         return cls(
             job_id=row.id,
@@ -264,8 +280,8 @@ class CreatedView(Wire):
             message=message("generation_accepted", language),
             estimated_cost_cents=row.estimated_cost_cents,
             estimated_seconds=int(TIMING.validate_python(row.timing).expected.total_seconds()),
-            status_url=links.to(f"/api/jobs/{row.id}"),
-            events_url=links.to(f"/api/jobs/{row.id}/events"),
+            status_url=urljoin(origin, f"/api/jobs/{row.id}"),
+            events_url=urljoin(origin, f"/api/jobs/{row.id}/events"),
             metadata=row.metadata_ or None,
         )
 
@@ -309,20 +325,28 @@ class ClipView(Wire):
     updated_at: datetime
 
     @classmethod
-    def from_row(cls, row: Clip, links: Links) -> Self:
+    def from_row(cls, row: Clip, origin: str) -> Self:
         return cls(
             id=row.id,
             campaign_id=row.campaign_id,
             title=row.title,
             position=row.position,
             status=row.status,
-            video=links.in_clip(row.user_id, row.video),
-            first_frame=links.in_clip(row.user_id, row.first_frame),
-            audio=links.in_clip(row.user_id, row.audio),
+            video=_absolute(row.video, origin),
+            first_frame=_absolute(row.first_frame, origin),
+            audio=_absolute(row.audio, origin),
             metadata=row.metadata_,
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
+
+
+def _absolute(words: dict[str, Any], origin: str) -> dict[str, Any]:
+    """Rows hold addresses relative to our origin, which may change; clients get them whole."""
+    return {
+        key: urljoin(origin, value) if key.endswith("_url") and isinstance(value, str) else value
+        for key, value in words.items()
+    }
 
 
 class ClipList(Wire):
@@ -337,12 +361,12 @@ class CampaignView(Wire):
     created_at: datetime
 
     @classmethod
-    def from_row(cls, row: Campaign, clips: Sequence[Clip], links: Links) -> Self:
+    def from_row(cls, row: Campaign, clips: Sequence[Clip], origin: str) -> Self:
         return cls(
             id=row.id,
             name=row.name,
             metadata=row.metadata_,
-            clips=[ClipView.from_row(clip, links) for clip in clips],
+            clips=[ClipView.from_row(clip, origin) for clip in clips],
             created_at=row.created_at,
         )
 
@@ -374,14 +398,41 @@ class CampaignList(Wire):
     next_cursor: str | None
 
 
-class VideoView(FileView):
+class GalleryFile(FileView):
+    """A file under our names, and under those by which galleries of the pushing backend know it."""
+
+    @computed_field(alias="file_url")
+    def url_of_file(self) -> str:
+        return self.file_url
+
+    @computed_field(alias="file_path")
+    def path_of_file(self) -> str:
+        return self.file_path
+
+    @computed_field(alias="file_size")
+    def size_of_file(self) -> int:
+        return self.file_size
+
+    @computed_field(alias="duration_seconds")
+    def seconds_of_file(self) -> float | None:
+        return self.duration_seconds
+
+    @computed_field
+    def dimensions(self) -> dict[str, int | None]:
+        return {"width": self.width, "height": self.height}
+
+
+class VideoView(GalleryFile, ModelRun):
     """A completed video: its first file, all of its files, and the job that made them."""
 
     id: UUID
     job_id: UUID
+    external_id: str | None
     model: str
     prompt: str | None
-    files: list[FileView]
+    files: list[GalleryFile]
+    videos: list[GalleryFile]
+    """The same, as the pushing backend's galleries call them."""
     campaign_id: UUID | None
     clip_id: UUID | None
     metadata: dict[str, Any]
@@ -389,22 +440,31 @@ class VideoView(FileView):
     completed_at: datetime | None
 
     @classmethod
-    def from_job(cls, row: GenerationJob, files: Sequence[MediaFileRow], links: Links) -> Self:
-        """Of a job with at least one file."""
-        shown = [FileView.from_row(file, links) for file in files]
+    def from_job(
+        cls,
+        row: GenerationJob,
+        files: Sequence[MediaFileRow],
+        origin: str,
+        *,
+        pushed: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Of a job with at least one file; `pushed` as for `JobView`."""
+        shown = [GalleryFile.from_row(file, origin) for file in files]
         job = {
             "id": row.id,
             "job_id": row.id,
+            "external_id": row.external_id,
             "model": row.model,
             "prompt": _prompt(row),
             "files": shown,
+            "videos": shown,
             "campaign_id": row.campaign_id,
             "clip_id": row.clip_id,
             "metadata": row.metadata_,
             "created_at": row.created_at,
             "completed_at": row.completed_at,
         }
-        return cls(**(shown[0].model_dump() | job))
+        return cls(**(dict(shown[0]) | job | dict(ModelRun.of(ProviderName(row.provider), pushed))))
 
 
 class VideoList(Wire):
@@ -428,14 +488,7 @@ class Credits(Wire):
     held_cents: int
     """Set aside for jobs that have not ended."""
     available_cents: int
-    unmetered: bool
-    """New jobs take no credits, whatever there is."""
 
     @classmethod
-    def from_balance(cls, balance: Balance, *, unmetered: bool) -> Self:
-        return cls(
-            balance_cents=balance.total,
-            held_cents=balance.held,
-            available_cents=balance.available,
-            unmetered=unmetered,
-        )
+    def from_balance(cls, balance: Balance) -> Self:
+        return cls(balance_cents=balance.total, held_cents=balance.held, available_cents=balance.available)

@@ -3,6 +3,7 @@
 import os
 from functools import partial
 from pathlib import Path
+from secrets import token_urlsafe
 
 import httpx
 
@@ -32,6 +33,7 @@ async def run_chaos(folder: Path, plan: Plan, show: Show) -> Evidence:
             **plan.times.environment(),
             "ARCHIVE_URL": data_dir.archive.as_uri(),
             "APP_URL": f"http://{HOST}:{api}",
+            "WEBHOOK_SECRET": token_urlsafe(32),  # without one, a forged push would be taken
         }
         stack = Stack(
             data_dir, ports, user=plain_environment(), overrides=overrides, say=partial(print, file=log, flush=True)

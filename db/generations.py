@@ -44,6 +44,7 @@ from domain.generation import (
     Timing,
     UncertainSubmitPolicy,
 )
+from domain.identifiers import uuid_in
 from domain.money import Charge, Tariff
 
 MEASURED = "generation_measured"
@@ -58,7 +59,7 @@ TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 
 
 async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
-    """Write a new generation down. False when one with its id is there already."""
+    """Write a new generation down. False when one with its id, or with its external id of the same user, is there."""
     values = {f"new_{name}": value for name, value in job.model_dump(exclude_none=True).items()}
     connection = await session.connection()
     return (await connection.execute(_insertion(tuple(values)), values)).first() is not None
@@ -71,7 +72,7 @@ def _insertion(names: tuple[str, ...]) -> ReturningInsert[tuple[int]]:
     inserted = (
         upsert(GenerationJob)
         .values(columns)
-        .on_conflict_do_nothing(index_elements=["id"])
+        .on_conflict_do_nothing()
         .returning(
             col(GenerationJob.user_id), col(GenerationJob.id), col(GenerationJob.status), col(GenerationJob.stage)
         )
@@ -88,6 +89,13 @@ def _insertion(names: tuple[str, ...]) -> ReturningInsert[tuple[int]]:
 
 async def find_generation(session: AsyncSession, generation_id: UUID) -> GenerationJob | None:
     return await session.get(GenerationJob, generation_id)
+
+
+async def find_generation_named(session: AsyncSession, name: str) -> GenerationJob | None:
+    """The session's user's generation of that id, else the one that the user calls so."""
+    if (own := uuid_in(name)) and (found := await session.get(GenerationJob, own)):
+        return found
+    return (await session.scalars(select(GenerationJob).where(col(GenerationJob.external_id) == name))).first()
 
 
 async def find_generation_by_request(
@@ -244,13 +252,14 @@ async def complete_generation(
     files: Sequence[MediaFileRow],
     result_url: str | None,
     charge: Charge,
+    detail: str = "Completed",
 ) -> bool:
     """The end, with everything that belongs to it."""
     completed = await _end_generation(
         session,
         generation_id,
         status=Status.COMPLETED,
-        detail="Completed",
+        detail=detail,
         data=_remarks(charge),
         progress_percent=100,
         result_url=result_url,
@@ -268,12 +277,15 @@ def _remarks(charge: Charge) -> dict[str, Any]:
     return overrun | ({"doubtfulCost": charge.doubt} if charge.doubt else {})
 
 
-async def fail_generation(session: AsyncSession, generation_id: UUID, failure: Failure) -> bool:
+async def fail_generation(
+    session: AsyncSession, generation_id: UUID, failure: Failure, *, detail: str | None = None
+) -> bool:
+    """`detail`: what is said beside the failure's own message, else that."""
     return await _end_generation(
         session,
         generation_id,
         status=Status.FAILED,
-        detail=failure.message,
+        detail=detail or failure.message,
         data={"code": failure.code},
         progress_percent=0,
         error_code=failure.code,

@@ -152,6 +152,7 @@ class GenerationJob(SQLModel, table=True):
             unique=True,
             postgresql_where=text("external_id is not null"),
         ),
+        Index("generation_jobs_by_external_id", "external_id", postgresql_where=text("external_id is not null")),
         Index("idx_generation_jobs_user_id", "user_id", text("created_at desc"), text("id desc")),
         Index(
             "idx_generation_jobs_status",
@@ -373,6 +374,8 @@ class WebhookDelivery(SQLModel, table=True):
     verdict: str = Field(sa_type=Text)
     status_code: int
     detail: str = Field(default="", sa_type=Text)
+    key_owner_id: UUID | None = None
+    """The user whose API key it came with: then it is about one of this user's jobs."""
     verified: bool = False
     """Whether it was proved to come from the provider: only then may it be fed in again."""
     headers: dict[str, Any] = Field(default_factory=dict, sa_column=_words())

@@ -9,11 +9,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from db.credits import top_up
 from db.tables import ApiKey, GenerationJob, User
-
-STARTING_CREDITS = "starting credits"
-"""The reference of their entry."""
+from domain.identifiers import uuid_in
 
 
 async def let_in(session: AsyncSession, user_id: UUID) -> bool:
@@ -21,17 +18,9 @@ async def let_in(session: AsyncSession, user_id: UUID) -> bool:
     return bool(await session.scalar(select(func.let_in(user_id))))
 
 
-async def start_with_credits(session: AsyncSession, user_id: UUID, cents: int) -> None:
-    """Make the user of a verified token, with that many credits; nothing where there is the user already."""
-    user = User(id=user_id, name=str(user_id))
-    new = upsert(User).values(id=user.id, name=user.name).on_conflict_do_nothing().returning(col(User.id))
-    if (await session.execute(new)).first() is not None:
-        await top_up(session, user, cents, reference=STARTING_CREDITS)
-
-
 async def find_or_create_user(session: AsyncSession, name: str) -> User:
     """The user of that name. One who is named by a UUID, as those with tokens are, has it as the id, too."""
-    given = _uuid_in(name)
+    given = uuid_in(name)
     new = User(id=given, name=name) if given else User(name=name)
     await session.execute(upsert(User).values(new.model_dump(exclude_none=True)).on_conflict_do_nothing())
     return (await session.scalars(select(User).where(_is_called(name)))).one()
@@ -84,12 +73,5 @@ async def _set_disabled(session: AsyncSession, name: str, moment: Any) -> bool:
 
 
 def _is_called(name: str) -> Any:
-    given = _uuid_in(name)
+    given = uuid_in(name)
     return col(User.id) == given if given else col(User.name) == name
-
-
-def _uuid_in(name: str) -> UUID | None:
-    try:
-        return UUID(name)
-    except ValueError:
-        return None

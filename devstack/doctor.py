@@ -83,7 +83,7 @@ def surroundings(data_dir: DataDir) -> Surroundings:
     if stack.simulator_url:
         simulated = simulated_provider(stack.simulator_url)
         values |= {name.lower(): value for name, value in simulated.items() if name != "FAL_KEY_NEW"}
-        values |= {"app_url": environment.get("APP_URL", stack.api_url), "webhook_secret": "the stack's own"}
+        values |= {"app_url": environment.get("APP_URL", stack.api_url)}
     return Surroundings(Settings(**values), stack.api_url, stack.temporal_address)
 
 

@@ -19,7 +19,6 @@ class Secrets(BaseModel):
     service_password: str = Field(default_factory=_new, repr=False)
     app_password: str = Field(default_factory=_new, repr=False)
     webhook_secret: str = Field(default_factory=_new, repr=False)
-    studio_secret: str = Field(default_factory=_new, repr=False)
     api_key_pepper: str = Field(default_factory=_new, repr=False)
 
 

@@ -27,7 +27,8 @@ async def run_dev(data_dir: DataDir, ports: Ports, announce: Callable[[str], Non
 
         async def stay() -> None:
             # The key is for the eyes of whoever sits there, and for no log.
-            announce(stack.ready_line(await local_key(data_dir) if sys.stdout.isatty() else None))
+            key = await local_key(data_dir)
+            announce(stack.ready_line(key if sys.stdout.isatty() else None))
             await asyncio.Event().wait()
 
         await stack.run(stay)

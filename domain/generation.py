@@ -1,6 +1,6 @@
 """A generation: one request for one output of one model, from creation to its last state."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import gcd
@@ -184,8 +184,6 @@ class RemoteMedia:
     url: str
     content_type: str | None = None
     file_name: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    """What the provider says of this one file: small, it travels with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,8 +220,6 @@ class MediaFile:
     poster_key: str | None = None
     file_name: str | None = None
     """The provider's name for it: a label, never part of a path of ours."""
-    metadata: dict[str, Any] = field(default_factory=dict)
-    """What the provider says of it."""
 
     @property
     def aspect_ratio(self) -> str | None:
@@ -257,9 +253,6 @@ class GenerationStatus:
     failure: Failure | None = None
 
 
-MEDIA_PATH = "/api/media/"
-
-
 def media_address(generation_id: UUID, name: str) -> str:
     """Where our API serves an archived file, relative to its origin."""
-    return f"{MEDIA_PATH}{generation_id}/{name}"
+    return f"/api/media/{generation_id}/{name}"

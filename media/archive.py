@@ -79,7 +79,6 @@ async def archive_media(
         poster_name=poster_name,
         poster_key=f"{key_prefix}/{poster_name}" if poster_name else None,
         file_name=plain_name(remote.file_name),
-        metadata=remote.metadata,
     )
 
 

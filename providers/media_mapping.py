@@ -57,7 +57,7 @@ def media_of(answer: Any, *, output_alone: bool = False) -> tuple[RemoteMedia, .
 def _found(value: Any, levels: int, *, is_output: bool, any_name: bool) -> Iterator[RemoteMedia]:
     if levels == 0:
         return
-    if is_output and _is_web_url(value):
+    if is_output and is_web_url(value):
         yield RemoteMedia(url=value)
     elif isinstance(value, list):
         for item in value:
@@ -71,7 +71,7 @@ def _found(value: Any, levels: int, *, is_output: bool, any_name: bool) -> Itera
 
 def _own_file(item: dict[Any, Any]) -> RemoteMedia | None:
     for name in ADDRESSES:
-        if _is_web_url(url := item.get(name)):
+        if is_web_url(url := item.get(name)):
             return RemoteMedia(
                 url=url, content_type=_label(item.get("content_type")), file_name=_label(item.get("file_name"))
             )
@@ -84,7 +84,7 @@ def _entered(item: dict[Any, Any]) -> list[str]:
     return sorted(outputs, key=lambda name: (RANK.get(name, len(RANK)), name))
 
 
-def _is_web_url(text: object) -> TypeGuard[str]:
+def is_web_url(text: object) -> TypeGuard[str]:
     if not isinstance(text, str) or len(text) > MAX_URL_LENGTH or not text.isprintable() or " " in text:
         return False
     try:

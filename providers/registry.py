@@ -46,7 +46,7 @@ async def open_providers(settings: Settings, last_words: LastWords) -> AsyncIter
 def build_providers(
     settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient, last_words: LastWords
 ) -> Providers:
-    """One entry for each provider whose key or secret is configured."""
+    """One entry for each provider whose key or secret is configured, or that needs none in development."""
     providers = Providers()
     if keys := fal_keys(settings):
         providers[ProviderName.FAL] = FalProvider(
@@ -62,13 +62,14 @@ def build_providers(
         providers[ProviderName.REPLICATE] = ReplicateProvider(
             client, purchases=purchases, token=token, base=settings.replicate_api_base
         )
-    if secret := settings.webhook_secret:
+    if settings.takes_pushes:
         providers[ProviderName.STUDIO] = StudioProvider(
             client,
             purchases=purchases,
             backend_url=settings.studio_backend_url,
-            secret=secret,
+            secret=settings.webhook_secret,
             last_words=last_words,
+            language=settings.language,
         )
     return providers
 
@@ -78,7 +79,7 @@ def configured_providers(settings: Settings) -> frozenset[ProviderName]:
     keys = {
         ProviderName.FAL: fal_keys(settings),
         ProviderName.REPLICATE: settings.replicate_api_token,
-        ProviderName.STUDIO: settings.webhook_secret,
+        ProviderName.STUDIO: settings.takes_pushes,
     }
     return frozenset(name for name, key in keys.items() if key)
 

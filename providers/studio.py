@@ -1,10 +1,10 @@
 """The studio backend over HTTP: one raw POST per job. All that follows, it pushes; see `studio_push`.
 
-    POST STUDIO_BACKEND_URL  {"version": 2, "job_id", "content_type", "model", "input", "attempt", "webhook_url"}
+    POST STUDIO_BACKEND_URL  {"version": 1, "job_id", "content_type", "model", "input", "attempt", "webhook_url"}
     DELETE STUDIO_BACKEND_URL/<job_id>  optional: stop
 
-Both with the shared secret as a bearer token. The request's id is our job id, so the backend can report by it and tell
-a repeated POST from a new one (409).
+Both with the shared secret, where there is one, as a bearer token. The request's id is our job id, so the backend can
+report by it and tell a repeated POST from a new one (409).
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from domain.failure import Failure, FailureCode
 from domain.generation import ProviderProgress, ProviderState, Result, Status, Submission
+from domain.language import Language
 from providers.errors import (
     GenerationFailed,
     NotListed,
@@ -31,10 +32,14 @@ from providers.exchange import Answer
 from providers.keyed_api import KeyedApi, json_of
 from providers.provider import CancelAnswer, LastWords, SubmissionRequest
 from providers.reading import is_refusal, object_of, readable
-from providers.studio_push import CONTENT_TYPE, CURRENT_VERSION, failure_of, read_push
+from providers.studio_push import CONTENT_TYPE, failure_of, read_push
 
 STARTED_BY_BACKEND = "studio/push"
 """The endpoint of jobs that the backend starts by itself: nothing is sent, its pushes are waited for."""
+VERSION = 1
+"""Of what the backend is sent."""
+NO_SECRET = SecretStr("development")
+"""Sent to a backend with which no secret is shared."""
 ALREADY_THERE = 409
 SUBMIT_WITHIN = timedelta(minutes=1)
 QUICK_CALL = timedelta(seconds=10)
@@ -50,22 +55,28 @@ class StudioProvider:
         *,
         purchases: httpx.AsyncClient,
         backend_url: str | None,
-        secret: SecretStr,
+        secret: SecretStr | None,
         last_words: LastWords,
+        language: Language,
         timeout: timedelta = SUBMIT_WITHIN,
     ) -> None:
-        """`backend_url`: None where the backend starts all jobs by itself. Raises: ValueError, see `KeyedApi`."""
+        """`backend_url`: None where the backend starts all jobs by itself. `secret`: None in development alone.
+        `language`: of failures of which the backend gives no reason.
+
+        Raises: ValueError, see `KeyedApi`.
+        """
         self._url = backend_url
         self._api = KeyedApi(
             client,
             purchases=purchases,
             provider="studio",
             scheme="Bearer",
-            keys=[secret],
+            keys=[secret or NO_SECRET],
             bases=(backend_url,) if backend_url else (),
         )
         self.account = self._api.account
         self._last_words = last_words
+        self._language = language
         self._timeout = timeout
 
     async def submit(self, request: SubmissionRequest) -> Submission:
@@ -86,8 +97,8 @@ class StudioProvider:
             raise StillRunning("the studio backend has not reported the end yet")
         push = read_push(raw)
         if push.phase is None or push.phase.status is not Status.COMPLETED:
-            raise GenerationFailed(failure_of(push))
-        return Result(media=push.videos, data=push.body)
+            raise GenerationFailed(failure_of(push, self._language))
+        return Result(media=push.videos, data=push.data)
 
     async def cancel(self, submission: Submission) -> CancelAnswer:
         """A wish: a backend need not understand it. Raises: Unavailable."""
@@ -126,7 +137,7 @@ class StudioProvider:
             )
             raise Rejected(failure)
         body = {
-            "version": CURRENT_VERSION,
+            "version": VERSION,
             "job_id": str(request.job_id),
             "content_type": CONTENT_TYPE,
             "model": request.endpoint,

@@ -1,72 +1,67 @@
-"""What the studio backend pushes, as pure functions: the secret, the JSON, the version, the status, the videos.
+"""What the studio backend pushes, as pure functions: the secret, the JSON, the status, the videos.
 
-A push of today (`version` 2):
+    {"job_id": "cm123abc456", "status": "completed", "content_type": "video", "timestamp": "2025-10-23T14:30:00Z",
+     "has_data": true, "environment": "development",
+     "data": {"videos": [{"filename": "sunset.mp4", "file_path": "/videos/sunset.mp4", "file_url": "https://...",
+                          "file_size": 15728640, "format": "mp4", "duration_seconds": 8, "aspect_ratio": "16:9",
+                          "dimensions": {"width": 1920, "height": 1080}, "created_at": "2025-10-23T14:30:00Z"}],
+              "metadata": {"model_name": "veo-2.0-generate-001", "model_version": "2.0", "processing_time": 120.5,
+                           "generation_time": 90.2, "download_time": 30.3, "prompt_used": "..."},
+              "generated_at": "2025-10-23T14:30:00Z"}}
 
-    {"version": 2, "job_id": "<our id>", "content_type": "video", "status": "completed", "progress": 100,
-     "videos": [{"url": "https://...", "filename": "shot.mp4", "size": 1, "format": "mp4", "duration": 8.0,
-                 "aspect_ratio": "16:9", "width": 1280, "height": 720, "metadata": {}}],
-     "model": {"name": "...", "version": "..."}, "error": "...",
-     "timings": {"processing_ms": 1, "generation_ms": 1, "download_ms": 1}}
-
-`job_id`, `content_type` and `status` are required, and `videos` with `completed`. A push without a version is of
-version 1, whose names stand flat beside each other.
+`job_id`, `content_type` and `status` are required, and with `completed` a `file_url` for each of `data.videos`. This is
+version 1, whether a `version` says so or not. Times are in seconds.
 """
 
 import hmac
-import json
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr
 
 from domain.failure import Failure, FailureCode
 from domain.generation import RemoteMedia, Stage, Status
+from domain.language import Language
+from domain.messages import message
 from providers.errors import Forged, Malformed
-from providers.media_mapping import MAX_FILES, media_of
+from providers.media_mapping import MAX_FILES, is_web_url
 from providers.reading import readable
 from providers.strict_json import parse_json
 
 SECRET_HEADER = "x-webhook-secret"
 CONTENT_TYPE = "video"
-CURRENT_VERSION = 2
-VERSION = re.compile(r"v?([0-9]{1,6})(\.[0-9]{1,6}){0,2}", re.IGNORECASE)
-MAX_METADATA_BYTES = 2048
-"""Of one video. What is larger is kept with the job's result alone: this travels through the workflow's history."""
 MAX_NAME_LENGTH = 255
-MAX_SECONDS = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A status of the backend: what it means for the job, and what callers are told."""
+    """A status of the backend, and what it means for the job."""
 
+    word: str
     status: Status
     stage: Stage
     percent: int
-    message: str
 
     @property
     def is_last(self) -> bool:
         return self.status.is_final
 
+    def message(self, language: Language) -> str:
+        """What callers are told."""
+        return message(f"studio_{self.word}", language)
+
 
 PHASES = {
-    "pending": Phase(
-        status=Status.SUBMITTED, stage=Stage.QUEUED, percent=0, message="The video waits for its generation"
-    ),
-    "processing": Phase(
-        status=Status.IN_PROGRESS, stage=Stage.GENERATING, percent=25, message="The video's request is processed"
-    ),
-    "generating": Phase(
-        status=Status.IN_PROGRESS, stage=Stage.GENERATING, percent=50, message="The video is generated"
-    ),
-    "downloading": Phase(
-        status=Status.IN_PROGRESS, stage=Stage.FETCHING, percent=75, message="The backend downloads the video"
-    ),
-    "completed": Phase(status=Status.COMPLETED, stage=Stage.DONE, percent=100, message="The video is completed"),
-    "failed": Phase(status=Status.FAILED, stage=Stage.DONE, percent=0, message="The video's generation failed"),
+    phase.word: phase
+    for phase in (
+        Phase(word="pending", status=Status.SUBMITTED, stage=Stage.QUEUED, percent=0),
+        Phase(word="processing", status=Status.IN_PROGRESS, stage=Stage.GENERATING, percent=25),
+        Phase(word="generating", status=Status.IN_PROGRESS, stage=Stage.GENERATING, percent=50),
+        Phase(word="downloading", status=Status.IN_PROGRESS, stage=Stage.FETCHING, percent=75),
+        Phase(word="completed", status=Status.COMPLETED, stage=Stage.DONE, percent=100),
+        Phase(word="failed", status=Status.FAILED, stage=Stage.DONE, percent=0),
+    )
 }
 
 
@@ -75,15 +70,20 @@ class Push:
     """A well-formed push."""
 
     job_id: str
+    """The job's id here, or the backend's own for it."""
     phase: Phase | None
     """None for a status that we do not know: then nothing follows from it."""
     percent: int
     """The status's own, or further on the way to the next when the backend measured it."""
     note: str | None
     """The backend's own words."""
+    error: str | None
+    """Why it failed, in the backend's own words."""
+    is_policy: bool
+    """Whether it failed by the backend's rules for content."""
     videos: tuple[RemoteMedia, ...]
-    body: dict[str, Any]
-    """All of it, under today's names."""
+    data: dict[str, Any]
+    """Its `data`, as it came."""
 
 
 def verify_secret(headers: Mapping[str, str], secret: SecretStr | None) -> None:
@@ -101,61 +101,39 @@ def read_push(raw: bytes) -> Push:
         raise Malformed("the body is not JSON") from error
     if not isinstance(body, dict):
         raise Malformed("the body is not a JSON object")
-    body = under_todays_names(body)
     job_id, status = _text(body, "job_id"), _text(body, "status").strip().lower()
     if _text(body, "content_type").strip().lower() != CONTENT_TYPE:
         raise Malformed(f"content_type is not {CONTENT_TYPE}")
+    data = _object(body.get("data"))
+    if not job_id.isprintable():
+        raise Malformed("job_id has characters that no id has")
     phase = PHASES.get(status)
+    code, reason = _error(body, data)
     return Push(
         job_id=job_id,
         phase=phase,
         percent=_percent(phase, body.get("progress")) if phase else 0,
         note=_words(body.get("message")),
-        videos=_videos(body) if phase and phase.status is Status.COMPLETED else (),
-        body=body,
+        error=reason,
+        is_policy="content_policy" in code.lower(),
+        videos=_videos(data) if phase and phase.status is Status.COMPLETED else (),
+        data=data,
     )
 
 
-def failure_of(push: Push) -> Failure:
-    """Why it failed, in the backend's words."""
-    error = push.body.get("error")
-    code, told = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, error)
-    policy = isinstance(code, str) and "content_policy" in code.lower()
+def failure_of(push: Push, language: Language) -> Failure:
+    """Why it failed, in the backend's words if it has any."""
     return Failure(
-        code=FailureCode.CONTENT_POLICY if policy else FailureCode.PROVIDER_ERROR,
-        message=_words(told) or push.note or PHASES["failed"].message,
+        code=FailureCode.CONTENT_POLICY if push.is_policy else FailureCode.PROVIDER_ERROR,
+        message=push.error or push.note or failure_without_words(push.data, language),
     )
 
 
-def under_todays_names(body: dict[str, Any]) -> dict[str, Any]:
-    """An older shape, step by step, as today's. A newer one stays as it is. Raises: Malformed."""
-    version = _version(body)
-    while step := STEPS.get(version):
-        body, version = step(body), version + 1
-    return body
-
-
-def from_1_to_2(body: dict[str, Any]) -> dict[str, Any]:
-    """Flat names become tables, seconds become milliseconds, and an only video becomes a list of one."""
-    model = {"name": body.get("model_name"), "version": body.get("model_version")}
-    timings = {f"{what}_ms": _milliseconds(body, what) for what in ("processing", "generation", "download")}
-    today = {"model": _known(model), "timings": _known(timings), "error": body.get("error_message")}
-    if "videos" not in body and (media := media_of({name: body[name] for name in ONLY_VIDEO if name in body})):
-        today["videos"] = [{"url": media[0].url, **{name: body[name] for name in OF_ONLY_VIDEO if name in body}}]
-    return {**{name: value for name, value in today.items() if value}, **body, "version": 2}
-
-
-STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: from_1_to_2}
-ONLY_VIDEO = ("video", "video_url", "url", "download_url")
-OF_ONLY_VIDEO = ("filename", "size", "format", "duration", "aspect_ratio", "width", "height", "metadata")
-
-
-def _version(body: dict[str, Any]) -> int:
-    value = body.get("version", 1)
-    match = VERSION.fullmatch(str(value)) if isinstance(value, str | int | float) else None
-    if match is None or isinstance(value, bool) or int(match[1]) < 1:
-        raise Malformed("version is no version number")
-    return int(match[1])
+def failure_without_words(data: Mapping[str, Any], language: Language) -> str:
+    """What is said of a failure of which the backend tells nothing but its data."""
+    if prompt := _words(_object(data.get("metadata")).get("prompt_used")):
+        return message("studio_failed_for_prompt", language, prompt=prompt)
+    return message("studio_failed_without_reason", language)
 
 
 def _text(body: dict[str, Any], name: str) -> str:
@@ -165,8 +143,20 @@ def _text(body: dict[str, Any], name: str) -> str:
     return value
 
 
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def _words(value: object) -> str | None:
     return (readable(value) or None) if isinstance(value, str) else None
+
+
+def _error(body: dict[str, Any], data: dict[str, Any]) -> tuple[str, str | None]:
+    """The error's code, if it has one, and its text."""
+    given = (place.get(name) for place in (body, data) for name in ("error", "error_message"))
+    told = next((told for told in given if told), None)
+    code = _object(told).get("code")
+    return code if isinstance(code, str) else "", _words(_object(told).get("message", told))
 
 
 def _percent(phase: Phase, measured: object) -> int:
@@ -177,44 +167,21 @@ def _percent(phase: Phase, measured: object) -> int:
     return int(max(phase.percent, min(measured, min(further) - 1)))
 
 
-def _videos(body: dict[str, Any]) -> tuple[RemoteMedia, ...]:
-    entries = body.get("videos")
+def _videos(data: dict[str, Any]) -> tuple[RemoteMedia, ...]:
+    entries = data.get("videos")
     if not isinstance(entries, list) or not entries:
-        raise Malformed("videos is missing")
+        raise Malformed("data.videos is missing")
     if len(entries) > MAX_FILES:
-        raise Malformed(f"videos has more than {MAX_FILES} entries")
-    return tuple(_video(entry, place) for place, entry in enumerate(entries))
+        raise Malformed(f"data.videos has more than {MAX_FILES} entries")
+    return tuple(_video(_object(entry), place) for place, entry in enumerate(entries))
 
 
-def _video(entry: object, place: int) -> RemoteMedia:
-    media = media_of([entry] if isinstance(entry, dict) else {"output": entry})
-    if not media:
-        raise Malformed(f"videos.{place} has no address")
-    about = entry if isinstance(entry, dict) else {}
-    name, metadata = about.get("filename"), about.get("metadata")
-    return replace(
-        media[0],
-        file_name=name if _is_label(name) else media[0].file_name,
-        metadata=metadata if isinstance(metadata, dict) and _is_small(metadata) else {},
-    )
+def _video(entry: dict[str, Any], place: int) -> RemoteMedia:
+    url, name = entry.get("file_url"), entry.get("filename")
+    if not is_web_url(url):
+        raise Malformed(f"data.videos.{place}.file_url is no http or https address")
+    return RemoteMedia(url=url, file_name=name if _is_label(name) else None)
 
 
 def _is_label(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_NAME_LENGTH
-
-
-def _is_small(metadata: dict[str, Any]) -> bool:
-    return len(json.dumps(metadata)) <= MAX_METADATA_BYTES
-
-
-def _milliseconds(body: dict[str, Any], what: str) -> int | None:
-    if isinstance(already := body.get(f"{what}_time_ms"), int):
-        return already
-    seconds = body.get(f"{what}_time")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < MAX_SECONDS:
-        return None
-    return round(seconds * 1000)
-
-
-def _known(table: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in table.items() if value is not None}

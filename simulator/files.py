@@ -13,6 +13,7 @@ from simulator.connections import Truncated
 from simulator.faults import Fault
 from simulator.refusals import Refused
 from simulator.requests import QueueStatus, SimulatedRequest
+from simulator.samples import Medium
 from simulator.simulator import Running
 
 router = APIRouter()
@@ -24,6 +25,15 @@ DRIPS = 20
 PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n%%EOF\n"
 PAGE = "<!doctype html><title>Sign in</title><p>Sign in to see this file."
 SINGLE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+@router.get("/files/samples/{name}")
+async def serve_sample(simulator: Running, name: str) -> Response:
+    """The media that all generations are copies of, for pushes that are made by hand."""
+    medium = next((medium for medium in Medium if medium.file_name == name), None)
+    if medium is None:
+        raise Refused(404, {"detail": "Not found"})
+    return Response(simulator.samples.file(medium, "sample"), media_type=medium.content_type)
 
 
 @router.api_route("/files/b/{request_id}/{name}", methods=["GET", "HEAD"])

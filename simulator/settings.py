@@ -36,7 +36,8 @@ class SimulatorSettings(BaseModel):
     """For the first delivery. fal's value."""
     webhook_retry_timeout: timedelta = timedelta(seconds=120)
     """For each later delivery. fal's value."""
-    studio_secret: SecretStr = SecretStr("simulated-webhook-secret")
+    studio_secret: SecretStr | None = SecretStr("simulated-webhook-secret")
+    """None: jobs are taken from everybody, and pushed without one."""
     """`X-Webhook-Secret` of every push."""
     webhook_compression: float = Field(1.0, gt=0)
     """How many times faster than by the providers deliveries are repeated."""

@@ -29,7 +29,8 @@ class Job(BaseModel):
 
 @router.post("/jobs")
 async def submit(simulator: Running, http: Request, job: Job, authorization: str = Header("")) -> Response:
-    if authorization != f"Bearer {simulator.settings.studio_secret.get_secret_value()}":
+    secret = simulator.settings.studio_secret
+    if secret and authorization != f"Bearer {secret.get_secret_value()}":
         raise Refused(401, {"error": "wrong secret"})
     if job.model not in MODELS:
         raise Refused(404, {"error": f"no model {job.model}"})

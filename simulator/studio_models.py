@@ -17,6 +17,8 @@ class StudioVideo(ModelInput):
     negative_prompt: str | None = None
     num_videos: int = Field(1, ge=1, le=8)
     seed: int | None = None
+    person_generation: str = "ALLOW_ALL"
+    input_image_base64: str | None = None
 
     @property
     def outputs(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from simulator.answers import failure_of, output_files
+from simulator.answers import OutputFile, failure_of, output_files
 from simulator.faults import Fault
 from simulator.requests import SimulatedRequest
 from simulator.samples import HEIGHT, SECONDS, WIDTH, Samples
@@ -23,7 +23,7 @@ class StudioReports:
     """What the backend pushes: progress as it comes, and the end until it is acknowledged."""
 
     def __init__(self, settings: SimulatorSettings, samples: Samples) -> None:
-        self._secret = settings.studio_secret.get_secret_value()
+        self._secret = settings.studio_secret.get_secret_value() if settings.studio_secret else None
         self._samples = samples
         self.first_timeout = settings.webhook_timeout
         self.retry_timeout = settings.webhook_timeout
@@ -44,7 +44,7 @@ class StudioReports:
         if Fault.WEBHOOK_PAYLOAD_ERROR in request.faults:
             yield request.ends_at, _body(request, status="completed")[:-1]
         if Fault.WEBHOOK_NO_MEDIA in request.faults:
-            yield request.ends_at, _body(request, status="completed", videos=[])
+            yield request.ends_at, _body(request, status="completed", data=self._data(request, []))
             yield request.ends_at + request.faults.delays[Fault.WEBHOOK_NO_MEDIA], _body(request, status="downloading")
 
     def body(self, request: SimulatedRequest) -> bytes | None:
@@ -52,37 +52,65 @@ class StudioReports:
         if request.canceled_at:
             return None
         if failure := failure_of(request):
-            return _body(request, status="failed", error={"code": failure.error_type, "message": failure.error})
-        milliseconds = round(request.inference_time * 1000)
-        return _body(
-            request,
-            status="completed",
-            videos=[_video(file.described(request), request) for file in output_files(request, self._samples)],
-            model={"name": request.endpoint, "version": "2026-11"},
-            timings={"processing_ms": milliseconds, "generation_ms": milliseconds // 2, "download_ms": 10},
-        )
+            told = {"metadata": {"prompt_used": request.input.get("prompt")}, "success": False}
+            if Fault.FAIL_CONTENT_POLICY not in request.faults:
+                return _body(request, status="failed", data=told)
+            reason = {"code": failure.error_type, "message": failure.error}
+            return _body(request, status="failed", data=told, error=reason)
+        return _body(request, status="completed", data=self._data(request, output_files(request, self._samples)))
+
+    def _data(self, request: SimulatedRequest, files: list[OutputFile]) -> dict[str, Any]:
+        seconds, asked = request.inference_time, request.input
+        return {
+            "job_id": request.id,
+            "status": "completed",
+            "videos": [_video(file, request) for file in files],
+            "metadata": {
+                "model_name": "veo-2.0-generate-001",
+                "model_version": "2.0",
+                "processing_time": round(seconds + 0.01, 3),
+                "generation_time": round(seconds, 3),
+                "download_time": 0.01,
+                "prompt_used": asked.get("prompt"),
+                "num_videos_requested": asked.get("num_videos", 1),
+                "num_videos_generated": len(files),
+                "config_used": {name: value for name, value in asked.items() if name != "prompt"},
+            },
+            "generated_at": request.ends_at.isoformat(),
+            "success": True,
+            "num_videos": len(files),
+            "prompt": asked.get("prompt"),
+        }
 
     def headers(self, request: SimulatedRequest, body: bytes) -> dict[str, str]:
         secret = "not the secret" if Fault.WEBHOOK_FORGED in request.faults else self._secret
-        return {"content-type": "application/json", "x-webhook-secret": secret}
+        return {"content-type": "application/json"} | ({"x-webhook-secret": secret} if secret else {})
 
     def retry_waits(self, request: SimulatedRequest) -> list[timedelta]:
         return [] if Fault.WEBHOOK_FORGED in request.faults else RETRY_WAITS
 
 
-def _body(request: SimulatedRequest, **more: Any) -> bytes:
-    return json.dumps({"version": 2, "job_id": request.id, "content_type": "video", **more}).encode()
+def _body(request: SimulatedRequest, *, status: str, data: dict[str, Any] | None = None, **more: Any) -> bytes:
+    body = {
+        "job_id": request.id,
+        "status": status,
+        "content_type": "video",
+        "timestamp": request.ends_at.isoformat(),
+        "has_data": data is not None,
+        "environment": "development",
+    }
+    return json.dumps(body | ({"data": data} if data else {}) | more).encode()
 
 
-def _video(file: dict[str, Any], request: SimulatedRequest) -> dict[str, Any]:
+def _video(file: OutputFile, request: SimulatedRequest) -> dict[str, Any]:
     return {
-        "url": file["url"],
-        "filename": file["file_name"],
-        "size": file["file_size"],
+        "filename": file.name,
+        "file_path": f"/videos/{request.id}/{file.name}",
+        "file_url": file.url(request),
+        "file_size": len(file.content),
         "format": "mp4",
-        "duration": float(SECONDS),
+        "duration_seconds": SECONDS,
         "aspect_ratio": "16:9",
-        "width": WIDTH,
-        "height": HEIGHT,
-        "metadata": {"seed": request.input.get("seed", 0), "shot": file["file_name"]},
+        "dimensions": {"width": WIDTH, "height": HEIGHT},
+        "created_at": request.ends_at.isoformat(),
     }

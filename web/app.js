@@ -57,11 +57,11 @@ function showAccount(session, jobs) {
   account.replaceChildren(...[credits, notificationButton(), out].filter(Boolean));
   const read = async () => {
     try {
-      const { availableCents, unmetered } = await session.call("/api/credits");
+      const { availableCents } = await session.call("/api/credits");
       credits.replaceChildren(money(availableCents), h("span", { class: "wide" }, " available"));
-      show(credits, !unmetered);
+      show(credits, true);
     } catch {
-      show(credits, false); // the service is away: the banner tells
+      show(credits, false); // a service that keeps no credits, or is away: the banner tells
     }
   };
   read();

@@ -5,7 +5,7 @@ import { orderButton } from "./list.js";
 import { toast } from "./notices.js";
 import { bytes, moment } from "./words.js";
 
-const VERDICTS = ["", "accepted", "duplicate", "deferred", "ignored", "running", "mismatch", "forged", "stale", "wrong token", "malformed", "unknown", "unverifiable", "unavailable"];
+const VERDICTS = ["", "accepted", "duplicate", "deferred", "ignored", "running", "mismatch", "forged", "stale", "wrong token", "malformed", "ambiguous", "unknown", "unverifiable", "unavailable"];
 const PROVIDERS = ["", "fal", "replicate", "studio"];
 const GOOD = new Set(["accepted", "duplicate", "running", "ignored"]);
 

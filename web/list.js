@@ -14,7 +14,7 @@ const FILTERS = {
 };
 const NAMES = { all: "All", active: "Under way", ready: "Ready", failed: "Failed" };
 
-export function jobList({ jobs, signal }) {
+export function jobList({ session, jobs, signal }) {
   let filter = "all";
   const rows = new Map();
   const list = h("ol", { class: "rows" });
@@ -31,7 +31,7 @@ export function jobList({ jobs, signal }) {
   });
 
   function rowOf(job) {
-    if (!rows.has(job.id)) rows.set(job.id, new Row(job, jobs));
+    if (!rows.has(job.id)) rows.set(job.id, new Row(job, jobs, session));
     const row = rows.get(job.id);
     row.update(job);
     return row;
@@ -88,13 +88,14 @@ const NOTHING_YET = () => [
 ];
 
 class Row {
-  constructor(job, jobs) {
+  constructor(job, jobs, session) {
+    this.session = session;
     this.title = h("a", { class: "title", href: `#/jobs/${job.id}` }, titleOf(job).slice(0, 200));
     this.state = h("span", { class: "state" });
     this.left = h("span", { class: "left" });
     this.meta = h("span", { class: "meta" });
     this.bar = progressBar();
-    this.thumb = thumbnail(job);
+    this.thumb = thumbnail(job, session);
     this.cancel = orderButton("Cancel", () => jobs.order(job.id, "cancel"), titleOf(job));
     this.retry = orderButton("Retry", () => jobs.order(job.id, "retry"), titleOf(job));
     this.element = h(
@@ -117,7 +118,7 @@ class Row {
       show(this.retry, job.status === "failed" || job.status === "canceled");
       if (hadFocus && !isActive) (this.retry.hidden ? this.title : this.retry).focus();
       show(this.bar.element, isActive);
-      const thumb = thumbnail(job);
+      const thumb = thumbnail(job, this.session);
       this.thumb.replaceWith(thumb);
       this.thumb = thumb;
     }

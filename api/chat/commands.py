@@ -114,7 +114,7 @@ class Commands:
         row = await self._find(task_id)
         if row is None:
             return self._unknown(task_id)
-        job = await cancel_job(row.id, self._services, self._jobs)
+        job = await cancel_job(str(row.id), self._services, self._jobs)
         if job.status.is_final:
             return Said(told(job, task_id_of(row), self._language))
         return Said(cancel_requested(task_id_of(row), self._language))

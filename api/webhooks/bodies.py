@@ -9,7 +9,7 @@ from providers.fal_webhook import TOLERANCE
 from providers.media_mapping import MAX_FILES
 from providers.reading import REQUEST_ID
 from providers.replicate_answers import STATES
-from providers.studio_push import CONTENT_TYPE, CURRENT_VERSION, MAX_NAME_LENGTH, PHASES, SECRET_HEADER
+from providers.studio_push import CONTENT_TYPE, MAX_NAME_LENGTH, PHASES, SECRET_HEADER
 
 MINUTES = int(TOLERANCE.total_seconds() // 60)
 TEXT = {"type": "string"}
@@ -67,46 +67,71 @@ REPLICATE = json_body(
 
 VIDEO = {
     "type": "object",
-    "required": ["url"],
+    "required": ["file_url"],
     "properties": {
-        "url": TEXT,
+        "file_url": {"type": "string", "description": "Where it can be fetched, without a header."},
         "filename": {"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH},
-        "size": OPTIONAL_NUMBER,
+        "file_path": OPTIONAL_TEXT,
+        "file_size": OPTIONAL_NUMBER | {"description": "Bytes."},
         "format": OPTIONAL_TEXT,
-        "duration": OPTIONAL_NUMBER | {"description": "Seconds."},
+        "duration_seconds": OPTIONAL_NUMBER,
         "aspect_ratio": OPTIONAL_TEXT,
-        "width": OPTIONAL_NUMBER,
-        "height": OPTIONAL_NUMBER,
-        "metadata": {"type": "object"},
+        "dimensions": {"type": "object", "properties": {"width": OPTIONAL_NUMBER, "height": OPTIONAL_NUMBER}},
+        "created_at": OPTIONAL_TEXT,
+    },
+}
+
+METADATA = {
+    "type": "object",
+    "properties": {
+        "model_name": OPTIONAL_TEXT,
+        "model_version": OPTIONAL_TEXT,
+        "processing_time": OPTIONAL_NUMBER | {"description": "Seconds."},
+        "generation_time": OPTIONAL_NUMBER | {"description": "Seconds."},
+        "download_time": OPTIONAL_NUMBER | {"description": "Seconds."},
+        "prompt_used": OPTIONAL_TEXT | {"description": "Also the reason of a failure that has no other."},
     },
 }
 
 STUDIO = json_body(
-    f"With the shared secret in `{SECRET_HEADER.title()}`. Without a version it is of version 1, whose names stand "
-    "flat beside each other: docs/studio.md. A status that is not named here is taken, and nothing follows from it.",
+    f"With the shared secret in `{SECRET_HEADER.title()}`. A status that is not named here is taken, and nothing "
+    "follows from it.",
     {
         "required": ["job_id", "content_type", "status"],
         "properties": {
-            "version": {"type": "integer", "minimum": 1, "maximum": CURRENT_VERSION, "default": 1},
-            "job_id": {"type": "string", "format": "uuid", "description": "Our job's id."},
+            "job_id": {"type": "string", "description": "Our job's id, or the job's `externalId`."},
             "content_type": {"const": CONTENT_TYPE},
-            "status": {"enum": list(PHASES)},
+            "status": {"enum": list(PHASES), "description": "In any case."},
             "progress": OPTIONAL_NUMBER
             | {"description": "Percent, as far as it lies between this status and the next."},
-            "message": OPTIONAL_TEXT,
-            "videos": {"type": "array", "items": VIDEO, "maxItems": MAX_FILES},
+            "data": {
+                "type": "object",
+                "properties": {
+                    "videos": {"type": "array", "items": VIDEO, "maxItems": MAX_FILES},
+                    "metadata": METADATA,
+                    "generated_at": OPTIONAL_TEXT,
+                },
+            },
             "error": {"description": "Of a failure: its text, or an object with `code` and `message`."},
-            "model": {"type": "object", "properties": {"name": TEXT, "version": TEXT}},
-            "timings": {"type": "object"},
+            "error_message": OPTIONAL_TEXT,
+            "message": OPTIONAL_TEXT,
+            "timestamp": OPTIONAL_TEXT,
+            "environment": OPTIONAL_TEXT,
         },
         "if": {"properties": {"status": {"const": "completed"}}, "required": ["status"]},
-        "then": {"required": ["videos"], "properties": {"videos": {"minItems": 1}}},
+        "then": {
+            "required": ["data"],
+            "properties": {"data": {"required": ["videos"], "properties": {"videos": {"minItems": 1}}}},
+        },
     },
     {
-        "version": CURRENT_VERSION,
-        "job_id": "6f0a1e4c-8d0b-4b5e-9a53-3f7f3d2f1c11",
-        "content_type": CONTENT_TYPE,
+        "job_id": "cm123abc456",
         "status": "completed",
-        "videos": [{"url": "https://studio.example/shot.mp4", "filename": "shot.mp4", "duration": 8.0}],
+        "content_type": CONTENT_TYPE,
+        "data": {
+            "videos": [{"file_url": "https://studio.example/sunset-ocean.mp4", "filename": "sunset-ocean.mp4"}],
+            "metadata": {"model_name": "veo-2.0-generate-001", "model_version": "2.0", "processing_time": 120.5},
+            "generated_at": "2025-10-23T14:30:00Z",
+        },
     },
 )

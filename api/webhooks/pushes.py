@@ -4,29 +4,35 @@ Progress decides nothing, so the workflow is not told of it: ten thousand pushes
 is kept first, because it is all that there is to fetch, and told then.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from http import HTTPStatus
 from uuid import UUID
 
 from api.webhooks.inbox import POSTGRES_SECONDS, Handover, Inbox, NotNow
-from api.webhooks.verdicts import DEFERRED, HANDOVERS, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
+from api.webhooks.verdicts import AMBIGUOUS, DEFERRED, HANDOVERS, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
 from db.deliveries import is_waiting, put_into_inbox
 from db.engine import POSTGRES_AWAY, Sessions, within
-from db.generations import find_generation
-from db.pushes import note_push, take_last_word
+from db.json import storable
+from db.pushes import find_pushed_generations, note_push, take_last_word
 from db.tables import GenerationJob, WebhookDelivery
-from domain.generation import BEFORE_THE_PROVIDER, ProviderName, Report, Stage, Status
+from domain.generation import BEFORE_THE_PROVIDER, Report, Stage, Status
+from domain.identifiers import uuid_in
+from domain.language import Language
 from providers.errors import Malformed
 from providers.studio_push import Phase, Push, read_push
 
 # An end is handed over within this time, or else from the inbox.
 HANDED_OVER_WITHIN = timedelta(seconds=3)
+WHOSE_JOB = "Several users call a job so: push with `Authorization: Bearer <the user's API key>` as well."
 
 
 class Pushes:
-    def __init__(self, sessions: Sessions, inbox: Inbox) -> None:
+    def __init__(self, sessions: Sessions, inbox: Inbox, language: Language) -> None:
+        """`language`: of what is written into the jobs."""
         self._sessions = sessions
         self._inbox = inbox
+        self._language = language
 
     async def take(self, delivery: WebhookDelivery) -> Verdict:
         """Let the push do what it can do now. Safe to repeat with the same delivery, and with a copy of it.
@@ -37,30 +43,33 @@ class Pushes:
             push = read_push(delivery.body)
         except Malformed as rejected:
             return Verdict(*REJECTIONS[Malformed], str(rejected))
-        delivery.job_id = _id_of(push)
+        delivery.job_id = uuid_in(push.job_id)
         try:
-            job = await within(POSTGRES_SECONDS, self._job(delivery.job_id)) if delivery.job_id else None
-            return await self._judge(push, job, delivery)
+            jobs = await within(POSTGRES_SECONDS, self._jobs(push.job_id, delivery.key_owner_id))
+            return await self._judge(push, jobs, delivery)
         except POSTGRES_AWAY as error:
             return Verdict(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, f"Postgres does not answer: {error}")
 
-    async def _judge(self, push: Push, job: GenerationJob | None, delivery: WebhookDelivery) -> Verdict:
-        if job is None:
+    async def _judge(self, push: Push, jobs: Sequence[GenerationJob], delivery: WebhookDelivery) -> Verdict:
+        if not jobs:
             return Verdict(Handover.UNKNOWN, *HANDOVERS[Handover.UNKNOWN])
-        delivery.attempt, delivery.request_id = max(job.attempts, 1), str(job.id)
+        job, *others = jobs
+        if others:
+            return Verdict(AMBIGUOUS, HTTPStatus.CONFLICT, WHOSE_JOB)
+        delivery.job_id, delivery.attempt, delivery.request_id = job.id, max(job.attempts, 1), str(job.id)
         if Status(job.status).is_final:
             return _of(job, Handover.DUPLICATE, "The job has ended.")
         if push.phase is None:
             return _of(job, IGNORED, "Nothing follows from this status.")
         if push.phase.is_last:
-            return await self._end(job, delivery)
+            return await self._end(job, push, delivery)
         if Stage(job.stage) in BEFORE_THE_PROVIDER:
             return await self._too_early(job, push.phase, delivery)
         moved = await within(POSTGRES_SECONDS, self._note(job.id, push, push.phase))
-        return _of(job, Handover.ACCEPTED if moved else IGNORED, push.phase.message)
+        return _of(job, Handover.ACCEPTED if moved else IGNORED, push.phase.word)
 
-    async def _end(self, job: GenerationJob, delivery: WebhookDelivery) -> Verdict:
-        if not await within(POSTGRES_SECONDS, self._keep_last_word(job.id, delivery)):
+    async def _end(self, job: GenerationJob, push: Push, delivery: WebhookDelivery) -> Verdict:
+        if not await within(POSTGRES_SECONDS, self._keep_last_word(job.id, push, delivery)):
             return _of(job, Handover.DUPLICATE, "Its end has been reported already.")
         try:
             handover = await self._inbox.hand_over(job.id, _report(job, delivery.id, ended=True))
@@ -71,7 +80,7 @@ class Pushes:
 
     async def _too_early(self, job: GenerationJob, phase: Phase, delivery: WebhookDelivery) -> Verdict:
         """Its submission is still under way, or its answer was lost: then this proves that it was accepted."""
-        waits = f"Waits for the submission: {phase.message}"
+        waits = f"Waits for the submission: {phase.word}"
         if await within(POSTGRES_SECONDS, self._is_waiting(delivery, waits)):
             return _of(job, IGNORED, waits)
         try:
@@ -80,10 +89,9 @@ class Pushes:
             return _of(job, DEFERRED, str(reason))
         return _of(job, DEFERRED, waits)
 
-    async def _job(self, generation_id: UUID) -> GenerationJob | None:
+    async def _jobs(self, name: str, owner_id: UUID | None) -> Sequence[GenerationJob]:
         async with self._sessions() as session:
-            job = await find_generation(session, generation_id)
-        return job if job and job.provider == ProviderName.STUDIO else None
+            return await find_pushed_generations(session, name, owner_id=owner_id)
 
     async def _note(self, generation_id: UUID, push: Push, phase: Phase) -> bool:
         async with self._sessions.begin() as session:
@@ -92,14 +100,14 @@ class Pushes:
                 generation_id,
                 status=phase.status,
                 stage=phase.stage,
-                message=phase.message,
+                message=phase.message(self._language),
                 percent=push.percent,
                 note=push.note,
             )
 
-    async def _keep_last_word(self, generation_id: UUID, delivery: WebhookDelivery) -> bool:
+    async def _keep_last_word(self, generation_id: UUID, push: Push, delivery: WebhookDelivery) -> bool:
         async with self._sessions.begin() as session:
-            if not await take_last_word(session, generation_id, delivery.id):
+            if not await take_last_word(session, generation_id, delivery.id, data=storable(push.data)):
                 return False
             await put_into_inbox(session, delivery, due_in=HANDED_OVER_WITHIN)
             return True
@@ -107,13 +115,6 @@ class Pushes:
     async def _is_waiting(self, delivery: WebhookDelivery, detail: str) -> bool:
         async with self._sessions() as session:
             return await is_waiting(session, delivery, detail)
-
-
-def _id_of(push: Push) -> UUID | None:
-    try:
-        return UUID(push.job_id)
-    except ValueError:
-        return None
 
 
 def _of(job: GenerationJob, word: str, detail: str, status: HTTPStatus = HTTPStatus.OK) -> Verdict:

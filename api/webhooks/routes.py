@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -15,6 +16,7 @@ from api.dependency import dependency
 from api.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, TheServices
 from api.webhooks import bodies
+from api.webhooks.delivery_log import log_received
 from api.webhooks.inbox import POSTGRES_SECONDS, NotNow
 from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
 from db.attempts import is_another_request
@@ -34,6 +36,13 @@ PROBLEMS = (
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
+CODES = {
+    HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
+    HTTPStatus.NOT_FOUND: "NOT_FOUND",
+    HTTPStatus.CONFLICT: "CONFLICT",
+    HTTPStatus.SERVICE_UNAVAILABLE: "UNAVAILABLE",
+}
+RETRY_SOON = {"retry-after": "2"}
 LOGGED_HEADERS = ("content-type", "user-agent", "x-fal-webhook-", "webhook-")
 LOGGED_CHARACTERS = 512
 LOGGED_BODY_BYTES = 256 * 1024
@@ -70,14 +79,17 @@ class Arrival:
             is_about(verdict.job_id)
         took = time.perf_counter() - arrived
         services.metrics.note_webhook(provider, verdict.word, took)
-        return await self._answered(delivery_of(provider, delivery_id, headers, body, verdict, took_ms=took * 1000))
+        if not await self._kept(delivery_of(provider, delivery_id, headers, body, verdict, took_ms=took * 1000)):
+            verdict = replace(verdict, word=UNAVAILABLE, status=HTTPStatus.SERVICE_UNAVAILABLE)
+        log_received(provider, verdict, took * 1000)
+        return answer(verdict.word, verdict.status)
 
-    async def _answered(self, delivery: WebhookDelivery) -> Response:
-        if delivery.verdict != DEFERRED:
-            self._tasks.add_task(self._services.delivery_log.write, delivery)
-        elif not await self._services.inbox.keep(delivery):
-            return answer(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE)
-        return answer(delivery.verdict, HTTPStatus(delivery.status_code))
+    async def _kept(self, delivery: WebhookDelivery) -> bool:
+        """Whether what has still to be done with it is safe. The log itself is written after the answer."""
+        if delivery.verdict == DEFERRED:
+            return await self._services.inbox.keep(delivery)
+        self._tasks.add_task(self._services.delivery_log.write, delivery)
+        return True
 
 
 Arrived = Annotated[Arrival, dependency(Arrival)]
@@ -205,13 +217,12 @@ async def hand_over(services: Services, generation_id: UUID, report: Report) -> 
     return handover, *HANDOVERS[handover]
 
 
-def answer(verdict: str, status: HTTPStatus, *, why: str = "") -> Response:
-    """`why`: what exactly is wrong, for a sender that is known. A forger learns nothing from the answer."""
+def answer(verdict: str, status: HTTPStatus) -> Response:
+    """A forger learns nothing from it."""
     if status is HTTPStatus.OK:
         return JSONResponse({"received": True, "verdict": verdict})
-    headers = {"retry-after": "2"} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-    code = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 503: "UNAVAILABLE"}.get(status, "INVALID_PARAMS")
-    body = problem_body(status, code, f"This webhook is {verdict}{why and f': {why}'}.")
+    headers = RETRY_SOON if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    body = problem_body(status, CODES.get(status, "INVALID_PARAMS"), f"This webhook is {verdict}.")
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 

@@ -32,5 +32,7 @@ HANDOVERS = {
     Handover.UNKNOWN: (HTTPStatus.NOT_FOUND, "No such job."),
 }
 DEFERRED, UNAVAILABLE, IGNORED, MISMATCH = "deferred", "unavailable", "ignored", "mismatch"
+AMBIGUOUS = "ambiguous"
+"""It names a job by a name that several users have given."""
 RUNNING = "running"
 """Nothing follows from it: the request has not ended."""

@@ -2,25 +2,37 @@
 
 import time
 from http import HTTPStatus
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import BaseModel
 
-from api.problems import problems
+from api.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, TheServices
 from api.webhooks import bodies
+from api.webhooks.delivery_log import log_received
 from api.webhooks.inbox import Handover
-from api.webhooks.routes import PROBLEMS, answer, logged_headers
+from api.webhooks.routes import CODES, PROBLEMS, RETRY_SOON, logged_headers
 from api.webhooks.verdicts import DEFERRED, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
+from db.keys import KEY_MARK
 from db.tables import WebhookDelivery
 from domain.generation import ProviderName
 from providers.errors import Forged
 from providers.registry import STUDIO_WEBHOOK_PATH
 from providers.studio_push import read_push, verify_secret
+from settings import Settings
 
+PROCESSED = "Video generation webhook processed successfully"
 NOTHING_NEW = {Handover.DUPLICATE: "The job has ended, or its end is known.", IGNORED: "Nothing new."}
+REFUSALS = {
+    HTTPStatus.UNAUTHORIZED: "Unauthorized: Invalid webhook secret",
+    HTTPStatus.NOT_FOUND: "VideoGeneration not found",
+}
+"""As backends know them, in `error`. A malformed push is told what is wrong with it instead."""
+
+NAMING_THE_JOB = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 router = APIRouter(tags=["webhooks"])
 
@@ -31,6 +43,7 @@ class PushAnswer(BaseModel):
     success: bool
     message: str
     job_id: str
+    """As the backend named the job."""
     num_videos: int
     processing_time_ms: int
     """Of this request."""
@@ -47,7 +60,12 @@ async def push_health() -> Health:
     return Health(status="healthy", message="POST the progress and the end of a job here.")
 
 
-@router.post(STUDIO_WEBHOOK_PATH, response_model=PushAnswer, responses=problems(*PROBLEMS), openapi_extra=bodies.STUDIO)
+@router.post(
+    STUDIO_WEBHOOK_PATH,
+    response_model=PushAnswer,
+    responses=problems(*PROBLEMS, HTTPStatus.CONFLICT),
+    openapi_extra=bodies.STUDIO,
+)
 async def receive_push(request: Request, services: TheServices, tasks: BackgroundTasks) -> Response:
     """A push. 2xx once it is durable: written to the job, or kept with its end for the workflow."""
     arrived = time.perf_counter()
@@ -60,7 +78,8 @@ async def receive_push(request: Request, services: TheServices, tasks: Backgroun
         body=await request.body(),
     )
     try:
-        verify_secret(request.headers, services.settings.webhook_secret)
+        check_secret(request, services.settings)
+        delivery.key_owner_id = await owner_of_key(request, services)
     except Forged as rejected:
         verdict = Verdict(*REJECTIONS[Forged], str(rejected))
     else:
@@ -70,10 +89,25 @@ async def receive_push(request: Request, services: TheServices, tasks: Backgroun
     services.metrics.note_webhook(ProviderName.STUDIO, verdict.word, took_ms / 1000)
     if not await kept(services, tasks, delivery, verdict, took_ms):
         verdict = Verdict(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE)
-    if verdict.status is not HTTPStatus.OK:
-        is_malformed = verdict.status is HTTPStatus.BAD_REQUEST
-        return answer(verdict.word, verdict.status, why=verdict.detail if is_malformed else "")
-    return taken(delivery, verdict, took_ms)
+    log_received(ProviderName.STUDIO, verdict, took_ms)
+    return taken(delivery, verdict, took_ms) if verdict.status is HTTPStatus.OK else refused(delivery, verdict)
+
+
+def check_secret(request: Request, settings: Settings) -> None:
+    """In development one is needed only where one is set. Raises: Forged."""
+    if settings.webhook_secret is not None or not settings.is_development:
+        verify_secret(request.headers, settings.webhook_secret)
+
+
+async def owner_of_key(request: Request, services: Services) -> UUID | None:
+    """The user whose API key came along; None when none did. Raises: Forged."""
+    _, key = get_authorization_scheme_param(request.headers.get("authorization"))
+    if not key.startswith(KEY_MARK):
+        return None
+    caller = await services.callers.named_by(key)
+    if caller is None:
+        raise Forged("the API key is unknown, expired or revoked")
+    return caller.user_id
 
 
 async def kept(
@@ -91,12 +125,20 @@ async def kept(
 
 def taken(delivery: WebhookDelivery, verdict: Verdict, took_ms: float) -> Response:
     push = read_push(delivery.body)
-    said = push.phase.message if push.phase else verdict.detail
     body = PushAnswer(
         success=True,
-        message=NOTHING_NEW.get(verdict.word, said),
-        job_id=str(verdict.job_id),
+        message=NOTHING_NEW.get(verdict.word, PROCESSED),
+        job_id=push.job_id,
         num_videos=len(push.videos),
         processing_time_ms=round(took_ms),
     )
     return JSONResponse(body.model_dump())
+
+
+def refused(delivery: WebhookDelivery, verdict: Verdict) -> Response:
+    """A problem document that also has the backend's words. A forger learns nothing but that."""
+    error = REFUSALS.get(verdict.status, verdict.detail)
+    named = {"job_id": read_push(delivery.body).job_id} if verdict.status in NAMING_THE_JOB else {}
+    body = problem_body(verdict.status, CODES.get(verdict.status, "INVALID_PARAMS"), error, error=error, **named)
+    headers = RETRY_SOON if verdict.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return JSONResponse(body, verdict.status, headers, MEDIA_TYPE)

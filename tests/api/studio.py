@@ -37,15 +37,17 @@ class Studio:
         return job_id
 
     async def push(self, job_id: str, status: str, **more: Any) -> httpx.Response:
-        body = {"version": 2, "job_id": job_id, "content_type": "video", "status": status, **more}
+        body = {"job_id": job_id, "content_type": "video", "status": status, **more}
         return await self.send(json.dumps(body).encode())
 
     async def complete(self, job_id: str, **more: Any) -> httpx.Response:
-        return await self.push(job_id, "completed", **{"videos": self.videos, **more})
+        """With its videos, and with what else its `data` is to say."""
+        return await self.push(job_id, "completed", data={"videos": self.videos, **more})
 
     async def send(self, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
+        """Without the API key that the client has: a backend has none."""
         given = {"x-webhook-secret": self.secret} if headers is None else headers
-        return await self.service.client.post(PATH, content=body, headers=given)
+        return await self.service.client.post(PATH, content=body, headers={"authorization": ""} | given)
 
     async def says(self, job_id: str, status: str, **more: Any) -> Job:
         """The job after a push that was taken."""

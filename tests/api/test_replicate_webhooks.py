@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook
+from structlog.testing import capture_logs
 
 from tests.api.shared import logged, problem
 from tests.running import Service, running_service
@@ -255,3 +256,18 @@ async def test_replicates_own_bad_webhooks_leave_the_job_waiting(patient_service
     assert [row.verdict for row in await logged(patient_service, job_id=job_id)] == [fault]
     await patient_service.client.post(f"/api/jobs/{job_id}/poll")
     await patient_service.until(job_id, "completed")
+
+
+async def test_every_webhook_leaves_one_line(service: Service) -> None:
+    job = await waiting_job(service)
+    with capture_logs() as lines:
+        await post(service, job.url, job.said(), secret=STRANGER)
+        await post(service, job.url, job.said("processing"))
+        await post(service, job.url, job.said())
+    received = [line for line in lines if line["event"] == "webhook_received" and line["provider"] == "replicate"]
+    assert [(line["verdict"], line["status"]) for line in received] == [
+        ("forged", 401),
+        ("running", 200),
+        ("accepted", 200),
+    ]
+    assert received[-1]["job_id"] == job.id

@@ -21,11 +21,14 @@ from tests.api.studio import PATH, Studio, playing
 from tests.running import PATIENCE_WITH_TESTS, Service
 
 MESSAGES = {
-    "pending": "The video waits for its generation",
-    "processing": "The video's request is processed",
-    "generating": "The video is generated",
-    "downloading": "The backend downloads the video",
+    "pending": "Waiting to be processed",
+    "processing": "Processing",
+    "generating": "Generating the video",
+    "downloading": "Downloading the video from Google",
 }
+
+
+MODEL_RUN = ("modelName", "modelVersion", "processingTime", "generationTime", "downloadTime", "generatedAt")
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +70,16 @@ async def test_pushes_drive_a_job_from_pending_to_its_videos(studio: Studio) -> 
         job = await studio.says(job_id, status)
         assert (job["status"], job["progress"], job["progressMessage"]) == (public, percent, MESSAGES[status])
 
-    timings = {"processing_ms": 9000, "generation_ms": 8000, "download_ms": 500}
-    answer = await studio.complete(job_id, model={"name": "wan", "version": "2.1"}, timings=timings)
+    metadata = {
+        "model_name": "veo-2.0-generate-001",
+        "model_version": "2.0",
+        "processing_time": 120.5,
+        "generation_time": 90.2,
+        "download_time": 30.3,
+        "prompt_used": "Un coucher de soleil",
+    }
+    generated_at = "2025-10-23T14:30:00Z"
+    answer = await studio.complete(job_id, metadata=metadata, generated_at=generated_at)
     said = answer.json()
     assert answer.status_code == 200
     assert said.keys() == {"success", "message", "job_id", "num_videos", "processing_time_ms"}
@@ -78,19 +89,20 @@ async def test_pushes_drive_a_job_from_pending_to_its_videos(studio: Studio) -> 
     job = await studio.service.until(job_id, "completed")
     assert (job["progress"], job["metadata"], len(job["files"])) == (100, {"externalId": "render-7"}, 3)
     for file, video in zip(job["files"], studio.videos, strict=True):
-        assert (file["fileName"], file["metadata"]) == (video["filename"], video["metadata"])
-        assert (file["fileSize"], file["format"], file["durationSeconds"]) == (video["size"], "video/mp4", 3.0)
+        assert (file["fileName"], file["metadata"]) == (video["filename"], metadata)
+        assert (file["fileSize"], file["format"], file["durationSeconds"]) == (video["file_size"], "video/mp4", 3.0)
         assert (file["width"], file["height"], file["aspectRatio"]) == (1280, 720, "16:9")
         assert (await studio.service.client.get(file["fileUrl"])).status_code == 200
-    assert job["resultData"]["model"] == {"name": "wan", "version": "2.1"}
-    assert job["resultData"]["timings"] == timings
+    assert job["resultData"] == {"videos": studio.videos, "metadata": metadata, "generated_at": generated_at}
+    assert [job[name] for name in MODEL_RUN] == ["veo-2.0-generate-001", "2.0", 120.5, 90.2, 30.3, generated_at]
+    assert job["progressMessage"] == "Generation completed successfully"
     assert await studio.service.trail(job_id) == [
         "Created",
         "Submitting to studio",
         "Accepted by studio",
         *MESSAGES.values(),
         "Copying the media into the archive",
-        "Completed",
+        "Generation completed successfully",
     ]
 
 
@@ -155,7 +167,8 @@ async def test_without_the_secret_nothing_happens(studio: Studio, job_id: str, s
     headers = {} if given is None else {"x-webhook-secret": given}
     body = json.dumps({"job_id": job_id, "content_type": "video", "status": "generating"}).encode()
     with capture_logs() as lines:
-        problem(await studio.send(body, headers), 401, "UNAUTHENTICATED")
+        refused = problem(await studio.send(body, headers), 401, "UNAUTHENTICATED")
+    assert refused["error"] == "Unauthorized: Invalid webhook secret"
     assert await is_untouched(studio, job_id)
     assert studio.secret not in str(lines)
 
@@ -172,18 +185,22 @@ async def test_the_secret_counts_in_its_header_alone_and_is_kept_nowhere(studio:
     assert not [row for row in kept if studio.secret in f"{row.headers} {row.detail} {row.body!r}"]
 
 
-@pytest.mark.parametrize("missing", ["job_id", "content_type", "status", "videos"])
-async def test_a_missing_field_is_refused(studio: Studio, job_id: str, missing: str) -> None:
-    body = {"job_id": job_id, "content_type": "video", "status": "completed", "videos": studio.videos}
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [("job_id", "job_id"), ("content_type", "content_type"), ("status", "status"), ("data", "data.videos")],
+)
+async def test_a_missing_field_is_refused(studio: Studio, job_id: str, missing: str, named: str) -> None:
+    body = {"job_id": job_id, "content_type": "video", "status": "completed", "data": {"videos": studio.videos}}
     del body[missing]
     refused = problem(await studio.send(json.dumps(body).encode()), 400, "INVALID_PARAMS")
-    assert refused["detail"] == f"This webhook is malformed: {missing} is missing."
+    assert refused["error"] == refused["detail"] == f"{named} is missing"
     assert await is_untouched(studio, job_id)
 
 
 @pytest.mark.parametrize("unknown", [str(uuid4()), "render-7", "../../etc", "9" * 400], ids=lambda _: "")
 async def test_an_unknown_job_is_not_found(studio: Studio, unknown: str) -> None:
-    problem(await studio.push(unknown, "generating"), 404, "NOT_FOUND")
+    refused = problem(await studio.push(unknown, "generating"), 404, "NOT_FOUND")
+    assert (refused["error"], refused["job_id"]) == ("VideoGeneration not found", unknown)
 
 
 async def test_another_providers_job_is_not_found(studio: Studio) -> None:
@@ -220,19 +237,13 @@ async def test_a_body_that_no_backend_sends_is_refused_unread(studio: Studio) ->
 async def test_odd_text_and_numbers_are_kept_without_harm(studio: Studio) -> None:
     job_id = await studio.started()
     assert (await studio.says(job_id, "generating", message="\x00\ud800 frame", progress=1e300))["progress"] == 74
-    video = {**studio.videos[0], "filename": "a\x00b.mp4", "metadata": {"\x00": "\udfff", "big": 10**40}}
-    assert (await studio.complete(job_id, videos=[video], error={"\x00": []})).status_code == 200
-    assert (await studio.service.until(job_id, "completed"))["files"][0]["fileName"] == "ab.mp4"
-
-
-async def test_an_older_and_a_newer_shape_complete_as_well(studio: Studio) -> None:
-    older, newer = await studio.started(), await studio.started()
-    flat = {"job_id": older, "content_type": "video", "status": "completed", "video_url": studio.videos[0]["url"]}
-    assert (await studio.send(json.dumps(flat | {"model_name": "wan"}).encode())).json()["num_videos"] == 1
-    assert (await studio.complete(newer, version=9, storyboard={"scenes": 3})).status_code == 200
-
-    assert (await studio.service.until(older, "completed"))["resultData"]["model"] == {"name": "wan"}
-    assert (await studio.service.until(newer, "completed"))["resultData"]["storyboard"] == {"scenes": 3}
+    video = {**studio.videos[0], "filename": "a\x00b.mp4"}
+    odd = {"\x00": "\udfff", "big": 10**40, "processing_time": 1e300, "model_name": 7, "generation_time": "soon"}
+    answer = await studio.complete(job_id, videos=[video], metadata=odd, generated_at="when it was done")
+    assert answer.status_code == 200
+    job = await studio.service.until(job_id, "completed")
+    assert job["files"][0]["fileName"] == "ab.mp4"
+    assert [job[name] for name in MODEL_RUN] == ["veo-2.0-generate-001", "2.0", 1e300, None, None, None]
 
 
 async def test_a_push_that_comes_before_its_job_is_fed_in_again(studio: Studio) -> None:

@@ -26,6 +26,7 @@ from db.deliveries import put_into_inbox
 from db.generations import cancel_generation, generation_of, insert_generation
 from db.tables import GenerationJob, WebhookDelivery
 from domain.generation import JobType, ProviderName, Report, Stage
+from domain.language import Language
 from domain.webhook_token import make_token
 from tests.api.fal import ACCOUNT, Fal, key_server
 from tests.api.shared import logged, problem
@@ -297,7 +298,7 @@ async def test_two_processes_drain_one_inbox_and_hand_each_report_over_once(fal:
             )
             await put_into_inbox(session, waits)
     sessions, inbox = fal.service.sessions, Inbox(fal.service.temporal, fal.service.sessions, Metrics())
-    processes = [Redelivery(sessions, inbox, Pushes(sessions, inbox)) for _ in range(2)]
+    processes = [Redelivery(sessions, inbox, Pushes(sessions, inbox, Language.ENGLISH)) for _ in range(2)]
     await asyncio.gather(*(process.drain() for process in processes))
 
     for row in await logged(fal.service, job_id=job.id):
@@ -540,3 +541,18 @@ async def test_providers_own_bad_webhooks_leave_the_job_waiting(patient_service:
     assert (await patient_service.job(job_id))["status"] == "submitted"
     await patient_service.client.post(f"/api/jobs/{job_id}/poll")
     await patient_service.until(job_id, "completed")
+
+
+async def test_every_webhook_leaves_one_line_without_a_secret(fal: Fal) -> None:
+    job = await waiting_job(fal)
+    with capture_logs() as lines:
+        await fal.says_ok(job.url, job.request_id, key=Ed25519PrivateKey.generate())
+        await fal.says_ok(job.url, job.request_id)
+    received = [line for line in lines if line["event"] == "webhook_received" and line["provider"] == "fal"]
+    assert [(line["verdict"], line["status"], line["job_id"]) for line in received] == [
+        ("forged", 401, job.id),
+        ("accepted", 200, job.id),
+    ]
+    told = {"event", "log_level", "provider", "verdict", "job_id", "status", "took_ms"}
+    assert all(line.keys() == told for line in received)
+    assert job.query["token"] not in str(lines)

@@ -51,6 +51,10 @@ async def test_the_studio_is_there_when_its_pushes_can_be_known(client: httpx.As
     assert isinstance(provider, StudioProvider)
 
 
+async def test_in_development_the_studio_needs_no_secret(client: httpx.AsyncClient) -> None:
+    assert list(built(client, environment="development")) == [ProviderName.STUDIO]
+
+
 async def test_replicate_is_there_when_it_has_a_token(client: httpx.AsyncClient) -> None:
     [(provider_name, provider)] = built(client, replicate_api_token="r8_x").items()
     assert provider_name is ProviderName.REPLICATE

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from domain.failure import FailureCode
 from domain.generation import ProviderState, Submission
+from domain.language import Language
 from providers.errors import (
     GenerationFailed,
     NotListed,
@@ -49,6 +50,7 @@ def studio(client: httpx.AsyncClient, url: str | None, said: dict[str, Any] | No
         backend_url=url,
         secret=SecretStr("shared secret"),
         last_words=Words(said),
+        language=Language.ENGLISH,
         timeout=timedelta(seconds=0.4),
     )
 
@@ -70,7 +72,7 @@ async def test_one_post_says_what_to_make_and_where_to_report(
     (seen,) = server.seen
     assert (seen.method, seen.target, seen.headers["authorization"]) == ("POST", "/jobs", "Bearer shared secret")
     assert json.loads(seen.body) == {
-        "version": 2,
+        "version": 1,
         "job_id": str(JOB),
         "content_type": "video",
         "model": "studio/video",
@@ -139,12 +141,13 @@ async def test_it_runs_until_its_last_word(client: httpx.AsyncClient) -> None:
 
 
 async def test_its_last_word_is_the_result(client: httpx.AsyncClient) -> None:
-    said = {"version": 2, "job_id": str(JOB), "content_type": "video", "status": "completed"}
-    done = studio(client, None, said | {"videos": ["https://studio.example/1.mp4"], "model": {"name": "wan"}})
+    videos = [{"file_url": "https://studio.example/1.mp4"}]
+    said = {"job_id": str(JOB), "content_type": "video", "status": "completed"}
+    done = studio(client, None, said | {"data": {"videos": videos, "metadata": {"model_name": "wan"}}})
     assert (await done.progress(await submission(done))).state is ProviderState.ENDED
     result = await done.result(await submission(done))
     assert [media.url for media in result.media] == ["https://studio.example/1.mp4"]
-    assert result.data["model"] == {"name": "wan"}
+    assert result.data["metadata"] == {"model_name": "wan"}
 
 
 async def test_its_last_word_may_be_a_failure(client: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""What a push says: its secret, its version, its status, its videos. Pure."""
+"""What a push says: its secret, its status, its videos, the reason of a failure. Pure."""
 
 import json
 from typing import Any
@@ -10,16 +10,17 @@ from pydantic import SecretStr
 
 from domain.failure import FailureCode
 from domain.generation import Status
+from domain.language import Language
 from providers.errors import Forged, Malformed
-from providers.studio_push import CURRENT_VERSION, Push, failure_of, read_push, verify_secret
+from providers.studio_push import PHASES, Push, failure_of, read_push, verify_secret
 
 SECRET = SecretStr("sésame, open")
-VIDEO = {"url": "https://studio.example/shot.mp4", "filename": "shot.mp4"}
+VIDEO = {"file_url": "https://studio.example/shot.mp4", "filename": "shot.mp4"}
 
 
-def push(status: str = "completed", **more: Any) -> Push:
-    videos = {"videos": [VIDEO]} if status == "completed" else {}
-    body = {"version": 2, "job_id": "j", "content_type": "video", "status": status} | videos | more
+def push(status: object = "completed", **more: Any) -> Push:
+    data = {"data": {"videos": [VIDEO]}} if str(status).strip().lower() == "completed" else {}
+    body = {"job_id": "j", "content_type": "video", "status": status} | data | more
     return read_push(json.dumps({name: value for name, value in body.items() if value is not None}).encode())
 
 
@@ -51,11 +52,21 @@ def test_without_a_secret_of_ours_nothing_is_right(headers: dict[str, str]) -> N
         ("failed", Status.FAILED, 0),
     ],
 )
-def test_each_status_has_its_percent_and_its_message(status: str, public: Status, percent: int) -> None:
-    told = push(status, videos=[VIDEO])
+def test_each_status_has_its_percent(status: str, public: Status, percent: int) -> None:
+    told = push(status)
     assert told.phase
     assert (told.phase.status, told.percent) == (public, percent)
-    assert told.phase.message
+
+
+def test_messages_in_french_are_the_documents() -> None:
+    assert {word: phase.message(Language.FRENCH) for word, phase in PHASES.items()} == {
+        "pending": "En attente de traitement",
+        "processing": "Traitement en cours",
+        "generating": "Génération de la vidéo en cours",
+        "downloading": "Téléchargement de la vidéo depuis Google",
+        "completed": "Génération terminée avec succès",
+        "failed": "La génération a échoué",
+    }
 
 
 def test_nothing_follows_from_an_unknown_status() -> None:
@@ -91,17 +102,16 @@ def test_measured_progress_counts_between_two_statuses(status: str, progress: ob
         {"content_type": "audio"},
         {"status": None},
         {"status": ["completed"]},
-        {"videos": None},
-        {"videos": []},
-        {"videos": VIDEO},
-        {"videos": [VIDEO, {"filename": "lost.mp4"}]},
-        {"videos": [{"url": "file:///etc/passwd"}]},
-        {"videos": [None]},
-        {"videos": [VIDEO] * 65},
-        {"version": "next"},
-        {"version": 0},
-        {"version": True},
-        {"version": [2]},
+        {"data": None},
+        {"data": []},
+        {"data": {"videos": []}},
+        {"data": {"videos": VIDEO}},
+        {"data": {"videos": [VIDEO, {"filename": "lost.mp4"}]}},
+        {"data": {"videos": [{"file_url": "file:///etc/passwd"}]}},
+        {"data": {"videos": [None]}},
+        {"data": {"videos": ["https://studio.example/shot.mp4"]}},
+        {"data": {"videos": [VIDEO] * 65}},
+        {"data": None, "videos": [VIDEO]},
     ],
     ids=str,
 )
@@ -110,60 +120,45 @@ def test_what_is_missing_or_odd_is_named(change: dict[str, Any]) -> None:
         push(**change)
 
 
-def test_several_videos_keep_order_name_and_metadata() -> None:
-    told = push(
-        videos=[
-            {**VIDEO, "metadata": {"seed": 7}},
-            {"download_url": "https://studio.example/2.mp4", "filename": "two\nlines"},
-            "https://studio.example/3.mp4",
-            {**VIDEO, "url": "https://studio.example/4.mp4", "metadata": {"frames": "x" * 5000}},
-        ]
-    )
-    assert [video.url.rsplit("/", 1)[1] for video in told.videos] == ["shot.mp4", "2.mp4", "3.mp4", "4.mp4"]
-    assert [video.file_name for video in told.videos] == ["shot.mp4", None, None, "shot.mp4"]
-    assert [video.metadata for video in told.videos] == [{"seed": 7}, {}, {}, {}]
-    assert told.body["videos"][3]["metadata"]["frames"]
+def test_several_videos_keep_their_order_and_names() -> None:
+    second = {"file_url": "https://studio.example/2.mp4", "filename": "two\nlines"}
+    told = push(data={"videos": [VIDEO, second], "metadata": {"model_name": "wan"}})
+    assert [video.url.rsplit("/", 1)[1] for video in told.videos] == ["shot.mp4", "2.mp4"]
+    assert [video.file_name for video in told.videos] == ["shot.mp4", None]
+    assert told.data["metadata"] == {"model_name": "wan"}
 
 
-@pytest.mark.parametrize("version", [None, 1, "1", "v1.2", 1.0])
-def test_an_older_shape_is_read_as_todays(version: object) -> None:
-    told = push(
-        version=version,
-        videos=None,
-        video_url="https://studio.example/old.mp4",
-        filename="old.mp4",
-        duration=8,
-        model_name="wan",
-        model_version="2.1",
-        processing_time=12.5,
-        generation_time=10,
-        download_time_ms=300,
-    )
-    assert [(video.url, video.file_name) for video in told.videos] == [("https://studio.example/old.mp4", "old.mp4")]
-    assert told.body["version"] == CURRENT_VERSION
-    assert told.body["model"] == {"name": "wan", "version": "2.1"}
-    assert told.body["timings"] == {"processing_ms": 12_500, "generation_ms": 10_000, "download_ms": 300}
-
-
-def test_a_newer_shape_is_kept_as_it_is_and_read_as_far_as_it_is_known() -> None:
-    told = push(version=9, storyboard={"scenes": 3}, model_name="not ours to move")
-    assert [video.url for video in told.videos] == [VIDEO["url"]]
-    assert told.body["storyboard"] == {"scenes": 3}
-    assert told.body["version"] == 9
-    assert "model" not in told.body
+@pytest.mark.parametrize("version", [None, 1, "1", "v1.2", 2, ["next"]])
+def test_version_is_not_looked_at(version: object) -> None:
+    assert [video.url for video in push(version=version).videos] == [VIDEO["file_url"]]
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "message"),
+    ("told", "code", "message"),
     [
-        ({"code": "content_policy_violation", "message": "no"}, FailureCode.CONTENT_POLICY, "no"),
-        ("out of\nmemory", FailureCode.PROVIDER_ERROR, "out of memory"),
-        (None, FailureCode.PROVIDER_ERROR, "The video's generation failed"),
-        ({"message": 7}, FailureCode.PROVIDER_ERROR, "The video's generation failed"),
+        ({"error": {"code": "content_policy_violation", "message": "no"}}, FailureCode.CONTENT_POLICY, "no"),
+        ({"error": "out of\nmemory", "message": "later"}, FailureCode.PROVIDER_ERROR, "out of memory"),
+        ({"error_message": "out of disk"}, FailureCode.PROVIDER_ERROR, "out of disk"),
+        (
+            {"data": {"error": "out of paper", "metadata": {"prompt_used": "a reef"}}},
+            FailureCode.PROVIDER_ERROR,
+            "out of paper",
+        ),
+        ({"message": "out of ink"}, FailureCode.PROVIDER_ERROR, "out of ink"),
+        (
+            {"data": {"metadata": {"prompt_used": "un récif"}}},
+            FailureCode.PROVIDER_ERROR,
+            'Échec de génération pour: "un récif"',
+        ),
+        ({}, FailureCode.PROVIDER_ERROR, "Erreur inconnue lors de la génération"),
+        ({"error": {"message": 7}, "data": []}, FailureCode.PROVIDER_ERROR, "Erreur inconnue lors de la génération"),
     ],
+    ids=str,
 )
-def test_a_failure_is_told_in_the_backends_words(error: object, code: FailureCode, message: str) -> None:
-    failure = failure_of(push("failed", error=error))
+def test_a_failure_is_told_in_the_backends_words_else_by_its_prompt(
+    told: dict[str, Any], code: FailureCode, message: str
+) -> None:
+    failure = failure_of(push("failed", **told), Language.FRENCH)
     assert (failure.code, failure.message) == (code, message)
 
 
@@ -172,7 +167,7 @@ values = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 fields = st.sampled_from(
-    ["job_id", "content_type", "status", "version", "videos", "progress", "message", "error", "video", "url"]
+    ["job_id", "content_type", "status", "version", "data", "videos", "metadata", "progress", "message", "error"]
 )
 
 
@@ -184,4 +179,4 @@ def test_whatever_is_sent_is_read_or_refused(odd: dict[str, Any], status: str) -
     except Malformed:
         return
     assert 0 <= told.percent <= 100
-    assert failure_of(told).message
+    assert failure_of(told, Language.PORTUGUESE).message

@@ -30,8 +30,8 @@ async def test_job_goes_from_post_to_three_archived_videos(patient_service: Serv
     assert posted["webhook_url"] == f"{patient_service.settings.app_url}/api/webhooks/video-completion"
     job = await patient_service.job(job_id)
     assert [file["fileName"] for file in job["files"]] == ["output.mp4", "output_1.mp4", "output_2.mp4"]
-    assert {file["metadata"]["seed"] for file in job["files"]} == {7}
-    assert job["resultData"]["model"]["name"] == "studio/video"
+    assert {file["metadata"]["config_used"]["seed"] for file in job["files"]} == {7}
+    assert (job["modelName"], job["resultData"]["num_videos"]) == ("veo-2.0-generate-001", 3)
     assert [delivery["status_code"] for delivery in await patient_service.deliveries(job_id, count=1)] == [200]
     history = await patient_service.run(job_id).fetch_history()
     assert len(history.events) == 29
@@ -102,7 +102,7 @@ async def test_progress_shows_while_our_own_looks_find_nothing(service: Service)
     job_id = await created(service, "slow [sim: latency=4s]")
     job = await service.until(job_id, "fetching")
     assert (job["status"], job["progress"]) == ("in_progress", 75)
-    assert job["progressMessage"] == "The backend downloads the video"
+    assert job["progressMessage"] == "Downloading the video from Google"
     await completes_once(service, job_id)
     assert "Generating at studio" not in await service.trail(job_id)
 

@@ -17,7 +17,7 @@ SECRET = "simulated-webhook-secret"
 
 async def post(simulator: RunningSimulator, prompt: str, secret: str = SECRET, **changes: Any) -> httpx.Response:
     body = {
-        "version": 2,
+        "version": 1,
         "job_id": str(uuid4()),
         "content_type": "video",
         "model": "studio/video",
@@ -45,16 +45,23 @@ async def test_a_job_is_pushed_from_pending_to_its_videos(simulator: RunningSimu
     assert accepted.status_code == 202
     assert [push["status"] for push in said] == ["pending", "processing", "generating", "downloading", "completed"]
     assert {push["job_id"] for push in said} == {accepted.json()["job_id"]}
-    videos = said[-1]["videos"]
+    videos = said[-1]["data"]["videos"]
     assert [video["filename"] for video in videos] == ["output.mp4", "output_1.mp4"]
     for video in videos:
-        assert len((await simulator.http.get(video["url"])).content) == video["size"]
+        assert len((await simulator.http.get(video["file_url"])).content) == video["file_size"]
     assert {delivery.headers["x-webhook-secret"] for delivery in receiver.received} == {SECRET}
 
 
 async def test_a_failure_is_pushed_with_its_reason(simulator: RunningSimulator, receiver: Receiver) -> None:
     await post(simulator, "a reef [sim: fail=content_policy]", webhook_url=receiver.url)
     assert (await pushed(receiver, until="failed"))[-1]["error"]["code"] == "content_policy_violation"
+
+
+async def test_a_failure_without_a_reason_tells_its_prompt(simulator: RunningSimulator, receiver: Receiver) -> None:
+    await post(simulator, "a reef [sim: fail=500]", webhook_url=receiver.url)
+    failed = (await pushed(receiver, until="failed"))[-1]
+    assert "error" not in failed
+    assert failed["data"]["metadata"] == {"prompt_used": "a reef [sim: fail=500]"}
 
 
 async def test_a_forged_push_has_another_secret(simulator: RunningSimulator, receiver: Receiver) -> None:
@@ -84,7 +91,7 @@ def in_a_word(body: bytes) -> str:
         push = json.loads(body)
     except ValueError:
         return "cut off"
-    return f"{push['status']} without videos" if push.get("videos") == [] else str(push["status"])
+    return f"{push['status']} without videos" if push.get("data", {}).get("videos") == [] else str(push["status"])
 
 
 async def test_an_end_that_nobody_takes_is_repeated_for_an_hour(

@@ -22,7 +22,7 @@ async def studio(patient_service: Service) -> Studio:
 
 
 def pushed(job_id: str, status: str, **more: Any) -> bytes:
-    said = {"version": 2, "job_id": job_id, "content_type": "video", "status": status}
+    said = {"job_id": job_id, "content_type": "video", "status": status}
     return json.dumps(said | more).encode()
 
 
@@ -38,7 +38,8 @@ async def test_a_job_of_the_backend_from_its_announcement_to_the_gallery(
         assert (await studio.send(pushed(job_id, status))).status_code == 200
         assert (await caller.get(address)).json()["progress"] == percent
 
-    end = pushed(job_id, "completed", videos=studio.videos, model={"name": "wan", "version": "2.1"})
+    metadata = {"model_name": "wan", "model_version": "2.1", "processing_time": 120.5}
+    end = pushed(job_id, "completed", data={"videos": studio.videos, "metadata": metadata})
     said = (await studio.send(end)).json()
     assert said.keys() == {"success", "message", "job_id", "num_videos", "processing_time_ms"}
     assert (said["success"], said["job_id"], said["num_videos"]) == (True, job_id, 3)
@@ -46,11 +47,22 @@ async def test_a_job_of_the_backend_from_its_announcement_to_the_gallery(
 
     done = await until(caller, address, "completed")
     (video,) = (await caller.get("/api/videos/user")).json()["data"]
-    assert (video["jobId"], video["files"], done["progress"]) == (job_id, done["files"], 100)
-    shown = [(file["fileName"], file["fileSize"], file["metadata"]) for file in done["files"]]
-    assert shown == [(file["filename"], file["size"], file["metadata"]) for file in studio.videos]
+    assert (video["jobId"], video["files"], done["progress"]) == (job_id, video["videos"], 100)
+    for name in ("modelName", "modelVersion", "processingTime", "generationTime", "downloadTime", "generatedAt"):
+        assert video[name] == done[name]
+    assert (video["modelName"], video["modelVersion"], video["processingTime"]) == ("wan", "2.1", 120.5)
+    assert video["file_url"] == video["videos"][0]["file_url"]
+    assert [{name: file[name] for name in done["files"][0]} for file in video["videos"]] == done["files"]
+    for file, told in zip(video["videos"], studio.videos, strict=True):
+        assert (file["fileName"], file["file_size"], file["metadata"]) == (
+            told["filename"],
+            told["file_size"],
+            metadata,
+        )
+        assert (file["file_url"], file["file_path"]) == (file["fileUrl"], file["filePath"])
+        assert (file["duration_seconds"], file["dimensions"]) == (3.0, told["dimensions"])
     answers = await asyncio.gather(*(caller.get(file["fileUrl"], follow_redirects=True) for file in done["files"]))
-    assert [len(answer.content) for answer in answers] == [file["size"] for file in studio.videos]
+    assert [len(answer.content) for answer in answers] == [file["file_size"] for file in studio.videos]
     async with studio.service.sessions() as session:
         rows = [row for row in await session.scalars(select(MediaFileRow)) if str(row.job_id) == job_id]
     assert len(rows) == 3

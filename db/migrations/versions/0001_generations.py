@@ -122,6 +122,7 @@ create table generation_jobs (
 );
 create unique index generation_jobs_external_id on generation_jobs (user_id, external_id)
     where external_id is not null;
+create index generation_jobs_by_external_id on generation_jobs (external_id) where external_id is not null;
 create index idx_generation_jobs_user_id on generation_jobs (user_id, created_at desc, id desc);
 create index idx_generation_jobs_status on generation_jobs (status, created_at)
     where status in ('pending', 'submitted', 'in_progress');
@@ -209,6 +210,7 @@ create table webhook_deliveries (
     verdict text not null,
     status_code integer not null,
     detail text not null,
+    key_owner_id uuid,
     verified boolean not null,
     headers jsonb not null default '{}',
     body bytea not null,
