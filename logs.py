@@ -16,8 +16,10 @@ MASK = "***"
 SHORTEST_MASKED = 8
 """Shorter secrets are stand-ins, and masking them would garble ordinary words."""
 NAMED_LIKE_A_SECRET = re.compile(r"(SECRET|PASSWORD|TOKEN|PEPPER|_KEY|_KEY_NEW)$")
-# Those of callers: API keys, tokens of the identity provider, and what webhook URLs carry.
-CREDENTIALS = re.compile(r"\brk_[\w-]{20,}|\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*|(?<=[?&]token=)[\w%.-]+")
+# Those of callers: API keys, tokens of the identity provider, and what webhook URLs and links to media carry.
+CREDENTIALS = re.compile(
+    r"\brk_[\w-]{20,}|\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*|(?<=[?&]token=)[\w%.-]+|(?<=[?&]signature=)[\w%.=-]+"
+)
 
 
 class Masking:

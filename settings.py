@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.generation import UncertainSubmitPolicy
 from domain.language import Language
+from domain.money import MOST_CENTS
 
 FAL_HOSTS = (".fal.ai", ".fal.run")
 POSTGRES_SCHEMES = ("postgres", "postgresql")
@@ -25,6 +26,7 @@ PLACEHOLDER = re.compile(
     r"change-?_?me|^(your|my|example|simulated|votre|seu)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
 )
 REPLICATE_HOSTS = (".replicate.com",)
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Environment(StrEnum):
@@ -103,6 +105,13 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = None
     """Unset: tokens of any issuer that holds the keys."""
 
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Whose pages may call the API with their user's cookie or token."""
+    starting_credits_cents: int = Field(0, ge=0, le=MOST_CENTS)
+    """Of a user who comes by a token for the first time."""
+    unmetered: bool = False
+    """No credits at all: nothing is held, charged or refused for them."""
+
     archive_url: str | None = None
     aws_allow_http: bool = False
     """For an S3 endpoint inside the same network; development allows it anyway."""
@@ -178,12 +187,27 @@ class Settings(BaseSettings):
     def _seconds(cls, value: object) -> object:
         return timedelta(seconds=number_in(value)) if isinstance(value, str | int | float) else value
 
-    @field_validator("fal_fallback_bases", mode="before")
+    @field_validator("fal_fallback_bases", "cors_origins", mode="before")
     @classmethod
     def _origins(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(base.strip().rstrip("/") for base in value.split(",") if base.strip())
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_of_pages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(origin.lower() for origin in value)
+        for origin in origins:
+            parts = urlsplit(origin)
+            # With `*`, every page there is could act for a user who is signed in.
+            if (
+                origin != f"{parts.scheme}://{parts.netloc}"
+                or parts.scheme not in ("http", "https")
+                or {"*", "@"} & set(origin)
+            ):
+                raise ValueError("CORS_ORIGINS: each is an origin like https://app.example.com, without a path or `*`")
+        return origins
 
     @field_validator("download_allowed_hosts", mode="before")
     @classmethod
@@ -332,6 +356,9 @@ class Settings(BaseSettings):
                 yield f"{variable}: {trouble}"
 
     def _unfit_urls(self) -> Iterator[str]:
+        for origin in self.cors_origins:
+            if not is_public_https(origin) and urlsplit(origin).hostname not in LOOPBACK:
+                yield "CORS_ORIGINS: in production each must be https, but for localhost"
         for variable, url in (("APP_URL", self.app_url), ("JWT_JWKS_URL", self.jwt_jwks_url)):
             if url is not None and not is_public_https(url):
                 yield f"{variable}: in production it must be an https URL without user, query or fragment"

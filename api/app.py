@@ -1,17 +1,19 @@
 """The API process: routes, middleware and services, put together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.types import ASGIApp
 
-from api import clips, credits, generate, generations, health, media, media_access, models, page
+from api import clips, credits, generate, generations, health, media, models, page
 from api.chat.routes import chat_routes
 from api.document import DocumentedApi, serve_documentation
 from api.events import routes as events
-from api.middleware import BodyLimits, RequestId
+from api.middleware import BodyLimits, RequestId, open_to_origins
 from api.operators import accounts, deliveries, metrics, statistics
 from api.operators.metrics import Measured, Metrics
 from api.problems import install_problem_handlers
@@ -38,6 +40,18 @@ provider once, followed by webhook or polling, archived, and put into its clip, 
 """
 
 
+class Api(DocumentedApi):
+    """Every answer has its id, and can be read where it may be: also that to a bug, which Starlette gives outside of
+    the middleware that is added to it."""
+
+    def __init__(self, cors_origins: Sequence[str], **words: Any) -> None:
+        super().__init__(**words)
+        self._cors_origins = cors_origins
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return RequestId(open_to_origins(super().build_middleware_stack(), self._cors_origins))
+
+
 def create_app(settings: Settings) -> FastAPI:
     measured = Metrics()
 
@@ -48,7 +62,8 @@ def create_app(settings: Settings) -> FastAPI:
             async with open_services(settings, measured) as app.state.services:
                 yield
 
-    app = DocumentedApi(
+    app = Api(
+        settings.cors_origins,
         title="Reelay",
         version="0.1.0",
         description=DESCRIPTION,
@@ -62,7 +77,6 @@ def create_app(settings: Settings) -> FastAPI:
     serve_documentation(app)
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=BODY_TIMEOUT, at_most=MAX_BODY_BYTES)
-    app.add_middleware(RequestId)
     app.add_middleware(Measured, metrics=measured)
     app.state.metrics = measured
     for router in (
@@ -73,7 +87,6 @@ def create_app(settings: Settings) -> FastAPI:
         clips.router,
         models.router,
         credits.router,
-        media_access.router,
         media.router,
         chat_routes(settings),
         accounts.router,

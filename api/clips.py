@@ -9,7 +9,7 @@ from api.generations import make_cursor, read_cursor
 from api.idempotency import REPLAYED, Repetition, the_same
 from api.identity.dependencies import Rows, TheCaller
 from api.problems import NotFound
-from api.reading import Origin
+from api.reading import TheLinks
 from api.requests import CampaignRequest, ClipRequest
 from api.views import CampaignLine, CampaignList, CampaignView, ClipList, ClipView
 from db.clips import (
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/api", tags=["campaigns"])
 
 @router.post("/campaigns", status_code=status.HTTP_201_CREATED)
 async def create_campaign(
-    body: CampaignRequest, caller: TheCaller, rows: Rows, origin: Origin, repetition: Repetition, response: Response
+    body: CampaignRequest, caller: TheCaller, rows: Rows, links: TheLinks, repetition: Repetition, response: Response
 ) -> CampaignView:
     """Create a campaign to put clips into."""
     campaign = Campaign(
@@ -42,7 +42,7 @@ async def create_campaign(
     async with rows() as session:
         stored, is_new = await insert_campaign(session, campaign)
     response.headers.update({} if is_new else REPLAYED)
-    return CampaignView.from_row(the_same(stored, campaign), [], origin)
+    return CampaignView.from_row(the_same(stored, campaign), [], links)
 
 
 @router.get("/campaigns")
@@ -64,14 +64,14 @@ async def list_campaigns(
 
 
 @router.get("/campaigns/{campaign_id}")
-async def read_campaign(campaign_id: UUID, rows: Rows, origin: Origin) -> CampaignView:
+async def read_campaign(campaign_id: UUID, rows: Rows, links: TheLinks) -> CampaignView:
     """The campaign with its clips."""
     async with rows() as session:
         campaign = await find_campaign(session, campaign_id)
         if campaign is None:
             raise NotFound
         clips = await clips_of(session, campaign_id)
-    return CampaignView.from_row(campaign, clips, origin)
+    return CampaignView.from_row(campaign, clips, links)
 
 
 @router.delete("/campaigns/{campaign_id}", status_code=status.HTTP_204_NO_CONTENT)
@@ -83,13 +83,13 @@ async def delete_campaign(campaign_id: UUID, rows: Rows) -> None:
 
 
 @router.get("/campaigns/{campaign_id}/clips")
-async def list_clips(campaign_id: UUID, rows: Rows, origin: Origin) -> ClipList:
+async def list_clips(campaign_id: UUID, rows: Rows, links: TheLinks) -> ClipList:
     """The campaign's clips by their position."""
     async with rows() as session:
         if await find_campaign(session, campaign_id) is None:
             raise NotFound
         clips = await clips_of(session, campaign_id)
-    return ClipList(data=[ClipView.from_row(clip, origin) for clip in clips])
+    return ClipList(data=[ClipView.from_row(clip, links) for clip in clips])
 
 
 @router.post("/campaigns/{campaign_id}/clips", status_code=status.HTTP_201_CREATED)
@@ -98,7 +98,7 @@ async def create_clip(
     body: ClipRequest,
     caller: TheCaller,
     rows: Rows,
-    origin: Origin,
+    links: TheLinks,
     repetition: Repetition,
     response: Response,
 ) -> ClipView:
@@ -117,17 +117,17 @@ async def create_clip(
             raise NotFound
         stored, is_new = await insert_clip(session, clip)
     response.headers.update({} if is_new else REPLAYED)
-    return ClipView.from_row(the_same(stored, clip), origin)
+    return ClipView.from_row(the_same(stored, clip), links)
 
 
 @router.get("/clips/{clip_id}")
-async def read_clip(clip_id: UUID, rows: Rows, origin: Origin) -> ClipView:
+async def read_clip(clip_id: UUID, rows: Rows, links: TheLinks) -> ClipView:
     """The clip with what its generations gave it so far."""
     async with rows() as session:
         clip = await find_clip(session, clip_id)
     if clip is None:
         raise NotFound
-    return ClipView.from_row(clip, origin)
+    return ClipView.from_row(clip, links)
 
 
 @router.delete("/clips/{clip_id}", status_code=status.HTTP_204_NO_CONTENT)

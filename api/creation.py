@@ -108,7 +108,7 @@ class Creation:
             if (finished := await self._jobs.final_view(created.job.id, wait=self._wait)) is not None:
                 waited = WaitedView.from_job(finished)
                 return JSONResponse(waited.model_dump(mode="json", by_alias=True), headers=headers)
-        view = CreatedView.from_row(created.job, self._jobs.origin, self._language)
+        view = CreatedView.from_row(created.job, self._jobs.links, self._language)
         headers |= {"location": view.status_url, "retry-after": "2"}
         return JSONResponse(
             view.model_dump(mode="json", by_alias=True, exclude_none=True), HTTPStatus.ACCEPTED, headers
@@ -141,7 +141,8 @@ class Creation:
                 if errors := await wrong_belongings(session, request):
                     raise InvalidParams("What the generation belongs to is not there.", errors=errors)
                 headers = await self._services.limits.admit_creation(session, self._caller.user_id)
-                await hold(session, job)
+                if not self._services.settings.unmetered:
+                    await hold(session, job)
             stored = job if inserted else await find_first(session, job)
         stored = the_same(stored, job)
         is_about(stored.id)

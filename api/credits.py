@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from api.identity.dependencies import Rows, TheCaller
+from api.services import TheServices
 from api.views import Credits
 from db.credits import balance_of
 
@@ -10,7 +11,8 @@ router = APIRouter(prefix="/api", tags=["credits"])
 
 
 @router.get("/credits")
-async def read_credits(caller: TheCaller, rows: Rows) -> Credits:
+async def read_credits(caller: TheCaller, rows: Rows, services: TheServices) -> Credits:
     """What the caller has, in cents: a creation holds its price, which is charged when the job completes."""
     async with rows() as session:
-        return Credits.from_balance(await balance_of(session, caller.user_id))
+        balance = await balance_of(session, caller.user_id)
+    return Credits.from_balance(balance, unmetered=services.settings.unmetered)

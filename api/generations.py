@@ -54,7 +54,7 @@ async def list_jobs(
         files = await files_of(session, [row.id for row in page])
         pushed = await pushed_data_of(session, page)
     views = [
-        JobView.from_row(row, [file for file in files if file.job_id == row.id], jobs.origin, pushed=pushed.get(row.id))
+        JobView.from_row(row, [file for file in files if file.job_id == row.id], jobs.links, pushed=pushed.get(row.id))
         for row in page
     ]
     has_more = len(found) > limit
@@ -111,7 +111,7 @@ async def list_videos(
     has_more = len(found) > limit
     return VideoList(
         data=[
-            VideoView.from_job(row, of_job[row.id], jobs.origin, pushed=pushed.get(row.id))
+            VideoView.from_job(row, of_job[row.id], jobs.links, pushed=pushed.get(row.id))
             for row in page
             if of_job[row.id]
         ],

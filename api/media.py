@@ -1,33 +1,88 @@
-"""Archived files: a presigned redirect where the storage has such a thing, else the bytes with ranges."""
+"""Archived files, for their owner and for whoever has a link: by a presigned redirect where the storage has such a
+thing, else the bytes with ranges."""
 
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, HTTPException, Request, Response, status
+from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response, Security, status
 from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials
 
-from api.media_access import MediaRows
-from api.problems import NotFound, problems
-from api.services import TheServices
+from api.identity.dependencies import bearer, find_caller
+from api.problems import NotFound, Unauthenticated, problems
+from api.services import Services, TheServices
 from api.wire import Text
-from db.generations import find_stored_file
+from db.engine import as_user
+from db.generations import StoredFile, find_stored_file
+from db.users import let_in
+from domain.generation import media_address
+from domain.media_link import read_media_signature
 from media.errors import NotInArchive
 from media.serve import RangeNotSatisfiable, parse_range
 from media.storage import Storage
 
 router = APIRouter(prefix="/api", tags=["media"])
 
-LINK_LIFETIME = timedelta(minutes=15)
+PRESIGNED_FOR = timedelta(hours=1)
+"""A player asks the storage for each further range without asking us again."""
+EXPIRED = "This link has expired, or is not as we gave it. `GET /api/jobs/{id}` gives a fresh one."
 SAFE = {
     # The bytes came from a provider: no browser shall take them for anything but media.
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; sandbox",
     "cache-control": "private, max-age=3600",
     "accept-ranges": "bytes",
+    # A link plays in any page, also in one that is isolated from other origins; and is told to no other page.
+    "cross-origin-resource-policy": "cross-origin",
+    "referrer-policy": "no-referrer",
 }
+
+signed = APIKeyQuery(
+    name="signature", auto_error=False, description="Of a link as the API gives it: good for at least an hour."
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    user_id: UUID
+    has_link: bool
+    """And showed neither key nor token."""
+
+
+async def _reader(
+    request: Request,
+    services: TheServices,
+    job_id: UUID,
+    name: Text,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
+    signature: Annotated[str | None, Security(signed)],
+    expires: Annotated[int, Query(ge=0, le=2**53, description="Of a link, like `signature`.")] = 0,
+) -> Reader:
+    if signature is not None:
+        address = media_address(job_id, name)
+        user_id = read_media_signature(services.signing_secret, signature, address, expires, now=time.time())
+        if user_id is not None:
+            return Reader(user_id, has_link=True)
+    try:
+        return Reader((await find_caller(request, services, credentials)).user_id, has_link=False)
+    except Unauthenticated as refused:
+        raise refused if signature is None else Unauthenticated(EXPIRED) from refused
+
+
+async def find_media(services: Services, reader: Reader, job_id: UUID, name: str) -> StoredFile:
+    """Raises: NotFound; Unauthenticated for the link of a user who was disabled."""
+    async with as_user(services.sessions, reader.user_id) as session:
+        stored = await find_stored_file(session, job_id, name)
+        if stored is None:
+            raise NotFound
+        if reader.has_link and not await let_in(session, reader.user_id):
+            raise Unauthenticated(EXPIRED)
+    return stored
 
 
 @router.head("/media/{job_id}/{name}", response_class=Response, include_in_schema=False)
@@ -45,16 +100,13 @@ async def read_media(
     job_id: UUID,
     name: Text,
     services: TheServices,
-    rows: MediaRows,
+    reader: Annotated[Reader, Depends(_reader)],
     range: Annotated[str | None, Header(description="One range of bytes.")] = None,
 ) -> Response:
-    """The archived file or its poster, for the generation's owner."""
-    async with rows() as session:
-        stored = await find_stored_file(session, job_id, name)
-    if stored is None:
-        raise NotFound
+    """The archived file or its poster, for the generation's owner, and by the link that a job shows for anybody."""
+    stored = await find_media(services, reader, job_id, name)
     asked_for_bytes = request.method != "HEAD"  # a link is signed for GET alone
-    if asked_for_bytes and (link := await services.storage.presign(stored.key, LINK_LIFETIME)) is not None:
+    if asked_for_bytes and (link := await services.storage.presign(stored.key, PRESIGNED_FOR)) is not None:
         return RedirectResponse(link, status.HTTP_302_FOUND)
     size = await services.storage.head(stored.key)
     if size is None:

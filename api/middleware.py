@@ -1,15 +1,31 @@
 """What happens to every request before a route sees it."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID = "x-request-id"
+EXPOSED = (
+    REQUEST_ID,
+    "accept-ranges",
+    "content-length",
+    "content-range",
+    "etag",
+    "idempotency-replayed",
+    "location",
+    "preference-applied",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+)
+"""What a page of another origin may read beside the headers that every page may."""
 
 
 class RequestId:
@@ -32,6 +48,20 @@ class RequestId:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+def open_to_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Pages of these origins may call the app as their user, and read its answers and headers."""
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_credentials=True,
+        allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
+        allow_headers=("*",),  # with credentials: whatever a page of these origins asks for
+        expose_headers=EXPOSED,
+    )
 
 
 class BodyLimits:

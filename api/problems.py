@@ -27,7 +27,6 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from temporalio.service import RPCError
 
-from api.middleware import REQUEST_ID
 from catalog.errors import shown
 from db.engine import POSTGRES_AWAY
 
@@ -221,7 +220,4 @@ async def _outage(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _bug(request: Request, _: Exception) -> JSONResponse:
-    bug = Problem("Something went wrong here, not in your request. It has been logged.")
-    # This answer alone is given outside of the middleware, which sets the header on all others.
-    bug.headers = {REQUEST_ID: request.state.request_id}
-    return await _problem(request, bug)
+    return await _problem(request, Problem("Something went wrong here, not in your request. It has been logged."))

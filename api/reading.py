@@ -11,6 +11,7 @@ from fastapi import Path, Request
 
 from api.dependency import dependency
 from api.identity.dependencies import Rows, TheCaller, let_in_again
+from api.links import Links
 from api.problems import NotFound
 from api.services import TheServices
 from api.views import JobView
@@ -22,11 +23,19 @@ from domain.generation import Status
 LONGEST_WAIT_SECONDS = 300.0
 
 
+def links_for(request: Request, services: TheServices) -> Links:
+    """To where clients reach us: as configured, else as this one did."""
+    return Links(services.settings.app_url or str(request.base_url), services.signing_secret)
+
+
+TheLinks = Annotated[Links, dependency(links_for)]
+
+
 class Reading:
     """Reads for the caller of one request. What belongs to somebody else is not there."""
 
-    def __init__(self, request: Request, services: TheServices, caller: TheCaller, rows: Rows) -> None:
-        self.origin = origin_of(request, services)
+    def __init__(self, services: TheServices, caller: TheCaller, rows: Rows, links: TheLinks) -> None:
+        self.links = links
         self._services = services
         self._caller = caller
         self._rows = rows
@@ -41,7 +50,7 @@ class Reading:
         live = None if Status(row.status).is_final else await self._services.live.of(row.id)
         if live and live.status is not Status(row.status):  # the row was read before a step wrote it, and moved on
             row, files = await self._read(row.id)
-        return JobView.from_row(row, files, self.origin, None if Status(row.status).is_final else live)
+        return JobView.from_row(row, files, self.links, None if Status(row.status).is_final else live)
 
     async def next_view(self, name: UUID | str, *, wait: float) -> JobView:
         """The job after its next change, or after `wait` seconds. Raises: NotFound, Unauthenticated."""
@@ -78,12 +87,6 @@ class Reading:
 JobName = Annotated[Text, Path(description="The job's id, or the `externalId` that you gave it.")]
 
 
-def origin_of(request: Request, services: TheServices) -> str:
-    """Where clients reach us: as configured, else as this one did."""
-    return services.settings.app_url or str(request.base_url)
-
-
-Origin = Annotated[str, dependency(origin_of)]
 Jobs = Annotated[Reading, dependency(Reading)]
 
 

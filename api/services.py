@@ -55,8 +55,8 @@ class Services:
     live: LiveStatus
     changes: Changes
     shared_reads: SharedReads
-    event_secret: bytes = field(repr=False)
-    """Signs the tokens that open event streams."""
+    signing_secret: bytes = field(repr=False)
+    """Signs the tokens that open event streams, and the links to media."""
     callers: Callers
     limits: Limits
     logs: QueueLogs
@@ -104,8 +104,14 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                 live=LiveStatus(temporal),
                 changes=changes,
                 shared_reads=SharedReads(),
-                event_secret=settings.api_key_pepper.get_secret_value().encode(),
-                callers=Callers(sessions, settings.api_key_pepper, open_tokens(settings, keys_client)),
+                signing_secret=settings.api_key_pepper.get_secret_value().encode(),
+                callers=Callers(
+                    sessions,
+                    settings.api_key_pepper,
+                    open_tokens(settings, keys_client),
+                    service_sessions=service_sessions,
+                    starting_cents=settings.starting_credits_cents,
+                ),
                 limits=Limits(sessions, settings),
                 logs=QueueLogs(providers, sessions),
                 verifiers=build_verifiers(settings, keys_client),

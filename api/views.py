@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
-from urllib.parse import urljoin
 from uuid import UUID
 
 from pydantic import computed_field
 from pydantic.alias_generators import to_camel
 from sqlalchemy import inspect
 
+from api.links import Links
 from api.model_run import ModelRun
 from api.wire import Wire
 from db.credits import Balance
@@ -51,10 +51,10 @@ class FileView(Wire):
     metadata: dict[str, Any]
 
     @classmethod
-    def from_row(cls, row: MediaFileRow, origin: str) -> Self:
+    def from_row(cls, row: MediaFileRow, links: Links) -> Self:
         return cls(
             name=row.name,
-            file_url=urljoin(origin, media_address(row.job_id, row.name)),
+            file_url=links.to_media(row.user_id, media_address(row.job_id, row.name)),
             file_path=row.file_path,
             file_size=row.file_size,
             format=row.format,
@@ -63,7 +63,7 @@ class FileView(Wire):
             width=row.width,
             height=row.height,
             aspect_ratio=row.aspect_ratio,
-            poster_url=urljoin(origin, media_address(row.job_id, row.poster_name)) if row.poster_name else None,
+            poster_url=row.poster_name and links.to_media(row.user_id, media_address(row.job_id, row.poster_name)),
             file_name=row.file_name,
             metadata=row.metadata_,
         )
@@ -119,7 +119,7 @@ class JobView(ModelRun):
         cls,
         row: GenerationJob,
         files: Sequence[MediaFileRow],
-        origin: str,
+        links: Links,
         live: GenerationStatus | None = None,
         *,
         pushed: Mapping[str, Any] | None = None,
@@ -128,7 +128,7 @@ class JobView(ModelRun):
 
         `pushed` is what a pushing provider said of the result, where the row was read without it.
         """
-        at, shown = newest(row, live), [FileView.from_row(file, origin) for file in files]
+        at, shown = newest(row, live), [FileView.from_row(file, links) for file in files]
         result_data = None if "result_data" in inspect(row).unloaded else row.result_data
         return cls(
             id=row.id,
@@ -141,7 +141,7 @@ class JobView(ModelRun):
             stage=at.stage,
             progress=_progress(row, at),
             progress_message=at.message,
-            result_url=urljoin(origin, row.result_url) if row.result_url else None,
+            result_url=links.to_media(row.user_id, row.result_url) if row.result_url else None,
             provider_url=row.provider_url,
             files=shown,
             result_data=result_data,
@@ -271,7 +271,7 @@ class CreatedView(Wire):
     """The caller's, if any came."""
 
     @classmethod
-    def from_row(cls, row: GenerationJob, origin: str, language: Language) -> Self:
+    def from_row(cls, row: GenerationJob, links: Links, language: Language) -> Self:
         """A function of what was fixed at creation, so that a replayed answer equals the first."""
         return cls(
             job_id=row.id,
@@ -280,8 +280,8 @@ class CreatedView(Wire):
             message=message("generation_accepted", language),
             estimated_cost_cents=row.estimated_cost_cents,
             estimated_seconds=int(TIMING.validate_python(row.timing).expected.total_seconds()),
-            status_url=urljoin(origin, f"/api/jobs/{row.id}"),
-            events_url=urljoin(origin, f"/api/jobs/{row.id}/events"),
+            status_url=links.to(f"/api/jobs/{row.id}"),
+            events_url=links.to(f"/api/jobs/{row.id}/events"),
             metadata=row.metadata_ or None,
         )
 
@@ -325,28 +325,20 @@ class ClipView(Wire):
     updated_at: datetime
 
     @classmethod
-    def from_row(cls, row: Clip, origin: str) -> Self:
+    def from_row(cls, row: Clip, links: Links) -> Self:
         return cls(
             id=row.id,
             campaign_id=row.campaign_id,
             title=row.title,
             position=row.position,
             status=row.status,
-            video=_absolute(row.video, origin),
-            first_frame=_absolute(row.first_frame, origin),
-            audio=_absolute(row.audio, origin),
+            video=links.in_clip(row.user_id, row.video),
+            first_frame=links.in_clip(row.user_id, row.first_frame),
+            audio=links.in_clip(row.user_id, row.audio),
             metadata=row.metadata_,
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
-
-
-def _absolute(words: dict[str, Any], origin: str) -> dict[str, Any]:
-    """Rows hold addresses relative to our origin, which may change; clients get them whole."""
-    return {
-        key: urljoin(origin, value) if key.endswith("_url") and isinstance(value, str) else value
-        for key, value in words.items()
-    }
 
 
 class ClipList(Wire):
@@ -361,12 +353,12 @@ class CampaignView(Wire):
     created_at: datetime
 
     @classmethod
-    def from_row(cls, row: Campaign, clips: Sequence[Clip], origin: str) -> Self:
+    def from_row(cls, row: Campaign, clips: Sequence[Clip], links: Links) -> Self:
         return cls(
             id=row.id,
             name=row.name,
             metadata=row.metadata_,
-            clips=[ClipView.from_row(clip, origin) for clip in clips],
+            clips=[ClipView.from_row(clip, links) for clip in clips],
             created_at=row.created_at,
         )
 
@@ -444,12 +436,12 @@ class VideoView(GalleryFile, ModelRun):
         cls,
         row: GenerationJob,
         files: Sequence[MediaFileRow],
-        origin: str,
+        links: Links,
         *,
         pushed: Mapping[str, Any] | None = None,
     ) -> Self:
         """Of a job with at least one file; `pushed` as for `JobView`."""
-        shown = [GalleryFile.from_row(file, origin) for file in files]
+        shown = [GalleryFile.from_row(file, links) for file in files]
         job = {
             "id": row.id,
             "job_id": row.id,
@@ -488,7 +480,14 @@ class Credits(Wire):
     held_cents: int
     """Set aside for jobs that have not ended."""
     available_cents: int
+    unmetered: bool
+    """New jobs take no credits, whatever there is."""
 
     @classmethod
-    def from_balance(cls, balance: Balance) -> Self:
-        return cls(balance_cents=balance.total, held_cents=balance.held, available_cents=balance.available)
+    def from_balance(cls, balance: Balance, *, unmetered: bool) -> Self:
+        return cls(
+            balance_cents=balance.total,
+            held_cents=balance.held,
+            available_cents=balance.available,
+            unmetered=unmetered,
+        )

@@ -9,13 +9,25 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from db.credits import top_up
 from db.tables import ApiKey, GenerationJob, User
 from domain.identifiers import uuid_in
+
+STARTING_CREDITS = "starting credits"
+"""The reference of their entry."""
 
 
 async def let_in(session: AsyncSession, user_id: UUID) -> bool:
     """The user of a verified token, made at first sight and named by the id. False when disabled."""
     return bool(await session.scalar(select(func.let_in(user_id))))
+
+
+async def start_with_credits(session: AsyncSession, user_id: UUID, cents: int) -> None:
+    """Make the user of a verified token, with that many credits; nothing where there is the user already."""
+    user = User(id=user_id, name=str(user_id))
+    new = upsert(User).values(id=user.id, name=user.name).on_conflict_do_nothing().returning(col(User.id))
+    if (await session.execute(new)).first() is not None:
+        await top_up(session, user, cents, reference=STARTING_CREDITS)
 
 
 async def find_or_create_user(session: AsyncSession, name: str) -> User:

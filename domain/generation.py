@@ -253,6 +253,9 @@ class GenerationStatus:
     failure: Failure | None = None
 
 
+MEDIA_PATH = "/api/media/"
+
+
 def media_address(generation_id: UUID, name: str) -> str:
     """Where our API serves an archived file, relative to its origin."""
-    return f"/api/media/{generation_id}/{name}"
+    return f"{MEDIA_PATH}{generation_id}/{name}"

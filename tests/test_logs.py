@@ -60,6 +60,10 @@ def test_a_line_within_a_span_leads_to_its_trace() -> None:
             "POST /api/webhooks/fal?job=1&token=1.abcDEF-_%3D HTTP/1.1",
             "POST /api/webhooks/fal?job=1&token=*** HTTP/1.1",
         ),
+        (
+            "GET /api/media/1/a.mp4?expires=9&signature=aB-_9 HTTP/1.1",
+            "GET /api/media/1/a.mp4?expires=9&signature=*** HTTP/1.1",
+        ),
         ("short and other words stay: hush, token=1", "short and other words stay: hush, token=1"),
     ],
 )

@@ -192,3 +192,22 @@ def test_the_owner_serves_unless_there_is_a_service_role_which_need_not_know_it(
 
 def test_development_starts_without_any_of_it() -> None:
     assert settings(environment=Environment.DEVELOPMENT).unfit_for_production() == []
+
+
+def test_origins_are_read_as_browsers_send_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORS_ORIGINS", "https://App.example.com/, http://localhost:3000,")
+    assert settings().cors_origins == ("https://app.example.com", "http://localhost:3000")
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "https://*.example.com", "null", "app.example.com", "https://a.example/path", "https://u@a.example"]
+)
+def test_what_is_no_origin_is_refused_by_its_variables_name(origin: str) -> None:
+    with pytest.raises(ValidationError, match="CORS_ORIGINS"):
+        settings(cors_origins=f"https://app.example.com,{origin}")
+
+
+def test_in_production_pages_of_other_machines_come_by_https() -> None:
+    assert not any("CORS" in why for why in settings(cors_origins="http://localhost:3000").unfit_for_production())
+    (why,) = [why for why in settings(cors_origins="http://a.example").unfit_for_production() if "CORS" in why]
+    assert "https" in why

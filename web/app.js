@@ -57,11 +57,11 @@ function showAccount(session, jobs) {
   account.replaceChildren(...[credits, notificationButton(), out].filter(Boolean));
   const read = async () => {
     try {
-      const { availableCents } = await session.call("/api/credits");
+      const { availableCents, unmetered } = await session.call("/api/credits");
       credits.replaceChildren(money(availableCents), h("span", { class: "wide" }, " available"));
-      show(credits, true);
+      show(credits, !unmetered);
     } catch {
-      show(credits, false); // a service that keeps no credits, or is away: the banner tells
+      show(credits, false); // the service is away: the banner tells
     }
   };
   read();

@@ -61,7 +61,7 @@ export function campaignView({ session, jobs, id, signal }) {
 
   function build(campaign) {
     document.title = `${campaign.name} · Reelay`;
-    const clips = campaign.clips.map((clip) => clipCard(clip, session));
+    const clips = campaign.clips.map((clip) => clipCard(clip));
     const form = nameForm("Title of the clip", "Add a clip", async (title) => {
       await session.call(`/api/campaigns/${campaign.id}/clips`, { method: "POST", body: { title, position: campaign.clips.length } });
       await read();
@@ -80,7 +80,7 @@ export function campaignView({ session, jobs, id, signal }) {
   return { element, title: "Campaign" };
 }
 
-function clipCard(clip, session) {
+function clipCard(clip) {
   const got = { "first-frame": clip.firstFrame.image_url, video: clip.video.raw_url, voice: clip.audio.voice_url, ambient: clip.audio.ambient_url };
   const title = clip.title || "Untitled";
   const make = MAKE.map(([kind, name]) => {
@@ -91,33 +91,28 @@ function clipCard(clip, session) {
   return h(
     "li",
     { class: "piece clip" },
-    clipMedia(got, title, session),
+    clipMedia(got, title),
     h("h2", { class: "title" }, title),
     h("p", { class: "hint" }, clip.status.replaceAll("_", " ")),
     h("div", { class: "buttons" }, ...make),
   );
 }
 
-function clipMedia(got, title, session) {
+function clipMedia(got, title) {
   const media = [];
   const still = got["first-frame"] && localAddress(got["first-frame"]);
-  if (got.video) media.push(source(h("video", { controls: true, preload: still ? "none" : "metadata", playsinline: true, "aria-label": `Video of ${title}` }), got.video, session, still));
-  else if (still) media.push(source(h("img", { alt: `First frame of ${title}` }), got["first-frame"], session));
-  if (got.voice) media.push(h("span", { class: "hint" }, "Voice"), source(h("audio", { controls: true, preload: "none", "aria-label": `Voice of ${title}` }), got.voice, session));
-  if (got.ambient) media.push(h("span", { class: "hint" }, "Sound"), source(h("audio", { controls: true, preload: "none", "aria-label": `Sound of ${title}` }), got.ambient, session));
+  if (got.video) media.push(source(h("video", { controls: true, preload: still ? "none" : "metadata", playsinline: true, "aria-label": `Video of ${title}` }), got.video, still));
+  else if (still) media.push(source(h("img", { alt: `First frame of ${title}` }), got["first-frame"]));
+  if (got.voice) media.push(h("span", { class: "hint" }, "Voice"), source(h("audio", { controls: true, preload: "none", "aria-label": `Voice of ${title}` }), got.voice));
+  if (got.ambient) media.push(h("span", { class: "hint" }, "Sound"), source(h("audio", { controls: true, preload: "none", "aria-label": `Sound of ${title}` }), got.ambient));
   return h("div", { class: "media" }, ...(media.length ? media : [h("p", { class: "blank" }, "Nothing yet")]));
 }
 
-function source(element, url, session, poster) {
+function source(element, url, poster) {
   const address = localAddress(url);
   if (!address) return element; // not archived here: nothing that the page may show
-  session.openMedia().then(
-    () => {
-      if (poster) element.poster = poster;
-      element.src = address;
-    },
-    () => {},
-  );
+  if (poster) element.poster = poster;
+  element.src = address;
   return element;
 }
 

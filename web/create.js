@@ -18,7 +18,7 @@ const STAND_INS = { text: "x", url: "https://example.com/x" };
 export function createView({ session, jobs, query, signal }) {
   const form = new CreateForm(session, query);
   form.load();
-  const list = jobList({ session, jobs, signal });
+  const list = jobList({ jobs, signal });
   const element = h(
     "div",
     { class: "create" },

@@ -2,7 +2,7 @@
 
 import { h, say, settled, show } from "./dom.js";
 import { orderButton, progressBar } from "./list.js";
-import { localAddress, player } from "./media.js";
+import { hasExpired, localAddress, player, renewed } from "./media.js";
 import { toast } from "./notices.js";
 import { FINAL } from "./reelay.js";
 import { adviceFor, bytes, clock, duration, kindInWords, kindOf, label, moment, money, stateInWords, timeLeft, titleOf } from "./words.js";
@@ -125,12 +125,12 @@ class JobView {
     const media = player(job, this.session, { eager: true });
     if (media) this.media.append(media);
     show(this.media, Boolean(media));
-    const files = job.files.map((file) => this.fileLine(file));
+    const files = job.files.map((file) => this.fileLine(file, job));
     this.files.replaceChildren(...files);
     show(this.filesBox, files.length > 0);
   }
 
-  fileLine(file) {
+  fileLine(file, job) {
     const size = [
       file.format,
       bytes(file.fileSize),
@@ -139,6 +139,12 @@ class JobView {
     ];
     // Where a bucket has the file, a browser shows it instead of saving it: beside the page, not in its place.
     const link = h("a", { href: localAddress(file.fileUrl), download: file.name, target: "_blank", rel: "noopener" }, file.name);
+    link.addEventListener("click", async (event) => {
+      if (!hasExpired(link.href)) return;
+      event.preventDefault();
+      link.href = localAddress((await renewed(file, job, this.session)).fileUrl);
+      link.click();
+    });
     return h("li", {}, link, h("span", { class: "hint" }, size.filter(Boolean).join(" · ")), h("code", { class: "sum" }, `sha256 ${file.sha256}`));
   }
 

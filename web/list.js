@@ -14,7 +14,7 @@ const FILTERS = {
 };
 const NAMES = { all: "All", active: "Under way", ready: "Ready", failed: "Failed" };
 
-export function jobList({ session, jobs, signal }) {
+export function jobList({ jobs, signal }) {
   let filter = "all";
   const rows = new Map();
   const list = h("ol", { class: "rows" });
@@ -31,7 +31,7 @@ export function jobList({ session, jobs, signal }) {
   });
 
   function rowOf(job) {
-    if (!rows.has(job.id)) rows.set(job.id, new Row(job, jobs, session));
+    if (!rows.has(job.id)) rows.set(job.id, new Row(job, jobs));
     const row = rows.get(job.id);
     row.update(job);
     return row;
@@ -88,14 +88,13 @@ const NOTHING_YET = () => [
 ];
 
 class Row {
-  constructor(job, jobs, session) {
-    this.session = session;
+  constructor(job, jobs) {
     this.title = h("a", { class: "title", href: `#/jobs/${job.id}` }, titleOf(job).slice(0, 200));
     this.state = h("span", { class: "state" });
     this.left = h("span", { class: "left" });
     this.meta = h("span", { class: "meta" });
     this.bar = progressBar();
-    this.thumb = thumbnail(job, session);
+    this.thumb = thumbnail(job);
     this.cancel = orderButton("Cancel", () => jobs.order(job.id, "cancel"), titleOf(job));
     this.retry = orderButton("Retry", () => jobs.order(job.id, "retry"), titleOf(job));
     this.element = h(
@@ -118,7 +117,7 @@ class Row {
       show(this.retry, job.status === "failed" || job.status === "canceled");
       if (hadFocus && !isActive) (this.retry.hidden ? this.title : this.retry).focus();
       show(this.bar.element, isActive);
-      const thumb = thumbnail(job, this.session);
+      const thumb = thumbnail(job);
       this.thumb.replaceWith(thumb);
       this.thumb = thumb;
     }

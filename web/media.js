@@ -3,10 +3,21 @@
 import { h, icon } from "./dom.js";
 import { kindInWords, kindOf, titleOf } from "./words.js";
 
-/** Files are always asked of this origin: a job names them by the public one, where our cookie is not sent. */
+/** Files are always asked of this origin: a job names them by the public one, which the page's policy does not let in. */
 export function localAddress(url) {
-  const { pathname } = new URL(url, location.href);
-  return pathname.startsWith("/api/media/") ? pathname : null;
+  const { pathname, search } = new URL(url, location.href);
+  return pathname.startsWith("/api/media/") ? pathname + search : null;
+}
+
+/** Whether a link of ours is good no longer: the page may have been open for hours. */
+export function hasExpired(url) {
+  return Number(new URL(url, location.href).searchParams.get("expires")) <= Date.now() / 1000;
+}
+
+/** The job's file with links that are good now. */
+export async function renewed(file, job, session) {
+  const { files } = await session.call(`/api/jobs/${job.id}`);
+  return files.find(({ name }) => name === file.name) ?? file;
 }
 
 /** The job's media as it is to be looked at or listened to; null when there is none. */
@@ -20,28 +31,32 @@ function fileElement(job, file, session, eager) {
   const kind = file.format.split("/")[0];
   const name = `${kindInWords(kindOf(job))}: ${titleOf(job).slice(0, 120)}`;
   const ratio = file.width && file.height ? { width: file.width, height: file.height } : {};
-  if (kind === "image") return load(h("img", { alt: name, loading: "lazy", ...ratio }), file, session);
+  if (kind === "image") return load(h("img", { alt: name, loading: "lazy", ...ratio }), file, job, session);
   const props = { controls: true, preload: eager ? "metadata" : "none", "aria-label": name };
-  if (kind === "video") return load(h("video", { ...props, playsinline: true, ...ratio }), file, session);
-  if (kind === "audio") return load(h("audio", props), file, session);
+  if (kind === "video") return load(h("video", { ...props, playsinline: true, ...ratio }), file, job, session);
+  if (kind === "audio") return load(h("audio", props), file, job, session);
   return null;
 }
 
-function load(element, file, session) {
-  const address = localAddress(file.fileUrl);
-  const poster = file.posterUrl && localAddress(file.posterUrl);
-  const open = () => {
-    if (poster && element.tagName === "VIDEO") element.poster = poster;
-    element.src = address;
+function load(element, file, job, session) {
+  open(element, file);
+  const again = async () => {
+    const playedTo = element.currentTime;
+    open(element, await renewed(file, job, session));
+    if (playedTo) element.currentTime = playedTo;
   };
-  // Once more with a fresh cookie: the old one may have expired while the machine slept.
-  element.addEventListener("error", () => session.renewMedia().then(open, () => {}), { once: true });
-  session.openMedia().then(open, () => {});
+  // Once more by a fresh link: the old one may have expired while the machine slept.
+  element.addEventListener("error", () => again().catch(() => {}), { once: true });
   return element;
 }
 
+function open(element, file) {
+  if (file.posterUrl && element.tagName === "VIDEO") element.poster = localAddress(file.posterUrl);
+  element.src = localAddress(file.fileUrl);
+}
+
 /** A small still for lists. */
-export function thumbnail(job, session) {
+export function thumbnail(job) {
   const file = job.files?.[0];
   const url = file && (file.posterUrl ?? (file.format.startsWith("image/") ? file.fileUrl : null));
   const frame = h("span", { class: "thumb", dataset: { kind: kindOf(job) } });
@@ -51,10 +66,7 @@ export function thumbnail(job, session) {
   }
   const image = h("img", { alt: "", loading: "lazy", decoding: "async" });
   image.addEventListener("error", () => image.replaceWith(icon(kindOf(job))));
-  session.openMedia().then(
-    () => (image.src = localAddress(url)),
-    () => {},
-  );
+  image.src = localAddress(url);
   frame.append(image);
   return frame;
 }

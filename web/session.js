@@ -3,7 +3,6 @@
 import { Refused, createGeneration, request, watchGenerations } from "./reelay.js";
 
 const KEY = "reelay.key";
-const MEDIA_EVERY = 5 * 60_000;
 
 /** Tells `signedout` when the API no longer takes the key. */
 export class Session extends EventTarget {
@@ -12,7 +11,6 @@ export class Session extends EventTarget {
     super();
     this.key = key;
     this.end = new AbortController();
-    this.media = null;
   }
 
   /** @throws {Refused | Unreachable} */
@@ -29,22 +27,7 @@ export class Session extends EventTarget {
     return this.watched(watchGenerations({ ...options, apiKey: this.key, signal: this.end.signal }));
   }
 
-  /** Once it resolves, `<img>`, `<audio>` and `<video>` may read media: by a cookie that is kept fresh from now on. */
-  openMedia() {
-    this.media ??= this.renewMedia().then(() => {
-      const timer = setInterval(() => this.renewMedia().catch(() => {}), MEDIA_EVERY);
-      this.end.signal.addEventListener("abort", () => clearInterval(timer));
-    });
-    this.media.catch(() => (this.media = null));
-    return this.media;
-  }
-
-  renewMedia() {
-    return this.call("/api/media/session", { method: "POST" });
-  }
-
-  async signOut() {
-    await this.call("/api/media/session", { method: "DELETE" }).catch(() => {});
+  signOut() {
     this.close("");
   }
 

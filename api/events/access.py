@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Security
+from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials
 
 from api.identity.dependencies import bearer, find_caller
@@ -35,6 +35,7 @@ class EventReader:
 
 
 async def _reader(
+    request: Request,
     services: TheServices,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
     token: Annotated[
@@ -42,9 +43,9 @@ async def _reader(
     ] = None,
 ) -> EventReader:
     if credentials or token is None:
-        caller = await find_caller(services, credentials)
+        caller = await find_caller(request, services, credentials)
         return EventReader(caller.user_id, lambda: services.callers.is_still(caller))
-    event_pass = read_event_token(services.event_secret, token, now=time.time())
+    event_pass = read_event_token(services.signing_secret, token, now=time.time())
     if event_pass is None or not await services.callers.is_still_good(event_pass):
         raise Unauthenticated("This token of `POST /api/events/token` is unknown or has expired.")
     await services.limits.admit_request(event_pass.user_id)

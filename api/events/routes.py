@@ -9,8 +9,9 @@ from api.dependency import dependency
 from api.events.access import EventReader, TheEventReader
 from api.events.stream import AllJobs, EventResponse, EventStream, OneJob, Subject
 from api.identity.dependencies import TheCaller
+from api.links import Links
 from api.problems import NotFound
-from api.reading import JobName, Origin
+from api.reading import JobName, TheLinks
 from api.services import Services, TheServices
 from api.views import EventToken
 from db.engine import as_user
@@ -46,7 +47,7 @@ TheWishes = Annotated[Wishes, dependency(Wishes)]
 
 @router.get("/jobs/{job_id}/events", response_class=EventResponse, status_code=200)
 async def stream_job(
-    job_id: JobName, services: TheServices, reader: TheEventReader, origin: Origin, wishes: TheWishes
+    job_id: JobName, services: TheServices, reader: TheEventReader, links: TheLinks, wishes: TheWishes
 ) -> EventResponse:
     """The job now, then at every change, until it has ended: `job.updated` with the whole job and a growing id.
 
@@ -56,29 +57,27 @@ async def stream_job(
         row = await find_generation_named(session, job_id)
     if row is None:
         raise NotFound
-    return _stream(services, reader, OneJob(services, reader.user_id, row.id), wishes, origin)
+    return _stream(services, reader, OneJob(services, reader.user_id, row.id), wishes, links)
 
 
 @router.get("/events", response_class=EventResponse, status_code=200)
 async def stream_jobs(
-    services: TheServices, reader: TheEventReader, origin: Origin, wishes: TheWishes
+    services: TheServices, reader: TheEventReader, links: TheLinks, wishes: TheWishes
 ) -> EventResponse:
     """All of the caller's jobs: first the active ones and the latest others, then each that changes, as above.
 
     It stays open. Who resumes is sent what changed meanwhile, and nothing twice.
     """
-    return _stream(services, reader, AllJobs(services, reader.user_id), wishes, origin)
+    return _stream(services, reader, AllJobs(services, reader.user_id), wishes, links)
 
 
 @router.post("/events/token")
 async def create_event_token(services: TheServices, caller: TheCaller) -> EventToken:
     """A token for `?token=` of the two streams, where no header can be sent (`EventSource`). It expires soon."""
-    token = make_event_token(services.event_secret, await services.callers.pass_of(caller), now=time.time())
+    token = make_event_token(services.signing_secret, await services.callers.pass_of(caller), now=time.time())
     return EventToken(token=token, expires_in_seconds=CONNECT_WITHIN_SECONDS)
 
 
-def _stream(services: Services, reader: EventReader, subject: Subject, wishes: Wishes, origin: str) -> EventResponse:
-    stream = EventStream(
-        services, reader, subject, after=wishes.after, with_progress=wishes.with_progress, origin=origin
-    )
+def _stream(services: Services, reader: EventReader, subject: Subject, wishes: Wishes, links: Links) -> EventResponse:
+    stream = EventStream(services, reader, subject, after=wishes.after, with_progress=wishes.with_progress, links=links)
     return EventResponse(stream.text())

@@ -15,13 +15,15 @@ from starlette.types import Message, Send
 
 from api.events.access import LOOK_AGAIN_SECONDS, EventReader
 from api.events.changes import Measures
+from api.links import Links
 from api.services import Services
 from api.views import JobView, ProgressView
 from db.changes import Batch, Change, change_of_generation, changes_of_user, standing_of_user
 from db.engine import POSTGRES_AWAY, as_user
 from db.tables import GenerationJob
 
-HEADERS = {"cache-control": "no-cache, no-store", "x-accel-buffering": "no"}
+# no-transform: a proxy that compresses would hold the stream back.
+HEADERS = {"cache-control": "no-cache, no-store, no-transform", "x-accel-buffering": "no"}
 RETRY = "retry: 1000\n"
 """With the first event: how long a client waits before it connects again. Milliseconds."""
 HEARTBEAT = ": still here\n\n"
@@ -85,14 +87,14 @@ class EventStream:
         *,
         after: int,
         with_progress: bool,
-        origin: str,
+        links: Links,
     ) -> None:
         self._changes = services.changes
         self._reader = reader
         self._subject = subject
         self._after = after
         self._with_progress = with_progress
-        self._origin = origin
+        self._links = links
         self._moving: dict[UUID, tuple[GenerationJob, int]] = {}
         """Rows of jobs that have not ended, with the percent that was sent."""
         self._measured: Measures = {}
@@ -139,7 +141,7 @@ class EventStream:
         return [self._updated(change) for change in batch.changes]
 
     def _updated(self, change: Change) -> str:
-        view = JobView.from_row(change.row, change.files, self._origin)
+        view = JobView.from_row(change.row, change.files, self._links)
         if view.status.is_final:
             self._moving.pop(view.id, None)
             self._measured.pop(view.id, None)

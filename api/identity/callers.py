@@ -9,10 +9,10 @@ import structlog
 from pydantic import SecretStr
 
 from api.identity.tokens import Tokens
-from db.engine import POSTGRES_AWAY, Sessions, one_statement
+from db.engine import POSTGRES_AWAY, Sessions, as_user, one_statement
 from db.keys import KEY_MARK, find_key_owner, hash_key
-from db.tables import Scope
-from db.users import let_in
+from db.tables import CreditAccount, Scope
+from db.users import let_in, start_with_credits
 from domain.event_token import EventPass
 
 # A revoked key works this much longer at most.
@@ -31,10 +31,24 @@ class Caller:
 
 
 class Callers:
-    def __init__(self, sessions: Sessions, pepper: SecretStr, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        pepper: SecretStr,
+        tokens: Tokens,
+        *,
+        service_sessions: Sessions,
+        starting_cents: int,
+    ) -> None:
+        """`starting_cents`: the credits of a user who comes by a token for the first time.
+
+        The service role gives them: the API's own can make no credits.
+        """
         self._sessions = sessions
         self._pepper = pepper.get_secret_value().encode()
         self._tokens = tokens
+        self._service_sessions = service_sessions
+        self._starting_cents = starting_cents
         self._remembered: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
     async def named_by(self, credential: str) -> Caller | None:
@@ -93,7 +107,16 @@ class Callers:
                 owner = await find_key_owner(session, digest)
             return float("inf"), Caller(*owner, SecretStr(credential)) if owner else None
         token_owner = await self._tokens.owner_of(credential)
+        if self._starting_cents:
+            await self._welcome(token_owner.user_id)
         async with one_statement(self._sessions) as session:
             is_let_in = await let_in(session, token_owner.user_id)
         caller = Caller(token_owner.user_id, token_owner.scope, SecretStr(credential))
         return token_owner.expires_at, caller if is_let_in else None
+
+    async def _welcome(self, user_id: UUID) -> None:
+        async with as_user(self._sessions, user_id) as session:
+            if await session.get(CreditAccount, user_id):
+                return
+        async with self._service_sessions.begin() as session:
+            await start_with_credits(session, user_id, self._starting_cents)

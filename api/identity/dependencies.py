@@ -1,15 +1,21 @@
-"""The caller of a request, and the transaction that shows only the caller's rows."""
+"""The caller of a request, and the transaction that shows only the caller's rows.
 
-from contextlib import AbstractAsyncContextManager
+A caller shows an API key or a token in `Authorization`. Where tokens are taken, they also come as a Supabase client
+sends them: in `apikey`, or in the session cookie. The first of the three counts, but for keys of a whole project.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Annotated
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.dependency import dependency
 from api.identity.callers import Caller
-from api.identity.tokens import InvalidToken
+from api.identity.session_cookie import require_allowed_page, session_tokens
+from api.identity.tokens import InvalidToken, is_project_key
 from api.problems import Forbidden, ServiceUnavailable, Unauthenticated
 from api.services import Services, TheServices
 from db.engine import as_user
@@ -17,25 +23,54 @@ from db.tables import Scope
 from providers.errors import KeysUnavailable
 
 bearer = HTTPBearer(
-    auto_error=False, description="An API key (`reelay keys create <user>`), or a token of the identity provider."
+    auto_error=False,
+    description="An API key (`reelay keys create <user>`), or a token of the identity provider; the token also as "
+    "`apikey: <token>`, or in Supabase's session cookie.",
 )
 
 
 async def find_caller(
-    services: TheServices, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]
+    request: Request,
+    services: TheServices,
+    authorization: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Caller:
-    """Raises: Unauthenticated, ServiceUnavailable, and what the limits raise."""
-    if credentials is None:
+    """Raises: Unauthenticated, Forbidden, ServiceUnavailable, and what the limits raise."""
+    in_header = [authorization.credentials] if authorization else []
+    takes_tokens = services.settings.jwt_secret or services.settings.jwt_jwks_url
+    if takes_tokens and (api_key := request.headers.get("apikey")):
+        in_header.append(api_key)
+    credential = next((each for each in in_header if not is_project_key(each)), None)
+    if credential is not None:
+        caller = await named_by(services, credential)
+    elif takes_tokens and (tokens := session_tokens(request.cookies)):
+        require_allowed_page(request, services.settings)
+        caller = await named_by_one_of(services, tokens)
+    elif in_header:
+        raise Unauthenticated("This is a key of the whole project, which names no user. Send the user's access token.")
+    else:
         raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
+    await services.limits.admit_request(caller.user_id)
+    return caller
+
+
+async def named_by_one_of(services: Services, tokens: Sequence[str]) -> Caller:
+    """Of several projects' sessions at most one is ours. Raises what `named_by` does."""
+    for token in tokens[:-1]:
+        with suppress(Unauthenticated):
+            return await named_by(services, token)
+    return await named_by(services, tokens[-1])
+
+
+async def named_by(services: Services, credential: str) -> Caller:
+    """Raises: Unauthenticated, ServiceUnavailable."""
     try:
-        caller = await services.callers.named_by(credentials.credentials)
+        caller = await services.callers.named_by(credential)
     except InvalidToken as invalid:
         raise Unauthenticated(str(invalid)) from invalid
     except KeysUnavailable as unavailable:
         raise ServiceUnavailable("Tokens cannot be verified at the moment. Try again shortly.") from unavailable
     if caller is None:
         raise Unauthenticated("This API key is unknown, expired or revoked.")
-    await services.limits.admit_request(caller.user_id)
     return caller
 
 

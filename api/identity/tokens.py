@@ -16,6 +16,10 @@ SYMMETRIC = "HS256"
 ASYMMETRIC = ("ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
 LONGEST_TOKEN = 8 * 1024
 """Characters."""
+LEEWAY_SECONDS = 5
+"""The issuer's clock and ours are never quite the same."""
+PROJECT_KEYS = ("sb_publishable_", "sb_secret_")
+PROJECT_ROLES = ("anon", "service_role")
 KEYS_RENEWED_AFTER = timedelta(minutes=10).total_seconds()
 KEYS_KEPT_FOR = timedelta(hours=1).total_seconds()
 """When the identity provider does not answer. A key that it withdrew is trusted no longer than this."""
@@ -30,7 +34,7 @@ class TokenOwner:
     user_id: UUID
     scope: Scope
     expires_at: float
-    """Seconds since the epoch."""
+    """When it is refused, with the leeway. Seconds since the epoch."""
 
 
 class Tokens:
@@ -75,6 +79,7 @@ class Tokens:
                     algorithms=[algorithm],
                     audience=self._audience,
                     issuer=self._issuer,
+                    leeway=LEEWAY_SECONDS,
                     # The issuer's clock may be ahead of ours: `iat` says nothing that `exp` and `nbf` do not.
                     options={"require": ["exp", "sub", "aud"], "verify_iat": False},
                 )
@@ -82,6 +87,22 @@ class Tokens:
             except jwt.InvalidSignatureError:
                 continue
         raise InvalidToken("This token is not signed by an issuer of ours.")
+
+
+def is_project_key(credential: str) -> bool:
+    """Whether it is a key of a whole Supabase project, which its clients send with every call and which names no user.
+
+    Unverified: for what is to be passed over.
+    """
+    if credential.startswith(PROJECT_KEYS):
+        return True
+    if len(credential) > LONGEST_TOKEN or credential.count(".") != 2:
+        return False
+    try:
+        claims = jwt.decode(credential, options={"verify_signature": False})
+    except (jwt.PyJWTError, RecursionError, OverflowError):
+        return False
+    return "sub" not in claims and claims.get("role") in PROJECT_ROLES
 
 
 def owner_named_in(claims: dict[str, Any]) -> TokenOwner:
@@ -93,7 +114,7 @@ def owner_named_in(claims: dict[str, Any]) -> TokenOwner:
         raise InvalidToken("The token's `sub` is not a user's UUID.") from error
     metadata = claims.get("app_metadata")
     is_admin = isinstance(metadata, dict) and metadata.get("role") == Scope.ADMIN
-    return TokenOwner(user_id, Scope.ADMIN if is_admin else Scope.USER, float(claims["exp"]))
+    return TokenOwner(user_id, Scope.ADMIN if is_admin else Scope.USER, float(claims["exp"]) + LEEWAY_SECONDS)
 
 
 def matching(keys: tuple[jwt.PyJWK, ...], header: dict[str, Any]) -> list[jwt.PyJWK]:

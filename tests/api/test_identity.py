@@ -229,7 +229,6 @@ OF_ONES_OWN: list[tuple[str, str, dict[str, str]]] = [
     ("POST", "/api/jobs/{0.job}/retry", {}),
     ("POST", "/api/campaigns", {"name": "x"}),
     ("POST", "/api/events/token", {}),
-    ("POST", "/api/media/session", {}),
     ("POST", "/api/chat", {"message": "/video x"}),
     *(("GET", path, {}) for path in ("/api/jobs", "/api/campaigns", "/api/videos/user", "/api/credits")),
 ]

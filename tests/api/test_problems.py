@@ -13,10 +13,11 @@ import asyncpg
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import Request
 from pydantic import SecretStr
 
-from api.middleware import BodyLimits, RequestId
+from api.app import Api
+from api.middleware import BodyLimits
 from api.problems import install_problem_handlers
 from settings import Settings
 from tests.api.shared import problem, wrong_fields
@@ -90,10 +91,9 @@ async def test_body_of_one_mebibyte_is_read(patient_service: Service) -> None:
 @pytest.fixture
 async def small_app() -> AsyncIterator[str]:
     """Our middleware and problem handlers around three routes, two of them broken. Bodies have 0.3 s."""
-    app = FastAPI()
+    app = Api(cors_origins=())
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=timedelta(seconds=0.3), at_most=MEBIBYTE)
-    app.add_middleware(RequestId)
 
     @app.post("/read")
     async def read(request: Request) -> int:

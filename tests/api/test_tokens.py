@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from api.identity.tokens import owner_named_in
+from api.identity.tokens import LEEWAY_SECONDS, owner_named_in
 from db.credits import top_up
 from db.tables import Scope
 from db.users import find_or_create_user
@@ -103,7 +103,7 @@ async def test_an_event_token_asked_for_with_a_token_ends_with_it(guarded: Servi
 
 
 def expired() -> int:
-    return int(time.time()) - 1
+    return int(time.time()) - LEEWAY_SECONDS - 1
 
 
 def tomorrow() -> int:

@@ -130,7 +130,7 @@ async def test_media_tells_its_size_and_type_without_its_bytes(caller: httpx.Asy
     assert int(head.headers["content-length"]) == file["fileSize"]
     assert (head.headers["content-type"], head.headers["accept-ranges"]) == ("video/mp4", "bytes")
     assert (ranged.status_code, len(ranged.content)) == (206, 10)
-    assert (await caller.head(file["fileUrl"] + "x")).status_code == 404
+    assert (await caller.head(file["fileUrl"].replace("?", "x?"))).status_code == 404
 
 
 async def test_stranger_sees_nothing_and_deletes_nothing(
@@ -144,7 +144,7 @@ async def test_stranger_sees_nothing_and_deletes_nothing(
         problem(await stranger.delete(address), 404, "NOT_FOUND")
     for address in ("/api/campaigns", "/api/videos/user"):
         assert (await stranger.get(address)).json()["data"] == []
-    assert (await stranger.head(file["fileUrl"])).status_code == 404
+    assert (await stranger.head(file["fileUrl"].split("?")[0])).status_code == 404
     assert (await caller.get(f"/api/clips/{clip['id']}")).json() == clip
 
 
