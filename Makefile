@@ -1,11 +1,12 @@
 # `make` says what there is. Each target sets up what it needs: python >= 3.11, make and a package index are enough.
 
 PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/.ready
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check fix bench chaos chaos-proof faults conformance fuzz lock clean
+.PHONY: help setup demo dev test unit pythons check fix bench chaos chaos-proof faults conformance fuzz lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +21,12 @@ test: $(READY) ## Run the tests
 	@$(BIN)/python -m tests.browser.chromium
 	@$(BIN)/python -m tests.node
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
+
+unit: $(READY) ## Run the tests that start no other program: within a minute
+	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not programs"
+
+pythons: $(READY) ## Run the unit tests and the demo on each Python from 3.11 to 3.13 that is on PATH
+	@$(BIN)/python -m tests.pythons
 
 check: $(READY) ## Format, lint and types; changes nothing
 	@$(BIN)/ruff format --check .
@@ -60,15 +67,15 @@ lock: $(READY) ## Resolve the dependencies anew
 	@$(COMPILE) --all-extras -o requirements.lock
 	@$(COMPILE) --extra build -o requirements-runtime.lock
 
-clean: ## Remove the virtual environment and the caches
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## Remove the virtual environments and the caches
+	@rm -rf .venv .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Reelay needs Python 3.11 or newer, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11 ..." >&2; \
 		exit 1; }
-	@echo "Setting up .venv (about a minute) ..."
-	@$(PYTHON) -m venv .venv
+	@echo "Setting up $(VENV) (about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -30,6 +30,7 @@ log.info("the bucket's", found=os.environ["AWS_SECRET_ACCESS_KEY"])
 """
 
 
+@pytest.mark.programs
 def test_nothing_that_a_process_logs_shows_a_secret() -> None:
     environment = {"SPOKEN": SECRET, "AWS_SECRET_ACCESS_KEY": "canary of the bucket"}
     said = subprocess.run(

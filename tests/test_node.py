@@ -2,8 +2,12 @@ import json
 from pathlib import Path
 from subprocess import run
 
+import pytest
+
 from tests.node import node_environment
 from tests.production.files import locked
+
+pytestmark = pytest.mark.programs
 
 
 def test_npm_runs_the_node_of_the_lock(tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from bench.plan import Plan
 from bench.report import Report
 from bench.run import run_bench
+
+pytestmark = pytest.mark.programs
 
 SMALLEST = Plan(
     throughput={2: 3}, latency={1: 2}, rounds=1, budget=timedelta(0), streams=4, pollers=2, polls=2, concurrency={2: 2}

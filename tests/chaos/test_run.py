@@ -10,6 +10,8 @@ from chaos.plan import Times, draw_plan
 from chaos.report import Report
 from chaos.run import run_chaos
 
+pytestmark = pytest.mark.programs
+
 SEED = 4  # kills the worker, then Temporal
 JOBS = 45
 

@@ -45,6 +45,7 @@ def test_a_second_stack_on_the_same_data_dir_is_refused(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.programs
 def test_leftovers_of_a_killed_stack_are_ended(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path)
     with subprocess.Popen(SLEEPER) as leftover:
@@ -54,6 +55,7 @@ def test_leftovers_of_a_killed_stack_are_ended(tmp_path: Path) -> None:
             assert not data_dir.state_file.exists()
 
 
+@pytest.mark.programs
 def test_a_stranger_with_a_recycled_pid_is_left_alone(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path)
     with subprocess.Popen(SLEEPER) as stranger:

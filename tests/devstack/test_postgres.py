@@ -14,6 +14,8 @@ from devstack.processes import running
 from devstack.secrets import Secrets, keep_secrets
 from tests.devstack.watched import Watched
 
+pytestmark = pytest.mark.programs
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone can close a folder to the server's user")
 
 

@@ -18,6 +18,8 @@ from devstack.data_dir import DataDir, ProcessId
 from devstack.ports import free_ports
 from tests.devstack.commands import ENVIRONMENT, REELAY, reelay
 
+pytestmark = pytest.mark.programs
+
 PARTS = ("api", "temporal", "ui", "simulator")
 LONG = ("a folder with a long name and spaces in it",) * 6
 

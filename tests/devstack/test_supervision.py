@@ -14,6 +14,8 @@ from devstack.errors import DiesTooOften
 from devstack.processes import Died, Program, running
 from tests.devstack.watched import Watched
 
+pytestmark = pytest.mark.programs
+
 STAND_IN = Path(__file__).with_name("stand_in.py")
 
 

@@ -12,6 +12,8 @@ from devstack.ports import free_ports
 from devstack.temporal import EmbeddedTemporal
 from tests.devstack.watched import Watched
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.mark.fault("O1")
 async def test_a_killed_server_comes_back_with_its_runs(tmp_path: Path) -> None:

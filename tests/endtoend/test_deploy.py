@@ -9,6 +9,8 @@ import pytest
 
 from tests.endtoend.stack import running_stack
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.mark.fault("P3")
 async def test_sigterm_with_20_submissions_under_way_loses_and_repeats_none(tmp_path: Path) -> None:

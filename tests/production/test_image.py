@@ -83,6 +83,7 @@ def test_the_build_sees_the_wheel_s_sources_and_nothing_else() -> None:
     assert context() == sources | {"pyproject.toml", "README.md", "requirements-runtime.lock"}
 
 
+@pytest.mark.programs
 def test_the_wheel_builds_from_what_the_build_sees(tmp_path: Path) -> None:
     for name in context():
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

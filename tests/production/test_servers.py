@@ -82,6 +82,7 @@ async def address(compose: Compose, tmp_path: Path) -> AsyncIterator[str]:
         yield f"{HOST}:{port}"
 
 
+@pytest.mark.programs
 async def test_the_roles_of_a_new_database_can_migrate_and_use_it(compose: Compose, address: str) -> None:
     variables = container_environment(compose, "migrate", ENV)
     names = ("DATABASE_ADMIN_URL", "DATABASE_URL", "DATABASE_SERVICE_URL")

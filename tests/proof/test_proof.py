@@ -5,6 +5,8 @@ import pytest
 from tests.proof.plants import PLANTS
 from tests.proof.proving import run
 
+pytestmark = pytest.mark.programs
+
 QUICK = ("M1", "M11")
 CHECKS = [PLANTS[name].check for name in QUICK]
 

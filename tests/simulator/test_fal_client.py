@@ -16,6 +16,8 @@ from cryptography.x509.oid import NameOID
 from simulator.settings import SimulatorSettings
 from tests.simulator.servers import RunningSimulator, running
 
+pytestmark = pytest.mark.programs
+
 CONVERSATION = """
 import asyncio, json
 import fal_client

@@ -79,6 +79,7 @@ async def run_client(simulator: RunningSimulator, program: str) -> str:
     return out.decode()
 
 
+@pytest.mark.programs
 async def test_the_official_client_works_unchanged(simulator: RunningSimulator) -> None:
     said = json.loads(await run_client(simulator, CONVERSATION))
     totals = (await simulator.stats())["totals"]
@@ -113,6 +114,7 @@ Webhooks.validate(headers=headers, body=body, secret=WebhookSigningSecret(key=ke
 """
 
 
+@pytest.mark.programs
 async def test_webhooks_are_those_that_the_official_client_validates(
     simulator: RunningSimulator, receiver: Receiver
 ) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from tests.production.files import ROOT
 
+pytestmark = pytest.mark.programs
+
 LINT = (sys.executable, "-m", "ruff", "check", "--no-cache", "--select", "TID251", "--output-format", "json")
 ALLOWED = "import asyncio, datetime\n"
 PLANTED = """
