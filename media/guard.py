@@ -38,6 +38,9 @@ NOT_PUBLIC_IPV6 = (
     IPv6Network("3fff::/20"),  # documentation
 )
 
+# `is_loopback` also says yes to mapped IPv4 since Python 3.13.
+LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
 
 def is_public(address: IPAddress) -> bool:
     """Whether this is an address of one machine on the public internet."""
@@ -97,7 +100,7 @@ class DownloadPolicy:
     def check_addresses(self, host: str, addresses: Sequence[IPAddress]) -> None:
         """One address that is not public condemns the name. Raises: Refused."""
         for address in addresses:
-            if not is_public(address) and not (self.allow_loopback and address.is_loopback):
+            if not is_public(address) and not (self.allow_loopback and any(address in each for each in LOOPBACK)):
                 raise Refused(f"{host} does not lead to the public internet")
 
     def is_own(self, host: str, port: int) -> bool:

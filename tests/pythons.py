@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from subprocess import Popen, run
 
+from rich.console import Console
+
 PROMISED = ("3.11", "3.12", "3.13")
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 WHO_ARE_YOU = "import ensurepip, sys, venv; print('{}.{}'.format(*sys.version_info), sys.executable)"
@@ -30,20 +32,19 @@ def make(*words: str) -> Popen[bytes]:
 
 
 def main() -> int:
-    environments = {OWN: ["VENV=.venv"]}
+    console = Console()
+    found = {version: python for version in PROMISED if version != OWN and (python := find(version))}
     for version in PROMISED:
-        if version == OWN:
-            continue
-        if python := find(version):
-            environments[version] = [f"VENV=.venv-{version}", f"PYTHON={python}"]
-        else:
-            print(f"Python {version} is not here", flush=True)
-    if any([setup.wait() for setup in [make(*variables, "setup") for variables in environments.values()]]):
+        if version != OWN and version not in found:
+            console.print(f"Python {version} is not on PATH")
+    environments = {OWN: ["VENV=.venv"]}
+    environments |= {version: [f"VENV=.venv-{version}", f"PYTHON={python}"] for version, python in found.items()}
+    setups = [make(*variables, "setup") for variables in environments.values()]
+    if any([setup.wait() for setup in setups]):
         return 1
     for version, variables in environments.items():
-        print(f"Python {version}", flush=True)
+        console.print(f"Python {version}")
         if make(*variables, "unit", "demo").wait():
-            print(f"Python {version}: failed", file=sys.stderr)
             return 1
     return 0
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.node import CLIENT, run_node
 
+pytestmark = pytest.mark.programs
+
 PACKAGE: dict[str, Any] = json.loads((CLIENT / "package.json").read_text())
 DECLARED = re.compile(r"^export (?:declare )?(?:const|function|class) (\w+)|^export \{ (.*?) \} from", re.MULTILINE)
 
