@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
-from api import clips, credits, generate, generations, health, media, models, page
+from api import clips, credits, fal_jobs, generate, generations, health, media, models, page
 from api.chat.routes import chat_routes
 from api.document import DocumentedApi, serve_documentation
 from api.events import routes as events
@@ -82,6 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         generate.router,
         generations.router,
+        fal_jobs.router,
         webhook_routes(settings.fal_webhook_path),  # they are tried in order, so what is called most comes first
         events.router,
         clips.router,

@@ -19,7 +19,7 @@ from api.identity.dependencies import Rows, TheCaller
 from api.language import TheLanguage
 from api.problems import ConfirmationRequired, Conflict, InsufficientCredits, InvalidParams, wrong_fields
 from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
-from api.requests import CreateRequest, WordsRequest
+from api.requests import CreateRequest, JobRequest, WordsRequest
 from api.services import Services, TheServices, services_of
 from api.starting import OUTAGES
 from api.views import CreatedView, WaitedView
@@ -34,13 +34,18 @@ from db.tables import GenerationJob
 from providers.registry import can_submit
 from tracing.spans import is_about
 
+WORDS_BESIDE = [str(field.alias) for field in CreateRequest.model_fields.values()]
+"""Ours in every creating body, as documented."""
+
 Prefer = Annotated[str | None, Header(description="`wait=N`: answer with the finished job, or after N seconds.")]
 
-OURS = {spelling for name, field in WordsRequest.model_fields.items() for spelling in (name, field.alias)} | {"quality"}
+OURS_OF_ANY = {spelling for name, field in JobRequest.model_fields.items() for spelling in (name, field.alias)}
+"""Words in the bodies of `/api/jobs` that are no model's."""
+OURS = OURS_OF_ANY - {"input"} | {"quality"}
 """Words in the bodies of `/api/generate/...` that are no model's."""
 
-CONTENT = {"external_id", "campaign_id", "clip_id", "metadata"}
-"""What of a request, beside its model and its words, makes it the same."""
+CONTENT = {"external_id", "campaign_id", "clip_id"}
+"""What of a request, beside its model, its words and what it echoes, makes it the same."""
 
 log = structlog.get_logger()
 
@@ -71,6 +76,7 @@ class Creation:
         self._jobs = jobs
         self._repetition = repetition
         self._language = language
+        self._route = request.scope["route"].path
         patient = LONGEST_WAIT_SECONDS if not services.settings.use_async_generation else 0.0
         self._wait = preferred_wait(prefer) or patient
 
@@ -84,7 +90,7 @@ class Creation:
     ) -> Response:
         """With the model that the caller names, else the kind's default. Raises what `of_model` does."""
         words = body.words()
-        model = model_meant(self._services, kind, body.model, words, quality)
+        model = model_meant(self._services, kind, body.model_named, words, quality)
         return await self.of_model(model, words, body, defaults=defaults, said=body.said())
 
     async def of_model(
@@ -144,6 +150,15 @@ class Creation:
                 if not self._services.settings.unmetered:
                     await hold(session, job)
             stored = job if inserted else await find_first(session, job)
+        if inserted:
+            log.info(
+                "job_created",
+                job_id=str(job.id),
+                model=job.model,
+                provider=job.provider,
+                estimated_cost_cents=job.estimated_cost_cents,
+                route=self._route,
+            )
         stored = the_same(stored, job)
         is_about(stored.id)
         await start_soon(self._services, stored)
@@ -185,7 +200,7 @@ class Creation:
                 content_of(model, words, request), is_named=request.external_id is not None
             ),
             estimated_cost_cents=cents,
-            metadata_=request.metadata,
+            metadata_=request.echoed,
         )
 
 
@@ -215,10 +230,11 @@ class CreatingRoute(APIRoute):
 def wrong_words(services: Services, path: str, body: Any) -> Sequence[Mapping[str, Any]]:
     """What the model that the body means would say of its words, as far as the body tells either."""
     kind = next((kind for kind in JobKind if path == f"/api/generate/{kind}"), None)
-    words = {word: body[word] for word in body if word not in OURS} if kind else body.get("input")
-    name = body.get("model")
-    if not isinstance(words, dict) or not (isinstance(name, str) or (kind and name is None)):
+    nested, name = {} if kind else body.get("input", {}), body.get("model") or body.get("modelId")
+    if not isinstance(nested, dict) or not (isinstance(name, str) or (kind and name is None)):
         return []
+    ours = OURS if kind else OURS_OF_ANY
+    words = {word: body[word] for word in body if word not in ours} | nested
     quality = Quality.FAST if body.get("quality") == Quality.FAST else Quality.STANDARD
     try:
         priced(model_meant(services, kind, name, words, quality), words)
@@ -228,7 +244,11 @@ def wrong_words(services: Services, path: str, body: Any) -> Sequence[Mapping[st
 
 
 def model_meant(
-    services: Services, kind: JobKind | None, name: str | None, words: Mapping[str, Any], quality: Quality
+    services: Services,
+    kind: JobKind | None,
+    name: str | None,
+    words: Mapping[str, Any],
+    quality: Quality = Quality.STANDARD,
 ) -> Model:
     """The one that is named, else the kind's default. Raises: InvalidParams."""
     if kind is None or name:
@@ -253,7 +273,7 @@ def not_set_up(model: Model) -> InvalidParams:
 def priced(model: Model, words: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """The provider's arguments and their price in cents. Raises: InvalidParams."""
     try:
-        arguments = model.arguments(words)
+        arguments = model.arguments(words, beside=WORDS_BESIDE)
     except CatalogError as wrong:
         raise invalid(wrong) from wrong
     return arguments, model.price_cents(arguments)
@@ -265,7 +285,8 @@ def invalid(wrong: CatalogError) -> InvalidParams:
 
 def content_of(model: Model, words: Mapping[str, Any], request: CreateRequest) -> list[Any]:
     """What makes it the same request; a confirmation that comes later does not make it another."""
-    return [model.endpoint, words, request.model_dump(mode="json", include=CONTENT)]
+    content = request.model_dump(mode="json", include=CONTENT)
+    return [model.endpoint, words, content | {"metadata": request.echoed}]
 
 
 async def find_first(session: AsyncSession, again: GenerationJob) -> GenerationJob | None:

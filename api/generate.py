@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response, status
 
-from api.creation import Create, CreatingRoute, find_model
+from api.creation import Create, CreatingRoute, find_model, model_meant
 from api.problems import Conflict, problems
 from api.reading import JobName, Jobs
 from api.requests import (
@@ -68,7 +68,8 @@ async def transcribe(body: TranscribeRequest, create: Create) -> Response:
 @router.post("/jobs", **CREATED)
 async def create_job(body: JobRequest, services: TheServices, create: Create) -> Response:
     """Create with any model of the catalogue."""
-    return await create.of_model(find_model(services, body.model, body.input), body.input, body)
+    words = body.words()
+    return await create.of_model(model_meant(services, None, body.model_named, words), words, body)
 
 
 @router.post("/jobs/{job_id}/retry", **CREATED)

@@ -12,19 +12,22 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.conditional import UNCHANGED, IfNoneMatch, answered
 from api.identity.dependencies import Rows
-from api.problems import InvalidParams, NotFound, ServiceUnavailable
+from api.problems import InvalidParams, ServiceUnavailable
 from api.provider_log import ProviderLog
 from api.reading import JobName, Jobs
 from api.services import TheServices
 from api.views import EventView, History, JobList, JobView, VideoList, VideoView
-from api.wire import Text
-from db.generations import files_of, find_generation_by_request, newest_generations, timeline
+from db.generations import files_of, newest_generations, timeline
 from db.pushes import pushed_data_of
 from domain.generation import ACTIVE, JobType, Status
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 
 router = APIRouter(prefix="/api", tags=["generations"])
+
+RUNNING = [Status.SUBMITTED, Status.IN_PROGRESS]
+SEVERAL = {"active": sorted(ACTIVE), "running": RUNNING, "processing": RUNNING}
+"""Words for more than one status."""
 
 # The client's own retries would go on for 6-9 s while Temporal is down.
 TELLING_SECONDS = 3.0
@@ -34,7 +37,13 @@ TELLING_SECONDS = 3.0
 async def list_jobs(
     rows: Rows,
     jobs: Jobs,
-    status: Annotated[str | None, Query(description="A status, or `active` for what is not finished.")] = None,
+    status: Annotated[
+        str | None,
+        Query(
+            description="A status, `active` for what is not finished, or `running` (the same: `processing`) for what "
+            "the provider has accepted and not finished: `submitted` and `in_progress`."
+        ),
+    ] = None,
     type: Annotated[str | None, Query(description="A job's `type`, or `video` for all videos.")] = None,
     clip_id: Annotated[UUID | None, Query(alias="clipId")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -74,18 +83,6 @@ async def read_job(
     """The job now, or with `wait` after its next change."""
     view = await jobs.next_view(job_id, wait=wait) if wait else await jobs.view(job_id)
     return answered(await log.shown_in(view), if_none_match)
-
-
-@router.get("/fal-jobs/{request_id}", response_model=JobView, responses=UNCHANGED)
-async def read_job_by_request(
-    request_id: Text, rows: Rows, jobs: Jobs, log: ProviderLog, if_none_match: IfNoneMatch = None
-) -> Response:
-    """The same, by the provider's request id."""
-    async with rows() as session:
-        row = await find_generation_by_request(session, request_id)
-    if row is None:
-        raise NotFound
-    return answered(await log.shown_in(await jobs.view(row.id)), if_none_match)
 
 
 @router.get("/videos/user")
@@ -150,10 +147,10 @@ async def cancel_job(job_id: JobName, services: TheServices, jobs: Jobs) -> JobV
 def statuses_named(name: str | None) -> list[Status]:
     if name is None:
         return []
-    if name == "active":
-        return sorted(ACTIVE)
+    if name in SEVERAL:
+        return SEVERAL[name]
     if name not in set(Status):
-        raise InvalidParams("There is no such status.", errors=[wrong("status", name, [*Status, "active"])])
+        raise InvalidParams("There is no such status.", errors=[wrong("status", name, [*Status, *SEVERAL])])
     return [Status(name)]
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.creation import find_model, priced
+from api.creation import model_meant, priced
 from api.identity.dependencies import TheCaller
 from api.requests import JobRequest
 from api.services import TheServices
@@ -35,7 +35,8 @@ async def list_models(services: TheServices) -> ModelList:
 @router.post("/estimate")
 async def estimate(body: JobRequest, _: TheCaller, services: TheServices) -> Estimate:
     """What the request would cost, without creating anything."""
-    model = find_model(services, body.model, body.input)
-    _arguments, cents = priced(model, body.input)
+    words = body.words()
+    model = model_meant(services, None, body.model_named, words)
+    _arguments, cents = priced(model, words)
     expected = timing_of(model, services.settings).expected
     return Estimate(model=model.name, estimated_cost_cents=cents, estimated_seconds=int(expected.total_seconds()))

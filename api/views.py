@@ -254,6 +254,21 @@ class WaitedView(JobView):
         return cls(**job.model_dump(), job_id=job.id, message=told)
 
 
+class NodeData(Wire):
+    """What an editor keeps at its node, to poll with."""
+
+    status: Literal["pending"]
+    request_id: UUID
+    updated_at: datetime
+
+    @classmethod
+    def from_row(cls, row: GenerationJob) -> Self | None:
+        """None where the job is no node's."""
+        if row.metadata_.get("nodeId") is None:
+            return None
+        return cls(status="pending", request_id=row.id, updated_at=row.created_at)
+
+
 class CreatedView(Wire):
     """The answer to a creating call."""
 
@@ -269,6 +284,8 @@ class CreatedView(Wire):
     events_url: str
     metadata: dict[str, Any] | None = None
     """The caller's, if any came."""
+    node_data: NodeData | None = None
+    """With `nodeId`."""
 
     @classmethod
     def from_row(cls, row: GenerationJob, links: Links, language: Language) -> Self:
@@ -283,6 +300,7 @@ class CreatedView(Wire):
             status_url=links.to(f"/api/jobs/{row.id}"),
             events_url=links.to(f"/api/jobs/{row.id}/events"),
             metadata=row.metadata_ or None,
+            node_data=NodeData.from_row(row),
         )
 
 

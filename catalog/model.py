@@ -1,6 +1,6 @@
 """One model of the catalogue: what it takes, what it costs, how long it lasts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from math import prod
 from typing import Any, Self
@@ -74,13 +74,15 @@ class Model(BaseModel):
         """Whether the words, in either spelling, give the first frame that this model takes."""
         return self.takes_first_frame and bool(self.inputs[FIRST_FRAME].given_in(words))
 
-    def arguments(self, words: Mapping[str, Any]) -> dict[str, Any]:
+    def arguments(self, words: Mapping[str, Any], *, beside: Sequence[str] = ()) -> dict[str, Any]:
         """The provider's input for the caller's words, defaults filled in. Its own answer it takes unchanged.
+
+        `beside`: words that are no inputs, but may have been meant by one that is unknown.
 
         Raises: InvalidInput, naming every wrong field.
         """
         arguments: dict[str, Any] = {}
-        errors = self._unknown_fields(words)
+        errors = self._unknown_fields(words, beside)
         for item in self.inputs.values():
             given = item.given_in(words)
             try:
@@ -134,7 +136,7 @@ class Model(BaseModel):
             "expectedSeconds": int(self.timing.expected.total_seconds()),
         }
 
-    def _unknown_fields(self, words: Mapping[str, Any]) -> list[FieldError]:
+    def _unknown_fields(self, words: Mapping[str, Any], beside: Sequence[str]) -> list[FieldError]:
         known = list(self.inputs)
         spellings = [*known, *(spelling for item in self.inputs.values() for spelling in item.spellings)]
         unknown = [
@@ -143,7 +145,7 @@ class Model(BaseModel):
         errors = [
             FieldError(
                 field=shown(word),
-                message=f"is no input of {self.endpoint}{did_you_mean(word, spellings)}",
+                message=f"is no input of {self.endpoint}{did_you_mean(word, [*spellings, *beside])}",
                 limit=known,
                 value=shown(words[word]),
             )

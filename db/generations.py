@@ -59,14 +59,19 @@ TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 
 
 async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
-    """Write a new generation down. False when one with its id, or with its external id of the same user, is there."""
+    """Write a new generation down, and tell the row its `created_at`. False when one with its id, or with its external
+    id of the same user, is there."""
     values = {f"new_{name}": value for name, value in job.model_dump(exclude_none=True).items()}
     connection = await session.connection()
-    return (await connection.execute(_insertion(tuple(values)), values)).first() is not None
+    created_at = (await connection.execute(_insertion(tuple(values)), values)).scalar()
+    if created_at is None:
+        return False
+    job.created_at = created_at
+    return True
 
 
 @cache
-def _insertion(names: tuple[str, ...]) -> ReturningInsert[tuple[int]]:
+def _insertion(names: tuple[str, ...]) -> ReturningInsert[datetime]:
     """Its parameters are the names: `new_...` for each column."""
     columns: dict[Any, Any] = {getattr(GenerationJob, name.removeprefix("new_")): bindparam(name) for name in names}
     inserted = (
@@ -83,7 +88,7 @@ def _insertion(names: tuple[str, ...]) -> ReturningInsert[tuple[int]]:
         .from_select(
             ["user_id", "job_id", "status", "stage", "detail"], select(inserted, literal("Created").label("detail"))
         )
-        .returning(col(JobEvent.id))
+        .returning(col(JobEvent.at))  # the same moment
     )
 
 

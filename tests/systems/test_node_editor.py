@@ -5,16 +5,22 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import update
+from sqlmodel import col
+from structlog.testing import capture_logs
 from temporalio.client import Client, Interceptor, OutboundInterceptor, QueryWorkflowInput
 
 from api.app import create_app
 from api.live import FRESH_SECONDS, LiveStatus
 from api.services import services_of
-from tests.running import Service
+from db.tables import GenerationJob
+from tests.running import PATIENCE_WITH_TESTS, Service
 from tests.systems.reading import until
 
 NODE = {"nodeId": "node-1", "projectId": "project-9", "position": {"x": 1, "y": [2, None]}}
@@ -55,7 +61,7 @@ async def api_of(service: Service, counted: CountedQueries) -> AsyncIterator[htt
 
 
 async def test_a_node_from_its_post_to_its_video(patient_service: Service, caller: httpx.AsyncClient) -> None:
-    """Created at once, polled by the request's id with what the editor knows already, done."""
+    """Created at once, polled by the provider's id with what the editor knows already, done."""
     words = {"prompt": "a dancer [sim: latency=2s]", "duration": 5, "aspectRatio": "9:16"}
     created = await caller.post("/api/generate/video", json=words | {"model": "kling-2.5-turbo-pro", "metadata": NODE})
     assert created.status_code == 202
@@ -78,12 +84,163 @@ async def test_a_node_from_its_post_to_its_video(patient_service: Service, calle
             await asyncio.sleep(0.05)
 
     assert unchanged > len(seen)
-    assert {(each["id"], each["status"]) for each in seen} <= {
-        (job_id, "submitted"),
-        (job_id, "in_progress"),
-        (job_id, "completed"),
+    assert {(each["id"], each["status"]) for each in seen} == {(job_id, "pending"), (job_id, "completed")}
+    assert seen[-1]["resultUrl"] == seen[-1]["files"][0]["fileUrl"] == seen[-1]["result"]["video"]["url"]
+
+
+ACTION = {
+    "modelId": "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",
+    "prompt": "A cat playing piano",
+    "images": [],
+    "duration": 5,
+    "aspectRatio": "16:9",
+    "nodeId": "node-123",
+    "projectId": "project-456",
+}
+"""What the editor's action is called with."""
+
+
+async def use_fal_job(client: httpx.AsyncClient, request_id: str) -> tuple[list[dict[str, Any]], str | None]:
+    """The editor's hook: every job that it saw until one was completed or failed, and what it told `onFailed`."""
+    seen: list[dict[str, Any]] = []
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while True:
+            polled = await client.get(f"/api/fal-jobs/{request_id}")
+            assert polled.status_code == 200
+            seen.append(polled.json())
+            if seen[-1]["status"] == "completed":
+                return seen, None
+            if seen[-1]["status"] == "failed":
+                return seen, seen[-1]["error"]
+            await asyncio.sleep(0.05)
+
+
+async def test_the_editors_action_and_hook_make_a_video(caller: httpx.AsyncClient) -> None:
+    body = ACTION | {"prompt": "A cat playing piano [sim: latency=1s]"}
+    result = (await caller.post("/api/jobs", json=body)).json()
+    assert "error" not in result
+    assert result["nodeData"].keys() == {"status", "requestId", "updatedAt"}
+    assert result["nodeData"]["status"] == "pending"
+    assert result["nodeData"]["requestId"] == result["requestId"] == result["jobId"]
+    datetime.fromisoformat(result["nodeData"]["updatedAt"])
+
+    seen, failure = await use_fal_job(caller, result["nodeData"]["requestId"])
+    assert failure is None
+    assert {job["status"] for job in seen[:-1]} == {"pending"}
+    assert all(job["result"] is job["error"] is None for job in seen[:-1])
+    assert {(job["requestId"], job["nodeId"], job["projectId"]) for job in seen} == {
+        (result["requestId"], "node-123", "project-456")
     }
-    assert seen[-1]["resultUrl"] == seen[-1]["files"][0]["fileUrl"]
+    done = seen[-1]
+    assert done["input"] == {word: body[word] for word in ("prompt", "images", "duration", "aspectRatio")}
+    assert done["metadata"] == {"nodeId": "node-123", "projectId": "project-456"}
+    video = await caller.get(done["result"]["video"]["url"])
+    assert (video.status_code, video.headers["content-type"]) == (200, "video/mp4")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind"),
+    [
+        ("/api/generate/voice", {"text": "Hello."}, "audio"),
+        ("/api/generate/ambient", {"prompt": "rain", "duration": 2}, "audio"),
+        ("/api/generate/first-frame", {"prompt": "a hill", "numImages": 2}, "images"),
+        ("/api/generate/transcribe", {"audioUrl": "https://example.com/talk.mp3"}, "text"),
+    ],
+)
+async def test_each_kind_of_result_is_where_the_provider_has_it_with_our_addresses(
+    caller: httpx.AsyncClient, path: str, body: dict[str, Any], kind: str
+) -> None:
+    created = (await caller.post(path, json=body)).json()
+    (*_, done), _ = await use_fal_job(caller, created["requestId"])
+
+    files = [{"url": file["fileUrl"]} for file in done["files"]]
+    shapes = {"audio": {"audio": files[0]}, "images": {"images": files}, "text": done["resultData"]}
+    assert done["result"] == shapes[kind]
+    assert len(files) == {"audio": 1, "images": 2, "text": 3}[kind]
+
+
+async def test_a_failure_ends_the_polling_with_its_text(caller: httpx.AsyncClient) -> None:
+    created = (await caller.post("/api/jobs", json=ACTION | {"prompt": "[sim: fail=content_policy]"})).json()
+    (*_, failed), told = await use_fal_job(caller, created["requestId"])
+    job = (await caller.get(created["statusUrl"])).json()
+
+    assert told == job["errorMessage"]
+    assert (failed["result"], job["status"]) == (None, "failed")
+
+
+async def test_a_cancellation_ends_the_polling_too(caller: httpx.AsyncClient) -> None:
+    created = (await caller.post("/api/jobs", json=ACTION | {"prompt": "[sim: latency=60s]"})).json()
+    await caller.post(f"{created['statusUrl']}/cancel")
+    (*_, canceled), told = await use_fal_job(caller, created["requestId"])
+
+    assert told
+    assert (canceled["status"], canceled["result"]) == ("failed", None)
+    assert (await caller.get(created["statusUrl"])).json()["status"] == "canceled"
+
+
+async def test_an_id_of_ours_goes_before_the_same_id_of_a_provider(
+    patient_service: Service, caller: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    ours = (await caller.post("/api/jobs", json=ACTION | {"prompt": "[sim: latency=60s]"})).json()["jobId"]
+    other = (await caller.post("/api/jobs", json=ACTION)).json()["jobId"]
+    strangers = (await stranger.post("/api/jobs", json=ACTION)).json()["jobId"]
+    for client, job_id in ((caller, other), (stranger, strangers)):
+        await until(client, f"/api/jobs/{job_id}", "completed")
+    await until(caller, f"/api/jobs/{ours}", "submitted", "in_progress")
+    async with patient_service.sessions.begin() as session:
+        of_other = update(GenerationJob).where(col(GenerationJob.id) == UUID(other))
+        await session.execute(of_other.values(fal_request_id=ours, provider="replicate"))
+
+    assert (await caller.get(f"/api/fal-jobs/{ours}")).json()["id"] == ours
+    assert (await caller.get(f"/api/fal-jobs/{strangers}")).status_code == 404
+    assert (await caller.get("/api/fal-jobs/nothing")).status_code == 404
+    await caller.post(f"/api/jobs/{ours}/cancel")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"nodeId": "node-1", "metadata": {"nodeId": "node-2"}}, "nodeId"),
+        ({"projectId": "x" * 201}, "projectId"),
+        ({"images": ["https://example.com/a.png", "https://example.com/b.png"]}, "images"),
+    ],
+)
+async def test_what_contradicts_itself_is_refused(caller: httpx.AsyncClient, body: dict[str, Any], field: str) -> None:
+    refused = await caller.post("/api/jobs", json=ACTION | {"modelId": "veo3.1", "duration": 4} | body)
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+
+
+async def test_images_of_the_action_are_the_first_frame(patient_service: Service) -> None:
+    body = ACTION | {"modelId": "kling-2.5-turbo-pro", "images": ["https://example.com/a.png"]}
+    del body["aspectRatio"]
+    job = await patient_service.until(
+        (await patient_service.client.post("/api/jobs", json=body)).json()["jobId"], "completed"
+    )
+    asked = await patient_service.servers.simulated_request(job["falRequestId"])
+    assert asked["endpoint"].endswith("/image-to-video")
+    assert asked["input"]["image_url"] == "https://example.com/a.png"
+
+
+async def test_a_repeated_action_gets_the_first_answer_again(caller: httpx.AsyncClient) -> None:
+    headers = {"idempotency-key": "node-123"}
+    first, again = [await caller.post("/api/jobs", json=ACTION, headers=headers) for _ in range(2)]
+    assert (again.status_code, again.content) == (202, first.content)
+
+
+async def test_a_created_job_is_logged_once(caller: httpx.AsyncClient) -> None:
+    with capture_logs() as lines:
+        for _ in range(2):
+            created = await caller.post("/api/jobs", json=ACTION, headers={"idempotency-key": "logged"})
+    (line,) = [line for line in lines if line["event"] == "job_created"]
+    assert line == {
+        "event": "job_created",
+        "log_level": "info",
+        "job_id": created.json()["jobId"],
+        "model": "kling-2.5-turbo-pro",
+        "provider": "fal",
+        "estimated_cost_cents": 35,
+        "route": "/api/jobs",
+    }
 
 
 async def test_what_the_editor_knows_is_echoed_everywhere(caller: httpx.AsyncClient) -> None:

@@ -12,6 +12,8 @@ from tests.servers import Servers
 from tests.systems.reading import until
 
 PICTURE = "https://example.com/first.png"
+FORM = {"prompt": "a reef", "inputImageUrl": PICTURE}
+"""What the form sends beside the model's name."""
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,126 @@ async def test_a_video_from_its_post_to_the_gallery(caller: httpx.AsyncClient) -
     assert video["files"] == done["files"]
 
 
-@pytest.mark.parametrize(("asked", "shown"), [("9:16", "9:16"), (None, "16:9")])
+@pytest.mark.parametrize(
+    ("form", "endpoint", "sent"),
+    [
+        (
+            FORM | {"modelId": "veo3-fast", "durationSeconds": 6},
+            "fal-ai/veo3/fast/image-to-video",
+            {"image_url": PICTURE, "duration": "6s"},
+        ),
+        (
+            FORM | {"model": "cogvideox-5b", "fps": 24, "cfg": 6, "metadata": {"preset": "reef"}},
+            "fal-ai/cogvideox-5b/image-to-video",
+            {"image_url": PICTURE, "export_fps": 24, "guidance_scale": 6},
+        ),
+        (
+            {"model": "veo3-fast-text", "prompt": "a reef", "duration": 4},
+            "fal-ai/veo3/fast",
+            {"duration": "4s"},
+        ),
+        (
+            FORM | {"model": "seedance-2.0", "durationSeconds": 10, "resolution": "1080p", "confirm": True},
+            "bytedance/seedance-2.0/image-to-video",
+            {"image_url": PICTURE, "duration": "10", "resolution": "1080p"},
+        ),
+        (
+            {"model": "fal-ai/kling-video/v2.5-turbo/pro/text-to-video", "input": {"prompt": "a reef"}, "cfg": 0.7},
+            "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",
+            {"cfg_scale": 0.7},
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_the_forms_own_words_make_the_video_and_are_kept(
+    patient_service: Service, form: dict[str, Any], endpoint: str, sent: dict[str, Any]
+) -> None:
+    created = await patient_service.client.post("/api/jobs", json=form)
+    assert created.status_code == 202, created.text
+    job = await patient_service.until(created.json()["jobId"], "completed")
+    asked = await patient_service.servers.simulated_request(job["falRequestId"])
+
+    ours = {"model", "modelId", "input", "confirm", "metadata"}
+    assert job["input"] == {word: form[word] for word in form if word not in ours} | form.get("input", {})
+    assert job["metadata"] == form.get("metadata", {})
+    assert asked["endpoint"] == endpoint
+    assert sent.items() <= asked["input"].items()
+
+
+@pytest.mark.parametrize("model", ["veo3-fast", "cogvideox-5b"])
+@pytest.mark.parametrize("picture", [{}, {"inputImageUrl": None}, {"images": []}])
+async def test_a_picture_that_the_model_demands_is_missed_before_anything_is_bought(
+    caller: httpx.AsyncClient, model: str, picture: dict[str, Any]
+) -> None:
+    refused = await caller.post("/api/jobs", json={"model": model, "prompt": "a reef", **picture})
+    assert (refused.status_code, refused.json()["code"]) == (422, "INVALID_PARAMS")
+    (error,) = refused.json()["errors"]
+    assert error["field"] == "firstFrameUrl"
+    assert f"{model}-text" in error["message"]
+    assert (await caller.get("/api/jobs")).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        (
+            {"model": "veo3.1", "prompt": "x", "durationSecond": 6},
+            {"durationSecond": 'did you mean "durationSeconds"?'},
+        ),
+        ({"model": "veo3.1", "prompt": "x", "confrim": True}, {"confrim": 'did you mean "confirm"?'}),
+        ({"model": "veo3.1", "input": {"prompt": "x"}, "colour": "red"}, {"colour": "is no input of fal-ai/veo3.1"}),
+        ({"model": "veo3.1", "prompt": "x", "fps": 24}, {"fps": "is no input of fal-ai/veo3.1"}),
+        (
+            {"model": "veo3.1", "prompt": "x", "duration": 6, "durationSeconds": 8},
+            {"duration": "is given twice, as duration and as durationSeconds, with different values"},
+        ),
+        (
+            {"model": "veo3.1", "input": {"prompt": "x"}, "prompt": "y"},
+            {"prompt": "is given twice, in input with another value"},
+        ),
+        ({"model": "veo3.1", "modelId": "veo3-fast", "prompt": "x"}, {"modelId": "is another one than model"}),
+        ({"prompt": "x"}, {"model": "Field required"}),
+        (
+            {"modelId": "veo3.1", "durationSeconds": 7, "clipId": "7", "prompt": "x"},
+            {"clipId": "valid UUID", "durationSeconds": "must be one of 4, 6, 8 seconds"},
+        ),
+    ],
+)
+async def test_words_that_do_not_fit_are_refused_by_name(
+    caller: httpx.AsyncClient, body: dict[str, Any], errors: dict[str, str]
+) -> None:
+    refused = await caller.post("/api/jobs", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "INVALID_PARAMS")
+    messages = {error["field"]: error["message"] for error in refused.json()["errors"]}
+    assert messages.keys() == errors.keys()
+    assert all(errors[field] in messages[field] for field in errors)
+
+
+async def test_the_interactive_budget_asks_before_it_is_exceeded(patient_service: Service) -> None:
+    form = FORM | {"model": "seedance-2.0", "durationSeconds": 10, "resolution": "1080p"}
+    asked = await patient_service.client.post("/api/jobs", json=form)
+    estimate = await patient_service.client.post("/api/estimate", json=form)
+
+    assert (asked.status_code, asked.json()["code"]) == (409, "CONFIRMATION_REQUIRED")
+    assert asked.json()["estimatedCostCents"] == estimate.json()["estimatedCostCents"] == 682
+
+
+async def test_running_jobs_are_listed_by_either_word(caller: httpx.AsyncClient) -> None:
+    form = {"model": "veo3.1-fast", "prompt": "a reef [sim: latency=60s]"}
+    created = (await caller.post("/api/jobs", json=form)).json()
+    await until(caller, created["statusUrl"], "submitted", "in_progress")
+    listed = {
+        word: [job["id"] for job in (await caller.get("/api/jobs", params={"status": word})).json()["data"]]
+        for word in ("running", "processing", "active", "completed")
+    }
+    await caller.post(f"{created['statusUrl']}/cancel")
+    await until(caller, created["statusUrl"], "canceled")
+
+    assert listed == {word: [created["jobId"]] for word in ("running", "processing", "active")} | {"completed": []}
+    assert (await caller.get("/api/jobs", params={"status": "running"})).json()["data"] == []
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("9:16", "9:16"), (None, "9:16")])
 async def test_ratio_is_the_one_that_was_asked_for(caller: httpx.AsyncClient, asked: str | None, shown: str) -> None:
     words = {"prompt": "a reef [sim: latency=60s]"} | ({"aspectRatio": asked} if asked else {})
     created = (await caller.post("/api/generate/video", json=words)).json()

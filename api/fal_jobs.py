@@ -1,0 +1,92 @@
+"""Reading a generation by the id of its request, in the words of a client that polls until `completed` or `failed`."""
+
+from enum import StrEnum
+from typing import Any, Self
+
+from fastapi import APIRouter, Response
+
+from api.conditional import UNCHANGED, IfNoneMatch, answered
+from api.identity.dependencies import Rows
+from api.problems import NotFound
+from api.provider_log import ProviderLog
+from api.reading import Jobs
+from api.views import JobView
+from api.wire import Text
+from catalog.model import KINDS, JobKind
+from db.generations import find_generation_by_request, find_generation_named
+from domain.generation import JobType, Status
+
+router = APIRouter(prefix="/api", tags=["generations"])
+
+
+class RequestStatus(StrEnum):
+    """The three words that end or continue a client's polling."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        return self is not RequestStatus.PENDING
+
+    @classmethod
+    def of(cls, status: Status) -> Self:
+        """A canceled job will not complete: it has failed."""
+        if not status.is_final:
+            return cls("pending")
+        return cls("completed" if status is Status.COMPLETED else "failed")
+
+
+class FalJobView(JobView):
+    status: RequestStatus  # type: ignore[assignment]  # fewer words than elsewhere
+    """`pending` until the end; a canceled job is `failed`. `stage` and `progress` say more."""
+    result: dict[str, Any] | None
+    """As the provider shapes it, with our addresses: `{video: {url}}`, `{audio: {url}}`, `{images: [{url}]}`, or a
+    transcript. None until it is completed."""
+    error: str | None
+    """Why it failed."""
+    node_id: Any
+    project_id: Any
+
+    @classmethod
+    def from_job(cls, job: JobView) -> Self:
+        status = RequestStatus.of(job.status)
+        told = job.error_message or job.progress_message
+        return cls(
+            **{
+                **job.model_dump(),
+                "status": status,
+                "result": result_of(job),
+                "error": told if status is RequestStatus.FAILED else None,
+                "node_id": job.metadata.get("nodeId"),
+                "project_id": job.metadata.get("projectId"),
+            }
+        )
+
+
+def result_of(job: JobView) -> dict[str, Any] | None:
+    if job.status is not Status.COMPLETED:
+        return None
+    match KINDS.get(JobType(job.type)):
+        case JobKind.TRANSCRIBE:
+            return job.result_data
+        case JobKind.FIRST_FRAME:
+            return {"images": [{"url": file.file_url} for file in job.files]}
+        case JobKind.VOICE | JobKind.AMBIENT:
+            return {"audio": {"url": job.result_url}}
+        case _:
+            return {"video": {"url": job.result_url}}
+
+
+@router.get("/fal-jobs/{request_id}", response_model=FalJobView, responses=UNCHANGED)
+async def read_job_by_request(
+    request_id: Text, rows: Rows, jobs: Jobs, log: ProviderLog, if_none_match: IfNoneMatch = None
+) -> Response:
+    """The job by its `requestId`, which is there from the first moment, by the caller's own id of it, or by the
+    provider's of its request; where these look the same, in this order."""
+    async with rows() as session:
+        row = await find_generation_named(session, request_id) or await find_generation_by_request(session, request_id)
+    if row is None:
+        raise NotFound
+    return answered(FalJobView.from_job(await log.shown_in(await jobs.view(row.id))), if_none_match)
