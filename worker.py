@@ -19,6 +19,7 @@ from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
 from catalog.loader import load_catalog
 from db.engine import make_engine, make_sessions
+from db.media_links import keep_media_link_key
 from media.download import open_download_client
 from media.guard import DownloadPolicy
 from media.storage import open_storage
@@ -68,6 +69,10 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     engine = make_engine(settings.service_url, pool_size=20)
     stack.push_async_callback(engine.dispose)
     sessions = make_sessions(engine)
+    if settings.app_url:
+        pepper = settings.api_key_pepper.get_secret_value().encode()
+        async with sessions.begin() as session:
+            await keep_media_link_key(session, origin=settings.app_url, secret=pepper)
     providers = await stack.enter_async_context(open_providers(settings, KeptLastWords(sessions)))
     policy = DownloadPolicy.from_settings(settings)
     downloads = await stack.enter_async_context(open_download_client(policy))

@@ -407,6 +407,18 @@ class ProviderAccount(SQLModel, table=True):
     probed_at: datetime | None = Field(default=None, sa_column=_moment())
 
 
+class MediaLinkKey(SQLModel, table=True):
+    """One row: by it the function `media_link` makes the links of those who read tables."""
+
+    __tablename__ = "media_link_key"
+    __table_args__ = (CheckConstraint("only_row", name="one_row"),)
+
+    only_row: bool = Field(default=True, primary_key=True)
+    origin: str = Field(sa_type=Text)
+    inner_block: bytes = Field(sa_type=LargeBinary)
+    outer_block: bytes = Field(sa_type=LargeBinary)
+
+
 class CreditAccount(SQLModel, table=True):
     """A user's credits in cents, made with the user: the sums of the user's entries, kept for the hold to look at."""
 

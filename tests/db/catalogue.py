@@ -14,6 +14,7 @@ SECURITY_DEFINERS: Mapping[str, str] = {
     "let_in": "makes a user without credits, and tells no more of one than whether it may come in",
     "complete_external_change": "a trigger: adds the event of a row that its writer may write",
     "forget_in_jobs": "takes a campaign or a clip from jobs of the transaction's user, who may delete it as well",
+    "media_link": "signs an address for its owner's reading alone, for two hours at most, and shows no key",
     "lock_generation": "locks a row of the transaction's user, and shows nothing",
 }
 """Functions that run as their owner, and why that is safe."""

@@ -401,6 +401,127 @@ language sql security definer set search_path = pg_catalog, public, pg_temp as $
 $$;
 """
 
+# For those who read tables: whole addresses, and the tables of the users' other documents as views.
+READERS = """
+-- Where our media is, and the key of its links, in the two blocks of HMAC (RFC 2104). The worker keeps it up to date;
+-- no reader sees it.
+create table media_link_key (
+    only_row boolean primary key default true,
+    origin text not null,
+    inner_block bytea not null,
+    outer_block bytea not null,
+    constraint one_row check (only_row)
+);
+
+-- A link that plays without a header for one to two hours, as `domain/media_link.py` signs it. Of an owner other than
+-- the reader none: `app.user_id` names the reader to Reelay, the claims of a token to Supabase; a service has neither.
+create function media_link(owner uuid, address text) returns text
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+    with reader as (
+        select coalesce(
+            nullif(current_setting('app.user_id', true), ''),
+            nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub'
+        )::uuid as id
+    ), link as (
+        select origin, inner_block, outer_block, (floor(extract(epoch from now()) / 3600)::bigint + 2) * 3600 as expires
+        from media_link_key
+    ), signed as (
+        select origin, expires,
+            sha256(outer_block || sha256(inner_block || convert_to(concat_ws(' ', owner, expires, address), 'UTF8')))
+                as signature
+        from link
+    )
+    select case
+        when address not like '/%' then address
+        when reader.id <> owner then null
+        else coalesce(
+            origin || address || '?expires=' || expires || '&signature='
+                || translate(encode(decode(replace(owner::text, '-', ''), 'hex') || signature, 'base64'), '+/', '-_'),
+            address
+        )
+    end
+    from reader left join signed on true
+$$;
+
+-- A computed column: `select job.result_link from generation_jobs job`, and in PostgREST `select=*,result_link`.
+create function result_link(job generation_jobs) returns text language sql stable as $$
+    select media_link(job.user_id, job.result_url)
+$$;
+
+create view video_tasks with (security_invoker = true) as
+select
+    id,
+    coalesce(external_id, id::text) as task_id,
+    coalesce(input_params ->> 'prompt', '') as prompt,
+    media_link(user_id, result_url) as video_url,
+    case status when 'completed' then 'completed' when 'failed' then 'failed' when 'canceled' then 'failed'
+        else 'processing' end as status,
+    created_at,
+    completed_at
+from generation_jobs
+where job_type in ('video_veo31', 'video');
+
+create view video_generations with (security_invoker = true) as
+select
+    coalesce(external_id, id::text) as id,
+    coalesce(input_params ->> 'prompt', '') as prompt,
+    input_params ->> 'inputImageBase64' as "inputImageBase64",
+    coalesce(input_params ->> 'aspectRatio', arguments ->> 'aspect_ratio', '16:9') as "aspectRatio",
+    coalesce(
+        substring(coalesce(
+            input_params ->> 'numberOfVideos', input_params ->> 'numVideos', arguments ->> 'num_videos'
+        ) from '^[0-9]{1,9}')::integer,
+        1
+    ) as "numberOfVideos",
+    coalesce(
+        substring(coalesce(
+            input_params ->> 'durationSeconds', input_params ->> 'duration', arguments ->> 'duration'
+        ) from '^[0-9]{1,9}')::integer,
+        8
+    ) as "durationSeconds",
+    coalesce(input_params ->> 'personGeneration', 'ALLOW_ALL') as "personGeneration",
+    case status when 'pending' then 'PENDING' when 'completed' then 'COMPLETED' when 'failed' then 'FAILED'
+        when 'canceled' then 'FAILED' else 'PROCESSING' end as status,
+    error_message as error,
+    progress_percent as progress,
+    progress_message as message,
+    coalesce(result_data -> 'metadata' ->> 'model_name', model) as model,
+    coalesce(result_data -> 'metadata' ->> 'model_version', '') as "modelVersion",
+    substring(result_data -> 'metadata' ->> 'processing_time' from '^[0-9]{1,9}[.]?[0-9]*')::double precision
+        as "processingTime",
+    substring(result_data -> 'metadata' ->> 'generation_time' from '^[0-9]{1,9}[.]?[0-9]*')::double precision
+        as "generationTime",
+    substring(result_data -> 'metadata' ->> 'download_time' from '^[0-9]{1,9}[.]?[0-9]*')::double precision
+        as "downloadTime",
+    user_id::text as "authorId",
+    metadata ->> 'organizationId' as "organizationId",
+    created_at as "createdAt",
+    stage_at as "updatedAt",
+    completed_at as "completedAt"
+from generation_jobs
+where job_type in ('video_veo31', 'video');
+
+-- Its files: `video_files` itself has our own columns.
+create view video_generation_files with (security_invoker = true) as
+select
+    file.id::text as id,
+    coalesce(file.file_name, file.name) as filename,
+    file.file_path as "s3Key",
+    media_link(file.user_id, '/api/media/' || file.job_id || '/' || file.name) as "fileUrl",
+    file.file_path as "filePath",
+    file.file_size as "fileSize",
+    file.format,
+    file.duration_seconds as "durationSeconds",
+    file.aspect_ratio as "aspectRatio",
+    file.width,
+    file.height,
+    file.metadata,
+    file.created_at as "createdAt",
+    coalesce(job.external_id, job.id::text) as "generationId"
+from video_files as file join generation_jobs as job on job.id = file.job_id
+where job.job_type in ('video_veo31', 'video');
+"""
+
 # What the API's role may do. It changes no generation: after the insert only activities do.
 APP_GRANTS = {
     "campaigns": "select, insert, update, delete",
@@ -414,7 +535,16 @@ APP_GRANTS = {
     "quotas": "select, insert, update",
     "api_keys": None,  # a user's, too, but found by their hash, before it is known whose they are
 }
-APP_FUNCTIONS = ("complete_external_change", "hold_credits", "key_owner", "let_in", "lock_generation", "forget_in_jobs")
+APP_VIEWS = ("video_tasks", "video_generations", "video_generation_files")
+APP_FUNCTIONS = (
+    "complete_external_change",
+    "media_link",
+    "hold_credits",
+    "key_owner",
+    "let_in",
+    "lock_generation",
+    "forget_in_jobs",
+)
 
 
 def upgrade() -> None:
@@ -422,6 +552,7 @@ def upgrade() -> None:
     run_script(op.get_bind(), STATISTICS)
     run_script(op.get_bind(), LEDGER)
     run_script(op.get_bind(), QUESTIONS)
+    run_script(op.get_bind(), READERS)
     app_role = op.get_bind().dialect.identifier_preparer.quote(context.get_context().opts["app_role"])
     for table, privileges in APP_GRANTS.items():
         # FORCE: the owner, too, sees rows only through a policy. `db.migrate` adds the service role to it.
@@ -442,6 +573,8 @@ def upgrade() -> None:
                 grant {privileges} on {table} to {app_role};
                 """,
             )
+    for view in APP_VIEWS:
+        run_script(op.get_bind(), f"grant select on {view} to {app_role}")
     for function in APP_FUNCTIONS:
         run_script(
             op.get_bind(),
