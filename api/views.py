@@ -54,7 +54,7 @@ class FileView(Wire):
     def from_row(cls, row: MediaFileRow, links: Links) -> Self:
         return cls(
             name=row.name,
-            file_url=links.to_media(row.user_id, media_address(row.job_id, row.name)),
+            file_url=row.file_url or links.to_media(row.user_id, media_address(row.job_id, row.name)),
             file_path=row.file_path,
             file_size=row.file_size,
             format=row.format,

@@ -363,7 +363,7 @@ async def find_stored_file(session: AsyncSession, generation_id: UUID, name: str
     of_job = select(MediaFileRow).where(col(MediaFileRow.job_id) == generation_id)
     named = of_job.where(or_(col(MediaFileRow.name) == name, col(MediaFileRow.poster_name) == name))
     row = (await session.scalars(named)).first()
-    if row is None:
+    if row is None or row.file_url:
         return None
     if row.name == name:
         return StoredFile(row.file_path, row.format)

@@ -332,6 +332,8 @@ class MediaFileRow(SQLModel, table=True):
     position: int = 0
     file_path: str = Field(sa_type=Text)
     """Key in the archive."""
+    file_url: str | None = Field(default=None, sa_type=Text)
+    """Where it lies if it is not in our archive: it came by an import."""
     format: str = Field(sa_type=Text)
     """Content type."""
     file_size: int = Field(sa_type=BigInteger)
