@@ -1,21 +1,18 @@
 """The key by which the database itself makes links to media, for those who read tables."""
 
-import hmac
-from hashlib import sha256
-
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.tables import MediaLinkKey
+from domain.media_link import link_key
 
-PURPOSE = b"reelay: read media\n"
 BLOCK_BYTES = 64
 """Of SHA-256, to which HMAC pads its key."""
 
 
 async def keep_media_link_key(session: AsyncSession, *, origin: str, secret: bytes) -> None:
     """Let `media_link` make links at that origin which the API, with that secret, takes for its own."""
-    key = hmac.new(secret, PURPOSE, sha256).digest().ljust(BLOCK_BYTES, b"\0")
+    key = link_key(secret).ljust(BLOCK_BYTES, b"\0")
     values = {
         "origin": origin,
         "inner_block": bytes(byte ^ 0x36 for byte in key),

@@ -38,7 +38,11 @@ def read_media_signature(secret: bytes, signature: str, address: str, expires: i
     return user_id if is_genuine and now < expires else None
 
 
+def link_key(secret: bytes) -> bytes:
+    """The pepper has another use: the purpose keeps the two apart."""
+    return hmac.new(secret, PURPOSE, sha256).digest()
+
+
 def _mac(secret: bytes, user_id: UUID, address: str, expires: int) -> bytes:
-    # The pepper has another use: the purpose keeps the two apart.
-    own = hmac.new(secret, PURPOSE, sha256).digest()
-    return hmac.new(own, f"{user_id} {expires} {address}".encode(), sha256).digest()
+    # The database's function `media_link` does the same.
+    return hmac.new(link_key(secret), f"{user_id} {expires} {address}".encode(), sha256).digest()
