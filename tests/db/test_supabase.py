@@ -99,6 +99,25 @@ async def test_who_is_signed_in_sees_and_adds_own_jobs_alone(project: asyncpg.Co
     assert await project.fetch("select id from generation_jobs") == [(anns,)]
 
 
+async def test_who_is_signed_in_is_given_links_to_own_videos(project: asyncpg.Connection) -> None:
+    await project.execute("insert into media_link_key values (true, 'https://reelay.example', 'i', 'o')")
+    ann = await sign_up(project)
+    job = await project.fetchval(INSERT, ann, "pending")
+    await project.execute(
+        "update generation_jobs set external_id = 'video_1', status = 'completed', result_url = $2 where id = $1",
+        job,
+        f"/api/media/{job}/video.mp4",
+    )
+    await become(project, "authenticated", ann)
+
+    row = await project.fetchrow("select * from video_tasks where task_id = 'video_1'")
+    assert row is not None
+    assert row["status"] == "completed"
+    assert row["video_url"].startswith(f"https://reelay.example/api/media/{job}/video.mp4?expires=")
+    await become(project, "authenticated", uuid4())
+    assert await project.fetchval("select media_link($1, '/api/media/x')", ann) is None
+
+
 @pytest.mark.parametrize("column", ["origin", "fal_request_id", "charged_cents", "arguments"])
 async def test_what_is_ours_to_write_is_refused_to_users(project: asyncpg.Connection, column: str) -> None:
     ann = await sign_up(project)
