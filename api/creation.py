@@ -128,15 +128,17 @@ class Creation:
         *,
         defaults: Mapping[str, Any] = NO_WORDS,
         said: Mapping[str, Any] | None = None,
+        own_name: str | None = None,
     ) -> Created:
         """Written down and started, or found from the first time. Raises what `of_model` does.
 
         `words` are the model's inputs. `defaults` stand in for inputs that they leave out, where the model admits them.
-        `said` is the caller's own input, which the job shows; None when it is the words.
+        `said` is the caller's own input, which the job shows; None when it is the words. `own_name` is the external id
+        that we make up for a request without one: made up anew, it does not make it another request.
         """
         headers = REPLAYED
         try:
-            job = self._job(model, words, request, defaults, words if said is None else said)
+            job = self._job(model, words, request, defaults, words if said is None else said, own_name)
         except InvalidParams as wrong:
             async with self._rows() as session:
                 more = await wrong_belongings(session, request)
@@ -171,6 +173,7 @@ class Creation:
         request: CreateRequest,
         defaults: Mapping[str, Any],
         said: Mapping[str, Any],
+        own_name: str | None,
     ) -> GenerationJob:
         if not can_submit(self._services.settings, model.provider, model.endpoint):
             raise not_set_up(model)
@@ -195,7 +198,7 @@ class Creation:
             tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
             timing=TIMING.dump_python(timing_of(model, self._services.settings), mode="json"),
             uncertain_submit_policy=self._services.settings.uncertain_submit_policy,
-            external_id=request.external_id,
+            external_id=request.external_id or own_name,
             request_fingerprint=self._repetition.fingerprint(
                 content_of(model, words, request), is_named=request.external_id is not None
             ),

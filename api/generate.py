@@ -17,9 +17,10 @@ from api.requests import (
     VideoRequest,
     VoiceRequest,
 )
-from api.services import TheServices
+from api.services import Services, TheServices
 from api.views import CreatedView, WaitedView
-from catalog.model import JobKind
+from catalog.model import JobKind, Model
+from db.tables import GenerationJob
 from domain.generation import Status
 
 router = APIRouter(prefix="/api", tags=["generate"], route_class=CreatingRoute)
@@ -79,5 +80,13 @@ async def retry_job(job_id: JobName, services: TheServices, create: Create, jobs
     if row.status not in (Status.FAILED, Status.CANCELED):
         raise Conflict(f"Only a failed or canceled job can be retried; this one is {row.status}.")
     again = CreateRequest(campaign_id=row.campaign_id, clip_id=row.clip_id, confirm=True, metadata=row.metadata_)
-    model = find_model(services, row.endpoint, {})
-    return await create.of_model(model, row.arguments, again, said=row.input_params)
+    return await create.of_model(model_of(services, row), row.arguments, again, said=row.input_params)
+
+
+def model_of(services: Services, row: GenerationJob) -> Model:
+    """The one that a job was created with; where its endpoint is no more (another version), the one of its name.
+
+    Raises: InvalidParams.
+    """
+    known = {model.endpoint: model for model in services.catalog.models}
+    return known.get(row.endpoint) or find_model(services, row.model, row.arguments)

@@ -143,6 +143,8 @@ UNFIT = [
     ("FAL_KEY", "canary\xe9"),
     ("FAL_KEY", "simulated-key-id:canary"),
     ("FAL_KEY_NEW", "canary\n"),
+    ("REPLICATE_API_TOKEN", "VOTRE_TOKEN_REPLICATE_ICI_canary"),
+    ("REPLICATE_API_TOKEN", "seu-token-canary"),
     ("API_KEY_PEPPER", "missing"),
     ("API_KEY_PEPPER", "canary"),
     ("API_KEY_PEPPER", "changeme-canary-changeme"),

@@ -1,5 +1,8 @@
 """What the chat answers, in the language of the caller."""
 
+import secrets
+import string
+import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -24,6 +27,7 @@ SHOWN_AS: dict[JobKind, Kind] = {
     JobKind.AMBIENT: "audio",
     JobKind.TRANSCRIBE: "text",
 }
+LETTERS = string.ascii_lowercase + string.digits
 SHORTEST_MINUTES = 120
 """Seconds from which on minutes are told."""
 
@@ -140,8 +144,13 @@ def refused(text: str, code: str, **more: Any) -> ChatAnswer:
     return ChatAnswer(success=False, type="error", content=content, metadata={"status": "error"})
 
 
+def new_task_id(kind: str) -> str:
+    """E.g. `video_1703265432_abc123`."""
+    return f"{kind}_{int(time.time())}_{''.join(secrets.choice(LETTERS) for _ in range(6))}"
+
+
 def task_id_of(job: GenerationJob) -> str:
-    return str(job.id)
+    return job.external_id or str(job.id)
 
 
 def dollars(cents: int) -> str:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 from typing import Annotated
-from uuid import UUID
 
 from api.chat.answers import (
     ChatAnswer,
     cancel_requested,
     dollars,
     help_in,
+    new_task_id,
     not_understood,
     problem_in_chat,
     refused,
@@ -20,6 +20,7 @@ from api.chat.answers import (
 from api.creation import Create
 from api.dependency import dependency
 from api.generations import cancel_job
+from api.idempotency import REPLAYED
 from api.language import TheLanguage
 from api.problems import ConfirmationRequired, NotFound, Problem
 from api.reading import Jobs
@@ -37,12 +38,14 @@ class Start:
     kind: JobKind
     input: str
     message: str
+    mark: str
+    """What the task ids begin with."""
 
 
 STARTS = {
-    "/video": Start(kind=JobKind.VIDEO, input="prompt", message="chat_video_started"),
-    "/image": Start(kind=JobKind.FIRST_FRAME, input="prompt", message="chat_image_started"),
-    "/voice": Start(kind=JobKind.VOICE, input="text", message="chat_voice_started"),
+    "/video": Start(kind=JobKind.VIDEO, input="prompt", message="chat_video_started", mark="video"),
+    "/image": Start(kind=JobKind.FIRST_FRAME, input="prompt", message="chat_image_started", mark="image"),
+    "/voice": Start(kind=JobKind.VOICE, input="text", message="chat_voice_started", mark="voice"),
 }
 CONFIRM = "/confirm"
 LONGEST_COMMAND = 50
@@ -79,18 +82,21 @@ class Commands:
                 raise
             return Said(problem_in_chat(problem), dict(problem.headers))
 
-    async def start(self, start: Start, words: str, *, confirmed: bool) -> Said:
-        """Raises what `Creation.create` does."""
-        model = self._services.chat_models[start.kind]
-        created = await self._create.create(model, {start.input: words}, CreateRequest(confirm=confirmed))
-        price = dollars(created.job.estimated_cost_cents)
-        text = message(start.message, self._language, price=price)
-        return Said(started(created.job, text, words, self._language), created.headers)
+    async def start_task(self, task_id: str, prompt: str, *, confirmed: bool) -> Said:
+        """The video of a task that the caller has named; what was started under that name is not started again.
+
+        Raises what `Creation.create` does, and Conflict when the task has another prompt.
+        """
+        start = STARTS["/video"]
+        row = await self._find(task_id)
+        if row is not None and row.input_params == {start.input: prompt}:
+            return self._started(start, row, prompt, REPLAYED)
+        return await self._start(start, prompt, CreateRequest(confirm=confirmed, external_id=task_id))
 
     async def _answer(self, command: str, words: str, confirmed: bool) -> Said:
         """Raises: Problem."""
         if command in STARTS and words:
-            return await self.start(STARTS[command], words, confirmed=confirmed)
+            return await self._start(STARTS[command], words, CreateRequest(confirm=confirmed))
         match command:
             case "/help":
                 return Said(help_in(self._language))
@@ -103,6 +109,16 @@ class Commands:
         if command.startswith("/"):
             return Said(not_understood("chat_unknown_command", command[:LONGEST_COMMAND], self._language))
         return Said(help_in(self._language, "chat_plain_words"))
+
+    async def _start(self, start: Start, words: str, request: CreateRequest) -> Said:
+        model = self._services.chat_models[start.kind]
+        task_id = new_task_id(start.mark)
+        created = await self._create.create(model, {start.input: words}, request, own_name=task_id)
+        return self._started(start, created.job, words, created.headers)
+
+    def _started(self, start: Start, job: GenerationJob, words: str, headers: dict[str, str]) -> Said:
+        text = message(start.message, self._language, price=dollars(job.estimated_cost_cents))
+        return Said(started(job, text, words, self._language), headers)
 
     async def _status(self, task_id: str) -> Said:
         row = await self._find(task_id)
@@ -122,8 +138,8 @@ class Commands:
     async def _find(self, task_id: str) -> GenerationJob | None:
         """None for what is nobody's and for what is somebody else's."""
         try:
-            return await self._jobs.row(UUID(task_id))
-        except (ValueError, NotFound):
+            return await self._jobs.row(task_id)
+        except NotFound:
             return None
 
     def _unknown(self, task_id: str) -> Said:

@@ -7,8 +7,9 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from api.chat.answers import ChatAnswer
-from api.chat.commands import STARTS, Said, TheCommands
+from api.chat.commands import Said, TheCommands
 from api.problems import problems
+from api.requests import ExternalId
 from api.wire import Text, Wire
 from settings import Settings
 
@@ -22,7 +23,7 @@ class ChatRequest(Wire):
 
 
 class TaskRequest(Wire):
-    task_id: Text = Field(min_length=1, max_length=200, description="Yours. The same task is started once.")
+    task_id: ExternalId = Field(description="Yours. The same task is started once.")
     prompt: Text
     confirm: bool = Field(False, description="Needed above the interactive budget.")
 
@@ -54,7 +55,7 @@ async def chat(body: ChatRequest, commands: TheCommands) -> JSONResponse:
 
 async def create_task(body: TaskRequest, commands: TheCommands) -> JSONResponse:
     """Start the chat's video under a task id of the caller's own."""
-    said = await commands.start(STARTS["/video"], body.prompt, confirmed=body.confirm)
+    said = await commands.start_task(body.task_id, body.prompt, confirmed=body.confirm)
     return shown(said, HTTPStatus.ACCEPTED)
 
 

@@ -1,5 +1,6 @@
 """The chat front, as its document tells it: a command in, an answer to show out."""
 
+import asyncio
 import re
 from typing import Any
 from uuid import uuid4
@@ -39,6 +40,7 @@ async def test_a_video_by_chat(patient_service: Service, caller: httpx.AsyncClie
     prompt = "un chat qui court dans un jardin [sim: latency=2s]"
     started = await say(caller, f"/video {prompt}", timestamp="2025-12-23T20:30:00.000Z")
     task_id = started["metadata"]["taskId"]
+    assert re.fullmatch(r"video_\d{10}_[a-z0-9]{6}", task_id)
     assert started == {
         "success": True,
         "type": "info",
@@ -258,6 +260,55 @@ async def test_what_is_no_message_is_refused(caller: httpx.AsyncClient, body: di
 async def test_chat_needs_a_key(patient_service: Service) -> None:
     async with httpx.AsyncClient(base_url=patient_service.origin) as nobody:
         problem(await nobody.post("/api/chat", json={"message": "/help"}), 401, "UNAUTHENTICATED")
+
+
+async def test_task_of_the_callers_own_is_one_video_however_often_it_is_sent(
+    caller: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    caller.headers.update(FRENCH)
+    task = {"taskId": "video_1703265432_abc123", "prompt": "un chat qui court dans un jardin"}
+    paths = ("/webhook-test/video-bg-process", "/api/tasks", "/api/tasks")
+    answers = [await caller.post(path, json=task) for path in paths]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 202]
+    assert answers[0].json() == answers[1].json() == answers[2].json()
+    assert answers[0].json()["content"] | task == answers[0].json()["content"]
+    assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, "true", "true"]
+    job = (await caller.get(f"/api/jobs/{task['taskId']}")).json()
+    assert (job["id"], job["model"], job["externalId"]) == (await only_job(caller), "zeroscope-v2-xl", task["taskId"])
+    assert (await say(caller, f"/status {task['taskId']}"))["metadata"]["taskId"] == task["taskId"]
+
+    problem(await caller.post("/api/tasks", json=task | {"prompt": "un chien"}), 409, "CONFLICT")
+    assert (await stranger.post("/api/tasks", json=task | {"prompt": "a dog"})).status_code == 202
+
+
+async def test_task_that_the_chat_has_started_is_not_started_again(caller: httpx.AsyncClient) -> None:
+    started = await say(caller, "/video un chat [sim: latency=60s]")
+    task = {"taskId": started["metadata"]["taskId"], "prompt": "un chat [sim: latency=60s]"}
+    assert (await caller.post("/api/tasks", json=task)).json() == started
+    assert await only_job(caller)
+    await say(caller, f"/cancel {task['taskId']}")
+
+
+async def test_tasks_sent_at_once_are_one_video(caller: httpx.AsyncClient) -> None:
+    task = {"taskId": "render 7", "prompt": "un chat"}
+    answers = await asyncio.gather(*(caller.post("/api/tasks", json=task) for _ in range(5)))
+    assert [answer.status_code for answer in answers] == [202] * 5
+    assert len({answer.text for answer in answers}) == 1
+    assert await only_job(caller)
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({}, ["taskId", "prompt"]),
+        ({"taskId": "", "prompt": "a"}, ["taskId"]),
+        ({"taskId": "x" * 201, "prompt": "a"}, ["taskId"]),
+        ({"taskId": "x", "prompt": "x" * 20_001}, ["prompt"]),
+    ],
+)
+async def test_what_is_no_task_is_refused(caller: httpx.AsyncClient, body: dict[str, Any], wrong: list[str]) -> None:
+    assert wrong_fields(await caller.post("/api/tasks", json=body)) == wrong
 
 
 async def test_second_path_is_the_same_chat(patient_service: Service, caller: httpx.AsyncClient) -> None:

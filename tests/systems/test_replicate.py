@@ -1,7 +1,10 @@
 """The background generator by Replicate, as its document tells it: a command, a prediction, a stored video."""
 
+from uuid import UUID
+
 import httpx
 
+from db.tables import GenerationJob
 from tests.running import Service
 from tests.systems.reading import until
 
@@ -43,3 +46,19 @@ async def test_failed_prediction_is_told_with_its_reason(caller: httpx.AsyncClie
     assert (job["progress"], job["errorCode"]) == (0, "provider_error")
     assert job["errorMessage"]
     assert (await caller.get("/api/videos/user")).json()["data"] == []
+
+
+async def test_job_of_a_version_that_is_no_more_is_retried_with_the_one_that_the_catalogue_has(
+    patient_service: Service, caller: httpx.AsyncClient
+) -> None:
+    body = {"model": ZEROSCOPE, "input": {"prompt": "a reef [sim: fail=422]"}}
+    failed = await until(caller, (await caller.post("/api/jobs", json=body)).json()["statusUrl"], "failed")
+    async with patient_service.sessions.begin() as session:
+        row = await session.get(GenerationJob, UUID(failed["id"]))
+        assert row is not None
+        row.endpoint = f"anotherjesse/zeroscope-v2-xl:{'0' * 64}"
+
+    again = await caller.post(f"/api/jobs/{failed['id']}/retry")
+    assert again.status_code == 202, again.text
+    retried = await until(caller, again.json()["statusUrl"], "submitted", "in_progress", "failed")
+    assert (retried["model"], retried["input"]) == (ZEROSCOPE, failed["input"])
