@@ -1,11 +1,15 @@
 """The components of `clients/js/test`, put together with React for a browser."""
 
+import json
 from functools import cache
 
-from playwright.async_api import Route
+from playwright.async_api import Locator, Page, Route
 
 from tests.browser.visitor import Visitor
 from tests.node import run_node
+
+HOUR = 3_600_000
+"""Milliseconds."""
 
 HTML = '<!doctype html><title>Components</title><main></main><script type="module" src="page.js"></script>'
 
@@ -27,3 +31,29 @@ async def open_component(visitor: Visitor, name: str) -> None:
     await visitor.page.route("**/components/*", serve)
     await visitor.page.add_init_script(f"sessionStorage.setItem('apiKey', '{visitor.key}')")
     await visitor.page.goto(f"{visitor.origin}/components/#{name}")
+
+
+async def simulate(page: Page, directive: str) -> None:
+    """From now on the directive is in the prompt of all that the page creates."""
+
+    async def create(route: Route) -> None:
+        words = json.loads(route.request.post_data or "{}")
+        await route.continue_(post_data=json.dumps(words | {"prompt": f"{words['prompt']} [sim: {directive}]"}))
+
+    for path in ("/api/generate/video", "/api/jobs"):
+        await page.route(f"**{path}", create)
+
+
+async def played(video: Locator) -> float:
+    """Its length in seconds, once it plays."""
+    script = "async (video) => { video.muted = true; await video.play(); return video.duration; }"
+    return float(await video.evaluate(script))
+
+
+async def nothing_is_asked_after_leaving(page: Page) -> None:
+    """With an installed clock: an hour after the component was unmounted."""
+    asked: list[str] = []
+    await page.get_by_role("button", name="Leave").click()
+    page.on("request", lambda request: asked.append(request.url))
+    await page.clock.run_for(HOUR)
+    assert asked == []
