@@ -19,8 +19,8 @@ def bundle() -> str:
     return run_node("esbuild", "test/page.tsx", "--bundle", "--format=esm", "--log-level=warning")
 
 
-async def open_component(visitor: Visitor, name: str) -> None:
-    """A page of the API's origin that shows it."""
+async def open_component(visitor: Visitor, name: str, *, base_url: str = "") -> None:
+    """A page that shows it, and calls the API of its own origin unless another one is named."""
 
     async def serve(route: Route) -> None:
         if route.request.url.endswith("/page.js"):
@@ -29,7 +29,8 @@ async def open_component(visitor: Visitor, name: str) -> None:
             await route.fulfill(body=HTML, content_type="text/html")
 
     await visitor.page.route("**/components/*", serve)
-    await visitor.page.add_init_script(f"sessionStorage.setItem('apiKey', '{visitor.key}')")
+    connection = json.dumps({"baseUrl": base_url, "apiKey": visitor.key})
+    await visitor.page.add_init_script(f"sessionStorage.setItem('connection', '{connection}')")
     await visitor.page.goto(f"{visitor.origin}/components/#{name}")
 
 

@@ -20,8 +20,7 @@ function Page() {
   );
 }
 
-const apiKey = sessionStorage.getItem("apiKey");
-if (apiKey) configureReelay({ apiKey });
+configureReelay(JSON.parse(sessionStorage.getItem("connection") ?? "{}"));
 createRoot(document.querySelector("main")!).render(
   <StrictMode>
     <Page />

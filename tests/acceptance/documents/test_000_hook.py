@@ -4,6 +4,8 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
 from tests.browser.react import nothing_is_asked_after_leaving, open_component, played, simulate
+from tests.browser.second_api import SecondApi
+from tests.running import Service
 
 
 async def test_a_clip_gets_its_video(visit: Visit) -> None:
@@ -30,3 +32,15 @@ async def test_a_clip_gets_its_video(visit: Visit) -> None:
     async with page.expect_response("**/api/jobs/*"):
         await generate.click()
     await nothing_is_asked_after_leaving(page)
+
+
+async def test_a_front_of_another_origin_changes_the_address_alone(visit: Visit, service: Service) -> None:
+    api = SecondApi(service.settings.model_copy(update={"cors_origins": (service.origin,), "app_url": None}))
+    await api.start()
+    visitor = await visit("director")
+    await open_component(visitor, "ClipCard", base_url=api.origin)
+    await visitor.page.get_by_role("button", name="Generate").click()
+    video = visitor.page.locator("video")
+    assert await played(video) > 0
+    assert str(await video.get_attribute("src")).startswith(api.origin)
+    await api.stop()
