@@ -11,8 +11,6 @@ from tests.node import run_node
 HOUR = 3_600_000
 """Milliseconds."""
 
-HTML = '<!doctype html><title>Components</title><main></main><script type="module" src="page.js"></script>'
-
 
 @cache
 def bundle() -> str:
@@ -20,18 +18,13 @@ def bundle() -> str:
 
 
 async def open_component(visitor: Visitor, name: str, *, base_url: str = "") -> None:
-    """A page that shows it, and calls the API of its own origin unless another one is named."""
-
-    async def serve(route: Route) -> None:
-        if route.request.url.endswith("/page.js"):
-            await route.fulfill(body=bundle(), content_type="text/javascript")
-        else:
-            await route.fulfill(body=HTML, content_type="text/html")
-
-    await visitor.page.route("**/components/*", serve)
+    """A page of the visitor's origin that shows it, and calls the API of that origin unless another one is named."""
+    page = visitor.page
+    await page.goto(f"{visitor.origin}/healthz#{name}")
     connection = json.dumps({"baseUrl": base_url, "apiKey": visitor.key})
-    await visitor.page.add_init_script(f"sessionStorage.setItem('connection', '{connection}')")
-    await visitor.page.goto(f"{visitor.origin}/components/#{name}")
+    await page.evaluate("connection => sessionStorage.setItem('connection', connection)", connection)
+    await page.set_content("<!doctype html><title>Components</title><main></main>")
+    await page.add_script_tag(content=bundle(), type="module")
 
 
 async def simulate(page: Page, directive: str) -> None:
