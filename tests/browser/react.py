@@ -3,7 +3,7 @@
 import json
 from functools import cache
 
-from playwright.async_api import Locator, Page, Route
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.browser.visitor import Visitor
 from tests.node import run_node
@@ -25,6 +25,7 @@ async def open_component(visitor: Visitor, name: str, *, base_url: str = "") -> 
     await page.evaluate("connection => sessionStorage.setItem('connection', connection)", connection)
     await page.set_content("<!doctype html><title>Components</title><main></main>")
     await page.add_script_tag(content=bundle(), type="module")
+    await expect(page.get_by_role("button", name="Leave")).to_be_visible()
 
 
 async def simulate(page: Page, directive: str) -> None:
