@@ -125,18 +125,23 @@ async def test_a_network_that_fails_is_polled_through(probe: Probe) -> None:
 
 async def test_a_request_that_nobody_knows_ends_it(probe: Probe) -> None:
     await probe.give(requestId="nobody-knows")
-    await probe.shows(job=None, isPolling=False, error="Job not found")
-    assert await probe.told() == [["failed", "Job not found"]]
+    await probe.page.wait_for_function("() => told.length")
+    await probe.shows(job=None, isPolling=False, isCompleted=False)
+    await probe.later()
+    ((end, reason),) = await probe.told()
+    assert (end, probe.polls) == ("failed", ["nobody-knows"])
+    await probe.shows(error=reason)
 
 
 async def test_it_gives_up_after_its_time_and_stops_when_it_is_left(probe: Probe) -> None:
     job = await probe.job("latency=60s")
     await probe.give(requestId=job["falRequestId"], maxPollTime=HOUR)
-    await probe.shows(isPolling=True)
+    await probe.shows(job=job["id"], isPolling=True)
     await probe.later()
     await probe.shows(job=job["id"], isPolling=False, error="Timeout waiting for generation")
 
     await probe.give(requestId=None)
+    await probe.shows(job=None, isPolling=False, error=None)
     await probe.give(requestId=job["falRequestId"])
     await probe.shows(job=job["id"], isPolling=True, error=None)
     await nothing_is_asked_after_leaving(probe.page)

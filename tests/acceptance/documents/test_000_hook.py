@@ -126,7 +126,7 @@ async def test_a_clip_gets_its_video(visit: Visit) -> None:
 
     await simulate(page, "fail=422")
     await generate.click()
-    await expect(page.get_by_role("alert")).to_have_text("prompt: This input is not supported")
+    await page.get_by_role("alert").get_by_text("prompt: This input is not supported").wait_for()
 
     await simulate(page, "latency=60s")
     async with page.expect_response("**/api/jobs/*"):

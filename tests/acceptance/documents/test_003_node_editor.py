@@ -17,9 +17,9 @@ async def test_the_component_generates_and_shows_a_video(visit: Visit) -> None:
     await page.get_by_role("button", name="Generate Video").click()
     await expect(page.get_by_role("button", name="Generating...")).to_be_disabled()
     await expect(page.get_by_text("Status: pending")).to_be_visible()
-    await expect(page.get_by_text("Video ready!")).to_be_visible()
     video = page.locator("video")
     assert await played(video) > 0
+    await expect(page.get_by_text("Video ready!")).to_be_visible()
     assert f"Video ready: {await video.get_attribute('src')}" in said
     await expect(page.get_by_role("button", name="Generate Video")).to_be_enabled()
 
@@ -31,6 +31,6 @@ async def test_the_component_shows_why_it_failed(visit: Visit) -> None:
 
     await simulate(page, "fail=422")
     await page.get_by_role("button", name="Generate Video").click()
-    await expect(page.get_by_text("Error: prompt: This input is not supported")).to_be_visible()
+    await page.get_by_text("Error: prompt: This input is not supported").wait_for()
     assert visitor.complaints == ["Failed: prompt: This input is not supported"]
     visitor.complaints.clear()  # the component's own
