@@ -8,7 +8,8 @@ COPY_ID = "md5(job.id::text || number)::uuid"
 JOBS = f"""
 insert into generation_jobs
 select (jsonb_populate_record(null::generation_jobs, to_jsonb(job) || jsonb_build_object(
-    'id', {COPY_ID}, 'user_id', target.id, 'fal_request_id', null,
+    'id', {COPY_ID}, 'user_id', target.id, 'fal_request_id', null, 'external_id', null,
+    'campaign_id', null, 'clip_id', null,
     'created_at', job.created_at - number * interval '7 minutes',
     'completed_at', job.completed_at - number * interval '7 minutes'))).*
 from generation_jobs job, users source, users target, generate_series(1, :count) number
