@@ -1,5 +1,7 @@
 """Everything that the environment may say, typed, in one place. Built once per process and passed down."""
 
+import hashlib
+import hmac
 import re
 from base64 import b64decode
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ SHORTEST_JWT_SECRET = 32
 PLACEHOLDER = re.compile(
     r"change-?_?me|^(your|my|example|simulated|votre|seu)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
 )
+WEBHOOK_SECRET_LABEL = b"reelay webhook token"
 REPLICATE_HOSTS = (".replicate.com",)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -42,7 +45,7 @@ class Settings(BaseSettings):
     )
 
     environment: Environment = Environment.PRODUCTION
-    app_url: str | None = None
+    app_url: str | None = Field(None, validation_alias=AliasChoices("APP_URL", "NEXT_PUBLIC_APP_URL", "app_url"))
     data_dir: Path = Field(Path(".reelay"), validation_alias=AliasChoices("REELAY_DATA_DIR", "data_dir"))
 
     task_queue: str = Field("generations", validation_alias=AliasChoices("REELAY_TASK_QUEUE", "task_queue"))
@@ -85,6 +88,7 @@ class Settings(BaseSettings):
     fal_queue_logs_default: bool = False
     fal_webhook_path: str = "/api/fal/webhook"
     fal_webhook_secret: SecretStr | None = None
+    """Signs the token in webhook URLs, whichever provider they are for. Unset: derived from the pepper."""
 
     studio_backend_url: str | None = None
     webhook_secret: SecretStr | None = None
@@ -241,7 +245,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.app_url and not self.fal_webhook_secret:
-            raise ValueError("FAL_WEBHOOK_SECRET: required with APP_URL, it signs the token in webhook URLs")
+            self.fal_webhook_secret = self._derived_webhook_secret()
         if bool(self.worker_deployment) != bool(self.worker_build_id):
             raise ValueError("TEMPORAL_WORKER_DEPLOYMENT and TEMPORAL_WORKER_BUILD_ID: set both or neither")
         return self
@@ -275,6 +279,12 @@ class Settings(BaseSettings):
         if self.app_url and not self.app_url.startswith("https://"):
             raise ValueError("APP_URL: in production it must be https, or unset to poll instead of being called")
         return self
+
+    def _derived_webhook_secret(self) -> SecretStr:
+        pepper = self.api_key_pepper.get_secret_value()
+        if not pepper:
+            raise ValueError("FAL_WEBHOOK_SECRET: required with APP_URL, without API_KEY_PEPPER to derive it from")
+        return SecretStr(hmac.new(pepper.encode(), WEBHOOK_SECRET_LABEL, hashlib.sha256).hexdigest())
 
     @property
     def service_url(self) -> str:

@@ -6,11 +6,12 @@ from activities.errors import try_again
 from db.engine import Sessions
 from db.generations import note_standstill
 from domain.generation import Generation
+from domain.progress import WAITING
 from providers.errors import NotSetUp
 
 
 def words_for(missing: NotSetUp) -> str:
-    return f"Waiting: {missing}"
+    return f"{WAITING}{missing}"
 
 
 async def waits_for_key(sessions: Sessions, generation: Generation, missing: NotSetUp) -> ApplicationError:

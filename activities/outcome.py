@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sqlmodel import col
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -12,11 +13,16 @@ from db.attempts import note_rescue
 from db.engine import Sessions, as_user
 from db.generations import advance_generation, measure_progress, note_standstill
 from db.logs import keep_log
+from db.tables import GenerationJob
 from domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
-from domain.progress import measured_progress
+from domain.messages import Sentence
+from domain.progress import WAITING, measured_progress
 from providers.errors import NotSetUp, ProviderError, ResultExpired, Unavailable
 from providers.registry import Providers
 from settings import Settings
+
+# A status never goes back: a provider's word about its queue may be older than its word about the work.
+NOT_AT_WORK = (col(GenerationJob.status) != Status.IN_PROGRESS,)
 
 
 class OutcomeActivities:
@@ -56,6 +62,7 @@ class OutcomeActivities:
                 status=Status.SUBMITTED if queued else Status.IN_PROGRESS,
                 stage=Stage.QUEUED if queued else Stage.GENERATING,
                 detail=_in_words(generation, progress),
+                only_if=NOT_AT_WORK if queued else (),
             )
             if progress.percent is not None and not queued:
                 await measure_progress(session, generation.id, measured_progress(progress.percent))
@@ -64,7 +71,7 @@ class OutcomeActivities:
         """The caller sees why there is no news."""
         if not generation.provider.reports_by_push:
             async with self._sessions.begin() as session:
-                await note_standstill(session, generation.id, f"Waiting: {trouble}")
+                await note_standstill(session, generation.id, f"{WAITING}{trouble}")
         return try_again(trouble, after=trouble.retry_after if isinstance(trouble, Unavailable) else None)
 
     async def _note_rescue(self, accepted: Accepted) -> None:
@@ -82,5 +89,5 @@ def _in_words(generation: Generation, progress: ProviderProgress) -> str:
     if progress.state is not ProviderState.QUEUED:
         return f"Generating at {generation.provider}"
     if progress.queue_position is None:
-        return f"Queued at {generation.provider}"
-    return f"Queued at {generation.provider}, {progress.queue_position} ahead"
+        return Sentence("progress_queued", provider=generation.provider)
+    return Sentence("progress_queued_behind", provider=generation.provider, ahead=progress.queue_position)

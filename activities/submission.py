@@ -35,7 +35,8 @@ from db.engine import Sessions
 from db.generations import advance_generation
 from db.tables import AttemptState, ProviderAccount, SubmissionAttempt
 from domain.failure import Failure, FailureCode
-from domain.generation import Generation, ProviderName, Stage, Status, Submission
+from domain.generation import Generation, ProviderName, Stage, Status, Submission, state_at_acceptance
+from domain.progress import WAITING
 from domain.webhook_token import make_token
 from providers.errors import (
     AccountLocked,
@@ -213,7 +214,7 @@ class SubmissionActivities:
                 attempt.generation.id,
                 status=Status.PENDING,
                 stage=Stage.SUBMITTING,
-                detail=f"Waiting: {parked}",
+                detail=f"{WAITING}{parked}",
             )
         pause = self._settings.account_pause
         until_probe = max(parked.probe_at - datetime.now(UTC), timedelta(0))
@@ -251,16 +252,17 @@ class SubmissionActivities:
 
     async def _record(self, generation: Generation, submission: Submission, how: str) -> Submission:
         """The attempt's submission: this one, unless another was recorded first."""
-        ahead = submission.queue_position or 0
+        ahead = submission.queue_position
+        status, stage = state_at_acceptance(generation.provider, submission)
         async with self._sessions.begin() as session:
             if not await record_acceptance(session, generation.id, submission):
                 return submission_of(await attempt_of(session, generation.id, submission.attempt))
             await advance_generation(
                 session,
                 generation.id,
-                status=Status.SUBMITTED,
-                stage=Stage.QUEUED if ahead else Stage.GENERATING,
-                detail=how + (f", {ahead} ahead in its queue" if ahead else ""),
+                status=status,
+                stage=stage,
+                detail=f"{how}, {ahead} ahead in its queue" if ahead else how,
                 data={"requestId": submission.request_id, "attempt": submission.attempt},
                 fal_request_id=submission.request_id,
                 fal_status_url=submission.status_url,

@@ -13,10 +13,11 @@ from api import clips, credits, fal_jobs, generate, generations, health, media, 
 from api.chat.routes import chat_routes
 from api.document import DocumentedApi, serve_documentation
 from api.events import routes as events
+from api.language import LanguageHeaders
 from api.middleware import BodyLimits, RequestId, open_to_origins
 from api.operators import accounts, deliveries, metrics, statistics
 from api.operators.metrics import Measured, Metrics
-from api.problems import install_problem_handlers
+from api.problem_handlers import install_problem_handlers
 from api.services import open_services
 from api.webhooks import video_completion
 from api.webhooks.routes import webhook_routes
@@ -77,8 +78,10 @@ def create_app(settings: Settings) -> FastAPI:
     serve_documentation(app)
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=BODY_TIMEOUT, at_most=MAX_BODY_BYTES)
+    app.add_middleware(LanguageHeaders)
     app.add_middleware(Measured, metrics=measured)
     app.state.metrics = measured
+    app.state.language = settings.language
     for router in (
         generate.router,
         generations.router,

@@ -22,6 +22,7 @@ from api.views import CreatedView, WaitedView
 from catalog.model import JobKind, Model
 from db.tables import GenerationJob
 from domain.generation import Status
+from domain.messages import Sentence
 
 router = APIRouter(prefix="/api", tags=["generate"], route_class=CreatingRoute)
 
@@ -78,7 +79,7 @@ async def retry_job(job_id: JobName, services: TheServices, create: Create, jobs
     """A new job with the input of one that failed or was canceled."""
     row = await jobs.row(job_id)
     if row.status not in (Status.FAILED, Status.CANCELED):
-        raise Conflict(f"Only a failed or canceled job can be retried; this one is {row.status}.")
+        raise Conflict(Sentence("retry_conflict", status=row.status))
     again = CreateRequest(campaign_id=row.campaign_id, clip_id=row.clip_id, confirm=True, metadata=row.metadata_)
     return await create.of_model(model_of(services, row), row.arguments, again, said=row.input_params)
 

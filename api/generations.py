@@ -20,6 +20,7 @@ from api.views import EventView, History, JobList, JobView, VideoList, VideoView
 from db.generations import files_of, newest_generations, timeline
 from db.pushes import pushed_data_of
 from domain.generation import ACTIVE, JobType, Status
+from domain.messages import Sentence
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 
@@ -63,7 +64,13 @@ async def list_jobs(
         files = await files_of(session, [row.id for row in page])
         pushed = await pushed_data_of(session, page)
     views = [
-        JobView.from_row(row, [file for file in files if file.job_id == row.id], jobs.links, pushed=pushed.get(row.id))
+        JobView.from_row(
+            row,
+            [file for file in files if file.job_id == row.id],
+            jobs.links,
+            jobs.language,
+            pushed=pushed.get(row.id),
+        )
         for row in page
     ]
     has_more = len(found) > limit
@@ -150,7 +157,7 @@ def statuses_named(name: str | None) -> list[Status]:
     if name in SEVERAL:
         return SEVERAL[name]
     if name not in set(Status):
-        raise InvalidParams("There is no such status.", errors=[wrong("status", name, [*Status, *SEVERAL])])
+        raise InvalidParams(Sentence("filter_invalid"), errors=[wrong("status", name, [*Status, *SEVERAL])])
     return [Status(name)]
 
 
@@ -160,12 +167,13 @@ def types_named(name: str | None) -> list[JobType]:
     if name == JobType.VIDEO:
         return [JobType.VIDEO, JobType.VIDEO_VEO31]
     if name not in set(JobType):
-        raise InvalidParams("There is no such type.", errors=[wrong("type", name, list(JobType))])
+        raise InvalidParams(Sentence("filter_invalid"), errors=[wrong("type", name, list(JobType))])
     return [JobType(name)]
 
 
 def wrong(field: str, value: str, allowed: list[str]) -> dict[str, Any]:
-    return {"field": field, "message": f"must be one of {', '.join(allowed)}", "limit": allowed, "value": value[:100]}
+    message = Sentence("field_choice", choices=", ".join(allowed))
+    return {"field": field, "message": message, "limit": allowed, "value": value[:100]}
 
 
 def make_cursor(moment: datetime, row_id: UUID) -> str:
@@ -177,8 +185,8 @@ def read_cursor(cursor: str) -> tuple[datetime, UUID]:
         created_at, generation_id = urlsafe_b64decode(cursor.encode()).decode().split(" ")
         return datetime.fromisoformat(created_at).astimezone(UTC), UUID(generation_id)
     except (ValueError, OverflowError) as error:
-        bad = {"field": "after", "message": "is not a cursor of ours", "limit": None, "value": cursor[:100]}
-        raise InvalidParams("The cursor does not fit.", errors=[bad]) from error
+        bad = {"field": "after", "message": Sentence("field_cursor"), "limit": None, "value": cursor[:100]}
+        raise InvalidParams(Sentence("cursor_invalid"), errors=[bad]) from error
 
 
 async def told(call: Awaitable[None]) -> None:
@@ -190,4 +198,4 @@ async def told(call: Awaitable[None]) -> None:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
     except RuntimeError as error:  # a lazy client that cannot connect
-        raise ServiceUnavailable("Temporal does not answer. Try again shortly.") from error
+        raise ServiceUnavailable(Sentence("unavailable")) from error

@@ -11,6 +11,7 @@ from api.dependency import dependency
 from api.identity.dependencies import TheCaller
 from api.problems import KeyReused
 from db.tables import Campaign, Clip, GenerationJob
+from domain.messages import Sentence
 
 REPLAYED = {"idempotency-replayed": "true"}
 
@@ -50,7 +51,7 @@ Row = TypeVar("Row", GenerationJob, Campaign, Clip)
 def the_same(stored: Row | None, sent: Row) -> Row:
     """The stored row, if it came of the same request. Raises: KeyReused."""
     if stored is None or stored.request_fingerprint != sent.request_fingerprint:
-        raise KeyReused("This Idempotency-Key came before with another request.")
+        raise KeyReused(Sentence("key_reused"))
     return stored
 
 

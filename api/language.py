@@ -3,15 +3,40 @@
 from typing import Annotated
 
 from fastapi import Request
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.dependency import dependency
-from api.services import services_of
 from domain.language import Language, preferred_language
+
+WORDS = ("application/json", "application/problem+json", "text/event-stream")
+"""Content types of answers that people read. Media has no language of ours."""
 
 
 def language_of(request: Request) -> Language:
     """By `Accept-Language`, else `REELAY_LANGUAGE`."""
-    return preferred_language(request.headers.get("accept-language"), services_of(request.app).settings.language)
+    return preferred_language(request.headers.get("accept-language"), request.app.state.language)
+
+
+class LanguageHeaders:
+    """Says of what the API answers in words which language it is in, and that it depends on `Accept-Language`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+            return await self._app(scope, receive, send)
+
+        async def send_with_language(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if headers.get("content-type", WORDS[0]).partition(";")[0] in WORDS:
+                    headers["content-language"] = language_of(Request(scope))
+                    headers.add_vary_header("accept-language")
+            await send(message)
+
+        await self._app(scope, receive, send_with_language)
 
 
 TheLanguage = Annotated[Language, dependency(language_of)]

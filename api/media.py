@@ -22,6 +22,7 @@ from db.generations import StoredFile, find_stored_file
 from db.users import let_in
 from domain.generation import media_address
 from domain.media_link import read_media_signature
+from domain.messages import Sentence
 from media.errors import NotInArchive
 from media.serve import RangeNotSatisfiable, parse_range
 from media.storage import Storage
@@ -110,7 +111,7 @@ async def read_media(
         return RedirectResponse(link, status.HTTP_302_FOUND)
     size = await services.storage.head(stored.key)
     if size is None:
-        raise NotFound("The archive no longer holds this file.")
+        raise NotFound(Sentence("file_gone"))
     if not asked_for_bytes:
         return Response(headers=SAFE | {"content-length": str(size)}, media_type=stored.content_type)
     return await serve(services.storage, stored.key, stored.content_type, size, range)
@@ -122,7 +123,7 @@ async def serve(storage: Storage, key: str, content_type: str, size: int, range_
     except RangeNotSatisfiable as error:
         raise HTTPException(
             status.HTTP_416_RANGE_NOT_SATISFIABLE,
-            f"The file has {size} bytes.",
+            Sentence("range_not_satisfiable", size=size),
             {"content-range": error.content_range},
         ) from error
     start, end = (part.start, part.end) if part else (0, size)

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from domain.messages import Sentence
+
 REQUEST_ID = "x-request-id"
 EXPOSED = (
     REQUEST_ID,
@@ -89,7 +91,7 @@ class BodyLimits:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(408, "The body took too long to arrive.", {"connection": "close"}) from None
+                raise HTTPException(408, Sentence("body_too_slow"), {"connection": "close"}) from None
             size += len(message.get("body", b""))
             self._check(size)
             whole = not message.get("more_body", False)
@@ -101,4 +103,4 @@ class BodyLimits:
         # Raised while the route reads the body, so that it leaves in the shape of all errors. The connection stays: a
         # client that still sends when it is cut off may never see the answer.
         if size > self._at_most:
-            raise HTTPException(413, f"A body may have at most {self._at_most} bytes.")
+            raise HTTPException(413, Sentence("body_too_large", most=self._at_most))

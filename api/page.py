@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Header, Response, status
 
+from api.language import TheLanguage
 from api.problems import NotFound
 from api.services import Services, TheServices
+from domain.language import Language
 from media.errors import MediaError
 from media.storage import Storage
 
@@ -22,6 +24,8 @@ TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".s
 """What is served of the folder. `mimetypes` would ask the machine."""
 RUNS = "{{runs}}"
 """In the pages: where the runs are in the Temporal UI."""
+LANGUAGE = "{{language}}"
+"""In the users' page: the language that it is in."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -29,8 +33,13 @@ IfNoneMatch = Annotated[str | None, Header()]
 
 
 @router.get("/")
-async def page(services: TheServices, if_none_match: IfNoneMatch = None) -> Response:
-    return served_page("index.html", services, if_none_match, policy(await media_origin(services.storage)))
+async def page(services: TheServices, language: TheLanguage, if_none_match: IfNoneMatch = None) -> Response:
+    """In the language that the browser asks for: `web/messages.js` goes by the page's `lang`."""
+    answer = served_page(
+        "index.html", services, if_none_match, policy(await media_origin(services.storage)), language=language
+    )
+    answer.headers.update({"content-language": language, "vary": "accept-language"})
+    return answer
 
 
 @router.get("/admin")
@@ -48,8 +57,15 @@ async def page_file(name: str, if_none_match: IfNoneMatch = None) -> Response:
     return served(file.read_bytes(), suffix, if_none_match, policy(""))
 
 
-def served_page(name: str, services: Services, if_none_match: str | None, content_security_policy: str) -> Response:
-    body = (WEB / name).read_text().replace(RUNS, escape(runs_address(services)))
+def served_page(
+    name: str,
+    services: Services,
+    if_none_match: str | None,
+    content_security_policy: str,
+    *,
+    language: Language = Language.ENGLISH,
+) -> Response:
+    body = (WEB / name).read_text().replace(RUNS, escape(runs_address(services))).replace(LANGUAGE, language)
     return served(body.encode(), ".html", if_none_match, content_security_policy)
 
 

@@ -15,29 +15,27 @@ Problem
 """
 
 from collections.abc import Mapping, Sequence
-from http import HTTPMethod, HTTPStatus
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
-from starlette.exceptions import HTTPException
-from starlette.routing import Match
-from temporalio.service import RPCError
 
 from catalog.errors import shown
-from db.engine import POSTGRES_AWAY
+from domain.messages import Sentence
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMAS = "#/components/schemas/"
 
 
 class Problem(Exception):
+    """`detail` and each `message` in `errors` are `Sentence`s, so that they can be said in the language asked for."""
+
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     code = "INTERNAL"
     headers: Mapping[str, str] = {}
+    error: str | None = None
+    """In short what it is; None where the detail is short."""
 
     def __init__(self, detail: str, *, errors: Sequence[Mapping[str, Any]] = (), **extra: Any) -> None:
         super().__init__(detail)
@@ -50,6 +48,7 @@ class Unauthenticated(Problem):
     status = HTTPStatus.UNAUTHORIZED
     code = "UNAUTHENTICATED"
     headers: Mapping[str, str] = {"www-authenticate": "Bearer"}
+    error = Sentence("not_authenticated")
 
 
 class Forbidden(Problem):
@@ -61,7 +60,7 @@ class NotFound(Problem):
     status = HTTPStatus.NOT_FOUND
     code = "NOT_FOUND"
 
-    def __init__(self, detail: str = "There is nothing here that you may see.") -> None:
+    def __init__(self, detail: str = Sentence("not_found")) -> None:
         super().__init__(detail)
 
 
@@ -110,18 +109,6 @@ class ServiceUnavailable(Problem):
     headers: Mapping[str, str] = {"retry-after": "2"}
 
 
-CODES = {
-    HTTPStatus.UNAUTHORIZED: Unauthenticated.code,
-    HTTPStatus.FORBIDDEN: Forbidden.code,
-    HTTPStatus.NOT_FOUND: NotFound.code,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge.code,
-    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "RANGE_NOT_SATISFIABLE",
-}
-OUTAGES = (RPCError, *POSTGRES_AWAY)
-# The database is there and says that the statement is wrong: trying again would not help.
-BUGS = (IntegrityError, ProgrammingError, DataError)
-
-
 class FieldProblemView(BaseModel):
     """One wrong field."""
 
@@ -139,6 +126,7 @@ class ProblemView(BaseModel):
     status: int
     detail: str = Field(description="For a person to read.")
     code: str = Field(description="For a program to act on, e.g. `INVALID_PARAMS`.")
+    error: str = Field(description="In short, in the language asked for.")
     errors: list[FieldProblemView] = Field(description="With `INVALID_PARAMS` every wrong field, else empty.")
 
 
@@ -148,36 +136,17 @@ def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {int(status): {"description": status.phrase, "content": content} for status in statuses}
 
 
-def problem_body(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
+def problem_body(status: int, code: str, detail: str, *, error: str | None = None, **extra: Any) -> dict[str, Any]:
     return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": code,
+        "error": error or detail,
         "errors": [],
         **extra,
     }
-
-
-def install_problem_handlers(app: FastAPI) -> None:
-    """Every error leaves in the one shape."""
-    app.add_exception_handler(Problem, _problem)  # type: ignore[arg-type]  # Starlette types them all as Exception
-    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
-    app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
-    for outage in OUTAGES:
-        app.add_exception_handler(outage, _outage)
-    app.add_exception_handler(Exception, _bug)
-
-
-async def _problem(_: Request, problem: Problem) -> JSONResponse:
-    extra = {"errors": list(problem.errors)} | problem.extra
-    body = problem_body(problem.status, problem.code, problem.detail, **extra)
-    return JSONResponse(body, problem.status, dict(problem.headers), MEDIA_TYPE)
-
-
-async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    return await _problem(request, InvalidParams("The request does not fit.", errors=wrong_fields(error)))
 
 
 def wrong_fields(error: RequestValidationError) -> list[dict[str, Any]]:
@@ -185,7 +154,7 @@ def wrong_fields(error: RequestValidationError) -> list[dict[str, Any]]:
     return [
         {
             "field": shown(".".join(str(part) for part in entry["loc"][1:]) or str(entry["loc"][0])),
-            "message": entry["msg"],
+            "message": _in_our_words(entry["type"], entry.get("ctx", {})) or entry["msg"],
             "limit": {name: shown(limit) for name, limit in entry.get("ctx", {}).items() if name != "error"} or None,
             "value": shown(entry.get("input")),
         }
@@ -193,31 +162,37 @@ def wrong_fields(error: RequestValidationError) -> list[dict[str, Any]]:
     ]
 
 
-async def _http(request: Request, error: HTTPException) -> JSONResponse:
-    status = HTTPStatus(error.status_code)
-    if status is HTTPStatus.BAD_REQUEST:  # the framework's word for bytes that are no text
-        return await _problem(request, InvalidParams("The body cannot be read: it is no JSON in UTF-8."))
-    body = problem_body(status, CODES.get(status, status.name), str(error.detail))
-    headers = dict(error.headers or {})
-    if status is HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_of_path(request)):
-        headers["Allow"] = ", ".join(methods)
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
-
-
-def _methods_of_path(request: Request) -> list[str]:
-    """Of all its routes: the framework's own `Allow` tells those of the first one alone."""
-    return [
-        method
-        for method in HTTPMethod
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
-    ]
-
-
-async def _outage(request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, BUGS):
-        raise error
-    return await _problem(request, ServiceUnavailable("A part of the service does not answer. Try again shortly."))
-
-
-async def _bug(request: Request, _: Exception) -> JSONResponse:
-    return await _problem(request, Problem("Something went wrong here, not in your request. It has been logged."))
+def _in_our_words(kind: str, context: Mapping[str, Any]) -> str | None:
+    """The framework's kind of error as a sentence of ours, if there is one."""
+    match kind:
+        case "value_error" if context["error"].args and isinstance(told := context["error"].args[0], Sentence):
+            return told
+        case "missing":
+            return Sentence("field_required")
+        case "string_type":
+            return Sentence("field_string")
+        case "string_too_long":
+            return Sentence("field_longer_than", most=context["max_length"])
+        case "string_too_short":
+            return Sentence("field_shorter_than", least=context["min_length"])
+        case "uuid_parsing" | "uuid_type":
+            return Sentence("field_uuid")
+        case "int_parsing" | "int_type" | "int_from_float":
+            return Sentence("field_whole")
+        case "float_parsing" | "float_type":
+            return Sentence("field_numeric")
+        case "bool_parsing" | "bool_type":
+            return Sentence("field_flag")
+        case "dict_type" | "model_attributes_type":
+            return Sentence("field_object")
+        case "json_invalid":
+            return Sentence("field_json")
+        case "extra_forbidden":
+            return Sentence("field_not_known")
+        case "enum" | "literal_error":
+            return Sentence("field_choice", choices=context["expected"])
+        case "greater_than_equal":
+            return Sentence("field_at_least", least=context["ge"])
+        case "less_than_equal":
+            return Sentence("field_at_most", most=context["le"])
+    return None

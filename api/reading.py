@@ -11,6 +11,7 @@ from fastapi import Path, Request
 
 from api.dependency import dependency
 from api.identity.dependencies import Rows, TheCaller, let_in_again
+from api.language import TheLanguage
 from api.links import Links
 from api.problems import NotFound
 from api.services import TheServices
@@ -19,6 +20,7 @@ from api.wire import Text
 from db.generations import files_of, find_generation_named
 from db.tables import GenerationJob, MediaFileRow
 from domain.generation import Status
+from domain.messages import Sentence
 
 LONGEST_WAIT_SECONDS = 300.0
 
@@ -34,11 +36,14 @@ TheLinks = Annotated[Links, dependency(links_for)]
 class Reading:
     """Reads for the caller of one request. What belongs to somebody else is not there."""
 
-    def __init__(self, services: TheServices, caller: TheCaller, rows: Rows, links: TheLinks) -> None:
+    def __init__(
+        self, services: TheServices, caller: TheCaller, rows: Rows, links: TheLinks, language: TheLanguage
+    ) -> None:
         self.links = links
         self._services = services
         self._caller = caller
         self._rows = rows
+        self.language = language
 
     async def row(self, name: UUID | str) -> GenerationJob:
         """By our id or by the caller's. Raises: NotFound."""
@@ -50,7 +55,7 @@ class Reading:
         live = None if Status(row.status).is_final else await self._services.live.of(row.id)
         if live and live.status is not Status(row.status):  # the row was read before a step wrote it, and moved on
             row, files = await self._read(row.id)
-        return JobView.from_row(row, files, self.links, None if Status(row.status).is_final else live)
+        return JobView.from_row(row, files, self.links, self.language, None if Status(row.status).is_final else live)
 
     async def next_view(self, name: UUID | str, *, wait: float) -> JobView:
         """The job after its next change, or after `wait` seconds. Raises: NotFound, Unauthenticated."""
@@ -79,7 +84,7 @@ class Reading:
         async with self._rows() as session:
             row = await find_generation_named(session, str(name))
             if row is None:
-                raise NotFound
+                raise NotFound(Sentence("job_not_found"))
             completed = Status(row.status) is Status.COMPLETED
             return row, await files_of(session, [row.id]) if completed else []
 

@@ -18,6 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from api.wire import Text, Wire, storable
 from catalog.model import Quality
+from domain.messages import Sentence
 
 LARGEST_METADATA = 16 * 1024
 """Characters."""
@@ -25,7 +26,7 @@ LARGEST_METADATA = 16 * 1024
 
 def bounded(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if len(str(metadata)) > LARGEST_METADATA:
-        raise ValueError(f"may have at most {LARGEST_METADATA} characters")
+        raise ValueError(Sentence("field_longer_than", most=LARGEST_METADATA))
     return metadata
 
 
@@ -96,7 +97,7 @@ class WordsRequest(CreateRequest):
 
     def said(self) -> dict[str, Any]:
         """All that the client said of what to make: the model's input, and what chose the model."""
-        return self.model_dump(mode="json", by_alias=True, exclude={*CreateRequest.model_fields}, exclude_unset=True)
+        return self.model_dump(by_alias=True, exclude={*CreateRequest.model_fields}, exclude_unset=True)
 
 
 Words = Any

@@ -9,6 +9,7 @@ from pydantic import computed_field
 from pydantic.alias_generators import to_camel
 from sqlalchemy import inspect
 
+from api.job_words import error_code, error_message, progress_message
 from api.links import Links
 from api.model_run import ModelRun
 from api.wire import Wire
@@ -120,6 +121,7 @@ class JobView(ModelRun):
         row: GenerationJob,
         files: Sequence[MediaFileRow],
         links: Links,
+        language: Language,
         live: GenerationStatus | None = None,
         *,
         pushed: Mapping[str, Any] | None = None,
@@ -140,13 +142,13 @@ class JobView(ModelRun):
             status=at.status,
             stage=at.stage,
             progress=_progress(row, at),
-            progress_message=at.message,
+            progress_message=progress_message(row, at, language),
             result_url=links.to_media(row.user_id, row.result_url) if row.result_url else None,
             provider_url=row.provider_url,
             files=shown,
             result_data=result_data,
-            error_code=row.error_code,
-            error_message=row.error_message,
+            error_code=error_code(row),
+            error_message=error_message(row, language),
             input=row.input_params,
             estimated_cost_cents=row.estimated_cost_cents,
             actual_cost_cents=row.actual_cost_cents,
@@ -179,14 +181,14 @@ class ProgressView(Wire):
     seconds_left: int | None
 
     @classmethod
-    def from_row(cls, row: GenerationJob) -> Self:
+    def from_row(cls, row: GenerationJob, language: Language) -> Self:
         at = newest(row, None)
         return cls(
             id=row.id,
             status=at.status,
             stage=at.stage,
             progress=_progress(row, at),
-            progress_message=at.message,
+            progress_message=progress_message(row, at, language),
             seconds_left=_seconds_left(row, at),
         )
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 from pydantic.alias_generators import to_camel
 
 from catalog.inputs import UNSTORABLE
+from domain.messages import Sentence
 
 Json = TypeVar("Json", bound=JsonValue)
 
@@ -19,9 +20,9 @@ def storable(value: Json) -> Json:
     """The value, if Postgres' text and jsonb can hold it. Raises: ValueError."""
     match value:
         case str() if UNSTORABLE.search(value):
-            raise ValueError("has characters that are not text (NUL or half of a surrogate pair)")
+            raise ValueError(Sentence("field_not_text"))
         case float() if not math.isfinite(value):
-            raise ValueError("has a number that is not finite")
+            raise ValueError(Sentence("field_not_finite"))
         case list():
             for item in value:
                 storable(item)

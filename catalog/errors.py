@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from domain.messages import Sentence
+
 LONGEST_SHOWN = 100
 """Characters of a wrong value that an error repeats."""
 LARGEST_EXACT_INTEGER = 2**53
@@ -44,7 +46,7 @@ class UnknownModel(CatalogError):
     """No model has this name."""
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
-        message = f"names none of {', '.join(known)}{did_you_mean(name, known)}"
+        message = Sentence("field_unknown_model", known=", ".join(known), hint=did_you_mean(name, known))
         super().__init__([FieldError(field="model", message=message, limit=list(known), value=shown(name))])
         self.name = name
         self.known = tuple(known)
@@ -57,7 +59,7 @@ class InvalidInput(CatalogError):
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """`; did you mean "duration"?`, or nothing when no known word is close."""
     close = get_close_matches(word[:LONGEST_SHOWN], known, n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    return Sentence("field_did_you_mean", word=close[0]) if close else ""
 
 
 def shown(value: Any) -> Any:

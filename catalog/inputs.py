@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from catalog.errors import Limit
+from domain.messages import Sentence
 
 LONGEST_URL = 4096
 """Characters; presigned addresses of object stores stay under half of it."""
@@ -26,6 +27,10 @@ SECONDS = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)s?")
 
 class WrongValue(ValueError):
     """The message completes a sentence that starts with the field's name."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        self.message = Sentence(key, **values)
+        super().__init__(self.message)
 
 
 class Input(BaseModel, ABC):
@@ -87,11 +92,11 @@ class Input(BaseModel, ABC):
     def argument(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The one argument for the provider, or none, by the provider's name. Raises: WrongValue."""
         if self.required and not given:
-            raise WrongValue(f"is required: {self.about}" if self.about else "is required")
+            raise WrongValue("field_required_input", about=self.about) if self.about else WrongValue("field_required")
         if not given:
             return {} if self.default is None else {self.name: self.read(self.default)}
         if not self._agree(given):
-            raise WrongValue(f"is given twice, as {' and as '.join(given)}, with different values")
+            raise WrongValue("field_given_twice", spellings=", ".join(given))
         return {self.name: self._read_as(*next(iter(given.items())))}
 
     def _agree(self, given: Mapping[str, Any]) -> bool:
@@ -109,9 +114,9 @@ class Input(BaseModel, ABC):
         """What `read` makes of the value, or of the item in the list that this word is for. Raises: WrongValue."""
         if word in self.list_aliases:
             if not isinstance(value, list):
-                raise WrongValue("must be a list")
+                raise WrongValue("field_list")
             if len(value) > 1:
-                raise WrongValue(f"has {len(value)} items, the most is 1")
+                raise WrongValue("field_too_many_items", count=len(value), most=1)
             return self.read(value[0])
         return None if value is None else self.read(value)
 
@@ -131,13 +136,13 @@ class Text(Input):
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise WrongValue("must be a string")
+            raise WrongValue("field_string")
         if len(value) > self.max_length:
-            raise WrongValue(f"has {len(value)} characters, the most is {self.max_length}")
+            raise WrongValue("field_too_long", length=len(value), most=self.max_length)
         if UNSTORABLE.search(value):
-            raise WrongValue("has characters that are not text (NUL or half of a surrogate pair)")
+            raise WrongValue("field_not_text")
         if self.required and not value.strip():
-            raise WrongValue("must not be empty")
+            raise WrongValue("field_empty")
         return value
 
     def quantity(self, argument: Any) -> Decimal:
@@ -156,7 +161,7 @@ class Url(Input):
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str) or not is_absolute_http_url(value):
-            raise WrongValue("must be an absolute http(s) URL without user name or password")
+            raise WrongValue("field_url")
         return value
 
 
@@ -169,7 +174,7 @@ class Flag(Input):
 
     def read(self, value: Any) -> bool:
         if not isinstance(value, bool):
-            raise WrongValue("must be true or false")
+            raise WrongValue("field_flag")
         return value
 
 
@@ -185,7 +190,7 @@ class Integer(Input):
     def read(self, value: Any) -> int:
         integer = integer_of(value)
         if integer is None or not self.min <= integer <= self.max:
-            raise WrongValue(f"must be an integer from {self.min} to {self.max}")
+            raise WrongValue("field_integer", least=self.min, most=self.max)
         return integer
 
     def quantity(self, argument: Any) -> Decimal:
@@ -204,7 +209,7 @@ class Number(Input):
 
     def read(self, value: Any) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool) or not self.min <= value <= self.max:
-            raise WrongValue(f"must be a number from {self.min:g} to {self.max:g}")
+            raise WrongValue("field_number", least=f"{self.min:g}", most=f"{self.max:g}")
         return value
 
 
@@ -223,7 +228,7 @@ class Choice(Input):
             is_its_number = choice.isdecimal() and not isinstance(value, bool) and value == int(choice)
             if value == choice or is_its_number:
                 return choice
-        raise WrongValue(f"must be one of {', '.join(self.choices)}")
+        raise WrongValue("field_choice", choices=", ".join(self.choices))
 
 
 class Duration(Input):
@@ -243,9 +248,9 @@ class Duration(Input):
     def read(self, value: Any) -> Any:
         seconds = seconds_of(value)
         if self.choices and seconds not in self.choices:
-            raise WrongValue(f"must be one of {', '.join(map(str, self.choices))} seconds")
+            raise WrongValue("field_seconds_choice", choices=", ".join(map(str, self.choices)))
         if seconds is None or (not self.choices and not self.min <= seconds <= self.max):
-            raise WrongValue(f"must be from {self.min:g} to {self.max:g} seconds")
+            raise WrongValue("field_seconds", least=f"{self.min:g}", most=f"{self.max:g}")
         return seconds if self.wire is None else self.wire.format(seconds)
 
     def quantity(self, argument: Any) -> Decimal:
@@ -289,7 +294,7 @@ class Size(Input):
         for preset in self.presets:
             if isinstance(value, str) and value in (preset.ratio, preset.name):
                 return preset.wire
-        raise WrongValue(f"must be one of {', '.join(self._names)}, or an object of width and height")
+        raise WrongValue("field_size", choices=", ".join(self._names))
 
     @property
     def _names(self) -> list[str]:
@@ -298,7 +303,7 @@ class Size(Input):
     def _pixels(self, value: Any) -> int:
         pixels = integer_of(value)
         if pixels is None or not self.min <= pixels <= self.max:
-            raise WrongValue(f"must have a width and a height from {self.min} to {self.max} pixels")
+            raise WrongValue("field_pixels", least=self.min, most=self.max)
         return pixels
 
     def quantity(self, argument: Any) -> Decimal:

@@ -11,6 +11,7 @@ from catalog.errors import FieldError, InvalidInput, did_you_mean, shown
 from catalog.inputs import AnyInput, WrongValue, is_empty
 from catalog.price import Price
 from domain.generation import JobType, ProviderName, Timing
+from domain.messages import Sentence
 from domain.money import Tariff
 
 FIRST_FRAME = "firstFrameUrl"
@@ -89,7 +90,7 @@ class Model(BaseModel):
                 arguments |= item.argument(given)
             except WrongValue as wrong:
                 field, value = next(iter(given.items()), (item.word, None))
-                errors.append(FieldError(field=field, message=str(wrong), limit=item.limit, value=shown(value)))
+                errors.append(FieldError(field=field, message=wrong.message, limit=item.limit, value=shown(value)))
         if errors:
             raise InvalidInput(errors)
         return arguments
@@ -145,14 +146,16 @@ class Model(BaseModel):
         errors = [
             FieldError(
                 field=shown(word),
-                message=f"is no input of {self.endpoint}{did_you_mean(word, [*spellings, *beside])}",
+                message=Sentence(
+                    "field_unknown", endpoint=self.endpoint, hint=did_you_mean(word, [*spellings, *beside])
+                ),
                 limit=known,
                 value=shown(words[word]),
             )
             for word in unknown[:MOST_UNKNOWN_FIELDS_NAMED]
         ]
         if more := len(unknown) - len(errors):
-            errors.append(FieldError(field="*", message=f"{more} more fields are no inputs either", limit=known))
+            errors.append(FieldError(field="*", message=Sentence("field_more_unknown", more=more), limit=known))
         return errors
 
     @model_validator(mode="after")

@@ -140,7 +140,7 @@ class Stack:
         defaults = {"FAL_WEBHOOK_SECRET": secrets.webhook_secret, "API_KEY_PEPPER": secrets.api_key_pepper}
         if self.simulator_url:
             ours |= simulated_provider(self.simulator_url)
-            defaults |= {"APP_URL": self.api_url}
+            defaults |= {"APP_URL": user.get("NEXT_PUBLIC_APP_URL", self.api_url)}
         else:
             require_provider_key(user)
         return part_environment(user, ours={**ours, **overrides}, defaults=defaults)

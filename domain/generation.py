@@ -46,7 +46,9 @@ class Status(StrEnum):
 
     PENDING = "pending"
     SUBMITTED = "submitted"
+    """The provider has it in its queue."""
     IN_PROGRESS = "in_progress"
+    """The provider works on it, or its media is archived."""
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELED = "canceled"
@@ -251,6 +253,13 @@ class GenerationStatus:
     message: str
     request_id: str | None = None
     failure: Failure | None = None
+
+
+def state_at_acceptance(provider: ProviderName, submission: Submission) -> tuple[Status, Stage]:
+    """At work, unless others are ahead in the provider's queue, or the provider says by itself when it begins."""
+    if submission.queue_position or provider.reports_by_push:
+        return Status.SUBMITTED, Stage.QUEUED
+    return Status.IN_PROGRESS, Stage.GENERATING
 
 
 MEDIA_PATH = "/api/media/"

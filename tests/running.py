@@ -21,6 +21,7 @@ from db.engine import Sessions, make_engine, make_sessions
 from db.keys import create_key
 from db.tables import Scope
 from db.users import find_or_create_user
+from domain.generation import AT_THE_PROVIDER
 from settings import Environment, Settings
 from simulator.settings import REPLICATE_WEBHOOK_SECRET
 from tests.lines import Lines
@@ -80,6 +81,10 @@ class Service:
             assert job["status"] not in ("completed", "failed", "canceled"), f"{job['status']}: {job['errorMessage']}"
             await asyncio.sleep(0.05)
         return job
+
+    async def until_accepted(self, job_id: str) -> Job:
+        """The job once the provider has it."""
+        return await self.until(job_id, *AT_THE_PROVIDER)
 
     async def trail(self, job_id: str) -> list[str]:
         """The timeline's lines."""

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from typer.testing import CliRunner
 
 from cli import app as command_line
-from settings import Environment, Settings
+from settings import SHORTEST_SECRET, Environment, Settings, unfit_secret
 from tests.production.variables import settings_variables
 
 
@@ -50,6 +50,28 @@ def test_webhooks_need_https_and_a_secret_in_production() -> None:
         settings(app_url="http://reelay.example", fal_webhook_secret="s")
     with pytest.raises(ValidationError, match="FAL_WEBHOOK_SECRET"):
         settings(app_url="https://reelay.example")
+
+
+def test_secret_of_the_webhooks_is_derived_from_the_pepper_where_none_is_set() -> None:
+    derived = settings(app_url="https://reelay.example", api_key_pepper="a pepper").fal_webhook_secret
+    same, other = [
+        settings(app_url="https://reelay.example", api_key_pepper=pepper).fal_webhook_secret
+        for pepper in ("a pepper", "another")
+    ]
+
+    assert derived is not None
+    assert unfit_secret(derived.get_secret_value(), SHORTEST_SECRET) is None
+    assert derived == same != other
+    assert "a pepper" not in derived.get_secret_value()
+    assert settings(app_url="https://reelay.example", fal_webhook_secret="own").fal_webhook_secret == SecretStr("own")
+
+
+def test_old_name_of_the_public_address_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY_PEPPER", "a pepper")
+    monkeypatch.setenv("NEXT_PUBLIC_APP_URL", "https://old.example")
+    assert settings().app_url == "https://old.example"
+    monkeypatch.setenv("APP_URL", "https://new.example")
+    assert settings().app_url == "https://new.example"
 
 
 def test_units_are_those_of_the_variables_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,11 @@
 
 import { campaignView, campaignsView } from "./campaigns.js";
 import { createView } from "./create.js";
-import { h, icon, show } from "./dom.js";
+import { h, icon, say, show } from "./dom.js";
 import { galleryView } from "./gallery.js";
 import { jobView } from "./job.js";
 import { Jobs } from "./jobs.js";
+import { t } from "./messages.js";
 import { bannerFor, complain, notificationButton, tellEnd } from "./notices.js";
 import { Session, rememberedKey } from "./session.js";
 import { signInView } from "./sign-in.js";
@@ -20,9 +21,13 @@ const VIEWS = [
   [/^\/campaigns\/([\w-]+)$/, campaignView],
 ];
 
+for (const element of document.querySelectorAll("[data-text]")) say(element, t(element.textContent));
+
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 const account = document.getElementById("account");
+
+nav.setAttribute("aria-label", t("Main"));
 
 let signedIn = null;
 let leave = new AbortController();
@@ -46,19 +51,19 @@ function askForKey(why) {
   show(nav, false);
   bannerFor("");
   account.replaceChildren();
-  place(signInView({ why, enter }), "Sign in");
+  place(signInView({ why, enter }), t("Sign in"));
 }
 
 function showAccount(session, jobs) {
   show(nav, true);
-  const credits = h("span", { id: "credits", title: "Credits that are free to spend", hidden: true });
-  const out = h("button", { class: "quiet", "aria-label": "Sign out", title: "Sign out" }, icon("out"));
+  const credits = h("span", { id: "credits", title: t("Credits that are free to spend"), hidden: true });
+  const out = h("button", { class: "quiet", "aria-label": t("Sign out"), title: t("Sign out") }, icon("out"));
   out.addEventListener("click", () => session.signOut());
   account.replaceChildren(...[credits, notificationButton(), out].filter(Boolean));
   const read = async () => {
     try {
       const { availableCents, unmetered } = await session.call("/api/credits");
-      credits.replaceChildren(money(availableCents), h("span", { class: "wide" }, " available"));
+      credits.replaceChildren(money(availableCents), h("span", { class: "wide" }, t(" available")));
       show(credits, !unmetered);
     } catch {
       show(credits, false); // the service is away: the banner tells
@@ -80,7 +85,7 @@ function route(event) {
     if (is) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (!found) return place(h("h1", {}, "There is no such page"), "Not found");
+  if (!found) return place(h("h1", {}, t("There is no such page")), t("Not found"));
   const [match, view] = found;
   const { element, title } = view({
     ...signedIn,

@@ -2,6 +2,7 @@
 
 import { h, show, say } from "./dom.js";
 import { localAddress } from "./media.js";
+import { t } from "./messages.js";
 import { ago } from "./words.js";
 
 const MAKE = [
@@ -14,7 +15,7 @@ const MAKE = [
 export function campaignsView({ session, signal }) {
   const list = h("ul", { class: "cards" });
   const empty = h("div", { class: "empty", hidden: true });
-  const form = nameForm("Name of the campaign", "Make a campaign", async (name) => {
+  const form = nameForm(t("Name of the campaign"), t("Make a campaign"), async (name) => {
     const campaign = await session.call("/api/campaigns", { method: "POST", body: { name } });
     location.hash = `#/campaigns/${campaign.id}`;
   });
@@ -24,27 +25,27 @@ export function campaignsView({ session, signal }) {
       const { data } = await session.call("/api/campaigns?limit=100");
       if (signal.aborted) return;
       list.replaceChildren(...data.map(campaignCard));
-      empty.replaceChildren(h("h2", {}, "No campaigns yet"), h("p", {}, "A campaign holds clips; a clip collects a first frame, a video, a voice and a sound."));
+      empty.replaceChildren(h("h2", {}, t("No campaigns yet")), h("p", {}, t("A campaign holds clips; a clip collects a first frame, a video, a voice and a sound.")));
       show(empty, data.length === 0);
     } catch (error) {
       if (signal.aborted || error.status === 401) return;
-      empty.replaceChildren(h("p", {}, `The campaigns cannot be read at the moment. ${error.message}`), h("button", { type: "button", onclick: read }, "Try again"));
+      empty.replaceChildren(h("p", {}, t("The campaigns cannot be read at the moment. {error}", { error: t(error.message) })), h("button", { type: "button", onclick: read }, t("Try again")));
       show(empty, true);
     }
   }
 
   read();
-  return { element: h("div", {}, h("h1", {}, "Campaigns"), form, empty, list), title: "Campaigns" };
+  return { element: h("div", {}, h("h1", {}, t("Campaigns")), form, empty, list), title: t("Campaigns") };
 }
 
 function campaignCard(campaign) {
   const count = campaign.clipCount ?? campaign.clips?.length;
-  const clips = count === undefined ? "" : `${count} ${count === 1 ? "clip" : "clips"} · `;
-  return h("li", { class: "card" }, h("a", { class: "title", href: `#/campaigns/${campaign.id}` }, campaign.name), h("p", { class: "hint" }, `${clips}made ${ago(campaign.createdAt)}`));
+  const clips = count === undefined ? "" : t(count === 1 ? "{count} clip · " : "{count} clips · ", { count });
+  return h("li", { class: "card" }, h("a", { class: "title", href: `#/campaigns/${campaign.id}` }, campaign.name), h("p", { class: "hint" }, t("{clips}made {ago}", { clips, ago: ago(campaign.createdAt) })));
 }
 
 export function campaignView({ session, jobs, id, signal }) {
-  const element = h("div", {}, h("p", { class: "hint" }, "Reading…"));
+  const element = h("div", {}, h("p", { class: "hint" }, t("Reading…")));
 
   async function read() {
     let campaign;
@@ -52,8 +53,8 @@ export function campaignView({ session, jobs, id, signal }) {
       campaign = await session.call(`/api/campaigns/${encodeURIComponent(id)}`);
     } catch (error) {
       if (signal.aborted || error.status === 401) return;
-      const words = [404, 422].includes(error.status) ? "There is no such campaign, or it is not yours." : error.message;
-      element.replaceChildren(h("h1", {}, "Not found"), h("p", {}, words), h("p", {}, h("a", { href: "#/campaigns" }, "All campaigns")));
+      const words = [404, 422].includes(error.status) ? t("There is no such campaign, or it is not yours.") : t(error.message);
+      element.replaceChildren(h("h1", {}, t("Not found")), h("p", {}, words), h("p", {}, h("a", { href: "#/campaigns" }, t("All campaigns"))));
       return;
     }
     if (!signal.aborted) build(campaign);
@@ -62,50 +63,52 @@ export function campaignView({ session, jobs, id, signal }) {
   function build(campaign) {
     document.title = `${campaign.name} · Reelay`;
     const clips = campaign.clips.map((clip) => clipCard(clip));
-    const form = nameForm("Title of the clip", "Add a clip", async (title) => {
+    const form = nameForm(t("Title of the clip"), t("Add a clip"), async (title) => {
       await session.call(`/api/campaigns/${campaign.id}/clips`, { method: "POST", body: { title, position: campaign.clips.length } });
       await read();
     });
     element.replaceChildren(
-      h("p", { class: "crumb" }, h("a", { href: "#/campaigns" }, "All campaigns")),
+      h("p", { class: "crumb" }, h("a", { href: "#/campaigns" }, t("All campaigns"))),
       h("h1", {}, campaign.name),
       form,
-      clips.length ? h("ul", { class: "grid" }, ...clips) : h("div", { class: "empty" }, h("h2", {}, "No clips yet"), h("p", {}, "Add one, then make its first frame, video, voice and sound.")),
+      clips.length ? h("ul", { class: "grid" }, ...clips) : h("div", { class: "empty" }, h("h2", {}, t("No clips yet")), h("p", {}, t("Add one, then make its first frame, video, voice and sound."))),
     );
   }
 
   const endedHere = (event) => event.detail.status === "completed" && event.detail.clipId && read();
   jobs.addEventListener("ended", endedHere, { signal });
   read();
-  return { element, title: "Campaign" };
+  return { element, title: t("Campaign") };
 }
 
 function clipCard(clip) {
   const got = { "first-frame": clip.firstFrame.image_url, video: clip.video.raw_url, voice: clip.audio.voice_url, ambient: clip.audio.ambient_url };
-  const title = clip.title || "Untitled";
-  const make = MAKE.map(([kind, name]) => {
+  const title = clip.title || t("Untitled");
+  const make = MAKE.map(([kind, english]) => {
+    const name = t(english);
     const where = new URLSearchParams({ kind, clip: clip.id, campaign: clip.campaignId, title });
-    const words = got[kind] ? `${name} again` : name;
-    return h("a", { class: "button", href: `#/?${where}`, "aria-label": `Make: ${words}, for ${title}` }, got[kind] ? `${name} ↻` : `+ ${name}`);
+    const words = got[kind] ? t("{kind} again", { kind: name }) : name;
+    return h("a", { class: "button", href: `#/?${where}`, "aria-label": t("Make: {what}, for {title}", { what: words, title }) }, got[kind] ? `${name} ↻` : `+ ${name}`);
   });
   return h(
     "li",
     { class: "piece clip" },
     clipMedia(got, title),
     h("h2", { class: "title" }, title),
-    h("p", { class: "hint" }, clip.status.replaceAll("_", " ")),
+    h("p", { class: "hint" }, t(clip.status.replaceAll("_", " "))),
     h("div", { class: "buttons" }, ...make),
   );
 }
 
 function clipMedia(got, title) {
   const media = [];
+  const named = (kind) => t("{kind} of {title}", { kind: t(kind), title });
   const still = got["first-frame"] && localAddress(got["first-frame"]);
-  if (got.video) media.push(source(h("video", { controls: true, preload: still ? "none" : "metadata", playsinline: true, "aria-label": `Video of ${title}` }), got.video, still));
-  else if (still) media.push(source(h("img", { alt: `First frame of ${title}` }), got["first-frame"]));
-  if (got.voice) media.push(h("span", { class: "hint" }, "Voice"), source(h("audio", { controls: true, preload: "none", "aria-label": `Voice of ${title}` }), got.voice));
-  if (got.ambient) media.push(h("span", { class: "hint" }, "Sound"), source(h("audio", { controls: true, preload: "none", "aria-label": `Sound of ${title}` }), got.ambient));
-  return h("div", { class: "media" }, ...(media.length ? media : [h("p", { class: "blank" }, "Nothing yet")]));
+  if (got.video) media.push(source(h("video", { controls: true, preload: still ? "none" : "metadata", playsinline: true, "aria-label": named("Video") }), got.video, still));
+  else if (still) media.push(source(h("img", { alt: named("First frame") }), got["first-frame"]));
+  if (got.voice) media.push(h("span", { class: "hint" }, t("Voice")), source(h("audio", { controls: true, preload: "none", "aria-label": named("Voice") }), got.voice));
+  if (got.ambient) media.push(h("span", { class: "hint" }, t("Sound")), source(h("audio", { controls: true, preload: "none", "aria-label": named("Sound") }), got.ambient));
+  return h("div", { class: "media" }, ...(media.length ? media : [h("p", { class: "blank" }, t("Nothing yet"))]));
 }
 
 function source(element, url, poster) {
@@ -125,7 +128,7 @@ function nameForm(words, button, make) {
       await make(input.value.trim());
       input.value = "";
     } catch (error) {
-      say(problem, error.message);
+      say(problem, t(error.message));
       show(problem, error.status !== 401);
     }
   };

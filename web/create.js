@@ -3,13 +3,14 @@
 import { fieldFor } from "./fields.js";
 import { h, icon, say, settled, show } from "./dom.js";
 import { jobList } from "./list.js";
+import { t } from "./messages.js";
 import { complain, toast } from "./notices.js";
 import { Refused } from "./reelay.js";
 import { duration, kindInWords, label, money } from "./words.js";
 
 const KINDS = ["video", "first-frame", "voice", "ambient", "transcribe"];
 const FIRST_FRAME = "firstFrameUrl";
-/** Shown at once; the rest is behind "More settings". */
+/** Shown at once; the rest is behind t("More settings"). */
 const PROMINENT = new Set(["prompt", "text", "audioUrl", FIRST_FRAME, "duration", "aspectRatio", "resolution"]);
 const ESTIMATE_AFTER = 250;
 /** The price does not depend on the words, so it is shown before there are any. */
@@ -22,10 +23,10 @@ export function createView({ session, jobs, query, signal }) {
   const element = h(
     "div",
     { class: "create" },
-    h("section", { "aria-labelledby": "create-title" }, h("h1", { id: "create-title" }, "Create"), form.element),
+    h("section", { "aria-labelledby": "create-title" }, h("h1", { id: "create-title" }, t("Create")), form.element),
     h("section", { "aria-labelledby": "jobs-title", class: "jobs" }, list),
   );
-  return { element, title: "Create" };
+  return { element, title: t("Create") };
 }
 
 class CreateForm {
@@ -39,9 +40,9 @@ class CreateForm {
     this.estimates = 0;
     /** Whether it was sent with something missing: only then is that worth telling. */
     this.wasSent = false;
-    this.body = h("div", { class: "fields" }, h("p", { class: "hint" }, "Reading the catalogue…"));
+    this.body = h("div", { class: "fields" }, h("p", { class: "hint" }, t("Reading the catalogue…")));
     this.price = h("output", { class: "price", "aria-live": "polite" });
-    this.button = h("button", { class: "main", disabled: true }, "Generate");
+    this.button = h("button", { class: "main", disabled: true }, t("Generate"));
     this.problem = h("p", { class: "error", role: "alert", hidden: true });
     this.estimate = settled(ESTIMATE_AFTER, () => this.showPrice());
     this.element = h(
@@ -62,15 +63,15 @@ class CreateForm {
       this.build({});
     } catch (error) {
       if (error.status === 401) return;
-      this.body.replaceChildren(h("p", { class: "error" }, `The catalogue could not be read. ${error.message} `));
-      this.body.append(h("button", { type: "button", onclick: () => this.load() }, "Try again"));
+      this.body.replaceChildren(h("p", { class: "error" }, t("The catalogue could not be read. {error} ", { error: t(error.message) })));
+      this.body.append(h("button", { type: "button", onclick: () => this.load() }, t("Try again")));
     }
   }
 
   clipNote() {
     if (!this.belongings.clipId) return null;
-    const name = this.clipTitle ? `“${this.clipTitle}”` : "a clip";
-    return h("p", { class: "notice" }, `What you make goes to ${name}. `, h("a", { href: "#/" }, "Make it without the clip"));
+    const clip = this.clipTitle ? t("“{title}”", { title: this.clipTitle }) : t("a clip");
+    return h("p", { class: "notice" }, t("What you make goes to {clip}. ", { clip }), h("a", { href: "#/" }, t("Make it without the clip")));
   }
 
   kinds() {
@@ -78,7 +79,7 @@ class CreateForm {
       const radio = h("input", { type: "radio", name: "kind", value: kind, checked: kind === this.kind });
       return h("label", {}, radio, h("span", {}, icon(kind), kindInWords(kind)));
     });
-    return h("fieldset", { class: "kinds" }, h("legend", { class: "visually-hidden" }, "What to make"), ...choices);
+    return h("fieldset", { class: "kinds" }, h("legend", { class: "visually-hidden" }, t("What to make")), ...choices);
   }
 
   /** The kind's models, each once: those that take a first frame share the name of those that do not. */
@@ -102,7 +103,7 @@ class CreateForm {
   build(kept, name = this.usual()) {
     this.name = name;
     if (!name) {
-      this.body.replaceChildren(h("p", { class: "hint" }, "No provider is set up for this."));
+      this.body.replaceChildren(h("p", { class: "hint" }, t("No provider is set up for this.")));
       this.button.disabled = true;
       return;
     }
@@ -114,7 +115,7 @@ class CreateForm {
     this.fields = inputs.map((input) => fieldFor(input, kept[input.name], this.kind));
     const isProminent = (field) => field.input.required || PROMINENT.has(field.input.name);
     const more = this.fields.filter((field) => !isProminent(field));
-    this.more = h("details", { class: "more" }, h("summary", {}, "More settings"), ...more.map((field) => field.element));
+    this.more = h("details", { class: "more" }, h("summary", {}, t("More settings")), ...more.map((field) => field.element));
     this.body.replaceChildren(
       this.modelField(),
       ...this.fields.filter(isProminent).map((field) => field.element),
@@ -128,7 +129,7 @@ class CreateForm {
   modelField() {
     const options = this.names().map(([name, title]) => h("option", { value: name, selected: name === this.name }, title));
     const select = h("select", { id: "model", name: "model" }, ...options);
-    return h("div", { class: "field" }, h("label", { for: "model" }, "Model"), select);
+    return h("div", { class: "field" }, h("label", { for: "model" }, t("Model")), select);
   }
 
   changed({ target }) {
@@ -170,8 +171,9 @@ class CreateForm {
       });
       if (turn !== this.estimates) return;
       this.showErrors(this.wasSent ? this.missing() : []);
-      const about = this.entryShown.price.estimated ? "about " : "";
-      say(this.price, `${about}${money(answer.estimatedCostCents)} · takes about ${duration(answer.estimatedSeconds)}`);
+      const cost = money(answer.estimatedCostCents);
+      const price = this.entryShown.price.estimated ? t("about {money}", { money: cost }) : cost;
+      say(this.price, t("{price} · takes about {duration}", { price, duration: duration(answer.estimatedSeconds) }));
       this.price.title = this.entryShown.price.words;
     } catch (error) {
       if (turn !== this.estimates) return;
@@ -196,7 +198,7 @@ class CreateForm {
   missing() {
     const entered = this.values();
     const needed = this.fields.filter(({ input }) => input.required && entered[input.name] === undefined);
-    return needed.map(({ input }) => ({ field: input.name, message: "is needed" }));
+    return needed.map(({ input }) => ({ field: input.name, message: t("is needed") }));
   }
 
   async send(words) {
@@ -204,7 +206,7 @@ class CreateForm {
     show(this.problem, false);
     try {
       const { jobId } = await this.session.create(words);
-      toast("It is on its way.", { href: `#/jobs/${jobId}` });
+      toast(t("It is on its way."), { href: `#/jobs/${jobId}` });
       this.session.dispatchEvent(new Event("spent"));
       this.showErrors([]);
     } catch (error) {
@@ -221,9 +223,9 @@ class CreateForm {
       this.showErrors(error.errors);
       this.fields.find((field) => field.isWrong)?.focus();
     } else if (error.code === "INSUFFICIENT_CREDITS") {
-      this.complain(`${error.message} Nothing was created. Add credits, or choose a cheaper model or a shorter duration.`);
+      this.complain(t("{error} Nothing was created. Add credits, or choose a cheaper model or a shorter duration.", { error: error.message }));
     } else if (error.code === "UNREACHABLE") {
-      this.complain("The service cannot be reached. Your input is kept; generate again once it is back.");
+      this.complain(t("The service cannot be reached. Your input is kept; generate again once it is back."));
     } else {
       this.complain(error.message);
       if (!(error instanceof Refused)) complain(error);
@@ -256,13 +258,13 @@ function confirmed(cents) {
     const dialog = h(
       "dialog",
       { "aria-labelledby": "confirm-title" },
-      h("h2", { id: "confirm-title" }, `Spend ${cost}?`),
-      h("p", {}, `This one costs ${cost}, which is more than usual. It is charged only if it succeeds.`),
+      h("h2", { id: "confirm-title" }, t("Spend {cost}?", { cost })),
+      h("p", {}, t("This one costs {cost}, which is more than usual. It is charged only if it succeeds.", { cost })),
       h(
         "form",
         { method: "dialog", class: "buttons" },
-        h("button", { value: "no", autofocus: true }, "Not now"),
-        h("button", { value: "yes", class: "main" }, `Generate for ${cost}`),
+        h("button", { value: "no", autofocus: true }, t("Not now")),
+        h("button", { value: "yes", class: "main" }, t("Generate for {cost}", { cost })),
       ),
     );
     dialog.addEventListener("close", () => {

@@ -1,11 +1,12 @@
 /** One field of the form for one input of the catalogue. */
 
 import { h, say, show } from "./dom.js";
+import { language, t } from "./messages.js";
 import { label } from "./words.js";
 
 /** Up to so many choices are shown side by side. */
 const CHIPS_AT_MOST = 6;
-const LANGUAGES = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });
+const LANGUAGES = new Intl.DisplayNames([language], { type: "language", fallback: "code" });
 
 let numbered = 0;
 
@@ -37,7 +38,7 @@ class Field {
     this.error = h("p", { class: "error", id: `${this.id}-error`, hidden: true });
     this.hint = h("p", { class: "hint", id: `${this.id}-hint` }, hintFor(input));
     const isOpen = !input.required && input.default === null;
-    this.label = [label(input.name), isOpen && h("span", { class: "optional" }, " optional")].filter(Boolean);
+    this.label = [label(input.name), isOpen && h("span", { class: "optional" }, t(" optional"))].filter(Boolean);
   }
 
   /** What describes the control, for its `aria-describedby`. */
@@ -84,7 +85,7 @@ class Words extends Field {
   count() {
     const most = this.input.limit?.maxLength ?? Infinity;
     const { length } = this.control.value;
-    if (length > most * 0.8) say(this.hint, `${length} of ${most} characters`);
+    if (length > most * 0.8) say(this.hint, t("{length} of {most} characters", { length, most }));
     else say(this.hint, this.input.required ? "" : hintFor(this.input));
     show(this.hint, Boolean(this.hint.textContent));
     if (!this.hint.isConnected && this.hint.textContent) this.element?.append(this.hint);
@@ -103,7 +104,7 @@ class Line extends Field {
       min: isNumber ? limit?.min : null,
       max: isNumber ? limit?.max : null,
       step: input.type === "integer" ? 1 : "any",
-      placeholder: isNumber ? String(input.default ?? "automatic") : "https://…",
+      placeholder: isNumber ? String(input.default ?? t("automatic")) : "https://…",
       value: kept ?? "",
       required: input.required,
     });
@@ -121,7 +122,7 @@ class Line extends Field {
 class Select extends Field {
   constructor(input, kept, choices) {
     super(input);
-    const automatic = input.default === null ? [h("option", { value: "" }, "Automatic")] : [];
+    const automatic = input.default === null ? [h("option", { value: "" }, t("Automatic"))] : [];
     const chosen = kept ?? input.default;
     const options = choices.map((choice) => h("option", { value: choice, selected: choice === chosen }, choiceInWords(input, choice)));
     this.control = h("select", this.described, ...automatic, ...options);
@@ -171,12 +172,13 @@ function choiceInWords(input, choice) {
 }
 
 function aboutOf(input) {
-  return input.about ? input.about[0].toUpperCase() + input.about.slice(1) : "";
+  const about = t(input.about ?? "");
+  return about ? about[0].toUpperCase() + about.slice(1) : "";
 }
 
 function hintFor(input) {
   const isRange = ["integer", "number", "duration"].includes(input.type) && input.limit && !Array.isArray(input.limit);
   // Seeds go up to four billion: nobody wants to read that.
-  const range = isRange && input.limit.max < 1e6 ? `${input.limit.min} to ${input.limit.max}${input.type === "duration" ? " seconds" : ""}` : "";
+  const range = isRange && input.limit.max < 1e6 ? t(input.type === "duration" ? "{min} to {max} seconds" : "{min} to {max}", input.limit) : "";
   return [aboutOf(input), range].filter(Boolean).join(". ");
 }

@@ -2,6 +2,7 @@
 
 import { h, icon, show } from "./dom.js";
 import { player } from "./media.js";
+import { t } from "./messages.js";
 import { ago, kindInWords, kindOf, titleOf } from "./words.js";
 
 const PAGE = 24;
@@ -21,9 +22,9 @@ export function galleryView({ session, jobs, signal }) {
   const shown = new Set();
   const grid = h("ul", { class: "grid" });
   const empty = h("div", { class: "empty", hidden: true });
-  const more = h("button", { type: "button", hidden: true, onclick: () => read() }, "Show older ones");
+  const more = h("button", { type: "button", hidden: true, onclick: () => read() }, t("Show older ones"));
   const filters = FILTERS.map(([value, name]) => {
-    const button = h("button", { type: "button", "aria-pressed": String(value === ""), onclick: () => choose(value, button) }, name);
+    const button = h("button", { type: "button", "aria-pressed": String(value === ""), onclick: () => choose(value, button) }, t(name));
     return button;
   });
 
@@ -49,7 +50,7 @@ export function galleryView({ session, jobs, signal }) {
       tell();
     } catch (error) {
       if (mine !== turn || error.status === 401) return;
-      empty.replaceChildren(h("p", {}, `The gallery cannot be read at the moment. ${error.message}`), h("button", { type: "button", onclick: () => read() }, "Try again"));
+      empty.replaceChildren(h("p", {}, t("The gallery cannot be read at the moment. {error}", { error: t(error.message) })), h("button", { type: "button", onclick: () => read() }, t("Try again")));
       show(empty, true);
     }
   }
@@ -65,7 +66,7 @@ export function galleryView({ session, jobs, signal }) {
   function tell() {
     show(empty, shown.size === 0);
     if (shown.size) return;
-    empty.replaceChildren(h("h2", {}, "Nothing to show yet"), h("p", {}, "What you make is kept here once it is ready. "), h("p", {}, h("a", { href: "#/" }, "Create something")));
+    empty.replaceChildren(h("h2", {}, t("Nothing to show yet")), h("p", {}, t("What you make is kept here once it is ready. ")), h("p", {}, h("a", { href: "#/" }, t("Create something"))));
   }
 
   function ended({ detail: job }) {
@@ -79,16 +80,16 @@ export function galleryView({ session, jobs, signal }) {
   const element = h(
     "div",
     {},
-    h("div", { class: "bar" }, h("h1", {}, "Gallery"), h("div", { class: "filters", role: "group", "aria-label": "Show" }, ...filters)),
+    h("div", { class: "bar" }, h("h1", {}, t("Gallery")), h("div", { class: "filters", role: "group", "aria-label": t("Show") }, ...filters)),
     empty,
     grid,
     more,
   );
-  return { element, title: "Gallery" };
+  return { element, title: t("Gallery") };
 }
 
 function card(job, session) {
-  const media = player(job, session) ?? h("p", { class: "hint" }, "No media");
+  const media = player(job, session) ?? h("p", { class: "hint" }, t("No media"));
   if (media.querySelector("audio")) media.prepend(icon(kindOf(job)));
   return h(
     "li",

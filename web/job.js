@@ -3,6 +3,7 @@
 import { h, say, settled, show } from "./dom.js";
 import { orderButton, progressBar } from "./list.js";
 import { hasExpired, localAddress, player, renewed } from "./media.js";
+import { t } from "./messages.js";
 import { toast } from "./notices.js";
 import { FINAL } from "./reelay.js";
 import { adviceFor, bytes, clock, duration, kindInWords, kindOf, label, moment, money, stateInWords, timeLeft, titleOf } from "./words.js";
@@ -12,7 +13,7 @@ const TIMELINE_AFTER = 200;
 export function jobView({ session, jobs, id, signal }) {
   const view = new JobView(session, jobs, id, signal);
   view.load();
-  return { element: view.element, title: "Generation" };
+  return { element: view.element, title: t("Generation") };
 }
 
 class JobView {
@@ -21,7 +22,7 @@ class JobView {
     this.jobs = jobs;
     this.id = id;
     this.signal = signal;
-    this.element = h("article", { class: "job" }, h("p", { class: "hint" }, "Reading…"));
+    this.element = h("article", { class: "job" }, h("p", { class: "hint" }, t("Reading…")));
     this.state = h("p", { class: "big-state", role: "status" });
     this.left = h("span", { class: "left" });
     this.bar = progressBar();
@@ -29,10 +30,10 @@ class JobView {
     this.media = h("div", { class: "stage", hidden: true });
     this.timeline = h("ol", { class: "timeline" });
     this.log = h("pre", { tabindex: "0" });
-    this.logBox = h("section", { class: "card", hidden: true }, h("h2", {}, "The provider's log"), this.log);
+    this.logBox = h("section", { class: "card", hidden: true }, h("h2", {}, t("The provider's log")), this.log);
     this.facts = h("dl", { class: "facts" });
     this.files = h("ul", { class: "files" });
-    this.filesBox = h("section", { class: "card", hidden: true }, h("h2", {}, "Files"), this.files);
+    this.filesBox = h("section", { class: "card", hidden: true }, h("h2", {}, t("Files")), this.files);
     this.readTimeline = settled(TIMELINE_AFTER, () => this.showTimeline());
   }
 
@@ -45,8 +46,8 @@ class JobView {
     } catch (error) {
       if (signal.aborted || error.status === 401) return;
       const isThere = error.status !== 404 && error.status !== 422;
-      const words = isThere ? `It cannot be read at the moment. ${error.message}` : "There is no such generation, or it is not yours.";
-      this.element.replaceChildren(h("h1", {}, isThere ? "One moment" : "Not found"), h("p", {}, words), h("p", {}, h("a", { href: "#/" }, "Back to all")));
+      const words = isThere ? t("It cannot be read at the moment. {error}", { error: t(error.message) }) : t("There is no such generation, or it is not yours.");
+      this.element.replaceChildren(h("h1", {}, isThere ? t("One moment") : t("Not found")), h("p", {}, words), h("p", {}, h("a", { href: "#/" }, t("Back to all"))));
       if (isThere) setTimeout(() => signal.aborted || this.load(), 3000);
       return;
     }
@@ -56,20 +57,20 @@ class JobView {
 
   build(job) {
     const order = (name, what) => orderButton(name, () => this.jobs.order(this.id, what));
-    this.cancel = order("Cancel", "cancel");
-    this.poll = orderButton("Ask the provider now", async () => {
+    this.cancel = order(t("Cancel"), "cancel");
+    this.poll = orderButton(t("Ask the provider now"), async () => {
       await this.jobs.order(this.id, "poll");
       toast("The provider is being asked.");
     });
-    this.retry = orderButton("Retry", async () => {
+    this.retry = orderButton(t("Retry"), async () => {
       const { jobId } = await this.jobs.order(this.id, "retry");
       location.hash = `#/jobs/${jobId}`;
     });
     const runs = document.querySelector('meta[name="reelay-runs"]').content;
-    const run = runs && h("a", { href: runs + this.id, target: "_blank", rel: "noopener", class: "button" }, "Its run in Temporal");
+    const run = runs && h("a", { href: runs + this.id, target: "_blank", rel: "noopener", class: "button" }, t("Its run in Temporal"));
     document.title = `${titleOf(job).slice(0, 60)} · Reelay`;
     this.element.replaceChildren(
-      h("p", { class: "crumb" }, h("a", { href: "#/" }, "All generations")),
+      h("p", { class: "crumb" }, h("a", { href: "#/" }, t("All generations"))),
       h("h1", { class: "prompt" }, titleOf(job)),
       h("div", { class: "now" }, this.state, this.left, h("div", { class: "buttons" }, this.cancel, this.poll, this.retry, run)),
       this.bar.element,
@@ -77,8 +78,8 @@ class JobView {
       h(
         "div",
         { class: "columns" },
-        h("div", {}, this.media, h("section", { class: "card" }, h("h2", {}, "What happened"), this.timeline), this.logBox),
-        h("div", {}, h("section", { class: "card" }, h("h2", {}, "Details"), this.facts), this.inputs(job), this.filesBox),
+        h("div", {}, this.media, h("section", { class: "card" }, h("h2", {}, t("What happened")), this.timeline), this.logBox),
+        h("div", {}, h("section", { class: "card" }, h("h2", {}, t("Details")), this.facts), this.inputs(job), this.filesBox),
       ),
     );
     this.update(job);
@@ -113,9 +114,9 @@ class JobView {
     show(this.failure, job.status === "failed");
     if (job.status !== "failed") return;
     const code = job.errorCode && h("code", {}, job.errorCode);
-    const charged = job.creditsDeducted ? `${money(job.creditsDeducted)} of your credits were charged.` : "None of your credits were charged.";
+    const charged = job.creditsDeducted ? t("{money} of your credits were charged.", { money: money(job.creditsDeducted) }) : t("None of your credits were charged.");
     this.failure.replaceChildren(
-      h("p", { class: "why" }, job.errorMessage ?? "It failed without a reason."),
+      h("p", { class: "why" }, job.errorMessage ?? t("It failed without a reason.")),
       h("p", {}, `${adviceFor(job)} ${charged} `, code),
     );
   }
@@ -151,15 +152,15 @@ class JobView {
   showFacts(job) {
     const took = job.completedAt && (Date.parse(job.completedAt) - Date.parse(job.createdAt)) / 1000;
     const facts = [
-      ["Kind", kindInWords(kindOf(job))],
-      ["Model", `${job.model} at ${job.provider}`],
-      ["Cost", job.actualCostCents === null ? `${money(job.estimatedCostCents)} estimated` : `${money(job.actualCostCents)} (${money(job.estimatedCostCents)} estimated)`],
-      ["Created", moment(job.createdAt)],
-      ["Ended", job.completedAt && `${moment(job.completedAt)}, after ${duration(took)}`],
-      ["Submissions", String(job.attempts)],
-      ["Provider's request", job.falRequestId],
-      ["Job", job.id],
-      ["Campaign", job.campaignId && h("a", { href: `#/campaigns/${job.campaignId}` }, "Open the campaign")],
+      [t("Kind"), kindInWords(kindOf(job))],
+      [t("Model"), t("{model} at {provider}", job)],
+      [t("Cost"), costOf(job)],
+      [t("Created"), moment(job.createdAt)],
+      [t("Ended"), job.completedAt && t("{moment}, after {duration}", { moment: moment(job.completedAt), duration: duration(took) })],
+      [t("Submissions"), String(job.attempts)],
+      [t("Provider's request"), job.falRequestId],
+      [t("Job"), job.id],
+      [t("Campaign"), job.campaignId && h("a", { href: `#/campaigns/${job.campaignId}` }, t("Open the campaign"))],
     ];
     const mark = JSON.stringify(facts);
     if (mark === this.factsMark) return;
@@ -172,7 +173,7 @@ class JobView {
     const entries = Object.entries(job.input ?? {});
     if (!entries.length) return null;
     const pairs = entries.flatMap(([name, value]) => [h("dt", {}, label(name)), h("dd", {}, typeof value === "string" ? value : JSON.stringify(value))]);
-    return h("section", { class: "card" }, h("h2", {}, "Input"), h("dl", { class: "facts" }, ...pairs));
+    return h("section", { class: "card" }, h("h2", {}, t("Input")), h("dl", { class: "facts" }, ...pairs));
   }
 
   /** What the provider printed. It comes in pieces, whenever somebody asks for it. */
@@ -200,4 +201,10 @@ class JobView {
     this.timeline.replaceChildren(...lines);
     this.showLog(events.filter((event) => event.data.lines));
   }
+}
+
+function costOf(job) {
+  const estimate = money(job.estimatedCostCents);
+  if (job.actualCostCents === null) return t("{estimate} estimated", { estimate });
+  return t("{actual} ({estimate} estimated)", { actual: money(job.actualCostCents), estimate });
 }

@@ -2,6 +2,7 @@
 
 import { h, say, show } from "./dom.js";
 import { thumbnail } from "./media.js";
+import { t } from "./messages.js";
 import { complain } from "./notices.js";
 import { FINAL } from "./reelay.js";
 import { ago, kindInWords, kindOf, money, stateInWords, timeLeft, titleOf } from "./words.js";
@@ -19,14 +20,14 @@ export function jobList({ jobs, signal }) {
   const rows = new Map();
   const list = h("ol", { class: "rows" });
   const empty = h("div", { class: "empty" });
-  const more = h("button", { type: "button", hidden: true, onclick: () => jobs.list() }, "Show older ones");
+  const more = h("button", { type: "button", hidden: true, onclick: () => jobs.list() }, t("Show older ones"));
   const filters = Object.keys(FILTERS).map((name) => {
     const choose = () => {
       filter = name;
       for (const button of filters) button.setAttribute("aria-pressed", String(button === choosing));
       arrange();
     };
-    const choosing = h("button", { type: "button", "aria-pressed": String(name === "all"), onclick: choose }, NAMES[name]);
+    const choosing = h("button", { type: "button", "aria-pressed": String(name === "all"), onclick: choose }, t(NAMES[name]));
     return choosing;
   });
 
@@ -63,9 +64,9 @@ export function jobList({ jobs, signal }) {
     show(list, count > 0);
     show(empty, count === 0);
     if (count) return;
-    if (!jobs.isListed) empty.replaceChildren(h("p", {}, "Reading your generations…"));
+    if (!jobs.isListed) empty.replaceChildren(h("p", {}, t("Reading your generations…")));
     else if (filter === "all") empty.replaceChildren(...NOTHING_YET());
-    else empty.replaceChildren(h("p", {}, jobs.hasMore ? `None of these among the newest ${jobs.known.size}.` : "None of these."));
+    else empty.replaceChildren(h("p", {}, jobs.hasMore ? t("None of these among the newest {count}.", { count: jobs.known.size }) : t("None of these.")));
   }
 
   jobs.addEventListener("listed", arrange, { signal });
@@ -75,7 +76,7 @@ export function jobList({ jobs, signal }) {
   return h(
     "div",
     {},
-    h("div", { class: "bar" }, h("h2", { id: "jobs-title" }, "Your generations"), h("div", { class: "filters", role: "group", "aria-label": "Show" }, ...filters)),
+    h("div", { class: "bar" }, h("h2", { id: "jobs-title" }, t("Your generations")), h("div", { class: "filters", role: "group", "aria-label": t("Show") }, ...filters)),
     empty,
     list,
     more,
@@ -83,8 +84,8 @@ export function jobList({ jobs, signal }) {
 }
 
 const NOTHING_YET = () => [
-  h("h3", {}, "Nothing here yet"),
-  h("p", {}, "Write what you want to see or hear, and generate. It appears here at once and stays under way even if you close this page."),
+  h("h3", {}, t("Nothing here yet")),
+  h("p", {}, t("Write what you want to see or hear, and generate. It appears here at once and stays under way even if you close this page.")),
 ];
 
 class Row {
@@ -95,8 +96,8 @@ class Row {
     this.meta = h("span", { class: "meta" });
     this.bar = progressBar();
     this.thumb = thumbnail(job);
-    this.cancel = orderButton("Cancel", () => jobs.order(job.id, "cancel"), titleOf(job));
-    this.retry = orderButton("Retry", () => jobs.order(job.id, "retry"), titleOf(job));
+    this.cancel = orderButton(t("Cancel"), () => jobs.order(job.id, "cancel"), titleOf(job));
+    this.retry = orderButton(t("Retry"), () => jobs.order(job.id, "retry"), titleOf(job));
     this.element = h(
       "li",
       { class: "row", dataset: { createdAt: job.createdAt, id: job.id } },
@@ -135,10 +136,10 @@ class Row {
 
 export function progressBar() {
   const fill = h("span", { class: "fill" });
-  const element = h("div", { class: "progress", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": "Progress" }, fill);
+  const element = h("div", { class: "progress", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": t("Progress") }, fill);
   const set = (job) => {
     element.setAttribute("aria-valuenow", String(job.progress));
-    element.setAttribute("aria-valuetext", `${job.progress} percent, ${stateInWords(job)}`);
+    element.setAttribute("aria-valuetext", t("{progress} percent, {state}", { progress: job.progress, state: stateInWords(job) }));
     fill.style.transform = `scaleX(${job.progress / 100})`;
   };
   return { element, set };

@@ -1,6 +1,7 @@
 /** Players and pictures of archived files. */
 
 import { h, icon } from "./dom.js";
+import { t } from "./messages.js";
 import { kindInWords, kindOf, titleOf } from "./words.js";
 
 /** Files are always asked of this origin: a job names them by the public one, which the page's policy does not let in. */
@@ -73,10 +74,10 @@ export function thumbnail(job) {
 
 /** Lists leave the text out: it can be long. */
 function readTranscript(job, session) {
-  const place = h("p", { class: "hint" }, "Reading the transcript…");
+  const place = h("p", { class: "hint" }, t("Reading the transcript…"));
   session.call(`/api/jobs/${job.id}`).then(
-    (whole) => place.replaceWith(transcriptOf(whole) ?? h("p", { class: "hint" }, "It has no words.")),
-    (error) => place.replaceChildren(`The transcript cannot be read at the moment. ${error.message}`),
+    (whole) => place.replaceWith(transcriptOf(whole) ?? h("p", { class: "hint" }, t("It has no words."))),
+    (error) => place.replaceChildren(t("The transcript cannot be read at the moment. {error}", { error: t(error.message) })),
   );
   return place;
 }
@@ -89,7 +90,7 @@ function transcriptOf(job) {
     h("li", {}, h("span", { class: "time" }, at(chunk.timestamp[0])), String(chunk.text ?? "").trim()),
   );
   const body = lines.length ? h("ol", { class: "lines" }, ...lines) : h("p", {}, String(text).trim());
-  return h("div", { class: "transcript", tabindex: "0", role: "region", "aria-label": "Transcript" }, body);
+  return h("div", { class: "transcript", tabindex: "0", role: "region", "aria-label": t("Transcript") }, body);
 }
 
 function at(seconds) {

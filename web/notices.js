@@ -1,15 +1,17 @@
 /** What is said in passing: toasts, the browser's notifications, and the banner while the connection is lost. */
 
 import { h, icon, say, show } from "./dom.js";
+import { t } from "./messages.js";
 import { adviceFor, kindInWords, kindOf, titleOf } from "./words.js";
 
 const TOAST = 8000;
 const TOASTS_AT_MOST = 3;
+const ENDS = { completed: "{kind} is ready", failed: "{kind} failed", canceled: "{kind} was canceled" };
 
 /** @param {string} text @param {{href?: string, isBad?: boolean}} [options] */
 export function toast(text, { href, isBad = false } = {}) {
   const place = document.getElementById("toasts");
-  const close = h("button", { class: "quiet", "aria-label": "Dismiss", onclick: () => box.remove() }, icon("close"));
+  const close = h("button", { class: "quiet", "aria-label": t("Dismiss"), onclick: () => box.remove() }, icon("close"));
   const words = href ? h("a", { href }, text) : h("span", {}, text);
   const box = h("div", { class: isBad ? "toast bad" : "toast" }, words, close);
   place.append(box);
@@ -19,11 +21,11 @@ export function toast(text, { href, isBad = false } = {}) {
 
 /** @param {unknown} error */
 export function complain(error) {
-  if (error.status !== 401) toast(error.message, { isBad: true });
+  if (error.status !== 401) toast(t(error.message), { isBad: true });
 }
 
 export function tellEnd(job) {
-  const what = `${kindInWords(kindOf(job))} ${{ completed: "is ready", failed: "failed", canceled: "was canceled" }[job.status]}`;
+  const what = t(ENDS[job.status], { kind: kindInWords(kindOf(job)) });
   toast(`${what}: ${titleOf(job).slice(0, 80)}`, { href: `#/jobs/${job.id}`, isBad: job.status === "failed" });
   if (document.visibilityState === "visible" || globalThis.Notification?.permission !== "granted") return;
   const body = job.status === "failed" ? `${job.errorMessage ?? ""} ${adviceFor(job)}`.trim() : titleOf(job).slice(0, 120);
@@ -41,13 +43,13 @@ export function notificationButton() {
     await Notification.requestPermission();
     button.remove();
   };
-  const button = h("button", { class: "quiet", title: "Tell me when one ends", onclick: ask }, icon("bell"));
-  button.setAttribute("aria-label", "Notify me when a generation ends");
+  const button = h("button", { class: "quiet", title: t("Tell me when one ends"), onclick: ask }, icon("bell"));
+  button.setAttribute("aria-label", t("Notify me when a generation ends"));
   return button;
 }
 
 export function bannerFor(state) {
   const banner = document.getElementById("banner");
   show(banner, state === "away");
-  say(banner, state === "away" ? "The connection is lost. Reconnecting; what is under way goes on." : "");
+  say(banner, state === "away" ? t("The connection is lost. Reconnecting; what is under way goes on.") : "");
 }

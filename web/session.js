@@ -1,5 +1,6 @@
 /** Who is signed in, and the calls in that name. */
 
+import { t } from "./messages.js";
 import { Refused, createGeneration, request, watchGenerations } from "./reelay.js";
 
 const KEY = "reelay.key";
@@ -43,7 +44,7 @@ export class Session extends EventTarget {
       return await answer;
     } catch (error) {
       if (error instanceof Refused && error.status === 401) {
-        this.close("The key is no longer taken: it expired or was revoked. Sign in with another one.");
+        this.close(t("The key is no longer taken: it expired or was revoked. Sign in with another one."));
       }
       throw error;
     }

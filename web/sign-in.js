@@ -1,6 +1,7 @@
 /** The way in: an API key. */
 
 import { h, say, show } from "./dom.js";
+import { t } from "./messages.js";
 import { request } from "./reelay.js";
 import { remember } from "./session.js";
 
@@ -17,7 +18,7 @@ export function signInView({ why, enter }) {
   });
   const keep = h("input", { type: "checkbox", id: "keep" });
   const problem = h("p", { class: "error", id: "key-error", role: "alert", hidden: !why }, why);
-  const button = h("button", { class: "main" }, "Sign in");
+  const button = h("button", { class: "main" }, t("Sign in"));
 
   async function submit(event) {
     event.preventDefault();
@@ -27,7 +28,7 @@ export function signInView({ why, enter }) {
       remember(key.value.trim(), keep.checked);
       enter(key.value.trim());
     } catch (error) {
-      say(problem, error.status === 401 ? "This key is not taken: it is unknown, expired or revoked." : error.message);
+      say(problem, error.status === 401 ? t("This key is not taken: it is unknown, expired or revoked.") : t(error.message));
       show(problem, true);
       key.setAttribute("aria-invalid", "true");
       key.focus();
@@ -39,13 +40,13 @@ export function signInView({ why, enter }) {
   return h(
     "form",
     { class: "sign-in card", onsubmit: submit },
-    h("h1", {}, "Sign in"),
-    h("p", {}, "Create videos, voices, sounds, pictures and transcripts, and see them through to their end."),
-    h("label", { for: "key" }, "API key"),
+    h("h1", {}, t("Sign in")),
+    h("p", {}, t("Create videos, voices, sounds, pictures and transcripts, and see them through to their end.")),
+    h("label", { for: "key" }, t("API key")),
     key,
     problem,
-    h("p", { class: "hint", id: "key-help" }, "Make one with ", h("code", {}, "reelay keys create <user>"), "."),
-    h("label", { class: "check" }, keep, "Keep me signed in on this device"),
+    h("p", { class: "hint", id: "key-help" }, t("Make one with "), h("code", {}, "reelay keys create <user>"), "."),
+    h("label", { class: "check" }, keep, t("Keep me signed in on this device")),
     button,
   );
 }

@@ -1,5 +1,9 @@
 /** What the page says: states, times, money and sizes in words. */
 
+import { language, t } from "./messages.js";
+
+/** Of amounts: English ones are written as in the dollar's country. */
+const LOCALE = language === "en" ? "en-US" : language;
 const STAGES = {
   reserving: "Getting ready",
   submitting: "Sending to the provider",
@@ -33,38 +37,35 @@ const ADVICE = {
   provider_rejected: "Change the input and generate again.",
   content_policy_violation: "Reword the prompt: the provider's content rules refuse this one.",
   provider_error: "The provider had a problem. Retry; the input is fine.",
-  provider_unauthorized: "An operator has to look at the provider's key. Retry once that is done.",
+  provider_unauthorized: "Retry later.",
   unknown_outcome: "Retry if you still want it.",
-  deadline_exceeded: "The provider took too long and was told to stop. Retry.",
-  result_expired: "The provider no longer has the result. Retry.",
-  bad_media: "What the provider delivered cannot be played. Retry.",
-  archive_failed: "The media could not be saved. Retry once the storage is back.",
-  canceled: "It was canceled at the provider. Retry if you still want it.",
+  deadline_exceeded: "Retry.",
+  result_expired: "Retry.",
+  bad_media: "Retry.",
+  archive_failed: "Retry later.",
+  canceled: "Retry if you still want it.",
   INSUFFICIENT_CREDITS: "Add credits, then retry.",
 };
 
 export const kindOf = (job) => KIND_OF_TYPE[job.type] ?? "video";
-export const kindInWords = (kind) => KINDS[kind] ?? kind;
-export const adviceFor = (job) => ADVICE[job.errorCode] ?? "Retry, or change the input.";
+export const kindInWords = (kind) => t(KINDS[kind] ?? kind);
+export const adviceFor = (job) => t(ADVICE[job.errorCode] ?? "Retry, or change the input.");
 
 export function stateInWords(job) {
-  if (ENDS[job.status]) return ENDS[job.status];
-  const ahead = /(\d+) ahead/.exec(job.progressMessage ?? "");
-  const stage = STAGES[job.stage] ?? job.stage;
-  if (job.stage === "submitting") return job.progressMessage ?? stage; // it may wait here, and says for what
-  if (job.stage !== "queued" || !ahead) return stage;
-  return ahead[1] === "0" ? `${stage}, next in line` : `${stage}, ${ahead[1]} ahead`;
+  if (ENDS[job.status]) return t(ENDS[job.status]);
+  if (job.stage === "submitting" || job.stage === "queued") return job.progressMessage; // it says how many are ahead, or what it waits for
+  return t(STAGES[job.stage] ?? job.stage);
 }
 
 /** How a job is called: what was asked for, in its first words. */
 export function titleOf(job) {
   const words = job.input ?? {};
   const text = words.prompt || words.text || words.audioUrl || words.audio_url || "";
-  return String(text).trim() || `${kindInWords(kindOf(job))} without words`;
+  return String(text).trim() || t("{kind} without words", { kind: kindInWords(kindOf(job)) });
 }
 
 export function money(cents) {
-  return new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" }).format((cents ?? 0) / 100);
+  return new Intl.NumberFormat(LOCALE, { style: "currency", currency: "USD" }).format((cents ?? 0) / 100);
 }
 
 /** @param {number} seconds */
@@ -80,11 +81,11 @@ export function duration(seconds) {
 /** `seenAt`: when the job was told, in milliseconds; what it said has been running down since. */
 export function timeLeft(job) {
   const isWaiting = job.stage === "generating" || job.stage === "polling";
-  if (job.secondsLeft === null && isWaiting && job.submittedAt) return "longer than usual";
+  if (job.secondsLeft === null && isWaiting && job.submittedAt) return t("longer than usual");
   if (job.secondsLeft === null || job.secondsLeft === undefined) return "";
   const left = job.secondsLeft - (Date.now() - (job.seenAt ?? Date.now())) / 1000;
-  if (left <= 3) return "any moment now";
-  return `about ${duration(left < 20 ? left : Math.round(left / 5) * 5)} left`;
+  if (left <= 3) return t("any moment now");
+  return t("about {duration} left", { duration: duration(left < 20 ? left : Math.round(left / 5) * 5) });
 }
 
 const AGES = [
@@ -96,18 +97,18 @@ const AGES = [
 
 export function ago(iso) {
   const seconds = Math.max((Date.now() - Date.parse(iso)) / 1000, 0);
-  if (seconds < 10) return "just now";
+  if (seconds < 10) return t("just now");
   const age = AGES.find(([limit]) => seconds < limit);
-  if (!age) return new Date(iso).toLocaleDateString("en", { day: "numeric", month: "short", year: "numeric" });
-  return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(-Math.floor(seconds / age[2]), age[1]);
+  if (!age) return new Date(iso).toLocaleDateString(language, { day: "numeric", month: "short", year: "numeric" });
+  return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(-Math.floor(seconds / age[2]), age[1]);
 }
 
 export function moment(iso) {
-  return new Date(iso).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+  return new Date(iso).toLocaleString(language, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 }
 
 export function clock(iso) {
-  return new Date(iso).toLocaleTimeString("en", { hourCycle: "h23" });
+  return new Date(iso).toLocaleTimeString(language, { hourCycle: "h23" });
 }
 
 export function bytes(size) {
@@ -119,5 +120,5 @@ export function bytes(size) {
 /** `negativePrompt` as `Negative prompt`, `firstFrameUrl` as `First frame`. */
 export function label(name) {
   const words = name.replace(/Url$/, "").replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
-  return words[0].toUpperCase() + words.slice(1).replaceAll("_", " ");
+  return t(words[0].toUpperCase() + words.slice(1).replaceAll("_", " "));
 }

@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
         Status,
         Submission,
         media_address,
+        state_at_acceptance,
     )
 
 # For our own troubles, a Postgres that restarts for instance. Steps say themselves when a provider's are over; Temporal
@@ -253,8 +254,8 @@ class GenerationWorkflow:
 
     async def wait_for_end(self, submission: Submission) -> None:
         """It calls, or we ask once the model's patience is over."""
-        ahead = submission.queue_position
-        self.enter(Stage.QUEUED if ahead else Stage.GENERATING, Status.SUBMITTED, "Waiting for the provider's webhook")
+        status, stage = state_at_acceptance(self.generation.provider, submission)
+        self.enter(stage, status, "Waiting for the provider's webhook")
         patience = self.generation.timing.patience if submission.webhook_expected else timedelta(0)
         if patience and await self.hears_within(min(patience, self.time_left()), "patience for the webhook"):
             return

@@ -14,6 +14,7 @@ from api.identity.tokens import InvalidToken
 from api.problems import Unauthenticated
 from api.services import TheServices
 from domain.event_token import read_event_token
+from domain.messages import Sentence
 from providers.errors import KeysUnavailable
 
 LOOK_AGAIN_SECONDS = 2.0
@@ -47,7 +48,7 @@ async def _reader(
         return EventReader(caller.user_id, lambda: services.callers.is_still(caller))
     event_pass = read_event_token(services.signing_secret, token, now=time.time())
     if event_pass is None or not await services.callers.is_still_good(event_pass):
-        raise Unauthenticated("This token of `POST /api/events/token` is unknown or has expired.")
+        raise Unauthenticated(Sentence("event_token_unknown"))
     await services.limits.admit_request(event_pass.user_id)
     return EventReader(event_pass.user_id, lambda: services.callers.is_still_good(event_pass))
 

@@ -9,6 +9,7 @@ from api.dependency import dependency
 from api.events.access import EventReader, TheEventReader
 from api.events.stream import AllJobs, EventResponse, EventStream, OneJob, Subject
 from api.identity.dependencies import TheCaller
+from api.language import TheLanguage
 from api.links import Links
 from api.problems import NotFound
 from api.reading import JobName, TheLinks
@@ -17,6 +18,8 @@ from api.views import EventToken
 from db.engine import as_user
 from db.generations import find_generation_named
 from domain.event_token import CONNECT_WITHIN_SECONDS, make_event_token
+from domain.language import Language
+from domain.messages import Sentence
 
 router = APIRouter(prefix="/api", tags=["generations"])
 
@@ -47,7 +50,12 @@ TheWishes = Annotated[Wishes, dependency(Wishes)]
 
 @router.get("/jobs/{job_id}/events", response_class=EventResponse, status_code=200)
 async def stream_job(
-    job_id: JobName, services: TheServices, reader: TheEventReader, links: TheLinks, wishes: TheWishes
+    job_id: JobName,
+    services: TheServices,
+    reader: TheEventReader,
+    links: TheLinks,
+    language: TheLanguage,
+    wishes: TheWishes,
 ) -> EventResponse:
     """The job now, then at every change, until it has ended: `job.updated` with the whole job and a growing id.
 
@@ -56,19 +64,19 @@ async def stream_job(
     async with as_user(services.sessions, reader.user_id) as session:
         row = await find_generation_named(session, job_id)
     if row is None:
-        raise NotFound
-    return _stream(services, reader, OneJob(services, reader.user_id, row.id), wishes, links)
+        raise NotFound(Sentence("job_not_found"))
+    return _stream(services, reader, OneJob(services, reader.user_id, row.id), wishes, links, language)
 
 
 @router.get("/events", response_class=EventResponse, status_code=200)
 async def stream_jobs(
-    services: TheServices, reader: TheEventReader, links: TheLinks, wishes: TheWishes
+    services: TheServices, reader: TheEventReader, links: TheLinks, language: TheLanguage, wishes: TheWishes
 ) -> EventResponse:
     """All of the caller's jobs: first the active ones and the latest others, then each that changes, as above.
 
     It stays open. Who resumes is sent what changed meanwhile, and nothing twice.
     """
-    return _stream(services, reader, AllJobs(services, reader.user_id), wishes, links)
+    return _stream(services, reader, AllJobs(services, reader.user_id), wishes, links, language)
 
 
 @router.post("/events/token")
@@ -78,6 +86,16 @@ async def create_event_token(services: TheServices, caller: TheCaller) -> EventT
     return EventToken(token=token, expires_in_seconds=CONNECT_WITHIN_SECONDS)
 
 
-def _stream(services: Services, reader: EventReader, subject: Subject, wishes: Wishes, links: Links) -> EventResponse:
-    stream = EventStream(services, reader, subject, after=wishes.after, with_progress=wishes.with_progress, links=links)
+def _stream(
+    services: Services, reader: EventReader, subject: Subject, wishes: Wishes, links: Links, language: Language
+) -> EventResponse:
+    stream = EventStream(
+        services,
+        reader,
+        subject,
+        after=wishes.after,
+        with_progress=wishes.with_progress,
+        links=links,
+        language=language,
+    )
     return EventResponse(stream.text())

@@ -21,6 +21,7 @@ from api.views import JobView, ProgressView
 from db.changes import Batch, Change, change_of_generation, changes_of_user, standing_of_user
 from db.engine import POSTGRES_AWAY, as_user
 from db.tables import GenerationJob
+from domain.language import Language
 
 # no-transform: a proxy that compresses would hold the stream back.
 HEADERS = {"cache-control": "no-cache, no-store, no-transform", "x-accel-buffering": "no"}
@@ -88,6 +89,7 @@ class EventStream:
         after: int,
         with_progress: bool,
         links: Links,
+        language: Language,
     ) -> None:
         self._changes = services.changes
         self._reader = reader
@@ -95,6 +97,7 @@ class EventStream:
         self._after = after
         self._with_progress = with_progress
         self._links = links
+        self._language = language
         self._moving: dict[UUID, tuple[GenerationJob, int]] = {}
         """Rows of jobs that have not ended, with the percent that was sent."""
         self._measured: Measures = {}
@@ -141,7 +144,7 @@ class EventStream:
         return [self._updated(change) for change in batch.changes]
 
     def _updated(self, change: Change) -> str:
-        view = JobView.from_row(change.row, change.files, self._links)
+        view = JobView.from_row(change.row, change.files, self._links, self._language)
         if view.status.is_final:
             self._moving.pop(view.id, None)
             self._measured.pop(view.id, None)
@@ -154,7 +157,7 @@ class EventStream:
         """What was measured or estimated otherwise than it was sent. Without an id: there is nothing to resume."""
         for row, sent in list(self._moving.values()):
             row.progress_percent = max(row.progress_percent, self._measured.pop(row.id, 0))
-            view = ProgressView.from_row(row)
+            view = ProgressView.from_row(row, self._language)
             if view.progress != sent:
                 self._moving[row.id] = (row, view.progress)
                 yield f"event: job.progress\ndata: {view.model_dump_json(by_alias=True)}\n\n"

@@ -20,6 +20,7 @@ from api.problems import Forbidden, ServiceUnavailable, Unauthenticated
 from api.services import Services, TheServices
 from db.engine import as_user
 from db.tables import Scope
+from domain.messages import Sentence
 from providers.errors import KeysUnavailable
 
 bearer = HTTPBearer(
@@ -46,9 +47,9 @@ async def find_caller(
         require_allowed_page(request, services.settings)
         caller = await named_by_one_of(services, tokens)
     elif in_header:
-        raise Unauthenticated("This is a key of the whole project, which names no user. Send the user's access token.")
+        raise Unauthenticated(Sentence("project_key"))
     else:
-        raise Unauthenticated("Send `Authorization: Bearer <API key or token>`.")
+        raise Unauthenticated(Sentence("credentials_missing"))
     await services.limits.admit_request(caller.user_id)
     return caller
 
@@ -68,9 +69,9 @@ async def named_by(services: Services, credential: str) -> Caller:
     except InvalidToken as invalid:
         raise Unauthenticated(str(invalid)) from invalid
     except KeysUnavailable as unavailable:
-        raise ServiceUnavailable("Tokens cannot be verified at the moment. Try again shortly.") from unavailable
+        raise ServiceUnavailable(Sentence("tokens_not_verifiable")) from unavailable
     if caller is None:
-        raise Unauthenticated("This API key is unknown, expired or revoked.")
+        raise Unauthenticated(Sentence("key_unknown"))
     return caller
 
 
@@ -86,12 +87,12 @@ async def let_in_again(services: Services, caller: Caller) -> None:
     except KeysUnavailable:  # it was good when the wait began
         return
     if not still:
-        raise Unauthenticated("This API key is unknown, expired or revoked.")
+        raise Unauthenticated(Sentence("key_unknown"))
 
 
 async def require_admin(caller: TheCaller) -> Caller:
     if caller.scope is not Scope.ADMIN:
-        raise Forbidden("This takes a key of the scope `admin`.")
+        raise Forbidden(Sentence("admin_required"))
     return caller
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.problems import RateLimited
 from db.engine import POSTGRES_AWAY, Sessions, as_user, within
 from db.quotas import count_active, take
+from domain.messages import Sentence
 from domain.quota import Grant, Quota
 from settings import Settings
 
@@ -72,7 +73,7 @@ class Limits:
             raise refusal(grant, after=grant.seconds_to_next)
         if self._concurrent and await count_active(session, user_id, at_most=self._concurrent + 1) > self._concurrent:
             raise RateLimited(
-                f"At most {self._concurrent} generations at once. Wait for one to end.",
+                Sentence("too_many_generations", most=self._concurrent),
                 {
                     "retry-after": str(CONCURRENCY_PAUSE_SECONDS),
                     "ratelimit-policy": f'"generations";q={self._concurrent};qu="concurrent-requests"',
@@ -108,7 +109,7 @@ class Limits:
 def refusal(grant: Grant, *, after: float) -> RateLimited:
     quota = grant.quota
     return RateLimited(
-        f"At most {quota.amount} {quota.name} within {quota.window:g} s. Come back later.",
+        Sentence("too_many_requests", most=quota.amount, what=quota.name, seconds=f"{quota.window:g}"),
         {"retry-after": str(max(1, ceil(after))), **fields(grant)},
     )
 

@@ -24,6 +24,7 @@ from db.engine import POSTGRES_AWAY, one_statement, within
 from db.generations import find_generation_by_request
 from db.tables import GenerationJob, WebhookDelivery
 from domain.generation import ProviderName, Report
+from domain.messages import Sentence
 from domain.webhook_token import read_token
 from providers.errors import WebhookRejected
 from providers.registry import FAL_WEBHOOK_PATH, REPLICATE_WEBHOOK_PATH
@@ -220,9 +221,10 @@ async def hand_over(services: Services, generation_id: UUID, report: Report) -> 
 def answer(verdict: str, status: HTTPStatus) -> Response:
     """A forger learns nothing from it."""
     if status is HTTPStatus.OK:
-        return JSONResponse({"received": True, "verdict": verdict})
+        return JSONResponse({"success": True, "received": True, "verdict": verdict})
     headers = RETRY_SOON if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-    body = problem_body(status, CODES.get(status, "INVALID_PARAMS"), f"This webhook is {verdict}.")
+    error = Sentence("job_not_found") if status is HTTPStatus.NOT_FOUND else None
+    body = problem_body(status, CODES.get(status, "INVALID_PARAMS"), f"This webhook is {verdict}.", error=error)
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 

@@ -6,16 +6,65 @@ fr = "..."
 pt = "..."
 """
 
+import re
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
+from typing import Self
 
 from domain.language import Language
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+KEPT_IN_ENGLISH = ("progress_", "studio_")
+"""How the keys begin of sentences that rows keep in English, see `said_again`."""
 
 
 def message(key: str, language: Language, /, **values: object) -> str:
     """The sentence under that key, with `{name}` replaced by the value of that name. Raises: KeyError."""
     return _messages()[key][language].format(**values)
+
+
+class Sentence(str):
+    """A message in English, as logs and operators read it, that can be said in the other languages, too."""
+
+    key: str
+    values: dict[str, object]
+
+    def __new__(cls, key: str, /, **values: object) -> Self:
+        sentence = super().__new__(cls, message(key, Language.ENGLISH, **values))
+        sentence.key, sentence.values = key, values
+        return sentence
+
+
+def in_language(text: str, language: Language) -> str:
+    """A sentence of the table in that language; any other text as it is."""
+    if not isinstance(text, Sentence):
+        return text
+    values = {
+        name: in_language(value, language) if isinstance(value, str) else value for name, value in text.values.items()
+    }
+    return message(text.key, language, **values)
+
+
+@lru_cache(maxsize=10_000)
+def said_again(english: str, language: Language) -> str | None:
+    """What a row keeps in English, in another language. None when it is no sentence of the table."""
+    for key, template in _kept_in_english():
+        if found := template.fullmatch(english):
+            return message(key, language, **found.groupdict())
+    return None
+
+
+@cache
+def _kept_in_english() -> list[tuple[str, re.Pattern[str]]]:
+    """The sentences that rows keep, as patterns; those that say most come first."""
+    texts = {key: texts[Language.ENGLISH] for key, texts in _messages().items() if key.startswith(KEPT_IN_ENGLISH)}
+    patterns = []
+    for key, text in sorted(texts.items(), key=lambda entry: len(PLACEHOLDER.sub("", entry[1])), reverse=True):
+        parts = PLACEHOLDER.split(text)  # literal text and names, in turn
+        pattern = "".join(f"(?P<{part}>.*)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
+        patterns.append((key, re.compile(pattern, re.DOTALL)))
+    return patterns
 
 
 @cache

@@ -52,7 +52,7 @@ class Fal:
 
     async def address(self, job_id: str) -> str:
         """The URL that the service gave to its provider, once it has."""
-        job = await self.service.until(job_id, "submitted")
+        job = await self.service.until_accepted(job_id)
         request = await self.service.servers.simulated_request(job["falRequestId"])
         return str(request["webhook_url"])
 

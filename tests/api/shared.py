@@ -20,6 +20,7 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert body["type"] == "about:blank"
     assert body["title"]
     assert body["detail"]
+    assert isinstance(body["error"], str)
     assert (body["status"], body["code"]) == (status, code)
     return body
 

@@ -33,7 +33,7 @@ class Studio:
         response = await self.service.client.post("/api/jobs", json=body)
         assert response.status_code == 202, response.text
         job_id = str(response.json()["jobId"])
-        await self.service.until(job_id, "submitted")
+        await self.service.until_accepted(job_id)
         return job_id
 
     async def push(self, job_id: str, status: str, **more: Any) -> httpx.Response:

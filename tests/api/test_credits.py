@@ -102,7 +102,9 @@ async def test_without_credits_nothing_is_made_and_the_key_stays_free(patient_se
             await client.post("/api/generate/video", json=VIDEO, headers=headers), 402, "INSUFFICIENT_CREDITS"
         )
         assert (refused["estimatedCostCents"], refused["availableCents"]) == (PRICE, 0)
-        assert "reelay credits add" in refused["detail"]
+        assert (
+            refused["detail"] == refused["error"] == f"Not enough credits: this costs {PRICE} cents, 0 are available."
+        )
         assert (await client.get("/api/jobs")).json()["data"] == []
 
         await add(patient_service, name, PRICE - 1)

@@ -156,7 +156,7 @@ async def test_key_revoked_during_a_wait_is_refused_when_it_ends(patient_service
     async with await patient_service.user("hana") as hana:
         asked = {"prompt": "long [sim: latency=60s]", "quality": "fast"}
         job_id = (await hana.post("/api/generate/video", json=asked)).json()["jobId"]
-        await until_submitted(hana, job_id)
+        await until_accepted(hana, job_id)
         living = await hana.get(f"/api/jobs/{job_id}", params={"wait": 0.1})
         waits = [
             asyncio.create_task(hana.get(f"/api/jobs/{job_id}", params={"wait": REMEMBERED_SECONDS + 2})),
@@ -178,9 +178,9 @@ async def test_key_revoked_during_a_wait_is_refused_when_it_ends(patient_service
             assert (await her_other_key.post(f"/api/jobs/{job['id']}/cancel")).status_code == 202
 
 
-async def until_submitted(client: httpx.AsyncClient, job_id: str) -> None:
+async def until_accepted(client: httpx.AsyncClient, job_id: str) -> None:
     async with asyncio.timeout(20):
-        while (await client.get(f"/api/jobs/{job_id}")).json()["status"] != "submitted":  # noqa: ASYNC110
+        while (await client.get(f"/api/jobs/{job_id}")).json()["status"] != "in_progress":  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
@@ -334,11 +334,11 @@ async def test_somebody_elses_cancel_reaches_neither_the_job_nor_the_provider(
     patient_service: Service, bob: httpx.AsyncClient
 ) -> None:
     job_id = await patient_service.create("long [sim: latency=60s]")
-    await patient_service.until(job_id, "submitted")
+    await patient_service.until_accepted(job_id)
     for verb in ("cancel", "poll", "retry"):
         problem(await bob.post(f"/api/jobs/{job_id}/{verb}"), 404, "NOT_FOUND")
 
-    assert (await patient_service.job(job_id))["status"] == "submitted"
+    assert (await patient_service.job(job_id))["stage"] == "generating"
     counted = await patient_service.simulated(job_id)
     assert (counted["cancel_calls"], counted["status_calls"]) == (0, 0)
     assert (await patient_service.client.post(f"/api/jobs/{job_id}/cancel")).status_code == 202

@@ -88,7 +88,7 @@ def test_errors_are_problems_everywhere(document: dict[str, Any]) -> None:
                 assert schema == {"$ref": "#/components/schemas/ProblemView"}, (method, path, code)
                 assert response["description"]
     required = set(document["components"]["schemas"]["ProblemView"]["required"])
-    assert required == {"type", "title", "status", "detail", "code", "errors"}
+    assert required == {"type", "title", "status", "detail", "code", "error", "errors"}
 
 
 def test_each_operation_names_the_errors_that_it_can_answer(document: dict[str, Any]) -> None:

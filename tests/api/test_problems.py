@@ -18,7 +18,8 @@ from pydantic import SecretStr
 
 from api.app import Api
 from api.middleware import BodyLimits
-from api.problems import install_problem_handlers
+from api.problem_handlers import install_problem_handlers
+from domain.language import Language
 from settings import Settings
 from tests.api.shared import problem, wrong_fields
 from tests.running import Service, running_service
@@ -92,6 +93,7 @@ async def test_body_of_one_mebibyte_is_read(patient_service: Service) -> None:
 async def small_app() -> AsyncIterator[str]:
     """Our middleware and problem handlers around three routes, two of them broken. Bodies have 0.3 s."""
     app = Api(cors_origins=())
+    app.state.language = Language.ENGLISH
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=timedelta(seconds=0.3), at_most=MEBIBYTE)
 
@@ -137,7 +139,7 @@ async def test_bug_of_ours_has_the_shape_of_all_errors_and_tells_nothing(small_a
     async with httpx.AsyncClient(base_url=small_app) as client:
         broken = await client.get("/broken")
 
-    problem(broken, 500, "INTERNAL")
+    assert problem(broken, 500, "INTERNAL")["error"] == "Internal server error"
     assert "secret" not in broken.text
 
 

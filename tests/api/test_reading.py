@@ -132,7 +132,7 @@ async def test_progress_only_grows_and_is_complete_only_at_the_end(service: Serv
 
 async def test_living_job_is_answered_by_its_workflow(patient_service: Service) -> None:
     job_id = await patient_service.create("[sim: latency=60s]")
-    job = await patient_service.until(job_id, "submitted")
+    job = await patient_service.until_accepted(job_id)
 
     assert job["source"] == "workflow"
     assert job["falRequestId"]
@@ -155,7 +155,7 @@ async def test_without_a_worker_the_row_answers_soon(servers: Servers) -> None:
 async def test_wait_ends_with_the_next_change(patient_service: Service) -> None:
     loop = asyncio.get_running_loop()
     job_id = await patient_service.create("[sim: latency=1.5s]")
-    await patient_service.until(job_id, "submitted")
+    await patient_service.until_accepted(job_id)
     asked = loop.time()
     changed = await patient_service.client.get(f"/api/jobs/{job_id}", params={"wait": 15})
 
@@ -166,13 +166,13 @@ async def test_wait_ends_with_the_next_change(patient_service: Service) -> None:
 async def test_wait_without_a_change_runs_out(patient_service: Service, finished: Job) -> None:
     loop = asyncio.get_running_loop()
     job_id = await patient_service.create("[sim: latency=60s]")
-    await patient_service.until(job_id, "submitted")
+    await patient_service.until_accepted(job_id)
     asked = loop.time()
     unchanged = await patient_service.client.get(f"/api/jobs/{job_id}", params={"wait": 1})
     waited = loop.time() - asked
     ended = await patient_service.client.get(f"/api/jobs/{finished['id']}", params={"wait": 30})
 
-    assert unchanged.json()["status"] == "submitted"
+    assert unchanged.json()["status"] == "in_progress"
     assert 1 <= waited < 3
     assert ended.json()["status"] == "completed"
     assert loop.time() - asked - waited < 3

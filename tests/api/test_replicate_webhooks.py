@@ -18,6 +18,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 from structlog.testing import capture_logs
 
+from domain.generation import AT_THE_PROVIDER
 from tests.api.shared import logged, problem
 from tests.running import Service, running_service
 from tests.servers import Servers
@@ -53,7 +54,7 @@ class Waiting:
 
 async def waiting_job(service: Service) -> Waiting:
     job_id = await service.create(SILENT, model="seedance-1-lite")
-    job = await service.until(job_id, "submitted")
+    job = await service.until_accepted(job_id)
     request = await service.servers.simulated_request(job["falRequestId"])
     return Waiting(job_id, job["falRequestId"], request["webhook_url"])
 
@@ -80,7 +81,7 @@ async def post(
 
 
 async def still_waits(service: Service, job: Waiting) -> bool:
-    return bool((await service.job(job.id))["status"] == "submitted")
+    return (await service.job(job.id))["stage"] in AT_THE_PROVIDER
 
 
 @pytest.mark.parametrize("secret", [OLD, NEW])
@@ -89,7 +90,7 @@ async def test_genuine_webhook_ends_the_wait(service: Service, secret: str) -> N
     assert httpx.URL(job.url).path == ROUTE
     answer = await post(service, job.url, job.said(), secret=secret)
 
-    assert (answer.status_code, answer.json()) == (200, {"received": True, "verdict": "accepted"})
+    assert (answer.status_code, answer.json()) == (200, {"success": True, "received": True, "verdict": "accepted"})
     assert (await service.until(job.id, "completed"))["files"]
     (delivery,) = await logged(service, job_id=job.id)
     assert (delivery.provider, delivery.verdict, delivery.request_id) == ("replicate", "accepted", job.prediction_id)
@@ -138,11 +139,11 @@ async def test_webhook_without_a_job_finds_it_by_its_prediction(service: Service
 
 async def test_prediction_of_replicate_is_no_request_of_fal(service: Service, waiting: Waiting) -> None:
     job_id = await service.create(SILENT)
-    request_id = (await service.until(job_id, "submitted"))["falRequestId"]
+    request_id = (await service.until_accepted(job_id))["falRequestId"]
     body = json.dumps({"id": request_id, "status": "succeeded"}).encode()
 
     problem(await post(service, ROUTE, body), 404, "NOT_FOUND")
-    assert (await service.job(job_id))["status"] == "submitted"
+    assert (await service.job(job_id))["stage"] in AT_THE_PROVIDER
 
 
 @pytest.mark.parametrize("change", [{"token": None}, {"token": "1.AAAA"}, {"job": str(uuid4())}, {"job": "7"}])
@@ -249,7 +250,7 @@ async def test_webhooks_are_posted(service: Service, method: str) -> None:
 @pytest.mark.parametrize("fault", ["forged", "stale"])
 async def test_replicates_own_bad_webhooks_leave_the_job_waiting(patient_service: Service, fault: str) -> None:
     job_id = await patient_service.create(f"[sim: webhook={fault}]", model="seedance-1-lite")
-    await patient_service.until(job_id, "submitted")
+    await patient_service.until_accepted(job_id)
     (delivery,) = await patient_service.deliveries(job_id, count=1)
 
     assert delivery["status_code"] == 401

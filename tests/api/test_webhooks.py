@@ -25,7 +25,7 @@ from api.webhooks.redelivery import Redelivery
 from db.deliveries import put_into_inbox
 from db.generations import cancel_generation, generation_of, insert_generation
 from db.tables import GenerationJob, WebhookDelivery
-from domain.generation import JobType, ProviderName, Report, Stage
+from domain.generation import AT_THE_PROVIDER, JobType, ProviderName, Report, Stage
 from domain.language import Language
 from domain.webhook_token import make_token
 from tests.api.fal import ACCOUNT, Fal, key_server
@@ -83,15 +83,14 @@ async def waiting(fal: Fal) -> Waiting:
 
 
 async def still_waits(fal: Fal, job: Waiting) -> bool:
-    status: str = (await fal.service.job(job.id))["status"]
-    return status == "submitted"
+    return (await fal.service.job(job.id))["stage"] in AT_THE_PROVIDER
 
 
 async def test_genuine_webhook_ends_the_wait(fal: Fal) -> None:
     job = await waiting_job(fal)
     answer = await fal.says_ok(job.url, job.request_id)
 
-    assert (answer.status_code, answer.json()) == (200, {"received": True, "verdict": "accepted"})
+    assert (answer.status_code, answer.json()) == (200, {"success": True, "received": True, "verdict": "accepted"})
     assert (await fal.service.until(job.id, "completed"))["files"]
     (delivery,) = await logged(fal.service, job_id=job.id)
     assert (delivery.verdict, delivery.status_code, delivery.request_id) == ("accepted", 200, job.request_id)
@@ -314,7 +313,8 @@ async def test_unknown_job_and_unknown_request_are_not_found(fal: Fal) -> None:
     request_id = str(uuid4())
 
     problem(await fal.says_ok(address_of(fal, uuid4()), request_id), 404, "NOT_FOUND")
-    problem(await fal.says_ok(FIRST_ROUTE, request_id), 404, "NOT_FOUND")
+    unknown = problem(await fal.says_ok(FIRST_ROUTE, request_id), 404, "NOT_FOUND")
+    assert unknown["error"] == "Job not found"
     assert {row.verdict for row in await logged(fal.service, request_id=request_id)} == {"unknown"}
 
 
@@ -533,12 +533,12 @@ async def test_without_keys_the_provider_is_asked_to_come_again(servers: Servers
 @pytest.mark.parametrize("fault", ["forged", "stale"])
 async def test_providers_own_bad_webhooks_leave_the_job_waiting(patient_service: Service, fault: str) -> None:
     job_id = await patient_service.create(f"[sim: webhook={fault}]")
-    await patient_service.until(job_id, "submitted")
+    await patient_service.until_accepted(job_id)
     (delivery,) = await patient_service.deliveries(job_id, count=1)
 
     assert delivery["status_code"] == 401
     assert [row.verdict for row in await logged(patient_service, job_id=job_id)] == [fault]
-    assert (await patient_service.job(job_id))["status"] == "submitted"
+    assert (await patient_service.job(job_id))["stage"] == "generating"
     await patient_service.client.post(f"/api/jobs/{job_id}/poll")
     await patient_service.until(job_id, "completed")
 

@@ -158,7 +158,7 @@ def test_an_alias_beside_its_word_has_to_say_the_same(catalog: Catalog) -> None:
     others: list[Any] = [8, 7, "six", []]
     for other in others:
         errors = wrong_fields(model, {"prompt": "a fox", "duration": 6, "durationSeconds": other})
-        assert errors["duration"].message == "is given twice, as duration and as durationSeconds, with different values"
+        assert errors["duration"].message == "is given twice, as duration, durationSeconds, with different values"
     words = {"prompt": "a fox", "inputImageUrl": PICTURE, "images": [f"{PICTURE}?2"]}
     assert list(wrong_fields(catalog.find("veo3.1", words), words)) == ["inputImageUrl"]
 
@@ -166,7 +166,7 @@ def test_an_alias_beside_its_word_has_to_say_the_same(catalog: Catalog) -> None:
 def test_our_word_beside_the_providers_has_to_say_the_same(catalog: Catalog) -> None:
     words = {"prompt": "a fox", "aspectRatio": "16:9", "aspect_ratio": "9:16"}
     errors = wrong_fields(catalog.find("veo3.1"), words)
-    assert errors["aspectRatio"].message == "is given twice, as aspectRatio and as aspect_ratio, with different values"
+    assert errors["aspectRatio"].message == "is given twice, as aspectRatio, aspect_ratio, with different values"
 
 
 def test_null_is_nothing_except_where_the_provider_gives_it_a_meaning(catalog: Catalog) -> None:

@@ -4,7 +4,7 @@ from string import Formatter
 import pytest
 
 from domain.language import Language, preferred_language
-from domain.messages import _messages, message
+from domain.messages import Sentence, _messages, in_language, message, said_again
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,32 @@ def test_without_a_language_of_ours_the_default_is_spoken() -> None:
 
 def test_message_is_the_sentence_of_the_language() -> None:
     assert message("generation_accepted", Language.FRENCH) == "Génération en cours..."
+
+
+def test_sentence_is_english_text_that_can_be_said_otherwise() -> None:
+    hint = Sentence("field_did_you_mean", word="duration")
+    sentence = Sentence("field_unknown", endpoint="fal-ai/veo3.1", hint=hint)
+
+    assert sentence == 'is no input of fal-ai/veo3.1; did you mean "duration"?'
+    assert in_language(sentence, Language.FRENCH) == (
+        "n'est pas un paramètre de fal-ai/veo3.1 ; vouliez-vous dire « duration » ?"
+    )
+    assert in_language("of somebody else", Language.FRENCH) == "of somebody else"
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("Queued at fal", "Dans la file d'attente de fal"),
+        ("Queued at fal, 3 ahead", "Dans la file d'attente de fal, 3 avant celle-ci"),
+        ("Accepted by fal, 3 ahead in its queue", "Acceptée par fal, 3 avant celle-ci dans sa file d'attente"),
+        ("Canceling", "Annulation en cours"),
+        ("Waiting: fal answered HTTP 503", None),
+        ("Completed", None),  # no sentence that rows keep
+    ],
+)
+def test_what_a_row_keeps_in_english_is_recognised(english: str, french: str | None) -> None:
+    assert said_again(english, Language.FRENCH) == french
 
 
 @pytest.mark.parametrize("key", sorted(_messages()))

@@ -17,7 +17,7 @@ async def test_sigterm_with_20_submissions_under_way_loses_and_repeats_none(tmp_
     async with running_stack(tmp_path) as stack:
         jobs = [await stack.create(f"number {number} [sim: submit=slow:4s]") for number in range(20)]
         for job in jobs:
-            await stack.until(job, "submitting", "submitted")
+            await stack.until(job, "submitting", "generating")
         worker = stack.pid_of("worker")
         os.kill(worker, signal.SIGTERM)
         async with asyncio.timeout(40):

@@ -31,7 +31,7 @@ async def test_killed_while_one_waits_and_one_is_archived(stack: RunningStack, p
     archived = await stack.create(f"the {part} dies while this is archived [sim: latency=100ms, media=slow:5s]")
     await stack.until(archived, "archiving")
     waiting = await stack.create(f"the {part} dies while this waits [sim: latency=4s]")
-    await stack.until(waiting, "submitted")
+    await stack.until(waiting, "generating")
     await stack.until(archived, "archiving")
     await stack.kill(part)
 

@@ -25,7 +25,7 @@ async def test_cancel_while_submitting_lets_the_post_end_and_withdraws_it(patien
 
 async def test_cancel_while_waiting_for_the_webhook(patient_service: Service) -> None:
     job_id = await patient_service.create("long [sim: latency=60s]")
-    await patient_service.until(job_id, "submitted")
+    await patient_service.until_accepted(job_id)
     await canceled(patient_service, job_id)
 
     assert (await patient_service.simulated(job_id))["cancel_calls"] == 1

@@ -131,7 +131,7 @@ async def test_clock_that_jumps_refuses_webhooks_and_delays_no_job(
     await is_told(service, f"control, {offset}")
     before = await shown_time(service)
     waiting = await service.create(f"waits through a jump of {offset} [sim: latency=4s]")
-    left = (await service.until(waiting, "submitted"))["secondsLeft"]
+    left = (await service.until_accepted(waiting))["secondsLeft"]
     with clock.off_by(offset):
         await shows(service, before + offset)
         lost = await service.create(f"lost and listed, {offset} [sim: {IN_DOUBT}, listing=late:1s]")

@@ -11,6 +11,7 @@ import httpx
 import pytest
 import uvicorn
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.types import Receive, Scope, Send
 
@@ -37,15 +38,26 @@ async def idle(servers: Servers, lines: Lines) -> AsyncIterator[Service]:
         yield running
 
 
-async def change(service: Service, job_id: str, detail: str) -> None:
+async def write_attempt(session: AsyncSession, job_id: str, number: int) -> None:
+    await advance_generation(
+        session,
+        UUID(job_id),
+        status=Status.PENDING,
+        stage=Stage.SUBMITTING,
+        detail=f"Attempt {number}",
+        attempts=number,
+    )
+
+
+async def change(service: Service, job_id: str, number: int) -> None:
     async with service.sessions.begin() as session:
-        await advance_generation(session, UUID(job_id), status=Status.PENDING, stage=Stage.SUBMITTING, detail=detail)
+        await write_attempt(session, job_id, number)
 
 
-async def next_message(stream: Stream) -> tuple[str, str]:
+async def next_change(stream: Stream) -> tuple[str, int]:
     event = await stream.next()
     assert event
-    return event.job["id"], event.job["progressMessage"]
+    return event.job["id"], event.job["attempts"]
 
 
 async def past_the_snapshot(service: Service, stream: Stream) -> None:
@@ -61,23 +73,21 @@ async def test_later_event_waits_for_an_earlier_one_that_is_not_committed(idle: 
         await past_the_snapshot(idle, stream)
         await one.next()
         async with idle.sessions() as session:
-            await advance_generation(
-                session, UUID(slow), status=Status.PENDING, stage=Stage.SUBMITTING, detail="numbered first"
-            )
-            await change(idle, fast, "committed first")
+            await write_attempt(session, slow, 1)  # numbered first
+            await change(idle, fast, 2)  # committed first
             # The stream of that one job need not wait.
-            assert await next_message(one) == (fast, "committed first")
+            assert await next_change(one) == (fast, 2)
             await stream.comment()
-            following = asyncio.create_task(next_message(stream))
+            following = asyncio.create_task(next_change(stream))
             await one.comment()
             assert not following.done()
             await getattr(session, end)()
         if end == "commit":
-            assert await following == (slow, "numbered first")
-            following = asyncio.create_task(next_message(stream))
-        assert await following == (fast, "committed first")
-        await change(idle, slow, "afterwards")
-        assert await next_message(stream) == (slow, "afterwards")
+            assert await following == (slow, 1)
+            following = asyncio.create_task(next_change(stream))
+        assert await following == (fast, 2)
+        await change(idle, slow, 3)
+        assert await next_change(stream) == (slow, 3)
 
 
 async def test_stream_comments_while_nothing_happens(idle: Service) -> None:
@@ -86,8 +96,8 @@ async def test_stream_comments_while_nothing_happens(idle: Service) -> None:
         assert await stream.next()
         for _ in range(3):
             await stream.comment()
-        await change(idle, job_id, "at last")
-        assert await next_message(stream) == (job_id, "at last")
+        await change(idle, job_id, 1)
+        assert await next_change(stream) == (job_id, 1)
 
 
 async def test_stream_outlasts_postgres_and_catches_up(idle: Service, lines: Lines) -> None:
@@ -96,13 +106,13 @@ async def test_stream_outlasts_postgres_and_catches_up(idle: Service, lines: Lin
         await one.next()
         await past_the_snapshot(idle, every)
         with lines.postgres.cut():
-            await change(idle, job_id, "unseen")
+            await change(idle, job_id, 1)
             await one.comment()
-        assert await next_message(one) == (job_id, "unseen")
-        assert await next_message(every) == (job_id, "unseen")
-        await change(idle, job_id, "seen")
-        assert await next_message(one) == (job_id, "seen")
-        assert await next_message(every) == (job_id, "seen")
+        assert await next_change(one) == (job_id, 1)
+        assert await next_change(every) == (job_id, 1)
+        await change(idle, job_id, 2)
+        assert await next_change(one) == (job_id, 2)
+        assert await next_change(every) == (job_id, 2)
 
 
 async def newest_events(service: Service) -> dict[str, int]:

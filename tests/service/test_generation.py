@@ -3,14 +3,16 @@
 import asyncio
 from hashlib import sha256
 from io import BytesIO
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import av
 import pytest
 
 from db.generations import generation_of
 from db.tables import GenerationJob
-from tests.running import Service, running_service
+from tests.providers.scripted_server import json_answer, scripted_server
+from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers
 from workflows.starting import start_generation
 
@@ -205,11 +207,47 @@ async def test_deadline_looks_once_more_then_withdraws(servers: Servers) -> None
         assert (await service.simulated(job_id))["cancel_calls"] == 1
 
 
+async def follows_its_queue(servers: Servers, ahead: int, polled: dict[str, Any]) -> list[tuple[str, str]]:
+    """Status and message of a job at its acceptance, and once fal was asked."""
+    async with scripted_server() as fal:
+
+        async def always(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            posted = fal.seen[-1].method == "POST"
+            accepted = {"status": "IN_QUEUE", "request_id": str(uuid4()), "queue_position": ahead}
+            await json_answer(200 if posted else 202, accepted if posted else polled)(reader, writer)
+
+        fal.always = always
+        async with running_service(servers, fal_queue_base=fal.url, webhook_patience=60) as service:
+            job_id = await service.create()
+            accepted = await service.until_accepted(job_id)
+            await service.client.post(f"/api/jobs/{job_id}/poll")
+            async with asyncio.timeout(PATIENCE_WITH_TESTS):
+                while sum(seen.method == "GET" for seen in fal.seen) < 2:
+                    await service.client.post(f"/api/jobs/{job_id}/poll")
+                    await asyncio.sleep(0.05)
+            asked = await service.job(job_id)
+            await service.client.post(f"/api/jobs/{job_id}/cancel")
+            await service.until(job_id, "canceled")
+    return [(job["status"], job["progressMessage"]) for job in (accepted, asked)]
+
+
+async def test_job_behind_others_is_submitted_until_the_provider_works_on_it(servers: Servers) -> None:
+    seen = await follows_its_queue(servers, 2, {"status": "IN_PROGRESS"})
+
+    assert seen == [("submitted", "Accepted by fal, 2 ahead in its queue"), ("in_progress", "Generating at fal")]
+
+
+async def test_job_with_nobody_ahead_is_in_progress_and_stays_so(servers: Servers) -> None:
+    seen = await follows_its_queue(servers, 0, {"status": "IN_QUEUE", "queue_position": 1})
+
+    assert seen == [("in_progress", "Generating at fal")] * 2
+
+
 async def test_manual_poll_finds_a_result_at_once(patient_service: Service) -> None:
     job_id = await patient_service.create("quiet [sim: webhook=lost]")
-    await patient_service.until(job_id, "submitted")
+    await patient_service.until_accepted(job_id)
     await asyncio.sleep(1)
-    assert (await patient_service.job(job_id))["status"] == "submitted"
+    assert (await patient_service.job(job_id))["stage"] == "generating"
 
     assert (await patient_service.client.post(f"/api/jobs/{job_id}/poll")).status_code == 202
     await patient_service.until(job_id, "completed")

@@ -56,7 +56,7 @@ def was_tried_in_vain(row: WebhookDelivery) -> bool:
 
 async def submitted_job(service: Service) -> str:
     job_id = await service.create(IN_A_WHILE)
-    await service.until(job_id, "submitted")
+    await service.until_accepted(job_id)
     return job_id
 
 

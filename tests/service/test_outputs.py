@@ -14,10 +14,10 @@ from tests.servers import Servers
 CONTRACT = """
     id type model provider status stage progress progressMessage resultUrl providerUrl files resultData errorCode
     errorMessage estimatedCostCents actualCostCents creditsDeducted falRequestId attempts campaignId clipId metadata
-    createdAt submittedAt completedAt source
+    createdAt submittedAt completedAt source input requestId
 """
-# What the page and the gallery need besides: the caller's own words, and the time left.
-BESIDE = "input prompt aspectRatio assets logs secondsLeft"
+# What the page and the gallery need besides.
+BESIDE = "prompt aspectRatio assets logs secondsLeft"
 
 
 @pytest.mark.fault("S9")

@@ -50,7 +50,7 @@ async def eventually(such: Callable[[], Awaitable[bool]]) -> None:
 
 async def says(service: Service, job_id: str, words: str) -> None:
     async def it_does() -> bool:
-        return words in (await service.job(job_id))["progressMessage"]
+        return words in (await service.trail(job_id))[-1]
 
     await eventually(it_does)
 
@@ -147,7 +147,7 @@ async def test_request_that_another_job_has_is_not_given_to_a_second_one(servers
         fal.always = always
         async with running_service(servers, fal_queue_base=fal.url, webhook_patience=0.5, adoption_window=1) as service:
             first = await service.create("the first")
-            await service.until(first, "submitted")
+            await service.until_accepted(first)
             second = await service.create("the second")
             job = await service.until(second, "failed")
 

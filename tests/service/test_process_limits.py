@@ -80,7 +80,7 @@ async def test_worker_that_cannot_write_a_file_waits_for_room(service: Service, 
 @pytest.mark.fault("O10")
 async def test_worker_without_file_descriptors_waits_for_some(service: Service, worker: int) -> None:
     job_id = await service.create("nothing can be opened [sim: latency=1s]")
-    await service.until(job_id, "submitted")
+    await service.until_accepted(job_id)
     with held_to(worker, resource.RLIMIT_NOFILE, 3):
         assert await failing_step(service, job_id)
         assert stored(service, job_id) == []

@@ -26,6 +26,7 @@ PATIENCE = timedelta(minutes=10)
 MANY = timedelta(minutes=3)
 """Of polling, which make each pause between two looks one of the longest."""
 LOOK = re.compile(r"/requests/([^/]+)/status$")
+WAITING = "Waiting for fal, which is not available at the moment"
 REASON = "Waiting: fal answered HTTP 503"
 
 
@@ -109,7 +110,7 @@ async def test_jobs_outlive_three_hours_without_their_provider_and_come_back_one
     await service.until(control, "completed")
     numbers = range(16)
     jobs = await asyncio.gather(*(service.create(f"number {number} [sim: webhook=lost]") for number in numbers))
-    submitted = await asyncio.gather(*(service.until(job_id, "submitted") for job_id in jobs))
+    submitted = await asyncio.gather(*(service.until_accepted(job_id) for job_id in jobs))
     requests = [job["falRequestId"] for job in submitted]
     assert provider.asked().keys().isdisjoint(requests)
 
@@ -121,7 +122,7 @@ async def test_jobs_outlive_three_hours_without_their_provider_and_come_back_one
     assert 0.9 < provider.asked()[requests[0]] / (OUTAGE / LONGEST_BACKOFF) < 2.4
     for job_id in jobs:
         job = await service.job(job_id)
-        assert (job["progressMessage"], job["completedAt"]) == (REASON, None)
+        assert (job["progressMessage"], job["completedAt"]) == (WAITING, None)
         assert (await service.trail(job_id)).count(REASON) == 1
 
     clocks = [await skipper(service).get_current_time(service.run(job_id)) for job_id in jobs]

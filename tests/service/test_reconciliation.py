@@ -92,7 +92,7 @@ async def reconciliations(service: Service, job_id: str) -> list[str]:
 
 async def test_what_runs_is_left_alone(service: Service) -> None:
     job_id = await service.create("a while [sim: latency=2s]")
-    await service.until(job_id, "submitted")
+    await service.until_accepted(job_id)
 
     assert await reconcile(service) == Reconciled(checked=1, left=1)
     await service.until(job_id, "completed")
@@ -123,7 +123,7 @@ async def test_row_that_is_younger_than_the_grace_period_is_nobodys_business(ser
 
 async def test_run_that_was_terminated_by_hand_is_withdrawn_and_canceled(service: Service) -> None:
     job_id = await service.create("stopped [sim: latency=60s]")
-    await service.until(job_id, "submitted")
+    await service.until_accepted(job_id)
     await service.run(job_id).terminate("enough of it")
 
     assert await reconcile(service) == Reconciled(checked=1, ended=1)
@@ -157,7 +157,7 @@ async def test_several_reconcilers_at_once_repair_once(service: Service) -> None
     job_id = await service.create("stopped [sim: latency=60s]")
     await service.until(control, "completed")
     unstarted = await never_started(service, like=control)
-    await service.until(job_id, "submitted")
+    await service.until_accepted(job_id)
     await service.run(job_id).terminate()
     grace = timedelta(seconds=1)
     await asyncio.sleep(1.1)  # what was claimed a moment ago is not quiet, so both rows have to be it first
@@ -208,7 +208,7 @@ async def test_failed_run_tells_why_when_the_database_lost_it(service: Service) 
 
 async def test_open_run_that_should_be_over_is_counted_and_left(service: Service) -> None:
     job_id = await service.create("old [sim: latency=60s]")
-    await service.until(job_id, "submitted")
+    await service.until_accepted(job_id)
     async with service.sessions.begin() as session:
         aged = text("update generation_jobs set created_at = now() - interval '30 days' where id = :id")
         await session.execute(aged, {"id": UUID(job_id)})
@@ -252,7 +252,7 @@ async def test_temporal_with_an_empty_database_resumes_what_was_open(servers: Se
         waiting = await service.create("waiting [sim: latency=3s]")
         uncertain = await service.create("lost [sim: submit=drop, webhook=lost, listing=lost]")
         unstarted = await never_started(service, like=finished)
-        await service.until(waiting, "submitted")
+        await service.until_accepted(waiting)
         await service.until(uncertain, "uncertain")
 
     folder = servers.folder / uuid4().hex

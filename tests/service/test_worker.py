@@ -70,7 +70,7 @@ async def test_new_build_takes_over_the_runs_of_the_old_one(servers: Servers) ->
         ended = await service.create("control")
         await completes(service, ended)
         under_way = await service.create(IN_A_WHILE)
-        await service.until(under_way, "submitted")
+        await service.until_accepted(under_way)
         await new.enter_async_context(build(service, "new"))
         await make_current(service, "new")
         await old.aclose()
@@ -103,7 +103,7 @@ async def test_worker_that_remembers_no_run_loses_nothing(servers: Servers) -> N
             )
         ]
         canceled = await service.create("[sim: latency=60s]")
-        await service.until(canceled, "submitted")
+        await service.until_accepted(canceled)
         await service.client.post(f"/api/jobs/{canceled}/cancel")
         for job_id in jobs:
             await completes(service, job_id)

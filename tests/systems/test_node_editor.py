@@ -67,7 +67,7 @@ async def test_a_node_from_its_post_to_its_video(patient_service: Service, calle
     assert created.status_code == 202
     job_id, address = created.json()["jobId"], created.json()["statusUrl"]
 
-    job = await until(caller, address, "submitted", "in_progress")
+    job = await until(caller, address, "in_progress")
     assert (job["model"], job["metadata"]) == ("kling-2.5-turbo-pro", NODE)
     by_request = f"/api/fal-jobs/{job['falRequestId']}"
     assert (await caller.get(by_request)).json()["id"] == job_id
@@ -294,7 +294,7 @@ async def test_odd_tags_are_no_match(caller: httpx.AsyncClient, etag: str) -> No
 async def test_fifty_readers_cost_the_engine_one_query_a_second(patient_service: Service) -> None:
     counted = CountedQueries()
     job_id = await patient_service.create("watched by many [sim: latency=60s]")
-    request_id = (await patient_service.until(job_id, "submitted"))["falRequestId"]
+    request_id = (await patient_service.until_accepted(job_id))["falRequestId"]
     async with api_of(patient_service, counted) as reader:
         began = time.monotonic()
         for _ in range(6):

@@ -23,7 +23,7 @@ async def test_a_background_video_from_its_prompt_to_the_gallery(
     pending = (await caller.get("/api/jobs", params={"status": "active", "type": "video"})).json()["data"]
     assert [job["id"] for job in pending] == [task_id]
 
-    running = await until(caller, created.json()["statusUrl"], "submitted", "in_progress")
+    running = await until(caller, created.json()["statusUrl"], "in_progress")
     prediction = await patient_service.servers.simulated_request(running["falRequestId"])
     assert prediction["input"]["prompt"] == body["input"]["prompt"]  # type: ignore[index]
 

@@ -34,7 +34,7 @@ async def test_a_video_from_its_post_to_the_gallery(caller: httpx.AsyncClient) -
     assert created.status_code == 202
     address = created.json()["statusUrl"]
 
-    running = await until(caller, address, "submitted", "in_progress")
+    running = await until(caller, address, "in_progress")
     assert running["assets"] == {"firstFrameUrl": PICTURE}
     assert running["metadata"] == {"projectId": "p-7"}
     assert running["logs"] is None

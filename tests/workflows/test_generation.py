@@ -271,5 +271,5 @@ async def test_status_query_tells_where_it_is(start: Start) -> None:
     status = await run.handle.query(GenerationWorkflow.current_status)
     await run.hear(report())
 
-    assert (status.status, status.request_id) == (Status.SUBMITTED, "request-1")
+    assert (status.status, status.request_id) == (Status.IN_PROGRESS, "request-1")
     assert await run.over() == "COMPLETED"

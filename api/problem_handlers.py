@@ -1,0 +1,99 @@
+"""Every error leaves in one shape, in the language that was asked for."""
+
+from http import HTTPMethod, HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from temporalio.service import RPCError
+
+from api.language import language_of
+from api.problems import (
+    MEDIA_TYPE,
+    Forbidden,
+    InvalidParams,
+    NotFound,
+    PayloadTooLarge,
+    Problem,
+    ServiceUnavailable,
+    Unauthenticated,
+    problem_body,
+    wrong_fields,
+)
+from db.engine import POSTGRES_AWAY
+from domain.messages import Sentence, in_language
+
+CODES = {
+    HTTPStatus.UNAUTHORIZED: Unauthenticated.code,
+    HTTPStatus.FORBIDDEN: Forbidden.code,
+    HTTPStatus.NOT_FOUND: NotFound.code,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge.code,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "RANGE_NOT_SATISFIABLE",
+}
+FRAMEWORKS = {
+    HTTPStatus.NOT_FOUND: Sentence("not_found"),
+    HTTPStatus.METHOD_NOT_ALLOWED: Sentence("method_not_allowed"),
+}
+"""What the framework raises by itself, in our words."""
+OUTAGES = (RPCError, *POSTGRES_AWAY)
+# The database is there and says that the statement is wrong: trying again would not help.
+BUGS = (IntegrityError, ProgrammingError, DataError)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Every error leaves in the one shape."""
+    app.add_exception_handler(Problem, _problem)  # type: ignore[arg-type]  # Starlette types them all as Exception
+    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
+    for outage in OUTAGES:
+        app.add_exception_handler(outage, _outage)
+    app.add_exception_handler(Exception, _bug)
+
+
+async def _problem(request: Request, problem: Problem) -> JSONResponse:
+    language = language_of(request)
+    errors = [error | {"message": in_language(error["message"], language)} for error in map(dict, problem.errors)]
+    detail, short = in_language(problem.detail, language), problem.error and in_language(problem.error, language)
+    extra = {"errors": errors} | problem.extra
+    body = problem_body(problem.status, problem.code, detail, error=short, **extra)
+    return JSONResponse(body, problem.status, dict(problem.headers), MEDIA_TYPE)
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    return await _problem(request, InvalidParams(Sentence("request_invalid"), errors=wrong_fields(error)))
+
+
+async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST:  # the framework's word for bytes that are no text
+        return await _problem(request, InvalidParams(Sentence("body_not_json")))
+    detail = in_language(FRAMEWORKS.get(status, error.detail), language_of(request))
+    body = problem_body(status, CODES.get(status, status.name), detail)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_of_path(request)):
+        headers["Allow"] = ", ".join(methods)
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def _methods_of_path(request: Request) -> list[str]:
+    """Of all its routes: the framework's own `Allow` tells those of the first one alone."""
+    return [
+        method
+        for method in HTTPMethod
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
+
+
+async def _outage(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, BUGS):
+        raise error
+    return await _problem(request, ServiceUnavailable(Sentence("unavailable")))
+
+
+async def _bug(request: Request, _: Exception) -> JSONResponse:
+    bug = Problem(Sentence("internal_error_detail"))
+    bug.error = Sentence("internal_error")
+    return await _problem(request, bug)
