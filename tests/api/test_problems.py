@@ -40,7 +40,7 @@ TAKING_BODIES = [*CREATING, "/api/webhooks/fal"]
         ("GET", f"/api/jobs/{NOBODYS}", 404, "NOT_FOUND"),
         ("DELETE", "/api/jobs", 405, "METHOD_NOT_ALLOWED"),
         ("PUT", "/api/generate/video", 405, "METHOD_NOT_ALLOWED"),
-        ("GET", "/api/jobs/7", 422, "INVALID_PARAMS"),
+        ("GET", "/api/jobs/7", 404, "NOT_FOUND"),
         ("POST", "/api/generate/video", 422, "INVALID_PARAMS"),
     ],
 )

@@ -16,8 +16,11 @@ CONTRACT = """
     errorMessage estimatedCostCents actualCostCents creditsDeducted falRequestId attempts campaignId clipId metadata
     createdAt submittedAt completedAt source input requestId
 """
-# What the page and the gallery need besides.
-BESIDE = "prompt aspectRatio assets logs secondsLeft"
+# What the page and the gallery need besides, and what a pushing backend says of its run.
+BESIDE = """
+    prompt aspectRatio assets logs secondsLeft externalId
+    modelName modelVersion processingTime generationTime downloadTime generatedAt
+"""
 
 
 @pytest.mark.fault("S9")
