@@ -28,7 +28,7 @@ async def test_video_goes_from_post_to_archive_and_clip(patient_service: Service
     assert job["progress"] == 100
     assert job["source"] == "database"
     assert job["metadata"] == {"nodeId": "n1"}
-    assert job["actualCostCents"] == job["estimatedCostCents"] == 120
+    assert job["actualCostCents"] == job["estimatedCostCents"] == 90
     (file,) = job["files"]
     assert job["resultUrl"] == file["fileUrl"]
     media = (await patient_service.client.get(file["fileUrl"])).content
