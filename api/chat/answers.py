@@ -15,7 +15,7 @@ from db.tables import GenerationJob
 from domain.failure import FailureCode
 from domain.generation import JobType, Status
 from domain.language import Language
-from domain.messages import message
+from domain.messages import in_language, message
 
 COMMANDS = ("/video", "/image", "/voice", "/status", "/cancel", "/help")
 
@@ -133,10 +133,10 @@ def to_be_confirmed(cents: int, command: str, language: Language) -> ChatAnswer:
     return ChatAnswer(success=False, type="info", content=content, metadata={"status": "confirmation_required"})
 
 
-def problem_in_chat(problem: Problem) -> ChatAnswer:
+def problem_in_chat(problem: Problem, language: Language) -> ChatAnswer:
     """An error as a chat shows it: in words, with the code for programs."""
-    wrong = [f"{error['field']} {error['message']}." for error in problem.errors]
-    return refused(" ".join([problem.detail, *wrong]), problem.code, **problem.extra)
+    wrong = [f"{error['field']} {in_language(error['message'], language)}." for error in problem.errors]
+    return refused(" ".join([in_language(problem.detail, language), *wrong]), problem.code, **problem.extra)
 
 
 def refused(text: str, code: str, **more: Any) -> ChatAnswer:

@@ -80,7 +80,7 @@ class Commands:
         except Problem as problem:
             if problem.status >= 500:
                 raise
-            return Said(problem_in_chat(problem), dict(problem.headers))
+            return Said(problem_in_chat(problem, self._language), dict(problem.headers))
 
     async def start_task(self, task_id: str, prompt: str, *, confirmed: bool) -> Said:
         """The video of a task that the caller has named; what was started under that name is not started again.

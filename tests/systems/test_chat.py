@@ -10,6 +10,8 @@ import pytest
 
 from db.credits import top_up
 from db.users import find_or_create_user
+from domain.language import Language
+from domain.messages import message
 from tests.api.shared import problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers
@@ -236,9 +238,11 @@ async def test_the_same_key_starts_one_video(caller: httpx.AsyncClient) -> None:
 
 async def test_empty_account_is_told_in_the_chat_and_a_filled_one_goes_on(patient_service: Service) -> None:
     async with await patient_service.user("penniless", credits=0) as client:
+        client.headers.update(FRENCH)
         answer = await say(client, "/video too dear [sim: latency=60s]")
         assert (answer["success"], answer["type"]) == (False, "error")
         assert answer["content"]["code"] == "INSUFFICIENT_CREDITS"
+        assert answer["content"]["message"] == message("credits_insufficient", Language.FRENCH, cents=5, available=0)
         async with patient_service.sessions.begin() as session:
             await top_up(session, await find_or_create_user(session, "penniless"), 10_000)
 
