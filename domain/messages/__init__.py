@@ -15,8 +15,8 @@ from typing import Self
 from domain.language import Language
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-KEPT_IN_ENGLISH = ("progress_", "studio_")
-"""How the keys begin of sentences that rows keep in English, see `said_again`."""
+KEPT = ("progress_", "studio_")
+"""How the keys begin of sentences that rows keep, see `said_again`."""
 
 
 def message(key: str, language: Language, /, **values: object) -> str:
@@ -47,20 +47,20 @@ def in_language(text: str, language: Language) -> str:
 
 
 @lru_cache(maxsize=10_000)
-def said_again(english: str, language: Language) -> str | None:
-    """What a row keeps in English, in another language. None when it is no sentence of the table."""
-    for key, template in _kept_in_english():
-        if found := template.fullmatch(english):
+def said_again(kept: str, language: Language) -> str | None:
+    """What a row keeps, in whichever language, in this one. None when it is no sentence of the table."""
+    for key, template in _kept():
+        if found := template.fullmatch(kept):
             return message(key, language, **found.groupdict())
     return None
 
 
 @cache
-def _kept_in_english() -> list[tuple[str, re.Pattern[str]]]:
+def _kept() -> list[tuple[str, re.Pattern[str]]]:
     """The sentences that rows keep, as patterns; those that say most come first."""
-    texts = {key: texts[Language.ENGLISH] for key, texts in _messages().items() if key.startswith(KEPT_IN_ENGLISH)}
+    texts = [(key, text) for key, said in _messages().items() if key.startswith(KEPT) for text in said.values()]
     patterns = []
-    for key, text in sorted(texts.items(), key=lambda entry: len(PLACEHOLDER.sub("", entry[1])), reverse=True):
+    for key, text in sorted(texts, key=lambda entry: len(PLACEHOLDER.sub("", entry[1])), reverse=True):
         parts = PLACEHOLDER.split(text)  # literal text and names, in turn
         pattern = "".join(f"(?P<{part}>.*)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
         patterns.append((key, re.compile(pattern, re.DOTALL)))

@@ -46,18 +46,19 @@ def test_sentence_is_english_text_that_can_be_said_otherwise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("english", "french"),
+    ("kept", "french"),
     [
         ("Queued at fal", "Dans la file d'attente de fal"),
         ("Queued at fal, 3 ahead", "Dans la file d'attente de fal, 3 avant celle-ci"),
         ("Accepted by fal, 3 ahead in its queue", "Acceptée par fal, 3 avant celle-ci dans sa file d'attente"),
         ("Canceling", "Annulation en cours"),
+        ("Génération de la vidéo en cours", "Génération de la vidéo en cours"),
         ("Waiting: fal answered HTTP 503", None),
         ("Completed", None),  # no sentence that rows keep
     ],
 )
-def test_what_a_row_keeps_in_english_is_recognised(english: str, french: str | None) -> None:
-    assert said_again(english, Language.FRENCH) == french
+def test_what_a_row_keeps_is_recognised(kept: str, french: str | None) -> None:
+    assert said_again(kept, Language.FRENCH) == french
 
 
 @pytest.mark.parametrize("key", sorted(_messages()))

@@ -133,17 +133,17 @@ async def test_a_picture_that_the_model_demands_is_missed_before_anything_is_bou
         ({"model": "veo3.1", "prompt": "x", "fps": 24}, {"fps": "is no input of fal-ai/veo3.1"}),
         (
             {"model": "veo3.1", "prompt": "x", "duration": 6, "durationSeconds": 8},
-            {"duration": "is given twice, as duration and as durationSeconds, with different values"},
+            {"duration": "is given twice, as duration, durationSeconds, with different values"},
         ),
         (
             {"model": "veo3.1", "input": {"prompt": "x"}, "prompt": "y"},
             {"prompt": "is given twice, in input with another value"},
         ),
         ({"model": "veo3.1", "modelId": "veo3-fast", "prompt": "x"}, {"modelId": "is another one than model"}),
-        ({"prompt": "x"}, {"model": "Field required"}),
+        ({"prompt": "x"}, {"model": "is required"}),
         (
             {"modelId": "veo3.1", "durationSeconds": 7, "clipId": "7", "prompt": "x"},
-            {"clipId": "valid UUID", "durationSeconds": "must be one of 4, 6, 8 seconds"},
+            {"clipId": "must be a UUID", "durationSeconds": "must be one of 4, 6, 8 seconds"},
         ),
     ],
 )
