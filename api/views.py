@@ -442,7 +442,7 @@ class VideoView(GalleryFile, ModelRun):
     external_id: str | None
     model: str
     prompt: str | None
-    files: list[GalleryFile]
+    files: list[FileView]
     videos: list[GalleryFile]
     """The same, as the pushing backend's galleries call them."""
     campaign_id: UUID | None
@@ -468,7 +468,7 @@ class VideoView(GalleryFile, ModelRun):
             "external_id": row.external_id,
             "model": row.model,
             "prompt": _prompt(row),
-            "files": shown,
+            "files": [FileView.from_row(file, links) for file in files],
             "videos": shown,
             "campaign_id": row.campaign_id,
             "clip_id": row.clip_id,
