@@ -11,8 +11,8 @@ import typer
 from commands.ending import Exit, run
 from commands.service import service
 from commands.showing import console, show_job
-from reelay_client import Job, Reelay
-from reelay_client.client import PATIENCE_SECONDS
+from reelay_client import AsyncReelay, Job
+from reelay_client.async_client import PATIENCE_SECONDS
 
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="Store the media in this file (or folder) when it is done.")
@@ -45,7 +45,7 @@ async def _follow(job_id: UUID, data_dir: Path | None, output: Path | None, *, a
         return job
 
 
-async def _print_changes(reelay: Reelay, job_id: UUID) -> Job:
+async def _print_changes(reelay: AsyncReelay, job_id: UUID) -> Job:
     async for job in reelay.watch(job_id):
         typer.echo(json.dumps(job.document))
     return job
@@ -56,7 +56,7 @@ def place_of(job: Job, output: Path) -> Path:
     return output / job.files[0].name if output.is_dir() and job.files else output
 
 
-async def _store(reelay: Reelay, job: Job, to: Path) -> None:
+async def _store(reelay: AsyncReelay, job: Job, to: Path) -> None:
     rich = load("rich.progress")
     shown = console(stderr=True)
     columns = ("downloading", rich.BarColumn(), rich.DownloadColumn())

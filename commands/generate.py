@@ -208,7 +208,7 @@ def _wishes(parameters: dict[str, Any]) -> Wishes:
 
 async def _submit(data_dir: Path | None, kind: str, words: dict[str, Any], key: str | None) -> UUID:
     async with service(data_dir) as reelay:
-        return await reelay.submit(kind, idempotency_key=key, **words)
+        return (await reelay.create(kind, idempotency_key=key, **words)).job_id
 
 
 def name_and_value(setting: str) -> tuple[str, Any]:

@@ -9,7 +9,7 @@ import typer
 from devstack.calling import open_api
 from devstack.data_dir import DataDir
 from devstack.environment import user_environment
-from reelay_client import Reelay
+from reelay_client import AsyncReelay
 
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="The stack's folder: REELAY_DATA_DIR, else .reelay.")
@@ -23,7 +23,7 @@ def find_data_dir(given: Path | None) -> DataDir:
     return DataDir((given or Path(user_environment().get("REELAY_DATA_DIR", ".reelay"))).absolute())
 
 
-def service(data_dir: Path | None, *, patience: float = PATIENCE_SECONDS) -> AbstractAsyncContextManager[Reelay]:
+def service(data_dir: Path | None, *, patience: float = PATIENCE_SECONDS) -> AbstractAsyncContextManager[AsyncReelay]:
     return open_api(find_data_dir(data_dir), patience=patience)
 
 

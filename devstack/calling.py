@@ -9,11 +9,11 @@ from importlib import import_module as load
 from devstack.data_dir import DataDir
 from devstack.environment import user_environment
 from devstack.errors import NotRunning
-from reelay_client import Reelay
+from reelay_client import AsyncReelay
 
 
 @asynccontextmanager
-async def open_api(data_dir: DataDir, *, patience: float) -> AsyncIterator[Reelay]:
+async def open_api(data_dir: DataDir, *, patience: float) -> AsyncIterator[AsyncReelay]:
     """The API with the environment's key, or for the running stack with that of the user `local`.
 
     Raises: NotRunning.
@@ -24,5 +24,5 @@ async def open_api(data_dir: DataDir, *, patience: float) -> AsyncIterator[Reela
         raise NotRunning("REELAY_API_URL is set, so REELAY_API_KEY is needed as well")
     if not url:
         url = data_dir.find_stack().api_url
-    async with Reelay(url, key or await load("devstack.access").local_key(data_dir), patience=patience) as client:
+    async with AsyncReelay(url, key or await load("devstack.access").local_key(data_dir), patience=patience) as client:
         yield client

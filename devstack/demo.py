@@ -15,7 +15,7 @@ from rich.console import Console
 
 from devstack.errors import DemoFailed
 from devstack.following import follow, say
-from reelay_client import File, Job, Reelay
+from reelay_client import AsyncReelay, File, Job
 from workflows.ids import workflow_id
 
 PROMPT = "A paper boat sails down a rain-soaked street at dusk, neon reflections, slow tracking shot"
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 120  # the simulated generation takes two
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    client: Reelay
+    client: AsyncReelay
     console: Console
     archive: Path
     simulator_url: str
@@ -35,7 +35,7 @@ class Demo:
         campaign = await self.client.post("/api/campaigns", {"name": "Demo"})
         clip = await self.client.post(f"/api/campaigns/{campaign['id']}/clips", {"title": "Paper boat"})
         say(self.console, f"generating: {PROMPT}")
-        job_id = await self.client.submit("video", prompt=PROMPT, clipId=clip["id"])
+        job_id = (await self.client.create("video", prompt=PROMPT, clipId=clip["id"])).job_id
         job = await self._follow(job_id)
         _require(job.status == "completed", f"the job ended as {job.status}: {job.error_message}")
         archived = await self._check_archive(job)
@@ -56,7 +56,7 @@ class Demo:
         served = [
             media["sha256"]
             for request in await self._ask_simulator("requests")
-            if request["request_id"] == job.fal_request_id
+            if request["request_id"] == job.document["falRequestId"]
             for media in request["media"]
         ]
         return _check_file(self.archive, job.files[0], served)

@@ -5,10 +5,10 @@ from uuid import UUID
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from reelay_client import Job, Reelay
+from reelay_client import AsyncReelay, Job
 
 
-async def follow(client: Reelay, job_id: UUID, console: Console) -> Job:
+async def follow(client: AsyncReelay, job_id: UUID, console: Console) -> Job:
     """The ended job. Until then a progress bar, or a line per step where the output is no terminal."""
     columns = (TextColumn("{task.description:<12}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     times = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))

@@ -15,7 +15,7 @@ from devstack.errors import DemoFailed
 from devstack.following import say
 from devstack.ports import HOST, free_ports
 from devstack.stack import Ports, Stack
-from reelay_client import Reelay
+from reelay_client import AsyncReelay
 
 
 async def run_dev(data_dir: DataDir, ports: Ports, announce: Callable[[str], None]) -> None:
@@ -46,7 +46,7 @@ async def run_demo(data_dir: DataDir, console: Console) -> None:
 
         async def show() -> None:
             say(console, stack.ready_line())
-            async with Reelay(stack.api_url, await local_key(data_dir)) as client:
+            async with AsyncReelay(stack.api_url, await local_key(data_dir)) as client:
                 await Demo(
                     client=client,
                     console=console,

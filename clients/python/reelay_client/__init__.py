@@ -1,9 +1,11 @@
-"""Reelay from Python: `async with Reelay(url, key) as reelay`."""
+"""Reelay from Python: `with Reelay(url, key) as reelay`, or `async with AsyncReelay(url, key) as reelay`."""
 
+from reelay_client.async_client import AsyncReelay
 from reelay_client.client import Reelay
 from reelay_client.errors import (
     ConfirmationRequired,
     DamagedDownload,
+    GenerationFailed,
     InsufficientCredits,
     InvalidInput,
     NoMedia,
@@ -13,16 +15,35 @@ from reelay_client.errors import (
     RateLimited,
     ReelayError,
     Refused,
+    WaitTimeout,
 )
-from reelay_client.job import File, Job
+from reelay_client.models import (
+    Campaign,
+    Clip,
+    Created,
+    Credits,
+    Estimate,
+    File,
+    Job,
+    Model,
+    TimelineEvent,
+)
 
 __all__ = [
+    "AsyncReelay",
+    "Campaign",
+    "Clip",
     "ConfirmationRequired",
+    "Created",
+    "Credits",
     "DamagedDownload",
+    "Estimate",
     "File",
+    "GenerationFailed",
     "InsufficientCredits",
     "InvalidInput",
     "Job",
+    "Model",
     "NoMedia",
     "NotAuthorized",
     "NotFound",
@@ -31,4 +52,6 @@ __all__ = [
     "Reelay",
     "ReelayError",
     "Refused",
+    "TimelineEvent",
+    "WaitTimeout",
 ]

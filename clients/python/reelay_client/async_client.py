@@ -1,4 +1,4 @@
-"""The API's calls, for a program that wants its media and does not care what fails meanwhile."""
+"""The calls of the API, for asyncio. They outlast an API that is restarted, and a stream that a proxy holds back."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -11,23 +11,33 @@ from uuid import UUID, uuid4
 import httpx
 
 from reelay_client.download import Download
-from reelay_client.errors import NoMedia, NotReachable, refusal
+from reelay_client.errors import GenerationFailed, NoMedia, NotReachable, WaitTimeout, refusal
 from reelay_client.events import Event, read_events
-from reelay_client.job import File, Job
+from reelay_client.models import (
+    Campaign,
+    Clip,
+    Created,
+    Credits,
+    Estimate,
+    File,
+    Job,
+    Model,
+    TimelineEvent,
+)
 
 KINDS = ("video", "first-frame", "voice", "ambient", "transcribe")
-ASIDE = ("campaignId", "clipId", "confirm", "metadata")
-"""What is not the model's input."""
+BESIDE_INPUT = ("campaignId", "clipId", "confirm", "externalId", "metadata")
+"""Members of the body of `POST /api/jobs` that are no input of the model."""
 WAIT_SECONDS = 20
 SILENCE_SECONDS = 30
-"""The API says something at least every 15 s on a stream: one that is silent for longer is kept back on its way."""
+"""The API sends at least a comment every 15 s on a stream: one that is silent for longer is held back by a proxy."""
 PATIENCE_SECONDS = 20
 """With an API that does not answer: it may be restarting."""
 PAUSE_SECONDS = 0.5
 
 
-class Reelay:
-    """A caller with an API key. Every method raises ReelayError."""
+class AsyncReelay:
+    """A caller with an API key or a token. Every method raises ReelayError."""
 
     def __init__(self, url: str, key: str, *, patience: float = PATIENCE_SECONDS) -> None:
         """`patience`: seconds for which calls that may be repeated are repeated while the API does not answer."""
@@ -37,7 +47,7 @@ class Reelay:
             base_url=url,
             headers={"authorization": f"Bearer {key}"},
             timeout=WAIT_SECONDS + 10,
-            # No proxy belongs between two processes on one machine.
+            # No proxy belongs between two processes of one machine.
             trust_env=urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"),
         )
 
@@ -47,31 +57,85 @@ class Reelay:
     async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
-    async def submit(self, what: str, *, idempotency_key: str | None = None, **words: Any) -> UUID:
-        """The id of a new job, of a kind (`video`, `first-frame`, `voice`, `ambient`, `transcribe`) or a model.
+    async def create(self, kind_or_model: str, /, *, idempotency_key: str | None = None, **inputs: Any) -> Created:
+        """Create a job of a kind (`video`, `first-frame`, `voice`, `ambient`, `transcribe`) or of a model.
 
-        `words` is the input: prompt, duration, clipId, ... However often the call has to be repeated on the way, the
-        job is started once.
+        `inputs` is the body in the API's names: prompt, duration, clipId, confirm, ... However often the call has to be
+        repeated on the way, the job is started once.
         """
-        if what in KINDS:
-            return await self.create(f"/api/generate/{what}", words, idempotency_key=idempotency_key)
-        aside = {name: words.pop(name) for name in ASIDE if name in words}
-        body: dict[str, Any] = {"model": what, "input": words, **aside}
-        return await self.create("/api/jobs", body, idempotency_key=idempotency_key)
+        if kind_or_model in KINDS:
+            return await self.create_at(f"/api/generate/{kind_or_model}", inputs, idempotency_key=idempotency_key)
+        beside = {name: inputs.pop(name) for name in BESIDE_INPUT if name in inputs}
+        body: dict[str, Any] = {"model": kind_or_model, "input": inputs, **beside}
+        return await self.create_at("/api/jobs", body, idempotency_key=idempotency_key)
 
-    async def create(self, path: str, body: Mapping[str, Any], *, idempotency_key: str | None = None) -> UUID:
+    async def create_at(
+        self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+    ) -> Created:
+        """The same by a creating call's own path and body."""
         key = idempotency_key or str(uuid4())
         try:
-            created = await self._insist("POST", path, json=body, headers={"idempotency-key": key})
+            created = await self._insist("POST", path, json=body or {}, headers={"idempotency-key": key})
         except NotReachable as error:
             raise NotReachable(f"{error}; to repeat this safely, use the idempotency key {key}") from error
-        return UUID(created["jobId"])
+        return Created.read(created)
+
+    async def retry(self, job_id: UUID, *, idempotency_key: str | None = None) -> Created:
+        """A new job from a failed or canceled one."""
+        return await self.create_at(f"/api/jobs/{job_id}/retry", idempotency_key=idempotency_key)
 
     async def job(self, job_id: UUID) -> Job:
         return Job.read(await self.get(f"/api/jobs/{job_id}"))
 
+    async def jobs(self, **filters: str | int | None) -> AsyncGenerator[Job]:
+        """The caller's jobs, newest first, page after page. Filters are the query's: `status`, `type`, `clipId`, ..."""
+        async with aclosing(self.pages("/api/jobs", **filters)) as documents:
+            async for document in documents:
+                yield Job.read(document)
+
+    async def pages(self, path: str, **query: str | int | None) -> AsyncGenerator[dict[str, Any]]:
+        """Every entry of a listing call, page after page."""
+        while True:
+            page = await self.get(path, **query)
+            for document in page["data"]:
+                yield document
+            if not page["hasMore"]:
+                return
+            query["after"] = page["nextCursor"]
+
     async def cancel(self, job_id: UUID) -> Job:
         return Job.read(await self._insist("POST", f"/api/jobs/{job_id}/cancel"))
+
+    async def poll(self, job_id: UUID) -> Job:
+        """Have the provider asked now."""
+        return Job.read(await self._insist("POST", f"/api/jobs/{job_id}/poll"))
+
+    async def history(self, job_id: UUID) -> list[TimelineEvent]:
+        return [TimelineEvent.read(event) for event in (await self.get(f"/api/jobs/{job_id}/history"))["data"]]
+
+    async def models(self) -> list[Model]:
+        return [Model.read(model) for model in (await self.get("/api/models"))["data"]]
+
+    async def estimate(self, model: str, /, **inputs: Any) -> Estimate:
+        """What `create` with the same model and inputs would cost."""
+        return Estimate.read(await self._insist("POST", "/api/estimate", json={"model": model, "input": inputs}))
+
+    async def credits(self) -> Credits:
+        return Credits.read(await self.get("/api/credits"))
+
+    async def create_campaign(self, name: str, *, metadata: Mapping[str, Any] | None = None) -> Campaign:
+        body = {"name": name, "metadata": metadata or {}}
+        return Campaign.read(await self._insist("POST", "/api/campaigns", json=body, headers=_once()))
+
+    async def campaign(self, campaign_id: UUID) -> Campaign:
+        return Campaign.read(await self.get(f"/api/campaigns/{campaign_id}"))
+
+    async def create_clip(self, campaign_id: UUID, *, title: str = "", position: int = 0) -> Clip:
+        path, body = f"/api/campaigns/{campaign_id}/clips", {"title": title, "position": position}
+        return Clip.read(await self._insist("POST", path, json=body, headers=_once()))
+
+    async def clip(self, clip_id: UUID) -> Clip:
+        return Clip.read(await self.get(f"/api/clips/{clip_id}"))
 
     async def watch(self, job_id: UUID) -> AsyncGenerator[Job]:
         """The job now, whenever it or its estimated progress changes, and at its end.
@@ -94,10 +158,18 @@ class Reelay:
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def wait(self, job_id: UUID) -> Job:
-        """The ended job, completed or not."""
-        async for job in self.watch(job_id):
-            last = job
+    async def wait(self, job_id: UUID, *, timeout: float | None = None) -> Job:
+        """The completed job. `timeout`: seconds. Raises: GenerationFailed, WaitTimeout."""
+        last: Job | None = None
+        try:
+            async with asyncio.timeout(timeout), aclosing(self.watch(job_id)) as states:
+                async for job in states:
+                    last = job
+        except TimeoutError:
+            raise WaitTimeout(last) from None
+        assert last is not None, "a watch ends with the ended job"
+        if last.status != "completed":
+            raise GenerationFailed(last)
         return last
 
     async def download(
@@ -106,11 +178,11 @@ class Reelay:
         to: Path,
         *,
         name: str | None = None,
-        on_bytes: Callable[[int, int], None] = lambda so_far, in_all: None,
+        on_bytes: Callable[[int, int], None] = lambda received, size: None,
     ) -> File:
-        """Store the job's first file, or the one of that name, at `to`; nothing is there before it has proved whole.
+        """Store the job's first file, or the one of that name, at `to`; nothing is there until it is complete.
 
-        `on_bytes` is told (bytes so far, bytes in all). Raises: NoMedia, DamagedDownload.
+        `on_bytes` is called with (bytes received, size in bytes). Raises: NoMedia, DamagedDownload.
         """
         file = next((file for file in job.files if name in (None, file.name)), None)
         if file is None:
@@ -129,8 +201,8 @@ class Reelay:
 
     async def get(self, path: str, **query: str | int | None) -> Any:
         """Any other call that changes nothing."""
-        words = {name: value for name, value in query.items() if value is not None}
-        return await self._insist("GET", path, params=words)
+        params = {name: value for name, value in query.items() if value is not None}
+        return await self._insist("GET", path, params=params)
 
     async def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Any other call. It is sent once."""
@@ -140,13 +212,13 @@ class Reelay:
         if following.by_events:
             async with aclosing(self._events(f"/api/jobs/{job_id}/events", following)) as events:
                 async for event in events:
-                    if job := following.heard(event):
+                    if job := following.job_after(event):
                         yield job
         else:
             yield Job.read(await self._call("GET", f"/api/jobs/{job_id}", params={"wait": WAIT_SECONDS}))
 
     async def _events(self, path: str, following: "Following") -> AsyncGenerator[Event]:
-        """Until the stream ends. One that is no stream, or silent, is the last that is tried."""
+        """Until the stream ends. After one that is no stream, or silent, polling takes over."""
         timeout = httpx.Timeout(WAIT_SECONDS, read=SILENCE_SECONDS)
         headers = {"accept": "text/event-stream", "last-event-id": following.after}
         try:
@@ -163,20 +235,20 @@ class Reelay:
         except httpx.TransportError as error:
             raise self._no_answer(error) from error
 
-    async def _insist(self, method: str, path: str, **words: Any) -> Any:
+    async def _insist(self, method: str, path: str, **options: Any) -> Any:
         """A call that may be repeated, because it changes nothing, or nothing twice."""
         patience = Patience(self._patience)
         while True:
             try:
-                return await self._call(method, path, **words)
+                return await self._call(method, path, **options)
             except NotReachable:
                 if patience.is_over:
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _call(self, method: str, path: str, **words: Any) -> Any:
+    async def _call(self, method: str, path: str, **options: Any) -> Any:
         try:
-            response = await self._http.request(method, path, **words)
+            response = await self._http.request(method, path, **options)
         except httpx.TransportError as error:
             raise self._no_answer(error) from error
         await _check(response)
@@ -184,6 +256,10 @@ class Reelay:
 
     def _no_answer(self, error: httpx.TransportError) -> NotReachable:
         return NotReachable(f"{self.url} does not answer ({type(error).__name__})")
+
+
+def _once() -> dict[str, str]:
+    return {"idempotency-key": str(uuid4())}
 
 
 class Following:
@@ -194,12 +270,12 @@ class Following:
         self.after = "0"
         self._job: Job | None = None
 
-    def heard(self, event: Event) -> Job | None:
+    def job_after(self, event: Event) -> Job | None:
         if event.name == "job.updated":
             self.after = event.id or self.after
             self._job = Job.read(event.data)
         elif event.name == "job.progress" and self._job:
-            self._job = self._job.moved(event.data)
+            self._job = self._job.with_progress(event.data)
         else:
             return None
         return self._job

@@ -9,6 +9,8 @@ ReelayError
 │   ├── ConfirmationRequired  409: say `confirm=True`
 │   ├── InvalidInput          422: `errors` names every wrong field
 │   └── RateLimited           429: `retry_after` seconds
+├── GenerationFailed          the job ended without its media: `job` says why
+├── WaitTimeout               it was waited for as long as asked; the job goes on
 ├── NoMedia                   the job has no such file
 └── DamagedDownload           what came is not what the API told
 """
@@ -16,6 +18,8 @@ ReelayError
 from typing import Any
 
 import httpx
+
+from reelay_client.models import Job
 
 PROBLEM = "application/problem+json"
 
@@ -65,6 +69,23 @@ class InvalidInput(Refused):
 
 class RateLimited(Refused):
     """Too much at once."""
+
+
+class GenerationFailed(ReelayError):
+    """The job failed or was canceled."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job.error_message or f"The generation was {job.status}.")
+        self.job = job
+        self.code = job.error_code or job.status
+
+
+class WaitTimeout(ReelayError):
+    """The job has not ended yet. It goes on."""
+
+    def __init__(self, job: Job | None) -> None:
+        super().__init__("The generation takes longer than it was waited for. It goes on.")
+        self.job = job
 
 
 class NoMedia(ReelayError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from reelay_client.errors import DamagedDownload, ReelayError
-from reelay_client.job import File
+from reelay_client.models import File
 
 
 class Download:

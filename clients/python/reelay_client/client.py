@@ -1,0 +1,131 @@
+"""The calls of the API, for programs without asyncio: each waits for its answer."""
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from uuid import UUID
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from reelay_client.async_client import PATIENCE_SECONDS, AsyncReelay
+from reelay_client.models import (
+    Campaign,
+    Clip,
+    Created,
+    Credits,
+    Estimate,
+    File,
+    Job,
+    Model,
+    TimelineEvent,
+)
+
+T = TypeVar("T")
+
+
+class Reelay:
+    """`AsyncReelay`, run by an event loop in a thread of its own. Use it as a context manager."""
+
+    def __init__(self, url: str, key: str, *, patience: float = PATIENCE_SECONDS) -> None:
+        """`patience`: seconds for which calls that are safe to repeat are repeated while the API does not answer."""
+        self._client = AsyncReelay(url, key, patience=patience)
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._portal: BlockingPortal = self._open.enter_context(start_blocking_portal())
+        self._open.enter_context(self._portal.wrap_async_context_manager(self._client))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def create(self, kind_or_model: str, /, *, idempotency_key: str | None = None, **inputs: Any) -> Created:
+        """As `AsyncReelay.create`."""
+        create = partial(self._client.create, kind_or_model, idempotency_key=idempotency_key, **inputs)
+        return self._portal.call(create)
+
+    def retry(self, job_id: UUID, *, idempotency_key: str | None = None) -> Created:
+        """A new job from a failed or canceled one."""
+        return self._portal.call(partial(self._client.retry, job_id, idempotency_key=idempotency_key))
+
+    def job(self, job_id: UUID) -> Job:
+        return self._portal.call(self._client.job, job_id)
+
+    def jobs(self, **filters: str | int | None) -> Iterator[Job]:
+        """The caller's jobs, newest first. Filters are the query's: `status`, `type`, `clipId`, ..."""
+        return self._iterate(self._client.jobs(**filters))
+
+    def pages(self, path: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
+        """Every entry of a listing call, page after page."""
+        return self._iterate(self._client.pages(path, **query))
+
+    def cancel(self, job_id: UUID) -> Job:
+        return self._portal.call(self._client.cancel, job_id)
+
+    def poll(self, job_id: UUID) -> Job:
+        """Have the provider asked now."""
+        return self._portal.call(self._client.poll, job_id)
+
+    def history(self, job_id: UUID) -> list[TimelineEvent]:
+        return self._portal.call(self._client.history, job_id)
+
+    def models(self) -> list[Model]:
+        return self._portal.call(self._client.models)
+
+    def estimate(self, model: str, /, **inputs: Any) -> Estimate:
+        """What `create` with the same model and inputs would cost."""
+        return self._portal.call(partial(self._client.estimate, model, **inputs))
+
+    def credits(self) -> Credits:
+        return self._portal.call(self._client.credits)
+
+    def create_campaign(self, name: str, *, metadata: Mapping[str, Any] | None = None) -> Campaign:
+        return self._portal.call(partial(self._client.create_campaign, name, metadata=metadata))
+
+    def campaign(self, campaign_id: UUID) -> Campaign:
+        return self._portal.call(self._client.campaign, campaign_id)
+
+    def create_clip(self, campaign_id: UUID, *, title: str = "", position: int = 0) -> Clip:
+        return self._portal.call(partial(self._client.create_clip, campaign_id, title=title, position=position))
+
+    def clip(self, clip_id: UUID) -> Clip:
+        return self._portal.call(self._client.clip, clip_id)
+
+    def watch(self, job_id: UUID) -> Iterator[Job]:
+        """The job now, at each change, and at its end."""
+        return self._iterate(self._client.watch(job_id))
+
+    def wait(self, job_id: UUID, *, timeout: float | None = None) -> Job:
+        """The completed job. `timeout`: seconds. Raises: GenerationFailed, WaitTimeout."""
+        return self._portal.call(partial(self._client.wait, job_id, timeout=timeout))
+
+    def download(
+        self,
+        job: Job,
+        to: Path,
+        *,
+        name: str | None = None,
+        on_bytes: Callable[[int, int], None] = lambda received, size: None,
+    ) -> File:
+        """As `AsyncReelay.download`; `on_bytes` is called in the client's thread."""
+        return self._portal.call(partial(self._client.download, job, to, name=name, on_bytes=on_bytes))
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        """Any other call that changes nothing."""
+        return self._portal.call(partial(self._client.get, path, **query))
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Any other call. It is sent once."""
+        return self._portal.call(self._client.post, path, body)
+
+    def _iterate(self, generator: AsyncGenerator[T]) -> Iterator[T]:
+        async def following() -> T | None:
+            return await anext(generator, None)
+
+        try:
+            while (item := self._portal.call(following)) is not None:
+                yield item
+        finally:
+            self._portal.call(generator.aclose)

@@ -1,0 +1,185 @@
+"""What the API answers, typed. `document` holds the whole answer in the API's own names."""
+
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import Any, Self, get_args, get_type_hints
+from uuid import UUID
+
+ENDED = ("completed", "failed", "canceled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    document: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def read(cls, document: dict[str, Any]) -> Self:
+        """From the API's JSON. Fields that this version does not know stay in `document`."""
+        hints = get_type_hints(cls)
+        values = {
+            item.name: _read(document[name], hints[item.name])
+            for item in fields(cls)
+            if (name := _camel(item.name)) in document and item.name != "document"
+        }
+        return cls(**values, document=document)
+
+
+@dataclass(frozen=True, kw_only=True)
+class File(Answer):
+    """One archived file of a job."""
+
+    name: str
+    """As in its address, e.g. `video.mp4`."""
+    file_url: str
+    """Plays in a browser without a key, for at least an hour from the answer that it came with."""
+    file_path: str
+    """Its key in the archive."""
+    file_size: int
+    """Bytes."""
+    format: str
+    """Content type, found by content."""
+    sha256: str
+    """Lower-case hex."""
+    duration_seconds: float | None = None
+    width: int | None = None
+    height: int | None = None
+    aspect_ratio: str | None = None
+    poster_url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Answer):
+    """One generation."""
+
+    id: UUID
+    type: str
+    model: str
+    provider: str
+    status: str
+    """`pending`, `submitted`, `in_progress`, `completed`, `failed` or `canceled`."""
+    stage: str
+    progress: int
+    """0 to 100."""
+    progress_message: str
+    seconds_left: int | None = None
+    """By what the model usually takes."""
+    result_url: str | None
+    """The first file's link."""
+    files: list[File]
+    result_data: dict[str, Any] | None = None
+    """What the provider answered, e.g. a transcript."""
+    error_code: str | None
+    error_message: str | None
+    input: dict[str, Any] = field(default_factory=dict)
+    estimated_cost_cents: int = 0
+    actual_cost_cents: int | None = None
+    campaign_id: UUID | None = None
+    clip_id: UUID | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    created_at: datetime
+    submitted_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    def with_progress(self, progress: dict[str, Any]) -> Self:
+        """The same job, with what a `job.progress` event says."""
+        return self.read({**self.document, **progress})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Created(Answer):
+    """The answer to a creating call."""
+
+    job_id: UUID
+    status: str
+    message: str = ""
+    estimated_cost_cents: int
+    estimated_seconds: int
+    status_url: str
+    events_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineEvent(Answer):
+    """One line of a job's timeline."""
+
+    id: int
+    at: datetime
+    status: str
+    stage: str
+    detail: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Answer):
+    """One entry of the catalogue."""
+
+    name: str
+    kind: str
+    provider: str
+    inputs: list[dict[str, Any]]
+    """Each with `name`, `type`, `required`, `default`, `limit` and `about`."""
+    available: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate(Answer):
+    """What a request would cost."""
+
+    model: str
+    estimated_cost_cents: int
+    estimated_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credits(Answer):
+    """The caller's credits, in cents."""
+
+    balance_cents: int
+    held_cents: int
+    """Set aside for jobs that have not ended."""
+    available_cents: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip(Answer):
+    id: UUID
+    campaign_id: UUID
+    title: str
+    position: int
+    status: str
+    video: dict[str, Any]
+    first_frame: dict[str, Any]
+    audio: dict[str, Any]
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign(Answer):
+    id: UUID
+    name: str
+    metadata: dict[str, Any]
+    clips: list[Clip] = field(default_factory=list)
+    created_at: datetime
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _read(value: Any, hint: Any) -> Any:
+    if isinstance(hint, UnionType):
+        if value is None:
+            return None
+        (hint,) = (part for part in get_args(hint) if part is not NoneType)
+    if hint is UUID or hint is datetime:
+        return UUID(value) if hint is UUID else datetime.fromisoformat(value)
+    if isinstance(value, list) and (parts := get_args(hint)):
+        return [_read(item, parts[0]) for item in value]
+    return hint.read(value) if isinstance(hint, type) and issubclass(hint, Answer) else value
