@@ -6,7 +6,7 @@ WORKDIR /build
 COPY requirements-runtime.lock ./
 RUN pip install --require-hashes --only-binary :all: --requirement requirements-runtime.lock
 COPY . .
-RUN pip install --no-deps --no-build-isolation .
+RUN pip install --no-deps --no-build-isolation ./clients/python .
 
 FROM python:3.11.15-slim-bookworm
 RUN useradd --uid 10001 --home-dir /var/lib/reelay --create-home --shell /usr/sbin/nologin reelay

@@ -38,10 +38,10 @@ fix: $(READY) ## Format, and mend what the linter can
 	@$(BIN)/ruff check --fix .
 
 bench: $(READY) ## Measure Reelay beside bare Temporal, DBOS and no engine at all
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m lab.bench
 
 chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 SEED=7 SEEDS=20, or PLAN=file
-	@$(BIN)/python -m chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLAN),--plan $(PLAN))
+	@$(BIN)/python -m lab.chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLAN),--plan $(PLAN))
 
 chaos-proof: $(READY) ## Plant fourteen bugs, one at a time: the tests must catch each
 	@$(BIN)/python -m tests.proof
@@ -77,5 +77,5 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) (about a minute) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e clients/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e lab -e clients/python
 	@touch $@

@@ -17,15 +17,15 @@ from activities.measuring import SECONDS, STEP_SECONDS, Measuring
 from activities.outcome import OutcomeActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
-from catalog.loader import load_catalog
-from db.engine import make_engine, make_sessions
-from db.media_links import keep_media_link_key
-from media.download import open_download_client
-from media.guard import DownloadPolicy
-from media.storage import open_storage
-from providers.registry import open_providers
-from settings import Settings
-from tracing.spans import tracing
+from reelay.catalog.loader import load_catalog
+from reelay.db.engine import make_engine, make_sessions
+from reelay.db.media_links import keep_media_link_key
+from reelay.media.download import open_download_client
+from reelay.media.guard import DownloadPolicy
+from reelay.media.storage import open_storage
+from reelay.providers.registry import open_providers
+from reelay.settings import Settings
+from reelay.tracing.spans import tracing
 from workflows.generation import GenerationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns

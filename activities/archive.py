@@ -12,19 +12,29 @@ from activities.heartbeat import heartbeating
 from activities.inputs import Accepted
 from activities.missing_key import words_for
 from activities.progress import ByteProgress
-from db.engine import Sessions, one_statement
-from db.generations import advance_generation
-from db.json import storable
-from domain.failure import Failure, FailureCode
-from domain.generation import Archived, Generation, JobType, MediaFile, RemoteMedia, Result, Stage, Status, Submission
-from media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem
-from media.download import OnBytes
-from media.errors import ArchiveMisconfigured, BadMedia, MediaError, Refused, SourceGone, TooLarge
-from media.guard import DownloadPolicy
-from media.storage import Storage
-from media.transcript import archive_transcript
-from providers.errors import GenerationFailed, NotSetUp, ProviderError, ResultExpired, StillRunning, Unavailable
-from providers.registry import Providers
+from reelay.db.engine import Sessions, one_statement
+from reelay.db.generations import advance_generation
+from reelay.db.json import storable
+from reelay.domain.failure import Failure, FailureCode
+from reelay.domain.generation import (
+    Archived,
+    Generation,
+    JobType,
+    MediaFile,
+    RemoteMedia,
+    Result,
+    Stage,
+    Status,
+    Submission,
+)
+from reelay.media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem
+from reelay.media.download import OnBytes
+from reelay.media.errors import ArchiveMisconfigured, BadMedia, MediaError, Refused, SourceGone, TooLarge
+from reelay.media.guard import DownloadPolicy
+from reelay.media.storage import Storage
+from reelay.media.transcript import archive_transcript
+from reelay.providers.errors import GenerationFailed, NotSetUp, ProviderError, ResultExpired, StillRunning, Unavailable
+from reelay.providers.registry import Providers
 
 TRIES_AT_BAD_MEDIA = 3
 # Of one worker. After 300 webhooks within a second, 200 at once kept each other from their heartbeats, timed out and

@@ -8,18 +8,18 @@ from temporalio import activity
 
 from activities.errors import try_again
 from activities.inputs import Accepted, Completion, Ending
-from db.clips import give_clip_its_media
-from db.engine import Sessions
-from db.generations import cancel_generation, complete_generation, fail_generation
-from db.pushes import metadata_of
-from db.tables import MediaFileRow
-from domain.generation import Generation, MediaFile, media_address
-from domain.language import Language
-from domain.money import Charge, charge_for
-from providers.errors import ProviderError
-from providers.provider import CancelAnswer
-from providers.registry import Providers
-from providers.studio_push import PHASES
+from reelay.db.clips import give_clip_its_media
+from reelay.db.engine import Sessions
+from reelay.db.generations import cancel_generation, complete_generation, fail_generation
+from reelay.db.pushes import metadata_of
+from reelay.db.tables import MediaFileRow
+from reelay.domain.generation import Generation, MediaFile, media_address
+from reelay.domain.language import Language
+from reelay.domain.money import Charge, charge_for
+from reelay.providers.errors import ProviderError
+from reelay.providers.provider import CancelAnswer
+from reelay.providers.registry import Providers
+from reelay.providers.studio_push import PHASES
 
 log = structlog.get_logger()
 

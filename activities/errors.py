@@ -9,7 +9,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory
 
-from domain.failure import Failure, FailureCode
+from reelay.domain.failure import Failure, FailureCode
 
 SUBMISSION_UNCERTAIN = "SubmissionUncertain"
 STILL_RUNNING = "StillRunning"

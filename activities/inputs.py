@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from domain.failure import Failure
-from domain.generation import Archived, Generation, Report, Submission
+from reelay.domain.failure import Failure
+from reelay.domain.generation import Archived, Generation, Report, Submission
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from db.engine import POSTGRES_AWAY, Sessions
-from db.pushes import last_word_of
-from providers.errors import Unavailable
+from reelay.db.engine import POSTGRES_AWAY, Sessions
+from reelay.db.pushes import last_word_of
+from reelay.providers.errors import Unavailable
 
 
 class KeptLastWords:

@@ -14,8 +14,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
-from domain.failure import FailureCode
-from domain.generation import Archived, Generation, Status
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import Archived, Generation, Status
 
 StepInput = Attempt | Adoption | Accepted | Completion | Ending
 

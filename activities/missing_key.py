@@ -3,11 +3,11 @@
 from temporalio.exceptions import ApplicationError
 
 from activities.errors import try_again
-from db.engine import Sessions
-from db.generations import note_standstill
-from domain.generation import Generation
-from domain.progress import WAITING
-from providers.errors import NotSetUp
+from reelay.db.engine import Sessions
+from reelay.db.generations import note_standstill
+from reelay.domain.generation import Generation
+from reelay.domain.progress import WAITING
+from reelay.providers.errors import NotSetUp
 
 
 def words_for(missing: NotSetUp) -> str:

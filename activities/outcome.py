@@ -9,17 +9,17 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import still_running, try_again
 from activities.inputs import Accepted
 from activities.missing_key import waits_for_key
-from db.attempts import note_rescue
-from db.engine import Sessions, as_user
-from db.generations import advance_generation, measure_progress, note_standstill
-from db.logs import keep_log
-from db.tables import GenerationJob
-from domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
-from domain.messages import Sentence
-from domain.progress import WAITING, measured_progress
-from providers.errors import NotSetUp, ProviderError, ResultExpired, Unavailable
-from providers.registry import Providers
-from settings import Settings
+from reelay.db.attempts import note_rescue
+from reelay.db.engine import Sessions, as_user
+from reelay.db.generations import advance_generation, measure_progress, note_standstill
+from reelay.db.logs import keep_log
+from reelay.db.tables import GenerationJob
+from reelay.domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
+from reelay.domain.messages import Sentence
+from reelay.domain.progress import WAITING, measured_progress
+from reelay.providers.errors import NotSetUp, ProviderError, ResultExpired, Unavailable
+from reelay.providers.registry import Providers
+from reelay.settings import Settings
 
 # A status never goes back: a provider's word about its queue may be older than its word about the work.
 NOT_AT_WORK = (col(GenerationJob.status) != Status.IN_PROGRESS,)

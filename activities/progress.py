@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Self
 from uuid import UUID
 
-from db.engine import Sessions
-from db.generations import measure_progress
-from domain.generation import Stage
-from domain.progress import SPANS
+from reelay.db.engine import Sessions
+from reelay.db.generations import measure_progress
+from reelay.domain.generation import Stage
+from reelay.domain.progress import SPANS
 
 WRITE_EVERY_SECONDS = 1.0
 

@@ -11,23 +11,23 @@ import structlog
 from temporalio import activity
 
 from activities.heartbeat import heartbeating
-from catalog.catalog import Catalog
-from catalog.model import KINDS
-from catalog.timing import timing_of
-from db.attempts import submission_of
-from db.credits import forgotten_holds
-from db.deliveries import forget_old_deliveries
-from db.engine import Sessions
-from db.external import app_of, external_requests, take_over
-from db.generations import TIMING, cancel_generation, fail_generation, generation_of
-from db.reconciliation import QuietGeneration, claim_repair, free_credits, quiet_generations
-from db.tables import AttemptState, GenerationJob
-from domain.failure import Failure, FailureCode
-from domain.generation import JobType, Origin
-from domain.reconciliation import Purchase, Reconciled, Repair, Run, RunState, decide, is_overdue
-from providers.errors import ProviderError
-from providers.registry import Providers
-from settings import Settings
+from reelay.catalog.catalog import Catalog
+from reelay.catalog.model import KINDS
+from reelay.catalog.timing import timing_of
+from reelay.db.attempts import submission_of
+from reelay.db.credits import forgotten_holds
+from reelay.db.deliveries import forget_old_deliveries
+from reelay.db.engine import Sessions
+from reelay.db.external import app_of, external_requests, take_over
+from reelay.db.generations import TIMING, cancel_generation, fail_generation, generation_of
+from reelay.db.reconciliation import QuietGeneration, claim_repair, free_credits, quiet_generations
+from reelay.db.tables import AttemptState, GenerationJob
+from reelay.domain.failure import Failure, FailureCode
+from reelay.domain.generation import JobType, Origin
+from reelay.domain.reconciliation import Purchase, Reconciled, Repair, Run, RunState, decide, is_overdue
+from reelay.providers.errors import ProviderError
+from reelay.providers.registry import Providers
+from reelay.settings import Settings
 
 AT_ONCE = 25
 DELIVERIES_KEPT = timedelta(days=30)

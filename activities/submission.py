@@ -17,8 +17,8 @@ from activities.errors import no_list, still_running, the_end, try_again, uncert
 from activities.heartbeat import heartbeating
 from activities.inputs import Adoption, Attempt
 from activities.missing_key import waits_for_key
-from db.accounts import park_account, probe_again, reopen_account, waits_for
-from db.attempts import (
+from reelay.db.accounts import park_account, probe_again, reopen_account, waits_for
+from reelay.db.attempts import (
     SUBMISSION,
     Opened,
     attempt_of,
@@ -31,14 +31,14 @@ from db.attempts import (
     submission_of,
     unclaimed,
 )
-from db.engine import Sessions
-from db.generations import advance_generation
-from db.tables import AttemptState, ProviderAccount, SubmissionAttempt
-from domain.failure import Failure, FailureCode
-from domain.generation import Generation, ProviderName, Stage, Status, Submission, state_at_acceptance
-from domain.progress import WAITING
-from domain.webhook_token import make_token
-from providers.errors import (
+from reelay.db.engine import Sessions
+from reelay.db.generations import advance_generation
+from reelay.db.tables import AttemptState, ProviderAccount, SubmissionAttempt
+from reelay.domain.failure import Failure, FailureCode
+from reelay.domain.generation import Generation, ProviderName, Stage, Status, Submission, state_at_acceptance
+from reelay.domain.progress import WAITING
+from reelay.domain.webhook_token import make_token
+from reelay.providers.errors import (
     AccountLocked,
     NotAccepted,
     NotListed,
@@ -52,9 +52,9 @@ from providers.errors import (
     Unavailable,
     Unreachable,
 )
-from providers.provider import SubmissionRequest
-from providers.registry import Providers, webhook_path
-from settings import Settings
+from reelay.providers.provider import SubmissionRequest
+from reelay.providers.registry import Providers, webhook_path
+from reelay.settings import Settings
 
 # A probe that died with its worker is not waited for longer. More than a POST may take.
 PROBE_LEASE = timedelta(minutes=6)

@@ -21,8 +21,8 @@ from api.problem_handlers import install_problem_handlers
 from api.services import open_services
 from api.webhooks import video_completion
 from api.webhooks.routes import webhook_routes
-from settings import Settings
-from tracing.spans import is_probe, tracing
+from reelay.settings import Settings
+from reelay.tracing.spans import is_probe, tracing
 
 MAX_BODY_BYTES = 1024 * 1024
 BODY_TIMEOUT = timedelta(seconds=10)

@@ -12,7 +12,7 @@ from api.problems import NotFound
 from api.reading import TheLinks
 from api.requests import CampaignRequest, ClipRequest
 from api.views import CampaignLine, CampaignList, CampaignView, ClipList, ClipView
-from db.clips import (
+from reelay.db.clips import (
     clips_of,
     find_campaign,
     find_clip,
@@ -22,7 +22,7 @@ from db.clips import (
     remove_campaign,
     remove_clip,
 )
-from db.tables import Campaign, Clip
+from reelay.db.tables import Campaign, Clip
 
 router = APIRouter(prefix="/api", tags=["campaigns"])
 

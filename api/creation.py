@@ -22,17 +22,17 @@ from api.requests import CreateRequest, JobRequest, WordsRequest
 from api.services import Services, TheServices, services_of
 from api.starting import OUTAGES
 from api.views import CreatedView, WaitedView
-from catalog.catalog import NO_WORDS
-from catalog.errors import CatalogError, UnknownModel
-from catalog.model import JobKind, Model, Quality
-from catalog.timing import timing_of
-from db.clips import find_campaign, find_clip
-from db.credits import HoldAnswer, hold_credits
-from db.generations import TARIFF, TIMING, find_generation, find_generation_named, insert_generation
-from db.tables import GenerationJob
-from domain.messages import Sentence
-from providers.registry import can_submit
-from tracing.spans import is_about
+from reelay.catalog.catalog import NO_WORDS
+from reelay.catalog.errors import CatalogError, UnknownModel
+from reelay.catalog.model import JobKind, Model, Quality
+from reelay.catalog.timing import timing_of
+from reelay.db.clips import find_campaign, find_clip
+from reelay.db.credits import HoldAnswer, hold_credits
+from reelay.db.generations import TARIFF, TIMING, find_generation, find_generation_named, insert_generation
+from reelay.db.tables import GenerationJob
+from reelay.domain.messages import Sentence
+from reelay.providers.registry import can_submit
+from reelay.tracing.spans import is_about
 
 WORDS_BESIDE = [str(field.alias) for field in CreateRequest.model_fields.values()]
 """Ours in every creating body, as documented."""

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from api.identity.dependencies import Rows, TheCaller
 from api.services import TheServices
 from api.views import Credits
-from db.credits import balance_of
+from reelay.db.credits import balance_of
 
 router = APIRouter(prefix="/api", tags=["credits"])
 

@@ -12,9 +12,9 @@ from api.provider_log import ProviderLog
 from api.reading import Jobs
 from api.views import JobView
 from api.wire import Text
-from catalog.model import KINDS, JobKind
-from db.generations import find_generation_by_request, find_generation_named
-from domain.generation import JobType, Status
+from reelay.catalog.model import KINDS, JobKind
+from reelay.db.generations import find_generation_by_request, find_generation_named
+from reelay.domain.generation import JobType, Status
 
 router = APIRouter(prefix="/api", tags=["generations"])
 

@@ -19,10 +19,10 @@ from api.requests import (
 )
 from api.services import Services, TheServices
 from api.views import CreatedView, WaitedView
-from catalog.model import JobKind, Model
-from db.tables import GenerationJob
-from domain.generation import Status
-from domain.messages import Sentence
+from reelay.catalog.model import JobKind, Model
+from reelay.db.tables import GenerationJob
+from reelay.domain.generation import Status
+from reelay.domain.messages import Sentence
 
 router = APIRouter(prefix="/api", tags=["generate"], route_class=CreatingRoute)
 

@@ -17,10 +17,10 @@ from api.provider_log import ProviderLog
 from api.reading import JobName, Jobs
 from api.services import TheServices
 from api.views import EventView, History, JobList, JobView, VideoList, VideoView
-from db.generations import files_of, newest_generations, timeline
-from db.pushes import pushed_data_of
-from domain.generation import ACTIVE, JobType, Status
-from domain.messages import Sentence
+from reelay.db.generations import files_of, newest_generations, timeline
+from reelay.db.pushes import pushed_data_of
+from reelay.domain.generation import ACTIVE, JobType, Status
+from reelay.domain.messages import Sentence
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
 from api.services import Services, TheServices
-from media.errors import MediaError
+from reelay.media.errors import MediaError
 
 router = APIRouter(tags=["health"])
 LOOK_SECONDS = 2.0

@@ -10,8 +10,8 @@ from fastapi import Header, Request
 from api.dependency import dependency
 from api.identity.dependencies import TheCaller
 from api.problems import KeyReused
-from db.tables import Campaign, Clip, GenerationJob
-from domain.messages import Sentence
+from reelay.db.tables import Campaign, Clip, GenerationJob
+from reelay.domain.messages import Sentence
 
 REPLAYED = {"idempotency-replayed": "true"}
 

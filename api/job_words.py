@@ -3,12 +3,12 @@
 The row's own texts are English, for operators and the timeline.
 """
 
-from db.tables import GenerationJob
-from domain.failure import FailureCode
-from domain.generation import GenerationStatus, Status
-from domain.language import Language
-from domain.messages import message, said_again
-from domain.progress import WAITING
+from reelay.db.tables import GenerationJob
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import GenerationStatus, Status
+from reelay.domain.language import Language
+from reelay.domain.messages import message, said_again
+from reelay.domain.progress import WAITING
 
 
 def progress_message(row: GenerationJob, at: GenerationStatus, language: Language) -> str:

@@ -7,7 +7,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.dependency import dependency
-from domain.language import Language, preferred_language
+from reelay.domain.language import Language, preferred_language
 
 WORDS = ("application/json", "application/problem+json", "text/event-stream")
 """Content types of answers that people read. Media has no language of ours."""

@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urljoin
 from uuid import UUID
 
-from domain.generation import MEDIA_PATH
-from domain.media_link import sign_media_address
+from reelay.domain.generation import MEDIA_PATH
+from reelay.domain.media_link import sign_media_address
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from api.shared_answers import SharedAnswers
-from domain.generation import GenerationStatus
+from reelay.domain.generation import GenerationStatus
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 

@@ -17,15 +17,15 @@ from api.identity.dependencies import bearer, find_caller
 from api.problems import NotFound, Unauthenticated, problems
 from api.services import Services, TheServices
 from api.wire import Text
-from db.engine import as_user
-from db.generations import StoredFile, find_stored_file
-from db.users import let_in
-from domain.generation import media_address
-from domain.media_link import read_media_signature
-from domain.messages import Sentence
-from media.errors import NotInArchive
-from media.serve import RangeNotSatisfiable, parse_range
-from media.storage import Storage
+from reelay.db.engine import as_user
+from reelay.db.generations import StoredFile, find_stored_file
+from reelay.db.users import let_in
+from reelay.domain.generation import media_address
+from reelay.domain.media_link import read_media_signature
+from reelay.domain.messages import Sentence
+from reelay.media.errors import NotInArchive
+from reelay.media.serve import RangeNotSatisfiable, parse_range
+from reelay.media.storage import Storage
 
 router = APIRouter(prefix="/api", tags=["media"])
 

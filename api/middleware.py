@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from domain.messages import Sentence
+from reelay.domain.messages import Sentence
 
 REQUEST_ID = "x-request-id"
 EXPOSED = (

@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from api.wire import Wire
-from domain.generation import ProviderName
+from reelay.domain.generation import ProviderName
 
 # What backends mean that do not say it.
 MODEL_NAME, MODEL_VERSION = "veo-2.0-generate-001", "2.0"

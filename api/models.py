@@ -7,9 +7,9 @@ from api.identity.dependencies import TheCaller
 from api.requests import JobRequest
 from api.services import TheServices
 from api.views import Estimate, ModelList
-from catalog.model import JobKind
-from catalog.timing import timing_of
-from providers.registry import can_submit
+from reelay.catalog.model import JobKind
+from reelay.catalog.timing import timing_of
+from reelay.providers.registry import can_submit
 
 router = APIRouter(prefix="/api", tags=["models"])
 

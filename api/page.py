@@ -13,13 +13,16 @@ from fastapi import APIRouter, Header, Response, status
 from api.language import TheLanguage
 from api.problems import NotFound
 from api.services import Services, TheServices
-from domain.language import Language
-from media.errors import MediaError
-from media.storage import Storage
+from reelay.domain.language import Language
+from reelay.media.errors import MediaError
+from reelay.media.storage import Storage
 
-ROOT = Path(__file__).resolve().parent.parent
-WEB = ROOT / "web"
-CLIENT = ROOT / "clients" / "js" / "reelay.js"
+PACKAGED = Path(__file__).resolve().parent / "web"
+"""Where a wheel has them: `force-include` in pyproject.toml."""
+ROOT = PACKAGED.parent.parent
+WEB, CLIENT = (
+    (PACKAGED, PACKAGED / "reelay.js") if PACKAGED.is_dir() else (ROOT / "web", ROOT / "clients" / "js" / "reelay.js")
+)
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 """What is served of the folder. `mimetypes` would ask the machine."""
 RUNS = "{{runs}}"

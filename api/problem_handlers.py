@@ -23,8 +23,8 @@ from api.problems import (
     problem_body,
     wrong_fields,
 )
-from db.engine import POSTGRES_AWAY
-from domain.messages import Sentence, in_language
+from reelay.db.engine import POSTGRES_AWAY
+from reelay.domain.messages import Sentence, in_language
 
 CODES = {
     HTTPStatus.UNAUTHORIZED: Unauthenticated.code,

@@ -21,8 +21,8 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 
-from catalog.errors import shown
-from domain.messages import Sentence
+from reelay.catalog.errors import shown
+from reelay.domain.messages import Sentence
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMAS = "#/components/schemas/"

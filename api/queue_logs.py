@@ -9,14 +9,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.shared_answers import SharedAnswers
-from db.attempts import attempt_of, submission_of
-from db.engine import Sessions, as_user
-from db.generations import find_generation
-from db.logs import keep_log, kept_log
-from db.tables import AttemptState, GenerationJob, SubmissionAttempt
-from domain.generation import ProviderName, Status, Submission
-from providers.errors import ProviderError
-from providers.registry import Providers
+from reelay.db.attempts import attempt_of, submission_of
+from reelay.db.engine import Sessions, as_user
+from reelay.db.generations import find_generation
+from reelay.db.logs import keep_log, kept_log
+from reelay.db.tables import AttemptState, GenerationJob, SubmissionAttempt
+from reelay.domain.generation import ProviderName, Status, Submission
+from reelay.providers.errors import ProviderError
+from reelay.providers.registry import Providers
 
 # Readers of one job share one question to the provider for this long.
 FRESH_SECONDS = 3.0

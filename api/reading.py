@@ -17,10 +17,10 @@ from api.problems import NotFound
 from api.services import TheServices
 from api.views import JobView
 from api.wire import Text
-from db.generations import files_of, find_generation_named
-from db.tables import GenerationJob, MediaFileRow
-from domain.generation import Status
-from domain.messages import Sentence
+from reelay.db.generations import files_of, find_generation_named
+from reelay.db.tables import GenerationJob, MediaFileRow
+from reelay.domain.generation import Status
+from reelay.domain.messages import Sentence
 
 LONGEST_WAIT_SECONDS = 300.0
 

@@ -17,8 +17,8 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from api.wire import Text, Wire, storable
-from catalog.model import Quality
-from domain.messages import Sentence
+from reelay.catalog.model import Quality
+from reelay.domain.messages import Sentence
 
 LARGEST_METADATA = 16 * 1024
 """Characters."""

@@ -26,14 +26,14 @@ from api.webhooks.delivery_log import DeliveryLog
 from api.webhooks.inbox import Inbox
 from api.webhooks.pushes import Pushes
 from api.webhooks.redelivery import Redelivery, draining
-from catalog.catalog import Catalog
-from catalog.loader import load_catalog
-from catalog.model import JobKind, Model
-from db.engine import Sessions, make_engine, make_sessions
-from media.storage import Storage, open_storage
-from providers.jwks import JwksCache
-from providers.registry import Verifiers, build_verifiers, open_providers
-from settings import Settings
+from reelay.catalog.catalog import Catalog
+from reelay.catalog.loader import load_catalog
+from reelay.catalog.model import JobKind, Model
+from reelay.db.engine import Sessions, make_engine, make_sessions
+from reelay.media.storage import Storage, open_storage
+from reelay.providers.jwks import JwksCache
+from reelay.providers.registry import Verifiers, build_verifiers, open_providers
+from reelay.settings import Settings
 from workflows.starting import connect
 
 STATEMENT_SECONDS = 5

@@ -11,10 +11,10 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from background import in_background
-from db.engine import POSTGRES_AWAY, Sessions
-from db.generations import forgotten_generations, generation_of
-from db.tables import GenerationJob
+from reelay.background import in_background
+from reelay.db.engine import POSTGRES_AWAY, Sessions
+from reelay.db.generations import forgotten_generations, generation_of
+from reelay.db.tables import GenerationJob
 from workflows.starting import first_words, start_generation
 
 LOOK_EVERY_SECONDS = 5.0

@@ -13,13 +13,13 @@ from api.job_words import error_code, error_message, progress_message
 from api.links import Links
 from api.model_run import ModelRun
 from api.wire import Wire
-from db.credits import Balance
-from db.generations import TIMING
-from db.tables import Campaign, Clip, GenerationJob, JobEvent, MediaFileRow
-from domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status, media_address
-from domain.language import Language
-from domain.messages import message
-from domain.progress import SPANS, estimate_progress
+from reelay.db.credits import Balance
+from reelay.db.generations import TIMING
+from reelay.db.tables import Campaign, Clip, GenerationJob, JobEvent, MediaFileRow
+from reelay.domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status, media_address
+from reelay.domain.language import Language
+from reelay.domain.messages import message
+from reelay.domain.progress import SPANS, estimate_progress
 
 # A stage further down is newer news. POLLING stands before what a poll reveals.
 NEWER = (

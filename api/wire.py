@@ -6,8 +6,8 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 from pydantic.alias_generators import to_camel
 
-from catalog.inputs import UNSTORABLE
-from domain.messages import Sentence
+from reelay.catalog.inputs import UNSTORABLE
+from reelay.domain.messages import Sentence
 
 Json = TypeVar("Json", bound=JsonValue)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devstack.temporal import EmbeddedTemporal
+from lab.devstack.temporal import EmbeddedTemporal
 from tests.running import Service, running_service
 from tests.servers import Postgres, Servers, postgres_server, simulator_server, temporal_server
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from devstack.ports import HOST
-from settings import Settings
+from lab.devstack.ports import HOST
+from reelay.settings import Settings
 
 
 class Line:

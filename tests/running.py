@@ -16,14 +16,14 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from api.app import create_app
 from api.serving import ApiServer
-from db.credits import top_up
-from db.engine import Sessions, make_engine, make_sessions
-from db.keys import create_key
-from db.tables import Scope
-from db.users import find_or_create_user
-from domain.generation import AT_THE_PROVIDER
-from settings import Environment, Settings
-from simulator.settings import REPLICATE_WEBHOOK_SECRET
+from lab.simulator.settings import REPLICATE_WEBHOOK_SECRET
+from reelay.db.credits import top_up
+from reelay.db.engine import Sessions, make_engine, make_sessions
+from reelay.db.keys import create_key
+from reelay.db.tables import Scope
+from reelay.db.users import find_or_create_user
+from reelay.domain.generation import AT_THE_PROVIDER
+from reelay.settings import Environment, Settings
 from tests.lines import Lines
 from tests.servers import Database, Servers, listening, loopback_socket
 from worker import open_worker

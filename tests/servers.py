@@ -14,14 +14,14 @@ import asyncpg
 import httpx
 import uvicorn
 
-from db.migrate import migrate
-from devstack.ports import free_ports
-from devstack.postgres import EmbeddedPostgres
-from devstack.processes import running
-from devstack.secrets import Secrets
-from devstack.temporal import EmbeddedTemporal
-from simulator.app import create_simulator
-from simulator.settings import SimulatorSettings
+from lab.devstack.ports import free_ports
+from lab.devstack.postgres import EmbeddedPostgres
+from lab.devstack.processes import running
+from lab.devstack.temporal import EmbeddedTemporal
+from lab.simulator.app import create_simulator
+from lab.simulator.settings import SimulatorSettings
+from reelay.cli.secrets import Secrets
+from reelay.db.migrate import migrate
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 # Tests lose nothing by a power cut.

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
 
-from logs import Masking
-from tracing.spans import with_trace_id
+from reelay.logs import Masking
+from reelay.tracing.spans import with_trace_id
 
 SECRET = 'canary "of" the/logs'
 SPEAKING = """
 import logging, os, structlog
-from logs import configure_logs
+from reelay.logs import configure_logs
 
 SECRET = os.environ["SPOKEN"]
 configure_logs([SECRET])

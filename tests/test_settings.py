@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from typer.testing import CliRunner
 
-from cli import app as command_line
-from settings import SHORTEST_SECRET, Environment, Settings, unfit_secret
+from reelay.cli.main import app as command_line
+from reelay.settings import SHORTEST_SECRET, Environment, Settings, unfit_secret
 from tests.production.variables import settings_variables
 
 

@@ -24,8 +24,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
     from activities.outcome import OutcomeActivities
     from activities.submission import SubmissionActivities
-    from domain.failure import Failure, FailureCode
-    from domain.generation import (
+    from reelay.domain.failure import Failure, FailureCode
+    from reelay.domain.generation import (
         Archived,
         Generation,
         GenerationStatus,

@@ -7,7 +7,7 @@ from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.reconciliation import ReconciliationActivities
-    from domain.reconciliation import Reconciled
+    from reelay.domain.reconciliation import Reconciled
 
 
 @workflow.defn(name="Reconciliation")

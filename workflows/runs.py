@@ -10,10 +10,10 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.errors import failure_of
-from db.generations import generation_of
-from db.tables import GenerationJob
-from domain.failure import Failure, FailureCode
-from domain.reconciliation import Run, RunState
+from reelay.db.generations import generation_of
+from reelay.db.tables import GenerationJob
+from reelay.domain.failure import Failure, FailureCode
+from reelay.domain.reconciliation import Run, RunState
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 from workflows.starting import first_words, start_generation

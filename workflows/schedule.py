@@ -20,7 +20,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from background import in_background
+from reelay.background import in_background
 from workflows.ids import reconciliation_id
 from workflows.reconciliation import ReconciliationWorkflow
 

@@ -8,7 +8,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from domain.generation import Generation
+from reelay.domain.generation import Generation
 
 USER = SearchAttributeKey.for_keyword("ReelayUser")
 MODEL = SearchAttributeKey.for_keyword("ReelayModel")

@@ -9,8 +9,8 @@ from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import Runtime
 
-from domain.generation import Generation
-from tracing.spans import is_on
+from reelay.domain.generation import Generation
+from reelay.tracing.spans import is_on
 from workflows.converter import data_converter
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id

@@ -9,13 +9,13 @@ from typing import Any, Literal
 from api.problems import Problem
 from api.views import JobView
 from api.wire import Wire
-from catalog.model import KINDS, JobKind
-from db.generations import TIMING
-from db.tables import GenerationJob
-from domain.failure import FailureCode
-from domain.generation import JobType, Status
-from domain.language import Language
-from domain.messages import in_language, message
+from reelay.catalog.model import KINDS, JobKind
+from reelay.db.generations import TIMING
+from reelay.db.tables import GenerationJob
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import JobType, Status
+from reelay.domain.language import Language
+from reelay.domain.messages import in_language, message
 
 COMMANDS = ("/video", "/image", "/voice", "/status", "/cancel", "/help")
 

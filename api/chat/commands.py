@@ -26,9 +26,9 @@ from api.problems import ConfirmationRequired, NotFound, Problem
 from api.reading import Jobs
 from api.requests import CreateRequest
 from api.services import TheServices
-from catalog.model import JobKind
-from db.tables import GenerationJob
-from domain.messages import message
+from reelay.catalog.model import JobKind
+from reelay.db.tables import GenerationJob
+from reelay.domain.messages import message
 
 
 @dataclass(frozen=True, kw_only=True)

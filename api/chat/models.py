@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from catalog.catalog import Catalog
-from catalog.errors import InvalidInput, UnknownModel
-from catalog.model import JobKind, Model
-from providers.registry import can_submit
-from providers.studio import STARTED_BY_BACKEND
-from settings import Settings
+from reelay.catalog.catalog import Catalog
+from reelay.catalog.errors import InvalidInput, UnknownModel
+from reelay.catalog.model import JobKind, Model
+from reelay.providers.registry import can_submit
+from reelay.providers.studio import STARTED_BY_BACKEND
+from reelay.settings import Settings
 
 BACKGROUND_VIDEO = "zeroscope-v2-xl"
 """A cent or two a video."""

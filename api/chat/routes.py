@@ -11,7 +11,7 @@ from api.chat.commands import Said, TheCommands
 from api.problems import problems
 from api.requests import ExternalId
 from api.wire import Text, Wire
-from settings import Settings
+from reelay.settings import Settings
 
 CHAT_PATH = "/api/chat"
 TASKS_PATH = "/api/tasks"

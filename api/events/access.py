@@ -13,9 +13,9 @@ from api.identity.dependencies import bearer, find_caller
 from api.identity.tokens import InvalidToken
 from api.problems import Unauthenticated
 from api.services import TheServices
-from domain.event_token import read_event_token
-from domain.messages import Sentence
-from providers.errors import KeysUnavailable
+from reelay.domain.event_token import read_event_token
+from reelay.domain.messages import Sentence
+from reelay.providers.errors import KeysUnavailable
 
 LOOK_AGAIN_SECONDS = 2.0
 

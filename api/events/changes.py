@@ -15,9 +15,9 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from background import in_background
-from db.engine import DRIVER_SAYS
-from db.generations import MEASURED
+from reelay.background import in_background
+from reelay.db.engine import DRIVER_SAYS
+from reelay.db.generations import MEASURED
 
 CHANGED = "generation_changed"
 RECONNECT_SECONDS = 1.0

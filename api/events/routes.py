@@ -15,11 +15,11 @@ from api.problems import NotFound
 from api.reading import JobName, TheLinks
 from api.services import Services, TheServices
 from api.views import EventToken
-from db.engine import as_user
-from db.generations import find_generation_named
-from domain.event_token import CONNECT_WITHIN_SECONDS, make_event_token
-from domain.language import Language
-from domain.messages import Sentence
+from reelay.db.engine import as_user
+from reelay.db.generations import find_generation_named
+from reelay.domain.event_token import CONNECT_WITHIN_SECONDS, make_event_token
+from reelay.domain.language import Language
+from reelay.domain.messages import Sentence
 
 router = APIRouter(prefix="/api", tags=["generations"])
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from functools import partial
 from typing import Any
 
-from db.changes import Batch
+from reelay.db.changes import Batch
 
 
 class SharedReads:

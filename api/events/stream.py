@@ -18,10 +18,10 @@ from api.events.changes import Measures
 from api.links import Links
 from api.services import Services
 from api.views import JobView, ProgressView
-from db.changes import Batch, Change, change_of_generation, changes_of_user, standing_of_user
-from db.engine import POSTGRES_AWAY, as_user
-from db.tables import GenerationJob
-from domain.language import Language
+from reelay.db.changes import Batch, Change, change_of_generation, changes_of_user, standing_of_user
+from reelay.db.engine import POSTGRES_AWAY, as_user
+from reelay.db.tables import GenerationJob
+from reelay.domain.language import Language
 
 # no-transform: a proxy that compresses would hold the stream back.
 HEADERS = {"cache-control": "no-cache, no-store, no-transform", "x-accel-buffering": "no"}

@@ -9,11 +9,11 @@ import structlog
 from pydantic import SecretStr
 
 from api.identity.tokens import Tokens
-from db.engine import POSTGRES_AWAY, Sessions, as_user, one_statement
-from db.keys import KEY_MARK, find_key_owner, hash_key
-from db.tables import CreditAccount, Scope
-from db.users import let_in, start_with_credits
-from domain.event_token import EventPass
+from reelay.db.engine import POSTGRES_AWAY, Sessions, as_user, one_statement
+from reelay.db.keys import KEY_MARK, find_key_owner, hash_key
+from reelay.db.tables import CreditAccount, Scope
+from reelay.db.users import let_in, start_with_credits
+from reelay.domain.event_token import EventPass
 
 # A revoked key works this much longer at most.
 REMEMBERED_SECONDS = 2.0

@@ -18,10 +18,10 @@ from api.identity.session_cookie import require_allowed_page, session_tokens
 from api.identity.tokens import InvalidToken, is_project_key
 from api.problems import Forbidden, ServiceUnavailable, Unauthenticated
 from api.services import Services, TheServices
-from db.engine import as_user
-from db.tables import Scope
-from domain.messages import Sentence
-from providers.errors import KeysUnavailable
+from reelay.db.engine import as_user
+from reelay.db.tables import Scope
+from reelay.domain.messages import Sentence
+from reelay.providers.errors import KeysUnavailable
 
 bearer = HTTPBearer(
     auto_error=False,

@@ -11,11 +11,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.problems import RateLimited
-from db.engine import POSTGRES_AWAY, Sessions, as_user, within
-from db.quotas import count_active, take
-from domain.messages import Sentence
-from domain.quota import Grant, Quota
-from settings import Settings
+from reelay.db.engine import POSTGRES_AWAY, Sessions, as_user, within
+from reelay.db.quotas import count_active, take
+from reelay.domain.messages import Sentence
+from reelay.domain.quota import Grant, Quota
+from reelay.settings import Settings
 
 BURST_SECONDS = 10
 """A second's requests may come at once for this long, after a pause."""

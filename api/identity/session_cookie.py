@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 from starlette.requests import Request
 
 from api.problems import Forbidden
-from providers.strict_json import parse_json
-from settings import Settings
+from reelay.providers.strict_json import parse_json
+from reelay.settings import Settings
 
 NAME = re.compile(r"(sb-.+-auth-token)(?:\.\d{1,3})?")
 BASE64_MARK = "base64-"

@@ -8,9 +8,9 @@ from uuid import UUID
 import jwt
 from pydantic import SecretStr
 
-from db.tables import Scope
-from providers.jwks import MAX_KEYS, JwksCache
-from providers.strict_json import parse_json
+from reelay.db.tables import Scope
+from reelay.providers.jwks import MAX_KEYS, JwksCache
+from reelay.providers.strict_json import parse_json
 
 SYMMETRIC = "HS256"
 ASYMMETRIC = ("ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")

@@ -10,9 +10,9 @@ from api.identity.dependencies import TheAdmin
 from api.problems import problems
 from api.services import TheServices
 from api.wire import Wire
-from db.accounts import accounts, resume_accounts
-from db.tables import ProviderAccount
-from domain.generation import ProviderName
+from reelay.db.accounts import accounts, resume_accounts
+from reelay.db.tables import ProviderAccount
+from reelay.domain.generation import ProviderName
 
 router = APIRouter(prefix="/api/admin/accounts", tags=["operators"], responses=problems(HTTPStatus.FORBIDDEN))
 

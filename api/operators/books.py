@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from db.credits import Drift, ledger_drift
-from db.engine import Sessions
+from reelay.db.credits import Drift, ledger_drift
+from reelay.db.engine import Sessions
 
 # Of two million entries it takes 0.5 s; docs/decisions/017-operators-figures.md.
 LOOKED_AT_FOR = timedelta(minutes=10)

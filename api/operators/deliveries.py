@@ -12,9 +12,9 @@ from api.identity.dependencies import require_admin
 from api.problems import Conflict, NotFound, problems
 from api.services import TheServices
 from api.wire import Text, Wire
-from db.deliveries import find_delivery, newest_deliveries
-from db.tables import WebhookDelivery
-from domain.generation import ProviderName
+from reelay.db.deliveries import find_delivery, newest_deliveries
+from reelay.db.tables import WebhookDelivery
+from reelay.domain.generation import ProviderName
 
 SHOWN_BODY_BYTES = 4 * 1024
 

@@ -13,10 +13,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.operators.books import Audit, Books
-from background import in_background
-from db.engine import POSTGRES_AWAY, Sessions
-from db.statistics import Now, what_is_open
-from domain.generation import ProviderName, Stage
+from reelay.background import in_background
+from reelay.db.engine import POSTGRES_AWAY, Sessions
+from reelay.db.statistics import Now, what_is_open
+from reelay.domain.generation import ProviderName, Stage
 
 QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Seconds."""

@@ -16,10 +16,10 @@ from api.operators.books import Audit
 from api.problems import problems
 from api.services import TheServices
 from api.wire import Wire
-from db.accounts import accounts
-from db.statistics import Happened, Now, Rows, Window, needing_a_hand, what_happened, what_is_open
-from domain.generation import ProviderName, Status
-from domain.need import Need
+from reelay.db.accounts import accounts
+from reelay.db.statistics import Happened, Now, Rows, Window, needing_a_hand, what_happened, what_is_open
+from reelay.domain.generation import ProviderName, Status
+from reelay.domain.need import Need
 
 NEEDS_AT_MOST = 100
 

@@ -5,11 +5,11 @@ Every body may have more fields than are named here.
 
 from typing import Any
 
-from providers.fal_webhook import TOLERANCE
-from providers.media_mapping import MAX_FILES
-from providers.reading import REQUEST_ID
-from providers.replicate_answers import STATES
-from providers.studio_push import CONTENT_TYPE, MAX_NAME_LENGTH, PHASES, SECRET_HEADER
+from reelay.providers.fal_webhook import TOLERANCE
+from reelay.providers.media_mapping import MAX_FILES
+from reelay.providers.reading import REQUEST_ID
+from reelay.providers.replicate_answers import STATES
+from reelay.providers.studio_push import CONTENT_TYPE, MAX_NAME_LENGTH, PHASES, SECRET_HEADER
 
 MINUTES = int(TOLERANCE.total_seconds() // 60)
 TEXT = {"type": "string"}

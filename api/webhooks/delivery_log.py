@@ -7,10 +7,10 @@ from http import HTTPStatus
 import structlog
 
 from api.webhooks.verdicts import Verdict
-from db.deliveries import log_delivery
-from db.engine import POSTGRES_AWAY, Sessions, one_statement
-from db.tables import WebhookDelivery
-from domain.generation import ProviderName
+from reelay.db.deliveries import log_delivery
+from reelay.db.engine import POSTGRES_AWAY, Sessions, one_statement
+from reelay.db.tables import WebhookDelivery
+from reelay.domain.generation import ProviderName
 
 REFUSED_AT_MOST = 60
 REFUSED_WINDOW = timedelta(minutes=1)

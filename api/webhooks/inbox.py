@@ -11,11 +11,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.operators.metrics import Metrics
-from db.deliveries import put_into_inbox
-from db.engine import POSTGRES_AWAY, Sessions, within
-from db.generations import find_generation
-from db.tables import GenerationJob, WebhookDelivery
-from domain.generation import Report, Status
+from reelay.db.deliveries import put_into_inbox
+from reelay.db.engine import POSTGRES_AWAY, Sessions, within
+from reelay.db.generations import find_generation
+from reelay.db.tables import GenerationJob, WebhookDelivery
+from reelay.domain.generation import Report, Status
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 

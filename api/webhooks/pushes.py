@@ -11,16 +11,16 @@ from uuid import UUID
 
 from api.webhooks.inbox import POSTGRES_SECONDS, Handover, Inbox, NotNow
 from api.webhooks.verdicts import AMBIGUOUS, DEFERRED, HANDOVERS, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
-from db.deliveries import is_waiting, put_into_inbox
-from db.engine import POSTGRES_AWAY, Sessions, within
-from db.json import storable
-from db.pushes import find_pushed_generations, note_push, take_last_word
-from db.tables import GenerationJob, WebhookDelivery
-from domain.generation import BEFORE_THE_PROVIDER, Report, Stage, Status
-from domain.identifiers import uuid_in
-from domain.language import Language
-from providers.errors import Malformed
-from providers.studio_push import Phase, Push, read_push
+from reelay.db.deliveries import is_waiting, put_into_inbox
+from reelay.db.engine import POSTGRES_AWAY, Sessions, within
+from reelay.db.json import storable
+from reelay.db.pushes import find_pushed_generations, note_push, take_last_word
+from reelay.db.tables import GenerationJob, WebhookDelivery
+from reelay.domain.generation import BEFORE_THE_PROVIDER, Report, Stage, Status
+from reelay.domain.identifiers import uuid_in
+from reelay.domain.language import Language
+from reelay.providers.errors import Malformed
+from reelay.providers.studio_push import Phase, Push, read_push
 
 # An end is handed over within this time, or else from the inbox.
 HANDED_OVER_WITHIN = timedelta(seconds=3)

@@ -10,13 +10,13 @@ import structlog
 from api.webhooks.inbox import Handover, Inbox, NotNow
 from api.webhooks.pushes import Pushes
 from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, RUNNING, UNAVAILABLE, Verdict
-from background import in_background
-from db.attempts import is_another_request
-from db.deliveries import claim_due_deliveries, note_replay, settle_delivery
-from db.engine import POSTGRES_AWAY, Sessions
-from db.generations import find_generation_by_request
-from db.tables import WebhookDelivery
-from domain.generation import ProviderName, Report
+from reelay.background import in_background
+from reelay.db.attempts import is_another_request
+from reelay.db.deliveries import claim_due_deliveries, note_replay, settle_delivery
+from reelay.db.engine import POSTGRES_AWAY, Sessions
+from reelay.db.generations import find_generation_by_request
+from reelay.db.tables import WebhookDelivery
+from reelay.domain.generation import ProviderName, Report
 
 DRAIN_EVERY_SECONDS = 2.0
 BATCH = 20

@@ -19,16 +19,16 @@ from api.webhooks import bodies
 from api.webhooks.delivery_log import log_received
 from api.webhooks.inbox import POSTGRES_SECONDS, NotNow
 from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
-from db.attempts import is_another_request
-from db.engine import POSTGRES_AWAY, one_statement, within
-from db.generations import find_generation_by_request
-from db.tables import GenerationJob, WebhookDelivery
-from domain.generation import ProviderName, Report
-from domain.messages import Sentence
-from domain.webhook_token import read_token
-from providers.errors import WebhookRejected
-from providers.registry import FAL_WEBHOOK_PATH, REPLICATE_WEBHOOK_PATH
-from tracing.spans import is_about
+from reelay.db.attempts import is_another_request
+from reelay.db.engine import POSTGRES_AWAY, one_statement, within
+from reelay.db.generations import find_generation_by_request
+from reelay.db.tables import GenerationJob, WebhookDelivery
+from reelay.domain.generation import ProviderName, Report
+from reelay.domain.messages import Sentence
+from reelay.domain.webhook_token import read_token
+from reelay.providers.errors import WebhookRejected
+from reelay.providers.registry import FAL_WEBHOOK_PATH, REPLICATE_WEBHOOK_PATH
+from reelay.tracing.spans import is_about
 
 PROBLEMS = (
     HTTPStatus.BAD_REQUEST,

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from api.webhooks.inbox import Handover
-from providers.errors import Forged, KeysUnavailable, Malformed, Stale
+from reelay.providers.errors import Forged, KeysUnavailable, Malformed, Stale
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from api.webhooks.delivery_log import log_received
 from api.webhooks.inbox import Handover
 from api.webhooks.routes import CODES, PROBLEMS, RETRY_SOON, logged_headers
 from api.webhooks.verdicts import DEFERRED, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
-from db.keys import KEY_MARK
-from db.tables import WebhookDelivery
-from domain.generation import ProviderName
-from providers.errors import Forged
-from providers.registry import STUDIO_WEBHOOK_PATH
-from providers.studio_push import read_push, verify_secret
-from settings import Settings
+from reelay.db.keys import KEY_MARK
+from reelay.db.tables import WebhookDelivery
+from reelay.domain.generation import ProviderName
+from reelay.providers.errors import Forged
+from reelay.providers.registry import STUDIO_WEBHOOK_PATH
+from reelay.providers.studio_push import read_push, verify_secret
+from reelay.settings import Settings
 
 PROCESSED = "Video generation webhook processed successfully"
 NOTHING_NEW = {Handover.DUPLICATE: "The job has ended, or its end is known.", IGNORED: "Nothing new."}

@@ -8,8 +8,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.archive import TRIES_AT_BAD_MEDIA, after_trouble
-from domain.failure import FailureCode
-from media.errors import BadMedia, MediaError, SourceGone, SourceUnavailable
+from reelay.domain.failure import FailureCode
+from reelay.media.errors import BadMedia, MediaError, SourceGone, SourceUnavailable
 
 
 def told_after(trouble: MediaError, *, attempt: int, noted: list[Any]) -> tuple[ApplicationError, list[Any]]:

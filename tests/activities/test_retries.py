@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.errors import LONGEST_BACKOFF, LONGEST_PAUSE, try_again
-from providers.errors import Throttled, Unavailable
+from reelay.providers.errors import Throttled, Unavailable
 
 SPREAD = 1.25
 TRIES = 200

@@ -7,7 +7,7 @@ from uuid import UUID
 import httpx
 from sqlmodel import col, select
 
-from db.tables import WebhookDelivery
+from reelay.db.tables import WebhookDelivery
 from tests.running import PATIENCE_WITH_TESTS, Service
 
 

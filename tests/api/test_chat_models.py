@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from api.chat.models import chat_models
-from catalog.loader import load_catalog
-from catalog.model import JobKind
-from settings import Settings
+from reelay.catalog.loader import load_catalog
+from reelay.catalog.model import JobKind
+from reelay.settings import Settings
 
 CATALOG = load_catalog()
 

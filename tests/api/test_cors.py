@@ -7,7 +7,7 @@ import pytest
 from fastapi import Request
 
 from api.app import create_app
-from settings import Settings
+from reelay.settings import Settings
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers
 

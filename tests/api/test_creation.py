@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete
 from sqlmodel import col
 
-from db.tables import Clip, GenerationJob
+from reelay.db.tables import Clip, GenerationJob
 from tests.api.shared import new_clip, problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers

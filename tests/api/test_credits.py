@@ -11,8 +11,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from db.credits import ledger_drift, limit_month, top_up
-from db.users import find_or_create_user
+from reelay.db.credits import ledger_drift, limit_month, top_up
+from reelay.db.users import find_or_create_user
 from tests.api.shared import new_clip, problem, wrong_fields
 from tests.lines import Lines, open_line
 from tests.running import Service, running_service

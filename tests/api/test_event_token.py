@@ -6,8 +6,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from db.keys import revoke_key
-from domain.event_token import EventPass, make_event_token, read_event_token
+from reelay.db.keys import revoke_key
+from reelay.domain.event_token import EventPass, make_event_token, read_event_token
 from tests.api.shared import problem
 from tests.api.streams import opened
 from tests.running import Service

@@ -21,7 +21,7 @@ import pytest
 from sqlmodel import col, select
 
 from api.app import create_app
-from db.tables import Campaign, Clip, GenerationJob, Scope, WebhookDelivery
+from reelay.db.tables import Campaign, Clip, GenerationJob, Scope, WebhookDelivery
 from tests.api.shared import problem
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers

@@ -17,9 +17,9 @@ from api.app import create_app
 from api.identity.callers import REMEMBERED_SECONDS
 from api.live import LiveStatus
 from api.starting import Starter
-from db.keys import create_key, revoke_key
-from db.tables import Scope
-from db.users import disable_user, enable_user
+from reelay.db.keys import create_key, revoke_key
+from reelay.db.tables import Scope
+from reelay.db.users import disable_user, enable_user
 from tests.api.recording import NotedCalls, recorded
 from tests.api.shared import new_clip, problem, wrong_fields
 from tests.running import Service

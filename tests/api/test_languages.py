@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from domain.language import Language
+from reelay.domain.language import Language
 from tests.api.shared import problem
 from tests.api.streams import Stream
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from db.users import disable_user, enable_user, find_user
-from domain.media_link import sign_media_address
+from reelay.db.users import disable_user, enable_user, find_user
+from reelay.domain.media_link import sign_media_address
 from tests.api.shared import new_clip, problem
 from tests.running import Job, Service
 

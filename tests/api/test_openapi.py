@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook
 
 from api.app import create_app
-from providers import fal_webhook, replicate_webhook, studio_push
-from providers.errors import Malformed
-from settings import Environment, Settings
-from simulator.settings import REPLICATE_WEBHOOK_SECRET
+from lab.simulator.settings import REPLICATE_WEBHOOK_SECRET
+from reelay.providers import fal_webhook, replicate_webhook, studio_push
+from reelay.providers.errors import Malformed
+from reelay.settings import Environment, Settings
 from tests.providers.signing import NOW, signed
 from tests.running import Service
 

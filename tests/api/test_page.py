@@ -5,8 +5,8 @@ import re
 import pytest
 
 from api.page import WEB
-from domain.failure import FailureCode
-from domain.generation import JobType, Stage
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import JobType, Stage
 from tests.running import Service, running_service
 from tests.servers import Servers
 

@@ -19,8 +19,8 @@ from pydantic import SecretStr
 from api.app import Api
 from api.middleware import BodyLimits
 from api.problem_handlers import install_problem_handlers
-from domain.language import Language
-from settings import Settings
+from reelay.domain.language import Language
+from reelay.settings import Settings
 from tests.api.shared import problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers, listening, loopback_socket

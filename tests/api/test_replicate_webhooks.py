@@ -18,7 +18,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 from structlog.testing import capture_logs
 
-from domain.generation import AT_THE_PROVIDER
+from reelay.domain.generation import AT_THE_PROVIDER
 from tests.api.shared import logged, problem
 from tests.running import Service, running_service
 from tests.servers import Servers

@@ -8,7 +8,7 @@ import pytest
 
 from api.events.changes import Changes
 from api.events.shared_reads import SharedReads
-from db.changes import Batch
+from reelay.db.changes import Batch
 
 
 @dataclass

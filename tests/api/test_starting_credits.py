@@ -8,9 +8,9 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
-from db.credits import ledger_drift, top_up
-from db.tables import CreditEntry
-from db.users import find_or_create_user
+from reelay.db.credits import ledger_drift, top_up
+from reelay.db.tables import CreditEntry
+from reelay.db.users import find_or_create_user
 from tests.api.issuer import SECRET, by_secret, claims
 from tests.browser.second_api import SecondApi
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from api.operators.books import Books
-from db.credits import top_up
-from db.tables import Scope
-from db.users import find_or_create_user
+from reelay.db.credits import top_up
+from reelay.db.tables import Scope
+from reelay.db.users import find_or_create_user
 from tests.api.shared import logged, problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from api.identity.tokens import LEEWAY_SECONDS, owner_named_in
-from db.credits import top_up
-from db.tables import Scope
-from db.users import find_or_create_user
+from reelay.db.credits import top_up
+from reelay.db.tables import Scope
+from reelay.db.users import find_or_create_user
 from tests.api.issuer import ISSUER, SECRET, Issuer, by_secret, claims, put_together, unsigned
 from tests.api.shared import problem
 from tests.api.streams import opened

@@ -13,9 +13,9 @@ from sqlalchemy import update
 from sqlmodel import col, select
 from structlog.testing import capture_logs
 
-from db.deliveries import forget_old_deliveries
-from db.keys import create_key
-from db.tables import Scope, User, WebhookDelivery
+from reelay.db.deliveries import forget_old_deliveries
+from reelay.db.keys import create_key
+from reelay.db.tables import Scope, User, WebhookDelivery
 from tests.api.shared import problem
 from tests.api.studio import PATH, Studio, playing
 from tests.running import PATIENCE_WITH_TESTS, Service

@@ -22,12 +22,12 @@ from api.webhooks.delivery_log import REFUSED_AT_MOST, REFUSED_BODY_BYTES, Deliv
 from api.webhooks.inbox import Inbox
 from api.webhooks.pushes import Pushes
 from api.webhooks.redelivery import Redelivery
-from db.deliveries import put_into_inbox
-from db.generations import cancel_generation, generation_of, insert_generation
-from db.tables import GenerationJob, WebhookDelivery
-from domain.generation import AT_THE_PROVIDER, JobType, ProviderName, Report, Stage
-from domain.language import Language
-from domain.webhook_token import make_token
+from reelay.db.deliveries import put_into_inbox
+from reelay.db.generations import cancel_generation, generation_of, insert_generation
+from reelay.db.tables import GenerationJob, WebhookDelivery
+from reelay.domain.generation import AT_THE_PROVIDER, JobType, ProviderName, Report, Stage
+from reelay.domain.language import Language
+from reelay.domain.webhook_token import make_token
 from tests.api.fal import ACCOUNT, Fal, key_server
 from tests.api.shared import logged, problem
 from tests.providers.signing import notice

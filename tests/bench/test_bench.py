@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.plan import Plan
-from bench.report import Report
-from bench.run import run_bench
+from lab.bench.plan import Plan
+from lab.bench.report import Report
+from lab.bench.run import run_bench
 
 pytestmark = pytest.mark.programs
 

@@ -6,13 +6,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.cloud import INCLUDED_ACTIONS, INCLUDED_ACTIVE_GBH, INCLUDED_RETAINED_GBH, Month
-from bench.document import with_blocks
-from bench.figures import Results
-from bench.goals import RATES, lines_of_goals
-from bench.markdown import blocks_of, merged
-from bench.plot import svg_of
-from bench.rows import Row
+from lab.bench.cloud import INCLUDED_ACTIONS, INCLUDED_ACTIVE_GBH, INCLUDED_RETAINED_GBH, Month
+from lab.bench.document import with_blocks
+from lab.bench.figures import Results
+from lab.bench.goals import RATES, lines_of_goals
+from lab.bench.markdown import blocks_of, merged
+from lab.bench.plot import svg_of
+from lab.bench.rows import Row
 
 SMALL, LARGE = "100 generations waiting on one worker", "10,000 generations waiting on one worker"
 

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from bench.report import Report
-from bench.rows import Row
-from bench.run import with_study
+from lab.bench.report import Report
+from lab.bench.rows import Row
+from lab.bench.run import with_study
 
 ROWS = [Row(section="a", label="b", values={"one": 1.0}), Row(section="a", label="b", values={"one": 1.0, "two": 2.0})]
 

@@ -6,7 +6,7 @@ import uvicorn
 
 from api.app import create_app
 from api.serving import ApiServer
-from settings import Settings
+from reelay.settings import Settings
 from tests.servers import listening, loopback_socket
 
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import expect
 from sqlalchemy import text
 
-from db.tables import Scope
+from reelay.db.tables import Scope
 from tests.browser.conftest import Visit
 from tests.browser.visitor import PHONE, Visitor
 from tests.running import Service

@@ -1,7 +1,7 @@
 import pytest
 
-from catalog.catalog import Catalog
-from catalog.loader import load_catalog
+from reelay.catalog.catalog import Catalog
+from reelay.catalog.loader import load_catalog
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.catalog import Catalog
-from catalog.errors import FieldError, InvalidInput
-from catalog.loader import load_catalog
-from catalog.model import Model
-from domain.generation import ProviderName
+from reelay.catalog.catalog import Catalog
+from reelay.catalog.errors import FieldError, InvalidInput
+from reelay.catalog.loader import load_catalog
+from reelay.catalog.model import Model
+from reelay.domain.generation import ProviderName
 
 PICTURE = "https://example.com/first.png"
 AUDIO = "https://example.com/talk.mp3"

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from catalog.catalog import Catalog
-from catalog.errors import UnknownModel
-from catalog.model import JobKind, Quality
-from domain.generation import JobType
+from reelay.catalog.catalog import Catalog
+from reelay.catalog.errors import UnknownModel
+from reelay.catalog.model import JobKind, Quality
+from reelay.domain.generation import JobType
 
 PICTURE = "https://example.com/first.png"
 SHORTEST_RETENTION = timedelta(minutes=6)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.loader import DIRECTORY, load_catalog
+from reelay.catalog.loader import DIRECTORY, load_catalog
 
 HORN = """
 [[models]]

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from catalog.catalog import Catalog
-from domain.money import charge_for
-from settings import Settings
-from simulator.fal_models import MODELS
+from lab.simulator.fal_models import MODELS
+from reelay.catalog.catalog import Catalog
+from reelay.domain.money import charge_for
+from reelay.settings import Settings
 
 PROMPT = {"prompt": "a fox"}
 PICTURE = {"firstFrameUrl": "https://example.com/first.png"}

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from chaos.evidence import ArchivedFile, Attempt, Entry, Event, Evidence, JobTrace, Kill, Row
-from chaos.plan import Part, Plan, PlannedJob, Times
-from db.tables import Phase
-from domain.failure import FailureCode
-from domain.generation import Status
-from simulator.control import SeenFile, SeenRequest
-from simulator.requests import Delivery, QueueStatus
+from lab.chaos.evidence import ArchivedFile, Attempt, Entry, Event, Evidence, JobTrace, Kill, Row
+from lab.chaos.plan import Part, Plan, PlannedJob, Times
+from lab.simulator.control import SeenFile, SeenRequest
+from lab.simulator.requests import Delivery, QueueStatus
+from reelay.db.tables import Phase
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import Status
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 DIGEST = "ab" * 32

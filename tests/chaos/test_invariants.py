@@ -8,13 +8,13 @@ from uuid import UUID
 import pytest
 from rich.console import Console
 
-from chaos.evidence import ArchivedFile, Attempt, Evidence, JobTrace, Kill
-from chaos.invariants import CHECKS, violations
-from chaos.plan import Part
-from chaos.report import Report
-from db.credits import Drift
-from domain.failure import FailureCode
-from domain.generation import Status
+from lab.chaos.evidence import ArchivedFile, Attempt, Evidence, JobTrace, Kill
+from lab.chaos.invariants import CHECKS, violations
+from lab.chaos.plan import Part
+from lab.chaos.report import Report
+from reelay.db.credits import Drift
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import Status
 from tests.chaos.books import (
     DIGEST,
     HOLD,

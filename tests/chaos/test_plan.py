@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos.plan import SAME_PART_AGAIN_SECONDS, Part, Plan, Times, draw_plan
-from devstack.supervision import DEATHS_AT_MOST, WITHIN
-from simulator.faults import REPLICATES_OWN, Fault, parse_faults
-from simulator.requests import spoken_words
+from lab.chaos.plan import SAME_PART_AGAIN_SECONDS, Part, Plan, Times, draw_plan
+from lab.devstack.supervision import DEATHS_AT_MOST, WITHIN
+from lab.simulator.faults import REPLICATES_OWN, Fault, parse_faults
+from lab.simulator.requests import spoken_words
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from chaos.plan import Times, draw_plan
-from chaos.report import Report
-from chaos.run import run_chaos
+from lab.chaos.plan import Times, draw_plan
+from lab.chaos.report import Report
+from lab.chaos.run import run_chaos
 
 pytestmark = pytest.mark.programs
 

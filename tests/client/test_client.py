@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse, Response
 
-from devstack.ports import free_ports
+from lab.devstack.ports import free_ports
 from reelay_client import (
     AsyncReelay,
     ConfirmationRequired,

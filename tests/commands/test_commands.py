@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from devstack.ports import free_ports
+from lab.devstack.ports import free_ports
 from tests.devstack.commands import REELAY
 from tests.running import Service
 

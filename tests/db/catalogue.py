@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import asyncpg
 
-from devstack.postgres import APP, OWNER, SERVICE
+from lab.devstack.postgres import APP, OWNER, SERVICE
 
 OWN_ROWS = "(user_id = (NULLIF(current_setting('app.user_id'::text, true), ''::text))::uuid)"
 

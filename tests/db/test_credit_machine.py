@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
-from db.credits import AmountRefused, adjust, balance_of, ledger_drift, top_up
-from db.engine import make_engine, make_sessions
+from reelay.db.credits import AmountRefused, adjust, balance_of, ledger_drift, top_up
+from reelay.db.engine import make_engine, make_sessions
 from tests.db.test_credits import Ledger, OutOfCredits
 from tests.servers import Database, Postgres
 

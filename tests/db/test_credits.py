@@ -16,7 +16,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlmodel import col
 
-from db.credits import (
+from lab.devstack.ports import HOST
+from reelay.db.credits import (
     AmountRefused,
     Balance,
     HoldAnswer,
@@ -29,14 +30,13 @@ from db.credits import (
     limit_month,
     top_up,
 )
-from db.engine import Sessions, as_user, make_engine, make_sessions
-from db.generations import cancel_generation, complete_generation, fail_generation, insert_generation
-from db.reconciliation import free_credits
-from db.tables import GenerationJob, User
-from devstack.ports import HOST
-from domain.failure import Failure, FailureCode
-from domain.generation import JobType, ProviderName
-from domain.money import MOST_CENTS, Charge
+from reelay.db.engine import Sessions, as_user, make_engine, make_sessions
+from reelay.db.generations import cancel_generation, complete_generation, fail_generation, insert_generation
+from reelay.db.reconciliation import free_credits
+from reelay.db.tables import GenerationJob, User
+from reelay.domain.failure import Failure, FailureCode
+from reelay.domain.generation import JobType, ProviderName
+from reelay.domain.money import MOST_CENTS, Charge
 from tests.lines import open_line
 from tests.servers import Database, Postgres
 

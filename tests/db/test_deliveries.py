@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import func, update
 from sqlmodel import col
 
-from db.deliveries import claim_due_deliveries, log_delivery, put_into_inbox, settle_delivery
-from db.engine import Sessions, make_engine, make_sessions
-from db.tables import WebhookDelivery
-from domain.generation import ProviderName
+from reelay.db.deliveries import claim_due_deliveries, log_delivery, put_into_inbox, settle_delivery
+from reelay.db.engine import Sessions, make_engine, make_sessions
+from reelay.db.tables import WebhookDelivery
+from reelay.domain.generation import ProviderName
 from tests.servers import Postgres
 
 

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.engine import Sessions, make_engine, make_sessions
-from db.generations import (
+from reelay.db.engine import Sessions, make_engine, make_sessions
+from reelay.db.generations import (
     advance_generation,
     cancel_generation,
     complete_generation,
@@ -15,10 +15,10 @@ from db.generations import (
     insert_generation,
     timeline,
 )
-from db.tables import GenerationJob, User
-from domain.failure import Failure, FailureCode
-from domain.generation import JobType, ProviderName, Stage, Status
-from domain.money import Charge
+from reelay.db.tables import GenerationJob, User
+from reelay.domain.failure import Failure, FailureCode
+from reelay.domain.generation import JobType, ProviderName, Stage, Status
+from reelay.domain.money import Charge
 from tests.servers import Postgres
 
 Change = Callable[[AsyncSession, GenerationJob], Awaitable[bool]]

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from devstack.data_dir import DataDir
-from devstack.errors import StackError
-from devstack.importing import Report, import_rows, uuid_of
+from reelay.cli.data_dir import DataDir
+from reelay.cli.errors import StackError
+from reelay.cli.importing import Report, import_rows, uuid_of
 from tests.servers import Database, Postgres
 
 ANN = UUID(int=1)

@@ -7,9 +7,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from db.engine import make_engine
-from db.migrate import migrate
-from db.tables import GenerationJob
+from reelay.db.engine import make_engine
+from reelay.db.migrate import migrate
+from reelay.db.tables import GenerationJob
 from tests.servers import Database, Postgres
 
 DOCUMENTED = """

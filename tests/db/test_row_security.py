@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from db.engine import Sessions, as_user, make_engine, make_sessions
-from db.tables import Campaign, User
+from reelay.db.engine import Sessions, as_user, make_engine, make_sessions
+from reelay.db.tables import Campaign, User
 from tests.servers import Database, Postgres
 
 TURNS = 10_000

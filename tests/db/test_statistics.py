@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import TextClause, text
 
-from db import statistics
-from db.engine import Sessions, make_engine, make_sessions
-from db.statistics import Window, what_happened
+from reelay.db import statistics
+from reelay.db.engine import Sessions, make_engine, make_sessions
+from reelay.db.statistics import Window, what_happened
 from tests.servers import Postgres
 
 STORED = 20_000

@@ -5,7 +5,7 @@ import os
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 
-REELAY = (sys.executable, "-P", "-m", "cli")
+REELAY = (sys.executable, "-P", "-m", "reelay.cli.main")
 ENVIRONMENT = {"PATH": os.environ["PATH"], "POLL_INTERVAL_SECONDS": "0.5"}
 
 

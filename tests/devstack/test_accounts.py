@@ -10,17 +10,17 @@ import pytest
 from typer import BadParameter
 from typer.testing import CliRunner
 
-from cli import app as command_line
-from cli import duration
-from db.credits import AmountRefused
-from db.engine import make_engine, make_sessions
-from db.keys import find_key_owner, hash_key
-from db.tables import Scope
-from devstack.credits import whole
-from devstack.ports import free_ports
-from devstack.postgres import EmbeddedPostgres
-from devstack.processes import running
-from devstack.secrets import Secrets
+from lab.devstack.ports import free_ports
+from lab.devstack.postgres import EmbeddedPostgres
+from lab.devstack.processes import running
+from reelay.cli.keys import duration
+from reelay.cli.ledger import whole
+from reelay.cli.main import app as command_line
+from reelay.cli.secrets import Secrets
+from reelay.db.credits import AmountRefused
+from reelay.db.engine import make_engine, make_sessions
+from reelay.db.keys import find_key_owner, hash_key
+from reelay.db.tables import Scope
 from tests.devstack.commands import ENVIRONMENT, reelay
 
 PEPPER = "a pepper for tests"

@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devstack.data_dir import DataDir, ProcessId, RunningStack
-from devstack.errors import InUse, NotRunning
-from devstack.secrets import keep_secrets
+from reelay.cli.data_dir import DataDir, ProcessId, RunningStack
+from reelay.cli.errors import InUse, NotRunning
+from reelay.cli.secrets import keep_secrets
 
 SLEEPER = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from devstack.environment import part_environment, require_provider_key, simulated_provider, user_environment
-from devstack.errors import StackError
+from lab.devstack.environment import part_environment, require_provider_key, simulated_provider
+from reelay.cli.environment import user_environment
+from reelay.cli.errors import StackError
 
 
 def test_ours_wins_over_the_users_and_the_users_over_the_defaults() -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from devstack.errors import PortTaken
-from devstack.ports import free_ports
-from devstack.stack import Ports
+from lab.devstack.ports import free_ports
+from lab.devstack.stack import Ports
+from reelay.cli.errors import PortTaken
 
 
 def free() -> Ports:

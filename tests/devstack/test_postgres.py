@@ -8,10 +8,10 @@ import asyncpg
 import psutil
 import pytest
 
-from devstack.ports import free_ports
-from devstack.postgres import EmbeddedPostgres
-from devstack.processes import running
-from devstack.secrets import Secrets, keep_secrets
+from lab.devstack.ports import free_ports
+from lab.devstack.postgres import EmbeddedPostgres
+from lab.devstack.processes import running
+from reelay.cli.secrets import Secrets, keep_secrets
 from tests.devstack.watched import Watched
 
 pytestmark = pytest.mark.programs

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from devstack.data_dir import DataDir, ProcessId
-from devstack.ports import free_ports
+from lab.devstack.ports import free_ports
+from reelay.cli.data_dir import DataDir, ProcessId
 from tests.devstack.commands import ENVIRONMENT, REELAY, reelay
 
 pytestmark = pytest.mark.programs

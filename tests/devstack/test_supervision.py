@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from devstack.errors import DiesTooOften
-from devstack.processes import Died, Program, running
+from lab.devstack.processes import Died, Program, running
+from reelay.cli.errors import DiesTooOften
 from tests.devstack.watched import Watched
 
 pytestmark = pytest.mark.programs

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from devstack.ports import free_ports
-from devstack.temporal import EmbeddedTemporal
+from lab.devstack.ports import free_ports
+from lab.devstack.temporal import EmbeddedTemporal
 from tests.devstack.watched import Watched
 
 pytestmark = pytest.mark.programs

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from devstack.processes import Program
-from devstack.supervision import Supervisor
+from lab.devstack.processes import Program
+from lab.devstack.supervision import Supervisor
 
 
 class Watched:

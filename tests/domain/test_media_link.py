@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.generation import media_address
-from domain.media_link import PERIOD_SECONDS, read_media_signature, sign_media_address
+from reelay.domain.generation import media_address
+from reelay.domain.media_link import PERIOD_SECONDS, read_media_signature, sign_media_address
 
 SECRET = b"a secret"
 USER, ADDRESS = uuid4(), media_address(uuid4(), "video.mp4")

@@ -3,8 +3,8 @@ from string import Formatter
 
 import pytest
 
-from domain.language import Language, preferred_language
-from domain.messages import Sentence, _messages, in_language, message, said_again
+from reelay.domain.language import Language, preferred_language
+from reelay.domain.messages import Sentence, _messages, in_language, message, said_again
 
 
 @pytest.mark.parametrize(

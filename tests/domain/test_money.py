@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.money import MOST_UNITS, Tariff, charge_for
+from reelay.domain.money import MOST_UNITS, Tariff, charge_for
 
 PER_SECOND = Tariff(unit_cents=Decimal(15))
 AFTER_FIVE = Tariff(base_cents=Decimal(35), included_units=5, unit_cents=Decimal(7))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.generation import ACTIVE, Stage, Status
-from domain.progress import estimate_progress, measured_progress
+from reelay.domain.generation import ACTIVE, Stage, Status
+from reelay.domain.progress import estimate_progress, measured_progress
 
 MINUTE = timedelta(minutes=1)
 IN_ORDER = (Stage.RESERVING, Stage.SUBMITTING, Stage.QUEUED, Stage.GENERATING, Stage.ARCHIVING, Stage.FINISHING)

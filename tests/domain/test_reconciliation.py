@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.generation import Timing
-from domain.reconciliation import LONGEST_AFTERMATH, Purchase, Repair, RunState, decide, is_overdue
+from reelay.domain.generation import Timing
+from reelay.domain.reconciliation import LONGEST_AFTERMATH, Purchase, Repair, RunState, decide, is_overdue
 
 ONE, MANY = timedelta(seconds=1), timedelta(hours=1)
 LEAVE, START, RESUME, CANCEL, FAIL = Repair.LEAVE, Repair.START, Repair.RESUME, Repair.CANCEL, Repair.FAIL

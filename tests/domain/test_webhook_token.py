@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.webhook_token import make_token, read_token
+from reelay.domain.webhook_token import make_token, read_token
 
 SECRET = b"a secret"
 

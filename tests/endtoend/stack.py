@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
-from devstack.ports import free_ports
+from lab.devstack.ports import free_ports
 
 Job = dict[str, Any]
 PATIENCE_SECONDS = 60.0
@@ -77,7 +77,7 @@ async def running_stack(data_dir: Path) -> AsyncIterator[RunningStack]:
     """A stack that is ready. It is told to stop at the end, and has to leave nothing behind."""
     api, temporal, ui, simulator = free_ports(4)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", "dev", "--data-dir", str(data_dir), "--api-port", str(api)),
+        *(sys.executable, "-m", "reelay.cli.main", "dev", "--data-dir", str(data_dir), "--api-port", str(api)),
         *("--temporal-port", str(temporal), "--ui-port", str(ui), "--simulator-port", str(simulator)),
         stdout=asyncio.subprocess.PIPE,
     )
@@ -121,7 +121,7 @@ async def _drain(process: asyncio.subprocess.Process) -> None:
 async def reelay(data_dir: Path, *command: str) -> str:
     """What the command prints."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", *command, "--data-dir", str(data_dir)),
+        *(sys.executable, "-m", "reelay.cli.main", *command, "--data-dir", str(data_dir)),
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()

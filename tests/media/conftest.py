@@ -4,9 +4,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from media.download import open_download_client
-from media.guard import DownloadPolicy
-from media.storage import LocalStorage
+from reelay.media.download import open_download_client
+from reelay.media.guard import DownloadPolicy
+from reelay.media.storage import LocalStorage
 from tests.media.samples import make_picture, make_sound, make_video
 from tests.media.server import ScriptedServer, serving
 from tests.s3 import point_at, s3_server

@@ -7,13 +7,13 @@ from uuid import UUID
 import httpx
 import pytest
 
-from domain.generation import JobType, MediaFile, RemoteMedia
-from media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem, plain_name
-from media.download import OnBytes
-from media.errors import BadMedia, SourceGone, SourceUnavailable
-from media.guard import DownloadPolicy
-from media.sniff import MediaKind
-from media.storage import LocalStorage, Storage, open_storage
+from reelay.domain.generation import JobType, MediaFile, RemoteMedia
+from reelay.media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem, plain_name
+from reelay.media.download import OnBytes
+from reelay.media.errors import BadMedia, SourceGone, SourceUnavailable
+from reelay.media.guard import DownloadPolicy
+from reelay.media.sniff import MediaKind
+from reelay.media.storage import LocalStorage, Storage, open_storage
 from tests.media.samples import make_video
 from tests.media.server import ScriptedServer, head
 

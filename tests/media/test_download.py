@@ -9,10 +9,18 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from media.download import MAX_REDIRECTS, Downloaded, download
-from media.errors import ArchiveUnavailable, BadMedia, MediaError, Refused, SourceGone, SourceUnavailable, TooLarge
-from media.guard import DownloadPolicy
-from providers.replicate import ReplicateProvider
+from reelay.media.download import MAX_REDIRECTS, Downloaded, download
+from reelay.media.errors import (
+    ArchiveUnavailable,
+    BadMedia,
+    MediaError,
+    Refused,
+    SourceGone,
+    SourceUnavailable,
+    TooLarge,
+)
+from reelay.media.guard import DownloadPolicy
+from reelay.providers.replicate import ReplicateProvider
 from tests.media.server import ScriptedServer, head
 
 MIB = 1024 * 1024

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
-from media.download import Downloaded, download, open_download_client
-from media.errors import Refused, SourceUnavailable
-from media.guard import DownloadPolicy, IPAddress, is_public
-from settings import Environment, Settings
+from reelay.media.download import Downloaded, download, open_download_client
+from reelay.media.errors import Refused, SourceUnavailable
+from reelay.media.guard import DownloadPolicy, IPAddress, is_public
+from reelay.settings import Environment, Settings
 from tests.media.server import ScriptedServer, serving
 
 NOT_PUBLIC = [

@@ -3,8 +3,8 @@ from pathlib import Path
 import av
 import pytest
 
-from media.errors import BadMedia
-from media.probe import POSTER_MAX_WIDTH, ends_early, poster, probe
+from reelay.media.errors import BadMedia
+from reelay.media.probe import POSTER_MAX_WIDTH, ends_early, poster, probe
 from tests.media.samples import make_bomb, make_song_with_cover, make_video
 
 

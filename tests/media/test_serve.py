@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.serve import RangeNotSatisfiable, parse_range
+from reelay.media.serve import RangeNotSatisfiable, parse_range
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from media.errors import BadMedia
-from media.sniff import HEAD_BYTES, MediaKind, sniff
+from reelay.media.errors import BadMedia
+from reelay.media.sniff import HEAD_BYTES, MediaKind, sniff
 
 CONTENT_TYPES = {
     "mp4": "video/mp4",

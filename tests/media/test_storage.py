@@ -10,8 +10,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from media.errors import ArchiveMisconfigured, ArchiveUnavailable, NotInArchive
-from media.storage import LocalStorage, Storage, open_storage
+from reelay.media.errors import ArchiveMisconfigured, ArchiveUnavailable, NotInArchive
+from reelay.media.storage import LocalStorage, Storage, open_storage
 from tests.media.server import ScriptedServer
 from tests.s3 import Trouble, troubled_road
 
@@ -251,7 +251,7 @@ async def test_a_store_in_trouble_gets_one_whole_object_in_the_end(
 
 KILLED = """
 import asyncio, pathlib, sys
-from media.storage import open_storage
+from reelay.media.storage import open_storage
 url, scratch, file, key = sys.argv[1:]
 bucket = open_storage(url, scratch=pathlib.Path(scratch), allow_http=True)
 asyncio.run(bucket.put_file(pathlib.Path(file), key, "video/mp4"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.transcript import Cue, cues_of, srt, vtt
+from reelay.media.transcript import Cue, cues_of, srt, vtt
 
 
 def chunk(start: Any, end: Any, text: Any, **more: Any) -> dict[str, Any]:

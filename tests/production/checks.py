@@ -10,10 +10,10 @@ from starlette.routing import Match
 from typer.testing import CliRunner
 
 from api.app import create_app
-from cli import app as command_line
-from settings import Environment, Settings
-from simulator.app import create_simulator
-from simulator.settings import SimulatorSettings
+from lab.simulator.app import create_simulator
+from lab.simulator.settings import SimulatorSettings
+from reelay.cli.main import app as command_line
+from reelay.settings import Environment, Settings
 from tests.production.files import ROOT, Compose, filled_in, last, resolved
 from tests.production.variables import is_read, settings_variables
 from worker import GRACE

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy.engine import make_url
 from temporalio.envconfig import ClientConfig
 
-from media.storage import open_storage
-from settings import Settings
+from reelay.media.storage import open_storage
+from reelay.settings import Settings
 from tests.production import checks
 from tests.production.files import ROOT, Compose, Unset, container_environment, filled_in, read_compose, resolved
 

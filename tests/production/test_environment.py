@@ -2,7 +2,7 @@
 
 import pytest
 
-from settings import Settings
+from reelay.settings import Settings
 from tests.production.files import REFERENCE, ROOT, Line, read_example
 from tests.production.variables import command_variables, is_read, settings_variables
 

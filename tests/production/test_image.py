@@ -13,11 +13,12 @@ from zipfile import ZipFile
 import pytest
 from typer.testing import CliRunner
 
-from cli import app as command_line
+from reelay.cli.main import app as command_line
 from tests.production.checks import PINNED, is_asked_rightly
 from tests.production.files import ROOT, last, locked, read_compose, read_dockerfile
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+WHEEL: dict[str, Any] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 
 
@@ -79,8 +80,13 @@ def test_the_tag_is_the_version() -> None:
 
 
 def test_the_build_sees_the_wheel_s_sources_and_nothing_else() -> None:
-    sources = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
-    assert context() == sources | {"pyproject.toml", "README.md", "requirements-runtime.lock"}
+    sources = {*WHEEL["only-include"], *WHEEL["force-include"], "clients/python"}
+    assert context() == sources | {"pyproject.toml", "README.md", "LICENSE", "requirements-runtime.lock"}
+
+
+def test_the_wheel_installs_nothing_beside_reelay_but_the_names_of_the_card() -> None:
+    targets = {*WHEEL["only-include"], *WHEEL["force-include"].values()}
+    assert {Path(target).parts[0] for target in targets} == {"activities", "api", "reelay", "worker.py", "workflows"}
 
 
 @pytest.mark.programs
@@ -94,9 +100,18 @@ def test_the_wheel_builds_from_what_the_build_sees(tmp_path: Path) -> None:
     with ZipFile(wheel) as files:
         packed = {Path(name) for name in files.namelist()}
     seen = [path for name in context() for path in (ROOT / name, *(ROOT / name).rglob("*"))]
-    needed = {path.relative_to(ROOT) for path in seen if path.suffix in DATA} - {Path("pyproject.toml")}
+    data = (path.relative_to(ROOT) for path in seen if path.suffix in DATA and path.name != "pyproject.toml")
+    needed = {packed_as(path) for path in data}
     assert needed
     assert needed <= packed
+
+
+def packed_as(path: Path) -> Path:
+    """Where the wheel has a file of the tree."""
+    for source, target in WHEEL["force-include"].items():
+        if path.is_relative_to(source):
+            return Path(target) / path.relative_to(source)
+    return path
 
 
 DATA = {".toml", ".mako", ".html", ".css", ".js", ".svg"}

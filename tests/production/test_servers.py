@@ -15,12 +15,12 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
-from db.migrate import migrate
-from devstack.ports import HOST, free_ports
-from devstack.postgres import EmbeddedPostgres
-from devstack.processes import running
-from devstack.secrets import Secrets
-from devstack.temporal import EmbeddedTemporal
+from lab.devstack.ports import HOST, free_ports
+from lab.devstack.postgres import EmbeddedPostgres
+from lab.devstack.processes import running
+from lab.devstack.temporal import EmbeddedTemporal
+from reelay.cli.secrets import Secrets
+from reelay.db.migrate import migrate
 from tests.production.checks import roles_script
 from tests.production.files import Compose, container_environment, filled_in, read_compose, resolved
 from tests.servers import NO_DURABILITY

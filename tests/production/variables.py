@@ -8,7 +8,7 @@ from opentelemetry.sdk import environment_variables
 from pydantic import AliasChoices
 from temporalio.envconfig import ClientConfigProfile
 
-from settings import Settings
+from reelay.settings import Settings
 from tests.production.files import ROOT
 
 
@@ -24,7 +24,7 @@ def _variable(name: str, alias: object) -> str:
 
 def command_variables() -> set[str]:
     """Those that the `reelay` command asks for by name."""
-    sources = (ROOT / "cli.py", *(ROOT / "devstack").glob("*.py"))
+    sources = [*(ROOT / "reelay" / "cli").glob("*.py"), *(ROOT / "lab").rglob("*.py")]
     asked = re.compile(r'environment(?:\(\))?\.get\("([A-Z_]+)"')
     return {name for source in sources for name in asked.findall(source.read_text())}
 

@@ -58,13 +58,13 @@ def replace(patch: pytest.MonkeyPatch, original: object, planted: object) -> Non
 
 
 def skip_the_timestamp(patch: pytest.MonkeyPatch) -> None:
-    import providers.fal_webhook
+    import reelay.providers.fal_webhook
 
-    patch.setattr(providers.fal_webhook, "TOLERANCE", timedelta(days=1_000_000))
+    patch.setattr(reelay.providers.fal_webhook, "TOLERANCE", timedelta(days=1_000_000))
 
 
 def skip_the_user_id(patch: pytest.MonkeyPatch) -> None:
-    from providers.fal_webhook import SignedNotice, check_claims
+    from reelay.providers.fal_webhook import SignedNotice, check_claims
 
     def lenient(notice: SignedNotice, *, now: datetime, user_id: str | None) -> None:
         check_claims(notice, now=now, user_id=None)
@@ -83,8 +83,8 @@ def allow_a_second_run(patch: pytest.MonkeyPatch) -> None:
 
 def send_again_as_fal_client_does(patch: pytest.MonkeyPatch) -> None:
     """fal-client 1.0.3 sends a POST whose answer was lost up to ten times."""
-    from providers.exchange import Answer
-    from providers.keyed_api import KeyedApi
+    from reelay.providers.exchange import Answer
+    from reelay.providers.keyed_api import KeyedApi
 
     once = KeyedApi._exchange
 
@@ -100,17 +100,17 @@ def send_again_as_fal_client_does(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_that_ends_are_for_ever(patch: pytest.MonkeyPatch) -> None:
-    import db.generations
-    from domain.generation import Status
+    import reelay.db.generations
+    from reelay.domain.generation import Status
 
-    patch.setattr(db.generations, "ACTIVE", frozenset(Status))
+    patch.setattr(reelay.db.generations, "ACTIVE", frozenset(Status))
 
 
 def settle_before_the_upload(patch: pytest.MonkeyPatch) -> None:
     from activities.archive import ArchiveActivities
-    from db.generations import complete_generation
-    from domain.generation import Generation, Result
-    from domain.money import Charge
+    from reelay.db.generations import complete_generation
+    from reelay.domain.generation import Generation, Result
+    from reelay.domain.money import Charge
 
     note = ArchiveActivities._note_result
 
@@ -124,7 +124,7 @@ def settle_before_the_upload(patch: pytest.MonkeyPatch) -> None:
 
 
 def migrate_and_then(patch: pytest.MonkeyPatch, *statements: str) -> None:
-    from db.migrate import migrate
+    from reelay.db.migrate import migrate
 
     async def planted(admin_url: str, app_url: str, service_url: str | None = None) -> None:
         await migrate(admin_url, app_url, service_url)
@@ -147,9 +147,9 @@ def sum_the_entries_then_hold(patch: pytest.MonkeyPatch) -> None:
 def keep_the_identity_in_the_connection(patch: pytest.MonkeyPatch) -> None:
     from sqlalchemy import text
 
-    import db.engine
+    import reelay.db.engine
 
-    patch.setattr(db.engine, "text", lambda sql: text(sql.replace(":user_id, true)", ":user_id, false)")))
+    patch.setattr(reelay.db.engine, "text", lambda sql: text(sql.replace(":user_id, true)", ":user_id, false)")))
 
 
 def follow_redirects(patch: pytest.MonkeyPatch) -> None:
@@ -162,10 +162,10 @@ def follow_redirects(patch: pytest.MonkeyPatch) -> None:
 
 
 def parse_before_verifying(patch: pytest.MonkeyPatch) -> None:
-    from providers.errors import Malformed
-    from providers.fal_webhook import SignedNotice, verify
-    from providers.provider import WebhookNotice
-    from providers.strict_json import parse_json
+    from reelay.providers.errors import Malformed
+    from reelay.providers.fal_webhook import SignedNotice, verify
+    from reelay.providers.provider import WebhookNotice
+    from reelay.providers.strict_json import parse_json
 
     def hasty(notice: SignedNotice, keys: Any) -> WebhookNotice:
         try:
@@ -187,14 +187,14 @@ def share_idempotency_keys(patch: pytest.MonkeyPatch) -> None:
 
 
 def count_no_bytes(patch: pytest.MonkeyPatch) -> None:
-    import media.download
+    import reelay.media.download
 
-    save: Callable[..., Awaitable[media.download.Downloaded]] = media.download._save
+    save: Callable[..., Awaitable[reelay.media.download.Downloaded]] = reelay.media.download._save
 
-    async def unlimited(response: httpx.Response, to: Any, _: int, on_bytes: Any) -> media.download.Downloaded:
+    async def unlimited(response: httpx.Response, to: Any, _: int, on_bytes: Any) -> reelay.media.download.Downloaded:
         return await save(response, to, sys.maxsize, on_bytes)
 
-    patch.setattr(media.download, "_save", unlimited)
+    patch.setattr(reelay.media.download, "_save", unlimited)
 
 
 def say_200_though_nothing_was_kept(patch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from domain.failure import FailureCode
-from domain.generation import ProviderState, RemoteMedia, Submission
-from providers.errors import (
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import ProviderState, RemoteMedia, Submission
+from reelay.providers.errors import (
     AccountLocked,
     GenerationFailed,
     Rejected,
@@ -29,8 +29,8 @@ from providers.errors import (
     Unavailable,
     Unreachable,
 )
-from providers.fal import FalProvider
-from providers.provider import CancelAnswer, SubmissionRequest
+from reelay.providers.fal import FalProvider
+from reelay.providers.provider import CancelAnswer, SubmissionRequest
 from tests.providers.scripted_server import (
     Behaviour,
     ScriptedServer,

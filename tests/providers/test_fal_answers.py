@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.failure import FailureCode
-from domain.generation import ProviderState
-from providers.errors import (
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import ProviderState
+from reelay.providers.errors import (
     AccountLocked,
     GenerationFailed,
     NotAccepted,
@@ -24,9 +24,9 @@ from providers.errors import (
     Unauthorized,
     Unavailable,
 )
-from providers.exchange import Answer
-from providers.fal_answers import accepted, cancel_of, progress_of, result_of
-from providers.reading import readable
+from reelay.providers.exchange import Answer
+from reelay.providers.fal_answers import accepted, cancel_of, progress_of, result_of
+from reelay.providers.reading import readable
 
 
 def answer(status: int, body: Any = None, **headers: str) -> Answer:

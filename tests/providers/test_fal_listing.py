@@ -8,8 +8,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from providers.errors import NotListed, Unavailable
-from providers.provider import SubmissionRequest
+from reelay.providers.errors import NotListed, Unavailable
+from reelay.providers.provider import SubmissionRequest
 from tests.providers.scripted_server import ScriptedServer, answer, json_answer, reset
 from tests.providers.test_fal import KEY, provider
 

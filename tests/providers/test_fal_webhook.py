@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from providers.errors import Forged, Malformed, Stale, WebhookRejected
-from providers.fal_webhook import check_claims, parse, verify
-from providers.media_mapping import media_of
-from providers.provider import WebhookNotice
+from reelay.providers.errors import Forged, Malformed, Stale, WebhookRejected
+from reelay.providers.fal_webhook import check_claims, parse, verify
+from reelay.providers.media_mapping import media_of
+from reelay.providers.provider import WebhookNotice
 from tests.providers.signing import NOW, REQUEST_ID, USER_ID, notice, private_key, signed
 
 KEYS = (private_key(9).public_key(), private_key().public_key())

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.generation import RemoteMedia
-from providers.media_mapping import MAX_FILES, media_of
+from reelay.domain.generation import RemoteMedia
+from reelay.providers.media_mapping import MAX_FILES, media_of
 
 A, B, C = (f"https://v3b.fal.media/files/{name}" for name in ("a.mp4", "b.mp4", "c.png"))
 

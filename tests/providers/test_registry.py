@@ -3,12 +3,12 @@ from uuid import UUID
 import httpx
 import pytest
 
-from domain.generation import ProviderName
-from providers.fal import FalProvider
-from providers.registry import Providers, build_providers, configured_providers, webhook_path
-from providers.replicate import ReplicateProvider
-from providers.studio import StudioProvider
-from settings import Settings
+from reelay.domain.generation import ProviderName
+from reelay.providers.fal import FalProvider
+from reelay.providers.registry import Providers, build_providers, configured_providers, webhook_path
+from reelay.providers.replicate import ReplicateProvider
+from reelay.providers.studio import StudioProvider
+from reelay.settings import Settings
 
 
 class Nothing:

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from domain.failure import FailureCode
-from domain.generation import ProviderState, Submission
-from providers.errors import (
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import ProviderState, Submission
+from reelay.providers.errors import (
     AccountLocked,
     GenerationFailed,
     NotListed,
@@ -24,8 +24,8 @@ from providers.errors import (
     Unavailable,
     Unreachable,
 )
-from providers.provider import CancelAnswer, SubmissionRequest
-from providers.replicate import ReplicateProvider
+from reelay.providers.provider import CancelAnswer, SubmissionRequest
+from reelay.providers.replicate import ReplicateProvider
 from tests.providers.scripted_server import Behaviour, ScriptedServer, answer, json_answer, raw, reset
 
 TOKEN = "r8_0123456789abcdef"

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
-from providers.errors import Forged, Malformed, Stale, WebhookRejected
-from providers.provider import WebhookNotice
-from providers.replicate_webhook import ReplicateWebhooks, check_time, parse, verify
+from reelay.providers.errors import Forged, Malformed, Stale, WebhookRejected
+from reelay.providers.provider import WebhookNotice
+from reelay.providers.replicate_webhook import ReplicateWebhooks, check_time, parse, verify
 
 # The vector that every implementation publishes.
 VECTOR_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

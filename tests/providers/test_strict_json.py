@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.strict_json import parse_json
+from reelay.providers.strict_json import parse_json
 
 
 @pytest.mark.fault("W16")

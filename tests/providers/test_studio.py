@@ -9,10 +9,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from domain.failure import FailureCode
-from domain.generation import ProviderState, Submission
-from domain.language import Language
-from providers.errors import (
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import ProviderState, Submission
+from reelay.domain.language import Language
+from reelay.providers.errors import (
     GenerationFailed,
     NotListed,
     Rejected,
@@ -23,8 +23,8 @@ from providers.errors import (
     Unavailable,
     Unreachable,
 )
-from providers.provider import CancelAnswer, SubmissionRequest
-from providers.studio import STARTED_BY_BACKEND, StudioProvider
+from reelay.providers.provider import CancelAnswer, SubmissionRequest
+from reelay.providers.studio import STARTED_BY_BACKEND, StudioProvider
 from tests.providers.scripted_server import Behaviour, ScriptedServer, answer, hang, json_answer, raw, reset
 from tests.providers.test_fal import free_port
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from domain.failure import FailureCode
-from domain.generation import Status
-from domain.language import Language
-from providers.errors import Forged, Malformed
-from providers.studio_push import PHASES, Push, failure_of, read_push, verify_secret
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import Status
+from reelay.domain.language import Language
+from reelay.providers.errors import Forged, Malformed
+from reelay.providers.studio_push import PHASES, Push, failure_of, read_push, verify_secret
 
 SECRET = SecretStr("sésame, open")
 VIDEO = {"file_url": "https://studio.example/shot.mp4", "filename": "shot.mp4"}

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel import select
 
-from db.tables import SubmissionAttempt
-from settings import Settings
+from reelay.db.tables import SubmissionAttempt
+from reelay.settings import Settings
 from tests.running import PATIENCE_WITH_TESTS, Job, Service
 
 FINAL = {"completed", "failed", "canceled"}
@@ -24,7 +24,7 @@ PATIENCE_WITH_THE_DEAD = 60.0
 async def worker_process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
     """`reelay worker`. Killed at the end of the block, if it was not before."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", "worker"),
+        *(sys.executable, "-m", "reelay.cli.main", "worker"),
         env={**os.environ, **environment_of(settings)},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

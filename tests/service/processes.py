@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 
-from db.engine import make_engine, make_sessions
-from devstack.ports import HOST, free_ports
-from settings import Environment, Settings
+from lab.devstack.ports import HOST, free_ports
+from reelay.db.engine import make_engine, make_sessions
+from reelay.settings import Environment, Settings
 from tests.running import PATIENCE_WITH_TESTS, Service
 from tests.servers import Servers
 from tests.service.killed_worker import environment_of
@@ -71,7 +71,7 @@ async def as_processes(
 async def process(*words: str, environment: Mapping[str, str], log: Path) -> AsyncIterator[None]:
     with log.open("wb") as file:
         running = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", *words), env=environment, stdout=file, stderr=file
+            *(sys.executable, "-m", "reelay.cli.main", *words), env=environment, stdout=file, stderr=file
         )
     try:
         yield

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from domain.generation import UncertainSubmitPolicy
+from reelay.domain.generation import UncertainSubmitPolicy
 from tests.running import Job, Service, running_service
 from tests.servers import Servers
 from tests.service.gate import HELD, Gate, gate

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import text
 
-from devstack.ports import free_ports
+from lab.devstack.ports import free_ports
 from tests.running import Service, running_service
 from tests.servers import Servers
 

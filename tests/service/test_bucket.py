@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devstack.ports import free_ports
+from lab.devstack.ports import free_ports
 from tests.running import running_service
 from tests.s3 import point_at, s3_server
 from tests.servers import Servers

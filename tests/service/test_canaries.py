@@ -14,9 +14,9 @@ import pytest
 import uvicorn
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 
-from domain.webhook_token import make_token
-from simulator.app import create_simulator
-from simulator.settings import SimulatorSettings
+from lab.simulator.app import create_simulator
+from lab.simulator.settings import SimulatorSettings
+from reelay.domain.webhook_token import make_token
 from tests.api.issuer import by_secret, claims
 from tests.running import PATIENCE_WITH_TESTS, Service
 from tests.servers import Servers, listening, loopback_socket

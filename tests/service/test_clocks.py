@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col, select
 
-from db.tables import AttemptState, SubmissionAttempt, WebhookDelivery
-from domain.progress import SPANS
+from reelay.db.tables import AttemptState, SubmissionAttempt, WebhookDelivery
+from reelay.domain.progress import SPANS
 from tests.running import PATIENCE_WITH_TESTS, Service
 from tests.servers import Servers
 from tests.service.processes import as_processes

@@ -16,9 +16,9 @@ from sqlmodel import col
 from starlette.types import Receive, Scope, Send
 
 from api.events.stream import EventResponse
-from db.generations import advance_generation
-from db.tables import JobEvent
-from domain.generation import Stage, Status
+from reelay.db.generations import advance_generation
+from reelay.db.tables import JobEvent
+from reelay.domain.generation import Stage, Status
 from tests.api.streams import Event, Stream, opened
 from tests.lines import Lines, open_line
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service

@@ -11,10 +11,10 @@ import asyncpg
 import httpx
 import pytest
 
-from devstack.data_dir import DataDir
-from devstack.errors import StackError
-from devstack.external import start
-from domain.reconciliation import Reconciled
+from reelay.cli.data_dir import DataDir
+from reelay.cli.errors import StackError
+from reelay.cli.external import start
+from reelay.domain.reconciliation import Reconciled
 from tests.running import Service, running_service
 from tests.servers import Database, Servers
 from workflows.reconciliation import ReconciliationWorkflow

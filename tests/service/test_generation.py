@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import av
 import pytest
 
-from db.generations import generation_of
-from db.tables import GenerationJob
+from reelay.db.generations import generation_of
+from reelay.db.tables import GenerationJob
 from tests.providers.scripted_server import json_answer, scripted_server
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers

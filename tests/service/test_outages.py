@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from sqlmodel import col, select
 
-from db.tables import WebhookDelivery
+from reelay.db.tables import WebhookDelivery
 from tests.lines import Line, Lines, open_line
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers

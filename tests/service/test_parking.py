@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from db.accounts import park_account
-from db.tables import Scope
-from devstack.ports import free_ports
-from domain.generation import ProviderName
-from providers.keyed_api import fingerprint
+from lab.devstack.ports import free_ports
+from reelay.db.accounts import park_account
+from reelay.db.tables import Scope
+from reelay.domain.generation import ProviderName
+from reelay.providers.keyed_api import fingerprint
 from tests.lines import open_line
 from tests.providers.scripted_server import json_answer, scripted_server
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service

@@ -16,8 +16,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from activities.errors import LONGEST_BACKOFF
-from simulator.app import create_simulator
-from simulator.settings import SimulatorSettings
+from lab.simulator.app import create_simulator
+from lab.simulator.settings import SimulatorSettings
 from tests.running import Service, running_service
 from tests.servers import Servers, listening, loopback_socket
 

@@ -12,12 +12,12 @@ from temporalio.client import WorkflowHandle
 from temporalio.worker import Replayer, Worker
 
 from activities.reconciliation import ReconciliationActivities
-from catalog.loader import load_catalog
-from db.generations import find_generation, insert_generation
-from db.tables import GenerationJob
-from domain.generation import Generation, JobType, ProviderName
-from domain.reconciliation import Reconciled
-from providers.registry import Providers
+from reelay.catalog.loader import load_catalog
+from reelay.db.generations import find_generation, insert_generation
+from reelay.db.tables import GenerationJob
+from reelay.domain.generation import Generation, JobType, ProviderName
+from reelay.domain.reconciliation import Reconciled
+from reelay.providers.registry import Providers
 from tests.running import Service, running_service
 from tests.servers import Database, Servers, temporal_server
 from workflows.converter import data_converter

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from reelay.tracing.spans import JOB_ID
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers, listening, loopback_socket
 from tests.workflows.test_replay import replay
-from tracing.spans import JOB_ID
 
 Span = dict[str, Any]
 

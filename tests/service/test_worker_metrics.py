@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api.operators.metrics import Metrics
-from devstack.ports import free_ports
+from lab.devstack.ports import free_ports
 from tests.running import Service, running_service
 from tests.servers import Servers
 from worker import measured, open_worker

@@ -5,7 +5,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from simulator.settings import SimulatorSettings
+from lab.simulator.settings import SimulatorSettings
 from tests.simulator.servers import KEY, Receiver, RunningSimulator, receiving, running
 
 

@@ -12,8 +12,8 @@ import httpx
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from simulator.app import simulator_server
-from simulator.settings import SimulatorSettings
+from lab.simulator.app import simulator_server
+from lab.simulator.settings import SimulatorSettings
 from tests.servers import listening, loopback_socket
 
 KEY = {"authorization": "Key id:secret"}

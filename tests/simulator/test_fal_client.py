@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from simulator.settings import SimulatorSettings
+from lab.simulator.settings import SimulatorSettings
 from tests.simulator.servers import RunningSimulator, running
 
 pytestmark = pytest.mark.programs

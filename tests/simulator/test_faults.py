@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from simulator.faults import Fault, UnknownFault, parse_faults
+from lab.simulator.faults import Fault, UnknownFault, parse_faults
 
 
 def test_faults_combine_with_their_arguments_and_defaults() -> None:

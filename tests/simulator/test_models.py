@@ -2,9 +2,9 @@
 
 import pytest
 
-from catalog.loader import load_catalog
-from catalog.model import Model
-from simulator.models import MODELS
+from lab.simulator.models import MODELS
+from reelay.catalog.loader import load_catalog
+from reelay.catalog.model import Model
 
 SENT_NOTHING = {"studio/push"}
 """The backend starts these by itself."""

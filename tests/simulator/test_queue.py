@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from simulator.fal_models import MODELS
-from simulator.settings import SimulatorSettings
+from lab.simulator.fal_models import MODELS
+from lab.simulator.settings import SimulatorSettings
 from tests.simulator.servers import VEO, RunningSimulator, running
 
 KLING = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video"

@@ -9,7 +9,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from simulator.settings import SimulatorSettings
+from lab.simulator.settings import SimulatorSettings
 from tests.simulator.servers import KEY, VEO, Receiver, RunningSimulator, running
 
 

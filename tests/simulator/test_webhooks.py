@@ -11,8 +11,8 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from simulator.fal_webhooks import RETRY_WAITS
-from simulator.settings import SimulatorSettings
+from lab.simulator.fal_webhooks import RETRY_WAITS
+from lab.simulator.settings import SimulatorSettings
 from tests.servers import loopback_socket
 from tests.simulator.servers import Received, Receiver, RunningSimulator, running
 

@@ -8,10 +8,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from db.credits import top_up
-from db.users import find_or_create_user
-from domain.language import Language
-from domain.messages import message
+from reelay.db.credits import top_up
+from reelay.db.users import find_or_create_user
+from reelay.domain.language import Language
+from reelay.domain.messages import message
 from tests.api.shared import problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from sqlmodel import select
 
-from db.tables import GenerationJob
+from reelay.db.tables import GenerationJob
 from tests.running import Service
 from tests.systems.reading import until
 

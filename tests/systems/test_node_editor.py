@@ -19,7 +19,7 @@ from temporalio.client import Client, Interceptor, OutboundInterceptor, QueryWor
 from api.app import create_app
 from api.live import FRESH_SECONDS, LiveStatus
 from api.services import services_of
-from db.tables import GenerationJob
+from reelay.db.tables import GenerationJob
 from tests.running import PATIENCE_WITH_TESTS, Service
 from tests.systems.reading import until
 

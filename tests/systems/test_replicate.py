@@ -4,7 +4,7 @@ from uuid import UUID
 
 import httpx
 
-from db.tables import GenerationJob
+from reelay.db.tables import GenerationJob
 from tests.running import Service
 from tests.systems.reading import until
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlmodel import select
 
-from db.tables import MediaFileRow
+from reelay.db.tables import MediaFileRow
 from tests.api.studio import PATH, Studio, playing
 from tests.running import Service
 from tests.systems.reading import until

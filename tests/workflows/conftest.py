@@ -14,8 +14,8 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import Replayer, Worker
 
-from devstack.temporal import EmbeddedTemporal
-from domain.generation import Generation, JobType, ProviderName, Report, Stage, Timing, UncertainSubmitPolicy
+from lab.devstack.temporal import EmbeddedTemporal
+from reelay.domain.generation import Generation, JobType, ProviderName, Report, Stage, Timing, UncertainSubmitPolicy
 from tests.workflows.steps import REQUEST, Steps
 from workflows.converter import data_converter
 from workflows.generation import GenerationWorkflow

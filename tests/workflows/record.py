@@ -16,8 +16,8 @@ from uuid import UUID, uuid4
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
-from domain.failure import FailureCode
-from domain.generation import Generation, Stage, UncertainSubmitPolicy
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import Generation, Stage, UncertainSubmitPolicy
 from tests.servers import temporal_server
 from tests.workflows.conftest import generation, report
 from tests.workflows.steps import Steps, lost_answer, running, verdict, without_a_list

@@ -11,9 +11,9 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import no_list, still_running, the_end, uncertain
 from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
-from domain.failure import Failure, FailureCode
-from domain.generation import Archived, MediaFile, Submission
-from providers.provider import CancelAnswer
+from reelay.domain.failure import Failure, FailureCode
+from reelay.domain.generation import Archived, MediaFile, Submission
+from reelay.providers.provider import CancelAnswer
 
 REQUEST = "request-1"
 VIDEO = MediaFile(

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from domain.failure import FailureCode
-from domain.generation import Stage, UncertainSubmitPolicy
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import Stage, UncertainSubmitPolicy
 from tests.workflows.conftest import Run, Start, generation, report, until
 from tests.workflows.steps import Steps, lost_answer, not_listed, running, without_a_list
 from workflows.generation import GenerationWorkflow

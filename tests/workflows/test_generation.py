@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from domain.failure import FailureCode
-from domain.generation import Stage, Status
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import Stage, Status
 from tests.workflows.conftest import Run, Start, generation, report, until
 from tests.workflows.steps import Steps, running, verdict
 from workflows.generation import GenerationWorkflow

@@ -11,8 +11,8 @@ import httpx
 from sqlmodel import col, select
 from structlog.testing import capture_logs
 
-from db.tables import GenerationJob, Scope, WebhookDelivery
-from domain.generation import ProviderName
+from reelay.db.tables import GenerationJob, Scope, WebhookDelivery
+from reelay.domain.generation import ProviderName
 from tests.api.shared import problem
 from tests.api.studio import PATH
 from tests.production.files import ROOT

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from domain.language import Language
+from reelay.domain.language import Language
 from tests.node import node_environment
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers

@@ -1,0 +1,89 @@
+"""The bare engine: the skeleton workflow, driven by the raw calls that Reelay's API makes for its callers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import asyncpg
+from temporalio.client import Client, WorkflowHandle
+
+from lab.bench.contender import LOOK_AFTER_SECONDS, PROVIDER_SECONDS, Contender, Footprint, Step, Timings
+from lab.bench.contenders.skeleton_workflow import TASK_QUEUE, SkeletonWorkflow
+from lab.bench.ground import Ground, part
+from lab.bench.history import footprint_of
+from lab.bench.namespaces import polls, register_namespace
+from lab.devstack.processes import running
+
+NAMESPACE = "skeleton"
+CREATE_TABLE = """
+create table skeletons (id uuid primary key, prompt text not null, created_at timestamptz not null default now())
+"""
+INSERT = "insert into skeletons (id, prompt) values ($1, $2)"
+MOST_CONNECTIONS = 16
+
+
+class Skeleton:
+    name = "empty skeleton"
+    promise = None
+
+    def __init__(self, temporal: Client, database: asyncpg.Pool, processes: Mapping[str, int]) -> None:
+        self._temporal = temporal
+        self._database = database
+        self.processes = processes
+
+    async def generate(self) -> str:
+        run = await self._start()
+        await asyncio.sleep(PROVIDER_SECONDS)
+        await run.signal(SkeletonWorkflow.tell)
+        await run.result()
+        return run.id
+
+    async def generate_timed(self) -> Timings:
+        begun = time.monotonic()
+        await self._database.execute(INSERT, uuid4(), "A paper boat sails down a rain-soaked street at dusk")
+        run = await self._start()
+        created = time.monotonic()
+        await asyncio.sleep(LOOK_AFTER_SECONDS)
+        asked = time.monotonic()
+        await run.query(SkeletonWorkflow.was_told)
+        answered = time.monotonic()
+        await asyncio.sleep(max(0.0, created + PROVIDER_SECONDS - answered))
+        sent = time.monotonic()
+        await run.signal(SkeletonWorkflow.tell)
+        acknowledged = time.monotonic()
+        await run.result()
+        ended = time.monotonic()
+        return {
+            Step.CREATE: created - begun,
+            Step.STATUS: answered - asked,
+            Step.TELL: acknowledged - sent,
+            Step.FINISH: ended - sent,
+            Step.WHOLE: ended - begun,
+        }
+
+    async def footprint(self, job: str) -> Footprint:
+        return await footprint_of(self._temporal, job)
+
+    async def _start(self) -> WorkflowHandle[SkeletonWorkflow, None]:
+        return await self._temporal.start_workflow(
+            SkeletonWorkflow.run, id=f"skeleton-{uuid4()}", task_queue=TASK_QUEUE
+        )
+
+
+@asynccontextmanager
+async def open_skeleton(ground: Ground) -> AsyncIterator[Contender]:
+    temporal = await ground.connect(NAMESPACE)
+    await register_namespace(temporal)
+    environment = {"TEMPORAL_ADDRESS": ground.stack.temporal_address, "TEMPORAL_NAMESPACE": NAMESPACE}
+    program = part(
+        ground.data_dir, "contenders.skeleton_worker", environment=environment, answers=polls(temporal, TASK_QUEUE)
+    )
+    async with (
+        asyncpg.create_pool(ground.stack.database_admin_url, min_size=1, max_size=MOST_CONNECTIONS) as database,
+        running(program) as worker,
+    ):
+        await database.execute(CREATE_TABLE)
+        assert worker.pid is not None
+        yield Skeleton(temporal, database, {"worker": worker.pid})

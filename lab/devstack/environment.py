@@ -1,0 +1,40 @@
+"""What the parts of the embedded stack are told through their environment."""
+
+from collections.abc import Mapping
+
+from lab.simulator.settings import REPLICATE_WEBHOOK_SECRET
+from reelay.cli.errors import StackError
+
+SIMULATED_FAL_KEY = "simulated-key-id:simulated-key-secret"
+SIMULATED_FAL_ACCOUNT = "github_40000001"
+SIMULATED_REPLICATE_TOKEN = "r8_simulated"
+FAL_KEYS = ("FAL_KEY", "FAL_API_KEY")  # either will do; the second is the old name
+
+
+def part_environment(
+    user: Mapping[str, str], *, ours: Mapping[str, str], defaults: Mapping[str, str]
+) -> dict[str, str]:
+    """`ours` wins over the user's, the user's over the defaults. How they reach their own Temporal is not passed on."""
+    passed_on = {name: value for name, value in user.items() if not name.startswith("TEMPORAL_")}
+    return {**defaults, **passed_on, **ours}
+
+
+def simulated_provider(simulator_url: str) -> dict[str, str]:
+    """With the simulator nothing may reach a real provider, whatever the user's environment says."""
+    return {
+        **dict.fromkeys((*FAL_KEYS, "FAL_KEY_NEW"), SIMULATED_FAL_KEY),
+        "FAL_USER_ID": SIMULATED_FAL_ACCOUNT,
+        "FAL_QUEUE_BASE": simulator_url,
+        "FAL_API_BASE": simulator_url,
+        "FAL_PLATFORM_BASE": f"{simulator_url}/v1",
+        "FAL_JWKS_URL": f"{simulator_url}/.well-known/jwks.json",
+        "REPLICATE_API_TOKEN": SIMULATED_REPLICATE_TOKEN,
+        "REPLICATE_API_BASE": simulator_url,
+        "REPLICATE_WEBHOOK_SECRET": REPLICATE_WEBHOOK_SECRET,
+        "STUDIO_BACKEND_URL": f"{simulator_url}/studio/jobs",
+    }
+
+
+def require_provider_key(user: Mapping[str, str]) -> None:
+    if not any(name in user for name in FAL_KEYS):
+        raise StackError("without the simulator a real key is needed: set FAL_KEY in the environment or in .env")

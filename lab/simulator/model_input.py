@@ -1,0 +1,21 @@
+"""What one model is asked for, whoever runs it."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from lab.simulator.samples import Medium
+
+
+class ModelInput(BaseModel):
+    """One model's input. Unknown fields are ignored, as the providers do."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    medium: ClassVar[Medium | None] = None
+    """What it makes; None: only data."""
+
+    @property
+    def outputs(self) -> int:
+        """How many files it makes."""
+        return 0 if self.medium is None else 1

@@ -1,0 +1,75 @@
+"""The simulator's parts, wired once per running application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+import httpx
+from fastapi import Depends, Request
+
+from lab.simulator.clock import Clock
+from lab.simulator.courier import Reports, WebhookCourier
+from lab.simulator.fal_webhooks import FalReports, SigningKeys
+from lab.simulator.queue import Queue
+from lab.simulator.replicate_predictions import ReplicateReports
+from lab.simulator.requests import Provider
+from lab.simulator.samples import Samples
+from lab.simulator.settings import SimulatorSettings
+from lab.simulator.store import Store
+from lab.simulator.studio_reports import StudioReports
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulator:
+    settings: SimulatorSettings
+    store: Store
+    clock: Clock
+    samples: Samples
+    queue: Queue
+    keys: SigningKeys
+    courier: WebhookCourier
+
+    def advance(self, by: timedelta) -> None:
+        """Skip time, also for the processes that open the same state file later."""
+        self.clock.advance(by)
+        self.store.put("clock", "skipped", str(self.clock.skipped.total_seconds()))
+
+    async def reset(self) -> None:
+        """Back to an empty queue. Signing keys and skipped time stay."""
+        await self.courier.close()
+        self.queue.reset()
+
+
+@asynccontextmanager
+async def running_simulator(settings: SimulatorSettings) -> AsyncIterator[Simulator]:
+    """Everything that a simulator keeps or does in the background, from start to stop."""
+    samples = await asyncio.to_thread(Samples, settings.media_dir)
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(closing(Store(settings.state_file)))
+        clock = Clock(timedelta(seconds=float(store.all("clock").get("skipped", "0"))))
+        queue, keys = Queue(settings, clock, store), SigningKeys(store)
+        client = httpx.AsyncClient(verify=settings.verify_tls, timeout=None, trust_env=False)
+        await stack.enter_async_context(client)
+        studio = StudioReports(settings, samples)
+        reports: dict[Provider, Reports] = {
+            Provider.FAL: FalReports(settings, keys, samples),
+            Provider.REPLICATE: ReplicateReports(settings, samples),
+            Provider.STUDIO: studio,
+        }
+        courier = WebhookCourier(settings, clock, queue, reports, client, {Provider.STUDIO: studio})
+        stack.push_async_callback(courier.close)
+        courier.resume(queue.requests.values())
+        yield Simulator(
+            settings=settings, store=store, clock=clock, samples=samples, queue=queue, keys=keys, courier=courier
+        )
+
+
+def simulator_of(request: Request) -> Simulator:
+    simulator: Simulator = request.app.state.simulator
+    return simulator
+
+
+Running = Annotated[Simulator, Depends(simulator_of)]

@@ -1,0 +1,64 @@
+"""The catalogue: finds the model that a request means."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from reelay.catalog.errors import UnknownModel
+from reelay.catalog.model import JobKind, Model, Quality
+
+NO_WORDS: Mapping[str, Any] = MappingProxyType({})
+
+
+class Catalog(BaseModel):
+    """All models, and which of them serve a call that names none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[Model, ...]
+    defaults: dict[JobKind, dict[Quality, str]]
+
+    def find(self, name: str, words: Mapping[str, Any] = NO_WORDS, *, kind: JobKind | None = None) -> Model:
+        """The model of that name, ours or the provider's; of two that share it, the one that takes a first frame if
+        the words have one. With a `kind`, only a model of that kind is found.
+
+        Raises: UnknownModel.
+        """
+        of_kind = [model for model in self.models if kind in (None, model.kind)]
+        named = [model for model in of_kind if name in (model.name, model.endpoint)]
+        if not named:
+            raise UnknownModel(name, self._names(kind))
+        has_first_frame = any(model.has_first_frame(words) for model in named)
+        return next((model for model in named if model.takes_first_frame is has_first_frame), named[0])
+
+    def choose(
+        self, kind: JobKind, words: Mapping[str, Any] = NO_WORDS, *, quality: Quality = Quality.STANDARD
+    ) -> Model:
+        """The model of a call that names none. A kind without a fast model is served by its standard one."""
+        by_quality = self.defaults[kind]
+        return self.find(by_quality.get(quality, by_quality[Quality.STANDARD]), words, kind=kind)
+
+    def closest(self, name: str, words: Mapping[str, Any], *, kind: JobKind) -> Model:
+        """The model of that name if there is one, else the one of a call that names none."""
+        try:
+            return self.find(name, words, kind=kind)
+        except UnknownModel:
+            quality = Quality.FAST if words.get("quality") == Quality.FAST else Quality.STANDARD
+            return self.choose(kind, words, quality=quality)
+
+    def _names(self, kind: JobKind | None) -> list[str]:
+        return list(dict.fromkeys(model.name for model in self.models if kind in (None, model.kind)))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Every model can be named apart from all others, and every default is there and of its kind."""
+        distinct = {(model.name, model.takes_first_frame) for model in self.models}
+        if len({model.endpoint for model in self.models}) < len(self.models) or len(distinct) < len(self.models):
+            raise ValueError("two models share an endpoint, or share a name and both take, or lack, a first frame")
+        for kind in JobKind:
+            names = self.defaults.get(kind, {})
+            if Quality.STANDARD not in names or not set(names.values()) <= set(self._names(kind)):
+                raise ValueError(f"defaults: {kind} needs a standard model, and only models of its own kind")
+        return self

@@ -1,0 +1,352 @@
+"""The kinds of input: each turns the caller's value into the provider's, or says what it takes."""
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from reelay.catalog.errors import Limit
+from reelay.domain.messages import Sentence
+
+LONGEST_URL = 4096
+"""Characters; presigned addresses of object stores stay under half of it."""
+PIXELS_PER_MEGAPIXEL = 1024 * 1024
+"""1024 x 1024 is billed as one megapixel."""
+
+# Neither UTF-8 nor PostgreSQL can hold these.
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+# Parsers of URLs disagree about these, which is how a checked host becomes another one.
+UNSAFE_IN_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
+SECONDS = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)s?")
+
+
+class WrongValue(ValueError):
+    """The message completes a sentence that starts with the field's name."""
+
+    def __init__(self, key: str, **values: object) -> None:
+        self.message = Sentence(key, **values)
+        super().__init__(self.message)
+
+
+class Input(BaseModel, ABC):
+    """One input of one model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    word: str
+    """The caller's word, e.g. `firstFrameUrl`."""
+    name: str
+    """The provider's word, e.g. `image_url`."""
+    aliases: tuple[str, ...] = ()
+    """Other words for it, e.g. `inputImageUrl`."""
+    list_aliases: tuple[str, ...] = ()
+    """Words for a list of at most one such value, e.g. `images`."""
+    about: str = ""
+    required: bool = False
+    nullable: bool = False
+    """Whether the provider gives null a meaning; elsewhere null is the same as nothing."""
+    default: Any = None
+    """In the caller's form; None sends nothing and leaves it to the provider."""
+
+    @model_validator(mode="after")
+    def _default_is_allowed(self) -> Self:
+        if self.default is not None:
+            self.read(self.default)
+        return self
+
+    @property
+    @abstractmethod
+    def limit(self) -> Limit:
+        """What is allowed, in the caller's form."""
+
+    @abstractmethod
+    def read(self, value: Any) -> Any:
+        """The provider's form of `value`, which may be in either form. Raises: WrongValue."""
+
+    def admits(self, value: Any) -> bool:
+        try:
+            self.read(value)
+        except WrongValue:
+            return False
+        return True
+
+    @property
+    def spellings(self) -> list[str]:
+        """Every word for it, ours first."""
+        return list(dict.fromkeys((self.word, self.name, *self.aliases, *self.list_aliases)))
+
+    def given_in(self, words: Mapping[str, Any]) -> dict[str, Any]:
+        """What the words say of this input, by the spelling that they use."""
+        spelled = {key: words[key] for key in self.spellings if key in words}
+        return {
+            key: value
+            for key, value in spelled.items()
+            if not (is_empty(value) if key in self.list_aliases else value is None and not self.nullable)
+        }
+
+    def argument(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The one argument for the provider, or none, by the provider's name. Raises: WrongValue."""
+        if self.required and not given:
+            raise WrongValue("field_required_input", about=self.about) if self.about else WrongValue("field_required")
+        if not given:
+            return {} if self.default is None else {self.name: self.read(self.default)}
+        if not self._agree(given):
+            raise WrongValue("field_given_twice", spellings=", ".join(given))
+        return {self.name: self._read_as(*next(iter(given.items())))}
+
+    def _agree(self, given: Mapping[str, Any]) -> bool:
+        """Whether all spellings say the same."""
+        first, *others = given.values()
+        if all(other == first for other in others):
+            return True
+        try:
+            first, *others = (self._read_as(word, value) for word, value in given.items())
+        except WrongValue:
+            return False
+        return all(other == first for other in others)
+
+    def _read_as(self, word: str, value: Any) -> Any:
+        """What `read` makes of the value, or of the item in the list that this word is for. Raises: WrongValue."""
+        if word in self.list_aliases:
+            if not isinstance(value, list):
+                raise WrongValue("field_list")
+            if len(value) > 1:
+                raise WrongValue("field_too_many_items", count=len(value), most=1)
+            return self.read(value[0])
+        return None if value is None else self.read(value)
+
+    def quantity(self, argument: Any) -> Decimal:
+        """How many units the argument, in the provider's form, is billed for; None counts as the most possible."""
+        raise ValueError(f"{self.word}: an input of this kind measures nothing")
+
+
+class Text(Input):
+    kind: Literal["text"]
+    max_length: int
+    """Characters."""
+
+    @property
+    def limit(self) -> Limit:
+        return {"maxLength": self.max_length}
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise WrongValue("field_string")
+        if len(value) > self.max_length:
+            raise WrongValue("field_too_long", length=len(value), most=self.max_length)
+        if UNSTORABLE.search(value):
+            raise WrongValue("field_not_text")
+        if self.required and not value.strip():
+            raise WrongValue("field_empty")
+        return value
+
+    def quantity(self, argument: Any) -> Decimal:
+        """Thousands of characters."""
+        return Decimal(self.max_length if argument is None else len(argument)) / 1000
+
+
+class Url(Input):
+    """An absolute http(s) address. Which hosts may be fetched is not decided here."""
+
+    kind: Literal["url"]
+
+    @property
+    def limit(self) -> Limit:
+        return {"schemes": ["https", "http"], "maxLength": LONGEST_URL}
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not is_absolute_http_url(value):
+            raise WrongValue("field_url")
+        return value
+
+
+class Flag(Input):
+    kind: Literal["flag"]
+
+    @property
+    def limit(self) -> Limit:
+        return [True, False]
+
+    def read(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise WrongValue("field_flag")
+        return value
+
+
+class Integer(Input):
+    kind: Literal["integer"]
+    min: int
+    max: int
+
+    @property
+    def limit(self) -> Limit:
+        return {"min": self.min, "max": self.max}
+
+    def read(self, value: Any) -> int:
+        integer = integer_of(value)
+        if integer is None or not self.min <= integer <= self.max:
+            raise WrongValue("field_integer", least=self.min, most=self.max)
+        return integer
+
+    def quantity(self, argument: Any) -> Decimal:
+        """The number itself."""
+        return Decimal(self.max if argument is None else argument)
+
+
+class Number(Input):
+    kind: Literal["number"]
+    min: float
+    max: float
+
+    @property
+    def limit(self) -> Limit:
+        return {"min": self.min, "max": self.max}
+
+    def read(self, value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not self.min <= value <= self.max:
+            raise WrongValue("field_number", least=f"{self.min:g}", most=f"{self.max:g}")
+        return value
+
+
+class Choice(Input):
+    """One of a few strings. Where they are numerals, the number does as well."""
+
+    kind: Literal["choice"]
+    choices: tuple[str, ...]
+
+    @property
+    def limit(self) -> Limit:
+        return list(self.choices)
+
+    def read(self, value: Any) -> str:
+        for choice in self.choices:
+            is_its_number = choice.isdecimal() and not isinstance(value, bool) and value == int(choice)
+            if value == choice or is_its_number:
+                return choice
+        raise WrongValue("field_choice", choices=", ".join(self.choices))
+
+
+class Duration(Input):
+    """Seconds, given as 6, 6.0, "6" or "6s": one of `choices`, or from `min` to `max`."""
+
+    kind: Literal["duration"]
+    choices: tuple[int, ...] = ()
+    min: float = 0
+    max: float = 0
+    wire: str | None = None
+    """The provider's form, `{}` being the seconds; None for the plain number."""
+
+    @property
+    def limit(self) -> Limit:
+        return list(self.choices) or {"min": self.min, "max": self.max}
+
+    def read(self, value: Any) -> Any:
+        seconds = seconds_of(value)
+        if self.choices and seconds not in self.choices:
+            raise WrongValue("field_seconds_choice", choices=", ".join(map(str, self.choices)))
+        if seconds is None or (not self.choices and not self.min <= seconds <= self.max):
+            raise WrongValue("field_seconds", least=f"{self.min:g}", most=f"{self.max:g}")
+        return seconds if self.wire is None else self.wire.format(seconds)
+
+    def quantity(self, argument: Any) -> Decimal:
+        """Seconds."""
+        longest = max(self.choices, default=self.max)
+        return Decimal(str(longest if argument is None else seconds_of(argument)))
+
+
+class Preset(BaseModel):
+    """A size that goes by an aspect ratio, by a name, or by both."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ratio: str | None = None
+    name: str | None = None
+    """The provider's, where it has one for these pixels."""
+    width: int
+    height: int
+
+    @property
+    def wire(self) -> str | dict[str, int]:
+        return self.name or {"width": self.width, "height": self.height}
+
+
+class Size(Input):
+    """A picture's size: an aspect ratio, a preset by the provider's name, or an object of width and height, pixels."""
+
+    kind: Literal["size"]
+    presets: tuple[Preset, ...]
+    min: int
+    max: int
+
+    @property
+    def limit(self) -> Limit:
+        side = {"min": self.min, "max": self.max}
+        return {"choices": self._names, "width": side, "height": side}
+
+    def read(self, value: Any) -> str | dict[str, int]:
+        if isinstance(value, dict) and value.keys() == {"width", "height"}:
+            return {side: self._pixels(value[side]) for side in ("width", "height")}
+        for preset in self.presets:
+            if isinstance(value, str) and value in (preset.ratio, preset.name):
+                return preset.wire
+        raise WrongValue("field_size", choices=", ".join(self._names))
+
+    @property
+    def _names(self) -> list[str]:
+        return [preset.ratio or preset.name or "" for preset in self.presets]
+
+    def _pixels(self, value: Any) -> int:
+        pixels = integer_of(value)
+        if pixels is None or not self.min <= pixels <= self.max:
+            raise WrongValue("field_pixels", least=self.min, most=self.max)
+        return pixels
+
+    def quantity(self, argument: Any) -> Decimal:
+        """Megapixels, each one that is begun."""
+        if argument is None:
+            pixels = self.max * self.max
+        elif isinstance(argument, str):
+            pixels = next(preset.width * preset.height for preset in self.presets if preset.name == argument)
+        else:
+            pixels = argument["width"] * argument["height"]
+        return Decimal(math.ceil(pixels / PIXELS_PER_MEGAPIXEL))
+
+
+AnyInput = Annotated[Text | Url | Flag | Integer | Number | Choice | Duration | Size, Field(discriminator="kind")]
+
+
+def is_empty(value: Any) -> bool:
+    """Whether it is null or a list without items."""
+    return value is None or value == []
+
+
+def integer_of(value: Any) -> int | None:
+    """6 and 6.0 as 6; None for all else, `True` included."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def seconds_of(value: Any) -> int | float | None:
+    """6, 6.0, "6" and "6s" as 6; None for what is no duration."""
+    if isinstance(value, str):
+        match = SECONDS.fullmatch(value)
+        value = float(match[1]) if match else None
+    integer = integer_of(value)
+    return value if integer is None and isinstance(value, float) else integer
+
+
+def is_absolute_http_url(text: str) -> bool:
+    if len(text) > LONGEST_URL or UNSTORABLE.search(text) or UNSAFE_IN_URL.search(text):
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None and port != 0

@@ -1,0 +1,201 @@
+"""One model of the catalogue: what it takes, what it costs, how long it lasts."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from math import prod
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from reelay.catalog.errors import FieldError, InvalidInput, did_you_mean, shown
+from reelay.catalog.inputs import AnyInput, WrongValue, is_empty
+from reelay.catalog.price import Price
+from reelay.domain.generation import JobType, ProviderName, Timing
+from reelay.domain.messages import Sentence
+from reelay.domain.money import Tariff
+
+FIRST_FRAME = "firstFrameUrl"
+MOST_UNKNOWN_FIELDS_NAMED = 20
+"""Further ones are only counted: a body may hold a hundred thousand."""
+
+
+class JobKind(StrEnum):
+    """The calls `/api/generate/...`, in their own words."""
+
+    VIDEO = "video"
+    FIRST_FRAME = "first-frame"
+    VOICE = "voice"
+    AMBIENT = "ambient"
+    TRANSCRIBE = "transcribe"
+
+
+class Quality(StrEnum):
+    STANDARD = "standard"
+    FAST = "fast"
+
+
+KINDS: dict[JobType, JobKind] = {
+    JobType.VIDEO_VEO31: JobKind.VIDEO,
+    JobType.VIDEO: JobKind.VIDEO,
+    JobType.FIRST_FRAME: JobKind.FIRST_FRAME,
+    JobType.VOICE: JobKind.VOICE,
+    JobType.AMBIENT: JobKind.AMBIENT,
+    JobType.TRANSCRIPTION: JobKind.TRANSCRIBE,
+}
+
+
+class Model(BaseModel):
+    """One endpoint of a provider."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """Ours. The text and the first-frame endpoint of one model share it."""
+    title: str
+    endpoint: str
+    """The provider's name, unique in the catalogue."""
+    provider: ProviderName
+    job_type: JobType
+    inputs: dict[str, AnyInput]
+    """By the caller's word."""
+    foreign: tuple[str, ...] = ()
+    """Words of inputs that only other models have: with an empty value they say nothing."""
+    price: Price
+    timing: Timing
+
+    @property
+    def kind(self) -> JobKind:
+        return KINDS[self.job_type]
+
+    @property
+    def takes_first_frame(self) -> bool:
+        return FIRST_FRAME in self.inputs
+
+    def has_first_frame(self, words: Mapping[str, Any]) -> bool:
+        """Whether the words, in either spelling, give the first frame that this model takes."""
+        return self.takes_first_frame and bool(self.inputs[FIRST_FRAME].given_in(words))
+
+    def arguments(self, words: Mapping[str, Any], *, beside: Sequence[str] = ()) -> dict[str, Any]:
+        """The provider's input for the caller's words, defaults filled in. Its own answer it takes unchanged.
+
+        `beside`: words that are no inputs, but may have been meant by one that is unknown.
+
+        Raises: InvalidInput, naming every wrong field.
+        """
+        arguments: dict[str, Any] = {}
+        errors = self._unknown_fields(words, beside)
+        for item in self.inputs.values():
+            given = item.given_in(words)
+            try:
+                arguments |= item.argument(given)
+            except WrongValue as wrong:
+                field, value = next(iter(given.items()), (item.word, None))
+                errors.append(FieldError(field=field, message=wrong.message, limit=item.limit, value=shown(value)))
+        if errors:
+            raise InvalidInput(errors)
+        return arguments
+
+    def with_defaults(self, words: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """The words, and for inputs that they leave out the defaults, as far as the model admits them."""
+        left_out = {
+            word: value
+            for word, value in defaults.items()
+            if word in self.inputs and not self.inputs[word].given_in(words) and self.inputs[word].admits(value)
+        }
+        return {**words, **left_out}
+
+    def price_cents(self, arguments: Mapping[str, Any]) -> int:
+        """What the provider charges for these arguments, in whole cents, rounded up; the most it can be where they
+        leave it open."""
+        measured = [self.inputs[word] for word in self.price.measured]
+        quantity = prod((item.quantity(arguments.get(item.name)) for item in measured), start=self.price.usual_units)
+        return self._rate(arguments).cents(quantity)
+
+    def tariff(self, arguments: Mapping[str, Any]) -> Tariff | None:
+        """What the units cost that the provider counts for these arguments; None where its count tells no price."""
+        return self._rate(arguments) if self.price.billed_in_unit else None
+
+    def _rate(self, arguments: Mapping[str, Any]) -> Tariff:
+        def has(word: str, value: Any) -> bool:
+            item = self.inputs[word]
+            return bool(arguments.get(item.name) == item.read(value))
+
+        return self.price.tariff(has)
+
+    def describe(self) -> dict[str, Any]:
+        """The public view, in the caller's words, ready for JSON."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "endpoint": self.endpoint,
+            "provider": self.provider.value,
+            "type": self.job_type.value,
+            "kind": self.kind.value,
+            "takesFirstFrame": self.takes_first_frame,
+            "inputs": [describe_input(item) for item in self.inputs.values()],
+            "price": describe_price(self.price),
+            "expectedSeconds": int(self.timing.expected.total_seconds()),
+        }
+
+    def _unknown_fields(self, words: Mapping[str, Any], beside: Sequence[str]) -> list[FieldError]:
+        known = list(self.inputs)
+        spellings = [*known, *(spelling for item in self.inputs.values() for spelling in item.spellings)]
+        unknown = [
+            word for word in words if word not in spellings and not (word in self.foreign and is_empty(words[word]))
+        ]
+        errors = [
+            FieldError(
+                field=shown(word),
+                message=Sentence(
+                    "field_unknown", endpoint=self.endpoint, hint=did_you_mean(word, [*spellings, *beside])
+                ),
+                limit=known,
+                value=shown(words[word]),
+            )
+            for word in unknown[:MOST_UNKNOWN_FIELDS_NAMED]
+        ]
+        if more := len(unknown) - len(errors):
+            errors.append(FieldError(field="*", message=Sentence("field_more_unknown", more=more), limit=known))
+        return errors
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Spellings are unambiguous, and the price is made of inputs that there are and values that they may have."""
+        spellings = [spelling for item in self.inputs.values() for spelling in item.spellings]
+        if len(spellings) != len(set(spellings)):
+            raise ValueError("two inputs share a name")
+        priced = {*self.price.measured, *(word for rate in self.price.rates for word in rate.when)}
+        if unknown := priced - self.inputs.keys():
+            raise ValueError(f"priced by what are no inputs: {', '.join(sorted(unknown))}")
+        for rate in self.price.rates:
+            for word, value in rate.when.items():
+                self.inputs[word].read(value)
+        for word in self.price.measured:
+            self.inputs[word].quantity(None)
+        return self
+
+
+def describe_input(item: AnyInput) -> dict[str, Any]:
+    return {
+        "name": item.word,
+        "providerName": item.name,
+        "aliases": [*item.aliases, *item.list_aliases],
+        "type": item.kind,
+        "about": item.about,
+        "required": item.required,
+        "default": item.default,
+        "limit": item.limit,
+    }
+
+
+def describe_price(price: Price) -> dict[str, Any]:
+    return {
+        "words": price.words,
+        "unit": price.unit,
+        "measured": list(price.measured),
+        "baseCents": float(price.base_cents),
+        "includedUnits": price.included,
+        "usualUnits": float(price.usual_units),
+        "rates": [{"cents": float(rate.cents), "when": rate.when} for rate in price.rates],
+        "estimated": price.estimated,
+    }

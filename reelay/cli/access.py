@@ -1,0 +1,69 @@
+"""How the other commands reach the database: by the environment's URLs, else those of the running stack."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from reelay.cli.data_dir import DataDir
+from reelay.cli.environment import user_environment
+from reelay.cli.errors import StackError
+from reelay.cli.secrets import keep_secrets, write_private
+from reelay.db.credits import top_up
+from reelay.db.engine import make_engine, make_sessions
+from reelay.db.keys import create_key
+from reelay.db.tables import Scope
+from reelay.db.users import find_or_create_user
+
+LOCAL_USER = "local"
+LOCAL_CREDITS_CENTS = 10_000_000
+"""Enough for what one does on one machine."""
+
+
+@dataclass(frozen=True)
+class Database:
+    service_url: str = field(repr=False)
+    pepper: bytes = field(repr=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Raises: StackError when the database does not take it."""
+        engine = make_engine(self.service_url, pool_size=1)
+        try:
+            async with make_sessions(engine).begin() as session:
+                yield session
+        except DBAPIError as error:
+            raise StackError(f"the database does not take this: {error.orig}") from error
+        except OSError as error:
+            raise StackError(f"the database does not answer: {error}") from error
+        finally:
+            await engine.dispose()
+
+
+def find_database(data_dir: DataDir) -> Database:
+    """Raises: NotRunning."""
+    environment = user_environment()
+    if url := environment.get("DATABASE_SERVICE_URL") or environment.get("DATABASE_ADMIN_URL"):
+        return Database(url, environment.get("API_KEY_PEPPER", "").encode())
+    return stack_database(data_dir)
+
+
+def stack_database(data_dir: DataDir) -> Database:
+    """That of the running stack. Raises: NotRunning."""
+    stack = data_dir.find_stack()
+    pepper = user_environment().get("API_KEY_PEPPER") or keep_secrets(data_dir.secrets_file).api_key_pepper
+    return Database(stack.database_service_url, pepper.encode())
+
+
+async def local_key(data_dir: DataDir) -> str:
+    """The key of the stack's own user, made once, with credits, and kept in the data dir."""
+    if not data_dir.local_key_file.exists():
+        database = stack_database(data_dir)
+        async with database.transaction() as session:
+            local = await find_or_create_user(session, LOCAL_USER)
+            await top_up(session, local, LOCAL_CREDITS_CENTS, reference="the stack's own user")
+            key = await create_key(session, user=LOCAL_USER, scope=Scope.USER, pepper=database.pepper)
+        write_private(data_dir.local_key_file, key)
+    return data_dir.local_key_file.read_text()

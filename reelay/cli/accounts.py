@@ -1,0 +1,114 @@
+"""API keys and the schema, as an operator handles them from the command line."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import RowMapping
+from temporalio.service import RPCError
+
+from reelay.cli.access import find_database
+from reelay.cli.data_dir import DataDir
+from reelay.cli.environment import user_environment
+from reelay.cli.errors import StackError
+from reelay.db.keys import create_key, list_keys, revoke_key
+from reelay.db.migrate import migrate
+from reelay.db.tables import Scope
+from reelay.db.users import disable_user, enable_user, list_users
+from workflows.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
+from workflows.starting import connect
+
+
+async def migrate_database(data_dir: DataDir) -> None:
+    """The schema, and where the environment names a Temporal, the search attributes there."""
+    environment = user_environment()
+    if admin_url := environment.get("DATABASE_ADMIN_URL"):
+        if not (app_url := environment.get("DATABASE_URL")):
+            raise StackError("DATABASE_URL is not set: the migrations grant its role what the API needs")
+        await migrate(admin_url, app_url, environment.get("DATABASE_SERVICE_URL"))
+    else:
+        stack = data_dir.find_stack()
+        await migrate(stack.database_admin_url, stack.database_url, stack.database_service_url)
+    if "TEMPORAL_ADDRESS" in environment:
+        await _register_search_attributes()
+
+
+async def _register_search_attributes() -> None:
+    try:
+        await register_search_attributes(await connect())
+    except (RPCError, RuntimeError) as error:
+        names = ", ".join(SEARCH_ATTRIBUTES)
+        raise StackError(
+            f"Temporal does not take the search attributes ({error}). Without them no generation starts. Where only "
+            f"its console may add them (Temporal Cloud), add these as Keyword: {names}"
+        ) from error
+
+
+async def create(data_dir: DataDir, user: str, scope: str, lifetime: timedelta | None = None) -> str:
+    """The new key. Nobody can read it again."""
+    database = find_database(data_dir)
+    if not database.pepper:
+        raise StackError("API_KEY_PEPPER is not set: a key stored without it would not open the API that has one")
+    async with database.transaction() as session:
+        return await create_key(session, user=user, scope=Scope(scope), pepper=database.pepper, lifetime=lifetime)
+
+
+async def listing(data_dir: DataDir, user: str | None) -> list[dict[str, Any]]:
+    async with find_database(data_dir).transaction() as session:
+        return [
+            {
+                "prefix": key.prefix,
+                "user": name,
+                "scope": key.scope,
+                "createdAt": key.created_at.isoformat(),
+                "expiresAt": key.expires_at and key.expires_at.isoformat(),
+                "revokedAt": key.revoked_at and key.revoked_at.isoformat(),
+            }
+            for key, name in await list_keys(session, user)
+        ]
+
+
+async def revoke(data_dir: DataDir, prefix: str) -> None:
+    async with find_database(data_dir).transaction() as session:
+        if not await revoke_key(session, prefix):
+            raise StackError(f"no living key begins with {prefix}")
+
+
+async def users(data_dir: DataDir) -> list[dict[str, Any]]:
+    async with find_database(data_dir).transaction() as session:
+        return [as_shown(user) for user in await list_users(session)]
+
+
+async def user(data_dir: DataDir, name: str) -> dict[str, Any]:
+    async with find_database(data_dir).transaction() as session:
+        found = await list_users(session, name)
+    if not found:
+        raise no_user(name)
+    return as_shown(found[0])
+
+
+async def disable(data_dir: DataDir, name: str) -> None:
+    async with find_database(data_dir).transaction() as session:
+        if not await disable_user(session, name):
+            raise no_user(name)
+
+
+async def enable(data_dir: DataDir, name: str) -> None:
+    async with find_database(data_dir).transaction() as session:
+        if not await enable_user(session, name):
+            raise no_user(name)
+
+
+def as_shown(user: RowMapping) -> dict[str, Any]:
+    return {
+        "id": str(user["id"]),
+        "name": user["name"],
+        "createdAt": user["created_at"].isoformat(),
+        "disabledAt": user["disabled_at"] and user["disabled_at"].isoformat(),
+        "keys": user["keys"],
+        "jobs": user["jobs"],
+        "lastJobAt": user["last_job_at"] and user["last_job_at"].isoformat(),
+    }
+
+
+def no_user(name: str) -> StackError:
+    return StackError(f"there is no user {name}")

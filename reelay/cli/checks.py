@@ -1,0 +1,222 @@
+"""What is configured, what answers, and what to do about the rest. Every look is free of charge; no value is shown."""
+
+import asyncio
+import platform
+from collections.abc import Awaitable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import StrEnum
+from importlib.metadata import version
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+from pydantic import SecretStr, ValidationError
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError
+
+from reelay.cli.data_dir import DataDir
+from reelay.cli.environment import user_environment
+from reelay.cli.errors import NotRunning
+from reelay.db.migrate import newest_revision
+from reelay.media.errors import MediaError
+from reelay.media.storage import open_storage
+from reelay.settings import Environment, Settings, complaints
+
+PATIENCE_SECONDS = 5.0
+
+
+class State(StrEnum):
+    OK = "ok"
+    OFF = "off"
+    """Not configured, and not needed."""
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True)
+class Finding:
+    part: str
+    state: State
+    found: str
+    advice: str = ""
+    """What to do when it is wrong."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    settings: Settings
+    api_url: str | None
+    temporal_address: str | None
+    """None: as `TEMPORAL_*` say."""
+
+
+async def examine(data_dir: DataDir) -> list[dict[str, Any]]:
+    findings = [versions()]
+    try:
+        around = surroundings(data_dir)
+    except NotRunning as error:
+        findings.append(Finding("configuration", State.WRONG, str(error), "start the stack, or set the URLs"))
+    except ValidationError as error:
+        wrong = "; ".join(complaints(error))
+        findings.append(Finding("configuration", State.WRONG, wrong, "mend these variables, see .env.example"))
+    else:
+        findings += [configuration(around.settings), *await look_at_all(around)]
+    return [asdict(finding) for finding in findings]
+
+
+def surroundings(data_dir: DataDir) -> Surroundings:
+    """By the environment's URLs, else of the running stack. Raises: NotRunning, ValidationError."""
+    environment = user_environment()
+    if {"DATABASE_SERVICE_URL", "DATABASE_ADMIN_URL"} & environment.keys():
+        return Surroundings(Settings(), environment.get("REELAY_API_URL"), None)
+    stack = data_dir.find_stack()
+    values: dict[str, Any] = {
+        "environment": Environment.DEVELOPMENT,
+        "data_dir": data_dir.path,
+        "database_url": stack.database_url,
+        "database_service_url": stack.database_service_url,
+        "fal_webhook_secret": "the stack's own",
+    }
+    if stack.simulator_url:
+        values |= {name.lower(): value for name, value in stack.simulated.items() if name != "FAL_KEY_NEW"}
+        values |= {"app_url": environment.get("APP_URL", stack.api_url)}
+    return Surroundings(Settings(**values), stack.api_url, stack.temporal_address)
+
+
+def versions() -> Finding:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("reelay", "temporalio", "fastapi", "sqlalchemy"))
+    return Finding("versions", State.OK, f"{packages}, Python {platform.python_version()}, {platform.system()}")
+
+
+def configuration(settings: Settings) -> Finding:
+    """What is set, by name alone."""
+    described = {
+        "FAL_KEY": settings.fal_key,
+        "FAL_KEY_NEW": settings.fal_key_new,
+        "FAL_WEBHOOK_SECRET": settings.fal_webhook_secret,
+        "APP_URL": settings.app_url,
+        "ARCHIVE_URL": settings.archive_url,
+    }
+    words = ", ".join(f"{name} {'set' if value else 'not set'}" for name, value in described.items())
+    return Finding("configuration", State.OK, f"{settings.environment}: {words}")
+
+
+async def look_at_all(around: Surroundings) -> Sequence[Finding]:
+    settings = around.settings
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, follow_redirects=False) as client:
+        looks: list[Awaitable[Finding]] = [
+            look_at_api(client, around.api_url),
+            look_at_temporal(around.temporal_address),
+            look_at_postgres(settings.service_url),
+            look_at_archive(settings),
+            look_at_key(client, "FAL_KEY", settings.fal_key, settings),
+            look_at_key(client, "FAL_KEY_NEW", settings.fal_key_new, settings),
+            look_at_webhook_address(client, settings),
+        ]
+        return await asyncio.gather(*looks)
+
+
+async def look_at_api(client: httpx.AsyncClient, url: str | None) -> Finding:
+    if not url:
+        return Finding("API", State.OFF, "REELAY_API_URL is not set: not looked for")
+    try:
+        answer = await client.get(f"{url}/readyz")
+        parts = answer.json().get("parts", {})
+    except (httpx.HTTPError, ValueError) as error:
+        return Finding("API", State.WRONG, f"{url} does not answer ({type(error).__name__})", "start `reelay api`")
+    if answer.is_success:
+        return Finding("API", State.OK, f"{url} is ready")
+    broken = ", ".join(f"{part} {word}" for part, word in parts.items() if word != "ok")
+    return Finding("API", State.WRONG, f"{url} is not ready: {broken}", "see the parts below")
+
+
+async def look_at_temporal(address: str | None) -> Finding:
+    config = ClientConfig.load_client_connect_config()
+    config["target_host"] = address or config.get("target_host", "localhost:7233")
+    where = config["target_host"]
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            client = await Client.connect(**config)
+            info = await client.workflow_service.get_system_info(
+                GetSystemInfoRequest(), timeout=timedelta(seconds=PATIENCE_SECONDS)
+            )
+    except (RPCError, RuntimeError, TimeoutError) as error:
+        return Finding(
+            "Temporal", State.WRONG, f"{where} does not answer ({type(error).__name__})", "see TEMPORAL_ADDRESS"
+        )
+    return Finding("Temporal", State.OK, f"{where}, server {info.server_version}, namespace {client.namespace}")
+
+
+async def look_at_postgres(url: str) -> Finding:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            connection = await asyncpg.connect(url)
+            try:
+                server = await connection.fetchval("show server_version")
+                there = await connection.fetchval("select to_regclass('alembic_version') is not null")
+                at = await connection.fetchval("select version_num from alembic_version") if there else None
+            finally:
+                await connection.close(timeout=1)
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return Finding(
+            "Postgres", State.WRONG, f"does not let us in ({type(error).__name__})", "see DATABASE_SERVICE_URL"
+        )
+    newest = newest_revision()
+    if at != newest:
+        return Finding("Postgres", State.WRONG, f"schema {at or 'missing'}, not {newest}", "run `reelay migrate`")
+    return Finding("Postgres", State.OK, f"server {server}, schema {at}")
+
+
+async def look_at_archive(settings: Settings) -> Finding:
+    where = settings.archive_location.split("?")[0]
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            storage = open_storage(
+                settings.archive_location,
+                scratch=settings.data_dir / "scratch",
+                allow_http=settings.archive_allows_http,
+            )
+            await storage.check()
+            size = await storage.head("readiness")
+    except (MediaError, TimeoutError) as error:
+        return Finding("archive", State.WRONG, f"{where}: {error}", "see ARCHIVE_URL and the bucket's credentials")
+    if size is None:
+        return Finding("archive", State.WRONG, f"{where}: what was written is not there", "see the bucket's policy")
+    return Finding("archive", State.OK, f"{where} takes and gives objects")
+
+
+async def look_at_key(client: httpx.AsyncClient, name: str, key: SecretStr | None, settings: Settings) -> Finding:
+    """Asks for a request that does not exist: 404 to a key that is good, 401 or 403 to one that is not."""
+    if key is None:
+        needed = name == "FAL_KEY" and settings.fal_key_new is None
+        return Finding(name, State.WRONG if needed else State.OFF, "not set", "set it" if needed else "")
+    in_use = name == "FAL_KEY_NEW" or settings.fal_key_new is None
+    use = "in use" if in_use else "not in use while FAL_KEY_NEW is set"
+    url = f"{settings.fal_queue_base}/fal-ai/flux/requests/{uuid4()}/status"
+    try:
+        answer = await client.get(url, headers={"authorization": f"Key {key.get_secret_value()}"})
+    except httpx.HTTPError as error:
+        found = f"{settings.fal_queue_base} does not answer ({type(error).__name__})"
+        return Finding(name, State.WRONG, found, "see the network, and FAL_QUEUE_BASE")
+    if answer.status_code in (401, 403):
+        return Finding(name, State.WRONG, f"set, {use}, refused (HTTP {answer.status_code})", "make a new key at fal")
+    if answer.is_server_error:
+        return Finding(name, State.WRONG, f"set, {use}; fal is in trouble (HTTP {answer.status_code})", "try later")
+    return Finding(name, State.OK, f"set, {use}, accepted")
+
+
+async def look_at_webhook_address(client: httpx.AsyncClient, settings: Settings) -> Finding:
+    if not settings.app_url:
+        return Finding("webhooks", State.OFF, "APP_URL is not set: providers are polled")
+    try:
+        answer = await client.get(f"{settings.app_url}/healthz")
+    except httpx.HTTPError as error:
+        found = f"{settings.app_url} is not reached from here ({type(error).__name__})"
+        return Finding("webhooks", State.WRONG, found, "see the tunnel or the proxy before the API")
+    if not answer.is_success:
+        found = f"{settings.app_url}/healthz answers HTTP {answer.status_code}"
+        return Finding("webhooks", State.WRONG, found, "let APP_URL lead to the API")
+    return Finding("webhooks", State.OK, f"{settings.app_url} is reached, from here")

@@ -1,0 +1,59 @@
+"""`reelay credits`."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from reelay.cli.ending import run
+from reelay.cli.service import DataDirOption, find_data_dir
+from reelay.cli.showing import NEGATIVE_NUMBERS, JsonOption
+
+app = typer.Typer(help="Users' credits. One credit is one US cent.", no_args_is_help=True)
+
+
+@app.command("add", context_settings=NEGATIVE_NUMBERS)
+def add_credits(
+    user: str,
+    cents: str,
+    reference: Annotated[str | None, typer.Option(help="E.g. the payment's number: the same one adds once.")] = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Give the user credits. The user is made if there is none."""
+    from reelay.cli import ledger
+
+    show_credits(run(ledger.add(find_data_dir(data_dir), user, cents, reference)), as_json=as_json)
+
+
+@app.command("adjust", context_settings=NEGATIVE_NUMBERS)
+def adjust_credits(
+    user: str,
+    cents: str,
+    reason: Annotated[str, typer.Option(help="Kept in the ledger; the same one corrects once.")],
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Correct what the user has, up (50) or down (-50)."""
+    from reelay.cli import ledger
+
+    show_credits(run(ledger.correct(find_data_dir(data_dir), user, cents, reason)), as_json=as_json)
+
+
+@app.command("show")
+def show_credits_of(user: str, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Show what the user has."""
+    from reelay.cli import ledger
+
+    show_credits(run(ledger.show(find_data_dir(data_dir), user)), as_json=as_json)
+
+
+def show_credits(credits: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(credits))
+        return
+    budget = credits["monthlyBudgetCents"]
+    typer.echo(
+        f"{credits['user']}  {credits['availableCents']} cents available, {credits['heldCents']} held, "
+        f"{credits['balanceCents']} in all" + ("" if budget is None else f"; at most {budget} a month")
+    )

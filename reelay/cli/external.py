@@ -1,0 +1,41 @@
+"""Rows of other backends, as an operator handles them from the command line."""
+
+from typing import Any
+from uuid import UUID
+
+from reelay.catalog.errors import CatalogError
+from reelay.catalog.loader import load_catalog
+from reelay.catalog.model import KINDS
+from reelay.cli.access import find_database
+from reelay.cli.data_dir import DataDir
+from reelay.cli.errors import StackError
+from reelay.db.external import hand_over
+from reelay.db.generations import TARIFF, TIMING, find_generation
+from reelay.domain.generation import JobType
+
+
+async def start(data_dir: DataDir, job_id: UUID) -> None:
+    """Let a job that another backend wrote be submitted. Raises: StackError."""
+    async with find_database(data_dir).transaction() as session:
+        job = await find_generation(session, job_id)
+        if job is None:
+            raise StackError(f"there is no job {job_id}")
+        words: dict[str, Any] = {name: value for name, value in job.input_params.items() if value is not None}
+        model = load_catalog().closest(job.model, words, kind=KINDS[JobType(job.job_type)])
+        words.pop("quality", None)
+        try:
+            arguments = model.arguments(words)
+        except CatalogError as wrong:
+            raise StackError(f"its input is not one of {model.name}: {wrong}") from wrong
+        handed_over = await hand_over(
+            session,
+            job,
+            provider=model.provider,
+            model=model.name,
+            endpoint=model.endpoint,
+            arguments=arguments,
+            timing=TIMING.dump_python(model.timing, mode="json"),
+            tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
+        )
+        if not handed_over:
+            raise StackError("only an open job of another backend that names no provider's request can be started")

@@ -1,0 +1,222 @@
+"""`reelay generate`: one command per kind of media, with what most of its models take. `--set` gives them the rest."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from typer.core import TyperGroup
+
+from reelay.cli.ending import run
+from reelay.cli.following import OutputOption, follow_to_end
+from reelay.cli.service import DataDirOption, service
+from reelay.cli.showing import JsonLinesOption
+
+
+class VideoByDefault(TyperGroup):
+    """`reelay generate "a lighthouse"` is a video."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["video", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=VideoByDefault,
+    help='Generate media, and watch it happen. `reelay generate "a lighthouse"` is a video.',
+    epilog="Exits with 0 when it completed. What else a model takes, for --set: reelay models <name>.",
+    no_args_is_help=True,
+)
+
+Prompt = Annotated[str, typer.Argument(help="What is to be seen or heard.")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="One of `reelay models`.")]
+AspectRatioOption = Annotated[str | None, typer.Option(help="E.g. 16:9.")]
+DurationOption = Annotated[float | None, typer.Option(help="Seconds.")]
+SeedOption = Annotated[int | None, typer.Option(help="The same seed and input give about the same media.")]
+MoreOption = Annotated[list[str] | None, typer.Option("--set", help="Any other input, e.g. cfgScale=0.7.")]
+ClipOption = Annotated[UUID | None, typer.Option(help="The clip that gets the media.")]
+CampaignOption = Annotated[UUID | None, typer.Option(help="The clip's campaign.")]
+ConfirmOption = Annotated[bool, typer.Option(help="Needed above the interactive budget.")]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--idempotency-key", help="The same key starts the same job once, however often it is sent."),
+]
+WatchOption = Annotated[bool, typer.Option(help="Stay until it ends, or print the job's id and leave.")]
+
+
+class Quality(StrEnum):
+    STANDARD = "standard"
+    FAST = "fast"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What every kind takes."""
+
+    model: str | None
+    more: list[str] | None
+    clip: UUID | None
+    campaign: UUID | None
+    confirm: bool
+    key: str | None
+    watch: bool
+    output: Path | None
+    as_json: bool
+    data_dir: Path | None
+
+    def generate(self, kind: str, **words: Any) -> None:
+        words = {
+            **words,
+            "model": self.model,
+            "clipId": self.clip and str(self.clip),
+            "campaignId": self.campaign and str(self.campaign),
+            "confirm": self.confirm or None,
+            **dict(map(name_and_value, self.more or [])),
+        }
+        given = {name: value for name, value in words.items() if value is not None}
+        job_id = run(_submit(self.data_dir, kind, given, self.key))
+        if self.watch or self.output:
+            follow_to_end(job_id, self.data_dir, self.output, as_json=self.as_json)
+        else:
+            typer.echo(json.dumps({"jobId": str(job_id)}) if self.as_json else str(job_id))
+
+
+@app.command()
+def video(
+    prompt: Prompt,
+    first_frame: Annotated[str | None, typer.Option(help="URL of the image that it begins with.")] = None,
+    duration: DurationOption = None,
+    quality: Quality | None = None,
+    aspect_ratio: AspectRatioOption = None,
+    resolution: Annotated[str | None, typer.Option(help="E.g. 1080p.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What is not to be seen.")] = None,
+    seed: SeedOption = None,
+    model: ModelOption = None,
+    more: MoreOption = None,
+    clip: ClipOption = None,
+    campaign: CampaignOption = None,
+    confirm: ConfirmOption = False,
+    key: KeyOption = None,
+    watch: WatchOption = True,
+    output: OutputOption = None,
+    as_json: JsonLinesOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """A video of a prompt, or of a prompt and its first frame."""
+    _wishes(locals()).generate(
+        "video",
+        prompt=prompt,
+        firstFrameUrl=first_frame,
+        duration=duration,
+        quality=quality,
+        aspectRatio=aspect_ratio,
+        resolution=resolution,
+        negativePrompt=negative_prompt,
+        seed=seed,
+    )
+
+
+@app.command()
+def first_frame(
+    prompt: Prompt,
+    aspect_ratio: AspectRatioOption = None,
+    images: Annotated[int | None, typer.Option(help="How many.")] = None,
+    seed: SeedOption = None,
+    model: ModelOption = None,
+    more: MoreOption = None,
+    clip: ClipOption = None,
+    campaign: CampaignOption = None,
+    confirm: ConfirmOption = False,
+    key: KeyOption = None,
+    watch: WatchOption = True,
+    output: OutputOption = None,
+    as_json: JsonLinesOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """An image, for a video to begin with."""
+    _wishes(locals()).generate("first-frame", prompt=prompt, aspectRatio=aspect_ratio, numImages=images, seed=seed)
+
+
+@app.command()
+def voice(
+    text: Annotated[str, typer.Argument(help="What is to be said.")],
+    sample: Annotated[str | None, typer.Option(help="URL of a recording of the voice.")] = None,
+    exaggeration: Annotated[float | None, typer.Option(help="From 0, flat, to 1.")] = None,
+    seed: SeedOption = None,
+    model: ModelOption = None,
+    more: MoreOption = None,
+    clip: ClipOption = None,
+    campaign: CampaignOption = None,
+    confirm: ConfirmOption = False,
+    key: KeyOption = None,
+    watch: WatchOption = True,
+    output: OutputOption = None,
+    as_json: JsonLinesOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """A voice that says a text."""
+    _wishes(locals()).generate("voice", text=text, audioUrl=sample, exaggeration=exaggeration, seed=seed)
+
+
+@app.command()
+def ambient(
+    prompt: Prompt,
+    duration: DurationOption = None,
+    loop: Annotated[bool | None, typer.Option(help="Make its end fit its beginning.")] = None,
+    model: ModelOption = None,
+    more: MoreOption = None,
+    clip: ClipOption = None,
+    campaign: CampaignOption = None,
+    confirm: ConfirmOption = False,
+    key: KeyOption = None,
+    watch: WatchOption = True,
+    output: OutputOption = None,
+    as_json: JsonLinesOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """A sound."""
+    _wishes(locals()).generate("ambient", prompt=prompt, duration=duration, loop=loop)
+
+
+@app.command()
+def transcribe(
+    audio_url: Annotated[str, typer.Argument(help="The recording's URL.")],
+    language: Annotated[str | None, typer.Option(help="E.g. en; else it is recognised.")] = None,
+    task: Annotated[str | None, typer.Option(help="transcribe, or translate.")] = None,
+    model: ModelOption = None,
+    more: MoreOption = None,
+    clip: ClipOption = None,
+    campaign: CampaignOption = None,
+    confirm: ConfirmOption = False,
+    key: KeyOption = None,
+    watch: WatchOption = True,
+    output: OutputOption = None,
+    as_json: JsonLinesOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """The words of a recording."""
+    _wishes(locals()).generate("transcribe", audioUrl=audio_url, language=language, task=task)
+
+
+def _wishes(parameters: dict[str, Any]) -> Wishes:
+    return Wishes(**{name: parameters[name] for name in Wishes.__dataclass_fields__})
+
+
+async def _submit(data_dir: Path | None, kind: str, words: dict[str, Any], key: str | None) -> UUID:
+    async with service(data_dir) as reelay:
+        return (await reelay.create(kind, idempotency_key=key, **words)).job_id
+
+
+def name_and_value(setting: str) -> tuple[str, Any]:
+    """`name=value`; the value as JSON where it is JSON."""
+    name, separator, text = setting.partition("=")
+    if not (name and separator):
+        raise typer.BadParameter(f"{setting!r} is not name=value")
+    try:
+        return name, json.loads(text)
+    except json.JSONDecodeError:
+        return name, text

@@ -1,0 +1,64 @@
+"""`reelay keys`."""
+
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from reelay.cli.ending import run
+from reelay.cli.service import DataDirOption, find_data_dir
+from reelay.cli.showing import JsonOption, show_rows
+
+app = typer.Typer(help="API keys.", no_args_is_help=True)
+
+SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST_LIFETIME = timedelta(days=36525)
+
+
+class KeyScope(StrEnum):
+    USER = "user"
+    ADMIN = "admin"
+
+
+@app.command("create")
+def create_key(
+    user: str,
+    scope: KeyScope = KeyScope.USER,
+    expires: Annotated[
+        str | None, typer.Option(help="How long it is good, e.g. 12h or 30d; else until it is revoked.")
+    ] = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print a new key of the user, who is made if there is none."""
+    from reelay.cli import accounts
+
+    lifetime = None if expires is None else duration(expires)
+    typer.echo(run(accounts.create(find_data_dir(data_dir), user, scope.value, lifetime)))
+
+
+@app.command("list")
+def list_keys(user: str | None = None, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """List API keys by their first characters."""
+    from reelay.cli import accounts
+
+    rows = run(accounts.listing(find_data_dir(data_dir), user))
+    show_rows(rows, ("prefix", "user", "scope", "createdAt", "expiresAt", "revokedAt"), as_json=as_json)
+
+
+@app.command("revoke")
+def revoke_key(prefix: str, data_dir: DataDirOption = None) -> None:
+    """Revoke the API key with this prefix."""
+    from reelay.cli import accounts
+
+    run(accounts.revoke(find_data_dir(data_dir), prefix))
+
+
+def duration(text: str) -> timedelta:
+    """`30d`, `12h`, `90m` or `45s`, no longer than a hundred years."""
+    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
+    lifetime = timedelta(seconds=int(found[1]) * SECONDS_OF[found[2]]) if found else None
+    if lifetime is None or lifetime > LONGEST_LIFETIME:
+        raise typer.BadParameter(f"{text!r} is not a duration such as 30d, 12h, 90m or 45s, of a hundred years at most")
+    return lifetime

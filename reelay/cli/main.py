@@ -1,0 +1,49 @@
+"""The `reelay` command.
+
+A command's heavy imports stand inside it: all of them together take over a second, which `--help` need not.
+"""
+
+from importlib.metadata import entry_points, version
+from typing import Annotated
+
+import typer
+
+from reelay.cli import credits, generate, keys, users
+from reelay.cli.doctor import doctor
+from reelay.cli.ending import EXIT_CODES
+from reelay.cli.external_rows import import_rows, start_job
+from reelay.cli.jobs import cancel, jobs, models, status, watch
+from reelay.cli.processes import api, migrate, worker
+
+app = typer.Typer(
+    help="Durable generative-media jobs.", epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("reelay"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+# What other distributions add, the embedded stack of `lab/` among them.
+for plugin in entry_points(group="reelay.commands"):
+    app.add_typer(plugin.load())
+for command in (api, worker, migrate, watch, jobs, status, cancel, models, doctor):
+    app.command()(command)
+app.command("import")(import_rows)
+app.command("start")(start_job)
+for name, group in (("generate", generate.app), ("keys", keys.app), ("credits", credits.app), ("users", users.app)):
+    app.add_typer(group, name=name)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,56 @@
+"""The processes of Reelay, and the schema that they need: `reelay api`, `worker`, `migrate`."""
+
+import asyncio
+from typing import TYPE_CHECKING, NoReturn
+
+from pydantic import ValidationError
+
+from reelay.cli.ending import leave, run
+from reelay.cli.service import DataDirOption, find_data_dir
+
+if TYPE_CHECKING:
+    from reelay.settings import Settings
+
+
+def api(host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve the HTTP API."""
+    from api import app, serving
+    from reelay import logs
+
+    configured = configured_settings()
+    logs.configure_logs(configured.secrets)
+    serving.serve(app.create_app(configured), host=host, port=port)
+
+
+def worker() -> None:
+    """Run workflows and activities."""
+    from reelay import logs
+    from worker import run_worker
+
+    configured = configured_settings()
+    logs.configure_logs(configured.secrets)
+    asyncio.run(run_worker(configured))
+
+
+def migrate(data_dir: DataDirOption = None) -> None:
+    """Bring the database to the current schema. Safe to repeat."""
+    from reelay.cli import accounts
+
+    run(accounts.migrate_database(find_data_dir(data_dir)))
+
+
+def configured_settings() -> "Settings":
+    """The environment's, if a process may start with them. What is wrong names the variable, never its value."""
+    from reelay import settings
+
+    try:
+        configured = settings.Settings()
+    except ValidationError as error:
+        leave_unstarted(settings.complaints(error))
+    if troubles := configured.unfit_for_production():
+        leave_unstarted(troubles)
+    return configured
+
+
+def leave_unstarted(troubles: list[str]) -> NoReturn:
+    leave("\n  ".join(["invalid configuration:", *troubles]))

@@ -1,0 +1,61 @@
+"""What commands print: tables and lines for people, JSON for programs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+ROOM = 24
+"""Characters for the last column, the wordy one, below which a table is no longer one: each row is a block then."""
+
+# A negative amount is told what is wrong with it, and not that there is no such option.
+NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="Print JSON, one line per change.")]
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    shown = console()
+    cells = [[in_words(column, row[column]) for column in columns] for row in rows]
+    widths = [max(map(len, column)) + 2 for column in zip(columns, *cells, strict=True)]
+    if shown.width - sum(widths[:-1]) < ROOM:
+        longest = max(map(len, columns))
+        for values in cells:
+            lines = (f"{name:<{longest}}  {value}" for name, value in zip(columns, values, strict=True))
+            typer.echo("\n".join((*lines, "")))
+        return
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column != columns[-1])
+    for values in cells:
+        table.add_row(*values)
+    shown.print(table, markup=False)
+
+
+def in_words(column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value[:19]}Z".replace("T", " ") if column.endswith("At") else str(value)
+
+
+def show_job(job: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(job, indent=2))
+        return
+    message = f"{job['errorCode']}: {job['errorMessage']}" if job["errorCode"] else job["progressMessage"]
+    typer.echo(f"{job['id']}  {job['status']}  {job['progress']}%  {message}")
+    for file in job["files"]:
+        typer.echo(f"  {file['fileUrl']}")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """For a terminal of its width; for a file or a pipe wide enough to break no line."""
+    plain = Console(stderr=stderr)
+    return plain if plain.is_terminal else Console(stderr=stderr, width=200)

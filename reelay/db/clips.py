@@ -1,0 +1,103 @@
+"""Campaigns and clips: the caller's own rows, which a generation updates."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from reelay.db.tables import Campaign, Clip
+from reelay.domain.generation import JobType
+
+FORGET_IN_JOBS = text("select forget_in_jobs(:deleted)")
+
+
+async def insert_campaign(session: AsyncSession, campaign: Campaign) -> tuple[Campaign, bool]:
+    """The row as it is stored, and whether it is new: else one with its id was there already."""
+    is_new = await _inserted(session, Campaign, campaign)
+    return await session.get_one(Campaign, campaign.id), is_new
+
+
+async def insert_clip(session: AsyncSession, clip: Clip) -> tuple[Clip, bool]:
+    """As `insert_campaign`."""
+    is_new = await _inserted(session, Clip, clip)
+    return await session.get_one(Clip, clip.id), is_new
+
+
+async def _inserted(session: AsyncSession, table: type[Campaign | Clip], row: Campaign | Clip) -> bool:
+    values: dict[Any, Any] = row.model_dump(exclude_none=True)
+    values[col(table.metadata_)] = values.pop("metadata_")
+    statement = upsert(table).values(values).on_conflict_do_nothing(index_elements=["id"]).returning(col(table.id))
+    return (await session.execute(statement)).first() is not None
+
+
+async def find_campaign(session: AsyncSession, campaign_id: UUID) -> Campaign | None:
+    return await session.get(Campaign, campaign_id)
+
+
+async def find_clip(session: AsyncSession, clip_id: UUID) -> Clip | None:
+    return await session.get(Clip, clip_id)
+
+
+async def clips_of(session: AsyncSession, campaign_id: UUID) -> list[Clip]:
+    statement = select(Clip).where(col(Clip.campaign_id) == campaign_id)
+    return list((await session.scalars(statement.order_by(col(Clip.position), col(Clip.created_at)))).all())
+
+
+async def newest_campaigns(
+    session: AsyncSession, *, limit: int, before: tuple[datetime, UUID] | None = None
+) -> list[tuple[Campaign, int]]:
+    """The session's user's campaigns with how many clips each has, newest first, older than `before`."""
+    clips = select(func.count()).where(col(Clip.campaign_id) == col(Campaign.id)).scalar_subquery()
+    place = tuple_(col(Campaign.created_at), col(Campaign.id))
+    statement = select(Campaign, clips).order_by(col(Campaign.created_at).desc(), col(Campaign.id).desc()).limit(limit)
+    if before:
+        statement = statement.where(place < tuple_(*before))
+    return [(campaign, count or 0) for campaign, count in (await session.execute(statement)).all()]
+
+
+async def remove_campaign(session: AsyncSession, campaign_id: UUID) -> bool:
+    """With its clips. False when there is no such campaign."""
+    await session.execute(FORGET_IN_JOBS, {"deleted": campaign_id})
+    statement = delete(Campaign).where(col(Campaign.id) == campaign_id).returning(col(Campaign.id))
+    return (await session.execute(statement)).first() is not None
+
+
+async def remove_clip(session: AsyncSession, clip_id: UUID) -> bool:
+    """False when there is no such clip."""
+    await session.execute(FORGET_IN_JOBS, {"deleted": clip_id})
+    statement = delete(Clip).where(col(Clip.id) == clip_id).returning(col(Clip.id))
+    return (await session.execute(statement)).first() is not None
+
+
+async def give_clip_its_media(session: AsyncSession, clip_id: UUID, job_type: JobType, url: str) -> bool:
+    """Merge a finished generation's URL into its clip; other keys stay. False when there is no such clip (any more)."""
+    column, words, columns = _addition(job_type, url)
+    if column is None:
+        return False
+    statement = (
+        update(Clip)
+        .where(col(Clip.id) == clip_id)
+        # `||` merges inside the row lock: two generations that finish at once both stay.
+        .values({column: col(getattr(Clip, column)).op("||")(words), "updated_at": func.now(), **columns})
+        .returning(col(Clip.id))
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+def _addition(job_type: JobType, url: str) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+    now = datetime.now(UTC).isoformat()
+    match job_type:
+        case JobType.VIDEO_VEO31 | JobType.VIDEO:
+            return "video", {"raw_url": url, "generated_at": now}, {"status": "video_ready"}
+        case JobType.FIRST_FRAME:
+            return "first_frame", {"image_url": url, "generated_at": now}, {}
+        case JobType.VOICE:
+            return "audio", {"voice_url": url}, {}
+        case JobType.AMBIENT:
+            return "audio", {"ambient_url": url}, {}
+        case JobType.TRANSCRIPTION:
+            return None, {}, {}

@@ -1,0 +1,198 @@
+"""Credits: one account per user, and a ledger of all that moved.
+
+An entry is a whole transaction between the accounts available, held, charged and funding. A hold is made in the
+transaction that inserts its job, and ends once, in the one that ends the job. `docs/decisions/007-credits.md` says why.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from reelay.db.tables import CreditAccount, CreditEntry, Phase, User
+from reelay.domain.money import MOST_CENTS
+
+
+@dataclass(frozen=True)
+class Balance:
+    """In cents."""
+
+    available: int = 0
+    held: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.available + self.held
+
+
+@dataclass(frozen=True)
+class HoldAnswer:
+    is_held: bool
+    """False: nothing was held, and the job must not be committed."""
+    available: int
+    """Before the hold."""
+    monthly_budget: int | None
+    spent_this_month: int | None
+    """By the user's other jobs of this month; told where there is a budget."""
+
+
+class AmountRefused(ValueError):
+    """An amount that is not moved, with the reason."""
+
+
+async def balance_of(session: AsyncSession, user_id: UUID) -> Balance:
+    account = await session.get(CreditAccount, user_id)
+    return Balance(account.available_cents, account.held_cents) if account else Balance()
+
+
+async def hold_credits(session: AsyncSession, generation_id: UUID) -> HoldAnswer:
+    """Hold the price of the session's user's job that this transaction inserted. Exact with any number at once."""
+    row = (await session.execute(text("select * from hold_credits(:job)"), {"job": generation_id})).one()
+    return HoldAnswer(*row)
+
+
+# The row of a completed job says what it costs: `charged_cents` is charged, the rest of the hold is available again.
+END_OF_HOLD = text("""
+    with entry as (
+        insert into credit_entries (user_id, job_id, phase, available_cents, held_cents, charged_cents)
+        select
+            hold.user_id, hold.job_id, case job.status when 'completed' then 'settle' else 'release' end,
+            hold.held_cents - paid.cents, -hold.held_cents, paid.cents
+        from credit_entries as hold join generation_jobs as job on job.id = hold.job_id
+        cross join lateral (
+            select case job.status when 'completed' then least(job.charged_cents, hold.held_cents) else 0 end
+        ) as paid (cents)
+        where hold.job_id = :job and hold.phase = 'hold' and job.status in ('completed', 'failed', 'canceled')
+        on conflict do nothing
+        returning user_id, available_cents, held_cents
+    )
+    update credit_accounts as account
+    set available_cents = account.available_cents + entry.available_cents,
+        held_cents = account.held_cents + entry.held_cents
+    from entry
+    where account.user_id = entry.user_id
+    returning account.user_id
+""")
+
+
+async def end_hold(session: AsyncSession, generation_id: UUID) -> bool:
+    """Settle or release the hold of an ended generation, as its row says. False when it has ended before."""
+    return (await session.execute(END_OF_HOLD, {"job": generation_id})).first() is not None
+
+
+async def top_up(session: AsyncSession, user: User, cents: int, *, reference: str | None = None) -> bool:
+    """Give the user credits. False when there was one with this reference before. Raises: AmountRefused."""
+    if cents <= 0:
+        raise AmountRefused(f"{cents} is not an amount to add: whole cents from 1 to {MOST_CENTS}")
+    return await _move(session, user, Phase.TOP_UP, cents, reference)
+
+
+async def adjust(session: AsyncSession, user: User, cents: int, *, reason: str) -> bool:
+    """Correct the balance, up or down. False when there was a correction for this reason before.
+
+    Raises: AmountRefused.
+    """
+    if cents == 0:
+        raise AmountRefused("0 cents correct nothing")
+    return await _move(session, user, Phase.ADJUSTMENT, cents, reason)
+
+
+async def _move(session: AsyncSession, user: User, phase: Phase, cents: int, reference: str | None) -> bool:
+    if abs(cents) > MOST_CENTS:
+        raise AmountRefused(f"{cents} is too much at once: at most {MOST_CENTS} cents")
+    entry = {"user_id": user.id, "phase": phase, "available_cents": cents, "funding_cents": -cents}
+    inserted = (
+        upsert(CreditEntry)
+        .values(entry | {"reference": reference})
+        .on_conflict_do_nothing()
+        .returning(col(CreditEntry.id))
+    )
+    if (await session.execute(inserted)).first() is None:
+        return False
+    moved = (
+        update(CreditAccount)
+        .where(
+            col(CreditAccount.user_id) == user.id,
+            (col(CreditAccount.available_cents) + cents).between(0, MOST_CENTS),
+        )
+        .values(available_cents=col(CreditAccount.available_cents) + cents)
+        .returning(col(CreditAccount.user_id))
+    )
+    if (await session.execute(moved)).first() is None:
+        raise AmountRefused(f"after {cents} more, {user.name} would have less than 0 or more than {MOST_CENTS} cents")
+    return True
+
+
+async def limit_month(session: AsyncSession, user: User, cents: int | None) -> None:
+    """The most that the user's jobs of one month may cost; None for no limit. Raises: AmountRefused."""
+    if cents is not None and not 0 <= cents <= MOST_CENTS:
+        raise AmountRefused(f"{cents} is no budget: whole cents from 0 to {MOST_CENTS}, or none")
+    await session.execute(update(User).where(col(User.id) == user.id).values(monthly_budget_cents=cents))
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A figure of a user's account that its entries and jobs do not explain, in cents."""
+
+    user_id: UUID
+    account: str
+    kept: int
+    """What the account says."""
+    counted: int
+    """What it should say."""
+
+
+DRIFT = text("""
+    with booked as (
+        select user_id, sum(available_cents) as available, sum(held_cents) as held
+        from credit_entries group by user_id
+    ), living as (
+        select hold.user_id, sum(hold.held_cents) as held
+        from credit_entries as hold join generation_jobs as job on job.id = hold.job_id
+        where hold.phase = 'hold' and job.status in ('pending', 'submitted', 'in_progress')
+        group by hold.user_id
+    )
+    select account.user_id, wrong.account, wrong.kept, wrong.counted
+    from credit_accounts as account
+    left join booked using (user_id)
+    left join living using (user_id)
+    cross join lateral (values
+        ('available', available_cents, coalesce(booked.available, 0)),
+        ('held', held_cents, coalesce(booked.held, 0)),
+        ('held for living jobs', held_cents, coalesce(living.held, 0))
+    ) as wrong (account, kept, counted)
+    where wrong.kept <> wrong.counted
+    order by account.user_id, wrong.account
+""")
+
+
+async def ledger_drift(session: AsyncSession) -> Sequence[Drift]:
+    """Where accounts, entries and living jobs disagree; empty when the books balance. Reads every entry."""
+    return [
+        Drift(user, account, int(kept), int(counted)) for user, account, kept, counted in await session.execute(DRIFT)
+    ]
+
+
+# Looked for only on accounts that hold something else than what their living jobs cost: the others have none.
+FORGOTTEN_HOLDS = text("""
+    select hold.job_id
+    from credit_accounts as account
+    join credit_entries as hold on hold.user_id = account.user_id and hold.phase = 'hold'
+    join generation_jobs as job on job.id = hold.job_id and job.status in ('completed', 'failed', 'canceled')
+    where account.held_cents <> (
+        select coalesce(sum(living.estimated_cost_cents), 0) from generation_jobs as living
+        where living.user_id = account.user_id and living.status in ('pending', 'submitted', 'in_progress')
+    ) and not exists (
+        select from credit_entries as ended
+        where ended.job_id = hold.job_id and ended.phase in ('settle', 'release')
+    )
+""")
+
+
+async def forgotten_holds(session: AsyncSession) -> Sequence[UUID]:
+    """Ended generations whose credits are still held."""
+    return (await session.scalars(FORGOTTEN_HOLDS)).all()

@@ -1,0 +1,70 @@
+"""API keys: made once, kept as a keyed hash, found by it."""
+
+import hmac
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+from hashlib import sha256
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from reelay.db.tables import ApiKey, Scope, User
+from reelay.db.users import find_or_create_user
+
+KEY_MARK = "rk_"
+PREFIX_LENGTH = 11
+
+
+async def create_key(
+    session: AsyncSession, *, user: str, scope: Scope, pepper: bytes, lifetime: timedelta | None = None
+) -> str:
+    """A new key of 256 random bits for the user, who is made if there is none. Nobody can read it again.
+
+    Without a `lifetime` it is good until it is revoked.
+    """
+    owner = await find_or_create_user(session, user)
+    key = KEY_MARK + secrets.token_urlsafe(32)
+    await session.execute(
+        insert(ApiKey).values(
+            id=uuid4(),
+            user_id=owner.id,
+            prefix=key[:PREFIX_LENGTH],
+            hash=hash_key(key, pepper),
+            scope=scope,
+            expires_at=None if lifetime is None else func.now() + lifetime,
+        )
+    )
+    return key
+
+
+async def list_keys(session: AsyncSession, user: str | None = None) -> Sequence[tuple[ApiKey, str]]:
+    """Keys with their users' names, newest first."""
+    statement = select(ApiKey, col(User.name)).join(User, col(User.id) == col(ApiKey.user_id))
+    if user:
+        statement = statement.where(col(User.name) == user)
+    return [(key, name) for key, name in await session.execute(statement.order_by(col(ApiKey.created_at).desc()))]
+
+
+async def revoke_key(session: AsyncSession, prefix: str) -> bool:
+    """Refuse the key from now on. False when no living key begins so."""
+    statement = (
+        update(ApiKey)
+        .where(col(ApiKey.prefix) == prefix[:PREFIX_LENGTH], col(ApiKey.revoked_at).is_(None))
+        .values(revoked_at=func.now())
+        .returning(col(ApiKey.id))
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+async def find_key_owner(session: AsyncSession, key_hash: bytes) -> tuple[UUID, Scope] | None:
+    """Whose key has this hash; None for an unknown, expired or revoked one, and for a disabled user's."""
+    row = (await session.execute(text("select * from key_owner(:hash)"), {"hash": key_hash})).first()
+    return (row.user_id, Scope(row.scope)) if row else None
+
+
+def hash_key(key: str, pepper: bytes) -> bytes:
+    # The key has 256 random bits: a slow hash would protect nothing more. The pepper keeps a stolen table useless.
+    return hmac.new(pepper, key.encode(), sha256).digest()

@@ -1,0 +1,56 @@
+"""What providers print while they work on a generation, kept in its timeline."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from reelay.db.tables import GenerationJob, JobEvent
+from reelay.domain.generation import Stage, Status
+
+MOST_LINES = 500
+"""Of one generation. What is printed after them is not kept."""
+
+
+async def kept_log(session: AsyncSession, generation_id: UUID) -> list[str]:
+    """The lines so far, in the order in which they were printed."""
+    lines_of = col(JobEvent.data)["lines"]
+    statement = (
+        select(lines_of).where(col(JobEvent.job_id) == generation_id, lines_of.is_not(None)).order_by(col(JobEvent.id))
+    )
+    return [line for lines in await session.scalars(statement) for line in lines]
+
+
+async def keep_log(session: AsyncSession, generation_id: UUID, lines: Sequence[str]) -> list[str]:
+    """Add what is new of the provider's last lines to the timeline, as one event. All lines that are kept now.
+
+    The session is `as_user`: the generation's own user's.
+    """
+    # Locked like for any other event: two may bring the same lines at once, and streams count on the events' order.
+    await session.execute(select(func.lock_generation(generation_id)))
+    job = await session.get(GenerationJob, generation_id)
+    kept = await kept_log(session, generation_id)
+    new = new_lines(kept, lines)[: MOST_LINES - len(kept)]
+    if new and job is not None:
+        event = JobEvent(
+            user_id=job.user_id,
+            job_id=job.id,
+            status=Status(job.status),
+            stage=Stage(job.stage),
+            detail=f"{len(new)} line{'s' * (len(new) > 1)} of {job.provider}'s log",
+            data={"lines": new},
+        )
+        await session.execute(insert(JobEvent).values(event.model_dump(exclude_none=True)))
+    return kept + new
+
+
+def new_lines(kept: Sequence[str], last: Sequence[str]) -> list[str]:
+    """Those of the provider's last lines that come after what is kept: it repeats what it said before, or its end."""
+    overlap = next(length for length in range(min(len(kept), len(last)), -1, -1) if ends_with(kept, last[:length]))
+    return list(last[overlap:])
+
+
+def ends_with(lines: Sequence[str], end: Sequence[str]) -> bool:
+    return list(lines[len(lines) - len(end) :]) == list(end)

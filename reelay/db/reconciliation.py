@@ -1,0 +1,83 @@
+"""The rows that the reconciliation looks at, and the note that it leaves on one."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from reelay.db.credits import end_hold
+from reelay.db.external import is_ours_to_run
+from reelay.db.tables import GenerationJob, JobEvent, SubmissionAttempt
+from reelay.domain.generation import ACTIVE, Stage, Status
+
+
+@dataclass(frozen=True)
+class QuietGeneration:
+    """An open row that nothing has changed for a while, with its newest attempt."""
+
+    job: GenerationJob
+    attempt: SubmissionAttempt | None
+
+
+async def quiet_generations(
+    session: AsyncSession, *, quiet_for: timedelta, after: UUID | None, limit: int
+) -> list[QuietGeneration]:
+    """Rows that are ours to run, in the order of their ids, those beyond `after`."""
+    attempt, earlier = aliased(SubmissionAttempt), aliased(SubmissionAttempt)
+    newest = select(func.max(earlier.number)).where(col(earlier.job_id) == col(GenerationJob.id)).scalar_subquery()
+    statement = (
+        select(GenerationJob, attempt)
+        .outerjoin(attempt, and_(col(attempt.job_id) == col(GenerationJob.id), col(attempt.number) == newest))
+        .where(
+            col(GenerationJob.status).in_(ACTIVE),
+            is_ours_to_run(),
+            col(GenerationJob.stage_at) < func.now() - quiet_for,
+        )
+        .order_by(col(GenerationJob.id))
+        .limit(limit)
+    )
+    if after:
+        statement = statement.where(col(GenerationJob.id) > after)
+    return [QuietGeneration(job, attempt) for job, attempt in await session.execute(statement)]
+
+
+async def claim_repair(session: AsyncSession, job: GenerationJob, detail: str) -> bool:
+    """Write into the timeline what is about to be done. False when the row has changed since it was read.
+
+    Of several that read it at once, one is told True.
+    """
+    claimed = (
+        update(GenerationJob)
+        .where(
+            col(GenerationJob.id) == job.id,
+            col(GenerationJob.status).in_(ACTIVE),
+            col(GenerationJob.stage_at) == job.stage_at,
+        )
+        .values(stage_at=func.now(), progress_message=detail)
+        .returning(col(GenerationJob.id))
+    )
+    if (await session.execute(claimed)).first() is None:
+        return False
+    await _note(session, job, detail)
+    return True
+
+
+async def free_credits(session: AsyncSession, generation_id: UUID) -> bool:
+    """End the hold that an ended generation has left open, and say so in its timeline. False when there is none."""
+    if not await end_hold(session, generation_id):
+        return False
+    job = await session.get_one(GenerationJob, generation_id)
+    detail = "Reconciled: its credits were still held; they are settled or released now"
+    await _note(session, job, detail)
+    return True
+
+
+async def _note(session: AsyncSession, job: GenerationJob, detail: str) -> None:
+    event = JobEvent(
+        user_id=job.user_id, job_id=job.id, status=Status(job.status), stage=Stage(job.stage), detail=detail
+    )
+    await session.execute(insert(JobEvent).values(event.model_dump(exclude_none=True)))

@@ -1,0 +1,477 @@
+"""The tables. Each fact has one writer: the API inserts, after that only activities change a generation's rows."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from reelay.domain.generation import JobType, Origin, ProviderName, Stage, Status, UncertainSubmitPolicy
+
+NOW = func.now()
+EMPTY_OBJECT = text("'{}'::jsonb")
+
+
+def _words(*, empty_default: bool = True) -> Any:
+    """A jsonb column holding an object."""
+    if empty_default:
+        return Column(JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    return Column(JSONB, nullable=True)
+
+
+def _moment(*, default_now: bool = False) -> Any:
+    return Column(DateTime(timezone=True), nullable=not default_now, server_default=NOW if default_now else None)
+
+
+def _belongs_to_job() -> ForeignKeyConstraint:
+    """Tenant first: a row can only point to a job of its own user."""
+    return ForeignKeyConstraint(
+        ["user_id", "job_id"], ["generation_jobs.user_id", "generation_jobs.id"], ondelete="CASCADE"
+    )
+
+
+def _forgotten_when_deleted(column: str, table: str) -> ForeignKeyConstraint:
+    """To a row of the same user. A job outlives it."""
+    return ForeignKeyConstraint(
+        ["user_id", column],
+        [f"{table}.user_id", f"{table}.id"],
+        ondelete=f"SET NULL ({column})",
+        deferrable=True,
+        initially="DEFERRED",
+    )
+
+
+class Scope(StrEnum):
+    USER = "user"
+    ADMIN = "admin"
+
+
+class User(SQLModel, table=True):
+    __tablename__ = "users"
+    __table_args__ = (CheckConstraint("monthly_budget_cents >= 0", name="monthly_budget_is_not_negative"),)
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    name: str = Field(sa_type=Text, unique=True)
+    """An operator's word; of those who come with a token the id."""
+    monthly_budget_cents: int | None = Field(default=None, sa_type=BigInteger)
+    """The most that this user's jobs of one month (UTC) may cost; None for no limit."""
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    disabled_at: datetime | None = Field(default=None, sa_column=_moment())
+    """Since when none of the user's keys and tokens is taken."""
+
+
+class ApiKey(SQLModel, table=True):
+    """A key is shown once; only its keyed hash is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    prefix: str = Field(sa_type=Text, unique=True)
+    """The key's first characters, to recognise it by."""
+    hash: bytes = Field(sa_type=LargeBinary, unique=True)
+    scope: str = Field(sa_type=Text)
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    expires_at: datetime | None = Field(default=None, sa_column=_moment())
+    revoked_at: datetime | None = Field(default=None, sa_column=_moment())
+
+
+class Campaign(SQLModel, table=True):
+    __tablename__ = "campaigns"
+    __table_args__ = (UniqueConstraint("user_id", "id"),)
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
+    name: str = Field(sa_type=Text)
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    )
+    request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+
+
+class Clip(SQLModel, table=True):
+    __tablename__ = "campaign_clips"
+    __table_args__ = (
+        ForeignKeyConstraint(["user_id", "campaign_id"], ["campaigns.user_id", "campaigns.id"], ondelete="CASCADE"),
+        UniqueConstraint("user_id", "id"),
+        Index("campaign_clips_of_campaign", "campaign_id", "position"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID
+    campaign_id: UUID
+    title: str = Field(default="", sa_type=Text)
+    position: int = 0
+    status: str = Field(default="draft", sa_type=Text)
+    video: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    first_frame: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    audio: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    )
+    request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    updated_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+
+
+class GenerationJob(SQLModel, table=True):
+    """One generation. While its workflow lives, this row is the workflow's projection; afterwards it is the archive."""
+
+    __tablename__ = "generation_jobs"
+    __table_args__ = (
+        # `valid_origin`, `valid_job_type` and `valid_status` name the words of these columns, in the migration alone.
+        CheckConstraint("progress_percent >= 0 and progress_percent <= 100", name="valid_progress"),
+        CheckConstraint(
+            "estimated_cost_cents >= 0 and actual_cost_cents >= 0 and charged_cents >= 0",
+            name="costs_are_not_negative",
+        ),
+        UniqueConstraint("user_id", "id"),
+        _forgotten_when_deleted("campaign_id", "campaigns"),
+        _forgotten_when_deleted("clip_id", "campaign_clips"),
+        Index(
+            "generation_jobs_external_id",
+            "user_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id is not null"),
+        ),
+        Index("generation_jobs_by_external_id", "external_id", postgresql_where=text("external_id is not null")),
+        Index("idx_generation_jobs_user_id", "user_id", text("created_at desc"), text("id desc")),
+        Index(
+            "idx_generation_jobs_status",
+            "status",
+            "created_at",
+            postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
+        ),
+        Index(
+            "generation_jobs_active_of_user",
+            "user_id",
+            postgresql_where=text("status in ('pending', 'submitted', 'in_progress')"),
+        ),
+        Index("idx_generation_jobs_fal_request_id", "fal_request_id"),
+        Index("idx_generation_jobs_campaign_clip", "campaign_id", "clip_id"),
+        Index("generation_jobs_of_clip", "clip_id", postgresql_where=text("clip_id is not null")),
+        Index(
+            "generation_jobs_ended",
+            "completed_at",
+            postgresql_include=["status", "provider", "model", "error_code", "created_at"],
+            postgresql_where=text("completed_at is not null"),
+        ),
+        Index("generation_jobs_created", "created_at"),
+        Index(
+            "generation_jobs_needing_a_hand",
+            "completed_at",
+            postgresql_where=text("error_code in ('unknown_outcome', 'provider_unauthorized', 'archive_failed')"),
+        ),
+    )
+
+    id: UUID = Field(primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    campaign_id: UUID | None = None
+    clip_id: UUID | None = None
+    external_id: str | None = Field(default=None, sa_type=Text)
+    """The caller's own name for it, unique among the user's."""
+    origin: Origin = Field(default=Origin.REELAY, sa_type=Text)
+    job_type: JobType = Field(sa_type=Text)
+    provider: ProviderName = Field(sa_type=Text)
+    model: str = Field(sa_type=Text)
+    endpoint: str = Field(sa_type=Text)
+    input_params: dict[str, Any] = Field(sa_column=_words())
+    """The caller's words."""
+    arguments: dict[str, Any] = Field(sa_column=_words())
+    """The provider's words, frozen at creation."""
+    timing: dict[str, Any] = Field(sa_column=_words())
+    tariff: dict[str, Any] | None = Field(default=None, sa_column=_words(empty_default=False))
+    """What the provider's unit costs, frozen at creation; None where its units do not tell the price."""
+    uncertain_submit_policy: UncertainSubmitPolicy = Field(default=UncertainSubmitPolicy.FAIL, sa_type=Text)
+    request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """SHA-256 of the parsed creating request, when it came with an Idempotency-Key."""
+    fal_request_id: str | None = Field(default=None, sa_type=Text)
+    fal_status_url: str | None = Field(default=None, sa_type=Text)
+    fal_response_url: str | None = Field(default=None, sa_type=Text)
+    status: Status = Field(default=Status.PENDING, sa_type=Text)
+    stage: Stage = Field(default=Stage.RESERVING, sa_type=Text)
+    stage_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    attempts: int = 0
+    progress_percent: int = 0
+    progress_message: str = Field(default="", sa_type=Text)
+    result_url: str | None = Field(default=None, sa_type=Text)
+    provider_url: str | None = Field(default=None, sa_type=Text)
+    result_data: dict[str, Any] | None = Field(default=None, sa_column=_words(empty_default=False))
+    error_code: str | None = Field(default=None, sa_type=Text)
+    error_message: str | None = Field(default=None, sa_type=Text)
+    estimated_cost_cents: int = Field(default=0, sa_type=BigInteger)
+    actual_cost_cents: int | None = Field(default=None, sa_type=BigInteger)
+    charged_cents: int = Field(default=0, sa_type=BigInteger)
+    credits_deducted: bool = False
+    """Whether anything was charged."""
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    )
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    submitted_at: datetime | None = Field(default=None, sa_column=_moment())
+    completed_at: datetime | None = Field(default=None, sa_column=_moment())
+    outcome_delivery_id: UUID | None = None
+    """The push that brought the last word of a provider that cannot be asked. The first one stays."""
+
+
+class QuotaRow(SQLModel, table=True):
+    """What a user has left of a quota. Unlogged: written often, and after a crash of Postgres everybody starts anew."""
+
+    __tablename__ = "quotas"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    name: str = Field(sa_type=Text, primary_key=True)
+    left_over: float
+    granted: int
+    """What the last taker got."""
+    counted_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+
+
+class AttemptState(StrEnum):
+    SENDING = "sending"
+    """Written before the POST. Found on a retry it means: the POST may have been sent."""
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """Certainly not bought."""
+    UNCERTAIN = "uncertain"
+
+
+class SubmissionAttempt(SQLModel, table=True):
+    """One paid POST, written down before it is sent."""
+
+    __tablename__ = "submission_attempts"
+    __table_args__ = (
+        _belongs_to_job(),
+        Index("submission_attempts_by_request", "provider", "request_id", unique=True),
+        Index("submission_attempts_open", "sent_at", postgresql_where=text("state in ('sending', 'uncertain')")),
+        Index(
+            "submission_attempts_doubted",
+            "sent_at",
+            postgresql_include=["state"],
+            postgresql_where=text("answer is not null"),
+        ),
+        Index(
+            "submission_attempts_rescued",
+            "ended_by_poll_at",
+            postgresql_include=["provider"],
+            postgresql_where=text("ended_by_poll_at is not null"),
+        ),
+    )
+
+    job_id: UUID = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    user_id: UUID
+    provider: ProviderName = Field(sa_type=Text)
+    state: AttemptState = Field(default=AttemptState.SENDING, sa_type=Text)
+    request_id: str | None = Field(default=None, sa_type=Text)
+    status_url: str | None = Field(default=None, sa_type=Text)
+    response_url: str | None = Field(default=None, sa_type=Text)
+    cancel_url: str | None = Field(default=None, sa_type=Text)
+    webhook_expected: bool = False
+    queue_position: int | None = None
+    answer: str | None = Field(default=None, sa_type=Text)
+    """What came back, in one sentence, when it was not an acceptance."""
+    sent_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    answered_at: datetime | None = Field(default=None, sa_column=_moment())
+    ended_by_poll_at: datetime | None = Field(default=None, sa_column=_moment())
+    """When a poll found the end of a request whose webhook was expected, and had not come."""
+
+
+class JobEvent(SQLModel, table=True):
+    """One line of a generation's timeline."""
+
+    __tablename__ = "job_events"
+    __table_args__ = (
+        _belongs_to_job(),
+        Index("job_events_of_job", "job_id", "id"),
+        Index("job_events_of_user", "user_id", "id"),
+    )
+
+    id: int = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    user_id: UUID
+    job_id: UUID
+    at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    status: Status = Field(sa_type=Text)
+    stage: Stage = Field(sa_type=Text)
+    detail: str = Field(sa_type=Text)
+    data: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+
+
+class MediaFileRow(SQLModel, table=True):
+    """One archived artefact of a generation; the table's name is the user documents' own."""
+
+    __tablename__ = "video_files"
+    __table_args__ = (
+        _belongs_to_job(),
+        UniqueConstraint("job_id", "name"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID = Field(index=True)
+    job_id: UUID
+    name: str = Field(sa_type=Text)
+    position: int = 0
+    file_path: str = Field(sa_type=Text)
+    """Key in the archive."""
+    file_url: str | None = Field(default=None, sa_type=Text)
+    """Where it lies if it is not in our archive: it came by an import."""
+    format: str = Field(sa_type=Text)
+    """Content type."""
+    file_size: int = Field(sa_type=BigInteger)
+    sha256: str = Field(sa_type=Text)
+    duration_seconds: float | None = None
+    width: int | None = None
+    height: int | None = None
+    aspect_ratio: str | None = Field(default=None, sa_type=Text)
+    poster_name: str | None = Field(default=None, sa_type=Text)
+    poster_path: str | None = Field(default=None, sa_type=Text)
+    file_name: str | None = Field(default=None, sa_type=Text)
+    """The provider's name for it."""
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    )
+    """What the provider says of it."""
+    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """One inbound webhook request, with what we made of it."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index(
+            "webhook_deliveries_newest",
+            text("received_at desc"),
+            postgresql_include=["provider", "verdict", "took_ms"],
+        ),
+        Index("webhook_deliveries_of_job", "job_id"),
+        Index("webhook_deliveries_inbox", "next_try_at", postgresql_where=text("next_try_at is not null")),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    provider: ProviderName = Field(sa_type=Text)
+    job_id: UUID | None = None
+    attempt: int | None = None
+    """The attempt that a verified webhook is about."""
+    request_id: str | None = Field(default=None, sa_type=Text)
+    verdict: str = Field(sa_type=Text)
+    status_code: int
+    detail: str = Field(default="", sa_type=Text)
+    key_owner_id: UUID | None = None
+    """The user whose API key it came with: then it is about one of this user's jobs."""
+    verified: bool = False
+    """Whether it was proved to come from the provider: only then may it be fed in again."""
+    headers: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    body: bytes = Field(sa_type=LargeBinary)
+    received_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_column=_moment(default_now=True))
+    """When it came: the row is written later, and not always in that order."""
+    took_ms: float = 0.0
+    next_try_at: datetime | None = Field(default=None, sa_column=_moment())
+    """While it lies in the inbox: its report has still to be handed to its workflow."""
+    handed_over_at: datetime | None = Field(default=None, sa_column=_moment())
+    """When it left the inbox; its verdict is since then what became of it."""
+
+
+class ProviderAccount(SQLModel, table=True):
+    """An account at a provider that takes no submissions, or did not once."""
+
+    __tablename__ = "provider_accounts"
+
+    provider: ProviderName = Field(sa_type=Text, primary_key=True)
+    account: str = Field(sa_type=Text, primary_key=True)
+    """`Provider.account`: a fingerprint of the key, never the key."""
+    parked_at: datetime | None = Field(default=None, sa_column=_moment())
+    """While it is set, submissions wait. One at a time is sent to see whether it is over."""
+    reason: str = Field(sa_type=Text)
+    probe_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    """From when on the next probe may be sent."""
+    probes: int = 0
+    """Sent since it was parked."""
+    probed_at: datetime | None = Field(default=None, sa_column=_moment())
+
+
+class MediaLinkKey(SQLModel, table=True):
+    """One row: by it the function `media_link` makes the links of those who read tables."""
+
+    __tablename__ = "media_link_key"
+    __table_args__ = (CheckConstraint("only_row", name="one_row"),)
+
+    only_row: bool = Field(default=True, primary_key=True)
+    origin: str = Field(sa_type=Text)
+    inner_block: bytes = Field(sa_type=LargeBinary)
+    outer_block: bytes = Field(sa_type=LargeBinary)
+
+
+class CreditAccount(SQLModel, table=True):
+    """A user's credits in cents, made with the user: the sums of the user's entries, kept for the hold to look at."""
+
+    __tablename__ = "credit_accounts"
+    __table_args__ = (CheckConstraint("available_cents >= 0 and held_cents >= 0", name="nothing_is_overdrawn"),)
+
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    available_cents: int = Field(default=0, sa_type=BigInteger)
+    held_cents: int = Field(default=0, sa_type=BigInteger)
+
+
+class Phase(StrEnum):
+    TOP_UP = "top_up"
+    ADJUSTMENT = "adjustment"
+    """An operator's correction, with its reason."""
+    HOLD = "hold"
+    SETTLE = "settle"
+    """The end of a hold: the cost is charged, the rest is available again."""
+    RELEASE = "release"
+    """The other end of a hold: all of it is available again."""
+
+
+class CreditEntry(SQLModel, table=True):
+    """One transaction between four accounts, never changed: what leaves one arrives in another, in cents."""
+
+    __tablename__ = "credit_entries"
+    __table_args__ = (
+        CheckConstraint("available_cents + held_cents + charged_cents + funding_cents = 0", name="entry_balances"),
+        # `entry_fits_its_phase`, one line per phase, is in the migration alone.
+        ForeignKeyConstraint(["user_id", "job_id"], ["generation_jobs.user_id", "generation_jobs.id"]),
+        UniqueConstraint("job_id", "phase"),
+        UniqueConstraint("user_id", "reference"),
+        Index(
+            "credit_entries_one_end_of_a_hold",
+            "job_id",
+            unique=True,
+            postgresql_where=text("phase in ('settle', 'release')"),
+        ),
+        Index("credit_entries_of_user", "user_id", "id"),
+    )
+
+    id: int = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    user_id: UUID = Field(foreign_key="credit_accounts.user_id", ondelete="CASCADE")
+    job_id: UUID | None = None
+    phase: Phase = Field(sa_type=Text)
+    available_cents: int = Field(default=0, sa_type=BigInteger)
+    held_cents: int = Field(default=0, sa_type=BigInteger)
+    charged_cents: int = Field(default=0, sa_type=BigInteger)
+    """What the user paid us for generations."""
+    funding_cents: int = Field(default=0, sa_type=BigInteger)
+    """Where credits come from: the negative of all that was put in."""
+    reference: str | None = Field(default=None, sa_type=Text)
+    """The operator's or the payment's own name for it: the same one twice is booked once."""
+    at: datetime = Field(default=None, sa_column=_moment(default_now=True))

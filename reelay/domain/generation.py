@@ -1,0 +1,270 @@
+"""A generation: one request for one output of one model, from creation to its last state."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import gcd
+from typing import Any
+from uuid import UUID
+
+from reelay.domain.failure import Failure
+from reelay.domain.money import Tariff
+
+
+class JobType(StrEnum):
+    """What is made, in the words of the `generation_jobs.job_type` column."""
+
+    VIDEO_VEO31 = "video_veo31"
+    VIDEO = "video"
+    FIRST_FRAME = "first_frame"
+    VOICE = "voice_chatterbox"
+    AMBIENT = "ambient_elevenlabs"
+    TRANSCRIPTION = "transcribe_whisper"
+
+
+class Origin(StrEnum):
+    """Who wrote a generation's row."""
+
+    REELAY = "reelay"
+    EXTERNAL = "external"
+    """Another backend, in SQL, or an import from one. What it has bought already only its provider's request tells."""
+
+
+class ProviderName(StrEnum):
+    FAL = "fal"
+    REPLICATE = "replicate"
+    STUDIO = "studio"
+
+    @property
+    def reports_by_push(self) -> bool:
+        """Whether it tells its progress and its outcome by itself, and cannot be asked for them."""
+        return self is ProviderName.STUDIO
+
+
+class Status(StrEnum):
+    """What every client sees. `COMPLETED`, `FAILED` and `CANCELED` are for ever."""
+
+    PENDING = "pending"
+    SUBMITTED = "submitted"
+    """The provider has it in its queue."""
+    IN_PROGRESS = "in_progress"
+    """The provider works on it, or its media is archived."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL
+
+
+FINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
+ACTIVE = frozenset(Status) - FINAL
+
+
+class Stage(StrEnum):
+    """Where inside its status a generation is."""
+
+    RESERVING = "reserving"
+    SUBMITTING = "submitting"
+    UNCERTAIN = "uncertain"
+    QUEUED = "queued"
+    GENERATING = "generating"
+    POLLING = "polling"
+    FETCHING = "fetching"
+    ARCHIVING = "archiving"
+    FINISHING = "finishing"
+    DONE = "done"
+
+
+AT_THE_PROVIDER = frozenset({Stage.QUEUED, Stage.GENERATING, Stage.POLLING, Stage.FETCHING})
+"""From the accepted submission until the result is fetched."""
+BEFORE_THE_PROVIDER = frozenset({Stage.RESERVING, Stage.SUBMITTING, Stage.UNCERTAIN})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How long each wait of a generation may last. Frozen when the generation is created."""
+
+    expected: timedelta
+    """What the model usually takes; only progress estimates use it."""
+    patience: timedelta
+    """How long to wait for the webhook before polling."""
+    poll_interval: timedelta
+    adoption_window: timedelta
+    """How long the request of an uncertain submission is looked for: by its webhook and in the provider's list."""
+    deadline: timedelta
+    """After this, counted from the submission, the generation ends whatever the provider does."""
+
+
+class UncertainSubmitPolicy(StrEnum):
+    """What becomes of a submission of which nothing is heard within the adoption window."""
+
+    FAIL = "fail"
+    """The generation fails with `unknown_outcome`."""
+    RESUBMIT = "resubmit"
+    """It is sent once more, at the risk of paying twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generation:
+    """The workflow's input: all that is known when the generation is created."""
+
+    id: UUID
+    user_id: UUID
+    job_type: JobType
+    provider: ProviderName
+    model: str
+    endpoint: str
+    """The provider's name of the model, e.g. `fal-ai/veo3.1/fast`."""
+    arguments: dict[str, Any]
+    """The model's input in the provider's own words."""
+    timing: Timing
+    uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
+    clip_id: UUID | None = None
+    held_cents: int = 0
+    """The most that its user pays."""
+    tariff: Tariff | None = None
+    """What the provider's units cost on the day of creation; None where its count tells no price."""
+
+    @property
+    def attempts_at_most(self) -> int:
+        return 2 if self.uncertain_submit_policy is UncertainSubmitPolicy.RESUBMIT else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """An accepted attempt: how to reach the provider's request from now on."""
+
+    attempt: int
+    request_id: str
+    status_url: str
+    response_url: str
+    cancel_url: str
+    webhook_expected: bool
+    """False when no public URL is configured: nobody will call, so poll from the start."""
+    queue_position: int | None = None
+    """Requests ahead of this one when it was accepted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A verified webhook, as far as the workflow needs it. It is a hint: the result is fetched with our key."""
+
+    attempt: int
+    request_id: str
+    delivery_id: UUID
+    ended: bool = True
+    """False when it only shows that the provider has the request, and works on it."""
+
+
+class ProviderState(StrEnum):
+    """A provider's status word, mapped. Unknown words mean RUNNING: keep waiting."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
+    """No more work will be done. Whether it succeeded, only the result tells."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderProgress:
+    """What a provider says of a request that it has accepted."""
+
+    state: ProviderState
+    queue_position: int | None = None
+    """Requests ahead of this one, counted from 0; only while queued."""
+    logs: tuple[str, ...] = ()
+    percent: int | None = None
+    """Of its own work, from 0 to 100; None where it does not say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteMedia:
+    """One output as the provider serves it, before it is archived."""
+
+    url: str
+    content_type: str | None = None
+    file_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A successful answer of the provider."""
+
+    media: tuple[RemoteMedia, ...]
+    """Empty when the answer holds no media (yet)."""
+    data: dict[str, Any]
+    """The answer itself, e.g. a transcript's text and chunks."""
+    billable_units: float | None = None
+    """What the provider charges, in its own unit (`x-fal-billable-units`)."""
+    unusable_units: str | None = None
+    """What it said instead that is no number of units."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaFile:
+    """One archived artefact."""
+
+    name: str
+    """Last part of its address, e.g. `video.mp4`; ours, never the provider's."""
+    key: str
+    """Its key in the archive."""
+    content_type: str
+    """By content, not by what was declared."""
+    size_bytes: int
+    sha256: str
+    """Lower-case hex of the bytes that the provider served."""
+    duration_seconds: float | None = None
+    width: int | None = None
+    height: int | None = None
+    poster_name: str | None = None
+    poster_key: str | None = None
+    file_name: str | None = None
+    """The provider's name for it: a label, never part of a path of ours."""
+
+    @property
+    def aspect_ratio(self) -> str | None:
+        """E.g. `16:9`."""
+        if not self.width or not self.height:
+            return None
+        divisor = gcd(self.width, self.height)
+        return f"{self.width // divisor}:{self.height // divisor}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archived:
+    """What the archive step leaves behind for the finish."""
+
+    files: tuple[MediaFile, ...]
+    provider_url: str | None
+    """Where the provider served the first file."""
+    billable_units: float | None = None
+    unusable_units: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationStatus:
+    """The answer to the workflow's `status` query."""
+
+    status: Status
+    stage: Stage
+    stage_since: datetime
+    message: str
+    request_id: str | None = None
+    failure: Failure | None = None
+
+
+def state_at_acceptance(provider: ProviderName, submission: Submission) -> tuple[Status, Stage]:
+    """At work, unless others are ahead in the provider's queue, or the provider says by itself when it begins."""
+    if submission.queue_position or provider.reports_by_push:
+        return Status.SUBMITTED, Stage.QUEUED
+    return Status.IN_PROGRESS, Stage.GENERATING
+
+
+MEDIA_PATH = "/api/media/"
+
+
+def media_address(generation_id: UUID, name: str) -> str:
+    """Where our API serves an archived file, relative to its origin."""
+    return f"{MEDIA_PATH}{generation_id}/{name}"

@@ -1,0 +1,81 @@
+"""What users read, in every language: one entry per message in the TOML files beside this module.
+
+[generation_accepted]
+en = "Your {kind} is being generated."
+fr = "..."
+pt = "..."
+"""
+
+import re
+import tomllib
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Self
+
+from reelay.domain.language import Language
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+KEPT = ("progress_", "studio_")
+"""How the keys begin of sentences that rows keep, see `said_again`."""
+
+
+def message(key: str, language: Language, /, **values: object) -> str:
+    """The sentence under that key, with `{name}` replaced by the value of that name. Raises: KeyError."""
+    return _messages()[key][language].format(**values)
+
+
+class Sentence(str):
+    """A message in English, as logs and operators read it, that can be said in the other languages, too."""
+
+    key: str
+    values: dict[str, object]
+
+    def __new__(cls, key: str, /, **values: object) -> Self:
+        sentence = super().__new__(cls, message(key, Language.ENGLISH, **values))
+        sentence.key, sentence.values = key, values
+        return sentence
+
+
+def in_language(text: str, language: Language) -> str:
+    """A sentence of the table in that language; any other text as it is."""
+    if not isinstance(text, Sentence):
+        return text
+    values = {
+        name: in_language(value, language) if isinstance(value, str) else value for name, value in text.values.items()
+    }
+    return message(text.key, language, **values)
+
+
+@lru_cache(maxsize=10_000)
+def said_again(kept: str, language: Language) -> str | None:
+    """What a row keeps, in whichever language, in this one. None when it is no sentence of the table."""
+    for key, template in _kept():
+        if found := template.fullmatch(kept):
+            return message(key, language, **found.groupdict())
+    return None
+
+
+@cache
+def _kept() -> list[tuple[str, re.Pattern[str]]]:
+    """The sentences that rows keep, as patterns; those that say most come first."""
+    texts = [(key, text) for key, said in _messages().items() if key.startswith(KEPT) for text in said.values()]
+    patterns = []
+    for key, text in sorted(texts, key=lambda entry: len(PLACEHOLDER.sub("", entry[1])), reverse=True):
+        parts = PLACEHOLDER.split(text)  # literal text and names, in turn
+        pattern = "".join(f"(?P<{part}>.*)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
+        patterns.append((key, re.compile(pattern, re.DOTALL)))
+    return patterns
+
+
+@cache
+def _messages() -> dict[str, dict[Language, str]]:
+    """Raises: ValueError, when two files have an entry under one key or a language is missing."""
+    messages: dict[str, dict[Language, str]] = {}
+    for file in files(__name__).iterdir():
+        if not file.name.endswith(".toml"):
+            continue
+        for key, texts in tomllib.loads(file.read_text(encoding="utf-8")).items():
+            if key in messages or set(texts) != set(Language):
+                raise ValueError(f"{file.name}: {key} must stand in one file, in {', '.join(Language)}")
+            messages[key] = {Language(language): text for language, text in texts.items()}
+    return messages

@@ -1,0 +1,94 @@
+"""When a generation's row and its run have lost each other: what is to be done, decided without side effects."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from reelay.domain.failure import Failure
+from reelay.domain.generation import Timing
+
+# A run may go on after its deadline: an adoption window, then six hours of archiving at most.
+LONGEST_AFTERMATH = timedelta(hours=7)
+
+
+class RunState(StrEnum):
+    """How Temporal knows the newest run of a generation."""
+
+    UNKNOWN = "unknown"
+    """Never started, deleted by hand, or lost with Temporal's database."""
+    OPEN = "open"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    TERMINATED = "terminated"
+    TIMED_OUT = "timed out"
+
+
+class Purchase(StrEnum):
+    """What the attempts say of it."""
+
+    NONE = "none"
+    """No attempt, or one that was refused: nothing was bought."""
+    UNCERTAIN = "uncertain"
+    ACCEPTED = "accepted"
+
+
+class Repair(StrEnum):
+    LEAVE = "left"
+    START = "started"
+    RESUME = "resumed"
+    """A new run, whose submit step finds what was sent before instead of sending it."""
+    CANCEL = "canceled"
+    FAIL = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The newest run of a generation, as Temporal describes it."""
+
+    state: RunState
+    failing: bool = False
+    """Open, but its code raises again and again: ours to mend, not to restart."""
+    failure: Failure | None = None
+    """Of a failed one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconciled:
+    """What one pass found, for the engineer at the Temporal UI. Each generation counts once as `checked`."""
+
+    checked: int = 0
+    started: int = 0
+    resumed: int = 0
+    ended: int = 0
+    left: int = 0
+    failing: int = 0
+    """Of those left: their workflow's code raises."""
+    overdue: int = 0
+    """Of those left: open for longer than any run should be."""
+    taken_over: int = 0
+    """Requests that another backend submitted, and that are followed from now on."""
+    forgotten: int = 0
+    """Webhook deliveries that were old enough."""
+    freed: int = 0
+    """Ended, with credits that were still held. No code of ours leaves any."""
+
+
+def decide(run: RunState, purchase: Purchase) -> Repair:
+    """What a generation needs whose row is open. `docs/decisions/006-reconciliation.md` has the reasons."""
+    match run:
+        case RunState.OPEN:
+            return Repair.LEAVE
+        case RunState.UNKNOWN:
+            return Repair.START if purchase is Purchase.NONE else Repair.RESUME
+        case RunState.COMPLETED:
+            # The run had bought something, or it would not have completed: without its attempt, nothing may be sent.
+            return Repair.FAIL if purchase is Purchase.NONE else Repair.RESUME
+        case RunState.CANCELED | RunState.TERMINATED:
+            return Repair.CANCEL
+        case RunState.FAILED | RunState.TIMED_OUT:
+            return Repair.FAIL
+
+
+def is_overdue(created_at: datetime, timing: Timing, now: datetime) -> bool:
+    return now > created_at + timing.deadline + LONGEST_AFTERMATH

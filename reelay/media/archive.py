@@ -1,0 +1,115 @@
+"""From a provider's URL to our archive: download, sniff, probe, poster, put."""
+
+import asyncio
+import re
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+
+from reelay.domain.generation import JobType, MediaFile, RemoteMedia
+from reelay.media.download import Downloaded, HeadersFor, OnBytes, download, no_headers
+from reelay.media.errors import BadMedia, SourceUnavailable
+from reelay.media.guard import DownloadPolicy
+from reelay.media.probe import Probe, ends_early, poster, probe
+from reelay.media.sniff import HEAD_BYTES, MediaKind, SniffedType, sniff
+from reelay.media.storage import Storage
+
+MAX_NAME_LENGTH = 200
+PROMISED_KIND = {
+    JobType.VIDEO_VEO31: MediaKind.VIDEO,
+    JobType.VIDEO: MediaKind.VIDEO,
+    JobType.FIRST_FRAME: MediaKind.IMAGE,
+    JobType.VOICE: MediaKind.AUDIO,
+    JobType.AMBIENT: MediaKind.AUDIO,
+}
+"""A transcription promises no media."""
+
+
+def media_prefix(user_id: UUID, generation_id: UUID) -> str:
+    """Where all files of a generation are kept."""
+    return f"{user_id}/{generation_id}"
+
+
+def media_stem(kind: MediaKind, index: int, count: int) -> str:
+    """`video` for an only file, `video-1`, `video-2` for several; `index` counts from 0."""
+    return kind.value if count == 1 else f"{kind.value}-{index + 1}"
+
+
+def plain_name(given: str | None) -> str | None:
+    """A provider's name for a file as one to show and to save by: the last part of a path, without odd characters."""
+    last = re.split(r"[/\\]", given or "")[-1]
+    return "".join(character for character in last if character.isprintable())[:MAX_NAME_LENGTH].strip(" .") or None
+
+
+async def archive_media(
+    remote: RemoteMedia,
+    *,
+    key_prefix: str,
+    name_stem: str,
+    expected_kind: MediaKind,
+    client: httpx.AsyncClient,
+    storage: Storage,
+    policy: DownloadPolicy,
+    on_bytes: OnBytes,
+    headers_for: HeadersFor = no_headers,
+) -> MediaFile:
+    """Keep what the provider serves at `remote.url` under `{key_prefix}/{name_stem}.{extension}`.
+
+    Doing it twice leaves the same objects; failing or being cancelled leaves no temporary file.
+    Raises: every MediaError but NotInArchive.
+    """
+    with storage.scratch() as folder:
+        downloaded = await download(
+            client, remote.url, to=folder / "media", policy=policy, on_bytes=on_bytes, headers_for=headers_for
+        )
+        found, probed = await _look_inside(downloaded, expected_kind)
+        name = f"{name_stem}.{found.extension}"
+        poster_name = await _keep_poster(downloaded.path, found, storage, key_prefix, name_stem)
+        await storage.put_file(downloaded.path, f"{key_prefix}/{name}", found.content_type)
+    return MediaFile(
+        name=name,
+        key=f"{key_prefix}/{name}",
+        content_type=found.content_type,
+        size_bytes=downloaded.size_bytes,
+        sha256=downloaded.sha256,
+        duration_seconds=None if found.kind is MediaKind.IMAGE else probed.duration_seconds,
+        width=probed.width,
+        height=probed.height,
+        poster_name=poster_name,
+        poster_key=f"{key_prefix}/{poster_name}" if poster_name else None,
+        file_name=plain_name(remote.file_name),
+    )
+
+
+async def _look_inside(downloaded: Downloaded, expected: MediaKind) -> tuple[SniffedType, Probe]:
+    try:
+        found, probed = await asyncio.to_thread(_identify, downloaded.path)
+        if not downloaded.length_announced and await asyncio.to_thread(ends_early, downloaded.path):
+            raise BadMedia("the file ends before its container says so")
+    except BadMedia as error:
+        if not downloaded.length_announced:
+            raise SourceUnavailable(f"the body may have been cut short: {error}") from error
+        raise
+    if found.kind is not expected:
+        raise BadMedia(f"{found.content_type} instead of the promised {expected}")
+    return found, probed
+
+
+def _identify(path: Path) -> tuple[SniffedType, Probe]:
+    with path.open("rb") as file:
+        found = sniff(file.read(HEAD_BYTES))
+    probed = probe(path)
+    return (found if probed.width else found.without_picture()), probed
+
+
+async def _keep_poster(path: Path, found: SniffedType, storage: Storage, key_prefix: str, name_stem: str) -> str | None:
+    """The name under which a video's poster was kept."""
+    if found.kind is not MediaKind.VIDEO:
+        return None
+    made = await asyncio.to_thread(poster, path, path.with_name("poster.jpg"))
+    if made is None:
+        return None
+    name = f"{name_stem}-poster.jpg"
+    await storage.put_file(made, f"{key_prefix}/{name}", "image/jpeg")
+    return name

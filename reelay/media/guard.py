@@ -1,0 +1,170 @@
+"""Where a download may connect to: public addresses alone, checked once and then dialled as checked.
+
+A name is resolved here, every answer has to be public, and the socket goes to an address that was checked: the name
+server is not asked a second time. TLS and `Host` keep the name.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Self, TypeAlias
+
+import httpcore
+import httpx
+
+from reelay.media.errors import Refused
+from reelay.settings import Settings
+
+IPAddress: TypeAlias = IPv4Address | IPv6Address
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[IPAddress]]]
+
+GLOBAL_UNICAST_IPV6 = IPv6Network("2000::/3")
+"""All that is routed on the public internet. Outside: loopback, private, multicast, mapped IPv4, NAT64."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# `ipaddress.is_global` says yes to these, wholly or in part.
+NOT_PUBLIC_IPV4 = (
+    IPv4Network("192.0.0.0/24"),  # IETF protocol assignments
+    IPv4Network("192.88.99.0/24"),  # 6to4 relays
+    IPv4Network("224.0.0.0/4"),  # multicast
+)
+NOT_PUBLIC_IPV6 = (
+    IPv6Network("2001::/23"),  # IETF protocol assignments, Teredo among them
+    IPv6Network("2002::/16"),  # 6to4: carries any IPv4 address
+    IPv6Network("3fff::/20"),  # documentation
+)
+
+# `is_loopback` also says yes to mapped IPv4 since Python 3.13.
+LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+
+def is_public(address: IPAddress) -> bool:
+    """Whether this is an address of one machine on the public internet."""
+    if isinstance(address, IPv4Address):
+        return address.is_global and not any(address in network for network in NOT_PUBLIC_IPV4)
+    return (
+        address in GLOBAL_UNICAST_IPV6
+        and address.is_global
+        and not any(address in network for network in NOT_PUBLIC_IPV6)
+    )
+
+
+async def resolve(host: str, port: int) -> list[IPAddress]:
+    """All addresses of a name, in the system's order. Raises: socket.gaierror."""
+    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [ip_address(sockaddr[0]) for *_, sockaddr in answers]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadPolicy:
+    """What a download may ask for, and how much of it."""
+
+    max_bytes: int
+    allowed_hosts: tuple[str, ...] = ()
+    """`fal.media` allows itself and all names under it. Empty: any public host."""
+    allow_http: bool = False
+    """Also plain http, and any port."""
+    allow_loopback: bool = False
+    own_address: tuple[str, int] | None = None
+    """Host and port of a backend of the operator's own: wherever it stands, and also by plain http."""
+    total_timeout: timedelta = timedelta(minutes=15)
+    """From the first connection to the last byte: 2 GiB at 20 Mbit/s take 14 minutes."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        return cls(
+            max_bytes=settings.archive_max_bytes,
+            allowed_hosts=settings.download_allowed_hosts,
+            allow_http=settings.is_development,
+            allow_loopback=settings.is_development,
+            own_address=_address(settings.studio_backend_url) if settings.studio_backend_url else None,
+        )
+
+    def check_url(self, url: httpx.URL) -> None:
+        """Raises: Refused."""
+        if self.is_own(url.host, url.port or DEFAULT_PORTS.get(url.scheme, 0)) and not url.userinfo:
+            return
+        if url.scheme != "https" and not (url.scheme == "http" and self.allow_http):
+            raise Refused(f"downloads use https, not {url.scheme[:20] or 'a relative URL'}")
+        if url.userinfo:
+            raise Refused("a download URL carries no user name or password")
+        if url.port not in (None, 443) and not self.allow_http:
+            raise Refused(f"downloads use port 443, not {url.port}")
+        if not self._allows_host(url.host):
+            raise Refused(f"{url.host or 'no host'} is not one of the allowed download hosts")
+
+    def check_addresses(self, host: str, addresses: Sequence[IPAddress]) -> None:
+        """One address that is not public condemns the name. Raises: Refused."""
+        for address in addresses:
+            if not is_public(address) and not (self.allow_loopback and any(address in each for each in LOOPBACK)):
+                raise Refused(f"{host} does not lead to the public internet")
+
+    def is_own(self, host: str, port: int) -> bool:
+        return (host.lower(), port) == self.own_address
+
+    def _allows_host(self, host: str) -> bool:
+        name = host.rstrip(".").lower()
+        suffixes = [allowed.strip(".").lower() for allowed in self.allowed_hosts]
+        return bool(name) and (not suffixes or any(f".{name}".endswith(f".{suffix}") for suffix in suffixes))
+
+
+def _address(url: str) -> tuple[str, int]:
+    parts = httpx.URL(url)
+    return parts.host.lower(), parts.port or DEFAULT_PORTS[parts.scheme]
+
+
+class GuardedBackend(httpcore.AsyncNetworkBackend):
+    """Dials the checked address of a name, and no other."""
+
+    def __init__(self, policy: DownloadPolicy, resolve: Resolve) -> None:
+        self._policy = policy
+        self._resolve = resolve
+        self._sockets = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Raises: Refused, httpcore.ConnectError, httpcore.ConnectTimeout."""
+        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        for address in await self._checked_addresses(host, port, timeout):
+            try:
+                return await self._sockets.connect_tcp(str(address), port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def _checked_addresses(self, host: str, port: int, timeout: float | None) -> Sequence[IPAddress]:
+        try:
+            addresses = await asyncio.wait_for(self._resolve(host, port), timeout)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(f"{host} does not resolve") from error
+        if not self._policy.is_own(host, port):
+            self._policy.check_addresses(host, addresses)
+        return addresses
+
+
+class GuardedTransport(httpx.AsyncHTTPTransport):
+    """httpx's own transport, with a pool that dials through the guard. Never through a proxy."""
+
+    def __init__(self, policy: DownloadPolicy, resolve: Resolve) -> None:
+        context = httpx.create_ssl_context()
+        super().__init__(verify=context)
+        # httpx offers no parameter for the network backend of its pool.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=100,
+            max_keepalive_connections=20,
+            keepalive_expiry=5.0,
+            network_backend=GuardedBackend(policy, resolve),
+        )

@@ -1,0 +1,63 @@
+"""A provider whose key was taken away while jobs are open there."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from reelay.domain.generation import ProviderName, ProviderProgress, Result, Submission
+from reelay.providers.errors import NotSetUp, Unauthorized
+from reelay.providers.provider import CancelAnswer, SubmissionRequest
+
+NEEDS = {
+    ProviderName.FAL: "FAL_KEY",
+    ProviderName.REPLICATE: "REPLICATE_API_TOKEN",
+    ProviderName.STUDIO: "WEBHOOK_SECRET",
+}
+ASK_AGAIN = timedelta(seconds=5)
+"""A look that finds no key costs nobody anything."""
+
+
+class AbsentProvider:
+    """Implements `providers.provider.Provider`. Buys nothing; what was bought waits for the key until its deadline."""
+
+    account = ""
+
+    def __init__(self, name: ProviderName) -> None:
+        self._reason = f"{name} is not set up in this worker: {NEEDS[name]} is missing"
+
+    async def submit(self, request: SubmissionRequest) -> Submission:
+        """Raises: Unauthorized."""
+        raise Unauthorized(self._reason)
+
+    async def progress(self, submission: Submission, *, logs: bool = False) -> ProviderProgress:
+        """Raises: NotSetUp."""
+        raise self._not_set_up()
+
+    async def result(self, submission: Submission) -> Result:
+        """Raises: NotSetUp."""
+        raise self._not_set_up()
+
+    async def cancel(self, submission: Submission) -> CancelAnswer:
+        """Raises: NotSetUp."""
+        raise self._not_set_up()
+
+    async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
+        """Raises: NotSetUp."""
+        raise self._not_set_up()
+
+    def download_headers(self, url: str) -> Mapping[str, str]:
+        """None: there is no key."""
+        return {}
+
+    def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
+        """Without addresses: nobody can be asked about it here."""
+        return Submission(
+            attempt=attempt,
+            request_id=request_id,
+            status_url="",
+            response_url="",
+            cancel_url="",
+            webhook_expected=False,
+        )
+
+    def _not_set_up(self) -> NotSetUp:
+        return NotSetUp(self._reason, ASK_AGAIN)

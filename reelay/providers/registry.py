@@ -1,0 +1,117 @@
+"""Which providers this process can reach, and whose webhooks it can verify."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import httpx
+from pydantic import SecretStr
+
+from reelay.domain.generation import ProviderName
+from reelay.providers.absent import AbsentProvider
+from reelay.providers.fal import FalProvider
+from reelay.providers.jwks import FalWebhooks, JwksCache, keys_of
+from reelay.providers.provider import LastWords, Provider, WebhookVerifier
+from reelay.providers.replicate import ReplicateProvider
+from reelay.providers.replicate_webhook import ReplicateWebhooks
+from reelay.providers.studio import STARTED_BY_BACKEND, StudioProvider
+from reelay.settings import Settings
+
+
+class Providers(dict[ProviderName, Provider]):
+    """Those that are set up. Asked by name for another one, it says so in the words of `providers.errors`."""
+
+    def __missing__(self, name: ProviderName) -> Provider:
+        return AbsentProvider(name)
+
+
+Verifiers = dict[ProviderName, WebhookVerifier]
+
+FAL_WEBHOOK_PATH = "/api/webhooks/fal"
+STUDIO_WEBHOOK_PATH = "/api/webhooks/video-completion"
+REPLICATE_WEBHOOK_PATH = "/api/webhooks/replicate"
+
+
+@asynccontextmanager
+async def open_providers(settings: Settings, last_words: LastWords) -> AsyncIterator[Providers]:
+    """The providers with their connections, for as long as the block lasts."""
+    async with (
+        httpx.AsyncClient(follow_redirects=False) as client,
+        httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_keepalive_connections=0)) as purchases,
+    ):
+        yield build_providers(settings, client, purchases, last_words)
+
+
+def build_providers(
+    settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient, last_words: LastWords
+) -> Providers:
+    """One entry for each provider whose key or secret is configured, or that needs none in development."""
+    providers = Providers()
+    if keys := fal_keys(settings):
+        providers[ProviderName.FAL] = FalProvider(
+            client,
+            purchases=purchases,
+            keys=keys,
+            queue_base=settings.fal_queue_base,
+            platform_base=settings.fal_platform_base,
+            timeout=settings.fal_timeout,
+            other_bases=(settings.fal_api_base, *settings.fal_fallback_bases),
+        )
+    if token := settings.replicate_api_token:
+        providers[ProviderName.REPLICATE] = ReplicateProvider(
+            client, purchases=purchases, token=token, base=settings.replicate_api_base
+        )
+    if settings.takes_pushes:
+        providers[ProviderName.STUDIO] = StudioProvider(
+            client,
+            purchases=purchases,
+            backend_url=settings.studio_backend_url,
+            secret=settings.webhook_secret,
+            last_words=last_words,
+            language=settings.language,
+        )
+    return providers
+
+
+def configured_providers(settings: Settings) -> frozenset[ProviderName]:
+    """Those that `build_providers` would have an entry for."""
+    keys = {
+        ProviderName.FAL: fal_keys(settings),
+        ProviderName.REPLICATE: settings.replicate_api_token,
+        ProviderName.STUDIO: settings.takes_pushes,
+    }
+    return frozenset(name for name, key in keys.items() if key)
+
+
+def can_submit(settings: Settings, provider: ProviderName, endpoint: str) -> bool:
+    """Whether a generation of that endpoint could be started from here."""
+    if provider is ProviderName.STUDIO and endpoint != STARTED_BY_BACKEND and settings.studio_backend_url is None:
+        return False  # its pushes can be verified, but there is nobody to send the job to
+    return provider in configured_providers(settings)
+
+
+def fal_keys(settings: Settings) -> list[SecretStr]:
+    """During a rotation two: the new one is tried first."""
+    return [key for key in (settings.fal_key_new, settings.fal_key) if key]
+
+
+def build_verifiers(settings: Settings, client: httpx.AsyncClient) -> Verifiers:
+    """One for each provider that has a webhook route. `client` fetches public keys."""
+    jwks = JwksCache(client, settings.fal_jwks_url, parse=keys_of, clock=time.monotonic)
+    return {
+        ProviderName.FAL: FalWebhooks(jwks, user_id=settings.fal_user_id, clock=_now),
+        ProviderName.REPLICATE: ReplicateWebhooks(settings.replicate_webhook_secrets, clock=_now),
+    }
+
+
+def webhook_path(settings: Settings, provider: ProviderName) -> str | None:
+    """Where the provider is asked to report. None: it is not asked, and polled from the start."""
+    paths = {ProviderName.FAL: settings.fal_webhook_path, ProviderName.STUDIO: STUDIO_WEBHOOK_PATH}
+    if settings.replicate_webhook_secrets:
+        paths[ProviderName.REPLICATE] = REPLICATE_WEBHOOK_PATH
+    return paths.get(provider)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,422 @@
+"""Everything that the environment may say, typed, in one place. Built once per process and passed down."""
+
+import hashlib
+import hmac
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from reelay.domain.generation import UncertainSubmitPolicy
+from reelay.domain.language import Language
+from reelay.domain.money import MOST_CENTS
+
+FAL_HOSTS = (".fal.ai", ".fal.run")
+POSTGRES_SCHEMES = ("postgres", "postgresql")
+SHORTEST_SECRET = 16
+"""Characters of a secret that we make up ourselves."""
+SHORTEST_JWT_SECRET = 32
+"""HS256 wants 256 bits (RFC 7518 section 3.2)."""
+PLACEHOLDER = re.compile(
+    r"change-?_?me|^(your|my|example|simulated|votre|seu)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
+)
+WEBHOOK_SECRET_LABEL = b"reelay webhook token"
+REPLICATE_HOSTS = (".replicate.com",)
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """The process's configuration. `.env.example` says each variable in one line."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", env_ignore_empty=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+    environment: Environment = Environment.PRODUCTION
+    app_url: str | None = Field(None, validation_alias=AliasChoices("APP_URL", "NEXT_PUBLIC_APP_URL", "app_url"))
+    data_dir: Path = Field(Path(".reelay"), validation_alias=AliasChoices("REELAY_DATA_DIR", "data_dir"))
+
+    task_queue: str = Field("generations", validation_alias=AliasChoices("REELAY_TASK_QUEUE", "task_queue"))
+
+    worker_deployment: str | None = Field(
+        None, validation_alias=AliasChoices("TEMPORAL_WORKER_DEPLOYMENT", "worker_deployment")
+    )
+    """Temporal's Worker Versioning is on when this and the build id are set."""
+    worker_build_id: str | None = Field(
+        None, validation_alias=AliasChoices("TEMPORAL_WORKER_BUILD_ID", "worker_build_id")
+    )
+    max_cached_workflows: int = Field(
+        1000, ge=0, validation_alias=AliasChoices("REELAY_MAX_CACHED_WORKFLOWS", "max_cached_workflows")
+    )
+    """Runs that a worker keeps in memory. 0: every step replays its run's whole history."""
+
+    database_url: SecretStr = SecretStr("")
+    database_service_url: SecretStr | None = None
+    """Unset: the role of `DATABASE_ADMIN_URL` serves, too."""
+    database_admin_url: SecretStr = SecretStr("")
+
+    temporal_ui_url: str | None = None
+    worker_metrics_host: str = "127.0.0.1"
+    worker_metrics_port: int | None = Field(None, gt=0, le=65535)
+    """Where a worker serves Prometheus its metrics; unset: nowhere."""
+    """Where people look at runs: the page links there. Public."""
+
+    fal_key: SecretStr | None = Field(None, validation_alias=AliasChoices("FAL_KEY", "FAL_API_KEY", "fal_key"))
+    fal_key_new: SecretStr | None = None
+    fal_queue_base: str = "https://queue.fal.run"
+    fal_api_base: str = "https://rest.fal.ai"
+    fal_fallback_bases: Annotated[tuple[str, ...], NoDecode] = ()
+    fal_platform_base: str = "https://api.fal.ai/v1"
+    fal_jwks_url: str = "https://rest.fal.ai/.well-known/jwks.json"
+    fal_user_id: str | None = None
+    fal_timeout: timedelta = Field(
+        timedelta(minutes=5), le=timedelta(minutes=5), validation_alias=AliasChoices("FAL_TIMEOUT_MS", "fal_timeout")
+    )
+    """For one submission. The submit step's own limit in the workflow is a little longer than this may be."""
+    fal_queue_logs_default: bool = False
+    fal_webhook_path: str = "/api/fal/webhook"
+    fal_webhook_secret: SecretStr | None = None
+    """Signs the token in webhook URLs, whichever provider they are for. Unset: derived from the pepper."""
+
+    studio_backend_url: str | None = None
+    webhook_secret: SecretStr | None = None
+    """Shared with the studio backend: in `X-Webhook-Secret` of its pushes, and the bearer token of what it is sent.
+    Without one, pushes are taken in development alone."""
+
+    replicate_api_token: SecretStr | None = None
+    replicate_api_base: str = "https://api.replicate.com"
+    replicate_webhook_secret: SecretStr | None = None
+    """`whsec_...`; several, separated by spaces or commas, while they are rotated."""
+
+    api_key_pepper: SecretStr = SecretStr("")
+    """Keys the hash under which API keys are stored."""
+
+    jwt_secret: SecretStr | None = None
+    jwt_jwks_url: str | None = None
+    jwt_audience: str = "authenticated"
+    jwt_issuer: str | None = None
+    """Unset: tokens of any issuer that holds the keys."""
+
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Whose pages may call the API with their user's cookie or token."""
+    starting_credits_cents: int = Field(0, ge=0, le=MOST_CENTS)
+    """Of a user who comes by a token for the first time."""
+    unmetered: bool = False
+    """No credits at all: nothing is held, charged or refused for them."""
+
+    archive_url: str | None = None
+    aws_allow_http: bool = False
+    """For an S3 endpoint inside the same network; development allows it anyway."""
+    archive_max_bytes: int = Field(2 * 1024**3, gt=0)
+    download_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+
+    webhook_patience: timedelta | None = Field(
+        None, validation_alias=AliasChoices("WEBHOOK_PATIENCE_SECONDS", "webhook_patience")
+    )
+    poll_interval: timedelta | None = Field(
+        None, validation_alias=AliasChoices("POLL_INTERVAL_SECONDS", "poll_interval")
+    )
+    adoption_window: timedelta | None = Field(
+        None, validation_alias=AliasChoices("ADOPTION_WINDOW_SECONDS", "adoption_window")
+    )
+    generation_deadline: timedelta | None = Field(
+        None, validation_alias=AliasChoices("GENERATION_DEADLINE_SECONDS", "generation_deadline")
+    )
+
+    account_pause: timedelta = Field(
+        timedelta(minutes=1),
+        gt=timedelta(0),
+        validation_alias=AliasChoices("ACCOUNT_PAUSE_SECONDS", "account_pause"),
+    )
+    """Between two probes of an account that the provider has locked."""
+
+    reconcile_interval: timedelta | None = Field(
+        None, ge=timedelta(seconds=1), validation_alias=AliasChoices("RECONCILE_INTERVAL_SECONDS", "reconcile_interval")
+    )
+    events_heartbeat: timedelta = Field(
+        timedelta(seconds=10),
+        gt=timedelta(0),
+        le=timedelta(seconds=15),
+        validation_alias=AliasChoices("EVENTS_HEARTBEAT_SECONDS", "events_heartbeat"),
+    )
+    """Longer, and proxies close a stream as dead."""
+    uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
+
+    requests_per_second: int = Field(200, ge=0, le=1_000_000)
+    """Of one user, like the two below; 0: as many as come."""
+    creations_per_minute: int = Field(600, ge=0, le=1_000_000)
+    concurrent_generations: int = Field(1000, ge=0, le=1_000_000)
+
+    interactive_budget_cents: int = Field(500, ge=0)
+    use_async_generation: bool = True
+    generate_video_duration: float = Field(6, gt=0)
+    """Seconds. Like the next, for calls of `/api/generate/video` that say nothing else, where the model admits it."""
+    generate_video_aspect_ratio: str = "9:16"
+    chat_video_model: str | None = None
+    """Unset: Replicate's zeroscope where it is set up, else the cheapest video model that is."""
+    chat_webhook_path: str = "/webhook-test/ai-agent-fiable"
+    """Of the n8n workflow whose place the chat takes; the next, of the one behind it that generates."""
+    task_webhook_path: str = "/webhook-test/video-bg-process"
+    language: Language = Field(Language.ENGLISH, validation_alias=AliasChoices("REELAY_LANGUAGE", "language"))
+    """Of what users read, when their request asks for none of ours."""
+
+    @field_validator("fal_timeout", mode="before")
+    @classmethod
+    def _milliseconds(cls, value: object) -> object:
+        return timedelta(milliseconds=number_in(value)) if isinstance(value, str | int | float) else value
+
+    @field_validator(
+        "webhook_patience",
+        "poll_interval",
+        "adoption_window",
+        "generation_deadline",
+        "account_pause",
+        "reconcile_interval",
+        "events_heartbeat",
+        mode="before",
+    )
+    @classmethod
+    def _seconds(cls, value: object) -> object:
+        return timedelta(seconds=number_in(value)) if isinstance(value, str | int | float) else value
+
+    @field_validator("fal_fallback_bases", "cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(base.strip().rstrip("/") for base in value.split(",") if base.strip())
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_of_pages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(origin.lower() for origin in value)
+        for origin in origins:
+            parts = urlsplit(origin)
+            # With `*`, every page there is could act for a user who is signed in.
+            if (
+                origin != f"{parts.scheme}://{parts.netloc}"
+                or parts.scheme not in ("http", "https")
+                or {"*", "@"} & set(origin)
+            ):
+                raise ValueError("CORS_ORIGINS: each is an origin like https://app.example.com, without a path or `*`")
+        return origins
+
+    @field_validator("download_allowed_hosts", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return (
+            tuple(host.strip().lower() for host in value.split(",") if host.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("replicate_api_base")
+    @classmethod
+    def _without_version(cls, value: str) -> str:
+        return value.rstrip("/").removesuffix("/v1")
+
+    @field_validator("replicate_webhook_secret")
+    @classmethod
+    def _well_formed(cls, value: SecretStr | None) -> SecretStr | None:
+        for secret in _secrets_in(value):
+            if not is_webhook_secret(secret):
+                raise ValueError("REPLICATE_WEBHOOK_SECRET: each secret is whsec_ and then base64")
+        return value
+
+    @field_validator(
+        "app_url", "temporal_ui_url", "studio_backend_url", "fal_queue_base", "fal_api_base", "fal_platform_base"
+    )
+    @classmethod
+    def _origin(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.app_url and not self.fal_webhook_secret:
+            self.fal_webhook_secret = self._derived_webhook_secret()
+        if bool(self.worker_deployment) != bool(self.worker_build_id):
+            raise ValueError("TEMPORAL_WORKER_DEPLOYMENT and TEMPORAL_WORKER_BUILD_ID: set both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _studio(self) -> Self:
+        if self.studio_backend_url is None:
+            return self
+        if not self.takes_pushes:
+            raise ValueError("WEBHOOK_SECRET: required with STUDIO_BACKEND_URL, its reports are known by it")
+        parts = urlsplit(self.studio_backend_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise ValueError("STUDIO_BACKEND_URL: must be an http or https address without user, password or query")
+        return self
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        if self.environment is Environment.DEVELOPMENT:
+            return self
+        for variable, url in (
+            ("FAL_QUEUE_BASE", self.fal_queue_base),
+            ("FAL_API_BASE", self.fal_api_base),
+            *(("FAL_FALLBACK_BASES", base) for base in self.fal_fallback_bases),
+            ("FAL_PLATFORM_BASE", self.fal_platform_base),
+            ("FAL_JWKS_URL", self.fal_jwks_url),
+        ):
+            if not _is_https_under(FAL_HOSTS, url):
+                raise ValueError(f"{variable}: in production it must be https on a host under .fal.ai or .fal.run")
+        if not _is_https_under(REPLICATE_HOSTS, self.replicate_api_base):
+            raise ValueError("REPLICATE_API_BASE: in production it must be https on a host under .replicate.com")
+        if self.app_url and not self.app_url.startswith("https://"):
+            raise ValueError("APP_URL: in production it must be https, or unset to poll instead of being called")
+        return self
+
+    def _derived_webhook_secret(self) -> SecretStr:
+        pepper = self.api_key_pepper.get_secret_value()
+        if not pepper:
+            raise ValueError("FAL_WEBHOOK_SECRET: required with APP_URL, without API_KEY_PEPPER to derive it from")
+        return SecretStr(hmac.new(pepper.encode(), WEBHOOK_SECRET_LABEL, hashlib.sha256).hexdigest())
+
+    @property
+    def service_url(self) -> str:
+        """Of Postgres, as the role of workers, webhooks and operators."""
+        return (self.database_service_url or self.database_admin_url).get_secret_value()
+
+    @property
+    def replicate_webhook_secrets(self) -> tuple[str, ...]:
+        return tuple(_secrets_in(self.replicate_webhook_secret))
+
+    @property
+    def takes_pushes(self) -> bool:
+        """Whether the studio backend may report."""
+        return self.webhook_secret is not None or self.is_development
+
+    @property
+    def is_development(self) -> bool:
+        return self.environment is Environment.DEVELOPMENT
+
+    @property
+    def archive_allows_http(self) -> bool:
+        return self.is_development or self.aws_allow_http
+
+    @property
+    def archive_location(self) -> str:
+        """Where media is kept: `ARCHIVE_URL`, else a folder of the data dir."""
+        return self.archive_url or (self.data_dir.resolve() / "archive").as_uri()
+
+    @property
+    def reconcile_every(self) -> timedelta:
+        """Each pass is four billed actions in Temporal Cloud: at five minutes 35,000 a month, at one 175,000."""
+        return self.reconcile_interval or timedelta(minutes=1 if self.is_development else 5)
+
+    @property
+    def generate_video_defaults(self) -> dict[str, Any]:
+        """By the catalogue's words."""
+        return {"duration": self.generate_video_duration, "aspectRatio": self.generate_video_aspect_ratio}
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The values that must show nowhere, the passwords in URLs among them."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        secrets = {word for value in values if isinstance(value, SecretStr) for word in _secrets_in(value)}
+        passwords = {password for secret in secrets if "://" in secret and (password := urlsplit(secret).password)}
+        return frozenset({*secrets, *passwords, *map(unquote, passwords)})
+
+    def unfit_for_production(self) -> list[str]:
+        """What production must not start with, each naming its variable and never the value."""
+        return [] if self.is_development else [*self._unfit_databases(), *self._unfit_secrets(), *self._unfit_urls()]
+
+    def _unfit_databases(self) -> Iterator[str]:
+        urls = {"DATABASE_URL": self.database_url}
+        if self.database_service_url is not None:
+            urls["DATABASE_SERVICE_URL"] = self.database_service_url
+        # Whoever has the third role need not know the owner's.
+        if self.database_service_url is None or self.database_admin_url:
+            urls["DATABASE_ADMIN_URL"] = self.database_admin_url
+        roles: dict[tuple[str | None, str | None], str] = {}
+        for variable, url in urls.items():
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in POSTGRES_SCHEMES or not (parts.hostname and parts.username and parts.path[1:]):
+                yield f"{variable}: it must be postgresql://role:password@host/database"
+            elif (other := roles.setdefault((parts.hostname, parts.username), variable)) != variable:
+                yield f"{other}: its role must not be that of {variable}"
+
+    def _unfit_secrets(self) -> Iterator[str]:
+        if not (self.fal_key or self.fal_key_new or self.replicate_api_token or self.webhook_secret):
+            yield "FAL_KEY: it is missing, and no other provider has a key"
+        for variable, secret, shortest in (
+            ("FAL_KEY", self.fal_key, 1),
+            ("FAL_KEY_NEW", self.fal_key_new, 1),
+            ("REPLICATE_API_TOKEN", self.replicate_api_token, 1),
+            ("API_KEY_PEPPER", self.api_key_pepper, SHORTEST_SECRET),
+            ("FAL_WEBHOOK_SECRET", self.fal_webhook_secret, SHORTEST_SECRET),
+            ("WEBHOOK_SECRET", self.webhook_secret, SHORTEST_SECRET),
+            ("JWT_SECRET", self.jwt_secret, SHORTEST_JWT_SECRET),
+        ):
+            if secret is not None and (trouble := unfit_secret(secret.get_secret_value(), shortest)):
+                yield f"{variable}: {trouble}"
+
+    def _unfit_urls(self) -> Iterator[str]:
+        for origin in self.cors_origins:
+            if not is_public_https(origin) and urlsplit(origin).hostname not in LOOPBACK:
+                yield "CORS_ORIGINS: in production each must be https, but for localhost"
+        for variable, url in (("APP_URL", self.app_url), ("JWT_JWKS_URL", self.jwt_jwks_url)):
+            if url is not None and not is_public_https(url):
+                yield f"{variable}: in production it must be an https URL without user, query or fragment"
+
+
+def number_in(value: str | int | float) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError("must be a number") from None  # the usual message repeats the value
+
+
+def unfit_secret(value: str, shortest: int) -> str | None:
+    if not value:
+        return "it is missing"
+    if not (value.isascii() and value.isprintable()) or " " in value.strip() or value != value.strip():
+        return "it has characters that no secret has, such as spaces"
+    if PLACEHOLDER.search(value):
+        return "it is a placeholder"
+    return f"it must have at least {shortest} characters" if len(value) < shortest else None
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """What is wrong with the environment: each names its variable and never the value."""
+    return [
+        ": ".join([*(str(name).upper() for name in entry["loc"][:1]), entry["msg"].removeprefix("Value error, ")])
+        for entry in error.errors(include_input=False, include_url=False)
+    ]
+
+
+def is_public_https(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and bool(parts.hostname) and not (parts.username or parts.query or parts.fragment)
+
+
+def is_webhook_secret(text: str) -> bool:
+    """Whether it has the form that Standard Webhooks gives to a shared secret: `whsec_` and base64, padded or not."""
+    prefix, _, encoded = text.partition("_")
+    try:
+        return prefix == "whsec" and bool(b64decode(encoded + "=" * (-len(encoded) % 4), validate=True))
+    except ValueError:
+        return False
+
+
+def _secrets_in(value: SecretStr | None) -> list[str]:
+    return value.get_secret_value().replace(",", " ").split() if value else []
+
+
+def _is_https_under(hosts: tuple[str, ...], url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" and (parts.hostname or "").endswith(hosts)
