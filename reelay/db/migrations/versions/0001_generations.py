@@ -414,7 +414,7 @@ create table media_link_key (
     constraint one_row check (only_row)
 );
 
--- A link that plays without a header for one to two hours, signed as in `reelay/domain/media_link.py`. None for an owner
+-- A link that plays without a header for one to two hours, signed as in reelay/domain/media_link.py. None for an owner
 -- other than the reader: `app.user_id` names the reader to Reelay, a token's claims to Supabase; a service has neither.
 create function media_link(owner uuid, address text) returns text
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
