@@ -12,8 +12,8 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
-from activities.last_words import KeptLastWords
-from activities.measuring import SECONDS, STEP_SECONDS, Measuring
+from activities.final_pushes import StoredFinalPushes
+from activities.measuring import SECONDS, ACTIVITY_SECONDS, Measuring
 from activities.outcome import OutcomeActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
@@ -59,7 +59,7 @@ def measured(settings: Settings) -> Runtime | None:
         counters_total_suffix=True,
         unit_suffix=True,
         durations_as_seconds=True,
-        histogram_bucket_overrides={STEP_SECONDS: SECONDS},
+        histogram_bucket_overrides={ACTIVITY_SECONDS: SECONDS},
     )
     return Runtime(telemetry=TelemetryConfig(metrics=prometheus))
 
@@ -73,7 +73,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
         pepper = settings.api_key_pepper.get_secret_value().encode()
         async with sessions.begin() as session:
             await keep_media_link_key(session, origin=settings.app_url, secret=pepper)
-    providers = await stack.enter_async_context(open_providers(settings, KeptLastWords(sessions)))
+    providers = await stack.enter_async_context(open_providers(settings, StoredFinalPushes(sessions)))
     policy = DownloadPolicy.from_settings(settings)
     downloads = await stack.enter_async_context(open_download_client(policy))
     submission = SubmissionActivities(settings, sessions, providers)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from temporalio import activity
 
-from activities.errors import still_running, the_end, try_again
+from activities.errors import non_retryable, still_running, try_again
 from activities.heartbeat import heartbeating
 from activities.inputs import Accepted
 from activities.missing_key import words_for
@@ -33,7 +33,14 @@ from reelay.media.errors import ArchiveMisconfigured, BadMedia, MediaError, Refu
 from reelay.media.guard import DownloadPolicy
 from reelay.media.storage import Storage
 from reelay.media.transcript import archive_transcript
-from reelay.providers.errors import GenerationFailed, NotSetUp, ProviderError, ResultExpired, StillRunning, Unavailable
+from reelay.providers.errors import (
+    GenerationFailed,
+    ProviderError,
+    ProviderNotConfigured,
+    ResultExpired,
+    StillRunning,
+    Unavailable,
+)
 from reelay.providers.registry import Providers
 
 TRIES_AT_BAD_MEDIA = 3
@@ -95,12 +102,12 @@ class ArchiveActivities:
         try:
             return await self._providers[generation.provider].result(submission)
         except GenerationFailed as verdict:
-            raise the_end(verdict.failure) from verdict
+            raise non_retryable(verdict.failure) from verdict
         except ResultExpired as gone:
-            raise the_end(Failure(code=FailureCode.RESULT_EXPIRED, message=str(gone))) from gone
+            raise non_retryable(Failure(code=FailureCode.RESULT_EXPIRED, message=str(gone))) from gone
         except StillRunning as early:
             raise still_running(str(early), ask_again_in=generation.timing.poll_interval) from early
-        except NotSetUp as missing:
+        except ProviderNotConfigured as missing:
             await self._advance(generation, Stage.ARCHIVING, words_for(missing))
             raise try_again(missing, after=missing.retry_after) from missing
         except Unavailable as trouble:
@@ -172,7 +179,7 @@ def after_trouble(trouble: MediaError) -> Exception:
     """Asking again costs nothing while the source lives, but what stays bad is bad."""
     match trouble:
         case Refused() | TooLarge():
-            return the_end(_unusable(trouble, FailureCode.BAD_MEDIA))
+            return non_retryable(_unusable(trouble, FailureCode.BAD_MEDIA))
         case SourceGone():
             return _after_bad_try(trouble, FailureCode.RESULT_EXPIRED)
         case BadMedia():
@@ -186,7 +193,7 @@ def after_trouble(trouble: MediaError) -> Exception:
 def _after_bad_try(trouble: MediaError, code: FailureCode) -> Exception:
     tries = bad_tries() + 1
     if tries >= TRIES_AT_BAD_MEDIA:
-        return the_end(_unusable(trouble, code))
+        return non_retryable(_unusable(trouble, code))
     activity.heartbeat(tries)
     return try_again(trouble)
 

@@ -20,7 +20,7 @@ LONGEST_BACKOFF = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(minutes=5)
 
 
-def the_end(failure: Failure) -> ApplicationError:
+def non_retryable(failure: Failure) -> ApplicationError:
     """No retry will change this."""
     # What to do stands in the details: engineers see it in the Temporal UI, beside what happened.
     return ApplicationError(failure.message, failure.code.advice, type=failure.code, non_retryable=True)
@@ -63,20 +63,20 @@ def _backoff() -> timedelta:
 
 def failure_of(error: BaseException, *, otherwise: FailureCode) -> Failure:
     """The failure that ended a step; `otherwise` when it was not an end but retries that ran out of time."""
-    return _end_told_by(error) or Failure(code=otherwise, message=f"Gave up: {_told_by(error)}")
+    return _failure_from(error) or Failure(code=otherwise, message=f"Gave up: {_cause_of(error)}")
 
 
-def is_the_end(error: BaseException) -> bool:
-    """Whether a step said so with `the_end`, and did not just fail."""
-    return _end_told_by(error) is not None
+def is_non_retryable(error: BaseException) -> bool:
+    """Whether a step said so with `non_retryable`, and did not just fail."""
+    return _failure_from(error) is not None
 
 
-def _end_told_by(error: BaseException) -> Failure | None:
-    told = _told_by(error)
+def _failure_from(error: BaseException) -> Failure | None:
+    told = _cause_of(error)
     if isinstance(told, ApplicationError) and told.type in set(FailureCode):
         return Failure(code=FailureCode(told.type), message=told.message)
     return None
 
 
-def _told_by(error: BaseException) -> BaseException:
+def _cause_of(error: BaseException) -> BaseException:
     return error.__cause__ if isinstance(error, ActivityError) and error.__cause__ else error

@@ -1,4 +1,4 @@
-"""Every step, seen from outside: what it took and how it ended, as metrics; whose it was, in every log line.
+"""Every activity, seen from outside: what it took and how it ended, as metrics; its job, in every log line.
 
 The metrics go to the runtime of the client, see `worker.py`; without one they go nowhere. Labels are few and bounded.
 """
@@ -20,21 +20,21 @@ from reelay.domain.generation import Archived, Generation, Status
 StepInput = Attempt | Adoption | Accepted | Completion | Ending
 
 ENDED = "reelay_generations_ended"
-STEP_SECONDS = "reelay_step_seconds"
-TRIES = "reelay_step_tries"
+ACTIVITY_SECONDS = "reelay_activity_seconds"
+ATTEMPTS = "reelay_activity_attempts"
 ARCHIVED_BYTES = "reelay_archived_bytes"
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
-"""A step may be over at once, or last as long as a model."""
+"""An activity may be over at once, or last as long as a model."""
 
 OK, TROUBLE = "ok", "trouble"
 
 
 class Measuring(Interceptor):
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return MeasuredSteps(next)
+        return MeasuredActivities(next)
 
 
-class MeasuredSteps(ActivityInboundInterceptor):
+class MeasuredActivities(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         words = input.args[0] if input.args else None
         if not isinstance(words, StepInput):
@@ -50,7 +50,7 @@ class MeasuredSteps(ActivityInboundInterceptor):
             raise
         finally:
             note_try(generation, result)
-        note_step(generation)
+        note_activity(generation)
         note_result(words, answer)
         return answer
 
@@ -60,22 +60,24 @@ def about(generation: Generation) -> Iterator[None]:
     """Whatever is logged in the block says whose it is."""
     info = activity.info()
     with structlog.contextvars.bound_contextvars(
-        job_id=str(generation.id), step=info.activity_type, step_try=info.attempt
+        job_id=str(generation.id), activity=info.activity_type, attempt=info.attempt
     ):
         yield
 
 
 def note_try(generation: Generation, result: str) -> None:
-    labels = {"step": activity.info().activity_type, "provider": generation.provider.value, "result": result}
-    activity.metric_meter().create_counter(TRIES, "Tries of a step.").add(1, labels)
+    labels = {"activity": activity.info().activity_type, "provider": generation.provider.value, "result": result}
+    activity.metric_meter().create_counter(ATTEMPTS, "Attempts of an activity.").add(1, labels)
 
 
-def note_step(generation: Generation) -> None:
+def note_activity(generation: Generation) -> None:
     """All tries of it, and the pauses between them."""
     info = activity.info()
     took = (datetime.now(UTC) - info.scheduled_time).total_seconds()
-    labels = {"step": info.activity_type, "provider": generation.provider.value}
-    histogram = activity.metric_meter().create_histogram_float(STEP_SECONDS, "A step, from its first try to its end.")
+    labels = {"activity": info.activity_type, "provider": generation.provider.value}
+    histogram = activity.metric_meter().create_histogram_float(
+        ACTIVITY_SECONDS, "An activity, from its first attempt to its end."
+    )
     histogram.record(max(took, 0.0), labels)
 
 

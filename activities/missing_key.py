@@ -4,18 +4,20 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import try_again
 from reelay.db.engine import Sessions
-from reelay.db.generations import note_standstill
+from reelay.db.generations import record_wait_reason
 from reelay.domain.generation import Generation
 from reelay.domain.progress import WAITING
-from reelay.providers.errors import NotSetUp
+from reelay.providers.errors import ProviderNotConfigured
 
 
-def words_for(missing: NotSetUp) -> str:
+def words_for(missing: ProviderNotConfigured) -> str:
     return f"{WAITING}{missing}"
 
 
-async def waits_for_key(sessions: Sessions, generation: Generation, missing: NotSetUp) -> ApplicationError:
+async def missing_key_error(
+    sessions: Sessions, generation: Generation, missing: ProviderNotConfigured
+) -> ApplicationError:
     """The caller sees why it stands still; it goes on by itself once the key is there."""
     async with sessions.begin() as session:
-        await note_standstill(session, generation.id, words_for(missing))
+        await record_wait_reason(session, generation.id, words_for(missing))
     return try_again(missing, after=missing.retry_after)

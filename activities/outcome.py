@@ -8,16 +8,16 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import still_running, try_again
 from activities.inputs import Accepted
-from activities.missing_key import waits_for_key
-from reelay.db.attempts import note_rescue
+from activities.missing_key import missing_key_error
+from reelay.db.attempts import mark_ended_by_poll
 from reelay.db.engine import Sessions, as_user
-from reelay.db.generations import advance_generation, measure_progress, note_standstill
+from reelay.db.generations import advance_generation, measure_progress, record_wait_reason
 from reelay.db.logs import keep_log
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
 from reelay.domain.messages import Sentence
 from reelay.domain.progress import WAITING, measured_progress
-from reelay.providers.errors import NotSetUp, ProviderError, ResultExpired, Unavailable
+from reelay.providers.errors import ProviderError, ProviderNotConfigured, ResultExpired, Unavailable
 from reelay.providers.registry import Providers
 from reelay.settings import Settings
 
@@ -41,8 +41,8 @@ class OutcomeActivities:
             )
         except ResultExpired:
             return  # whatever is left of it, fetching the result will tell
-        except NotSetUp as missing:
-            raise await waits_for_key(self._sessions, generation, missing) from missing
+        except ProviderNotConfigured as missing:
+            raise await missing_key_error(self._sessions, generation, missing) from missing
         except ProviderError as trouble:
             raise await self._not_told(generation, trouble) from trouble
         if progress.logs:
@@ -71,14 +71,14 @@ class OutcomeActivities:
         """The caller sees why there is no news."""
         if not generation.provider.reports_by_push:
             async with self._sessions.begin() as session:
-                await note_standstill(session, generation.id, f"{WAITING}{trouble}")
+                await record_wait_reason(session, generation.id, f"{WAITING}{trouble}")
         return try_again(trouble, after=trouble.retry_after if isinstance(trouble, Unavailable) else None)
 
     async def _note_rescue(self, accepted: Accepted) -> None:
         """Should the webhook be on its way, it comes too late."""
         if accepted.submission.webhook_expected:
             async with self._sessions.begin() as session:
-                await note_rescue(session, accepted.generation.id, accepted.submission.attempt)
+                await mark_ended_by_poll(session, accepted.generation.id, accepted.submission.attempt)
 
     async def _keep_log(self, generation: Generation, lines: Sequence[str]) -> None:
         async with as_user(self._sessions, generation.user_id) as session:

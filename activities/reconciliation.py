@@ -15,12 +15,12 @@ from reelay.catalog.catalog import Catalog
 from reelay.catalog.model import KINDS
 from reelay.catalog.timing import timing_of
 from reelay.db.attempts import submission_of
-from reelay.db.credits import forgotten_holds
+from reelay.db.credits import orphaned_holds
 from reelay.db.deliveries import forget_old_deliveries
 from reelay.db.engine import Sessions
 from reelay.db.external import app_of, external_requests, take_over
 from reelay.db.generations import TIMING, cancel_generation, fail_generation, generation_of
-from reelay.db.reconciliation import QuietGeneration, claim_repair, free_credits, quiet_generations
+from reelay.db.reconciliation import StaleGeneration, claim_repair, free_credits, stale_generations
 from reelay.db.tables import AttemptState, GenerationJob
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, Origin
@@ -130,18 +130,18 @@ class ReconciliationActivities:
     async def _free_credits(self) -> int:
         """How many ended generations had credits that were still held."""
         async with self._sessions() as session:
-            forgotten = await forgotten_holds(session)
+            forgotten = await orphaned_holds(session)
         freed = 0
         for generation_id in forgotten:
             async with self._sessions.begin() as session:
                 freed += await free_credits(session, generation_id)
         return freed
 
-    async def _next_page(self, grace: timedelta, last: UUID | None) -> list[QuietGeneration]:
+    async def _next_page(self, grace: timedelta, last: UUID | None) -> list[StaleGeneration]:
         async with self._sessions() as session:
-            return await quiet_generations(session, quiet_for=grace, after=last, limit=AT_ONCE)
+            return await stale_generations(session, quiet_for=grace, after=last, limit=AT_ONCE)
 
-    async def _check(self, quiet: QuietGeneration) -> list[str]:
+    async def _check(self, quiet: StaleGeneration) -> list[str]:
         """The fields of `Reconciled` that this generation counts in."""
         run = await self._runs.look(quiet.job.id)
         repair = decide(run.state, _purchase(quiet))
@@ -158,12 +158,12 @@ class ReconciliationActivities:
                 return ["checked", "ended"]
         return ["checked", repair.value]
 
-    async def _claim(self, quiet: QuietGeneration, run: Run, repair: Repair) -> bool:
+    async def _claim(self, quiet: StaleGeneration, run: Run, repair: Repair) -> bool:
         """Write down what is about to be done. A repair that dies after this is claimed anew after the grace period."""
         async with self._sessions.begin() as session:
             return await claim_repair(session, quiet.job, f"Reconciled: {_in_words(quiet, run, repair)}")
 
-    async def _withdraw(self, quiet: QuietGeneration) -> None:
+    async def _withdraw(self, quiet: StaleGeneration) -> None:
         """A best effort, as in the workflow: without the provider's answer the generation ends all the same."""
         if quiet.attempt is None or quiet.attempt.state != AttemptState.ACCEPTED:
             return
@@ -172,7 +172,7 @@ class ReconciliationActivities:
         except ProviderError as trouble:
             log.warning("not withdrawn", job_id=str(quiet.job.id), error=str(trouble))
 
-    async def _end(self, quiet: QuietGeneration, run: Run, repair: Repair) -> None:
+    async def _end(self, quiet: StaleGeneration, run: Run, repair: Repair) -> None:
         async with self._sessions.begin() as session:
             if repair is Repair.CANCEL:
                 await cancel_generation(session, quiet.job.id, "Canceled by an operator")
@@ -180,7 +180,7 @@ class ReconciliationActivities:
                 await fail_generation(session, quiet.job.id, run.failure or _failure(run))
 
 
-def _purchase(quiet: QuietGeneration) -> Purchase:
+def _purchase(quiet: StaleGeneration) -> Purchase:
     match quiet.attempt.state if quiet.attempt else None:
         case None | AttemptState.REFUSED:
             return Purchase.NONE
@@ -190,12 +190,12 @@ def _purchase(quiet: QuietGeneration) -> Purchase:
             return Purchase.UNCERTAIN
 
 
-def _left(quiet: QuietGeneration, run: Run) -> list[str]:
+def _left(quiet: StaleGeneration, run: Run) -> list[str]:
     overdue = is_overdue(quiet.job.created_at, generation_of(quiet.job).timing, datetime.now(UTC))
     return ["checked", "left", *["failing"] * run.failing, *["overdue"] * overdue]
 
 
-def _in_words(quiet: QuietGeneration, run: Run, repair: Repair) -> str:
+def _in_words(quiet: StaleGeneration, run: Run, repair: Repair) -> str:
     match repair:
         case Repair.START:
             return "it had no workflow; starting it"

@@ -13,16 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import no_list, still_running, the_end, try_again, uncertain, wait_for
+from activities.errors import no_list, non_retryable, still_running, try_again, uncertain, wait_for
 from activities.heartbeat import heartbeating
 from activities.inputs import Adoption, Attempt
-from activities.missing_key import waits_for_key
-from reelay.db.accounts import park_account, probe_again, reopen_account, waits_for
+from activities.missing_key import missing_key_error
+from reelay.db.accounts import park_account, parked_account, probe_again, reopen_account
 from reelay.db.attempts import (
     SUBMISSION,
     Opened,
     attempt_of,
-    has_double,
+    has_identical_lost_attempt,
     known_lost_at,
     open_attempt,
     record_acceptance,
@@ -42,8 +42,8 @@ from reelay.providers.errors import (
     AccountLocked,
     NotAccepted,
     NotListed,
-    NotSetUp,
     ProviderError,
+    ProviderNotConfigured,
     Rejected,
     ResultExpired,
     SubmissionUncertain,
@@ -114,8 +114,8 @@ class SubmissionActivities:
             await provider.progress(submission)
         except (ResultExpired, Unauthorized):
             return None
-        except NotSetUp as missing:
-            raise await waits_for_key(self._sessions, generation, missing) from missing
+        except ProviderNotConfigured as missing:
+            raise await missing_key_error(self._sessions, generation, missing) from missing
         except Unavailable as trouble:
             raise try_again(trouble, after=trouble.retry_after) from trouble
         except ProviderError as trouble:
@@ -153,15 +153,15 @@ class SubmissionActivities:
             )
         except NotListed as shut:
             raise no_list(str(shut)) from shut
-        except NotSetUp as missing:
-            raise await waits_for_key(self._sessions, generation, missing) from missing
+        except ProviderNotConfigured as missing:
+            raise await missing_key_error(self._sessions, generation, missing) from missing
         except Unavailable as trouble:
             raise try_again(trouble, after=trouble.retry_after or generation.timing.poll_interval) from trouble
 
     async def _candidates(self, generation: Generation, row: SubmissionAttempt, listed: Sequence[str]) -> Sequence[str]:
         """Those that can only be ours: a wrong adoption would swap the media of two generations."""
         async with self._sessions() as session:
-            if await has_double(session, generation, row, slack=2 * CLOCK_SLACK):
+            if await has_identical_lost_attempt(session, generation, row, slack=2 * CLOCK_SLACK):
                 return ()
             return await unclaimed(session, generation.provider, listed)
 
@@ -200,7 +200,7 @@ class SubmissionActivities:
 
     async def _take_turn(self, session: AsyncSession, provider: ProviderName) -> None:
         """Raises: AccountParked."""
-        if parked := await waits_for(session, provider, self._account(provider), lease=PROBE_LEASE):
+        if parked := await parked_account(session, provider, self._account(provider), lease=PROBE_LEASE):
             raise AccountParked(parked)
 
     def _account(self, provider: ProviderName) -> str:
@@ -352,9 +352,9 @@ def after_refusal(refusal: NotAccepted, *, account_pause: timedelta) -> Applicat
     """Which refusals are worth another POST, and when."""
     match refusal:
         case Rejected():
-            return the_end(refusal.failure)
+            return non_retryable(refusal.failure)
         case Unauthorized():
-            return the_end(Failure(code=FailureCode.PROVIDER_UNAUTHORIZED, message=str(refusal)))
+            return non_retryable(Failure(code=FailureCode.PROVIDER_UNAUTHORIZED, message=str(refusal)))
         case AccountLocked():
             return try_again(refusal, after=account_pause)
         case Throttled():

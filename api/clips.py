@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response, status
 
 from api.generations import make_cursor, read_cursor
-from api.idempotency import REPLAYED, Repetition, the_same
-from api.identity.dependencies import Rows, TheCaller
+from api.idempotency import REPLAYED, Repetition, ensure_same_request
+from api.identity.dependencies import CurrentCaller, Rows
 from api.problems import NotFound
 from api.reading import TheLinks
 from api.requests import CampaignRequest, ClipRequest
@@ -29,7 +29,12 @@ router = APIRouter(prefix="/api", tags=["campaigns"])
 
 @router.post("/campaigns", status_code=status.HTTP_201_CREATED)
 async def create_campaign(
-    body: CampaignRequest, caller: TheCaller, rows: Rows, links: TheLinks, repetition: Repetition, response: Response
+    body: CampaignRequest,
+    caller: CurrentCaller,
+    rows: Rows,
+    links: TheLinks,
+    repetition: Repetition,
+    response: Response,
 ) -> CampaignView:
     """Create a campaign to put clips into."""
     campaign = Campaign(
@@ -42,7 +47,7 @@ async def create_campaign(
     async with rows() as session:
         stored, is_new = await insert_campaign(session, campaign)
     response.headers.update({} if is_new else REPLAYED)
-    return CampaignView.from_row(the_same(stored, campaign), [], links)
+    return CampaignView.from_row(ensure_same_request(stored, campaign), [], links)
 
 
 @router.get("/campaigns")
@@ -96,7 +101,7 @@ async def list_clips(campaign_id: UUID, rows: Rows, links: TheLinks) -> ClipList
 async def create_clip(
     campaign_id: UUID,
     body: ClipRequest,
-    caller: TheCaller,
+    caller: CurrentCaller,
     rows: Rows,
     links: TheLinks,
     repetition: Repetition,
@@ -117,7 +122,7 @@ async def create_clip(
             raise NotFound
         stored, is_new = await insert_clip(session, clip)
     response.headers.update({} if is_new else REPLAYED)
-    return ClipView.from_row(the_same(stored, clip), links)
+    return ClipView.from_row(ensure_same_request(stored, clip), links)
 
 
 @router.get("/clips/{clip_id}")

@@ -14,12 +14,12 @@ from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.dependency import dependency
-from api.idempotency import REPLAYED, Repetition, the_same
-from api.identity.dependencies import Rows, TheCaller
+from api.idempotency import REPLAYED, Repetition, ensure_same_request
+from api.identity.dependencies import CurrentCaller, Rows
 from api.problems import ConfirmationRequired, Conflict, InsufficientCredits, InvalidParams, wrong_fields
 from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
 from api.requests import CreateRequest, JobRequest, WordsRequest
-from api.services import Services, TheServices, services_of
+from api.services import Services, ServicesDep, services_of
 from api.starting import OUTAGES
 from api.views import CreatedView, WaitedView
 from reelay.catalog.catalog import NO_WORDS
@@ -62,8 +62,8 @@ class Creation:
     def __init__(
         self,
         request: Request,
-        services: TheServices,
-        caller: TheCaller,
+        services: ServicesDep,
+        caller: CurrentCaller,
         rows: Rows,
         jobs: Jobs,
         repetition: Repetition,
@@ -88,7 +88,7 @@ class Creation:
     ) -> Response:
         """With the model that the caller names, else the kind's default. Raises what `of_model` does."""
         words = body.words()
-        model = model_meant(self._services, kind, body.model_named, words, quality)
+        model = resolve_model(self._services, kind, body.model_named, words, quality)
         return await self.of_model(model, words, body, defaults=defaults, said=body.said())
 
     async def of_model(
@@ -139,12 +139,12 @@ class Creation:
             job = self._job(model, words, request, defaults, words if said is None else said, own_name)
         except InvalidParams as wrong:
             async with self._rows() as session:
-                more = await wrong_belongings(session, request)
+                more = await validate_ownership(session, request)
             raise InvalidParams(wrong.detail, errors=[*more, *wrong.errors]) from wrong
         async with self._rows() as session:
             inserted = await insert_generation(session, job)
             if inserted:  # what was answered once is answered again, though its clip be gone
-                if errors := await wrong_belongings(session, request):
+                if errors := await validate_ownership(session, request):
                     raise InvalidParams(Sentence("belongings_invalid"), errors=errors)
                 headers = await self._services.limits.admit_creation(session, self._caller.user_id)
                 if not self._services.settings.unmetered:
@@ -159,9 +159,9 @@ class Creation:
                 estimated_cost_cents=job.estimated_cost_cents,
                 route=self._route,
             )
-        stored = the_same(stored, job)
+        stored = ensure_same_request(stored, job)
         is_about(stored.id)
-        await start_soon(self._services, stored)
+        await start_or_leave_to_sweeper(self._services, stored)
         return Created(stored, headers)
 
     def _job(
@@ -238,13 +238,13 @@ def wrong_words(services: Services, path: str, body: Any) -> Sequence[Mapping[st
     words = {word: body[word] for word in body if word not in ours} | nested
     quality = Quality.FAST if body.get("quality") == Quality.FAST else Quality.STANDARD
     try:
-        priced(model_meant(services, kind, name, words, quality), words)
+        priced(resolve_model(services, kind, name, words, quality), words)
     except InvalidParams as wrong:
         return wrong.errors
     return []
 
 
-def model_meant(
+def resolve_model(
     services: Services,
     kind: JobKind | None,
     name: str | None,
@@ -300,7 +300,7 @@ async def find_first(session: AsyncSession, again: GenerationJob) -> GenerationJ
     return first
 
 
-async def wrong_belongings(session: AsyncSession, request: CreateRequest) -> list[dict[str, Any]]:
+async def validate_ownership(session: AsyncSession, request: CreateRequest) -> list[dict[str, Any]]:
     """The campaign and the clip must be the caller's, and the clip of the campaign, if both are given."""
     errors = []
     if request.campaign_id and await find_campaign(session, request.campaign_id) is None:
@@ -337,7 +337,7 @@ def out_of_credits(price: int, answer: HoldAnswer) -> InsufficientCredits:
     )
 
 
-async def start_soon(services: Services, job: GenerationJob) -> None:
+async def start_or_leave_to_sweeper(services: Services, job: GenerationJob) -> None:
     """Start the workflow. The row is committed: should Temporal be away, it is started when Temporal is back."""
     try:
         await services.starter.start(job)

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.identity.dependencies import Rows, TheCaller
-from api.services import TheServices
+from api.identity.dependencies import CurrentCaller, Rows
+from api.services import ServicesDep
 from api.views import Credits
 from reelay.db.credits import balance_of
 
@@ -11,7 +11,7 @@ router = APIRouter(prefix="/api", tags=["credits"])
 
 
 @router.get("/credits")
-async def read_credits(caller: TheCaller, rows: Rows, services: TheServices) -> Credits:
+async def read_credits(caller: CurrentCaller, rows: Rows, services: ServicesDep) -> Credits:
     """What the caller has, in cents: a creation holds its price, which is charged when the job completes."""
     async with rows() as session:
         balance = await balance_of(session, caller.user_id)

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response, status
 
-from api.creation import Create, CreatingRoute, find_model, model_meant
+from api.creation import Create, CreatingRoute, find_model, resolve_model
 from api.problems import Conflict, problems
 from api.reading import JobName, Jobs
 from api.requests import (
@@ -17,7 +17,7 @@ from api.requests import (
     VideoRequest,
     VoiceRequest,
 )
-from api.services import Services, TheServices
+from api.services import Services, ServicesDep
 from api.views import CreatedView, WaitedView
 from reelay.catalog.model import JobKind, Model
 from reelay.db.tables import GenerationJob
@@ -37,7 +37,7 @@ CREATED: dict[str, Any] = {
 
 
 @router.post("/generate/video", **CREATED)
-async def generate_video(body: VideoRequest, services: TheServices, create: Create) -> Response:
+async def generate_video(body: VideoRequest, services: ServicesDep, create: Create) -> Response:
     """Create a video from a prompt, and from a first frame if one is given."""
     defaults = services.settings.generate_video_defaults
     return await create.of_kind(JobKind.VIDEO, body, quality=body.quality, defaults=defaults)
@@ -68,14 +68,14 @@ async def transcribe(body: TranscribeRequest, create: Create) -> Response:
 
 
 @router.post("/jobs", **CREATED)
-async def create_job(body: JobRequest, services: TheServices, create: Create) -> Response:
+async def create_job(body: JobRequest, services: ServicesDep, create: Create) -> Response:
     """Create with any model of the catalogue."""
     words = body.words()
-    return await create.of_model(model_meant(services, None, body.model_named, words), words, body)
+    return await create.of_model(resolve_model(services, None, body.model_named, words), words, body)
 
 
 @router.post("/jobs/{job_id}/retry", **CREATED)
-async def retry_job(job_id: JobName, services: TheServices, create: Create, jobs: Jobs) -> Response:
+async def retry_job(job_id: JobName, services: ServicesDep, create: Create, jobs: Jobs) -> Response:
     """A new job with the input of one that failed or was canceled."""
     row = await jobs.row(job_id)
     if row.status not in (Status.FAILED, Status.CANCELED):

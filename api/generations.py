@@ -15,7 +15,7 @@ from api.identity.dependencies import Rows
 from api.problems import InvalidParams, ServiceUnavailable
 from api.provider_log import ProviderLog
 from api.reading import JobName, Jobs
-from api.services import TheServices
+from api.services import ServicesDep
 from api.views import EventView, History, JobList, JobView, VideoList, VideoView
 from reelay.db.generations import files_of, newest_generations, timeline
 from reelay.db.pushes import pushed_data_of
@@ -133,7 +133,7 @@ async def read_history(job_id: JobName, rows: Rows, jobs: Jobs) -> History:
 
 
 @router.post("/jobs/{job_id}/poll", status_code=status.HTTP_202_ACCEPTED)
-async def poll_job(job_id: JobName, services: TheServices, jobs: Jobs) -> JobView:
+async def poll_job(job_id: JobName, services: ServicesDep, jobs: Jobs) -> JobView:
     """Ask the provider now instead of at the next interval."""
     row = await jobs.row(job_id)
     if not Status(row.status).is_final:
@@ -142,7 +142,7 @@ async def poll_job(job_id: JobName, services: TheServices, jobs: Jobs) -> JobVie
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
-async def cancel_job(job_id: JobName, services: TheServices, jobs: Jobs) -> JobView:
+async def cancel_job(job_id: JobName, services: ServicesDep, jobs: Jobs) -> JobView:
     """Stop it, here and as far as possible at the provider. Once ended, it stays as it ended."""
     row = await jobs.row(job_id)
     if not Status(row.status).is_final:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
-from api.services import Services, TheServices
+from api.services import Services, ServicesDep
 from reelay.media.errors import MediaError
 
 router = APIRouter(tags=["health"])
@@ -24,7 +24,7 @@ async def alive() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def ready(services: TheServices) -> JSONResponse:
+async def ready(services: ServicesDep) -> JSONResponse:
     """200 when all that a request may need answers; else 503, naming what does not."""
     looks = {"postgres": look_at_postgres, "temporal": look_at_temporal, "archive": look_at_archive}
     answers = await asyncio.gather(*(look(services) for look in looks.values()))

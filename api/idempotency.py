@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 from fastapi import Header, Request
 
 from api.dependency import dependency
-from api.identity.dependencies import TheCaller
+from api.identity.dependencies import CurrentCaller
 from api.problems import KeyReused
 from reelay.db.tables import Campaign, Clip, GenerationJob
 from reelay.domain.messages import Sentence
@@ -29,7 +29,7 @@ IdempotencyKey = Annotated[
 class Repeatable:
     """Names what a request creates, so that its repetitions find it: per user, route and key."""
 
-    def __init__(self, request: Request, caller: TheCaller, idempotency_key: IdempotencyKey = None) -> None:
+    def __init__(self, request: Request, caller: CurrentCaller, idempotency_key: IdempotencyKey = None) -> None:
         self._key = f"{caller.user_id}:{request.url.path}:{idempotency_key}" if idempotency_key else None
 
     def new_id(self) -> UUID:
@@ -48,7 +48,7 @@ class Repeatable:
 Row = TypeVar("Row", GenerationJob, Campaign, Clip)
 
 
-def the_same(stored: Row | None, sent: Row) -> Row:
+def ensure_same_request(stored: Row | None, sent: Row) -> Row:
     """The stored row, if it came of the same request. Raises: KeyReused."""
     if stored is None or stored.request_fingerprint != sent.request_fingerprint:
         raise KeyReused(Sentence("key_reused"))

@@ -39,4 +39,4 @@ class LanguageHeaders:
         await self._app(scope, receive, send_with_language)
 
 
-TheLanguage = Annotated[Language, dependency(language_of)]
+RequestLanguage = Annotated[Language, dependency(language_of)]

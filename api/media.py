@@ -15,7 +15,7 @@ from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials
 
 from api.identity.dependencies import bearer, find_caller
 from api.problems import NotFound, Unauthenticated, problems
-from api.services import Services, TheServices
+from api.services import Services, ServicesDep
 from api.wire import Text
 from reelay.db.engine import as_user
 from reelay.db.generations import StoredFile, find_stored_file
@@ -57,7 +57,7 @@ class Reader:
 
 async def _reader(
     request: Request,
-    services: TheServices,
+    services: ServicesDep,
     job_id: UUID,
     name: Text,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
@@ -100,7 +100,7 @@ async def read_media(
     request: Request,
     job_id: UUID,
     name: Text,
-    services: TheServices,
+    services: ServicesDep,
     reader: Annotated[Reader, Depends(_reader)],
     range: Annotated[str | None, Header(description="One range of bytes.")] = None,
 ) -> Response:

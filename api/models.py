@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from api.creation import model_meant, priced
-from api.identity.dependencies import TheCaller
+from api.creation import priced, resolve_model
+from api.identity.dependencies import CurrentCaller
 from api.requests import JobRequest
-from api.services import TheServices
+from api.services import ServicesDep
 from api.views import Estimate, ModelList
 from reelay.catalog.model import JobKind
 from reelay.catalog.timing import timing_of
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/api", tags=["models"])
 
 
 @router.get("/models")
-async def list_models(services: TheServices) -> ModelList:
+async def list_models(services: ServicesDep) -> ModelList:
     """Every model with its inputs, limits and price, whether its provider is set up here, and whether it is its kind's
     default."""
     defaults = {services.catalog.choose(kind).name for kind in JobKind}
@@ -33,10 +33,10 @@ async def list_models(services: TheServices) -> ModelList:
 
 
 @router.post("/estimate")
-async def estimate(body: JobRequest, _: TheCaller, services: TheServices) -> Estimate:
+async def estimate(body: JobRequest, _: CurrentCaller, services: ServicesDep) -> Estimate:
     """What the request would cost, without creating anything."""
     words = body.words()
-    model = model_meant(services, None, body.model_named, words)
+    model = resolve_model(services, None, body.model_named, words)
     _arguments, cents = priced(model, words)
     expected = timing_of(model, services.settings).expected
     return Estimate(model=model.name, estimated_cost_cents=cents, estimated_seconds=int(expected.total_seconds()))

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Header, Response, status
 
-from api.language import TheLanguage
+from api.language import RequestLanguage
 from api.problems import NotFound
-from api.services import Services, TheServices
+from api.services import Services, ServicesDep
 from reelay.domain.language import Language
 from reelay.media.errors import MediaError
 from reelay.media.storage import Storage
@@ -36,7 +36,7 @@ IfNoneMatch = Annotated[str | None, Header()]
 
 
 @router.get("/")
-async def page(services: TheServices, language: TheLanguage, if_none_match: IfNoneMatch = None) -> Response:
+async def page(services: ServicesDep, language: RequestLanguage, if_none_match: IfNoneMatch = None) -> Response:
     """In the language that the browser asks for: `web/messages.js` goes by the page's `lang`."""
     answer = served_page(
         "index.html", services, if_none_match, policy(await media_origin(services.storage)), language=language
@@ -46,7 +46,7 @@ async def page(services: TheServices, language: TheLanguage, if_none_match: IfNo
 
 
 @router.get("/admin")
-async def operators_page(services: TheServices, if_none_match: IfNoneMatch = None) -> Response:
+async def operators_page(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
     """For everybody to load: what it shows, it asks with an operator's key."""
     return served_page("admin.html", services, if_none_match, policy(""))
 

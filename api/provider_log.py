@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import Query
 
 from api.dependency import dependency
-from api.identity.dependencies import TheCaller
-from api.services import TheServices
+from api.identity.dependencies import CurrentCaller
+from api.services import ServicesDep
 from api.views import JobView
 
 
@@ -15,8 +15,8 @@ class AskedLog:
 
     def __init__(
         self,
-        services: TheServices,
-        caller: TheCaller,
+        services: ServicesDep,
+        caller: CurrentCaller,
         logs: Annotated[bool | None, Query(description="Whether to show what the provider printed.")] = None,
     ) -> None:
         self._logs = services.logs

@@ -25,8 +25,8 @@ LONGEST_QUESTION = timedelta(seconds=5)
 log = structlog.get_logger()
 
 
-class NoLastWords:
-    """Implements `providers.provider.LastWords` for who asks for logs alone: what is pushed has none."""
+class NoFinalPushes:
+    """Implements `providers.provider.FinalPushes` for who asks for logs alone: what is pushed has none."""
 
     async def of(self, generation_id: UUID) -> bytes | None:
         return None

@@ -10,11 +10,11 @@ from uuid import UUID
 from fastapi import Path, Request
 
 from api.dependency import dependency
-from api.identity.dependencies import Rows, TheCaller, let_in_again
-from api.language import TheLanguage
+from api.identity.dependencies import CurrentCaller, Rows, revalidate_caller
+from api.language import RequestLanguage
 from api.links import Links
 from api.problems import NotFound
-from api.services import TheServices
+from api.services import ServicesDep
 from api.views import JobView
 from api.wire import Text
 from reelay.db.generations import files_of, find_generation_named
@@ -25,7 +25,7 @@ from reelay.domain.messages import Sentence
 LONGEST_WAIT_SECONDS = 300.0
 
 
-def links_for(request: Request, services: TheServices) -> Links:
+def links_for(request: Request, services: ServicesDep) -> Links:
     """To where clients reach us: as configured, else as this one did."""
     return Links(services.settings.app_url or str(request.base_url), services.signing_secret)
 
@@ -37,7 +37,7 @@ class Reading:
     """Reads for the caller of one request. What belongs to somebody else is not there."""
 
     def __init__(
-        self, services: TheServices, caller: TheCaller, rows: Rows, links: TheLinks, language: TheLanguage
+        self, services: ServicesDep, caller: CurrentCaller, rows: Rows, links: TheLinks, language: RequestLanguage
     ) -> None:
         self.links = links
         self._services = services
@@ -66,7 +66,7 @@ class Reading:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await changed.wait()
-        await let_in_again(self._services, self._caller)
+        await revalidate_caller(self._services, self._caller)
         return await self.view(generation_id)
 
     async def final_view(self, generation_id: UUID, *, wait: float) -> JobView | None:
@@ -76,7 +76,7 @@ class Reading:
                 while not Status((await self.row(generation_id)).status).is_final:
                     await changed.wait()
                     changed.clear()
-        await let_in_again(self._services, self._caller)
+        await revalidate_caller(self._services, self._caller)
         view = await self.view(generation_id)
         return view if view.status.is_final else None
 

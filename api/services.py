@@ -20,8 +20,8 @@ from api.identity.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token
 from api.live import LiveStatus
 from api.operators.books import Books
 from api.operators.metrics import Metrics, watching
-from api.queue_logs import NoLastWords, QueueLogs
-from api.starting import Starter, starting_forgotten
+from api.queue_logs import NoFinalPushes, QueueLogs
+from api.starting import Starter, starting_unstarted
 from api.webhooks.delivery_log import DeliveryLog
 from api.webhooks.inbox import Inbox
 from api.webhooks.pushes import Pushes
@@ -87,9 +87,9 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
     try:
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
-            open_providers(settings, NoLastWords()) as providers,
+            open_providers(settings, NoFinalPushes()) as providers,
             open_changes(settings.service_url) as changes,
-            starting_forgotten(service_sessions, starter),
+            starting_unstarted(service_sessions, starter),
             draining(redelivery),
             watching(metrics, service_sessions, books),
         ):
@@ -157,4 +157,4 @@ def _services(request: Request) -> Services:
     return services_of(request.app)
 
 
-TheServices = Annotated[Services, dependency(_services)]
+ServicesDep = Annotated[Services, dependency(_services)]

@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 
 from reelay.background import in_background
 from reelay.db.engine import POSTGRES_AWAY, Sessions
-from reelay.db.generations import forgotten_generations, generation_of
+from reelay.db.generations import generation_of, unstarted_generations
 from reelay.db.tables import GenerationJob
 from workflows.starting import first_words, start_generation
 
@@ -42,7 +42,7 @@ class Starter:
             )
 
 
-def starting_forgotten(sessions: Sessions, starter: Starter) -> AbstractAsyncContextManager[None]:
+def starting_unstarted(sessions: Sessions, starter: Starter) -> AbstractAsyncContextManager[None]:
     """While the block runs, start what a dead process or an absent Temporal left behind."""
     return in_background(_keep_looking(sessions, starter))
 
@@ -52,7 +52,7 @@ async def _keep_looking(sessions: Sessions, starter: Starter) -> None:
         await asyncio.sleep(LOOK_EVERY_SECONDS)
         try:
             async with sessions() as session:
-                forgotten = await forgotten_generations(session, older_than=FORGOTTEN_AFTER)
+                forgotten = await unstarted_generations(session, older_than=FORGOTTEN_AFTER)
             for job in forgotten:
                 await starter.start(job)
                 log.info("started a forgotten generation", job_id=str(job.id))

@@ -14,13 +14,13 @@ from temporalio.exceptions import (
     FailureError,
     is_cancelled_exception,
 )
-from temporalio.exceptions import TimeoutError as StepTimeoutError
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from activities.archive import ArchiveActivities
     from activities.conclusion import ConclusionActivities
-    from activities.errors import SUBMISSION_UNCERTAIN, failure_of, is_the_end, the_end
+    from activities.errors import SUBMISSION_UNCERTAIN, failure_of, is_non_retryable, non_retryable
     from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
     from activities.outcome import OutcomeActivities
     from activities.submission import SubmissionActivities
@@ -39,42 +39,42 @@ with workflow.unsafe.imports_passed_through():
 
 # For our own troubles, a Postgres that restarts for instance. Steps say themselves when a provider's are over; Temporal
 # counts those tries, too, and its pause of 100 s after the eighth would not fit before a near deadline.
-SOON = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
+FAST_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
 # One transaction in our own database, repeated until it is written.
-RECORD = ActivityConfig(start_to_close_timeout=timedelta(seconds=30), retry_policy=SOON)
+DB_WRITE = ActivityConfig(start_to_close_timeout=timedelta(seconds=30), retry_policy=FAST_RETRY)
 # The paid POST: the provider may take its time (`FAL_TIMEOUT_MS`); a dead worker is noticed by the heartbeat.
-PURCHASE = ActivityConfig(
+SUBMIT = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=6),
     heartbeat_timeout=timedelta(seconds=15),
-    retry_policy=SOON,
+    retry_policy=FAST_RETRY,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 # One short GET.
-LOOK_AT_MOST = timedelta(seconds=30)
-LOOK = ActivityConfig(start_to_close_timeout=LOOK_AT_MOST)
+POLL_TIMEOUT = timedelta(seconds=30)
+POLL = ActivityConfig(start_to_close_timeout=POLL_TIMEOUT)
 # A webhook has named the request, which only has to be written down.
-ADOPTION = ActivityConfig(start_to_close_timeout=LOOK_AT_MOST, retry_policy=SOON)
-# Like a look, but what it has found by the time it is canceled is heard.
+ADOPTION = ActivityConfig(start_to_close_timeout=POLL_TIMEOUT, retry_policy=FAST_RETRY)
+# Like a poll, but what it has found by the time it is canceled counts.
 SEARCH = ActivityConfig(
-    start_to_close_timeout=LOOK_AT_MOST,
+    start_to_close_timeout=POLL_TIMEOUT,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 # A best effort: without an answer the generation ends all the same.
-COURTESY = ActivityConfig(
+BEST_EFFORT = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=15),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
 )
 # Fetch, download, probe, store: retried for as long as the source may live.
-TRANSFER = ActivityConfig(
+ARCHIVE = ActivityConfig(
     start_to_close_timeout=timedelta(hours=1),
     schedule_to_close_timeout=timedelta(hours=6),
     heartbeat_timeout=timedelta(seconds=15),
-    retry_policy=SOON,
+    retry_policy=FAST_RETRY,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
 
-def named(config: ActivityConfig, name: str, **more: Unpack[ActivityConfig]) -> ActivityConfig:
+def with_activity_id(config: ActivityConfig, name: str, **more: Unpack[ActivityConfig]) -> ActivityConfig:
     """The step under an id that stays the same for ever: renaming one breaks the replay of running generations."""
     return {**config, **more, "activity_id": name}
 
@@ -85,14 +85,14 @@ class GenerationWorkflow:
     def __init__(self, generation: Generation) -> None:
         self.generation = generation
         self.created_at = workflow.now()
-        self.purchase: workflow.ActivityHandle[Submission] | None = None
+        self.submit_handle: workflow.ActivityHandle[Submission] | None = None
         self.submission: Submission | None = None
         self.was_adopted = False
         self.reports: list[Report] = []
-        self.set_aside: set[str] = set()
+        self.ignored_request_ids: set[str] = set()
         self.adoptions = 0
-        self.look_now = False
-        self.looks = 0
+        self.poll_requested = False
+        self.polls = 0
         self.searches = 0
         self.transfers = 0
         self.failure: Failure | None = None
@@ -115,13 +115,13 @@ class GenerationWorkflow:
 
     @workflow.signal
     def report(self, report: Report) -> None:
-        """The provider called. It may come before the submission's answer, twice, or much too late."""
+        """The provider's webhook. It may come before the submission's answer, twice, or much too late."""
         self.reports.append(report)
 
     @workflow.signal
     def poll(self) -> None:
-        """Somebody wants the provider to be asked now."""
-        self.look_now = True
+        """Poll the provider now."""
+        self.poll_requested = True
 
     @workflow.query(name="status")
     def current_status(self) -> GenerationStatus:
@@ -135,24 +135,24 @@ class GenerationWorkflow:
         )
 
     async def submit(self) -> Submission:
-        """Buy it: one POST. When its answer is lost, find its request; only by policy another is sent, and only one."""
+        """One paid POST. When its answer is lost, find its request; only by policy another is sent, and only one."""
         for number in range(1, self.generation.attempts_at_most + 1):
             attempt = Attempt(generation=self.generation, number=number)
-            if submission := await self.buy(attempt) or await self.find_again(attempt):
+            if submission := await self.submit_attempt(attempt) or await self.find_lost_submission(attempt):
                 self.was_adopted = self.stage is Stage.UNCERTAIN
                 return submission
             if workflow.now() >= self.deadline:
                 break
-        raise the_end(Failure(code=FailureCode.UNKNOWN_OUTCOME, message=_what_is_not_known(number)))
+        raise non_retryable(Failure(code=FailureCode.UNKNOWN_OUTCOME, message=_unknown_outcome_message(number)))
 
-    async def buy(self, attempt: Attempt) -> Submission | None:
+    async def submit_attempt(self, attempt: Attempt) -> Submission | None:
         """The POST. None when it may have been bought, but its answer was lost."""
         self.enter(Stage.SUBMITTING, Status.PENDING, f"Submitting to {self.generation.provider}")
-        self.purchase = workflow.start_activity_method(
+        self.submit_handle = workflow.start_activity_method(
             SubmissionActivities.submit,
             attempt,
-            **named(
-                PURCHASE,
+            **with_activity_id(
+                SUBMIT,
                 f"submit-{attempt.number}",
                 summary=f"POST {self.generation.endpoint}",
                 schedule_to_close_timeout=self.time_left(),
@@ -160,13 +160,13 @@ class GenerationWorkflow:
         )
         try:
             # Shielded: a cancellation has to learn what was bought before it can withdraw it.
-            return await asyncio.shield(self.purchase)
+            return await asyncio.shield(self.submit_handle)
         except ActivityError as error:
-            if not (self.heard or _may_have_been_bought(error)):
+            if not (self.has_report or _may_have_been_accepted(error)):
                 raise
         return None
 
-    async def find_again(self, attempt: Attempt) -> Submission | None:
+    async def find_lost_submission(self, attempt: Attempt) -> Submission | None:
         """The request whose answer was lost: its webhook carries our token, or the provider lists it. Else None."""
         ends = workflow.now() + min(self.generation.timing.adoption_window, self.time_left())
         self.enter(Stage.UNCERTAIN, Status.PENDING, "The submission's answer was lost; looking for its request")
@@ -174,60 +174,62 @@ class GenerationWorkflow:
         while True:
             search = self.start_search(attempt, until=ends)
             try:
-                if submission := await self.first_to_turn_up(search, by=ends):
+                if submission := await self.report_or_search_result(search, by=ends):
                     return submission
             finally:
-                # A look that is under way comes to its end: the request that it has just written down is not given up.
+                # A search under way comes to its end: the request that it has just written down is not given up.
                 search.cancel()
                 with suppress(ActivityError):
                     self.submission = await search
-            if self.submission or not self.look_now or workflow.now() >= ends:
+            if self.submission or not self.poll_requested or workflow.now() >= ends:
                 return self.submission
 
     def start_search(self, attempt: Attempt, *, until: datetime) -> workflow.ActivityHandle[Submission]:
-        """One step whose retries look into the provider's list, beside the wait for the webhook."""
+        """One activity whose retries search the provider's list, beside the wait for the webhook."""
         interval = self.generation.timing.poll_interval
-        self.look_now = False
+        self.poll_requested = False
         self.searches += 1
         return workflow.start_activity_method(
             SubmissionActivities.find,
             attempt,
-            **named(
+            **with_activity_id(
                 SEARCH,
                 f"find-{self.searches}",
                 summary=f"in the provider's list, every {interval.total_seconds():g} s",
-                schedule_to_close_timeout=until - workflow.now() + LOOK_AT_MOST,
+                schedule_to_close_timeout=until - workflow.now() + POLL_TIMEOUT,
                 retry_policy=RetryPolicy(initial_interval=interval, backoff_coefficient=1),
             ),
         )
 
-    async def first_to_turn_up(self, search: workflow.ActivityHandle[Submission], *, by: datetime) -> Submission | None:
-        """By webhook or by search. None when the window has passed, or when somebody wants a new search now."""
-        while await self.turns_up(search, by=by):
-            report = self.news
+    async def report_or_search_result(
+        self, search: workflow.ActivityHandle[Submission], *, by: datetime
+    ) -> Submission | None:
+        """By webhook or by search. None when the window has passed, or a new search is requested."""
+        while await self.wait_until_found(search, by=by):
+            report = self.pending_report
             submission = await self.adopt(report) if report else await search
             if submission:
                 return submission
         return None
 
-    async def turns_up(self, search: workflow.ActivityHandle[Submission], *, by: datetime) -> bool:
+    async def wait_until_found(self, search: workflow.ActivityHandle[Submission], *, by: datetime) -> bool:
         def found() -> bool:
-            return self.heard or (search.done() and not search.exception())
+            return self.has_report or (search.done() and not search.exception())
 
         with suppress(TimeoutError):
             left = max(by - workflow.now(), timedelta(0))
             await workflow.wait_condition(
-                lambda: found() or self.look_now, timeout=left, timeout_summary="adoption window"
+                lambda: found() or self.poll_requested, timeout=left, timeout_summary="adoption window"
             )
         return found()
 
     async def adopt(self, report: Report, instead_of: Submission | None = None) -> Submission | None:
-        """The request that a webhook names. None when it turns out not to be ours: then it is not heard of again."""
+        """The request that a webhook names. None when it turns out not to be ours; it is ignored from then on."""
         self.adoptions += 1
         submission = await workflow.execute_activity_method(
             SubmissionActivities.adopt,
             Adoption(generation=self.generation, report=report, instead_of=instead_of),
-            **named(
+            **with_activity_id(
                 ADOPTION,
                 f"adopt-{self.adoptions}",
                 summary=f"request {report.request_id}",
@@ -235,68 +237,68 @@ class GenerationWorkflow:
             ),
         )
         if submission is None:
-            self.set_aside.add(report.request_id)
+            self.ignored_request_ids.add(report.request_id)
         return submission
 
     async def wait_for_outcome(self, submission: Submission) -> Submission:
-        """Until the provider has ended its work. Of two attempts, the one that ended first is gone on with."""
+        """Until the provider has ended its work. Of two attempts, the one that ended first is used."""
         while True:
             await self.wait_for_end(submission)
-            report = self.news
+            report = self.pending_report
             if report is None or report.request_id == submission.request_id:
                 return submission
             if earlier := await self.adopt(report, instead_of=submission):
-                self.set_aside.add(submission.request_id)
+                self.ignored_request_ids.add(submission.request_id)
                 await self.withdraw(submission)
                 if workflow.cancellation_reason() is not None:  # it came meanwhile
                     raise asyncio.CancelledError
                 return earlier
 
     async def wait_for_end(self, submission: Submission) -> None:
-        """It calls, or we ask once the model's patience is over."""
+        """By its webhook, or by polling once the model's patience is over."""
         status, stage = state_at_acceptance(self.generation.provider, submission)
         self.enter(stage, status, "Waiting for the provider's webhook")
         patience = self.generation.timing.patience if submission.webhook_expected else timedelta(0)
-        if patience and await self.hears_within(min(patience, self.time_left()), "patience for the webhook"):
+        if patience and await self.wait_for_report(min(patience, self.time_left()), "patience for the webhook"):
             return
-        await self.ask_until_ended(submission)
+        await self.poll_until_ended(submission)
 
-    async def ask_until_ended(self, submission: Submission) -> None:
-        """One polling step whose retries are the interval; a webhook, or somebody's wish to look now, cuts it short."""
+    async def poll_until_ended(self, submission: Submission) -> None:
+        """One polling activity whose retries are the interval; a webhook, or a request to poll now, cuts it short."""
         self.enter(Stage.POLLING, self.status, "Asking the provider")
-        while not self.heard:
-            asking = self.start_asking(submission)
-            if await self.answers_first(asking):
-                return await self.outcome_or_last_look(asking, submission)
-            asking.cancel()
+        while not self.has_report:
+            poll = self.start_poll(submission)
+            if await self.poll_answers_first(poll):
+                return await self.outcome_or_last_poll(poll, submission)
+            poll.cancel()
             with suppress(ActivityError):
-                await asking
+                await poll
 
-    def start_asking(self, submission: Submission) -> workflow.ActivityHandle[None]:
+    def start_poll(self, submission: Submission) -> workflow.ActivityHandle[None]:
         interval = self.generation.timing.poll_interval
         self.show(f"{self.message} every {interval.total_seconds():g} s; its webhook would do as well")
-        self.look_now = False
-        self.looks += 1
+        self.poll_requested = False
+        self.polls += 1
         return workflow.start_activity_method(
             OutcomeActivities.poll,
             Accepted(generation=self.generation, submission=submission),
-            **named(
-                LOOK,
-                f"poll-{self.looks}",
+            **with_activity_id(
+                POLL,
+                f"poll-{self.polls}",
                 summary=f"every {interval.total_seconds():g} s",
                 schedule_to_close_timeout=self.time_left(),
                 retry_policy=RetryPolicy(initial_interval=interval, backoff_coefficient=1),
             ),
         )
 
-    async def answers_first(self, asking: workflow.ActivityHandle[None]) -> bool:
-        await workflow.wait_condition(lambda: asking.done() or self.heard or self.look_now)
-        return asking.done()
+    async def poll_answers_first(self, poll: workflow.ActivityHandle[None]) -> bool:
+        await workflow.wait_condition(lambda: poll.done() or self.has_report or self.poll_requested)
+        return poll.done()
 
-    async def outcome_or_last_look(self, asking: workflow.ActivityHandle[None], submission: Submission) -> None:
-        """When asking has run into the deadline, look once more, then tell the provider to stop."""
+    async def outcome_or_last_poll(self, poll: workflow.ActivityHandle[None], submission: Submission) -> None:
+        """When polling has run into the deadline, poll once more, then tell the provider to stop."""
         try:
-            return await asking
+            return await poll
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
@@ -304,22 +306,22 @@ class GenerationWorkflow:
             await workflow.execute_activity_method(
                 OutcomeActivities.poll,
                 Accepted(generation=self.generation, submission=submission),
-                **named(
-                    LOOK, "last-look", summary="the deadline has come", retry_policy=RetryPolicy(maximum_attempts=1)
+                **with_activity_id(
+                    POLL, "last-look", summary="the deadline has come", retry_policy=RetryPolicy(maximum_attempts=1)
                 ),
             )
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
             await self.withdraw(submission)
-            raise the_end(self.too_late()) from error
+            raise non_retryable(self.deadline_failure()) from error
 
     async def fetch_and_archive(self, submission: Submission) -> Archived:
-        """Home with it. A result that holds no media yet is asked for again: completed is not success."""
+        """A result that holds no media yet is asked for again: completed is not success."""
         while (archived := await self.try_to_archive(submission)) is None:
             self.reports.clear()
-            if not await self.hears_within(self.generation.timing.poll_interval, "pause before another look"):
-                await self.ask_until_ended(submission)
+            if not await self.wait_for_report(self.generation.timing.poll_interval, "pause before another look"):
+                await self.poll_until_ended(submission)
         return archived
 
     async def try_to_archive(self, submission: Submission) -> Archived | None:
@@ -328,37 +330,39 @@ class GenerationWorkflow:
         return await workflow.execute_activity_method(
             ArchiveActivities.archive,
             Accepted(generation=self.generation, submission=submission),
-            **named(TRANSFER, f"archive-{self.transfers}", summary=f"request {submission.request_id}"),
+            **with_activity_id(ARCHIVE, f"archive-{self.transfers}", summary=f"request {submission.request_id}"),
         )
 
     async def complete(self, archived: Archived) -> None:
         self.enter(Stage.FINISHING, Status.IN_PROGRESS, "Writing the end down")
-        await _done(
+        await finish_despite_cancel(
             workflow.start_activity_method(
                 ConclusionActivities.complete,
                 Completion(generation=self.generation, archived=archived),
-                **named(RECORD, "complete", summary=f"{len(archived.files)} file{'s' * (len(archived.files) > 1)}"),
+                **with_activity_id(
+                    DB_WRITE, "complete", summary=f"{len(archived.files)} file{'s' * (len(archived.files) > 1)}"
+                ),
             )
         )
         self.enter(Stage.DONE, Status.COMPLETED, "Completed")
 
     async def fail(self, error: BaseException) -> ApplicationError:
         """Write the failure down; what is returned fails the run under the same name."""
-        self.failure = self.failure_told_by(error)
+        self.failure = self.failure_from(error)
         await self.end(self.failure)
         self.enter(Stage.DONE, Status.FAILED, self.failure.message)
-        return the_end(self.failure)
+        return non_retryable(self.failure)
 
-    def failure_told_by(self, error: BaseException) -> Failure:
+    def failure_from(self, error: BaseException) -> Failure:
         archiving = self.stage is Stage.ARCHIVING
         failure = failure_of(
             error, otherwise=FailureCode.ARCHIVE_FAILED if archiving else FailureCode.DEADLINE_EXCEEDED
         )
         # A provider that was told the deadline may be the first to stop at it.
         stopped_in_time = failure.code is FailureCode.CANCELED and workflow.now() >= self.deadline
-        return self.too_late() if stopped_in_time else failure
+        return self.deadline_failure() if stopped_in_time else failure
 
-    def too_late(self) -> Failure:
+    def deadline_failure(self) -> Failure:
         return Failure(
             code=FailureCode.DEADLINE_EXCEEDED,
             message=f"{self.generation.provider} did not finish within {self.generation.timing.deadline}",
@@ -367,52 +371,56 @@ class GenerationWorkflow:
     async def cancel(self) -> None:
         """Tell the provider, as far as it has something of ours, and write it down."""
         self.enter(self.stage, self.status, "Canceling")
-        if submission := self.submission or await self.bought_meanwhile():
+        if submission := self.submission or await self.submission_in_flight():
             await self.withdraw(submission)
         await self.end(None)
         self.enter(Stage.DONE, Status.CANCELED, "Canceled")
 
-    async def bought_meanwhile(self) -> Submission | None:
-        """A purchase that was under way comes to its end first; one that was waiting for its next try is dropped."""
-        if self.purchase is None:
+    async def submission_in_flight(self) -> Submission | None:
+        """A submission under way comes to its end first; one that waits for its next attempt is dropped."""
+        if self.submit_handle is None:
             return None
-        self.purchase.cancel()
+        self.submit_handle.cancel()
         with suppress(asyncio.CancelledError, ActivityError):
-            return await self.purchase
+            return await self.submit_handle
         return None
 
     async def withdraw(self, submission: Submission) -> None:
         with suppress(ActivityError):
-            await _done(
+            await finish_despite_cancel(
                 workflow.start_activity_method(
                     ConclusionActivities.withdraw,
                     Accepted(generation=self.generation, submission=submission),
-                    **named(COURTESY, f"withdraw-{submission.attempt}", summary=f"request {submission.request_id}"),
+                    **with_activity_id(
+                        BEST_EFFORT, f"withdraw-{submission.attempt}", summary=f"request {submission.request_id}"
+                    ),
                 )
             )
 
     async def end(self, failure: Failure | None) -> None:
-        await _done(
+        await finish_despite_cancel(
             workflow.start_activity_method(
                 ConclusionActivities.end,
                 Ending(generation=self.generation, failure=failure),
-                **named(RECORD, "end", summary=failure.code if failure else "canceled"),
+                **with_activity_id(DB_WRITE, "end", summary=failure.code if failure else "canceled"),
             )
         )
 
-    async def hears_within(self, window: timedelta, what: str) -> bool:
-        """Whether a webhook came. Also returns, without one, when somebody wants a look now."""
+    async def wait_for_report(self, window: timedelta, what: str) -> bool:
+        """Whether a webhook came. Also returns, without one, when a poll is requested."""
         self.show(f"{self.message}, at most until {workflow.now() + window:%H:%M:%S} UTC; then the provider is asked")
         with suppress(TimeoutError):
-            await workflow.wait_condition(lambda: self.heard or self.look_now, timeout=window, timeout_summary=what)
-        return self.heard
+            await workflow.wait_condition(
+                lambda: self.has_report or self.poll_requested, timeout=window, timeout_summary=what
+            )
+        return self.has_report
 
     @property
-    def heard(self) -> bool:
-        return self.news is not None
+    def has_report(self) -> bool:
+        return self.pending_report is not None
 
     @property
-    def news(self) -> Report | None:
+    def pending_report(self) -> Report | None:
         """The first report that counts: about our request, or about one of another attempt that we know nothing of yet.
 
         While our request is not known, a report's token alone says that it is ours.
@@ -421,7 +429,7 @@ class GenerationWorkflow:
         for report in self.reports:
             another = ours is not None and report.attempt != ours.attempt and report.request_id != ours.request_id
             ends_ours = ours is not None and report.request_id == ours.request_id and report.ended
-            if (ours is None or another or ends_ours) and report.request_id not in self.set_aside:
+            if (ours is None or another or ends_ours) and report.request_id not in self.ignored_request_ids:
                 return report
         return None
 
@@ -454,8 +462,8 @@ class GenerationWorkflow:
             yield f"gives up at {self.deadline:%Y-%m-%d %H:%M:%S} UTC"
 
 
-async def _done(step: workflow.ActivityHandle[Any]) -> None:
-    """To the step's end. A cancellation comes too late for it: once asked to cancel, Temporal would try it no more."""
+async def finish_despite_cancel(step: workflow.ActivityHandle[Any]) -> None:
+    """Wait for the activity's end. A cancellation comes too late: once canceled, Temporal would not retry it."""
     try:
         await asyncio.shield(step)
     except asyncio.CancelledError:  # at most once in a run's life
@@ -463,21 +471,21 @@ async def _done(step: workflow.ActivityHandle[Any]) -> None:
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    """Somebody's wish, also where the step that it met failed meanwhile: Temporal does not try such a step again."""
+    """Also where the activity that it met failed meanwhile: Temporal does not retry such an activity."""
     asked = workflow.cancellation_reason() is not None
-    return is_cancelled_exception(error) or (asked and not is_the_end(error))
+    return is_cancelled_exception(error) or (asked and not is_non_retryable(error))
 
 
-def _may_have_been_bought(error: ActivityError) -> bool:
+def _may_have_been_accepted(error: ActivityError) -> bool:
     """An uncertain answer, or no answer before the time was up."""
     match error.cause:
         case ApplicationError(type=kind):
             return kind == SUBMISSION_UNCERTAIN
         case cause:
-            return isinstance(cause, StepTimeoutError)
+            return isinstance(cause, ActivityTimeoutError)
 
 
-def _what_is_not_known(attempts: int) -> str:
+def _unknown_outcome_message(attempts: int) -> str:
     sent = (
         "The submission was sent, its answer was lost, and within the adoption window"
         if attempts == 1

@@ -21,11 +21,11 @@ from api.creation import Create
 from api.dependency import dependency
 from api.generations import cancel_job
 from api.idempotency import REPLAYED
-from api.language import TheLanguage
+from api.language import RequestLanguage
 from api.problems import ConfirmationRequired, NotFound, Problem
 from api.reading import Jobs
 from api.requests import CreateRequest
-from api.services import TheServices
+from api.services import ServicesDep
 from reelay.catalog.model import JobKind
 from reelay.db.tables import GenerationJob
 from reelay.domain.messages import message
@@ -60,7 +60,7 @@ class Said:
 
 
 class Commands:
-    def __init__(self, services: TheServices, create: Create, jobs: Jobs, language: TheLanguage) -> None:
+    def __init__(self, services: ServicesDep, create: Create, jobs: Jobs, language: RequestLanguage) -> None:
         self._services = services
         self._create = create
         self._jobs = jobs

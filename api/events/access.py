@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 from api.identity.dependencies import bearer, find_caller
 from api.identity.tokens import InvalidToken
 from api.problems import Unauthenticated
-from api.services import TheServices
+from api.services import ServicesDep
 from reelay.domain.event_token import read_event_token
 from reelay.domain.messages import Sentence
 from reelay.providers.errors import KeysUnavailable
@@ -37,7 +37,7 @@ class EventReader:
 
 async def _reader(
     request: Request,
-    services: TheServices,
+    services: ServicesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
     token: Annotated[
         str | None, Query(max_length=500, description="Of `POST /api/events/token`, where no header can be sent.")
@@ -47,10 +47,10 @@ async def _reader(
         caller = await find_caller(request, services, credentials)
         return EventReader(caller.user_id, lambda: services.callers.is_still(caller))
     event_pass = read_event_token(services.signing_secret, token, now=time.time())
-    if event_pass is None or not await services.callers.is_still_good(event_pass):
+    if event_pass is None or not await services.callers.is_pass_valid(event_pass):
         raise Unauthenticated(Sentence("event_token_unknown"))
     await services.limits.admit_request(event_pass.user_id)
-    return EventReader(event_pass.user_id, lambda: services.callers.is_still_good(event_pass))
+    return EventReader(event_pass.user_id, lambda: services.callers.is_pass_valid(event_pass))
 
 
 TheEventReader = Annotated[EventReader, Depends(_reader)]

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Header, Query
 from api.dependency import dependency
 from api.events.access import EventReader, TheEventReader
 from api.events.stream import AllJobs, EventResponse, EventStream, OneJob, Subject
-from api.identity.dependencies import TheCaller
-from api.language import TheLanguage
+from api.identity.dependencies import CurrentCaller
+from api.language import RequestLanguage
 from api.links import Links
 from api.problems import NotFound
 from api.reading import JobName, TheLinks
-from api.services import Services, TheServices
+from api.services import Services, ServicesDep
 from api.views import EventToken
 from reelay.db.engine import as_user
 from reelay.db.generations import find_generation_named
@@ -45,17 +45,17 @@ class Wishes:
         self.with_progress = progress
 
 
-TheWishes = Annotated[Wishes, dependency(Wishes)]
+StreamOptionsDep = Annotated[Wishes, dependency(Wishes)]
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventResponse, status_code=200)
 async def stream_job(
     job_id: JobName,
-    services: TheServices,
+    services: ServicesDep,
     reader: TheEventReader,
     links: TheLinks,
-    language: TheLanguage,
-    wishes: TheWishes,
+    language: RequestLanguage,
+    wishes: StreamOptionsDep,
 ) -> EventResponse:
     """The job now, then at every change, until it has ended: `job.updated` with the whole job and a growing id.
 
@@ -70,7 +70,7 @@ async def stream_job(
 
 @router.get("/events", response_class=EventResponse, status_code=200)
 async def stream_jobs(
-    services: TheServices, reader: TheEventReader, links: TheLinks, language: TheLanguage, wishes: TheWishes
+    services: ServicesDep, reader: TheEventReader, links: TheLinks, language: RequestLanguage, wishes: StreamOptionsDep
 ) -> EventResponse:
     """All of the caller's jobs: first the active ones and the latest others, then each that changes, as above.
 
@@ -80,7 +80,7 @@ async def stream_jobs(
 
 
 @router.post("/events/token")
-async def create_event_token(services: TheServices, caller: TheCaller) -> EventToken:
+async def create_event_token(services: ServicesDep, caller: CurrentCaller) -> EventToken:
     """A token for `?token=` of the two streams, where no header can be sent (`EventSource`). It expires soon."""
     token = make_event_token(services.signing_secret, await services.callers.pass_of(caller), now=time.time())
     return EventToken(token=token, expires_in_seconds=CONNECT_WITHIN_SECONDS)

@@ -86,7 +86,7 @@ class Callers:
             return EventPass(user_id=caller.user_id, key_hash=hash_key(credential, self._pepper))
         return EventPass(user_id=caller.user_id, ends_at=int((await self._tokens.owner_of(credential)).expires_at))
 
-    async def is_still_good(self, event_pass: EventPass) -> bool:
+    async def is_pass_valid(self, event_pass: EventPass) -> bool:
         """Whether the key, or the user of the token, that it was made for would be let in. As for `is_still`."""
         if time.time() >= event_pass.ends_at:
             return False

@@ -17,7 +17,7 @@ from api.identity.callers import Caller
 from api.identity.session_cookie import require_allowed_page, session_tokens
 from api.identity.tokens import InvalidToken, is_project_key
 from api.problems import Forbidden, ServiceUnavailable, Unauthenticated
-from api.services import Services, TheServices
+from api.services import Services, ServicesDep
 from reelay.db.engine import as_user
 from reelay.db.tables import Scope
 from reelay.domain.messages import Sentence
@@ -32,7 +32,7 @@ bearer = HTTPBearer(
 
 async def find_caller(
     request: Request,
-    services: TheServices,
+    services: ServicesDep,
     authorization: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Caller:
     """Raises: Unauthenticated, Forbidden, ServiceUnavailable, and what the limits raise."""
@@ -75,10 +75,10 @@ async def named_by(services: Services, credential: str) -> Caller:
     return caller
 
 
-TheCaller = Annotated[Caller, Depends(find_caller)]
+CurrentCaller = Annotated[Caller, Depends(find_caller)]
 
 
-async def let_in_again(services: Services, caller: Caller) -> None:
+async def revalidate_caller(services: Services, caller: Caller) -> None:
     """After a wait, before anything is told. Raises: Unauthenticated when the caller's key or token ended meanwhile."""
     try:
         still = await services.callers.is_still(caller)
@@ -90,19 +90,19 @@ async def let_in_again(services: Services, caller: Caller) -> None:
         raise Unauthenticated(Sentence("key_unknown"))
 
 
-async def require_admin(caller: TheCaller) -> Caller:
+async def require_admin(caller: CurrentCaller) -> Caller:
     if caller.scope is not Scope.ADMIN:
         raise Forbidden(Sentence("admin_required"))
     return caller
 
 
-TheAdmin = Annotated[Caller, Depends(require_admin)]
+AdminCaller = Annotated[Caller, Depends(require_admin)]
 
 
 class CallersRows:
     """Opens transactions as the caller: `async with rows() as session`."""
 
-    def __init__(self, services: TheServices, caller: TheCaller) -> None:
+    def __init__(self, services: ServicesDep, caller: CurrentCaller) -> None:
         self._sessions = services.sessions
         self._caller = caller
 

@@ -6,9 +6,9 @@ from typing import Self
 
 from fastapi import APIRouter
 
-from api.identity.dependencies import TheAdmin
+from api.identity.dependencies import AdminCaller
 from api.problems import problems
-from api.services import TheServices
+from api.services import ServicesDep
 from api.wire import Wire
 from reelay.db.accounts import accounts, resume_accounts
 from reelay.db.tables import ProviderAccount
@@ -45,14 +45,14 @@ class AccountList(Wire):
 
 
 @router.get("")
-async def list_accounts(admin: TheAdmin, services: TheServices) -> AccountList:
+async def list_accounts(admin: AdminCaller, services: ServicesDep) -> AccountList:
     """The accounts that a provider has locked, now or earlier."""
     async with services.service_sessions() as session:
         return AccountList(data=[AccountView.from_row(row) for row in await accounts(session)])
 
 
 @router.post("/{provider}/resume")
-async def resume_account(provider: ProviderName, admin: TheAdmin, services: TheServices) -> AccountList:
+async def resume_account(provider: ProviderName, admin: AdminCaller, services: ServicesDep) -> AccountList:
     """Let the provider's accounts take submissions again. Jobs that wait notice within two pauses."""
     async with services.service_sessions.begin() as session:
         await resume_accounts(session, provider)

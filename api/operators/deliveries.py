@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query
 from api.generations import make_cursor, read_cursor
 from api.identity.dependencies import require_admin
 from api.problems import Conflict, NotFound, problems
-from api.services import TheServices
+from api.services import ServicesDep
 from api.wire import Text, Wire
 from reelay.db.deliveries import find_delivery, newest_deliveries
 from reelay.db.tables import WebhookDelivery
@@ -71,7 +71,7 @@ class Replayed(Wire):
 
 @router.get("/webhooks")
 async def list_deliveries(
-    services: TheServices,
+    services: ServicesDep,
     provider: ProviderName | None = None,
     verdict: Annotated[Text | None, Query(description="E.g. `accepted`, `forged`, `malformed`.")] = None,
     job_id: Annotated[UUID | None, Query(alias="jobId")] = None,
@@ -94,7 +94,7 @@ async def list_deliveries(
 
 
 @router.post("/webhooks/{delivery_id}/replay", responses=problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT))
-async def replay_delivery(delivery_id: UUID, services: TheServices) -> Replayed:
+async def replay_delivery(delivery_id: UUID, services: ServicesDep) -> Replayed:
     """Feed it in as if it came now. It was verified when it came, so its age does not count."""
     async with services.service_sessions() as session:
         delivery = await find_delivery(session, delivery_id)

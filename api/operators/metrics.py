@@ -63,7 +63,7 @@ class Metrics:
             ("account",),
         )
         self.looked_at = gauge(
-            "reelay_database_looked_at_seconds", "Unix time of the last look at what the gauges say."
+            "reelay_db_scrape_timestamp_seconds", "Unix time of the last look at what the gauges say."
         )
 
     def note_webhook(self, provider: ProviderName, verdict: str, seconds: float) -> None:

@@ -14,7 +14,7 @@ from api.identity.dependencies import require_admin
 from api.operators.accounts import AccountView
 from api.operators.books import Audit
 from api.problems import problems
-from api.services import TheServices
+from api.services import ServicesDep
 from api.wire import Wire
 from reelay.db.accounts import accounts
 from reelay.db.statistics import Happened, Now, Rows, Window, needing_a_hand, what_happened, what_is_open
@@ -188,7 +188,7 @@ class Statistics(Wire):
 
 
 @router.get("/stats")
-async def statistics(services: TheServices, window: WindowName = WindowName.DAY) -> Statistics:
+async def statistics(services: ServicesDep, window: WindowName = WindowName.DAY) -> Statistics:
     """How it went in the window, what is open now, and which jobs need a hand."""
     span = window.until(datetime.now(UTC))
     audit = await services.books.audit()

@@ -14,7 +14,7 @@ from api.webhooks.verdicts import AMBIGUOUS, DEFERRED, HANDOVERS, IGNORED, REJEC
 from reelay.db.deliveries import is_waiting, put_into_inbox
 from reelay.db.engine import POSTGRES_AWAY, Sessions, within
 from reelay.db.json import storable
-from reelay.db.pushes import find_pushed_generations, note_push, take_last_word
+from reelay.db.pushes import claim_final_push, find_pushed_generations, note_push
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import BEFORE_THE_PROVIDER, Report, Stage, Status
 from reelay.domain.identifiers import uuid_in
@@ -107,7 +107,7 @@ class Pushes:
 
     async def _keep_last_word(self, generation_id: UUID, push: Push, delivery: WebhookDelivery) -> bool:
         async with self._sessions.begin() as session:
-            if not await take_last_word(session, generation_id, delivery.id, data=storable(push.data)):
+            if not await claim_final_push(session, generation_id, delivery.id, data=storable(push.data)):
                 return False
             await put_into_inbox(session, delivery, due_in=HANDED_OVER_WITHIN)
             return True

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 
 from api.dependency import dependency
 from api.problems import MEDIA_TYPE, problem_body, problems
-from api.services import Services, TheServices
+from api.services import Services, ServicesDep
 from api.webhooks import bodies
 from api.webhooks.delivery_log import log_received
 from api.webhooks.inbox import POSTGRES_SECONDS, NotNow
@@ -57,7 +57,7 @@ class Arrival:
     def __init__(
         self,
         request: Request,
-        services: TheServices,
+        services: ServicesDep,
         tasks: BackgroundTasks,
         job: Annotated[
             str | None, Query(description="The generation, in the URL that we gave to the provider.")

@@ -10,7 +10,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import BaseModel
 
 from api.problems import MEDIA_TYPE, problem_body, problems
-from api.services import Services, TheServices
+from api.services import Services, ServicesDep
 from api.webhooks import bodies
 from api.webhooks.delivery_log import log_received
 from api.webhooks.inbox import Handover
@@ -66,7 +66,7 @@ async def push_health() -> Health:
     responses=problems(*PROBLEMS, HTTPStatus.CONFLICT),
     openapi_extra=bodies.STUDIO,
 )
-async def receive_push(request: Request, services: TheServices, tasks: BackgroundTasks) -> Response:
+async def receive_push(request: Request, services: ServicesDep, tasks: BackgroundTasks) -> Response:
     """A push. 2xx once it is durable: written to the job, or kept with its end for the workflow."""
     arrived = time.perf_counter()
     delivery = WebhookDelivery(

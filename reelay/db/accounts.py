@@ -21,7 +21,7 @@ async def accounts(session: AsyncSession) -> Sequence[ProviderAccount]:
     return (await session.scalars(ordered)).all()
 
 
-async def waits_for(
+async def parked_account(
     session: AsyncSession, provider: ProviderName, account: str, *, lease: timedelta
 ) -> ProviderAccount | None:
     """The parked account that a submission has to wait for. None: it may be sent, be it as the probe.

@@ -83,7 +83,7 @@ async def record_uncertainty(session: AsyncSession, generation_id: UUID, number:
     return await _answer(session, generation_id, number, unless=SETTLED, state=AttemptState.UNCERTAIN, answer=answer)
 
 
-async def note_rescue(session: AsyncSession, generation_id: UUID, number: int) -> None:
+async def mark_ended_by_poll(session: AsyncSession, generation_id: UUID, number: int) -> None:
     """A poll has found the end before its webhook came. The first one counts."""
     await session.execute(
         update(SubmissionAttempt)
@@ -147,7 +147,7 @@ async def unclaimed(session: AsyncSession, provider: ProviderName, request_ids: 
     return [request_id for request_id in request_ids if request_id not in taken]
 
 
-async def has_double(
+async def has_identical_lost_attempt(
     session: AsyncSession, generation: Generation, attempt: SubmissionAttempt, *, slack: timedelta
 ) -> bool:
     """Whether another generation lost the answer to the very same input at about the same time.

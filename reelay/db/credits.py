@@ -193,6 +193,6 @@ FORGOTTEN_HOLDS = text("""
 """)
 
 
-async def forgotten_holds(session: AsyncSession) -> Sequence[UUID]:
+async def orphaned_holds(session: AsyncSession) -> Sequence[UUID]:
     """Ended generations whose credits are still held."""
     return (await session.scalars(FORGOTTEN_HOLDS)).all()

@@ -219,7 +219,7 @@ def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElem
 _known_advance = cache(_advance)
 
 
-async def note_standstill(session: AsyncSession, generation_id: UUID, reason: str) -> bool:
+async def record_wait_reason(session: AsyncSession, generation_id: UUID, reason: str) -> bool:
     """Why a living generation does not go on: said once, where it stands."""
     job = await session.get(GenerationJob, generation_id, with_for_update=True)
     return job is not None and await advance_generation(
@@ -336,7 +336,7 @@ def generation_of(job: GenerationJob) -> Generation:
     )
 
 
-async def forgotten_generations(session: AsyncSession, *, older_than: timedelta) -> Sequence[GenerationJob]:
+async def unstarted_generations(session: AsyncSession, *, older_than: timedelta) -> Sequence[GenerationJob]:
     """Rows of ours that no workflow has touched since they were created, oldest first."""
     statement = (
         select(GenerationJob)

@@ -65,7 +65,7 @@ async def note_push(
     return await measure_progress(session, generation_id, percent, only_if=onward)
 
 
-async def take_last_word(
+async def claim_final_push(
     session: AsyncSession, generation_id: UUID, delivery_id: UUID, *, data: Mapping[str, Any]
 ) -> bool:
     """Let this delivery say how a living generation ended. False when another one has, or it is over.

@@ -16,16 +16,16 @@ from reelay.domain.generation import ACTIVE, Stage, Status
 
 
 @dataclass(frozen=True)
-class QuietGeneration:
+class StaleGeneration:
     """An open row that nothing has changed for a while, with its newest attempt."""
 
     job: GenerationJob
     attempt: SubmissionAttempt | None
 
 
-async def quiet_generations(
+async def stale_generations(
     session: AsyncSession, *, quiet_for: timedelta, after: UUID | None, limit: int
-) -> list[QuietGeneration]:
+) -> list[StaleGeneration]:
     """Rows that are ours to run, in the order of their ids, those beyond `after`."""
     attempt, earlier = aliased(SubmissionAttempt), aliased(SubmissionAttempt)
     newest = select(func.max(earlier.number)).where(col(earlier.job_id) == col(GenerationJob.id)).scalar_subquery()
@@ -42,7 +42,7 @@ async def quiet_generations(
     )
     if after:
         statement = statement.where(col(GenerationJob.id) > after)
-    return [QuietGeneration(job, attempt) for job, attempt in await session.execute(statement)]
+    return [StaleGeneration(job, attempt) for job, attempt in await session.execute(statement)]
 
 
 async def claim_repair(session: AsyncSession, job: GenerationJob, detail: str) -> bool:

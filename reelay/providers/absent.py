@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from reelay.domain.generation import ProviderName, ProviderProgress, Result, Submission
-from reelay.providers.errors import NotSetUp, Unauthorized
+from reelay.providers.errors import ProviderNotConfigured, Unauthorized
 from reelay.providers.provider import CancelAnswer, SubmissionRequest
 
 NEEDS = {
@@ -29,19 +29,19 @@ class AbsentProvider:
         raise Unauthorized(self._reason)
 
     async def progress(self, submission: Submission, *, logs: bool = False) -> ProviderProgress:
-        """Raises: NotSetUp."""
+        """Raises: ProviderNotConfigured."""
         raise self._not_set_up()
 
     async def result(self, submission: Submission) -> Result:
-        """Raises: NotSetUp."""
+        """Raises: ProviderNotConfigured."""
         raise self._not_set_up()
 
     async def cancel(self, submission: Submission) -> CancelAnswer:
-        """Raises: NotSetUp."""
+        """Raises: ProviderNotConfigured."""
         raise self._not_set_up()
 
     async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
-        """Raises: NotSetUp."""
+        """Raises: ProviderNotConfigured."""
         raise self._not_set_up()
 
     def download_headers(self, url: str) -> Mapping[str, str]:
@@ -59,5 +59,5 @@ class AbsentProvider:
             webhook_expected=False,
         )
 
-    def _not_set_up(self) -> NotSetUp:
-        return NotSetUp(self._reason, ASK_AGAIN)
+    def _not_set_up(self) -> ProviderNotConfigured:
+        return ProviderNotConfigured(self._reason, ASK_AGAIN)

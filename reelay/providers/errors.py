@@ -10,7 +10,7 @@ ProviderError
 ├── SubmissionUncertain       the request left us and no trustworthy answer came back: it may have been bought
 ├── NotListed                 there is no list of requests for us to look in
 ├── Unavailable               a status, result or cancel call failed on the way; asking again is free
-│   └── NotSetUp              nobody here has a key for it: an operator has to act
+│   └── ProviderNotConfigured              nobody here has a key for it: an operator has to act
 ├── StillRunning              the result was asked for too early
 ├── ResultExpired             404, 410, or an emptied result: the provider no longer has it
 └── GenerationFailed          the provider's last word: it tried and failed
@@ -81,7 +81,7 @@ class Unavailable(ProviderError):
         self.retry_after = retry_after
 
 
-class NotSetUp(Unavailable):
+class ProviderNotConfigured(Unavailable):
     """This worker has no key of the provider. The message names the variable."""
 
 

@@ -53,7 +53,7 @@ class WebhookVerifier(Protocol):
         ...
 
 
-class LastWords(Protocol):
+class FinalPushes(Protocol):
     """The verified pushes in which providers that cannot be asked told how generations ended."""
 
     async def of(self, generation_id: UUID) -> bytes | None:

@@ -12,7 +12,7 @@ from reelay.domain.generation import ProviderName
 from reelay.providers.absent import AbsentProvider
 from reelay.providers.fal import FalProvider
 from reelay.providers.jwks import FalWebhooks, JwksCache, keys_of
-from reelay.providers.provider import LastWords, Provider, WebhookVerifier
+from reelay.providers.provider import FinalPushes, Provider, WebhookVerifier
 from reelay.providers.replicate import ReplicateProvider
 from reelay.providers.replicate_webhook import ReplicateWebhooks
 from reelay.providers.studio import STARTED_BY_BACKEND, StudioProvider
@@ -34,17 +34,17 @@ REPLICATE_WEBHOOK_PATH = "/api/webhooks/replicate"
 
 
 @asynccontextmanager
-async def open_providers(settings: Settings, last_words: LastWords) -> AsyncIterator[Providers]:
+async def open_providers(settings: Settings, final_pushes: FinalPushes) -> AsyncIterator[Providers]:
     """The providers with their connections, for as long as the block lasts."""
     async with (
         httpx.AsyncClient(follow_redirects=False) as client,
         httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_keepalive_connections=0)) as purchases,
     ):
-        yield build_providers(settings, client, purchases, last_words)
+        yield build_providers(settings, client, purchases, final_pushes)
 
 
 def build_providers(
-    settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient, last_words: LastWords
+    settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient, final_pushes: FinalPushes
 ) -> Providers:
     """One entry for each provider whose key or secret is configured, or that needs none in development."""
     providers = Providers()
@@ -68,7 +68,7 @@ def build_providers(
             purchases=purchases,
             backend_url=settings.studio_backend_url,
             secret=settings.webhook_secret,
-            last_words=last_words,
+            final_pushes=final_pushes,
             language=settings.language,
         )
     return providers

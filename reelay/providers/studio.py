@@ -30,7 +30,7 @@ from reelay.providers.errors import (
 )
 from reelay.providers.exchange import Answer
 from reelay.providers.keyed_api import KeyedApi, json_of
-from reelay.providers.provider import CancelAnswer, LastWords, SubmissionRequest
+from reelay.providers.provider import CancelAnswer, FinalPushes, SubmissionRequest
 from reelay.providers.reading import is_refusal, object_of, readable
 from reelay.providers.studio_push import CONTENT_TYPE, failure_of, read_push
 
@@ -56,7 +56,7 @@ class StudioProvider:
         purchases: httpx.AsyncClient,
         backend_url: str | None,
         secret: SecretStr | None,
-        last_words: LastWords,
+        final_pushes: FinalPushes,
         language: Language,
         timeout: timedelta = SUBMIT_WITHIN,
     ) -> None:
@@ -75,7 +75,7 @@ class StudioProvider:
             bases=(backend_url,) if backend_url else (),
         )
         self.account = self._api.account
-        self._last_words = last_words
+        self._last_words = final_pushes
         self._language = language
         self._timeout = timeout
 

@@ -24,10 +24,10 @@ from reelay.db.credits import (
     adjust,
     balance_of,
     end_hold,
-    forgotten_holds,
     hold_credits,
     ledger_drift,
     limit_month,
+    orphaned_holds,
     top_up,
 )
 from reelay.db.engine import Sessions, as_user, make_engine, make_sessions
@@ -372,12 +372,12 @@ async def test_hold_that_outlived_its_job_is_found_freed_and_told(ledger: Ledger
     user = await ledger.user(100)
     living, job = await ledger.create(user), await ledger.create(user)
     async with ledger.service.begin() as session:
-        assert await forgotten_holds(session) == []
+        assert await orphaned_holds(session) == []
         await session.execute(text("update generation_jobs set status = 'failed' where id = :job"), {"job": job})
     async with ledger.service.begin() as session:
         drifts = [(drift.account, drift.kept, drift.counted) for drift in await ledger_drift(session)]
         assert drifts == [("held for living jobs", 2 * PRICE, PRICE)]
-        assert await forgotten_holds(session) == [job]
+        assert await orphaned_holds(session) == [job]
         assert await free_credits(session, job)
         assert not await free_credits(session, job)
         assert not await free_credits(session, living)

@@ -49,7 +49,7 @@ def studio(client: httpx.AsyncClient, url: str | None, said: dict[str, Any] | No
         purchases=client,
         backend_url=url,
         secret=SecretStr("shared secret"),
-        last_words=Words(said),
+        final_pushes=Words(said),
         language=Language.ENGLISH,
         timeout=timedelta(seconds=0.4),
     )

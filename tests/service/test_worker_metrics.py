@@ -48,9 +48,9 @@ async def test_a_worker_tells_how_generations_end(scraped: tuple[Service, str]) 
     ends = {found[1]: int(found[2]) for found in re.finditer(ended, text)}
     assert ends == {"completed": 2, "provider_rejected": 1}
     assert re.search(r'reelay_archived_bytes_total\{.*provider="fal".*\} [1-9]', text)
-    assert re.search(r'reelay_step_seconds_count\{.*step="archive".*\} 2', text)
-    assert re.search(r'reelay_step_tries_total\{.*result="ok".*step="submit".*\} 3', text)
-    assert re.search(r'reelay_step_tries_total\{.*result="provider_rejected".*step="archive".*\} 1', text)
+    assert re.search(r'reelay_activity_seconds_count\{.*activity="archive".*\} 2', text)
+    assert re.search(r'reelay_activity_attempts_total\{.*activity="submit".*result="ok".*\} 3', text)
+    assert re.search(r'reelay_activity_attempts_total\{.*activity="archive".*result="provider_rejected".*\} 1', text)
 
 
 async def test_no_label_of_a_worker_grows_with_its_jobs(scraped: tuple[Service, str]) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import no_list, still_running, the_end, uncertain
+from activities.errors import no_list, non_retryable, still_running, uncertain
 from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Archived, MediaFile, Submission
@@ -52,7 +52,7 @@ def running(*, ask_again_in: timedelta = timedelta(seconds=10)) -> ApplicationEr
 
 
 def verdict(code: FailureCode) -> ApplicationError:
-    return the_end(Failure(code=code, message="the provider refused"))
+    return non_retryable(Failure(code=code, message="the provider refused"))
 
 
 @dataclass

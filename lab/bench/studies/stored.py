@@ -18,7 +18,7 @@ from lab.bench.rows import Row
 from lab.bench.studies.growth import Cost, cost_of, cost_rows
 from reelay.cli.secrets import keep_secrets
 from reelay.db.engine import make_engine, make_sessions
-from reelay.db.reconciliation import quiet_generations
+from reelay.db.reconciliation import stale_generations
 
 USERS = 1000
 REPEATS = 40
@@ -143,7 +143,7 @@ async def timed_calls(ground: Ground, reelay: OverHttp, finished: str) -> AsyncI
 
     async def reconcile() -> None:
         async with sessions() as session:
-            await quiet_generations(session, quiet_for=timedelta(minutes=5), after=None, limit=100)
+            await stale_generations(session, quiet_for=timedelta(minutes=5), after=None, limit=100)
 
     async with httpx.AsyncClient(
         base_url=ground.stack.api_url,

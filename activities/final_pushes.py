@@ -7,8 +7,8 @@ from reelay.db.pushes import last_word_of
 from reelay.providers.errors import Unavailable
 
 
-class KeptLastWords:
-    """Implements `providers.provider.LastWords`."""
+class StoredFinalPushes:
+    """Implements `providers.provider.FinalPushes`."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
