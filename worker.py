@@ -13,7 +13,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
 from activities.final_pushes import StoredFinalPushes
-from activities.measuring import SECONDS, ACTIVITY_SECONDS, Measuring
+from activities.measuring import ACTIVITY_SECONDS, SECONDS, Measuring
 from activities.outcome import OutcomeActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
