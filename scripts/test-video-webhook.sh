@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The nine tests of the video completion webhook, against a running Reelay.
 #
-#   scripts/test-video-webhook.sh [URL]        http://127.0.0.1:8000, where `reelay dev` answers, unless given
+#   scripts/test-video-webhook.sh [URL]        where `reelay dev` answers, unless given
 #
 # KEY             the API key by which the two jobs are announced (that of `reelay dev`)
 # WEBHOOK_SECRET  the secret shared with the backend (none: `reelay dev` needs none)
@@ -10,9 +10,19 @@
 # Exits with 1 when a test fails.
 set -uo pipefail
 
-url="${1:-http://127.0.0.1:8000}"
-key="${KEY:-$(cat "${REELAY_DATA_DIR:-.reelay}/local-key" 2>/dev/null)}"
-video_url="${VIDEO_URL:-http://127.0.0.1:8010/files/samples/output.mp4}"
+stack="${REELAY_DATA_DIR:-.reelay}"
+
+# stack_url NAME DEFAULT: an address of the running `reelay dev`.
+stack_url() {
+    local found
+    found="$(sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" "$stack/stack.json" 2>/dev/null)"
+    echo "${found:-$2}"
+}
+
+url="${1:-$(stack_url api_url http://127.0.0.1:8000)}"
+url="${url%/}"
+key="${KEY:-$(cat "$stack/local-key" 2>/dev/null)}"
+video_url="${VIDEO_URL:-$(stack_url simulator_url http://127.0.0.1:8010)/files/samples/output.mp4}"
 webhook="$url/api/webhooks/video-completion"
 job="test-job-$(date +%s)-$$"
 failing_job="$job-failing"

@@ -123,7 +123,7 @@ class Row {
       this.thumb = thumb;
     }
     const state = stateInWords(job);
-    say(this.state, job.status === "failed" && job.errorMessage ? `${state}: ${job.errorMessage}` : state);
+    say(this.state, job.status === "failed" && job.errorMessage ? t("{name}: {text}", { name: state, text: job.errorMessage }) : state);
     say(this.meta, [kindInWords(kindOf(job)), ago(job.createdAt), money(job.actualCostCents ?? job.estimatedCostCents)].join(" · "));
     this.bar.set(job);
     this.tick();
@@ -148,7 +148,7 @@ export function progressBar() {
 /** @param {string} name @param {() => Promise<unknown>} order */
 export function orderButton(name, order, about = "") {
   const button = h("button", { type: "button", class: "order" }, name);
-  if (about) button.setAttribute("aria-label", `${name}: ${about.slice(0, 80)}`);
+  if (about) button.setAttribute("aria-label", t("{name}: {text}", { name, text: about.slice(0, 80) }));
   let isUnderWay = false;
   // Not disabled meanwhile: a disabled button loses the keyboard's place.
   const setUnderWay = (is) => button.setAttribute("aria-disabled", String((isUnderWay = is)));

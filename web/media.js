@@ -30,7 +30,7 @@ export function player(job, session, { eager = false } = {}) {
 
 function fileElement(job, file, session, eager) {
   const kind = file.format.split("/")[0];
-  const name = `${kindInWords(kindOf(job))}: ${titleOf(job).slice(0, 120)}`;
+  const name = t("{name}: {text}", { name: kindInWords(kindOf(job)), text: titleOf(job).slice(0, 120) });
   const ratio = file.width && file.height ? { width: file.width, height: file.height } : {};
   if (kind === "image") return load(h("img", { alt: name, loading: "lazy", ...ratio }), file, job, session);
   const props = { controls: true, preload: eager ? "metadata" : "none", "aria-label": name };

@@ -67,6 +67,7 @@ const MESSAGES = [
   ["Ready", "Prêt", "Pronto"],
   ["Failed", "Échec", "Falha"],
   ["Canceled", "Annulé", "Cancelado"],
+  ["{name}: {text}", "{name} : {text}", "{name}: {text}"],
   ["{kind} is ready", "Prêt ({kind})", "Pronto ({kind})"],
   ["{kind} failed", "Échec ({kind})", "Falha ({kind})"],
   ["{kind} was canceled", "Annulé ({kind})", "Cancelado ({kind})"],

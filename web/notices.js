@@ -26,7 +26,7 @@ export function complain(error) {
 
 export function tellEnd(job) {
   const what = t(ENDS[job.status], { kind: kindInWords(kindOf(job)) });
-  toast(`${what}: ${titleOf(job).slice(0, 80)}`, { href: `#/jobs/${job.id}`, isBad: job.status === "failed" });
+  toast(t("{name}: {text}", { name: what, text: titleOf(job).slice(0, 80) }), { href: `#/jobs/${job.id}`, isBad: job.status === "failed" });
   if (document.visibilityState === "visible" || globalThis.Notification?.permission !== "granted") return;
   const body = job.status === "failed" ? `${job.errorMessage ?? ""} ${adviceFor(job)}`.trim() : titleOf(job).slice(0, 120);
   const notification = new Notification(what, { body, tag: job.id, icon: "/web/icon.svg" });

@@ -39,7 +39,7 @@ FRENCH: dict[str, Any] = {
     "prompt": "Description",
     "generate": "Générer",
     "ready": "Prêt",
-    "failed": "Échec: La génération a échoué chez le fournisseur",
+    "failed": "Échec : La génération a échoué chez le fournisseur",
     "views": {"/gallery": "Galerie", "/campaigns": "Campagnes"},
     "left_out": "Description est nécessaire.",
 }

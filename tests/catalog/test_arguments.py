@@ -97,6 +97,7 @@ def test_the_providers_own_words_do_as_well(catalog: Catalog) -> None:
         ("veo3.1", {"inputImageUrl": PICTURE}, {"image_url": PICTURE}),
         ("veo3.1", {"images": [PICTURE]}, {"image_url": PICTURE}),
         ("veo3.1", {"durationSeconds": 6}, {"duration": "6s"}),
+        ("veo3.1", {"ratio": "9:16"}, {"aspect_ratio": "9:16"}),
         ("seedance-1-lite", {"images": [PICTURE], "durationSeconds": 7}, {"image": PICTURE, "duration": 7}),
         ("cogvideox-5b-text", {"fps": 8, "cfg": 5}, {"export_fps": 8, "guidance_scale": 5}),
         ("kling-2.5-turbo-pro", {"cfg": 0.7}, {"cfg_scale": 0.7}),

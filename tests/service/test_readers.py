@@ -13,6 +13,34 @@ from tests.servers import Database, Servers
 
 AS_READER = "select set_config('app.user_id', $1, true)"
 
+# The models of document 001, and what Prisma's client reads each type from.
+PRISMA_GENERATION = {
+    **dict.fromkeys(("id", "prompt", "inputImageBase64", "aspectRatio"), "text"),
+    **dict.fromkeys(("numberOfVideos", "durationSeconds"), "int4"),
+    "personGeneration": "text",
+    "status": "VideoJobStatus",
+    "error": "text",
+    "progress": "int4",
+    **dict.fromkeys(("message", "model", "modelVersion"), "text"),
+    **dict.fromkeys(("processingTime", "generationTime", "downloadTime"), "float8"),
+    **dict.fromkeys(("authorId", "organizationId"), "text"),
+    "storageProvider": "StorageProvider",
+    "s3Bucket": "text",
+    **dict.fromkeys(("createdAt", "updatedAt", "completedAt"), "timestamptz"),
+}
+PRISMA_FILE = {
+    **dict.fromkeys(("id", "filename", "s3Key", "fileUrl", "filePath"), "text"),
+    "fileSize": "int4",
+    "format": "text",
+    "durationSeconds": "int4",
+    "aspectRatio": "text",
+    **dict.fromkeys(("width", "height"), "int4"),
+    "remoteUri": "text",
+    "metadata": "jsonb",
+    "createdAt": "timestamptz",
+    "generationId": "text",
+}
+
 
 @pytest.fixture(scope="module")
 async def database(servers: Servers) -> Database:
@@ -99,6 +127,47 @@ async def test_video_generations_is_the_prisma_model(service: Service, reader: a
     (file,) = await reader.fetch('select * from video_generation_files where "generationId" = $1', job_id)
     assert (file["format"], file["width"] > 0) == ("video/mp4", True)
     assert file["fileUrl"].startswith(f"{service.origin}/api/media/{job_id}/")
+
+
+async def test_prismas_client_finds_every_column_of_its_models_and_its_enums(reader: asyncpg.Connection) -> None:
+    """It names them all in each query; an `Int` that comes as a float, or a missing column, is an error to it."""
+    columns = (
+        "select column_name, udt_name from information_schema.columns where table_name = $1 order by ordinal_position"
+    )
+    assert dict(await reader.fetch(columns, "video_generations")) == PRISMA_GENERATION
+    assert dict(await reader.fetch(columns, "video_generation_files")) == PRISMA_FILE
+    by_status = """select count(*) from video_generations where status = cast($1::text as "public"."VideoJobStatus")"""
+    assert await reader.fetchval(by_status, "COMPLETED") == 0
+
+
+async def test_what_is_unknown_is_null_only_where_prismas_models_allow_it(
+    service: Service, reader: asyncpg.Connection
+) -> None:
+    job_id = await service.create("un nuage")
+    await service.until(job_id, "completed")
+    owner = await user_id(service, job_id)
+    async with service.sessions.begin() as session:
+        connection = await session.connection()
+        await connection.exec_driver_sql(
+            "insert into generation_jobs (user_id, external_id, job_type, provider, status, input_params) values "
+            f"""('{owner}', 'cm1', 'video', 'studio', 'submitted', '{{"prompt": "x"}}')"""
+        )
+        await connection.exec_driver_sql(
+            "update video_files set duration_seconds = null, width = null, height = null, aspect_ratio = null, "
+            f"file_size = 3000000000 where job_id = '{job_id}'"
+        )
+    await reader.execute(AS_READER, str(owner))
+    row = await reader.fetchrow("select * from video_generations where id = 'cm1'")
+    assert row is not None
+    assert {name for name, value in row.items() if value is None} <= {
+        *("inputImageBase64", "error", "message", "processingTime", "generationTime", "downloadTime"),
+        *("organizationId", "s3Bucket", "completedAt"),
+    }
+    assert (row["status"], row["model"], row["modelVersion"]) == ("PENDING", "veo-2.0-generate-001", "2.0")
+    file = await reader.fetchrow('select * from video_generation_files where "generationId" = $1', job_id)
+    assert file is not None
+    assert [file[name] for name in ("durationSeconds", "width", "height", "aspectRatio")] == [0, 0, 0, ""]
+    assert file["fileSize"] == 2**31 - 1
 
 
 async def test_input_that_is_no_number_spoils_no_view(service: Service, reader: asyncpg.Connection) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -167,7 +168,7 @@ async def test_script_passes_its_nine_tests(patient_service: Service, caller: ht
         "WEBHOOK_SECRET": patient_service.settings.webhook_secret.get_secret_value(),
         "VIDEO_URL": a_sample(patient_service),
     }
-    status, said = await run(str(SCRIPT), patient_service.origin, environment=environment)
+    status, said = await run(str(SCRIPT), f"{patient_service.origin}/", environment=environment)
     assert (status, said.count("✅"), said.count("❌")) == (0, 10, 0), said
 
     environment["WEBHOOK_SECRET"] = "another"
@@ -175,6 +176,21 @@ async def test_script_passes_its_nine_tests(patient_service: Service, caller: ht
     assert status == 1
     assert said.count("✅") == 1
     assert "❌ 8 of 9 tests failed" in said
+
+
+async def test_script_without_an_address_finds_the_running_stack(
+    patient_service: Service, caller: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    assert patient_service.settings.webhook_secret
+    addresses = {"api_url": patient_service.origin, "simulator_url": patient_service.servers.simulator}
+    (tmp_path / "stack.json").write_text(json.dumps(addresses, indent=2))
+    (tmp_path / "local-key").write_text(caller.headers["authorization"].removeprefix("Bearer "))
+    environment = {
+        "REELAY_DATA_DIR": str(tmp_path),
+        "WEBHOOK_SECRET": patient_service.settings.webhook_secret.get_secret_value(),
+    }
+    status, said = await run(str(SCRIPT), environment=environment)
+    assert (status, said.count("✅")) == (0, 10), said
 
 
 async def test_failure_is_told_by_its_prompt(patient_service: Service, caller: httpx.AsyncClient) -> None:

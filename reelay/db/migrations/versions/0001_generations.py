@@ -462,6 +462,11 @@ select
 from generation_jobs
 where job_type in ('video_veo31', 'video');
 
+-- Prisma's client names every column of its model, casts to the model's enums, and takes null and other types where the
+-- model has neither for an error.
+create type "VideoJobStatus" as enum ('PENDING', 'PROCESSING', 'COMPLETED', 'FAILED');
+create type "StorageProvider" as enum ('AWS_S3');
+
 create view video_generations with (security_invoker = true) as
 select
     coalesce(external_id, id::text) as id,
@@ -481,13 +486,18 @@ select
         8
     ) as "durationSeconds",
     coalesce(input_params ->> 'personGeneration', 'ALLOW_ALL') as "personGeneration",
-    case status when 'pending' then 'PENDING' when 'completed' then 'COMPLETED' when 'failed' then 'FAILED'
-        when 'canceled' then 'FAILED' else 'PROCESSING' end as status,
+    (case status when 'in_progress' then 'PROCESSING' when 'completed' then 'COMPLETED' when 'failed' then 'FAILED'
+        when 'canceled' then 'FAILED' else 'PENDING' end)::"VideoJobStatus" as status,
     error_message as error,
     progress_percent as progress,
     progress_message as message,
-    coalesce(result_data -> 'metadata' ->> 'model_name', model) as model,
-    coalesce(result_data -> 'metadata' ->> 'model_version', '') as "modelVersion",
+    coalesce(
+        result_data -> 'metadata' ->> 'model_name',
+        case provider when 'studio' then 'veo-2.0-generate-001' else model end
+    ) as model,
+    coalesce(
+        result_data -> 'metadata' ->> 'model_version', case provider when 'studio' then '2.0' else '' end
+    ) as "modelVersion",
     substring(result_data -> 'metadata' ->> 'processing_time' from '^[0-9]{1,9}[.]?[0-9]*')::double precision
         as "processingTime",
     substring(result_data -> 'metadata' ->> 'generation_time' from '^[0-9]{1,9}[.]?[0-9]*')::double precision
@@ -496,6 +506,8 @@ select
         as "downloadTime",
     user_id::text as "authorId",
     metadata ->> 'organizationId' as "organizationId",
+    'AWS_S3'::"StorageProvider" as "storageProvider",
+    null::text as "s3Bucket",
     created_at as "createdAt",
     stage_at as "updatedAt",
     completed_at as "completedAt"
@@ -510,12 +522,13 @@ select
     file.file_path as "s3Key",
     media_link(file.user_id, coalesce(file.file_url, '/api/media/' || file.job_id || '/' || file.name)) as "fileUrl",
     file.file_path as "filePath",
-    file.file_size as "fileSize",
+    least(file.file_size, 2147483647)::integer as "fileSize",
     file.format,
-    file.duration_seconds as "durationSeconds",
-    file.aspect_ratio as "aspectRatio",
-    file.width,
-    file.height,
+    coalesce(round(file.duration_seconds), 0)::integer as "durationSeconds",
+    coalesce(file.aspect_ratio, '') as "aspectRatio",
+    coalesce(file.width, 0) as width,
+    coalesce(file.height, 0) as height,
+    null::text as "remoteUri",
     file.metadata,
     file.created_at as "createdAt",
     coalesce(job.external_id, job.id::text) as "generationId"
