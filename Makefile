@@ -70,7 +70,7 @@ lock: $(READY) ## Resolve the dependencies anew
 clean: ## Remove the virtual environments and the caches
 	@rm -rf .venv .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml lab/pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Reelay needs Python 3.11 or newer, and '$(PYTHON)' is not: make PYTHON=/path/to/python3.11 ..." >&2; \
 		exit 1; }
