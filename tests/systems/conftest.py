@@ -15,6 +15,6 @@ async def caller(patient_service: Service, request: pytest.FixtureRequest) -> As
 
 
 @pytest.fixture
-async def stranger(patient_service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    async with await patient_service.user("stranger") as client:
+async def stranger(patient_service: Service, request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    async with await patient_service.user(f"a stranger to {request.node.name}") as client:
         yield client
