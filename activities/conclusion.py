@@ -81,7 +81,7 @@ def _charge(completion: Completion) -> Charge:
     )
     if charge.overrun_cents or charge.doubt:
         log.warning(
-            "not charged by the provider's count",
+            "billed_units_unusable",
             job_id=str(generation.id),
             overrun_cents=charge.overrun_cents,
             doubt=charge.doubt,

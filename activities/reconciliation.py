@@ -107,13 +107,13 @@ class ReconciliationActivities:
                 endpoint=generation.endpoint, request_id=str(job.fal_request_id), attempt=1
             )
         except ProviderError as trouble:
-            log.warning("external request not followed", job_id=str(job.id), error=str(trouble))
+            log.warning("external_request_not_followed", job_id=str(job.id), error=str(trouble))
             return False
         timing = TIMING.dump_python(timing_of(model, self._settings), mode="json")
         async with self._sessions.begin() as session:
             if await take_over(session, generation, submission, timing):
                 return True
-        log.warning("external request is another job's", job_id=str(job.id), request_id=job.fal_request_id)
+        log.warning("external_request_taken", job_id=str(job.id), request_id=job.fal_request_id)
         return False
 
     async def _forget_old_deliveries(self) -> int:
@@ -170,7 +170,7 @@ class ReconciliationActivities:
         try:
             await self._providers[quiet.attempt.provider].cancel(submission_of(quiet.attempt))
         except ProviderError as trouble:
-            log.warning("not withdrawn", job_id=str(quiet.job.id), error=str(trouble))
+            log.warning("provider_cancel_failed", job_id=str(quiet.job.id), error=str(trouble))
 
     async def _end(self, quiet: StaleGeneration, run: Run, repair: Repair) -> None:
         async with self._sessions.begin() as session:

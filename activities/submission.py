@@ -276,7 +276,7 @@ class SubmissionActivities:
         """The provider dealt with a submission, so the account is not locked (any more)."""
         account = self._account(generation.provider)
         if await reopen_account(session, generation.provider, account, generation.id, number):
-            log.info("account takes submissions again", provider=generation.provider, account=account)
+            log.info("account_resumed", provider=generation.provider, account=account)
 
     async def _refusal(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:
         """Nothing was bought: note why, and say whether to try again."""
@@ -301,7 +301,7 @@ class SubmissionActivities:
         match refusal:
             case AccountLocked():
                 if await park_account(session, provider, account, reason=str(refusal), pause=pause):
-                    log.error("account parked", provider=provider, account=account, reason=str(refusal))
+                    log.error("account_parked", provider=provider, account=account, reason=str(refusal))
             case Unreachable() | Unauthorized():
                 await probe_again(session, provider, account, pause=pause)
             case _:
@@ -340,7 +340,7 @@ def _not_ours(attempt: Attempt, submission: Submission) -> str:
     """Which request the provider named by mistake: the first job that was given it keeps it."""
     generation = attempt.generation
     log.error(
-        "the provider named another job's request",
+        "request_of_another_job",
         job_id=str(generation.id),
         provider=generation.provider,
         request_id=submission.request_id,

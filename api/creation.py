@@ -342,4 +342,4 @@ async def start_or_leave_to_sweeper(services: Services, job: GenerationJob) -> N
     try:
         await services.starter.start(job)
     except OUTAGES as outage:
-        log.warning("created, but not started yet", job_id=str(job.id), error=str(outage))
+        log.warning("workflow_start_deferred", job_id=str(job.id), error=str(outage))

@@ -68,7 +68,7 @@ class QueueLogs:
             async with asyncio.timeout(LONGEST_QUESTION.total_seconds()):
                 return (await provider.progress(submission, logs=True)).logs
         except (ProviderError, TimeoutError) as trouble:
-            log.info("the provider shows no log", provider=name, error=str(trouble))
+            log.info("provider_log_unavailable", provider=name, error=str(trouble))
             return ()
 
 

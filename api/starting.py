@@ -55,6 +55,6 @@ async def _keep_looking(sessions: Sessions, starter: Starter) -> None:
                 forgotten = await unstarted_generations(session, older_than=FORGOTTEN_AFTER)
             for job in forgotten:
                 await starter.start(job)
-                log.info("started a forgotten generation", job_id=str(job.id))
+                log.info("unstarted_generation_started", job_id=str(job.id))
         except OUTAGES as error:
-            log.warning("starting forgotten generations failed", error=str(error))
+            log.warning("starting_unstarted_failed", error=str(error))

@@ -61,7 +61,7 @@ async def _keep(client: Client, schedule_id: str, wanted: Schedule) -> None:
             await _make_or_update(client, schedule_id, wanted, is_current=is_current)
             is_current = True
         except RPCError as error:
-            log.warning("the reconciliation's schedule was not ensured", error=str(error))
+            log.warning("schedule_upsert_failed", error=str(error))
         await asyncio.sleep(look_every.total_seconds())
 
 

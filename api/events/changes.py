@@ -167,7 +167,7 @@ class Tail:
         assert hole is not None
         if _now() - hole.since > HOLE_IS_ODD_SECONDS and not hole.is_odd:
             hole.is_odd = True
-            log.warning("a transaction stays open: streams of all of a user's jobs wait for it", event=hole.after)
+            log.warning("event_stream_waits_for_transaction", event=hole.after)
         hole.looks += 1
         return HOLE_PAUSE_SECONDS[min(hole.looks, len(HOLE_PAUSE_SECONDS)) - 1]
 
@@ -184,7 +184,7 @@ async def _listen(url: str, changes: Changes) -> None:
         try:
             await _listen_until_lost(url, changes)
         except (OSError, TimeoutError, *DRIVER_SAYS) as error:
-            log.warning("listening for changes failed", error=str(error))
+            log.warning("listen_failed", error=str(error))
         await asyncio.sleep(RECONNECT_SECONDS)
 
 

@@ -1,7 +1,7 @@
 """Server-sent events: what is, then each change.
 
-Nothing is kept for a reader: he reads when he is ready, and who is slow reads later states. One who takes nothing for
-`SEND_SECONDS` is left; he resumes where he was.
+Nothing is kept for a reader: it reads when it is ready, and a slow one reads later states. One that takes nothing for
+`SEND_SECONDS` is dropped; it resumes where it was.
 """
 
 import asyncio

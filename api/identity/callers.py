@@ -76,11 +76,11 @@ class Callers:
         try:
             return await self.named_by(caller.credential.get_secret_value()) == caller
         except POSTGRES_AWAY as error:
-            log.warning("an open stream's caller cannot be looked at again", error=str(error))
+            log.warning("caller_recheck_failed", error=str(error))
             return True
 
     async def pass_of(self, caller: Caller) -> EventPass:
-        """For an event token: whom to look at again, without what he showed. Raises: InvalidToken, KeysUnavailable."""
+        """For an event token: whom to look at again, without the credential. Raises: InvalidToken, KeysUnavailable."""
         credential = caller.credential.get_secret_value()
         if credential.startswith(KEY_MARK):
             return EventPass(user_id=caller.user_id, key_hash=hash_key(credential, self._pepper))
@@ -96,7 +96,7 @@ class Callers:
                     return await let_in(session, event_pass.user_id)
                 owner = await find_key_owner(session, event_pass.key_hash)
         except POSTGRES_AWAY as error:
-            log.warning("an open stream's caller cannot be looked at again", error=str(error))
+            log.warning("caller_recheck_failed", error=str(error))
             return True
         return owner is not None and owner[0] == event_pass.user_id
 

@@ -87,7 +87,7 @@ class Limits:
         try:
             grant = await within(POSTGRES_SECONDS, self._take(user_id, slice_size))
         except POSTGRES_AWAY as error:
-            log.warning("requests are not counted", error=str(error))
+            log.warning("rate_limit_unavailable", error=str(error))
             mine.requests, mine.refused = slice_size, None
             return
         mine.requests = grant.granted

@@ -129,5 +129,5 @@ async def _keep_watching(metrics: Metrics, sessions: Sessions, books: Books) -> 
             async with sessions() as session:
                 metrics.show(await what_is_open(session), audit)
         except POSTGRES_AWAY as error:
-            log.warning("the gauges were not brought up to date", error=str(error))
+            log.warning("gauges_not_updated", error=str(error))
         await asyncio.sleep(LOOK_EVERY_SECONDS)

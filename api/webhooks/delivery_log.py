@@ -49,7 +49,7 @@ class DeliveryLog:
             async with one_statement(self._sessions) as session:
                 await log_delivery(session, delivery)
         except POSTGRES_AWAY as error:
-            log.warning("delivery not logged", delivery_id=str(delivery.id), verdict=delivery.verdict, error=str(error))
+            log.warning("delivery_not_logged", delivery_id=str(delivery.id), verdict=delivery.verdict, error=str(error))
 
     def _has_room(self) -> bool:
         if self._refused == 0:
@@ -59,5 +59,5 @@ class DeliveryLog:
 
     def _begin_anew(self) -> None:
         if self._refused > REFUSED_AT_MOST:
-            log.warning("refused webhooks not logged", count=self._refused - REFUSED_AT_MOST, seconds=self._window)
+            log.warning("refused_webhooks_not_logged", count=self._refused - REFUSED_AT_MOST, seconds=self._window)
         self._refused = 0

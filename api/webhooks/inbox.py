@@ -76,7 +76,7 @@ class Inbox:
         try:
             await within(POSTGRES_SECONDS, self._insert(delivery))
         except POSTGRES_AWAY as error:
-            log.warning("webhook neither handed over nor kept", delivery_id=str(delivery.id), error=str(error))
+            log.warning("webhook_lost", delivery_id=str(delivery.id), error=str(error))
             return False
         return True
 

@@ -41,7 +41,7 @@ class Redelivery:
                     if verdict:
                         await settle_delivery(session, delivery.id, verdict.word)
             settled = sum(verdict is not None for verdict in verdicts)
-            log.info("inbox", settled=settled, waiting=len(due) - settled)
+            log.info("inbox_drained", settled=settled, waiting=len(due) - settled)
             if not settled:
                 return
 
@@ -120,4 +120,4 @@ async def _keep_draining(redelivery: Redelivery) -> None:
         try:
             await redelivery.drain()
         except POSTGRES_AWAY as error:
-            log.warning("the inbox cannot be read", error=str(error))
+            log.warning("inbox_unreadable", error=str(error))

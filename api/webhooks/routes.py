@@ -200,7 +200,7 @@ async def is_mismatch(services: Services, provider: ProviderName, generation_id:
     try:
         return await within(POSTGRES_SECONDS, _is_another_request(services, provider, generation_id, report))
     except POSTGRES_AWAY as error:
-        log.warning("webhook not compared with the attempt log", job_id=str(generation_id), error=str(error))
+        log.warning("webhook_not_compared", job_id=str(generation_id), error=str(error))
         return False
 
 

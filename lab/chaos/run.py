@@ -61,5 +61,5 @@ async def carry_out(plan: Plan, data_dir: DataDir, show: Show) -> Evidence:
 
 
 def plain_environment() -> dict[str, str]:
-    """Nothing of the user's own: no key, bucket or proxy of his comes near this."""
+    """Nothing of the user's own: no key, bucket or proxy of theirs comes near this."""
     return {"PATH": os.environ.get("PATH", os.defpath), "PYTHONUNBUFFERED": "1"}

@@ -1,4 +1,4 @@
-"""A stack's folder: where each part keeps its state, who uses it now, and how the other commands find him."""
+"""A stack's folder: where each part keeps its state, who uses it now, and how the other commands find it."""
 
 import fcntl
 import os
