@@ -106,7 +106,7 @@ def video(
     as_json: JsonLinesOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """A video of a prompt, or of a prompt and its first frame."""
+    """Generate a video from a prompt, or from a prompt and a first frame."""
     _wishes(locals()).generate(
         "video",
         prompt=prompt,
@@ -137,7 +137,7 @@ def first_frame(
     as_json: JsonLinesOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """An image, for a video to begin with."""
+    """Generate an image to start a video from."""
     _wishes(locals()).generate("first-frame", prompt=prompt, aspectRatio=aspect_ratio, numImages=images, seed=seed)
 
 
@@ -158,7 +158,7 @@ def voice(
     as_json: JsonLinesOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """A voice that says a text."""
+    """Generate speech from a text."""
     _wishes(locals()).generate("voice", text=text, audioUrl=sample, exaggeration=exaggeration, seed=seed)
 
 
@@ -178,7 +178,7 @@ def ambient(
     as_json: JsonLinesOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """A sound."""
+    """Generate an ambient sound."""
     _wishes(locals()).generate("ambient", prompt=prompt, duration=duration, loop=loop)
 
 
@@ -198,7 +198,7 @@ def transcribe(
     as_json: JsonLinesOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """The words of a recording."""
+    """Transcribe a recording."""
     _wishes(locals()).generate("transcribe", audioUrl=audio_url, language=language, task=task)
 
 
