@@ -13,7 +13,7 @@ from lab.bench.figures import read_results
 from lab.bench.markdown import blocks_of, merged
 from lab.bench.plot import svg_of
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def with_blocks(text: str, blocks: Mapping[str, Sequence[str]]) -> str:
