@@ -224,7 +224,9 @@ def answer(verdict: str, status: HTTPStatus) -> Response:
         return JSONResponse({"success": True, "received": True, "verdict": verdict})
     headers = RETRY_SOON if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
     error = Sentence("job_not_found") if status is HTTPStatus.NOT_FOUND else None
-    body = problem_body(status, CODES.get(status, "INVALID_PARAMS"), f"The webhook was refused: {verdict}.", error=error)
+    body = problem_body(
+        status, CODES.get(status, "INVALID_PARAMS"), f"The webhook was refused: {verdict}.", error=error
+    )
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench`."""
+"""`python -m lab.bench`."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""Writes a run's results into `docs/performance.md`, with their picture: `python -m bench.document <run>.json...`.
+"""Writes a run's results into `docs/performance.md`, with their picture: `python -m lab.bench.document <run>.json...`.
 
 A block stands between `<!-- bench: NAME -->` and `<!-- end -->`; what is around it, and a block of which the results
 say nothing, stays as it is.

@@ -43,7 +43,7 @@ def part(data_dir: DataDir, module: str, *arguments: str, environment: Mapping[s
     name = module.rpartition(".")[2]
     return Program(
         name=name,
-        command=(sys.executable, "-P", "-m", f"bench.{module}", *arguments),
+        command=(sys.executable, "-P", "-m", f"lab.bench.{module}", *arguments),
         environment={**plain_environment(), **environment},
         log_file=data_dir.log_file(name),
         answers=answers,

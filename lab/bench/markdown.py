@@ -1,4 +1,4 @@
-"""A run's results as Markdown: `python -m bench.markdown lab/bench/results/<run>.json...`.
+"""A run's results as Markdown: `python -m lab.bench.markdown lab/bench/results/<run>.json...`.
 
 Of several runs the first has the comparison; the studies of the others stand beside its own, or for them where they
 are of the same size.

@@ -1,6 +1,6 @@
 """A provider that costs little: it accepts at once, calls back after `PROVIDER_SECONDS`, and serves one real video.
 
-The process behind `python -m bench.provider PORT FOLDER`. Keys, signatures and the video are the simulator's.
+The process behind `python -m lab.bench.provider PORT FOLDER`. Keys, signatures and the video are the simulator's.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""`python -m chaos`."""
+"""`python -m lab.chaos`."""
 
 import asyncio
 import shutil

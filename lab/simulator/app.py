@@ -7,6 +7,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 
 from lab.simulator import control, fal, fal_listing, files, replicate, studio
 from lab.simulator.refusals import Refused
@@ -27,7 +28,9 @@ def create_simulator(settings: SimulatorSettings) -> FastAPI:
         async with running_simulator(settings) as app.state.simulator:
             yield
 
-    app = FastAPI(title="Reelay simulator", lifespan=lifespan, openapi_url=None)
+    # FastAPI's spans would wrap `receive`, by which `connections` finds the connection that it cuts.
+    untraced = TelemetryConfig(tracing=False, metrics=False, logs=False)
+    app = FastAPI(title="Reelay simulator", lifespan=lifespan, openapi_url=None, telemetry=untraced)
     app.add_exception_handler(Refused, _answer_refusal)
     # fal's queue takes anything under two path segments, so it comes last.
     for router in (

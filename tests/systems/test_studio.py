@@ -47,7 +47,7 @@ async def test_a_job_of_the_backend_from_its_announcement_to_the_gallery(
 
     done = await until(caller, address, "completed")
     (video,) = (await caller.get("/api/videos/user")).json()["data"]
-    assert (video["jobId"], video["files"], done["progress"]) == (job_id, video["videos"], 100)
+    assert (video["jobId"], video["files"], done["progress"]) == (job_id, done["files"], 100)
     for name in ("modelName", "modelVersion", "processingTime", "generationTime", "downloadTime", "generatedAt"):
         assert video[name] == done[name]
     assert (video["modelName"], video["modelVersion"], video["processingTime"]) == ("wan", "2.1", 120.5)

@@ -1,6 +1,6 @@
 """The same job as a durable DBOS workflow, written by its documentation: one process, its state in Postgres.
 
-The process behind `python -m bench.contenders.dbos_app`.
+The process behind `python -m lab.bench.contenders.dbos_app`.
 """
 
 from collections.abc import AsyncIterator

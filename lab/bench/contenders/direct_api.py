@@ -1,4 +1,4 @@
-"""The floor's API: a row, then a start; a webhook, then a signal. `python -m bench.contenders.direct_api`."""
+"""The floor's API: a row, then a start; a webhook, then a signal. `python -m lab.bench.contenders.direct_api`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,6 +1,6 @@
 """The documents' own shape: FastAPI and SQL, no engine. What is under way when this process dies is lost.
 
-The process behind `python -m bench.contenders.plain_app`.
+The process behind `python -m lab.bench.contenders.plain_app`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Downloads in a process of their own, ours or plain: `python -m bench.studies.archiving MODE FOLDER URL...`.
+"""Downloads in a process of their own, ours or plain: `python -m lab.bench.studies.archiving MODE FOLDER URL...`.
 
 Prints one line of JSON: seconds, growth of the peak memory in bytes, and the event loop's longest pause in seconds.
 """

@@ -1,4 +1,4 @@
-"""Readers of event streams in a process of their own: `python -m bench.studies.reading_streams API_URL`.
+"""Readers of event streams in a process of their own: `python -m lab.bench.studies.reading_streams API_URL`.
 
 Takes two lines of JSON: the API keys, one per stream, and once it has answered with the number of open streams, how
 often each job's completion is expected. Prints the moments at which each was seen, by job, and ends. The moments are

@@ -1,6 +1,6 @@
 // A front after the code of the document: what it reads, and what it shows in the end, on standard output.
 
-import { configure, getPendingVideos, getVideoByTaskId, supabase } from '../../../clients/js/supabase.js'
+import { configure, getPendingVideos, getVideoByTaskId, supabase } from '../../../../clients/js/supabase.js'
 
 const [what, baseUrl, apiKey, argument] = process.argv.slice(2)
 configure({ baseUrl, apiKey })
