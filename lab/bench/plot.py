@@ -1,4 +1,4 @@
-"""Cost per generation as a picture: `python -m lab.bench.plot lab/bench/results/<run>.json docs/images/growth.svg`."""
+"""Cost per generation as a picture: `python -m lab.bench.plot <results.json> docs/images/growth.svg`."""
 
 import math
 import sys
