@@ -1,5 +1,6 @@
 """Jobs and models, on the terminal."""
 
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from reelay.cli.service import DataDirOption, ask, service
 from reelay.cli.showing import JsonLinesOption, JsonOption, show_job, show_rows
 from reelay_client import Job
 
+LARGEST_PAGE = 100
 JOB_COLUMNS = ("id", "model", "status", "progress", "createdAt", "progressMessage")
 MODEL_COLUMNS = ("name", "kind", "provider", "firstFrame", "expectedSeconds", "price")
 INPUT_COLUMNS = ("name", "type", "required", "default", "limit", "about")
@@ -100,13 +102,13 @@ def limit_in_words(limit: Any) -> str:
 async def _newest(data_dir: Path | None, limit: int, filters: dict[str, str | None]) -> list[dict[str, Any]]:
     """As many as there are, by as many pages as it takes."""
     found: list[dict[str, Any]] = []
-    after = None
-    async with service(data_dir) as reelay:
-        while len(found) < limit:
-            page = await reelay.get("/api/jobs", limit=min(limit - len(found), 100), after=after, **filters)
-            found += page["data"]
-            after = page["nextCursor"]
-            if not page["hasMore"]:
+    async with (
+        service(data_dir) as reelay,
+        aclosing(reelay.pages("/api/jobs", limit=min(limit, LARGEST_PAGE), **filters)) as documents,
+    ):
+        async for document in documents:
+            found.append(document)
+            if len(found) == limit:
                 break
     return found
 
