@@ -13,7 +13,7 @@ class StoredFinalPushes:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
-    async def of(self, generation_id: UUID) -> bytes | None:
+    async def get(self, generation_id: UUID) -> bytes | None:
         try:
             async with self._sessions() as session:
                 return await last_word_of(session, generation_id)

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 class NoFinalPushes:
     """Implements `providers.provider.FinalPushes` for who asks for logs alone: what is pushed has none."""
 
-    async def of(self, generation_id: UUID) -> bytes | None:
+    async def get(self, generation_id: UUID) -> bytes | None:
         return None
 
 

@@ -195,7 +195,7 @@ class Stack:
 
     def _write_state(self) -> None:
         state = RunningStack(
-            supervisor=ProcessId.of(os.getpid()),
+            supervisor=ProcessId.from_pid(os.getpid()),
             parts=process_ids(self._supervisor.pids),
             api_url=self.api_url,
             temporal_address=self.temporal.address,

@@ -26,7 +26,7 @@ class ProcessId(BaseModel):
     created: float
 
     @classmethod
-    def of(cls, pid: int) -> Self:
+    def from_pid(cls, pid: int) -> Self:
         return cls(pid=pid, created=psutil.Process(pid).create_time())
 
     def find(self) -> psutil.Process | None:
@@ -154,5 +154,5 @@ def process_ids(pids: Mapping[str, int]) -> dict[str, ProcessId]:
     found = {}
     for part, pid in pids.items():
         with suppress(psutil.NoSuchProcess):
-            found[part] = ProcessId.of(pid)
+            found[part] = ProcessId.from_pid(pid)
     return found

@@ -10,7 +10,7 @@ ProviderError
 ├── SubmissionUncertain       the request left us and no trustworthy answer came back: it may have been bought
 ├── NotListed                 there is no list of requests for us to look in
 ├── Unavailable               a status, result or cancel call failed on the way; asking again is free
-│   └── ProviderNotConfigured              nobody here has a key for it: an operator has to act
+│   └── ProviderNotConfigured nobody here has a key for it: an operator has to act
 ├── StillRunning              the result was asked for too early
 ├── ResultExpired             404, 410, or an emptied result: the provider no longer has it
 └── GenerationFailed          the provider's last word: it tried and failed

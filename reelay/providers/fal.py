@@ -43,7 +43,7 @@ class FalProvider:
         self,
         client: httpx.AsyncClient,
         *,
-        purchases: httpx.AsyncClient,
+        submit_client: httpx.AsyncClient,
         keys: Sequence[SecretStr],
         queue_base: str,
         platform_base: str,
@@ -63,12 +63,12 @@ class FalProvider:
         others = dict.fromkeys(base.rstrip("/") for base in other_bases)
         self._others = [base for base in others if base != self._base][:MOST_OTHER_BASES]
         bases = (self._base, self._platform, *self._others)
-        self._api = KeyedApi(client, purchases=purchases, provider="fal", scheme="Key", keys=keys, bases=bases)
+        self._api = KeyedApi(client, submit_client=submit_client, provider="fal", scheme="Key", keys=keys, bases=bases)
         self.account = self._api.account
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the POST once. Whether it bought something is decided here and in `fal_answers.accepted`."""
-        answer = await self._api.buy(
+        answer = await self._api.submit(
             f"{self._base}/{request.endpoint.strip('/')}",
             json_of(request.arguments),
             params={"fal_webhook": request.webhook_url} if request.webhook_url else None,

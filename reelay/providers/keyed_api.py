@@ -36,13 +36,13 @@ class KeyedApi:
         self,
         client: httpx.AsyncClient,
         *,
-        purchases: httpx.AsyncClient,
+        submit_client: httpx.AsyncClient,
         provider: str,
         scheme: str,
         keys: Sequence[SecretStr],
         bases: tuple[str, ...],
     ) -> None:
-        """`purchases` sends the submissions and keeps no connection: one that the server has just closed would make
+        """`submit_client` sends the submissions and keeps no connection: one that the server has just closed would make
         the next submission uncertain. `scheme`: the word before the key in `Authorization`.
         `keys` are of one account, two during a rotation: the first is used until the provider does not know it (401),
         then the next.
@@ -53,14 +53,14 @@ class KeyedApi:
         if not secrets or not all(secret and secret.isascii() and secret.isprintable() for secret in secrets):
             raise ValueError(f"the {provider} key is empty or has characters that no key has")
         self._client = client
-        self._purchases = purchases
+        self._submit_client = submit_client
         self._provider = provider
         self._scheme = scheme
         self._keys = [SecretStr(secret) for secret in secrets]
         self.account = fingerprint(secrets[0])
         self._origins = {origin_of(base) for base in bases}
 
-    async def buy(
+    async def submit(
         self,
         url: str,
         content: bytes,
@@ -73,7 +73,7 @@ class KeyedApi:
         """Send one paid POST, once. Raises: Unreachable, SubmissionUncertain."""
         call = self._request("POST", url, params=params, content=content, headers=headers or {})
         try:
-            return await self._exchange(self._purchases, call, within=within, at_most=at_most)
+            return await self._exchange(self._submit_client, call, within=within, at_most=at_most)
         except NOTHING_SENT as error:
             raise Unreachable(f"no connection to {self._provider} ({type(error).__name__})") from error
         except httpx.TransportError as error:

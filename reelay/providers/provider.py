@@ -56,7 +56,7 @@ class WebhookVerifier(Protocol):
 class FinalPushes(Protocol):
     """The verified pushes in which providers that cannot be asked told how generations ended."""
 
-    async def of(self, generation_id: UUID) -> bytes | None:
+    async def get(self, generation_id: UUID) -> bytes | None:
         """The push as it came, None while there is none. Raises: Unavailable."""
         ...
 

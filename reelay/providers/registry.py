@@ -9,13 +9,13 @@ import httpx
 from pydantic import SecretStr
 
 from reelay.domain.generation import ProviderName
-from reelay.providers.absent import AbsentProvider
 from reelay.providers.fal import FalProvider
 from reelay.providers.jwks import FalWebhooks, JwksCache, keys_of
 from reelay.providers.provider import FinalPushes, Provider, WebhookVerifier
 from reelay.providers.replicate import ReplicateProvider
 from reelay.providers.replicate_webhook import ReplicateWebhooks
 from reelay.providers.studio import STARTED_BY_BACKEND, StudioProvider
+from reelay.providers.unconfigured import UnconfiguredProvider
 from reelay.settings import Settings
 
 
@@ -23,7 +23,7 @@ class Providers(dict[ProviderName, Provider]):
     """Those that are set up. Asked by name for another one, it says so in the words of `providers.errors`."""
 
     def __missing__(self, name: ProviderName) -> Provider:
-        return AbsentProvider(name)
+        return UnconfiguredProvider(name)
 
 
 Verifiers = dict[ProviderName, WebhookVerifier]
@@ -38,20 +38,20 @@ async def open_providers(settings: Settings, final_pushes: FinalPushes) -> Async
     """The providers with their connections, for as long as the block lasts."""
     async with (
         httpx.AsyncClient(follow_redirects=False) as client,
-        httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_keepalive_connections=0)) as purchases,
+        httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_keepalive_connections=0)) as submit_client,
     ):
-        yield build_providers(settings, client, purchases, final_pushes)
+        yield build_providers(settings, client, submit_client, final_pushes)
 
 
 def build_providers(
-    settings: Settings, client: httpx.AsyncClient, purchases: httpx.AsyncClient, final_pushes: FinalPushes
+    settings: Settings, client: httpx.AsyncClient, submit_client: httpx.AsyncClient, final_pushes: FinalPushes
 ) -> Providers:
     """One entry for each provider whose key or secret is configured, or that needs none in development."""
     providers = Providers()
     if keys := fal_keys(settings):
         providers[ProviderName.FAL] = FalProvider(
             client,
-            purchases=purchases,
+            submit_client=submit_client,
             keys=keys,
             queue_base=settings.fal_queue_base,
             platform_base=settings.fal_platform_base,
@@ -60,12 +60,12 @@ def build_providers(
         )
     if token := settings.replicate_api_token:
         providers[ProviderName.REPLICATE] = ReplicateProvider(
-            client, purchases=purchases, token=token, base=settings.replicate_api_base
+            client, submit_client=submit_client, token=token, base=settings.replicate_api_base
         )
     if settings.takes_pushes:
         providers[ProviderName.STUDIO] = StudioProvider(
             client,
-            purchases=purchases,
+            submit_client=submit_client,
             backend_url=settings.studio_backend_url,
             secret=settings.webhook_secret,
             final_pushes=final_pushes,

@@ -30,11 +30,13 @@ class ReplicateProvider:
     """Implements `providers.provider.Provider`. An endpoint is `owner/name`, or `owner/name:version` of a model that
     has to be run by version. The token goes to `base` and nowhere else."""
 
-    def __init__(self, client: httpx.AsyncClient, *, purchases: httpx.AsyncClient, token: SecretStr, base: str) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, *, submit_client: httpx.AsyncClient, token: SecretStr, base: str
+    ) -> None:
         """`base`: the API's origin, without `/v1`. Raises: ValueError for a token that no HTTP header can carry."""
         self._v1 = f"{base.rstrip('/')}/v1"
         self._api = KeyedApi(
-            client, purchases=purchases, provider="Replicate", scheme="Bearer", keys=[token], bases=(self._v1,)
+            client, submit_client=submit_client, provider="Replicate", scheme="Bearer", keys=[token], bases=(self._v1,)
         )
         self.account = self._api.account
 
@@ -42,7 +44,7 @@ class ReplicateProvider:
         """Send the POST once. Whether it bought something is decided here and in `replicate_answers.created`."""
         model, version = _model_and_version(request.endpoint)
         path = "predictions" if version else f"models/{model}/predictions"
-        answer = await self._api.buy(
+        answer = await self._api.submit(
             f"{self._v1}/{path}",
             _body(request, version),
             headers=_deadline(request.deadline),

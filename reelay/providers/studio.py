@@ -53,7 +53,7 @@ class StudioProvider:
         self,
         client: httpx.AsyncClient,
         *,
-        purchases: httpx.AsyncClient,
+        submit_client: httpx.AsyncClient,
         backend_url: str | None,
         secret: SecretStr | None,
         final_pushes: FinalPushes,
@@ -68,31 +68,31 @@ class StudioProvider:
         self._url = backend_url
         self._api = KeyedApi(
             client,
-            purchases=purchases,
+            submit_client=submit_client,
             provider="studio",
             scheme="Bearer",
             keys=[secret or NO_SECRET],
             bases=(backend_url,) if backend_url else (),
         )
         self.account = self._api.account
-        self._last_words = final_pushes
+        self._final_pushes = final_pushes
         self._language = language
         self._timeout = timeout
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the POST once. Whether it bought something is decided here and in `_refusal`."""
         if request.endpoint != STARTED_BY_BACKEND:
-            await self._announce(request)
+            await self._post_job(request)
         return self.recover(endpoint=request.endpoint, request_id=str(request.job_id), attempt=request.attempt)
 
     async def progress(self, submission: Submission, *, logs: bool = False) -> ProviderProgress:
         """Whether its last word has come. Raises: Unavailable."""
-        ended = await self._last_words.of(UUID(submission.request_id)) is not None
+        ended = await self._final_pushes.get(UUID(submission.request_id)) is not None
         return ProviderProgress(state=ProviderState.ENDED if ended else ProviderState.RUNNING)
 
     async def result(self, submission: Submission) -> Result:
         """What the last push said. Raises: StillRunning, GenerationFailed, Unavailable."""
-        raw = await self._last_words.of(UUID(submission.request_id))
+        raw = await self._final_pushes.get(UUID(submission.request_id))
         if raw is None:
             raise StillRunning("the studio backend has not reported the end yet")
         push = read_push(raw)
@@ -129,7 +129,7 @@ class StudioProvider:
             webhook_expected=True,
         )
 
-    async def _announce(self, request: SubmissionRequest) -> None:
+    async def _post_job(self, request: SubmissionRequest) -> None:
         if self._url is None:
             failure = Failure(
                 code=FailureCode.PROVIDER_REJECTED,
@@ -145,7 +145,7 @@ class StudioProvider:
             "attempt": request.attempt,
             "webhook_url": request.webhook_url,
         }
-        answer = await self._api.buy(self._url, json_of(body), within=self._timeout, at_most=MAX_ANSWER_BYTES)
+        answer = await self._api.submit(self._url, json_of(body), within=self._timeout, at_most=MAX_ANSWER_BYTES)
         if not (answer.is_success or answer.status == ALREADY_THERE):
             raise _refusal(answer)
 

@@ -125,11 +125,11 @@ def failure_of(push: Push, language: Language) -> Failure:
     """Why it failed, in the backend's words if it has any."""
     return Failure(
         code=FailureCode.CONTENT_POLICY if push.is_policy else FailureCode.PROVIDER_ERROR,
-        message=push.error or push.note or failure_without_words(push.data, language),
+        message=push.error or push.note or failure_without_reason(push.data, language),
     )
 
 
-def failure_without_words(data: Mapping[str, Any], language: Language) -> str:
+def failure_without_reason(data: Mapping[str, Any], language: Language) -> str:
     """What is said of a failure of which the backend tells nothing but its data."""
     if prompt := _words(_object(data.get("metadata")).get("prompt_used")):
         return message("studio_failed_for_prompt", language, prompt=prompt)

@@ -49,7 +49,7 @@ def test_a_second_stack_on_the_same_data_dir_is_refused(tmp_path: Path) -> None:
 def test_leftovers_of_a_killed_stack_are_ended(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path)
     with subprocess.Popen(SLEEPER) as leftover:
-        data_dir.write_state(state(dead(), worker=ProcessId.of(leftover.pid)))
+        data_dir.write_state(state(dead(), worker=ProcessId.from_pid(leftover.pid)))
         with data_dir.held():
             assert leftover.poll() is not None
             assert not data_dir.state_file.exists()
@@ -59,7 +59,7 @@ def test_leftovers_of_a_killed_stack_are_ended(tmp_path: Path) -> None:
 def test_a_stranger_with_a_recycled_pid_is_left_alone(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path)
     with subprocess.Popen(SLEEPER) as stranger:
-        born_later = ProcessId.of(stranger.pid).model_copy(update={"created": 1.0})
+        born_later = ProcessId.from_pid(stranger.pid).model_copy(update={"created": 1.0})
         data_dir.write_state(state(dead(), worker=born_later))
         with data_dir.held():
             assert stranger.poll() is None
@@ -68,7 +68,7 @@ def test_a_stranger_with_a_recycled_pid_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_running_stack_is_found(tmp_path: Path) -> None:
     data_dir = DataDir(tmp_path)
-    data_dir.write_state(state(ProcessId.of(os.getpid())))
+    data_dir.write_state(state(ProcessId.from_pid(os.getpid())))
     assert data_dir.find_stack().api_url == "http://127.0.0.1:8000"
 
 

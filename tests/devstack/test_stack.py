@@ -45,7 +45,7 @@ class Dev:
 
     def family(self) -> list[ProcessId]:
         """Every process that it has started."""
-        return [ProcessId.of(child.pid) for child in psutil.Process(self.process.pid).children(recursive=True)]
+        return [ProcessId.from_pid(child.pid) for child in psutil.Process(self.process.pid).children(recursive=True)]
 
     def part(self, name: str) -> int:
         return self.data_dir.find_stack().parts[name].pid

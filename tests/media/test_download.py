@@ -204,7 +204,7 @@ async def test_a_redirect_does_not_leave_the_allowed_hosts(
 async def test_a_providers_key_does_not_follow_a_redirect_to_another_host(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
 ) -> None:
-    replicate = ReplicateProvider(client, purchases=client, token=SecretStr("r8_hush"), base=server.origin)
+    replicate = ReplicateProvider(client, submit_client=client, token=SecretStr("r8_hush"), base=server.origin)
     elsewhere = f"http://localhost:{server.origin.rpartition(':')[2]}"
     url = server.sends("/v1/files/1", b"", "location: /v1/files/2", status="302 Found")
     server.sends("/v1/files/2", b"", f"location: {elsewhere}/v1/files/3", status="302 Found")

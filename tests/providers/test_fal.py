@@ -65,7 +65,7 @@ def fal(server: ScriptedServer, client: httpx.AsyncClient) -> FalProvider:
 def provider(client: httpx.AsyncClient, base: str, *keys: str, timeout: timedelta = TIMEOUT) -> FalProvider:
     return FalProvider(
         client,
-        purchases=client,
+        submit_client=client,
         keys=[SecretStr(key) for key in keys or [KEY]],
         queue_base=base,
         platform_base=f"{base}/v1",
@@ -505,7 +505,7 @@ def provider_with(client: httpx.AsyncClient, base: str, others: list[ScriptedSer
     bases = [base, *(other.url for other in others)]  # the queue itself among them is not asked twice
     return FalProvider(
         client,
-        purchases=client,
+        submit_client=client,
         keys=[SecretStr(KEY)],
         queue_base=base,
         platform_base=f"{base}/v1",

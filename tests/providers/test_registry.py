@@ -14,7 +14,7 @@ from reelay.settings import Settings
 class Nothing:
     """No push has come."""
 
-    async def of(self, generation_id: UUID) -> bytes | None:
+    async def get(self, generation_id: UUID) -> bytes | None:
         return None
 
 

@@ -55,7 +55,7 @@ def replicate(server: ScriptedServer, client: httpx.AsyncClient) -> ReplicatePro
 
 
 def provider(client: httpx.AsyncClient, base: str) -> ReplicateProvider:
-    return ReplicateProvider(client, purchases=client, token=SecretStr(TOKEN), base=base)
+    return ReplicateProvider(client, submit_client=client, token=SecretStr(TOKEN), base=base)
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_only_a_file_of_the_api_itself_is_downloaded_with_the_token(
 @pytest.mark.parametrize("token", ["", " ", "r8_hush\x7f", "r8_hushé"])
 def test_a_token_that_no_header_can_carry_is_refused(client: httpx.AsyncClient, token: str) -> None:
     with pytest.raises(ValueError, match="Replicate key") as refusal:
-        ReplicateProvider(client, purchases=client, token=SecretStr(token), base="https://x.test")
+        ReplicateProvider(client, submit_client=client, token=SecretStr(token), base="https://x.test")
     assert "hush" not in str(refusal.value)
 
 

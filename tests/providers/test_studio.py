@@ -38,7 +38,7 @@ class Words:
     def __init__(self, said: dict[str, Any] | None = None) -> None:
         self._said = said
 
-    async def of(self, generation_id: UUID) -> bytes | None:
+    async def get(self, generation_id: UUID) -> bytes | None:
         assert generation_id == JOB
         return None if self._said is None else json.dumps(self._said).encode()
 
@@ -46,7 +46,7 @@ class Words:
 def studio(client: httpx.AsyncClient, url: str | None, said: dict[str, Any] | None = None) -> StudioProvider:
     return StudioProvider(
         client,
-        purchases=client,
+        submit_client=client,
         backend_url=url,
         secret=SecretStr("shared secret"),
         final_pushes=Words(said),

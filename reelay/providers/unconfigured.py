@@ -7,7 +7,7 @@ from reelay.domain.generation import ProviderName, ProviderProgress, Result, Sub
 from reelay.providers.errors import ProviderNotConfigured, Unauthorized
 from reelay.providers.provider import CancelAnswer, SubmissionRequest
 
-NEEDS = {
+REQUIRED_VARIABLES = {
     ProviderName.FAL: "FAL_KEY",
     ProviderName.REPLICATE: "REPLICATE_API_TOKEN",
     ProviderName.STUDIO: "WEBHOOK_SECRET",
@@ -16,13 +16,13 @@ ASK_AGAIN = timedelta(seconds=5)
 """A look that finds no key costs nobody anything."""
 
 
-class AbsentProvider:
+class UnconfiguredProvider:
     """Implements `providers.provider.Provider`. Buys nothing; what was bought waits for the key until its deadline."""
 
     account = ""
 
     def __init__(self, name: ProviderName) -> None:
-        self._reason = f"{name} is not set up in this worker: {NEEDS[name]} is missing"
+        self._reason = f"{name} is not set up in this worker: {REQUIRED_VARIABLES[name]} is missing"
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Raises: Unauthorized."""
@@ -30,19 +30,19 @@ class AbsentProvider:
 
     async def progress(self, submission: Submission, *, logs: bool = False) -> ProviderProgress:
         """Raises: ProviderNotConfigured."""
-        raise self._not_set_up()
+        raise self._not_configured()
 
     async def result(self, submission: Submission) -> Result:
         """Raises: ProviderNotConfigured."""
-        raise self._not_set_up()
+        raise self._not_configured()
 
     async def cancel(self, submission: Submission) -> CancelAnswer:
         """Raises: ProviderNotConfigured."""
-        raise self._not_set_up()
+        raise self._not_configured()
 
     async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
         """Raises: ProviderNotConfigured."""
-        raise self._not_set_up()
+        raise self._not_configured()
 
     def download_headers(self, url: str) -> Mapping[str, str]:
         """None: there is no key."""
@@ -59,5 +59,5 @@ class AbsentProvider:
             webhook_expected=False,
         )
 
-    def _not_set_up(self) -> ProviderNotConfigured:
+    def _not_configured(self) -> ProviderNotConfigured:
         return ProviderNotConfigured(self._reason, ASK_AGAIN)
