@@ -9,15 +9,21 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
-from api import clips, credits, fal_jobs, generate, generations, health, media, models, page
+from api import health, metrics, page
+from api.admin import accounts, deliveries, statistics
+from api.catalog import routes as catalog
 from api.chat.routes import chat_routes
-from api.document import DocumentedApi, serve_documentation
+from api.clips import routes as clips
+from api.credits import routes as credits
 from api.events import routes as events
-from api.language import LanguageHeaders
-from api.middleware import BodyLimits, RequestId, open_to_origins
-from api.operators import accounts, deliveries, metrics, statistics
-from api.operators.metrics import Measured, Metrics
-from api.problem_handlers import install_problem_handlers
+from api.generations import fal_jobs, gallery
+from api.generations import routes as generations
+from api.http.language import LanguageHeaders
+from api.http.middleware import BodyLimits, RequestId, open_to_origins
+from api.http.openapi import DocumentedApi, serve_documentation
+from api.http.problem_handlers import install_problem_handlers
+from api.media import routes as media
+from api.metrics import Measured, Metrics
 from api.services import open_services
 from api.webhooks import video_completion
 from api.webhooks.routes import webhook_routes
@@ -83,13 +89,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = measured
     app.state.language = settings.language
     for router in (
-        generate.router,
+        generations.creating,
         generations.router,
+        gallery.router,
         fal_jobs.router,
         webhook_routes(settings.fal_webhook_path),  # they are tried in order, so what is called most comes first
         events.router,
         clips.router,
-        models.router,
+        catalog.router,
         credits.router,
         media.router,
         chat_routes(settings),

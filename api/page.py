@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Header, Response, status
 
-from api.language import RequestLanguage
-from api.problems import NotFound
+from api.http.language import RequestLanguage
+from api.http.problems import NotFound
 from api.services import Services, ServicesDep
 from reelay.domain.language import Language
 from reelay.media.errors import MediaError

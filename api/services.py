@@ -10,18 +10,18 @@ import httpx
 from fastapi import FastAPI, Request
 from temporalio.client import Client
 
+from api.admin.ledger import Books
 from api.chat.models import chat_models
 from api.dependency import dependency
 from api.events.changes import Changes, open_changes
 from api.events.shared_reads import SharedReads
+from api.generations.live import LiveStatus
+from api.generations.logs import NoFinalPushes, QueueLogs
+from api.generations.start import Starter, starting_unstarted
 from api.identity.callers import Callers
 from api.identity.limits import Limits
 from api.identity.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
-from api.live import LiveStatus
-from api.operators.books import Books
-from api.operators.metrics import Metrics, watching
-from api.queue_logs import NoFinalPushes, QueueLogs
-from api.starting import Starter, starting_unstarted
+from api.metrics import Metrics, watching
 from api.webhooks.delivery_log import DeliveryLog
 from api.webhooks.inbox import Inbox
 from api.webhooks.pushes import Pushes

@@ -15,7 +15,7 @@ import uvicorn
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from api.app import create_app
-from api.serving import ApiServer
+from api.server import ApiServer
 from lab.simulator.settings import REPLICATE_WEBHOOK_SECRET
 from reelay.db.credits import top_up
 from reelay.db.engine import Sessions, make_engine, make_sessions

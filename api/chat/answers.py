@@ -6,9 +6,9 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from api.problems import Problem
-from api.views import JobView
-from api.wire import Wire
+from api.generations.schemas import JobView
+from api.http.problems import Problem
+from api.http.wire import Wire
 from reelay.catalog.model import KINDS, JobKind
 from reelay.db.generations import TIMING
 from reelay.db.tables import GenerationJob

@@ -17,14 +17,14 @@ from api.chat.answers import (
     to_be_confirmed,
     told,
 )
-from api.creation import Create
 from api.dependency import dependency
-from api.generations import cancel_job
-from api.idempotency import REPLAYED
-from api.language import RequestLanguage
-from api.problems import ConfirmationRequired, NotFound, Problem
-from api.reading import Jobs
-from api.requests import CreateRequest
+from api.generations.create import Create
+from api.generations.read import Jobs
+from api.generations.routes import cancel_job
+from api.generations.schemas import CreateRequest
+from api.http.idempotency import REPLAYED
+from api.http.language import RequestLanguage
+from api.http.problems import ConfirmationRequired, NotFound, Problem
 from api.services import ServicesDep
 from reelay.catalog.model import JobKind
 from reelay.db.tables import GenerationJob

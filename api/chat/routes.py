@@ -8,9 +8,9 @@ from pydantic import Field
 
 from api.chat.answers import ChatAnswer
 from api.chat.commands import Said, TheCommands
-from api.problems import problems
-from api.requests import ExternalId
-from api.wire import Text, Wire
+from api.generations.schemas import ExternalId
+from api.http.problems import problems
+from api.http.wire import Text, Wire
 from reelay.settings import Settings
 
 CHAT_PATH = "/api/chat"

@@ -9,9 +9,9 @@ from uuid import UUID
 from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials
 
+from api.http.problems import Unauthenticated
 from api.identity.dependencies import bearer, find_caller
 from api.identity.tokens import InvalidToken
-from api.problems import Unauthenticated
 from api.services import ServicesDep
 from reelay.domain.event_token import read_event_token
 from reelay.domain.messages import Sentence

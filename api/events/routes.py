@@ -7,14 +7,14 @@ from fastapi import APIRouter, Header, Query
 
 from api.dependency import dependency
 from api.events.access import EventReader, TheEventReader
+from api.events.schemas import EventToken
 from api.events.stream import AllJobs, EventResponse, EventStream, OneJob, Subject
+from api.generations.read import JobName, TheLinks
+from api.http.language import RequestLanguage
+from api.http.links import Links
+from api.http.problems import NotFound
 from api.identity.dependencies import CurrentCaller
-from api.language import RequestLanguage
-from api.links import Links
-from api.problems import NotFound
-from api.reading import JobName, TheLinks
 from api.services import Services, ServicesDep
-from api.views import EventToken
 from reelay.db.engine import as_user
 from reelay.db.generations import find_generation_named
 from reelay.domain.event_token import CONNECT_WITHIN_SECONDS, make_event_token

@@ -15,9 +15,9 @@ from starlette.types import Message, Send
 
 from api.events.access import LOOK_AGAIN_SECONDS, EventReader
 from api.events.changes import Measures
-from api.links import Links
+from api.generations.schemas import JobView, ProgressView
+from api.http.links import Links
 from api.services import Services
-from api.views import JobView, ProgressView
 from reelay.db.changes import Batch, Change, change_of_generation, changes_of_user, standing_of_user
 from reelay.db.engine import POSTGRES_AWAY, as_user
 from reelay.db.tables import GenerationJob

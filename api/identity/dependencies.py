@@ -13,10 +13,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.dependency import dependency
+from api.http.problems import Forbidden, ServiceUnavailable, Unauthenticated
 from api.identity.callers import Caller
 from api.identity.session_cookie import require_allowed_page, session_tokens
 from api.identity.tokens import InvalidToken, is_project_key
-from api.problems import Forbidden, ServiceUnavailable, Unauthenticated
 from api.services import Services, ServicesDep
 from reelay.db.engine import as_user
 from reelay.db.tables import Scope

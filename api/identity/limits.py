@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.problems import RateLimited
+from api.http.problems import RateLimited
 from reelay.db.engine import POSTGRES_AWAY, Sessions, as_user, within
 from reelay.db.quotas import count_active, take
 from reelay.domain.messages import Sentence

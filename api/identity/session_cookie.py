@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 
-from api.problems import Forbidden
+from api.http.problems import Forbidden
 from reelay.providers.strict_json import parse_json
 from reelay.settings import Settings
 

@@ -10,7 +10,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.operators.metrics import Metrics
+from api.metrics import Metrics
 from reelay.db.deliveries import put_into_inbox
 from reelay.db.engine import POSTGRES_AWAY, Sessions, within
 from reelay.db.generations import find_generation

@@ -13,9 +13,9 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.dependency import dependency
-from api.problems import MEDIA_TYPE, problem_body, problems
+from api.http.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, ServicesDep
-from api.webhooks import bodies
+from api.webhooks import schemas
 from api.webhooks.delivery_log import log_received
 from api.webhooks.inbox import POSTGRES_SECONDS, NotNow
 from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
@@ -100,8 +100,8 @@ def webhook_routes(fal_webhook_path: str) -> APIRouter:
     """The routes; fal's second one is wherever the operator has it."""
     router = APIRouter(tags=["webhooks"])
     for path, receive, body in (
-        (FAL_WEBHOOK_PATH, receive_fal, bodies.FAL),
-        (REPLICATE_WEBHOOK_PATH, receive_replicate, bodies.REPLICATE),
+        (FAL_WEBHOOK_PATH, receive_fal, schemas.FAL),
+        (REPLICATE_WEBHOOK_PATH, receive_replicate, schemas.REPLICATE),
     ):
         router.add_api_route(path, receive, methods=["POST"], responses=problems(*PROBLEMS), openapi_extra=body)
     if fal_webhook_path != FAL_WEBHOOK_PATH:

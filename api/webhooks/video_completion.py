@@ -9,9 +9,9 @@ from fastapi.responses import JSONResponse
 from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import BaseModel
 
-from api.problems import MEDIA_TYPE, problem_body, problems
+from api.http.problems import MEDIA_TYPE, problem_body, problems
 from api.services import Services, ServicesDep
-from api.webhooks import bodies
+from api.webhooks import schemas
 from api.webhooks.delivery_log import log_received
 from api.webhooks.inbox import Handover
 from api.webhooks.routes import CODES, PROBLEMS, RETRY_SOON, logged_headers
@@ -64,7 +64,7 @@ async def push_health() -> Health:
     STUDIO_WEBHOOK_PATH,
     response_model=PushAnswer,
     responses=problems(*PROBLEMS, HTTPStatus.CONFLICT),
-    openapi_extra=bodies.STUDIO,
+    openapi_extra=schemas.STUDIO,
 )
 async def receive_push(request: Request, services: ServicesDep, tasks: BackgroundTasks) -> Response:
     """A push. 2xx once it is durable: written to the job, or kept with its end for the workflow."""

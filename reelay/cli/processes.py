@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve the HTTP API."""
-    from api import app, serving
+    from api import app, server
     from reelay import logs
 
     configured = configured_settings()
     logs.configure_logs(configured.secrets)
-    serving.serve(app.create_app(configured), host=host, port=port)
+    server.serve(app.create_app(configured), host=host, port=port)
 
 
 def worker() -> None:

@@ -14,9 +14,9 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app
+from api.generations.live import LiveStatus
+from api.generations.start import Starter
 from api.identity.callers import REMEMBERED_SECONDS
-from api.live import LiveStatus
-from api.starting import Starter
 from reelay.db.keys import create_key, revoke_key
 from reelay.db.tables import Scope
 from reelay.db.users import disable_user, enable_user

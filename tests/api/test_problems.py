@@ -17,8 +17,8 @@ from fastapi import Request
 from pydantic import SecretStr
 
 from api.app import Api
-from api.middleware import BodyLimits
-from api.problem_handlers import install_problem_handlers
+from api.http.middleware import BodyLimits
+from api.http.problem_handlers import install_problem_handlers
 from reelay.domain.language import Language
 from reelay.settings import Settings
 from tests.api.shared import problem, wrong_fields

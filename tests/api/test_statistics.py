@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from api.operators.books import Books
+from api.admin.ledger import Books
 from reelay.db.credits import top_up
 from reelay.db.tables import Scope
 from reelay.db.users import find_or_create_user

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlmodel import col, select
 from structlog.testing import capture_logs
 
-from api.operators.metrics import Metrics
+from api.metrics import Metrics
 from api.webhooks.delivery_log import REFUSED_AT_MOST, REFUSED_BODY_BYTES, DeliveryLog
 from api.webhooks.inbox import Inbox
 from api.webhooks.pushes import Pushes

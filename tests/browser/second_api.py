@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 import uvicorn
 
 from api.app import create_app
-from api.serving import ApiServer
+from api.server import ApiServer
 from reelay.settings import Settings
 from tests.servers import listening, loopback_socket
 

@@ -178,7 +178,7 @@ def parse_before_verifying(patch: pytest.MonkeyPatch) -> None:
 
 
 def share_idempotency_keys(patch: pytest.MonkeyPatch) -> None:
-    from api.idempotency import Repeatable
+    from api.http.idempotency import Repeatable
 
     def everybodys(self: Repeatable) -> UUID:
         return uuid5(NAMESPACE_URL, self._key.partition(":")[2]) if self._key else uuid4()

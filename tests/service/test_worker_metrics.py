@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.operators.metrics import Metrics
+from api.metrics import Metrics
 from lab.devstack.ports import free_ports
 from tests.running import Service, running_service
 from tests.servers import Servers

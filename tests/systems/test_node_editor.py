@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from temporalio.client import Client, Interceptor, OutboundInterceptor, QueryWorkflowInput
 
 from api.app import create_app
-from api.live import FRESH_SECONDS, LiveStatus
+from api.generations.live import FRESH_SECONDS, LiveStatus
 from api.services import services_of
 from reelay.db.tables import GenerationJob
 from tests.running import PATIENCE_WITH_TESTS, Service

@@ -6,10 +6,10 @@ from typing import Self
 
 from fastapi import APIRouter
 
+from api.http.problems import problems
+from api.http.wire import Wire
 from api.identity.dependencies import AdminCaller
-from api.problems import problems
 from api.services import ServicesDep
-from api.wire import Wire
 from reelay.db.accounts import accounts, resume_accounts
 from reelay.db.tables import ProviderAccount
 from reelay.domain.generation import ProviderName

@@ -10,13 +10,13 @@ from uuid import UUID
 from fastapi import Path, Request
 
 from api.dependency import dependency
+from api.generations.schemas import JobView
+from api.http.language import RequestLanguage
+from api.http.links import Links
+from api.http.problems import NotFound
+from api.http.wire import Text
 from api.identity.dependencies import CurrentCaller, Rows, revalidate_caller
-from api.language import RequestLanguage
-from api.links import Links
-from api.problems import NotFound
 from api.services import ServicesDep
-from api.views import JobView
-from api.wire import Text
 from reelay.db.generations import files_of, find_generation_named
 from reelay.db.tables import GenerationJob, MediaFileRow
 from reelay.domain.generation import Status

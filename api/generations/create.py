@@ -14,14 +14,13 @@ from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.dependency import dependency
-from api.idempotency import REPLAYED, Repetition, ensure_same_request
+from api.generations.read import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
+from api.generations.schemas import CreatedView, CreateRequest, JobRequest, WaitedView, WordsRequest
+from api.generations.start import OUTAGES
+from api.http.idempotency import REPLAYED, Repetition, ensure_same_request
+from api.http.problems import ConfirmationRequired, Conflict, InsufficientCredits, InvalidParams, wrong_fields
 from api.identity.dependencies import CurrentCaller, Rows
-from api.problems import ConfirmationRequired, Conflict, InsufficientCredits, InvalidParams, wrong_fields
-from api.reading import LONGEST_WAIT_SECONDS, Jobs, preferred_wait
-from api.requests import CreateRequest, JobRequest, WordsRequest
 from api.services import Services, ServicesDep, services_of
-from api.starting import OUTAGES
-from api.views import CreatedView, WaitedView
 from reelay.catalog.catalog import NO_WORDS
 from reelay.catalog.errors import CatalogError, UnknownModel
 from reelay.catalog.model import JobKind, Model, Quality

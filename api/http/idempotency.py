@@ -8,8 +8,8 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 from fastapi import Header, Request
 
 from api.dependency import dependency
+from api.http.problems import KeyReused
 from api.identity.dependencies import CurrentCaller
-from api.problems import KeyReused
 from reelay.db.tables import Campaign, Clip, GenerationJob
 from reelay.domain.messages import Sentence
 

@@ -1,39 +1,153 @@
-"""What clients see."""
+"""Generations as clients ask for them and see them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Self
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import computed_field
+from pydantic import ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from sqlalchemy import inspect
 
-from api.job_words import error_code, error_message, progress_message
-from api.links import Links
-from api.model_run import ModelRun
-from api.wire import Wire
-from reelay.db.credits import Balance
+from api.generations.model_run import ModelRun
+from api.generations.progress import error_code, error_message, newest, progress_message, progress_percent, seconds_left
+from api.http.links import Links
+from api.http.wire import Metadata, Text, Wire
+from reelay.catalog.model import Quality
 from reelay.db.generations import TIMING
-from reelay.db.tables import Campaign, Clip, GenerationJob, JobEvent, MediaFileRow
-from reelay.domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status, media_address
+from reelay.db.tables import GenerationJob, JobEvent, MediaFileRow
+from reelay.domain.generation import GenerationStatus, ProviderName, Stage, Status, media_address
 from reelay.domain.language import Language
 from reelay.domain.messages import message
-from reelay.domain.progress import SPANS, estimate_progress
 
-# A stage further down is newer news. POLLING stands before what a poll reveals.
-NEWER = (
-    Stage.RESERVING,
-    Stage.SUBMITTING,
-    Stage.UNCERTAIN,
-    Stage.POLLING,
-    Stage.QUEUED,
-    Stage.GENERATING,
-    Stage.FETCHING,
-    Stage.ARCHIVING,
-    Stage.FINISHING,
-    Stage.DONE,
-)
+ExternalId = Annotated[Text, Field(min_length=1, max_length=200)]
+
+
+Label = Annotated[Text, Field(max_length=200)]
+
+
+class CreateRequest(Wire):
+    """What every creating call may say beside the model's own words."""
+
+    external_id: ExternalId | None = Field(
+        None, description="Your own id of the job, unique among yours: the job is found by it as by ours."
+    )
+    campaign_id: UUID | None = None
+    clip_id: UUID | None = Field(None, description="The clip that the finished media goes to.")
+    confirm: bool = Field(False, description="Needed above the interactive budget.")
+    metadata: Metadata = Field(default_factory=dict)
+    node_id: Label | None = Field(None, description="Yours; the same as `metadata.nodeId`.")
+    project_id: Label | None = Field(None, description="Yours; the same as `metadata.projectId`.")
+
+    @field_validator("node_id", "project_id")
+    @classmethod
+    def _says_what_metadata_says(cls, label: str | None, info: ValidationInfo) -> str | None:
+        name = to_camel(info.field_name or "")
+        if label is not None and info.data.get("metadata", {}).get(name, label) != label:
+            raise ValueError(f"is another one than metadata.{name}")
+        return label
+
+    @property
+    def echoed(self) -> dict[str, Any]:
+        """All that is the caller's own and comes back as it is."""
+        return self.metadata | self.model_dump(by_alias=True, include={"node_id", "project_id"}, exclude_none=True)
+
+
+class WordsRequest(CreateRequest):
+    """The model's words beside ours. Fields that only some models take (`seed`, `negativePrompt`, ...) may be added."""
+
+    model_config = ConfigDict(extra="allow")
+
+    choosing: ClassVar[frozenset[str]] = frozenset({"model", "model_id"})
+    """Words that choose the model, and are no input of it."""
+
+    model: str | None = Field(None, description="A name from `GET /api/models`; without one, the default.")
+    model_id: str | None = Field(None, description="The same as `model`.")
+
+    @field_validator("model_id")
+    @classmethod
+    def _says_what_model_says(cls, model_id: str | None, info: ValidationInfo) -> str | None:
+        if model_id is not None and info.data.get("model") not in (None, model_id):
+            raise ValueError("is another one than model")
+        return model_id
+
+    @property
+    def model_named(self) -> str | None:
+        return self.model or self.model_id
+
+    def words(self) -> dict[str, Any]:
+        """The model's input as the client spelled it."""
+        return self.model_dump(by_alias=True, exclude={*CreateRequest.model_fields, *self.choosing}, exclude_unset=True)
+
+    def said(self) -> dict[str, Any]:
+        """All that the client said of what to make: the model's input, and what chose the model."""
+        return self.model_dump(by_alias=True, exclude={*CreateRequest.model_fields}, exclude_unset=True)
+
+
+Words = Any
+
+
+class VideoRequest(WordsRequest):
+    choosing = WordsRequest.choosing | {"quality"}
+
+    prompt: Words = Field(None, description="What to see.", json_schema_extra={"type": "string"})
+    first_frame_url: Words = Field(None, description="An image to start from.", json_schema_extra={"type": "string"})
+    duration: Words = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
+    aspect_ratio: Words = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
+    quality: Quality = Quality.STANDARD
+
+
+class FirstFrameRequest(WordsRequest):
+    prompt: Words = Field(None, description="What to see.", json_schema_extra={"type": "string"})
+    aspect_ratio: Words = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
+
+
+class VoiceRequest(WordsRequest):
+    text: Words = Field(None, description="What to say.", json_schema_extra={"type": "string"})
+
+
+class AmbientRequest(WordsRequest):
+    prompt: Words = Field(None, description="What to hear.", json_schema_extra={"type": "string"})
+    duration: Words = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
+
+
+class TranscribeRequest(WordsRequest):
+    audio_url: Words = Field(None, description="What to write down.", json_schema_extra={"type": "string"})
+
+
+class JobRequest(WordsRequest):
+    """The model's words under `input`, beside ours, or in both places."""
+
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={"anyOf": [{"required": ["model"]}, {"required": ["modelId"]}]}
+    )
+
+    model: str | None = Field(None, description="A name from `GET /api/models`, or the provider's own.")
+    input: dict[str, JsonValue] = Field(
+        {}, description="The model's words, in our spelling or the provider's. They may stand beside `model` as well."
+    )
+
+    def words(self) -> dict[str, Any]:
+        return (self.model_extra or {}) | self.input
+
+    @model_validator(mode="after")
+    def _is_one_request(self) -> Self:
+        """It names a model, and says no word twice."""
+        wrong = [
+            InitErrorDetails(
+                type=PydanticCustomError("given_twice", "is given twice, in input with another value"),
+                loc=(word,),
+                input=value,
+            )
+            for word, value in (self.model_extra or {}).items()
+            if self.input.get(word, value) != value
+        ]
+        if not self.model_named:
+            wrong.append(InitErrorDetails(type="missing", loc=("model",), input=self.model))
+        if wrong:
+            raise ValidationError.from_exception_data(type(self).__name__, wrong)
+        return self
 
 
 class FileView(Wire):
@@ -141,7 +255,7 @@ class JobView(ModelRun):
             provider=row.provider,
             status=at.status,
             stage=at.stage,
-            progress=_progress(row, at),
+            progress=progress_percent(row, at),
             progress_message=progress_message(row, at, language),
             result_url=links.to_media(row.user_id, row.result_url) if row.result_url else None,
             provider_url=row.provider_url,
@@ -157,14 +271,14 @@ class JobView(ModelRun):
             attempts=row.attempts,
             campaign_id=row.campaign_id,
             clip_id=row.clip_id,
-            prompt=_prompt(row),
+            prompt=prompt_of(row),
             aspect_ratio=_asked_ratio(row) or next((file.aspect_ratio for file in shown), None),
             assets=_assets(row),
             metadata=row.metadata_,
             created_at=row.created_at,
             submitted_at=row.submitted_at,
             completed_at=row.completed_at,
-            seconds_left=_seconds_left(row, at),
+            seconds_left=seconds_left(row, at),
             source="workflow" if live else "database",
             **dict(ModelRun.of(ProviderName(row.provider), result_data or pushed)),
         )
@@ -187,46 +301,10 @@ class ProgressView(Wire):
             id=row.id,
             status=at.status,
             stage=at.stage,
-            progress=_progress(row, at),
+            progress=progress_percent(row, at),
             progress_message=progress_message(row, at, language),
-            seconds_left=_seconds_left(row, at),
+            seconds_left=seconds_left(row, at),
         )
-
-
-def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatus:
-    """A step writes the row before its workflow hears of it, and the workflow moves on before the next step writes.
-
-    An end is told by the row alone: only then are its files, cost and failure there to be shown.
-    """
-    status, stage = Status(row.status), Stage(row.stage)
-    if live and {stage, live.stage} <= AT_THE_PROVIDER and ProviderName(row.provider).reports_by_push:
-        live = None  # what it pushed went into the row
-    if live and not live.status.is_final and not status.is_final:
-        told, written = (NEWER.index(live.stage), live.stage_since), (NEWER.index(stage), row.stage_at)
-        if told >= written:
-            return live
-    return GenerationStatus(status=status, stage=stage, stage_since=row.stage_at, message=row.progress_message)
-
-
-def _progress(row: GenerationJob, at: GenerationStatus) -> int:
-    expected = TIMING.validate_python(row.timing).expected
-    # Counted from the submission, not from the stage, which every look at the provider begins anew.
-    since = row.submitted_at or at.stage_since
-    estimate = estimate_progress(at.status, at.stage, datetime.now(UTC) - since, expected)
-    start, end = SPANS[at.stage]
-    if at.stage in AT_THE_PROVIDER and ProviderName(row.provider).reports_by_push:
-        return row.progress_percent
-    return max(estimate, row.progress_percent) if start < row.progress_percent <= end else estimate
-
-
-def _seconds_left(row: GenerationJob, at: GenerationStatus) -> int | None:
-    """Before the provider has it, nobody knows: a locked account may keep it for hours."""
-    if at.status.is_final or row.submitted_at is None:
-        return None
-    expected = TIMING.validate_python(row.timing).expected
-    elapsed = max(datetime.now(UTC) - row.submitted_at, timedelta(0))  # the database's clock may be ahead of ours
-    left = expected - elapsed
-    return int(left.total_seconds()) if left > timedelta(0) else None
 
 
 def _asked_ratio(row: GenerationJob) -> str | None:
@@ -234,7 +312,7 @@ def _asked_ratio(row: GenerationJob) -> str | None:
     return asked if isinstance(asked, str) and ":" in asked else None
 
 
-def _prompt(row: GenerationJob) -> str | None:
+def prompt_of(row: GenerationJob) -> str | None:
     words = row.input_params.get("prompt") or row.input_params.get("text")
     return words if isinstance(words, str) else None
 
@@ -329,185 +407,3 @@ class EventView(Wire):
 
 class History(Wire):
     data: list[EventView]
-
-
-class ClipView(Wire):
-    id: UUID
-    campaign_id: UUID
-    title: str
-    position: int
-    status: str
-    video: dict[str, Any]
-    first_frame: dict[str, Any]
-    audio: dict[str, Any]
-    metadata: dict[str, Any]
-    created_at: datetime
-    updated_at: datetime
-
-    @classmethod
-    def from_row(cls, row: Clip, links: Links) -> Self:
-        return cls(
-            id=row.id,
-            campaign_id=row.campaign_id,
-            title=row.title,
-            position=row.position,
-            status=row.status,
-            video=links.in_clip(row.user_id, row.video),
-            first_frame=links.in_clip(row.user_id, row.first_frame),
-            audio=links.in_clip(row.user_id, row.audio),
-            metadata=row.metadata_,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-        )
-
-
-class ClipList(Wire):
-    data: list[ClipView]
-
-
-class CampaignView(Wire):
-    id: UUID
-    name: str
-    metadata: dict[str, Any]
-    clips: list[ClipView]
-    created_at: datetime
-
-    @classmethod
-    def from_row(cls, row: Campaign, clips: Sequence[Clip], links: Links) -> Self:
-        return cls(
-            id=row.id,
-            name=row.name,
-            metadata=row.metadata_,
-            clips=[ClipView.from_row(clip, links) for clip in clips],
-            created_at=row.created_at,
-        )
-
-
-class EventToken(Wire):
-    token: str
-    """For `?token=` of an event stream, and for nothing else."""
-    expires_in_seconds: int
-    """To connect. A stream that is open stays open."""
-
-
-class CampaignLine(Wire):
-    """A campaign in the list of all."""
-
-    id: UUID
-    name: str
-    metadata: dict[str, Any]
-    clip_count: int
-    created_at: datetime
-
-    @classmethod
-    def from_row(cls, row: Campaign, clip_count: int) -> Self:
-        return cls(id=row.id, name=row.name, metadata=row.metadata_, clip_count=clip_count, created_at=row.created_at)
-
-
-class CampaignList(Wire):
-    data: list[CampaignLine]
-    has_more: bool
-    next_cursor: str | None
-
-
-class GalleryFile(FileView):
-    """A file under our names, and under those by which galleries of the pushing backend know it."""
-
-    @computed_field(alias="file_url")
-    def url_of_file(self) -> str:
-        return self.file_url
-
-    @computed_field(alias="file_path")
-    def path_of_file(self) -> str:
-        return self.file_path
-
-    @computed_field(alias="file_size")
-    def size_of_file(self) -> int:
-        return self.file_size
-
-    @computed_field(alias="duration_seconds")
-    def seconds_of_file(self) -> float | None:
-        return self.duration_seconds
-
-    @computed_field
-    def dimensions(self) -> dict[str, int | None]:
-        return {"width": self.width, "height": self.height}
-
-
-class VideoView(GalleryFile, ModelRun):
-    """A completed video: its first file, all of its files, and the job that made them."""
-
-    id: UUID
-    job_id: UUID
-    external_id: str | None
-    model: str
-    prompt: str | None
-    files: list[FileView]
-    videos: list[GalleryFile]
-    """The same, as the pushing backend's galleries call them."""
-    campaign_id: UUID | None
-    clip_id: UUID | None
-    metadata: dict[str, Any]
-    created_at: datetime
-    completed_at: datetime | None
-
-    @classmethod
-    def from_job(
-        cls,
-        row: GenerationJob,
-        files: Sequence[MediaFileRow],
-        links: Links,
-        *,
-        pushed: Mapping[str, Any] | None = None,
-    ) -> Self:
-        """Of a job with at least one file; `pushed` as for `JobView`."""
-        shown = [GalleryFile.from_row(file, links) for file in files]
-        job = {
-            "id": row.id,
-            "job_id": row.id,
-            "external_id": row.external_id,
-            "model": row.model,
-            "prompt": _prompt(row),
-            "files": [FileView.from_row(file, links) for file in files],
-            "videos": shown,
-            "campaign_id": row.campaign_id,
-            "clip_id": row.clip_id,
-            "metadata": row.metadata_,
-            "created_at": row.created_at,
-            "completed_at": row.completed_at,
-        }
-        return cls(**(dict(shown[0]) | job | dict(ModelRun.of(ProviderName(row.provider), pushed))))
-
-
-class VideoList(Wire):
-    data: list[VideoView]
-    has_more: bool
-    next_cursor: str | None
-
-
-class ModelList(Wire):
-    data: list[dict[str, Any]]
-
-
-class Estimate(Wire):
-    model: str
-    estimated_cost_cents: int
-    estimated_seconds: int
-
-
-class Credits(Wire):
-    balance_cents: int
-    held_cents: int
-    """Set aside for jobs that have not ended."""
-    available_cents: int
-    unmetered: bool
-    """New jobs take no credits, whatever there is."""
-
-    @classmethod
-    def from_balance(cls, balance: Balance, *, unmetered: bool) -> Self:
-        return cls(
-            balance_cents=balance.total,
-            held_cents=balance.held,
-            available_cents=balance.available,
-            unmetered=unmetered,
-        )

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import Query
 
 from api.dependency import dependency
+from api.generations.schemas import JobView
 from api.identity.dependencies import CurrentCaller
 from api.services import ServicesDep
-from api.views import JobView
 
 
 class AskedLog:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from api.wire import Wire
+from api.http.wire import Wire
 from reelay.domain.generation import ProviderName
 
 # What backends mean that do not say it.

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
+from api.credits.schemas import Credits
 from api.identity.dependencies import CurrentCaller, Rows
 from api.services import ServicesDep
-from api.views import Credits
 from reelay.db.credits import balance_of
 
 router = APIRouter(prefix="/api", tags=["credits"])

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from temporalio.service import RPCError
 
-from api.language import language_of
-from api.problems import (
+from api.http.language import language_of
+from api.http.problems import (
     MEDIA_TYPE,
     Forbidden,
     InvalidParams,

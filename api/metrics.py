@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.operators.books import Audit, Books
+from api.admin.ledger import Audit, Books
 from reelay.background import in_background
 from reelay.db.engine import POSTGRES_AWAY, Sessions
 from reelay.db.statistics import Now, what_is_open

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
-from api.generations import make_cursor, read_cursor
+from api.http.pagination import make_cursor, read_cursor
+from api.http.problems import Conflict, NotFound, problems
+from api.http.wire import Text, Wire
 from api.identity.dependencies import require_admin
-from api.problems import Conflict, NotFound, problems
 from api.services import ServicesDep
-from api.wire import Text, Wire
 from reelay.db.deliveries import find_delivery, newest_deliveries
 from reelay.db.tables import WebhookDelivery
 from reelay.domain.generation import ProviderName

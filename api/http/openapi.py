@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic.json_schema import models_json_schema
 
-from api.problems import SCHEMAS, ProblemView, problems
+from api.http.problems import SCHEMAS, ProblemView, problems
 
 PAGE = "/docs"
 ASSETS = "/docs/assets"

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, R
 from fastapi.responses import RedirectResponse, StreamingResponse
 from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials
 
+from api.http.problems import NotFound, Unauthenticated, problems
+from api.http.wire import Text
 from api.identity.dependencies import bearer, find_caller
-from api.problems import NotFound, Unauthenticated, problems
 from api.services import Services, ServicesDep
-from api.wire import Text
 from reelay.db.engine import as_user
 from reelay.db.generations import StoredFile, find_stored_file
 from reelay.db.users import let_in

@@ -5,13 +5,13 @@ from typing import Any, Self
 
 from fastapi import APIRouter, Response
 
-from api.conditional import UNCHANGED, IfNoneMatch, answered
+from api.generations.provider_log import ProviderLog
+from api.generations.read import Jobs
+from api.generations.schemas import JobView
+from api.http.conditional import UNCHANGED, IfNoneMatch, answered
+from api.http.problems import NotFound
+from api.http.wire import Text
 from api.identity.dependencies import Rows
-from api.problems import NotFound
-from api.provider_log import ProviderLog
-from api.reading import Jobs
-from api.views import JobView
-from api.wire import Text
 from reelay.catalog.model import KINDS, JobKind
 from reelay.db.generations import find_generation_by_request, find_generation_named
 from reelay.domain.generation import JobType, Status

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter
 
-from api.creation import priced, resolve_model
+from api.catalog.schemas import Estimate, ModelList
+from api.generations.create import priced, resolve_model
+from api.generations.schemas import JobRequest
 from api.identity.dependencies import CurrentCaller
-from api.requests import JobRequest
 from api.services import ServicesDep
-from api.views import Estimate, ModelList
 from reelay.catalog.model import JobKind
 from reelay.catalog.timing import timing_of
 from reelay.providers.registry import can_submit

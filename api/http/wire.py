@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from reelay.catalog.inputs import UNSTORABLE
@@ -34,3 +34,21 @@ def storable(value: Json) -> Json:
 
 
 Text = Annotated[str, AfterValidator(storable)]
+
+
+LARGEST_METADATA = 16 * 1024
+"""Characters."""
+
+
+def bounded(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(str(metadata)) > LARGEST_METADATA:
+        raise ValueError(Sentence("field_longer_than", most=LARGEST_METADATA))
+    return metadata
+
+
+Metadata = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(bounded),
+    AfterValidator(storable),
+    Field(description="Yours; echoed everywhere."),
+]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Header, Response
 
-from api.views import JobView
+from api.generations.schemas import JobView
 
 IfNoneMatch = Annotated[str | None, Header(description="The `ETag` of the last answer: 304 while it is the same.")]
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing has changed since that `ETag`."}}

@@ -1,34 +1,125 @@
-"""Reading generations, and telling them what to do."""
+"""Creating generations, reading them, and telling them what to do."""
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable
-from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response, status
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.conditional import UNCHANGED, IfNoneMatch, answered
+from api.generations.create import Create, CreatingRoute, find_model, resolve_model
+from api.generations.provider_log import ProviderLog
+from api.generations.read import JobName, Jobs
+from api.generations.schemas import (
+    AmbientRequest,
+    CreatedView,
+    CreateRequest,
+    EventView,
+    FirstFrameRequest,
+    History,
+    JobList,
+    JobRequest,
+    JobView,
+    TranscribeRequest,
+    VideoRequest,
+    VoiceRequest,
+    WaitedView,
+)
+from api.http.conditional import UNCHANGED, IfNoneMatch, answered
+from api.http.pagination import make_cursor, read_cursor
+from api.http.problems import Conflict, InvalidParams, ServiceUnavailable, problems
 from api.identity.dependencies import Rows
-from api.problems import InvalidParams, ServiceUnavailable
-from api.provider_log import ProviderLog
-from api.reading import JobName, Jobs
-from api.services import ServicesDep
-from api.views import EventView, History, JobList, JobView, VideoList, VideoView
+from api.services import Services, ServicesDep
+from reelay.catalog.model import JobKind, Model
 from reelay.db.generations import files_of, newest_generations, timeline
 from reelay.db.pushes import pushed_data_of
+from reelay.db.tables import GenerationJob
 from reelay.domain.generation import ACTIVE, JobType, Status
 from reelay.domain.messages import Sentence
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 
+creating = APIRouter(prefix="/api", tags=["generate"], route_class=CreatingRoute)
+
+
+CREATED: dict[str, Any] = {
+    "status_code": status.HTTP_202_ACCEPTED,
+    "response_model": CreatedView,
+    "responses": {
+        200: {"model": WaitedView, "description": "The finished job, as preferred."},
+        **problems(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT),
+    },
+}
+
+
+@creating.post("/generate/video", **CREATED)
+async def generate_video(body: VideoRequest, services: ServicesDep, create: Create) -> Response:
+    """Create a video from a prompt, and from a first frame if one is given."""
+    defaults = services.settings.generate_video_defaults
+    return await create.of_kind(JobKind.VIDEO, body, quality=body.quality, defaults=defaults)
+
+
+@creating.post("/generate/first-frame", **CREATED)
+async def generate_first_frame(body: FirstFrameRequest, create: Create) -> Response:
+    """Create an image to start a video from."""
+    return await create.of_kind(JobKind.FIRST_FRAME, body)
+
+
+@creating.post("/generate/voice", **CREATED)
+async def generate_voice(body: VoiceRequest, create: Create) -> Response:
+    """Create speech from a text."""
+    return await create.of_kind(JobKind.VOICE, body)
+
+
+@creating.post("/generate/ambient", **CREATED)
+async def generate_ambient(body: AmbientRequest, create: Create) -> Response:
+    """Create an ambient sound from a prompt."""
+    return await create.of_kind(JobKind.AMBIENT, body)
+
+
+@creating.post("/generate/transcribe", **CREATED)
+async def transcribe(body: TranscribeRequest, create: Create) -> Response:
+    """Write down what is said in a recording."""
+    return await create.of_kind(JobKind.TRANSCRIBE, body)
+
+
+@creating.post("/jobs", **CREATED)
+async def create_job(body: JobRequest, services: ServicesDep, create: Create) -> Response:
+    """Create with any model of the catalogue."""
+    words = body.words()
+    return await create.of_model(resolve_model(services, None, body.model_named, words), words, body)
+
+
+@creating.post("/jobs/{job_id}/retry", **CREATED)
+async def retry_job(job_id: JobName, services: ServicesDep, create: Create, jobs: Jobs) -> Response:
+    """A new job with the input of one that failed or was canceled."""
+    row = await jobs.row(job_id)
+    if row.status not in (Status.FAILED, Status.CANCELED):
+        raise Conflict(Sentence("retry_conflict", status=row.status))
+    again = CreateRequest(campaign_id=row.campaign_id, clip_id=row.clip_id, confirm=True, metadata=row.metadata_)
+    return await create.of_model(model_of(services, row), row.arguments, again, said=row.input_params)
+
+
+def model_of(services: Services, row: GenerationJob) -> Model:
+    """The one that a job was created with; where its endpoint is no more (another version), the one of its name.
+
+    Raises: InvalidParams.
+    """
+    known = {model.endpoint: model for model in services.catalog.models}
+    return known.get(row.endpoint) or find_model(services, row.model, row.arguments)
+
+
 router = APIRouter(prefix="/api", tags=["generations"])
 
+
 RUNNING = [Status.SUBMITTED, Status.IN_PROGRESS]
+
+
 SEVERAL = {"active": sorted(ACTIVE), "running": RUNNING, "processing": RUNNING}
 """Words for more than one status."""
+
 
 # The client's own retries would go on for 6-9 s while Temporal is down.
 TELLING_SECONDS = 3.0
@@ -92,38 +183,6 @@ async def read_job(
     return answered(await log.shown_in(view), if_none_match)
 
 
-@router.get("/videos/user")
-async def list_videos(
-    rows: Rows,
-    jobs: Jobs,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(description="`nextCursor` of the page before.")] = None,
-) -> VideoList:
-    """The caller's completed videos with their files, newest first."""
-    async with rows() as session:
-        found = await newest_generations(
-            session,
-            limit=limit + 1,
-            statuses=[Status.COMPLETED],
-            job_types=types_named(JobType.VIDEO),
-            before=read_cursor(after) if after else None,
-        )
-        page = found[:limit]
-        files = await files_of(session, [row.id for row in page])
-        pushed = await pushed_data_of(session, page)
-    of_job = {row.id: [file for file in files if file.job_id == row.id] for row in page}
-    has_more = len(found) > limit
-    return VideoList(
-        data=[
-            VideoView.from_job(row, of_job[row.id], jobs.links, pushed=pushed.get(row.id))
-            for row in page
-            if of_job[row.id]
-        ],
-        has_more=has_more,
-        next_cursor=make_cursor(page[-1].created_at, page[-1].id) if has_more else None,
-    )
-
-
 @router.get("/jobs/{job_id}/history")
 async def read_history(job_id: JobName, rows: Rows, jobs: Jobs) -> History:
     """The timeline: every step with its time."""
@@ -174,19 +233,6 @@ def types_named(name: str | None) -> list[JobType]:
 def wrong(field: str, value: str, allowed: list[str]) -> dict[str, Any]:
     message = Sentence("field_choice", choices=", ".join(allowed))
     return {"field": field, "message": message, "limit": allowed, "value": value[:100]}
-
-
-def make_cursor(moment: datetime, row_id: UUID) -> str:
-    return urlsafe_b64encode(f"{moment.isoformat()} {row_id}".encode()).decode()
-
-
-def read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        created_at, generation_id = urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        return datetime.fromisoformat(created_at).astimezone(UTC), UUID(generation_id)
-    except (ValueError, OverflowError) as error:
-        bad = {"field": "after", "message": Sentence("field_cursor"), "limit": None, "value": cursor[:100]}
-        raise InvalidParams(Sentence("cursor_invalid"), errors=[bad]) from error
 
 
 async def told(call: Awaitable[None]) -> None:

@@ -5,13 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response, status
 
-from api.generations import make_cursor, read_cursor
-from api.idempotency import REPLAYED, Repetition, ensure_same_request
+from api.clips.schemas import CampaignLine, CampaignList, CampaignRequest, CampaignView, ClipList, ClipRequest, ClipView
+from api.generations.read import TheLinks
+from api.http.idempotency import REPLAYED, Repetition, ensure_same_request
+from api.http.pagination import make_cursor, read_cursor
+from api.http.problems import NotFound
 from api.identity.dependencies import CurrentCaller, Rows
-from api.problems import NotFound
-from api.reading import TheLinks
-from api.requests import CampaignRequest, ClipRequest
-from api.views import CampaignLine, CampaignList, CampaignView, ClipList, ClipView
 from reelay.db.clips import (
     clips_of,
     find_campaign,

@@ -10,12 +10,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from sqlalchemy import Row
 
+from api.admin.accounts import AccountView
+from api.admin.ledger import Audit
+from api.http.problems import problems
+from api.http.wire import Wire
 from api.identity.dependencies import require_admin
-from api.operators.accounts import AccountView
-from api.operators.books import Audit
-from api.problems import problems
 from api.services import ServicesDep
-from api.wire import Wire
 from reelay.db.accounts import accounts
 from reelay.db.statistics import Happened, Now, Rows, Window, needing_a_hand, what_happened, what_is_open
 from reelay.domain.generation import ProviderName, Status

@@ -1,0 +1,1 @@
+"""Campaigns and clips: the caller's own rows."""

@@ -1,0 +1,1 @@
+"""What the caller has to spend."""

@@ -1,0 +1,1 @@
+"""Jobs: created, read, canceled."""

@@ -1,0 +1,132 @@
+"""The caller's completed videos, in the words of galleries that exist."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import computed_field
+
+from api.generations.model_run import ModelRun
+from api.generations.read import Jobs
+from api.generations.routes import types_named
+from api.generations.schemas import FileView, prompt_of
+from api.http.links import Links
+from api.http.pagination import make_cursor, read_cursor
+from api.http.wire import Wire
+from api.identity.dependencies import Rows
+from reelay.db.generations import files_of, newest_generations
+from reelay.db.pushes import pushed_data_of
+from reelay.db.tables import GenerationJob, MediaFileRow
+from reelay.domain.generation import JobType, ProviderName, Status
+
+
+class GalleryFile(FileView):
+    """A file under our names, and under those by which galleries of the pushing backend know it."""
+
+    @computed_field(alias="file_url")
+    def url_of_file(self) -> str:
+        return self.file_url
+
+    @computed_field(alias="file_path")
+    def path_of_file(self) -> str:
+        return self.file_path
+
+    @computed_field(alias="file_size")
+    def size_of_file(self) -> int:
+        return self.file_size
+
+    @computed_field(alias="duration_seconds")
+    def seconds_of_file(self) -> float | None:
+        return self.duration_seconds
+
+    @computed_field
+    def dimensions(self) -> dict[str, int | None]:
+        return {"width": self.width, "height": self.height}
+
+
+class VideoView(GalleryFile, ModelRun):
+    """A completed video: its first file, all of its files, and the job that made them."""
+
+    id: UUID
+    job_id: UUID
+    external_id: str | None
+    model: str
+    prompt: str | None
+    files: list[FileView]
+    videos: list[GalleryFile]
+    """The same, as the pushing backend's galleries call them."""
+    campaign_id: UUID | None
+    clip_id: UUID | None
+    metadata: dict[str, Any]
+    created_at: datetime
+    completed_at: datetime | None
+
+    @classmethod
+    def from_job(
+        cls,
+        row: GenerationJob,
+        files: Sequence[MediaFileRow],
+        links: Links,
+        *,
+        pushed: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Of a job with at least one file; `pushed` as for `JobView`."""
+        shown = [GalleryFile.from_row(file, links) for file in files]
+        job = {
+            "id": row.id,
+            "job_id": row.id,
+            "external_id": row.external_id,
+            "model": row.model,
+            "prompt": prompt_of(row),
+            "files": [FileView.from_row(file, links) for file in files],
+            "videos": shown,
+            "campaign_id": row.campaign_id,
+            "clip_id": row.clip_id,
+            "metadata": row.metadata_,
+            "created_at": row.created_at,
+            "completed_at": row.completed_at,
+        }
+        return cls(**(dict(shown[0]) | job | dict(ModelRun.of(ProviderName(row.provider), pushed))))
+
+
+class VideoList(Wire):
+    data: list[VideoView]
+    has_more: bool
+    next_cursor: str | None
+
+
+router = APIRouter(prefix="/api", tags=["generations"])
+
+
+@router.get("/videos/user")
+async def list_videos(
+    rows: Rows,
+    jobs: Jobs,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(description="`nextCursor` of the page before.")] = None,
+) -> VideoList:
+    """The caller's completed videos with their files, newest first."""
+    async with rows() as session:
+        found = await newest_generations(
+            session,
+            limit=limit + 1,
+            statuses=[Status.COMPLETED],
+            job_types=types_named(JobType.VIDEO),
+            before=read_cursor(after) if after else None,
+        )
+        page = found[:limit]
+        files = await files_of(session, [row.id for row in page])
+        pushed = await pushed_data_of(session, page)
+    of_job = {row.id: [file for file in files if file.job_id == row.id] for row in page}
+    has_more = len(found) > limit
+    return VideoList(
+        data=[
+            VideoView.from_job(row, of_job[row.id], jobs.links, pushed=pushed.get(row.id))
+            for row in page
+            if of_job[row.id]
+        ],
+        has_more=has_more,
+        next_cursor=make_cursor(page[-1].created_at, page[-1].id) if has_more else None,
+    )

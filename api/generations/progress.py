@@ -1,0 +1,86 @@
+"""What a job says of itself to its user, in the language asked for: docs/decisions/022.
+
+The row's own texts are English, for operators and the timeline.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from reelay.db.generations import TIMING
+from reelay.db.tables import GenerationJob
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status
+from reelay.domain.language import Language
+from reelay.domain.messages import message, said_again
+from reelay.domain.progress import SPANS, WAITING, estimate_progress
+
+# A stage further down is newer news. POLLING stands before what a poll reveals.
+NEWER = (
+    Stage.RESERVING,
+    Stage.SUBMITTING,
+    Stage.UNCERTAIN,
+    Stage.POLLING,
+    Stage.QUEUED,
+    Stage.GENERATING,
+    Stage.FETCHING,
+    Stage.ARCHIVING,
+    Stage.FINISHING,
+    Stage.DONE,
+)
+
+
+def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatus:
+    """A step writes the row before its workflow hears of it, and the workflow moves on before the next step writes.
+
+    An end is told by the row alone: only then are its files, cost and failure there to be shown.
+    """
+    status, stage = Status(row.status), Stage(row.stage)
+    if live and {stage, live.stage} <= AT_THE_PROVIDER and ProviderName(row.provider).reports_by_push:
+        live = None  # what it pushed went into the row
+    if live and not live.status.is_final and not status.is_final:
+        told, written = (NEWER.index(live.stage), live.stage_since), (NEWER.index(stage), row.stage_at)
+        if told >= written:
+            return live
+    return GenerationStatus(status=status, stage=stage, stage_since=row.stage_at, message=row.progress_message)
+
+
+def progress_percent(row: GenerationJob, at: GenerationStatus) -> int:
+    expected = TIMING.validate_python(row.timing).expected
+    # Counted from the submission, not from the stage, which every look at the provider begins anew.
+    since = row.submitted_at or at.stage_since
+    estimate = estimate_progress(at.status, at.stage, datetime.now(UTC) - since, expected)
+    start, end = SPANS[at.stage]
+    if at.stage in AT_THE_PROVIDER and ProviderName(row.provider).reports_by_push:
+        return row.progress_percent
+    return max(estimate, row.progress_percent) if start < row.progress_percent <= end else estimate
+
+
+def seconds_left(row: GenerationJob, at: GenerationStatus) -> int | None:
+    """Before the provider has it, nobody knows: a locked account may keep it for hours."""
+    if at.status.is_final or row.submitted_at is None:
+        return None
+    expected = TIMING.validate_python(row.timing).expected
+    elapsed = max(datetime.now(UTC) - row.submitted_at, timedelta(0))  # the database's clock may be ahead of ours
+    left = expected - elapsed
+    return int(left.total_seconds()) if left > timedelta(0) else None
+
+
+def progress_message(row: GenerationJob, at: GenerationStatus, language: Language) -> str:
+    """By the status and the stage, and in more detail where the row keeps a sentence of the table."""
+    if kept := said_again(at.message, language):
+        return kept
+    if at.status.is_final:
+        return message(f"ended_{at.status}", language)
+    stage = "waiting" if at.message.startswith(WAITING) else at.stage
+    return message(f"stage_{stage}", language, provider=row.provider)
+
+
+def error_code(row: GenerationJob) -> str | None:
+    return FailureCode.CANCELED if row.status == Status.CANCELED else row.error_code
+
+
+def error_message(row: GenerationJob, language: Language) -> str | None:
+    """By the error code; a provider's own reason is quoted as it came."""
+    code, reason = error_code(row), row.error_message or ""
+    if code not in set(FailureCode):  # of a row that another system made
+        return row.error_message
+    return said_again(reason, language) or message(f"error_{code}", language, reason=reason)
