@@ -18,15 +18,15 @@ dev: $(READY) ## Run the whole stack until Ctrl-C
 	@$(BIN)/reelay dev
 
 test: $(READY) ## Run the tests
-	@$(BIN)/python -m tests.browser.chromium
+	@$(BIN)/python -m tests.acceptance.browser.chromium
 	@$(BIN)/python -m tests.node
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 unit: $(READY) ## Run the tests that start no other program: within a minute
-	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal -m "not programs"
+	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal tests/unit
 
 pythons: $(READY) ## Run the unit tests and the demo on each Python from 3.11 to 3.13 that is on PATH
-	@$(BIN)/python -m tests.pythons
+	@$(BIN)/python -m tests.lab.pythons
 
 check: $(READY) ## Format, lint and types; changes nothing
 	@$(BIN)/ruff format --check .
@@ -44,16 +44,16 @@ chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 
 	@$(BIN)/python -m lab.chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLAN),--plan $(PLAN))
 
 chaos-proof: $(READY) ## Plant fourteen bugs, one at a time: the tests must catch each
-	@$(BIN)/python -m tests.proof
+	@$(BIN)/python -m tests.lab.proof
 
 faults: $(READY) ## Write the table of faults and the tests that prove them into docs/reliability.md
-	@$(BIN)/python -m tests.reliability
+	@$(BIN)/python -m tests.lab.reliability
 
 conformance: $(READY) ## Write what the documents say, and which test shows it, into docs/conformance.md
 	@$(BIN)/python -m tests.acceptance.documents
 
 fuzz: $(READY) ## Send the API what its document allows, for ten minutes or as told: LASTING=60 SEED=7
-	@FUZZ_SECONDS=$(or $(LASTING),600) $(if $(SEED),FUZZ_SEED=$(SEED)) $(BIN)/pytest -q -s tests/api/test_fuzzing.py
+	@FUZZ_SECONDS=$(or $(LASTING),600) $(if $(SEED),FUZZ_SEED=$(SEED)) $(BIN)/pytest -q -s tests/integration/api/test_fuzzing.py
 
 setup: $(READY) ## Make the virtual environment
 

@@ -17,26 +17,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-STARTING_FIXTURES = {"postgres", "temporal", "stack", "browser", "s3_endpoint"}
-"""Those that start another program; most others that a test of a real server uses are made of these."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What uses such a fixture is marked `programs`. What starts a program by itself says so by the mark."""
-    for item in items:
-        if STARTING_FIXTURES.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker("programs")
-
-
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Where only unit tests run, none of them can start a program: a mark that was forgotten is found."""
-    if not any(item.get_closest_marker("programs") for item in session.items):
+    """Where only unit tests run, none of them can start a program."""
+    if session.items and all("unit" in item.path.parts for item in session.items):
         sys.addaudithook(_refuse_programs)
 
 
 def _refuse_programs(event: str, arguments: tuple[object, ...]) -> None:
     if event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork"):
-        raise RuntimeError(f"no unit test: it starts {arguments[0] if arguments else 'a program'}. Mark it `programs`")
+        raise RuntimeError(f"not a unit test: it starts {arguments[0] if arguments else 'a program'}")
 
 
 @pytest.fixture(scope="session")

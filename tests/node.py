@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from subprocess import CalledProcessError, run
 
-from tests.production.files import ROOT
+from tests.paths import ROOT
 
 CLIENT = ROOT / "clients" / "js"
 INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")

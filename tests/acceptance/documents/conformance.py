@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from tests.production.files import ROOT
+from tests.paths import ROOT
 
 TABLE = ROOT / "docs" / "conformance.md"
 FILES = sorted(Path(__file__).parent.glob("*.toml"))

@@ -1,6 +1,6 @@
 """The documents' clients: Chromium as for the page, and a user for each test."""
 
-from tests.browser.conftest import browser, visit
-from tests.systems.conftest import caller
+from tests.acceptance.browser.conftest import browser, visit
+from tests.acceptance.systems.conftest import caller
 
 __all__ = ["browser", "caller", "visit"]

@@ -5,11 +5,11 @@ from uuid import uuid4
 from playwright.async_api import Browser, expect
 from pydantic import SecretStr
 
-from tests.api.issuer import SECRET, by_secret, claims
-from tests.api.test_session_cookie import kept, session_of
-from tests.browser.conftest import Visit
-from tests.browser.react import nothing_is_asked_after_leaving, open_component, played, simulate
-from tests.browser.second_api import SecondApi
+from tests.acceptance.browser.conftest import Visit
+from tests.acceptance.browser.react import nothing_is_asked_after_leaving, open_component, played, simulate
+from tests.acceptance.browser.second_api import SecondApi
+from tests.integration.api.issuer import SECRET, by_secret, claims
+from tests.integration.api.test_session_cookie import kept, session_of
 from tests.running import Service
 
 FIRST_FRAME = "https://example.com/first-frame.png"

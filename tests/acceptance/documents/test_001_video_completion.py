@@ -14,12 +14,12 @@ from structlog.testing import capture_logs
 
 from reelay.db.tables import GenerationJob, Scope, WebhookDelivery
 from reelay.domain.generation import ProviderName
-from tests.api.shared import problem
-from tests.api.studio import PATH
-from tests.production.files import ROOT
+from tests.acceptance.systems.reading import until
+from tests.integration.api.shared import problem
+from tests.integration.api.studio import PATH
+from tests.paths import ROOT
 from tests.running import Service, running_service
 from tests.servers import Servers
-from tests.systems.reading import until
 
 SCRIPT = ROOT / "scripts" / "test-video-webhook.sh"
 PROMPT = "Un coucher de soleil cinématographique sur l'océan"

@@ -4,8 +4,8 @@ from typing import Any
 
 import httpx
 
+from tests.acceptance.systems.reading import until
 from tests.running import Service
-from tests.systems.reading import until
 
 PICTURE = "https://example.com/first.png"
 

@@ -2,8 +2,8 @@
 
 from playwright.async_api import expect
 
-from tests.browser.conftest import Visit
-from tests.browser.react import open_component, played, simulate
+from tests.acceptance.browser.conftest import Visit
+from tests.acceptance.browser.react import open_component, played, simulate
 
 
 async def test_the_component_generates_and_shows_a_video(visit: Visit) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.acceptance.documents.conformance import TABLE, Document, Line, Verdict, documents, table
-from tests.test_docs import names_in
+from tests.unit.test_docs import names_in
 
 DOCUMENTS = documents()
 LINES = [line for document in DOCUMENTS for line in document.line]

@@ -1,0 +1,84 @@
+"""The operators' page in a browser."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from playwright.async_api import expect
+from sqlalchemy import text
+
+from reelay.db.tables import Scope
+from tests.acceptance.browser.conftest import Visit
+from tests.acceptance.browser.visitor import PHONE, Visitor
+from tests.running import Service
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+
+
+@pytest.fixture(scope="module")
+async def operators_key(service: Service) -> AsyncIterator[str]:
+    async with await service.user("olga", scope=Scope.ADMIN, credits=0) as client:
+        yield client.headers["authorization"].removeprefix("Bearer ")
+
+
+async def opened(visitor: Visitor, key: str, path: str = "") -> None:
+    await visitor.page.goto(f"{visitor.origin}/admin#key={key}")
+    await expect(visitor.page.get_by_role("navigation", name="Main")).to_be_visible()
+    if path:
+        await visitor.go(path)
+
+
+async def test_an_operator_sees_what_needs_a_hand_and_why(service: Service, visit: Visit, operators_key: str) -> None:
+    job = await service.create("nobody knows [sim: fail=422]")
+    await service.closed_as(job)
+    async with service.sessions.begin() as session:
+        await session.execute(
+            text("update generation_jobs set error_code = 'unknown_outcome', error_message = :words where id = :id"),
+            {"id": UUID(job), "words": HOSTILE},
+        )
+    visitor = await visit("olga")
+
+    await opened(visitor, operators_key)
+    page = visitor.page
+
+    needs = page.get_by_role("region", name="Jobs needing a hand")
+    await expect(needs).to_contain_text(job)
+    await expect(needs).to_contain_text(HOSTILE)
+    await expect(needs).to_contain_text("Look in the provider's dashboard")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("a hand")
+    await expect(page.get_by_role("img", name="Generations that ended")).to_be_visible()
+    await page.get_by_role("button", name="7 days").click()
+    await expect(page.get_by_role("button", name="7 days")).to_have_attribute("aria-pressed", "true")
+    assert await visitor.barriers() == []
+    await page.emulate_media(color_scheme="dark")
+    assert await visitor.barriers() == []
+    assert "owned" not in await page.title()
+
+
+async def test_a_delivery_can_be_read_and_fed_in_again_on_a_phone(
+    service: Service, visit: Visit, operators_key: str
+) -> None:
+    job = await service.create("a lighthouse")
+    await service.until(job, "completed")
+    await service.deliveries(job, count=1)
+    visitor = await visit("olga", viewport=PHONE)
+
+    await opened(visitor, operators_key, f"/deliveries?jobId={job}")
+    page = visitor.page
+    await page.locator(".deliveries summary").first.click()
+
+    await expect(page.locator(".deliveries pre").first).to_contain_text('"status": "OK"')
+    await expect(page.locator(".deliveries")).not_to_contain_text("token=")
+    await page.get_by_role("button", name="Replay").first.click()
+    await expect(page.locator("#toasts")).to_contain_text("Fed in again: duplicate")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert await visitor.barriers() == []
+
+
+async def test_a_users_key_opens_nothing(visit: Visit) -> None:
+    visitor = await visit("ann")
+
+    await opened(visitor, visitor.key)
+
+    await expect(visitor.page.get_by_role("heading", level=1)).to_have_text("For operators")
+    await expect(visitor.page.locator("#main")).to_contain_text("--scope admin")

@@ -1,0 +1,216 @@
+"""The Python client: it sees a job through, whatever happens on the way."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse, Response
+
+from lab.devstack.ports import free_ports
+from reelay_client import (
+    AsyncReelay,
+    ConfirmationRequired,
+    DamagedDownload,
+    GenerationFailed,
+    InsufficientCredits,
+    InvalidInput,
+    Job,
+    NoMedia,
+    NotAuthorized,
+    NotFound,
+    NotReachable,
+    RateLimited,
+    Reelay,
+    Refused,
+    WaitTimeout,
+)
+from reelay_client.errors import refusal
+from tests.acceptance.client.proxy import Spoil, proxy
+from tests.running import Service, running_service
+from tests.servers import Servers
+
+
+def key_of(service: Service) -> str:
+    return str(service.client.headers["authorization"]).removeprefix("Bearer ")
+
+
+@pytest.fixture
+async def reelay(patient_service: Service) -> AsyncIterator[AsyncReelay]:
+    async with AsyncReelay(patient_service.origin, key_of(patient_service)) as client:
+        yield client
+
+
+async def submitted(reelay: AsyncReelay, kind_or_model: str, **options: Any) -> UUID:
+    return (await reelay.create(kind_or_model, **options)).job_id
+
+
+async def through(service: Service, spoil: Spoil, job_id: UUID) -> list[Job]:
+    """What a client sees of a job behind such a proxy."""
+    async with proxy(service.origin, spoil) as address, AsyncReelay(address, key_of(service)) as client:
+        return [job async for job in client.watch(job_id)]
+
+
+async def test_submits_watches_and_downloads(reelay: AsyncReelay, tmp_path: Path) -> None:
+    job_id = await submitted(reelay, "video", prompt="a lighthouse", quality="fast")
+    seen = [job async for job in reelay.watch(job_id)]
+    told: list[tuple[int, int]] = []
+    file = await reelay.download(seen[-1], tmp_path / "video.mp4", on_bytes=lambda *so_far: told.append(so_far))
+
+    assert [job.status for job in seen][-1] == "completed"
+    assert seen[-1] == await reelay.job(job_id) == await reelay.wait(job_id)
+    assert sha256((tmp_path / "video.mp4").read_bytes()).hexdigest() == file.sha256
+    assert told[-1] == (file.file_size, file.file_size)
+
+
+async def test_any_model_by_name_and_one_key_for_one_job(reelay: AsyncReelay) -> None:
+    words = {"text": "hello", "metadata": {"for": "a test"}}
+    key = uuid4().hex
+    job_ids = {await submitted(reelay, "chatterbox", idempotency_key=key, **words) for _ in range(2)}
+
+    assert len(job_ids) == 1
+    job = await reelay.wait(job_ids.pop())
+    assert (job.model, job.status, job.metadata) == ("chatterbox", "completed", {"for": "a test"})
+
+
+async def test_polls_where_events_do_not_come_through(patient_service: Service, reelay: AsyncReelay) -> None:
+    def no_events(path: str, _: httpx.Response) -> Response | None:
+        return PlainTextResponse("<html>") if path.endswith("/events") else None
+
+    job_id = await submitted(reelay, "video", prompt="behind a proxy", quality="fast")
+    assert (await through(patient_service, no_events, job_id))[-1].status == "completed"
+
+
+async def test_damaged_download_leaves_nothing(patient_service: Service, reelay: AsyncReelay, tmp_path: Path) -> None:
+    def damaged(path: str, answer: httpx.Response) -> Response | None:
+        return Response(answer.content[:-1] + b"?") if "/api/media/" in path else None
+
+    def cut(path: str, answer: httpx.Response) -> Response | None:
+        return Response(answer.content[:1000]) if "/api/media/" in path else None
+
+    job = await reelay.wait(await submitted(reelay, "ambient", prompt="rain", duration=2))
+    for spoil, said in ((damaged, "checksum"), (cut, "1000 bytes")):
+        async with (
+            proxy(patient_service.origin, spoil) as address,
+            AsyncReelay(address, key_of(patient_service)) as client,
+        ):
+            with pytest.raises(DamagedDownload, match=said):
+                await client.download(job, tmp_path / "rain.mp3")
+    assert os.listdir(tmp_path) == []
+    await reelay.download(job, tmp_path / "rain.mp3")
+    assert os.listdir(tmp_path) == ["rain.mp3"]
+
+
+async def test_a_watch_outlasts_a_restart_of_the_api(servers: Servers) -> None:
+    database = await servers.postgres.copy()
+    (port,) = free_ports(1)
+    async with running_service(servers, database=database, webhook_patience=0.5) as working:
+        job_id = UUID(await working.create("watched over a restart [sim: latency=2s]"))
+        queue = working.settings.task_queue
+        api = partial(running_service, servers, database=database, worker=False, port=port, task_queue=queue)
+        async with AsyncReelay(f"http://127.0.0.1:{port}", key_of(working)) as client:
+            watching = client.watch(job_id)
+            async with api():
+                assert not (await anext(watching)).has_ended
+            async with api():
+                assert [job.status async for job in watching][-1] == "completed"
+
+
+async def test_refusals_have_types(reelay: AsyncReelay, patient_service: Service, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="duration: must be one of 4, 6, 8") as invalid:
+        await submitted(reelay, "video", prompt="a lighthouse", duration=99)
+    assert (invalid.value.code, [error["field"] for error in invalid.value.errors]) == ("INVALID_PARAMS", ["duration"])
+    with pytest.raises(NotFound):
+        await reelay.wait(uuid4())
+    async with AsyncReelay(patient_service.origin, "rk_unknown") as stranger:
+        with pytest.raises(NotAuthorized):
+            await stranger.get("/api/jobs")
+    job = await reelay.cancel(await submitted(reelay, "video", prompt="no media [sim: latency=60s]", quality="fast"))
+    with pytest.raises(NoMedia):
+        await reelay.download(job, tmp_path / "nothing.mp4")
+
+
+async def test_wait_raises_what_the_job_failed_with(reelay: AsyncReelay) -> None:
+    job_id = await submitted(reelay, "video", prompt="no [sim: fail=422]", quality="fast")
+    with pytest.raises(GenerationFailed) as failed:
+        await reelay.wait(job_id)
+    assert (failed.value.job.id, failed.value.code) == (job_id, failed.value.job.error_code)
+
+    again = await reelay.retry(job_id)
+    assert again.job_id != job_id
+    canceled = await reelay.cancel(again.job_id)
+    assert canceled.id == again.job_id
+
+
+async def test_wait_ends_when_asked_to_and_the_job_goes_on(reelay: AsyncReelay) -> None:
+    job_id = await submitted(reelay, "video", prompt="slow [sim: latency=60s]", quality="fast")
+    with pytest.raises(WaitTimeout) as late:
+        await reelay.wait(job_id, timeout=0.5)
+    assert late.value.job is not None
+    assert not late.value.job.has_ended
+    await reelay.cancel(job_id)
+
+
+async def test_the_other_calls_have_types(reelay: AsyncReelay) -> None:
+    campaign = await reelay.create_campaign("Autumn", metadata={"for": "a test"})
+    clip = await reelay.create_clip(campaign.id, title="Boat")
+    created = await reelay.create("ambient", prompt="rain", duration=2, clipId=str(clip.id))
+    job = await reelay.wait(created.job_id)
+    model = next(model for model in await reelay.models() if model.name == job.model)
+    estimate = await reelay.estimate(job.model, prompt="rain", duration=2)
+
+    assert job.clip_id == clip.id
+    assert (await reelay.clip(clip.id)).audio["ambient_url"]
+    assert [shown.id for shown in (await reelay.campaign(campaign.id)).clips] == [clip.id]
+    assert [found.id async for found in reelay.jobs(clipId=str(clip.id), limit=1)] == [job.id]
+    assert (await reelay.history(job.id))[-1].status == "completed"
+    assert (model.kind, model.available) == ("ambient", True)
+    assert estimate.estimated_cost_cents == created.estimated_cost_cents == job.estimated_cost_cents
+    assert (await reelay.credits()).balance_cents > 0
+
+
+async def test_without_asyncio_the_calls_are_the_same(patient_service: Service, tmp_path: Path) -> None:
+    def see_it_through() -> tuple[Job, list[Job]]:
+        with Reelay(patient_service.origin, key_of(patient_service)) as reelay:
+            created = reelay.create("ambient", prompt="rain", duration=2)
+            seen = list(reelay.watch(created.job_id))
+            reelay.download(seen[-1], tmp_path / "rain.mp3")
+            return reelay.wait(created.job_id), seen
+
+    job, seen = await asyncio.to_thread(see_it_through)
+    assert (job.status, seen[-1]) == ("completed", job)
+    assert sha256((tmp_path / "rain.mp3").read_bytes()).hexdigest() == job.files[0].sha256
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (402, "INSUFFICIENT_CREDITS", InsufficientCredits),
+        (409, "CONFIRMATION_REQUIRED", ConfirmationRequired),
+        (409, "CONFLICT", Refused),
+        (429, "RATE_LIMITED", RateLimited),
+        (500, "INTERNAL", Refused),
+    ],
+)
+def test_each_problem_is_an_error_of_its_own(status: int, code: str, kind: type[Refused]) -> None:
+    headers = {"content-type": "application/problem+json", "retry-after": "7"}
+    problem = {"title": "No", "detail": "not so", "code": code}
+    error = refusal(httpx.Response(status, headers=headers, json=problem))
+
+    assert type(error) is kind
+    assert (error.status, error.code, error.retry_after, str(error)) == (status, code, 7, "No: not so")
+
+
+async def test_nobody_there_is_said_with_the_key_to_repeat_it() -> None:
+    (port,) = free_ports(1)
+    async with AsyncReelay(f"http://127.0.0.1:{port}", "rk_any", patience=0.1) as client:
+        with pytest.raises(NotReachable, match="idempotency key"):
+            await client.create("video", prompt="a lighthouse")
+        with pytest.raises(NotReachable):
+            await client.wait(uuid4())

@@ -1,0 +1,220 @@
+"""The commands that users of the service type, against a real one."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.devstack.ports import free_ports
+from tests.lab.devstack.commands import REELAY
+from tests.running import Service
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int | None
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def json_lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Somebody who types commands in a folder."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    async def start(self, *words: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *REELAY, *words, cwd=self.folder, env=self.environment, stdout=PIPE, stderr=PIPE
+        )
+
+    async def type(self, *words: str) -> Ended:
+        return await self.ended(await self.start(*words))
+
+    async def ended(self, process: asyncio.subprocess.Process) -> Ended:
+        out, err = await process.communicate()
+        return Ended(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def terminal(patient_service: Service, tmp_path: Path) -> Terminal:
+    settings = patient_service.settings
+    key = patient_service.client.headers["authorization"].removeprefix("Bearer ")
+    return Terminal(
+        tmp_path,
+        {
+            "PATH": os.environ["PATH"],
+            "REELAY_API_URL": patient_service.origin,
+            "REELAY_API_KEY": key,
+            "ENVIRONMENT": "development",
+            "APP_URL": patient_service.origin,
+            "DATABASE_URL": settings.database_url.get_secret_value(),
+            "DATABASE_SERVICE_URL": settings.service_url,
+            "TEMPORAL_ADDRESS": os.environ["TEMPORAL_ADDRESS"],
+            "FAL_KEY": "first-key:secret-part",
+            "FAL_KEY_NEW": "next-key:secret-part",
+            "FAL_QUEUE_BASE": patient_service.servers.simulator,
+            "FAL_WEBHOOK_SECRET": "webhook-secret",
+            "API_KEY_PEPPER": "pepper-secret",
+        },
+    )
+
+
+async def test_a_video_is_watched_and_stored(terminal: Terminal) -> None:
+    ended = await terminal.type("generate", "video", "a lighthouse", "--quality", "fast", "--output", "out.mp4")
+
+    assert ended.code == 0, ended.err
+    assert "stored in out.mp4" in ended.out
+    assert "completed  100%" in ended.out
+    assert ended.err == ""
+    assert (terminal.folder / "out.mp4").stat().st_size > 1000
+
+
+async def test_every_kind_has_its_command(terminal: Terminal, patient_service: Service) -> None:
+    recording = f"{patient_service.servers.simulator}/sample.wav"
+    kinds = await asyncio.gather(
+        terminal.type("generate", "first-frame", "a boat", "--seed", "7", "--json"),
+        terminal.type("generate", "voice", "hello", "--set", "cfg=0.6", "--json"),
+        terminal.type("generate", "ambient", "rain", "--duration", "2", "--loop", "--json"),
+        terminal.type("generate", "transcribe", recording, "--language", "en", "--json"),
+    )
+
+    assert [ended.code for ended in kinds] == [0] * len(kinds), [ended.err for ended in kinds]
+    types = ["first_frame", "voice_chatterbox", "ambient_elevenlabs", "transcribe_whisper"]
+    assert [ended.json_lines[-1]["type"] for ended in kinds] == types
+    assert all(ended.json_lines[-1]["status"] == "completed" for ended in kinds)
+
+
+async def test_exit_codes_say_what_happened(terminal: Terminal) -> None:
+    (port,) = free_ports(1)
+    nobody = Terminal(terminal.folder, {**terminal.environment, "REELAY_API_URL": f"http://127.0.0.1:{port}"})
+    stranger = Terminal(terminal.folder, {**terminal.environment, "REELAY_API_KEY": "rk_unknown"})
+    failed, usage, refused, unknown, unreachable = await asyncio.gather(
+        terminal.type("generate", "fails [sim: fail=422]", "--json"),
+        terminal.type("generate", "video"),
+        terminal.type("generate", "video", "too long", "--duration", "99"),
+        stranger.type("jobs"),
+        nobody.type("cancel", "00000000-0000-0000-0000-000000000000"),
+    )
+
+    assert (failed.code, failed.json_lines[-1]["status"]) == (1, "failed")
+    assert (usage.code, "Missing argument" in usage.err) == (2, True)
+    assert (refused.code, "duration: must be one of" in refused.err) == (4, True)
+    assert (unknown.code, "Unauthorized" in unknown.err) == (4, True)
+    assert (unreachable.code, "does not answer" in unreachable.err) == (3, True)
+    assert all("Traceback" not in ended.err for ended in (failed, usage, refused, unknown, unreachable))
+
+
+async def test_interrupted_watch_leaves_the_job_running(terminal: Terminal, patient_service: Service) -> None:
+    job_id = (await terminal.type("generate", "long [sim: latency=60s]", "--no-watch")).out.strip()
+    watching = await terminal.start("watch", job_id)
+    assert watching.stdout
+    assert await watching.stdout.readline()
+    watching.send_signal(signal.SIGINT)
+    ended = await terminal.ended(watching)
+
+    assert ended.code == 130
+    assert f"reelay watch {job_id}" in ended.err
+    assert "Traceback" not in ended.err
+    assert (await patient_service.job(job_id))["status"] in ("pending", "submitted", "in_progress")
+    canceled = await terminal.type("cancel", job_id, "--json")
+    assert canceled.json["id"] == job_id
+    ended = await terminal.type("watch", job_id, "--json")
+    assert (ended.code, ended.json_lines[-1]["status"]) == (1, "canceled")
+
+
+async def test_jobs_are_listed_by_what_is_asked_for(terminal: Terminal, patient_service: Service) -> None:
+    job_id = await patient_service.create("listed")
+    await patient_service.until(job_id, "completed")
+    table, videos, voices = await asyncio.gather(
+        terminal.type("jobs", "--limit", "3"),
+        terminal.type("jobs", "--type", "video", "--status", "completed", "--limit", "150", "--json"),
+        terminal.type("jobs", "--type", "nonsense"),
+    )
+
+    assert job_id in table.out
+    assert job_id in {job["id"] for job in videos.json}
+    assert {job["status"] for job in videos.json} == {"completed"}
+    assert voices.code == 4
+    assert (await terminal.type("status", job_id, "--json")).json == await patient_service.job(job_id)
+
+
+async def test_a_model_is_listed_once_and_told_in_detail(terminal: Terminal) -> None:
+    table, veo, unknown, endpoints = await asyncio.gather(
+        terminal.type("models"),
+        terminal.type("models", "veo3.1"),
+        terminal.type("models", "veo9"),
+        terminal.type("models", "--json"),
+    )
+
+    names = [line.split()[0] for line in table.out.splitlines()[1:] if not line.startswith("    ")]
+    assert len(names) == len(set(names))
+    assert set(names) == {endpoint["name"] for endpoint in endpoints.json}
+    inputs = [line.split()[0] for line in veo.out.splitlines()]
+    assert {"prompt", "firstFrameUrl", "duration"} <= set(inputs)
+    assert (unknown.code, "no model veo9" in unknown.err) == (2, True)
+
+
+async def test_doctor_finds_nothing_wrong_and_shows_no_secret(terminal: Terminal) -> None:
+    ended = await terminal.type("doctor", "--json")
+
+    findings = {finding["part"]: finding for finding in ended.json}
+    assert ended.code == 0, ended.out
+    assert {finding["state"] for finding in findings.values()} == {"ok"}
+    assert "not in use" in findings["FAL_KEY"]["found"]
+    assert "in use, accepted" in findings["FAL_KEY_NEW"]["found"]
+    assert not [value for value in ("secret", "rk_", "first-key", "next-key") if value in ended.out]
+
+
+async def test_doctor_says_what_is_wrong_and_what_to_do(terminal: Terminal, patient_service: Service) -> None:
+    (port,) = free_ports(1)
+    away = f"127.0.0.1:{port}"
+    broken = {
+        "REELAY_API_URL": f"http://{away}",
+        "TEMPORAL_ADDRESS": away,
+        "DATABASE_SERVICE_URL": f"postgresql://service:hidden@{away}/reelay",
+        "ARCHIVE_URL": "file:///proc/nowhere",
+        "APP_URL": f"http://{away}",
+        "FAL_QUEUE_BASE": f"http://{away}",
+    }
+    ill = Terminal(terminal.folder, {**terminal.environment, **broken})
+    misconfigured = Terminal(terminal.folder, {**terminal.environment, "INTERACTIVE_BUDGET_CENTS": "much"})
+    ended, wrong = await asyncio.gather(ill.type("doctor", "--json"), misconfigured.type("doctor"))
+
+    findings = {finding["part"]: finding for finding in ended.json}
+    assert ended.code == 1
+    parts = ("API", "Temporal", "Postgres", "archive", "FAL_KEY", "FAL_KEY_NEW", "webhooks")
+    assert {findings[part]["state"] for part in parts} == {"wrong"}
+    assert all(findings[part]["advice"] for part in parts)
+    assert "hidden" not in ended.out
+    assert (wrong.code, "interactive_budget_cents" in wrong.out.lower()) == (1, True)
+
+
+async def test_completion_can_be_had(terminal: Terminal) -> None:
+    environment = {
+        **terminal.environment,
+        "_REELAY_COMPLETE": "complete_bash",
+        "COMP_WORDS": "reelay gen",
+        "COMP_CWORD": "1",
+    }
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("reelay")), env=environment, stdout=PIPE, cwd=terminal.folder
+    )
+    out, _ = await process.communicate()
+    assert out.decode().split() == ["generate"]

@@ -1,0 +1,30 @@
+"""A worker that is told to stop, as in every deploy, lets the POSTs that are under way come back."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.endtoend.stack import running_stack
+
+
+@pytest.mark.fault("P3")
+async def test_sigterm_with_20_submissions_under_way_loses_and_repeats_none(tmp_path: Path) -> None:
+    async with running_stack(tmp_path) as stack:
+        jobs = [await stack.create(f"number {number} [sim: submit=slow:4s]") for number in range(20)]
+        for job in jobs:
+            await stack.until(job, "submitting", "generating")
+        worker = stack.pid_of("worker")
+        os.kill(worker, signal.SIGTERM)
+        async with asyncio.timeout(40):
+            while stack.pid_of("worker") == worker:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.1)
+
+        for job in jobs:
+            await stack.until(job, "completed")
+            assert (await stack.simulated(job))["accepted"] == 1
+            assert "answer to the submission was lost" not in (await stack.client.get(f"/api/jobs/{job}/history")).text
+        fresh = await stack.create("after the deploy")
+        await stack.until(fresh, "completed")

@@ -1,0 +1,243 @@
+"""The videohub, as its document tells it: every model by one call, its steps, its log, and a late result."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.acceptance.systems.reading import until
+from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.servers import Servers
+
+PICTURE = "https://example.com/first.png"
+FORM = {"prompt": "a reef", "inputImageUrl": PICTURE}
+"""What the form sends beside the model's name."""
+
+
+@pytest.fixture(scope="module")
+async def unhurried_service(servers: Servers) -> AsyncIterator[Service]:
+    """It polls once a minute: what it learns sooner, it was told to look for."""
+    async with running_service(servers, webhook_patience=60, poll_interval=60) as running:
+        yield running
+
+
+async def test_a_video_from_its_post_to_the_gallery(caller: httpx.AsyncClient) -> None:
+    """Created with its assets, running, its log shown on demand, completed, its steps kept, its files listed."""
+    body = {
+        "model": "kling-2.5-turbo-pro",
+        "input": {"prompt": "a reef [sim: latency=2s]", "firstFrameUrl": PICTURE, "duration": 5},
+        "metadata": {"projectId": "p-7"},
+    }
+    created = await caller.post("/api/jobs", json=body)
+    assert created.status_code == 202
+    address = created.json()["statusUrl"]
+
+    running = await until(caller, address, "in_progress")
+    assert running["assets"] == {"firstFrameUrl": PICTURE}
+    assert running["metadata"] == {"projectId": "p-7"}
+    assert running["logs"] is None
+
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while not (logs := (await caller.get(address, params={"logs": 1})).json()["logs"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    assert logs[0] == "Loading the model"
+
+    done = await until(caller, address, "completed")
+    assert done["aspectRatio"] == done["files"][0]["aspectRatio"] == "16:9"
+    history = (await caller.get(f"{address}/history")).json()["data"]
+    steps = [event["detail"].split(",")[0] for event in history if "lines" not in event["data"]]
+    assert steps == [
+        "Created",
+        "Submitting to fal",
+        "Accepted by fal",
+        "Copying the media into the archive",
+        "Completed",
+    ]
+    assert next(event["data"]["lines"] for event in history if "lines" in event["data"])[0] == "Loading the model"
+
+    (video,) = (await caller.get("/api/videos/user")).json()["data"]
+    assert video["jobId"] == done["id"]
+    assert video["files"] == done["files"]
+
+
+@pytest.mark.parametrize(
+    ("form", "endpoint", "sent"),
+    [
+        (
+            FORM | {"modelId": "veo3-fast", "durationSeconds": 6},
+            "fal-ai/veo3/fast/image-to-video",
+            {"image_url": PICTURE, "duration": "6s"},
+        ),
+        (
+            FORM | {"model": "cogvideox-5b", "fps": 24, "cfg": 6, "metadata": {"preset": "reef"}},
+            "fal-ai/cogvideox-5b/image-to-video",
+            {"image_url": PICTURE, "export_fps": 24, "guidance_scale": 6},
+        ),
+        (
+            {"model": "veo3-fast-text", "prompt": "a reef", "duration": 4},
+            "fal-ai/veo3/fast",
+            {"duration": "4s"},
+        ),
+        (
+            FORM | {"model": "seedance-2.0", "durationSeconds": 10, "resolution": "1080p", "confirm": True},
+            "bytedance/seedance-2.0/image-to-video",
+            {"image_url": PICTURE, "duration": "10", "resolution": "1080p"},
+        ),
+        (
+            {"model": "fal-ai/kling-video/v2.5-turbo/pro/text-to-video", "input": {"prompt": "a reef"}, "cfg": 0.7},
+            "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",
+            {"cfg_scale": 0.7},
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_the_forms_own_words_make_the_video_and_are_kept(
+    patient_service: Service, form: dict[str, Any], endpoint: str, sent: dict[str, Any]
+) -> None:
+    created = await patient_service.client.post("/api/jobs", json=form)
+    assert created.status_code == 202, created.text
+    job = await patient_service.until(created.json()["jobId"], "completed")
+    asked = await patient_service.servers.simulated_request(job["falRequestId"])
+
+    ours = {"model", "modelId", "input", "confirm", "metadata"}
+    assert job["input"] == {word: form[word] for word in form if word not in ours} | form.get("input", {})
+    assert job["metadata"] == form.get("metadata", {})
+    assert asked["endpoint"] == endpoint
+    assert sent.items() <= asked["input"].items()
+
+
+@pytest.mark.parametrize("model", ["veo3-fast", "cogvideox-5b"])
+@pytest.mark.parametrize("picture", [{}, {"inputImageUrl": None}, {"images": []}])
+async def test_a_picture_that_the_model_demands_is_missed_before_anything_is_bought(
+    caller: httpx.AsyncClient, model: str, picture: dict[str, Any]
+) -> None:
+    refused = await caller.post("/api/jobs", json={"model": model, "prompt": "a reef", **picture})
+    assert (refused.status_code, refused.json()["code"]) == (422, "INVALID_PARAMS")
+    (error,) = refused.json()["errors"]
+    assert error["field"] == "firstFrameUrl"
+    assert f"{model}-text" in error["message"]
+    assert (await caller.get("/api/jobs")).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        (
+            {"model": "veo3.1", "prompt": "x", "durationSecond": 6},
+            {"durationSecond": 'did you mean "durationSeconds"?'},
+        ),
+        ({"model": "veo3.1", "prompt": "x", "confrim": True}, {"confrim": 'did you mean "confirm"?'}),
+        ({"model": "veo3.1", "input": {"prompt": "x"}, "colour": "red"}, {"colour": "is no input of fal-ai/veo3.1"}),
+        ({"model": "veo3.1", "prompt": "x", "fps": 24}, {"fps": "is no input of fal-ai/veo3.1"}),
+        (
+            {"model": "veo3.1", "prompt": "x", "duration": 6, "durationSeconds": 8},
+            {"duration": "is given twice, as duration, durationSeconds, with different values"},
+        ),
+        (
+            {"model": "veo3.1", "input": {"prompt": "x"}, "prompt": "y"},
+            {"prompt": "is given twice, in input with another value"},
+        ),
+        ({"model": "veo3.1", "modelId": "veo3-fast", "prompt": "x"}, {"modelId": "is another one than model"}),
+        ({"prompt": "x"}, {"model": "is required"}),
+        (
+            {"modelId": "veo3.1", "durationSeconds": 7, "clipId": "7", "prompt": "x"},
+            {"clipId": "must be a UUID", "durationSeconds": "must be one of 4, 6, 8 seconds"},
+        ),
+    ],
+)
+async def test_words_that_do_not_fit_are_refused_by_name(
+    caller: httpx.AsyncClient, body: dict[str, Any], errors: dict[str, str]
+) -> None:
+    refused = await caller.post("/api/jobs", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (422, "INVALID_PARAMS")
+    messages = {error["field"]: error["message"] for error in refused.json()["errors"]}
+    assert messages.keys() == errors.keys()
+    assert all(errors[field] in messages[field] for field in errors)
+
+
+async def test_the_interactive_budget_asks_before_it_is_exceeded(patient_service: Service) -> None:
+    form = FORM | {"model": "seedance-2.0", "durationSeconds": 10, "resolution": "1080p"}
+    asked = await patient_service.client.post("/api/jobs", json=form)
+    estimate = await patient_service.client.post("/api/estimate", json=form)
+
+    assert (asked.status_code, asked.json()["code"]) == (409, "CONFIRMATION_REQUIRED")
+    assert asked.json()["estimatedCostCents"] == estimate.json()["estimatedCostCents"] == 682
+
+
+async def test_running_jobs_are_listed_by_either_word(caller: httpx.AsyncClient) -> None:
+    form = {"model": "veo3.1-fast", "prompt": "a reef [sim: latency=60s]"}
+    created = (await caller.post("/api/jobs", json=form)).json()
+    await until(caller, created["statusUrl"], "submitted", "in_progress")
+    listed = {
+        word: [job["id"] for job in (await caller.get("/api/jobs", params={"status": word})).json()["data"]]
+        for word in ("running", "processing", "active", "completed")
+    }
+    await caller.post(f"{created['statusUrl']}/cancel")
+    await until(caller, created["statusUrl"], "canceled")
+
+    assert listed == {word: [created["jobId"]] for word in ("running", "processing", "active")} | {"completed": []}
+    assert (await caller.get("/api/jobs", params={"status": "running"})).json()["data"] == []
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("9:16", "9:16"), (None, "9:16")])
+async def test_ratio_is_the_one_that_was_asked_for(caller: httpx.AsyncClient, asked: str | None, shown: str) -> None:
+    words = {"prompt": "a reef [sim: latency=60s]"} | ({"aspectRatio": asked} if asked else {})
+    created = (await caller.post("/api/generate/video", json=words)).json()
+
+    job = (await caller.get(created["statusUrl"])).json()
+    assert (job["aspectRatio"], job["assets"]) == (shown, {})
+    await caller.post(f"{created['statusUrl']}/cancel")
+
+
+async def test_log_of_an_ended_job_is_whole_and_kept_once(caller: httpx.AsyncClient) -> None:
+    created = (await caller.post("/api/generate/video", json={"prompt": "a reef"})).json()
+    await until(caller, created["statusUrl"], "completed")
+    answers = await asyncio.gather(*(caller.get(created["statusUrl"], params={"logs": 1}) for _ in range(10)))
+    history = (await caller.get(f"{created['statusUrl']}/history")).json()["data"]
+
+    (logs,) = {tuple(answer.json()["logs"]) for answer in answers}
+    assert (logs[0], logs[-1]) == ("Loading the model", "Uploading the output")
+    assert [event["data"]["lines"] for event in history if "lines" in event["data"]] == [list(logs)]
+
+
+async def test_logs_by_default_are_shown_and_kept_while_polling(servers: Servers) -> None:
+    async with running_service(servers, app_url=None, fal_queue_logs_default=True) as service:
+        job_id = await service.create("[sim: latency=1500ms]")
+        job = await service.until(job_id, "completed")
+        without = (await service.client.get(f"/api/jobs/{job_id}", params={"logs": 0})).json()
+        history = (await service.client.get(f"/api/jobs/{job_id}/history")).json()["data"]
+
+    assert job["logs"][-1] == "Uploading the output"
+    assert without["logs"] is None
+    kept: list[Any] = [line for event in history for line in event["data"].get("lines", [])]
+    assert kept == job["logs"]
+
+
+async def test_completed_without_media_stays_in_progress_until_somebody_asks(unhurried_service: Service) -> None:
+    service = unhurried_service
+    job_id = await service.create("empty at first [sim: webhook=no-media:1s]")
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while not any("no media yet" in line for line in await service.trail(job_id)):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert (await service.job(job_id))["status"] == "in_progress"
+
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while (await service.job(job_id))["status"] != "completed":
+            assert (await service.client.post(f"/api/jobs/{job_id}/poll")).status_code == 202
+            await asyncio.sleep(0.5)
+
+    assert (await service.job(job_id))["files"]
+    assert (await service.simulated(job_id))["accepted"] == 1
+
+
+async def test_stranger_sees_neither_the_job_nor_its_log(
+    caller: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    created = (await caller.post("/api/generate/video", json={"prompt": "mine"})).json()
+    for address in (created["statusUrl"], f"{created['statusUrl']}/history"):
+        assert (await stranger.get(address, params={"logs": 1})).status_code == 404
+    await until(caller, created["statusUrl"], "completed")
+
+    assert (await stranger.get("/api/videos/user")).json()["data"] == []

@@ -1,0 +1,233 @@
+"""What nobody thought of, made from the OpenAPI document: no 5xx, no status and no body that is not documented.
+
+`make fuzz` runs it for longer. A finding is told with the curl line that repeats it and with the seed.
+"""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlmodel import col, select
+
+from api.app import create_app
+from reelay.db.tables import Campaign, Clip, GenerationJob, Scope, WebhookDelivery
+from tests.integration.api.shared import problem
+from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.servers import Servers
+
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "15"))
+SEED = int(os.environ.get("FUZZ_SEED", "20260101"))
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_headers_conformance,response_schema_conformance"
+)
+ENDLESS = "/events$"
+"""Streams do not end by themselves; their own tests read them."""
+TRIED_IDS = 10
+"""Of each kind."""
+KNOWN = ("job_id", "request_id", "campaign_id", "clip_id", "name", "delivery_id")
+PROMPTED = ("video", "first-frame", "ambient")
+REQUESTS = re.compile(r'reelay_http_requests_total{method="(.*?)",route="(.*?)",status="(.*?)"} (\S+)')
+UNANSWERED = {
+    "POST /api/webhooks/fal": "only fal can sign",
+    "GET /api/events": "does not end",
+    "GET /api/jobs/{job_id}/events": "does not end",
+}
+
+pytestmark = pytest.mark.timeout(SECONDS * 2 + 120)
+
+
+@pytest.fixture(scope="module")
+async def fuzzed(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator["Fuzzed"]:
+    """A service of its own after two users, an operator and somebody else, sent it whatever the document allows."""
+    async with running_service(servers, creations_per_minute=0) as service:
+        async with (
+            await service.user("mallory") as mallory,
+            await service.user("root", scope=Scope.ADMIN) as root,
+        ):
+            belongings = await asyncio.gather(make_one_of_each(mallory), make_one_of_each(root))
+            delivery = await verified_delivery(service)
+            before = await answers(service)
+            findings = await asyncio.gather(
+                *(
+                    fuzz(service, user, phases, {**those, "delivery_id": delivery}, tmp_path_factory.mktemp("fuzz"))
+                    for user, phases, those in zip(
+                        (mallory, root), ("examples,coverage,fuzzing", "examples,stateful"), belongings, strict=True
+                    )
+                )
+            )
+        assert not any(findings), "\n".join(findings)
+        yield Fuzzed(service, await answers(service) - before)
+
+
+async def fuzz(service: Service, user: httpx.AsyncClient, phases: str, belongings: dict[str, str], folder: Path) -> str:
+    """What schemathesis has found, in its words; empty when there is nothing."""
+    secret = service.settings.webhook_secret
+    hooks = {
+        "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("fuzzing_hooks.py")),
+        "FUZZ_REHEARSED": json.dumps(rehearsed(service, belongings)),
+        "FUZZ_KNOWN": json.dumps({name: [belongings[name]] for name in KNOWN}),
+        "FUZZ_SEED": str(SEED),
+    }
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("schemathesis")),
+        *("run", f"{service.origin}/openapi.json", "--phases", phases, "--checks", CHECKS),
+        *("--max-time", str(SECONDS), "--max-examples", "20", "--seed", str(SEED)),
+        *("--exclude-path-regex", ENDLESS, "--header", f"authorization: {user.headers['authorization']}"),
+        *("--header", f"x-webhook-secret: {secret.get_secret_value() if secret else ''}"),
+        *("--suppress-health-check", "all", "--warnings", "off", "--continue-on-failure", "--no-color"),
+        cwd=folder,
+        env={**os.environ, **hooks},
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+    told = (await process.communicate())[0].decode(errors="replace")
+    tried = re.search(r"(\d+) generated", told)
+    return "" if process.returncode == 0 and tried and int(tried[1]) else told
+
+
+async def make_one_of_each(user: httpx.AsyncClient) -> dict[str, str]:
+    """So that there is something to be read, and to be kept from others, whatever the fuzzing makes. Ids by name."""
+    campaigns = [(await user.post("/api/campaigns", json={"name": name})).json()["id"] for name in ("Autumn", "Old")]
+    clips = [
+        (await user.post(f"/api/campaigns/{campaigns[0]}/clips", json={"title": title})).json()["id"]
+        for title in ("Harbour", "Old")
+    ]
+    videos = [
+        {"prompt": f"a lighthouse {fault}", "quality": "fast", "clipId": clips[0]} for fault in ("", "[sim: fail=422]")
+    ]
+    wait = {"prefer": "wait=60"}
+    made, failed = await asyncio.gather(
+        *(user.post("/api/generate/video", json=each, headers=wait, timeout=90) for each in videos)
+    )
+    assert (made.json()["status"], failed.json()["status"]) == ("completed", "failed"), made.text + failed.text
+    by_replicate = {"model": "zeroscope-v2-xl", "input": {"prompt": "a reef"}}
+    told = await user.post("/api/jobs", json=by_replicate, headers=wait, timeout=90)
+    assert told.json()["status"] == "completed", told.text
+    pushed = await user.post("/api/jobs", json={"model": "studio-push", "input": {}})
+    return {
+        "job_id": made.json()["id"],
+        "failed_job": failed.json()["id"],
+        "pushed_job": pushed.json()["jobId"],
+        "request_id": made.json()["falRequestId"],
+        "name": "video.mp4",
+        "campaign_id": campaigns[0],
+        "old_campaign": campaigns[1],
+        "clip_id": clips[0],
+        "old_clip": clips[1],
+    }
+
+
+async def verified_delivery(service: Service) -> str:
+    """One that an operator can feed in again. The log is written after the answer."""
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while True:
+            async with service.sessions() as session:
+                found = await session.scalar(select(WebhookDelivery.id).where(col(WebhookDelivery.verified)))
+            if found:
+                return str(found)
+            await asyncio.sleep(0.05)
+
+
+def rehearsed(service: Service, those: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """For each operation what makes a request of it that is answered."""
+    bodies = {
+        **{f"POST /api/generate/{kind}": {"prompt": "a harbour", "clipId": those["clip_id"]} for kind in PROMPTED},
+        "POST /api/generate/voice": {"text": "Hello."},
+        "POST /api/generate/transcribe": {"audioUrl": "https://example.com/speech.mp3"},
+        "POST /api/jobs": {"model": "studio-push", "input": {}},
+        "POST /api/estimate": {"model": "studio-push", "input": {}},
+        "POST /api/campaigns": {"name": "Winter"},
+        "POST /api/campaigns/{campaign_id}/clips": {"title": "Pier"},
+        "POST /api/chat": {"message": "/help"},
+        "POST /api/tasks": {"taskId": "video_1703265432_abc123", "prompt": "un chat"},
+        "POST /api/webhooks/video-completion": {
+            "job_id": those["pushed_job"],
+            "content_type": "video",
+            "status": "generating",
+        },
+    }
+    ids = {
+        "POST /api/jobs/{job_id}/retry": {"job_id": those["failed_job"]},
+        "DELETE /api/campaigns/{campaign_id}": {"campaign_id": those["old_campaign"]},
+        "DELETE /api/clips/{clip_id}": {"clip_id": those["old_clip"]},
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for method, path in operations(service):
+        names = re.findall(r"{(\w+)}", path)
+        label = f"{method} {path}"
+        found[label] = {
+            "path_parameters": {name: {"provider": "fal", **those}[name] for name in names} | ids.get(label, {})
+        }
+        if label in bodies:
+            found[label] |= {"body": bodies[label], "media_type": "application/json"}
+    return found
+
+
+async def answers(service: Service) -> Counter[tuple[str, bool]]:
+    """How many of each operation's requests were answered, and how many refused, as the service counts them."""
+    counted: Counter[tuple[str, bool]] = Counter()
+    for method, route, status, count in REQUESTS.findall((await service.client.get("/metrics")).text):
+        counted[f"{method} {route}", status.startswith("2")] += int(float(count))
+    return counted
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    service: Service
+    answers: Counter[tuple[str, bool]]
+
+
+async def test_nothing_that_is_sent_breaks_a_promise_of_the_document(fuzzed: Fuzzed) -> None:
+    """The fixture has looked at each answer; here, that it was not of refusals alone."""
+    named = {f"{method} {path}" for method, path in operations(fuzzed.service)}
+    answered = {operation for operation, is_answered in fuzzed.answers if is_answered}
+    assert named - answered == UNANSWERED.keys(), fuzzed.answers
+    made = await rows_made(fuzzed.service)
+    assert all(made.values()), {name: len(ids) for name, ids in made.items()}
+    assert (await fuzzed.service.client.get("/readyz")).status_code == 200
+
+
+async def test_whatever_was_made_nobody_else_sees(fuzzed: Fuzzed, subtests: pytest.Subtests) -> None:
+    made = await rows_made(fuzzed.service)
+    async with await fuzzed.service.user("bob") as bob:
+        for method, path in operations(fuzzed.service):
+            if "{" not in path or path.startswith("/api/admin/"):
+                continue
+            names = re.findall(r"{(\w+)}", path)
+            for values in islice(product(*(made[name] for name in names)), TRIED_IDS):
+                address = path.format(**dict(zip(names, values, strict=True)))
+                with subtests.test(f"{method} {path}"):
+                    response = await bob.request(method, address, json={} if method == "POST" else None)
+                    problem(response, 404, "NOT_FOUND")
+
+
+async def rows_made(service: Service) -> dict[str, list[Any]]:
+    """Ids by their names in paths."""
+    async with service.sessions() as session:
+        jobs = (await session.scalars(select(GenerationJob))).all()
+        campaigns = (await session.scalars(select(Campaign))).all()
+        clips = (await session.scalars(select(Clip))).all()
+    return {
+        "job_id": [job.id for job in jobs],
+        "request_id": [job.fal_request_id for job in jobs if job.fal_request_id],
+        "campaign_id": [campaign.id for campaign in campaigns],
+        "clip_id": [clip.id for clip in clips],
+        "name": ["video.mp4"],
+    }
+
+
+def operations(service: Service) -> list[tuple[str, str]]:
+    paths: dict[str, dict[str, Any]] = create_app(service.settings).openapi()["paths"]
+    return [(method.upper(), path) for path, item in paths.items() for method in item]

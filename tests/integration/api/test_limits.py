@@ -1,0 +1,124 @@
+"""What one caller may ask for in a time, in all processes together; others do not notice."""
+
+import asyncio
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from tests.integration.api.shared import problem
+from tests.running import Service, running_service
+from tests.servers import Database, Servers
+
+VOICE = "/api/generate/voice"
+WORDS = {"text": "Hello."}
+LIMITS: dict[str, Any] = {"requests_per_second": 5, "creations_per_minute": 8, "concurrent_generations": 6}
+
+
+@pytest.fixture(scope="module")
+async def database(servers: Servers) -> Database:
+    return await servers.postgres.copy()
+
+
+@pytest.fixture(scope="module")
+async def limited(servers: Servers, database: Database) -> AsyncIterator[Service]:
+    async with running_service(servers, worker=False, database=database, **LIMITS) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+async def twin(servers: Servers, limited: Service, database: Database) -> AsyncIterator[Service]:
+    """A second process of the same service."""
+    async with running_service(servers, worker=False, database=database, **LIMITS) as service:
+        yield service
+
+
+def counted(answers: Sequence[httpx.Response]) -> Counter[int]:
+    return Counter(answer.status_code for answer in answers)
+
+
+async def end_all(service: Service) -> None:
+    async with service.sessions.begin() as session:
+        await session.execute(text("update generation_jobs set status = 'failed'"))
+
+
+@pytest.mark.fault("T14")
+async def test_a_flood_is_refused_and_others_are_not(limited: Service, twin: Service) -> None:
+    async with await limited.user("carl") as carl, await limited.user("bob") as bob:
+        begun = time.monotonic()
+        flood = asyncio.gather(*(carl.get(f"{each.origin}/api/jobs") for each in (limited, twin) for _ in range(100)))
+        others = await asyncio.gather(*(bob.get("/api/jobs") for _ in range(20)))
+        answers = await flood
+        came_back = 5 * (time.monotonic() - begun)
+        refused = next(answer for answer in answers if answer.status_code == 429)
+
+    assert 50 <= counted(answers)[200] <= 50 + came_back
+    assert counted(answers).keys() == {200, 429}
+    assert counted(others) == {200: 20}
+    problem(refused, 429, "RATE_LIMITED")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert refused.headers["ratelimit-policy"] == '"requests";q=50;w=10'
+    assert re.fullmatch(r'"requests";r=0;t=\d+', refused.headers["ratelimit"])
+
+
+async def test_refused_requests_are_answered_again_after_a_while(limited: Service) -> None:
+    async with await limited.user("dora") as dora:
+        answers = await asyncio.gather(*(dora.get("/api/jobs") for _ in range(80)))
+        assert counted(answers)[429]
+        async with asyncio.timeout(10):
+            while (await dora.get("/api/jobs")).status_code == 429:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.1)
+
+
+async def test_no_more_than_so_many_generations_live_at_once(limited: Service, twin: Service) -> None:
+    async with await limited.user("erin") as erin:
+        answers = await asyncio.gather(
+            *(erin.post(f"{each.origin}{VOICE}", json=WORDS) for each in (limited, twin) for _ in range(10))
+        )
+        refused = next(answer for answer in answers if answer.status_code == 429)
+
+        assert counted(answers) == {202: 6, 429: 14}
+        problem(refused, 429, "RATE_LIMITED")
+        assert refused.headers["retry-after"]
+        assert len((await erin.get("/api/jobs")).json()["data"]) == 6
+        await end_all(limited)
+        assert (await erin.post(VOICE, json=WORDS)).status_code == 202
+
+
+async def test_no_more_than_so_many_generations_a_minute(limited: Service) -> None:
+    """What was refused for another reason does not count, and what is only repeated is answered still."""
+    async with await limited.user("fred") as fred:
+        assert (await fred.post(VOICE, json={"text": ""})).status_code == 422
+        first = await fred.post(VOICE, json=WORDS, headers={"idempotency-key": "first"})
+        assert first.headers["ratelimit-policy"] == '"creations";q=8;w=60'
+        assert first.headers["ratelimit"] == '"creations";r=7;t=8'
+        answers = []
+        for _ in range(10):
+            await end_all(limited)
+            answers.append(await fred.post(VOICE, json=WORDS))
+        repeated = await fred.post(VOICE, json=WORDS, headers={"idempotency-key": "first"})
+
+    assert [answer.status_code for answer in answers[:7]] == [202] * 7
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    problem(refused, 429, "RATE_LIMITED")
+    assert 1 <= int(refused.headers["retry-after"]) <= 8
+    assert refused.headers["ratelimit-policy"] == '"creations";q=8;w=60'
+    assert repeated.status_code == 202
+    assert repeated.json()["jobId"] == first.json()["jobId"]
+
+
+async def test_zero_is_no_limit_and_one_limit_holds_without_the_others(servers: Servers) -> None:
+    async with running_service(
+        servers, worker=False, requests_per_second=0, creations_per_minute=0, concurrent_generations=2
+    ) as service:
+        answers = await asyncio.gather(*(service.client.post(VOICE, json=WORDS) for _ in range(20)))
+        reads = await asyncio.gather(*(service.client.get("/api/jobs") for _ in range(50)))
+
+    assert counted(answers) == {202: 2, 429: 18}
+    assert counted(reads) == {200: 50}
+    assert "ratelimit" not in next(answer for answer in answers if answer.status_code == 202).headers

@@ -1,0 +1,252 @@
+"""Reading: lists, the timeline, progress, waiting for a change, files, the catalogue."""
+
+import asyncio
+from base64 import urlsafe_b64encode
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.integration.api.shared import new_clip, problem, wrong_fields
+from tests.running import Job, Service, running_service
+from tests.servers import Servers
+
+
+@pytest.fixture(scope="module")
+async def finished(patient_service: Service) -> Job:
+    return await patient_service.until(await patient_service.create(), "completed")
+
+
+async def voice(client: httpx.AsyncClient) -> str:
+    return str((await client.post("/api/generate/voice", json={"text": "Hello."})).json()["jobId"])
+
+
+async def listed(client: httpx.AsyncClient, **params: str) -> list[str]:
+    response = await client.get("/api/jobs", params=params)
+    assert response.status_code == 200, response.text
+    return [job["id"] for job in response.json()["data"]]
+
+
+async def test_pages_have_no_gap_and_no_repetition_while_new_jobs_arrive(patient_service: Service) -> None:
+    async with await patient_service.user("emil") as emil:
+        there = [await voice(emil) for _ in range(5)][::-1]
+        seen: list[str] = []
+        page: dict[str, Any] = {"nextCursor": None, "hasMore": True}
+        while page["hasMore"]:
+            cursor = {"after": page["nextCursor"]} if page["nextCursor"] else {}
+            page = (await emil.get("/api/jobs", params={"limit": 2} | cursor)).json()
+            seen += [job["id"] for job in page["data"]]
+            await voice(emil)
+
+        assert seen == there
+        assert page["nextCursor"] is None
+        assert len(await listed(emil)) == 8
+
+
+async def test_list_can_be_filtered(patient_service: Service) -> None:
+    async with await patient_service.user("fred") as fred:
+        campaign = (await fred.post("/api/campaigns", json={"name": "Autumn"})).json()["id"]
+        clip = (await fred.post(f"/api/campaigns/{campaign}/clips", json={})).json()["id"]
+        body = {"text": "Hello.", "clipId": clip}
+        done = (await fred.post("/api/generate/voice", json=body, headers={"prefer": "wait=15"})).json()["id"]
+        video = (await fred.post("/api/generate/video", json={"prompt": "[sim: latency=60s]"})).json()["jobId"]
+
+        assert await listed(fred, status="active") == [video]
+        assert await listed(fred, status="completed") == [done]
+        assert await listed(fred, type="video") == await listed(fred, type="video_veo31") == [video]
+        assert await listed(fred, type="voice_chatterbox", status="completed", clipId=clip) == [done]
+        assert await listed(fred, clipId=str(uuid4())) == []
+        assert await listed(fred) == [video, done]
+        await fred.post(f"/api/jobs/{video}/cancel")
+
+
+@pytest.mark.fault("T4")
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"limit": "0"}, "limit"),
+        ({"limit": "101"}, "limit"),
+        ({"limit": "ten"}, "limit"),
+        ({"status": "done"}, "status"),
+        ({"status": "\0"}, "status"),
+        ({"type": "film"}, "type"),
+        ({"clipId": "7"}, "clipId"),
+        ({"after": "x"}, "after"),
+        ({"after": "é"}, "after"),
+        ({"after": urlsafe_b64encode(b"yesterday 7").decode()}, "after"),
+        ({"after": urlsafe_b64encode(b"\xff \xff").decode()}, "after"),
+        ({"after": urlsafe_b64encode(f"0001-01-01T00:00:00+14:00 {uuid4()}".encode()).decode()}, "after"),
+        ({"after": urlsafe_b64encode(f"9999-12-31T23:59:59-14:00 {uuid4()}".encode()).decode()}, "after"),
+    ],
+)
+async def test_odd_filters_and_cursors_are_refused(
+    patient_service: Service, params: dict[str, str], field: str
+) -> None:
+    assert wrong_fields(await patient_service.client.get("/api/jobs", params=params)) == [field]
+
+
+async def test_cursor_without_a_time_zone_is_no_accident(patient_service: Service) -> None:
+    cursor = urlsafe_b64encode(f"2020-01-01T00:00:00 {uuid4()}".encode()).decode()
+    assert await listed(patient_service.client, after=cursor) == []
+
+
+async def test_timeline_grows_in_order(patient_service: Service) -> None:
+    job_id = await patient_service.create("[sim: latency=1s]")
+    longest: list[dict[str, Any]] = []
+    while (await patient_service.job(job_id))["status"] != "completed":
+        history = (await patient_service.client.get(f"/api/jobs/{job_id}/history")).json()["data"]
+        assert history[: len(longest)] == longest
+        longest = history
+        await asyncio.sleep(0.1)
+
+    history = (await patient_service.client.get(f"/api/jobs/{job_id}/history")).json()["data"]
+    assert [event["id"] for event in history] == sorted(event["id"] for event in history)
+    assert [event["at"] for event in history] == sorted(event["at"] for event in history)
+    assert (history[0]["status"], history[-1]["status"]) == ("pending", "completed")
+
+
+async def test_job_is_found_by_the_providers_request_id(patient_service: Service, finished: Job) -> None:
+    found = (await patient_service.client.get(f"/api/fal-jobs/{finished['falRequestId']}")).json()
+    job = await patient_service.job(finished["id"])
+
+    assert {word: found[word] for word in job} == job
+    assert found.keys() - job.keys() == {"result", "error", "nodeId", "projectId"}
+
+
+async def test_progress_only_grows_and_is_complete_only_at_the_end(service: Service) -> None:
+    """Of a model that is expected to take 4 s, by the webhook's patience, by polls, and by a slow download."""
+    words = {"model": "flux-dev", "prompt": "a hill [sim: latency=2s, webhook=lost, media=slow:1s]"}
+    job_id = (await service.client.post("/api/generate/first-frame", json=words)).json()["jobId"]
+    seen = [await service.job(job_id)]
+    while seen[-1]["status"] != "completed":
+        assert seen[-1]["status"] != "failed", seen[-1]["errorMessage"]
+        await asyncio.sleep(0.05)
+        seen.append(await service.job(job_id))
+
+    progress = [job["progress"] for job in seen]
+    assert progress == sorted(progress)
+    assert len(set(progress)) > 5
+    assert all((job["progress"] == 100) == (job["status"] == "completed") for job in seen)
+
+
+async def test_living_job_is_answered_by_its_workflow(patient_service: Service) -> None:
+    job_id = await patient_service.create("[sim: latency=60s]")
+    job = await patient_service.until_accepted(job_id)
+
+    assert job["source"] == "workflow"
+    assert job["falRequestId"]
+    assert job["submittedAt"]
+    await patient_service.client.post(f"/api/jobs/{job_id}/cancel")
+    assert (await patient_service.until(job_id, "canceled"))["source"] == "database"
+
+
+async def test_without_a_worker_the_row_answers_soon(servers: Servers) -> None:
+    loop = asyncio.get_running_loop()
+    async with running_service(servers, worker=False) as service:
+        job_id = await service.create()
+        asked = loop.time()
+        jobs = await asyncio.gather(*(service.job(job_id) for _ in range(20)))
+
+        assert loop.time() - asked < 10  # by default a client waits 30 s for the answer of a query
+        assert {(job["status"], job["source"]) for job in jobs} == {("pending", "database")}
+
+
+async def test_wait_ends_with_the_next_change(patient_service: Service) -> None:
+    loop = asyncio.get_running_loop()
+    job_id = await patient_service.create("[sim: latency=1.5s]")
+    await patient_service.until_accepted(job_id)
+    asked = loop.time()
+    changed = await patient_service.client.get(f"/api/jobs/{job_id}", params={"wait": 15})
+
+    assert 0.7 < loop.time() - asked < 5
+    assert changed.json()["status"] in ("in_progress", "completed")
+
+
+async def test_wait_without_a_change_runs_out(patient_service: Service, finished: Job) -> None:
+    loop = asyncio.get_running_loop()
+    job_id = await patient_service.create("[sim: latency=60s]")
+    await patient_service.until_accepted(job_id)
+    asked = loop.time()
+    unchanged = await patient_service.client.get(f"/api/jobs/{job_id}", params={"wait": 1})
+    waited = loop.time() - asked
+    ended = await patient_service.client.get(f"/api/jobs/{finished['id']}", params={"wait": 30})
+
+    assert unchanged.json()["status"] == "in_progress"
+    assert 1 <= waited < 3
+    assert ended.json()["status"] == "completed"
+    assert loop.time() - asked - waited < 3
+    await patient_service.client.post(f"/api/jobs/{job_id}/cancel")
+
+
+@pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "soon"])
+async def test_odd_waits_are_refused(patient_service: Service, finished: Job, wait: str) -> None:
+    refused = await patient_service.client.get(f"/api/jobs/{finished['id']}", params={"wait": wait})
+    assert wrong_fields(refused) == ["wait"]
+
+
+async def test_media_is_served_whole_and_in_ranges(patient_service: Service, finished: Job) -> None:
+    (file,) = finished["files"]
+    whole = await patient_service.client.get(file["fileUrl"])
+    size = file["fileSize"]
+
+    assert (whole.status_code, len(whole.content)) == (200, size)
+    assert whole.headers["accept-ranges"] == "bytes"
+    assert whole.headers["x-content-type-options"] == "nosniff"
+    assert whole.headers["cache-control"].startswith("private")
+    for asked, start, end in (("0-99", 0, 100), ("100-", 100, size), ("-10", size - 10, size), ("0-99999999", 0, size)):
+        part = await patient_service.client.get(file["fileUrl"], headers={"range": f"bytes={asked}"})
+        assert part.status_code == 206
+        assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{size}"
+        assert part.headers["content-type"] == "video/mp4"
+        assert part.content == whole.content[start:end]
+
+
+async def test_range_outside_of_the_file_is_a_problem(patient_service: Service, finished: Job) -> None:
+    (file,) = finished["files"]
+    beyond = await patient_service.client.get(file["fileUrl"], headers={"range": f"bytes={file['fileSize']}-"})
+
+    problem(beyond, 416, "RANGE_NOT_SATISFIABLE")
+    assert beyond.headers["content-range"] == f"bytes */{file['fileSize']}"
+
+
+@pytest.mark.parametrize("name", ["other.mp4", "..%2F..%2Fetc%2Fpasswd", "video.mp4%0d%0aset-cookie:x", "x" * 300])
+async def test_unknown_file_is_not_found(patient_service: Service, finished: Job, name: str) -> None:
+    problem(await patient_service.client.get(f"/api/media/{finished['id']}/{name}"), 404, "NOT_FOUND")
+
+
+@pytest.mark.fault("D23")
+async def test_file_that_the_archive_lost_is_not_found(patient_service: Service) -> None:
+    job = await patient_service.until(await patient_service.create(), "completed")
+    (file,) = job["files"]
+    (patient_service.settings.data_dir / "archive" / file["filePath"]).unlink()
+
+    problem(await patient_service.client.get(file["fileUrl"]), 404, "NOT_FOUND")
+
+
+async def test_campaign_shows_its_clips_in_order(patient_service: Service) -> None:
+    client, clip = patient_service.client, await new_clip(patient_service)
+    clips = f"/api/campaigns/{clip['campaignId']}/clips"
+    first = (await client.post(clips, json={"title": "Pier", "position": 0, "metadata": {"k": [1, None]}})).json()
+    last = (await client.post(clips, json={"title": "Sea", "position": 9})).json()
+
+    campaign = (await client.get(f"/api/campaigns/{clip['campaignId']}")).json()
+    assert campaign["clips"] == [clip, first, last]
+    assert (first["status"], first["video"], first["metadata"]) == ("draft", {}, {"k": [1, None]})
+
+
+async def test_catalogue_names_every_limit_and_price(patient_service: Service) -> None:
+    models = (await patient_service.client.get("/api/models")).json()["data"]
+
+    assert {model["kind"] for model in models} == {"video", "first-frame", "voice", "ambient", "transcribe"}
+    for model in models:
+        assert model["price"]["rates"]
+        assert all(given["limit"] for given in model["inputs"])
+    (veo,) = [model for model in models if model["endpoint"] == "fal-ai/veo3.1/fast"]
+    (duration,) = [given for given in veo["inputs"] if given["name"] == "duration"]
+    assert (duration["limit"], duration["default"]) == ([4, 6, 8], 8)
+
+
+async def test_estimate_refuses_what_creating_refuses(patient_service: Service) -> None:
+    body = {"model": "veo3.1-fast", "input": {"prompt": "x", "duration": 7}}
+    assert wrong_fields(await patient_service.client.post("/api/estimate", json=body)) == ["duration"]

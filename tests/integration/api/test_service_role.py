@@ -1,0 +1,19 @@
+"""The role that sees every user's rows is reached for where there is no user yet, and nowhere else."""
+
+from tests.paths import ROOT
+
+ALLOWED = {
+    "identity/callers.py": "a user who comes for the first time is given credits, which the API's role cannot make",
+    "operators/accounts.py": "operators see what is locked at a provider, which belongs to nobody",
+    "operators/deliveries.py": "operators see deliveries, which belong to nobody",
+    "services.py": "it hands it to webhooks and operators, and to the loops that serve nobody in particular",
+    "operators/statistics.py": "operators see figures of everybody together",
+    "webhooks/routes.py": "a provider calls, of whom only the job is known",
+}
+
+
+def test_only_what_has_no_user_uses_the_service_role() -> None:
+    """Whoever is added here says why `CallersRows` would not do."""
+    api = ROOT / "api"
+    found = {path.relative_to(api).as_posix() for path in api.rglob("*.py") if "service_sessions" in path.read_text()}
+    assert found == ALLOWED.keys()

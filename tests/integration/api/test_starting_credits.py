@@ -1,0 +1,102 @@
+"""What a user has who comes by a token, and a service without credits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlmodel import col, select
+
+from reelay.db.credits import ledger_drift, top_up
+from reelay.db.tables import CreditEntry
+from reelay.db.users import find_or_create_user
+from tests.acceptance.browser.second_api import SecondApi
+from tests.integration.api.issuer import SECRET, by_secret, claims
+from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.servers import Servers
+
+START = 3_000_000_000
+"""Cents; more than fit into 32 bits."""
+
+
+@pytest.fixture(scope="module")
+async def generous(servers: Servers) -> AsyncIterator[Service]:
+    async with running_service(
+        servers, webhook_patience=60, jwt_secret=SECRET, starting_credits_cents=START
+    ) as service:
+        yield service
+
+
+def caller(origin: str, subject: str) -> httpx.AsyncClient:
+    headers = {"authorization": f"Bearer {by_secret(claims(sub=subject))}"}
+    return httpx.AsyncClient(base_url=origin, headers=headers, timeout=PATIENCE_WITH_TESTS)
+
+
+async def entries_of(service: Service, subject: str) -> list[tuple[str, int, str | None]]:
+    statement = select(CreditEntry).where(col(CreditEntry.user_id) == UUID(subject)).order_by(col(CreditEntry.id))
+    async with service.sessions() as session:
+        assert await ledger_drift(session) == []
+        return [(entry.phase, entry.available_cents, entry.reference) for entry in await session.scalars(statement)]
+
+
+async def test_first_requests_that_come_at_once_bring_the_credits_once(generous: Service) -> None:
+    subject = str(uuid4())
+    second = SecondApi(generous.settings)
+    await second.start()
+    try:
+        async with caller(generous.origin, subject) as one, caller(second.origin, subject) as other:
+            answers = await asyncio.gather(*(client.get("/api/credits") for client in [one, other] * 8))
+    finally:
+        await second.stop()
+
+    assert {answer.json()["availableCents"] for answer in answers} == {START}
+    assert await entries_of(generous, subject) == [("top_up", START, "starting credits")]
+
+
+async def test_a_user_who_was_there_before_gets_none(generous: Service) -> None:
+    subject = str(uuid4())
+    async with generous.sessions.begin() as session:
+        await top_up(session, await find_or_create_user(session, subject), 700)
+    async with caller(generous.origin, subject) as client:
+        assert (await client.get("/api/credits")).json()["availableCents"] == 700
+
+
+async def completed(client: httpx.AsyncClient, job_id: str) -> dict[str, object]:
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while (job := (await client.get(f"/api/jobs/{job_id}", params={"wait": 5})).json())["status"] != "completed":
+            assert job["status"] not in ("failed", "canceled"), job["errorMessage"]
+    found: dict[str, object] = job
+    return found
+
+
+async def test_a_service_without_credits_takes_none_and_the_switch_harms_nothing(generous: Service) -> None:
+    poor, rich = str(uuid4()), str(uuid4())
+    words = {"text": "Hello. [sim: latency=2s]"}
+    unmetered = SecondApi(generous.settings.model_copy(update={"unmetered": True, "starting_credits_cents": 0}))
+    await unmetered.start()
+    try:
+        async with caller(unmetered.origin, poor) as free, caller(generous.origin, rich) as paying:
+            taken = (await free.post("/api/generate/voice", json=words)).json()["jobId"]
+            paid = (await paying.post("/api/generate/voice", json=words)).json()["jobId"]
+            shown = (await free.get("/api/credits")).json()
+            # While both are under way, each user goes on by the other setting.
+            async with caller(generous.origin, poor) as metered, caller(unmetered.origin, rich) as freed:
+                refused = await metered.post("/api/generate/voice", json=words)
+                also_taken = (await freed.post("/api/generate/voice", json=words)).json()["jobId"]
+                jobs = [
+                    await completed(metered, taken),
+                    await completed(freed, paid),
+                    await completed(freed, also_taken),
+                ]
+                left = (await freed.get("/api/credits")).json()
+    finally:
+        await unmetered.stop()
+
+    assert shown == {"balanceCents": 0, "heldCents": 0, "availableCents": 0, "unmetered": True}
+    assert refused.status_code == 402
+    charged = [job["creditsDeducted"] for job in jobs]
+    assert charged == [0, jobs[1]["actualCostCents"], 0]
+    assert left["availableCents"] == START - jobs[1]["actualCostCents"]  # type: ignore[operator]
+    assert await entries_of(generous, poor) == []
+    assert [phase for phase, _, _ in await entries_of(generous, rich)] == ["top_up", "hold", "settle"]

@@ -1,0 +1,199 @@
+"""Tokens of an identity provider let in whom they name, for as long as they say, and nobody else."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from api.identity.tokens import LEEWAY_SECONDS, owner_named_in
+from reelay.db.credits import top_up
+from reelay.db.tables import Scope
+from reelay.db.users import find_or_create_user
+from tests.integration.api.issuer import ISSUER, SECRET, Issuer, by_secret, claims, put_together, unsigned
+from tests.integration.api.shared import problem
+from tests.integration.api.streams import opened
+from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.servers import Servers
+from tests.unit.providers.scripted_server import answer, json_answer, scripted_server
+
+KNOWN = Issuer()
+UNKNOWN = Issuer()
+Sign = Callable[[dict[str, Any]], str]
+
+
+@pytest.fixture(scope="module")
+async def guarded(servers: Servers) -> AsyncIterator[Service]:
+    """An API that trusts one issuer, by both of its ways."""
+    async with scripted_server() as keys:
+        keys.always = json_answer(200, KNOWN.document)
+        url = f"{keys.url}/jwks.json"
+        async with running_service(
+            servers, worker=False, jwt_secret=SECRET, jwt_jwks_url=url, jwt_issuer=ISSUER
+        ) as service:
+            yield service
+
+
+async def asked_with(token: str, service: Service, path: str = "/api/jobs", **query: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=service.origin) as client:
+        return await client.get(path, headers={"authorization": f"Bearer {token}"}, params=query)
+
+
+@pytest.mark.parametrize("sign", [by_secret, KNOWN.by_ec, KNOWN.by_ed], ids=["HS256", "ES256", "EdDSA"])
+async def test_a_token_lets_its_user_in(guarded: Service, sign: Sign) -> None:
+    token = sign(claims())
+    created = await call_with(token, guarded, {"name": "Autumn"})
+    assert created.status_code == 201, created.text
+    mine, hers = f"/api/campaigns/{created.json()['id']}", sign(claims())
+
+    assert (await asked_with(token, guarded, mine)).status_code == 200
+    problem(await asked_with(hers, guarded, mine), 404, "NOT_FOUND")
+
+
+async def call_with(token: str, service: Service, campaign: dict[str, str]) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=service.origin, headers={"authorization": f"Bearer {token}"}) as client:
+        return await client.post("/api/campaigns", json=campaign)
+
+
+async def test_a_new_token_of_the_same_user_finds_what_was_there(guarded: Service) -> None:
+    subject = str(uuid4())
+    created = await call_with(by_secret(claims(sub=subject)), guarded, {"name": "Autumn"})
+    path = f"/api/campaigns/{created.json()['id']}"
+
+    assert (await asked_with(KNOWN.by_ec(claims(sub=subject)), guarded, path)).status_code == 200
+
+
+async def test_a_user_may_be_given_credits_before_the_first_token(guarded: Service) -> None:
+    subject = str(uuid4())
+    async with guarded.sessions.begin() as session:
+        await top_up(session, await find_or_create_user(session, subject), 700)
+
+    credits = await asked_with(by_secret(claims(sub=subject)), guarded, "/api/credits")
+    assert credits.json()["availableCents"] == 700
+
+
+async def test_open_stream_ends_when_its_token_does(guarded: Service) -> None:
+    subject = str(uuid4())
+    async with guarded.sessions.begin() as session:
+        await top_up(session, await find_or_create_user(session, subject), 700)
+    short, long = by_secret(claims(sub=subject, exp=int(time.time()) + 5)), by_secret(claims(sub=subject))
+    async with httpx.AsyncClient(base_url=guarded.origin, headers={"authorization": f"Bearer {long}"}) as client:
+        created = await client.post("/api/generate/voice", json={"text": "Hello."})
+        path = f"/api/jobs/{created.json()['jobId']}/events"
+        async with client.stream("GET", path, headers={"authorization": f"Bearer {short}"}, timeout=30) as stream:
+            assert stream.status_code == 200
+            async with asyncio.timeout(20):
+                assert "pending" in "".join([line async for line in stream.aiter_lines()])
+
+    problem(await asked_with(short, guarded, path), 401, "UNAUTHENTICATED")
+    assert (await asked_with(long, guarded)).status_code == 200
+
+
+async def test_an_event_token_asked_for_with_a_token_ends_with_it(guarded: Service) -> None:
+    token = by_secret(claims(exp=int(time.time()) + 4))
+    async with httpx.AsyncClient(base_url=guarded.origin, timeout=PATIENCE_WITH_TESTS) as client:
+        asked = await client.post("/api/events/token", headers={"authorization": f"Bearer {token}"})
+        event_token = asked.json()["token"]
+        async with opened(client, "/api/events", token=event_token) as stream:
+            assert await stream.next() is None
+        problem(await client.get("/api/events", params={"token": event_token}), 401, "UNAUTHENTICATED")
+
+
+def expired() -> int:
+    return int(time.time()) - LEEWAY_SECONDS - 1
+
+
+def tomorrow() -> int:
+    return int(time.time()) + 86400
+
+
+REFUSED: dict[str, Callable[[], str]] = {
+    "unsigned": lambda: unsigned(claims()),
+    "unsigned, oddly spelled": lambda: unsigned(claims(), "nOnE"),
+    "said to be signed": lambda: unsigned(claims(), "HS256"),
+    "no algorithm": lambda: put_together({"typ": "JWT"}, claims(), secret=SECRET.encode()),
+    "an algorithm that is no text": lambda: put_together({"alg": ["HS256"]}, claims(), secret=SECRET.encode()),
+    "another symmetric algorithm": lambda: by_secret(claims(), "HS512"),
+    "the public key as the secret": lambda: KNOWN.by_public_key(claims()),
+    "a stranger's key under a known name": lambda: UNKNOWN.by_ec(claims()),
+    "a stranger's key": lambda: UNKNOWN.by_ec(claims(), kid="another"),
+    "a key under another's name": lambda: KNOWN.by_ec(claims(), kid="ed"),
+    "a key that it brings along": lambda: UNKNOWN.by_ec(claims(), kid="", jwk=UNKNOWN.document["keys"][0]),
+    "another secret": lambda: put_together({"alg": "HS256"}, claims(), secret=b"another"),
+    "expired": lambda: by_secret(claims(exp=expired())),
+    "expired, by key": lambda: KNOWN.by_ec(claims(exp=expired())),
+    "for ever": lambda: by_secret(claims(exp=None)),
+    "an infinite end": lambda: put_together({"alg": "HS256"}, claims(exp=float("inf")), secret=SECRET.encode()),
+    "an end that is no time": lambda: by_secret(claims(exp="never")),
+    "not yet": lambda: by_secret(claims(nbf=tomorrow())),
+    "for somebody else": lambda: by_secret(claims(aud="another")),
+    "for nobody": lambda: by_secret(claims(aud=None)),
+    "of another issuer": lambda: by_secret(claims(iss="https://evil.test")),
+    "of no issuer": lambda: by_secret(claims(iss=None)),
+    "of nobody": lambda: by_secret(claims(sub=None)),
+    "of no UUID": lambda: by_secret(claims(sub="ann")),
+    "of an odd kind": lambda: put_together({"alg": "HS256"}, claims(sub=7), secret=SECRET.encode()),
+    "endless": lambda: by_secret(claims(more="x" * 10_000)),
+    "nested": lambda: f"{encoded_nest()}.e30.",
+    "two parts": lambda: by_secret(claims()).rsplit(".", 1)[0],
+    "cut": lambda: by_secret(claims())[:-2],
+    "no text": lambda: "\xe9.\xe9.\xe9",
+}
+
+
+def encoded_nest() -> str:
+    """A header that a parser without a limit falls into."""
+    return "W1tb" * 1900
+
+
+@pytest.mark.fault("T7")
+@pytest.mark.parametrize("case", REFUSED)
+async def test_other_tokens_are_refused(guarded: Service, case: str) -> None:
+    token = REFUSED[case]().encode("latin-1")
+    async with httpx.AsyncClient(base_url=guarded.origin) as client:
+        refused = await client.get("/api/jobs", headers=[(b"authorization", b"Bearer " + token)])
+
+    problem(refused, 401, "UNAUTHENTICATED")
+    assert refused.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.fault("T7")
+async def test_a_token_in_the_query_lets_nobody_in(guarded: Service) -> None:
+    async with httpx.AsyncClient(base_url=guarded.origin) as client:
+        refused = await client.get("/api/jobs", params={"access_token": by_secret(claims())})
+    problem(refused, 401, "UNAUTHENTICATED")
+
+
+@pytest.mark.fault("T10")
+@pytest.mark.parametrize(
+    ("words", "scope"),
+    [
+        ({"app_metadata": {"role": "admin"}}, Scope.ADMIN),
+        ({"app_metadata": {"role": ["admin"]}}, Scope.USER),
+        ({"app_metadata": "admin"}, Scope.USER),
+        ({"user_metadata": {"role": "admin"}}, Scope.USER),
+        ({"role": "admin"}, Scope.USER),
+    ],
+    ids=str,
+)
+def test_only_what_the_user_cannot_write_makes_an_administrator(words: dict[str, Any], scope: Scope) -> None:
+    assert owner_named_in(claims(**words)).scope is scope
+
+
+async def test_without_an_issuer_no_token_is_good(patient_service: Service) -> None:
+    for token in (by_secret(claims()), KNOWN.by_ec(claims())):
+        problem(await asked_with(token, patient_service), 401, "UNAUTHENTICATED")
+
+
+async def test_while_the_issuer_is_away_its_tokens_wait_and_keys_work(servers: Servers) -> None:
+    async with scripted_server() as keys:
+        keys.always = answer(500)
+        async with running_service(servers, worker=False, jwt_jwks_url=keys.url) as service:
+            refused = await asked_with(KNOWN.by_ec(claims()), service)
+
+            problem(refused, 503, "UNAVAILABLE")
+            assert refused.headers["retry-after"]
+            assert (await service.client.get("/api/jobs")).status_code == 200

@@ -1,0 +1,228 @@
+"""The answer to the paid POST is lost: by the network, or with the worker, killed at each point around the POST."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from reelay.domain.generation import UncertainSubmitPolicy
+from tests.integration.service.gate import HELD, Gate, gate
+from tests.integration.service.killed_worker import accepted, ended, kill, unrecordable, worker_process
+from tests.running import Job, Service, running_service
+from tests.servers import Servers
+
+RESUBMIT = UncertainSubmitPolicy.RESUBMIT
+
+
+@pytest.fixture(scope="module")
+async def resubmitting(servers: Servers) -> AsyncIterator[Service]:
+    async with running_service(servers, webhook_patience=0.5, uncertain_submit_policy=RESUBMIT) as running:
+        yield running
+
+
+async def completes(service: Service, job_id: str, *, posts: int = 1) -> Job:
+    job = await service.until(job_id, "completed")
+    counted = await service.simulated(job_id)
+    assert (counted["accepted"], counted["billed"]) == (posts, posts)
+    return job
+
+
+async def adopted_by(service: Service, job_id: str) -> list[str]:
+    """The roads by which requests were adopted, from the timeline."""
+    return [line.split()[2].strip(":") for line in await service.trail(job_id) if line.startswith("Adopted by")]
+
+
+async def test_without_a_loss_nothing_is_adopted(service: Service) -> None:
+    """The control."""
+    job_id = await service.create("nothing is lost")
+    assert (await completes(service, job_id))["attempts"] == 1
+    assert await adopted_by(service, job_id) == []
+
+
+@pytest.mark.fault("P4")
+async def test_lost_answer_is_adopted_by_its_webhook(patient_service: Service) -> None:
+    job_id = await patient_service.create("cut off, called back [sim: submit=drop, listing=lost]")
+    job = await completes(patient_service, job_id)
+
+    assert job["falRequestId"]
+    assert await adopted_by(patient_service, job_id) == ["its"]
+
+
+@pytest.mark.fault("P4")
+@pytest.mark.parametrize("listing", ["", ", listing=late:1s"])
+async def test_lost_answer_is_adopted_by_listing(service: Service, listing: str) -> None:
+    job_id = await service.create(f"cut off, never called back [sim: submit=drop, webhook=lost{listing}]")
+    job = await completes(service, job_id)
+
+    assert job["falRequestId"] == (await service.simulated(job_id))["requests"][0]
+    assert await adopted_by(service, job_id) == ["listing"]
+
+
+@pytest.mark.fault("P4")
+async def test_what_neither_calls_nor_is_listed_ends_as_unknown_outcome(service: Service) -> None:
+    listings = ("lost", "no-input", "late:60s")
+    jobs = [await service.create(f"gone [sim: submit=drop, webhook=lost, listing={listing}]") for listing in listings]
+    for job_id in jobs:
+        job = await service.until(job_id, "failed")
+
+        assert (job["errorCode"], job["attempts"]) == ("unknown_outcome", 1)
+        assert (await service.simulated(job_id))["accepted"] == 1
+    await completes(service, await service.create("a fresh one after the losses"))
+
+
+async def test_of_two_alike_neither_is_adopted_by_listing(servers: Servers) -> None:
+    """Either request could be either job's."""
+    async with running_service(servers, webhook_patience=0.5, adoption_window=2) as service:
+        prompt = "twins [sim: submit=drop, webhook=lost]"
+        twins = [await service.create(prompt) for _ in range(2)]
+
+        for job_id in twins:
+            job = await service.until(job_id, "failed")
+            assert job["errorCode"] == "unknown_outcome"
+            assert (await service.simulated(job_id))["accepted"] == 1
+        await completes(service, await service.create("an only child"))
+
+
+@pytest.mark.fault("P15")
+async def test_a_request_that_has_its_job_is_not_adopted_by_another(service: Service) -> None:
+    prompt = "the same words twice [sim: submit=drop, webhook=lost]"
+    first = await service.create(prompt)
+    owned = (await completes(service, first))["falRequestId"]
+    second = await service.create(prompt)
+
+    assert (await completes(service, second))["falRequestId"] != owned
+
+
+@pytest.mark.fault("P4")
+async def test_policy_resubmits_once(resubmitting: Service) -> None:
+    job_id = await resubmitting.create("gone once [sim: submit=drop, webhook=lost, listing=lost]")
+    job = await completes(resubmitting, job_id, posts=2)
+
+    assert job["attempts"] == 2
+    assert job["falRequestId"] == (await resubmitting.simulated(job_id))["requests"][1]
+
+
+async def test_policy_does_not_resubmit_what_is_found(resubmitting: Service) -> None:
+    job_id = await resubmitting.create("found in time [sim: submit=drop, webhook=lost]")
+
+    assert (await completes(resubmitting, job_id))["attempts"] == 1
+
+
+async def test_policy_does_not_resubmit_twice(resubmitting: Service) -> None:
+    job_id = await resubmitting.create("gone twice [sim: submit=drop:2, webhook=lost, listing=lost]")
+    job = await resubmitting.until(job_id, "failed")
+
+    assert (job["errorCode"], job["attempts"]) == ("unknown_outcome", 2)
+    assert (await resubmitting.simulated(job_id))["accepted"] == 2
+    await completes(resubmitting, await resubmitting.create("a fresh one after two losses"))
+
+
+async def test_first_request_that_ends_after_all_is_used_and_the_second_withdrawn(resubmitting: Service) -> None:
+    job_id = await resubmitting.create("late after all [sim: submit=drop, latency=5s, listing=lost]")
+    job = await resubmitting.until(job_id, "completed")
+
+    counted = await resubmitting.simulated(job_id)
+    assert (counted["accepted"], counted["cancel_calls"]) == (2, 1)
+    assert job["falRequestId"] == counted["requests"][0]
+    trail = await resubmitting.trail(job_id)
+    assert any(line.startswith("Accepted by fal") for line in trail)
+    assert any("overtook attempt 2" in line for line in trail)
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """A service whose worker was killed while submissions were at every point around their POST, and lives again."""
+
+    service: Service
+    jobs: dict[str, str]
+    """Ids, by where the kill fell."""
+
+    async def end_of(self, point: str) -> Job:
+        return await ended(self.service, self.jobs[point])
+
+    async def posts(self, point: str) -> tuple[int, int]:
+        """Accepted and billed by the simulator."""
+        counted = await self.service.simulated(self.jobs[point])
+        return counted["accepted"], counted.get("billed", 0)
+
+
+async def kill_around_the_post(stack: AsyncExitStack, servers: Servers, policy: UncertainSubmitPolicy) -> Aftermath:
+    way = await stack.enter_async_context(gate(servers.simulator))
+    service = await stack.enter_async_context(
+        running_service(
+            servers, worker=False, webhook_patience=0.5, fal_queue_base=way.origin, uncertain_submit_policy=policy
+        )
+    )
+    async with worker_process(service.settings) as doomed:
+        jobs = await jobs_at_every_point(service, way, policy)
+        async with unrecordable(service, jobs["after the answer"]):
+            await kill(doomed)
+    await stack.enter_async_context(service.worker())
+    return Aftermath(service, jobs)
+
+
+async def jobs_at_every_point(service: Service, way: Gate, policy: UncertainSubmitPolicy) -> dict[str, str]:
+    control = await service.create(f"control, {policy}")
+    await completes(service, control)
+    jobs = {
+        "before it arrived": await service.create(f"{HELD}, {policy}"),
+        # Not listed: the search begins beside the adoption, and either may be first.
+        "before the answer": await service.create(f"called, {policy} [sim: submit=slow:60s, listing=lost]"),
+        "before the answer, no webhook": await service.create(f"mute, {policy} [sim: submit=slow:60s, webhook=lost]"),
+    }
+    await way.holds.wait()
+    for point in ("before the answer", "before the answer, no webhook"):
+        await accepted(service, jobs[point])
+    last = jobs["after the answer"] = await service.create(f"answered, {policy} [sim: submit=slow:2s, webhook=lost]")
+    await accepted(service, last)
+    return jobs
+
+
+@pytest.fixture(scope="module")
+async def aftermaths(servers: Servers) -> AsyncIterator[dict[UncertainSubmitPolicy, Aftermath]]:
+    async with AsyncExitStack() as stack:
+        killed = [kill_around_the_post(stack, servers, policy) for policy in UncertainSubmitPolicy]
+        yield dict(zip(UncertainSubmitPolicy, await asyncio.gather(*killed), strict=True))
+
+
+@pytest.mark.fault("P2")
+async def test_killed_before_the_post_arrived_is_never_sent_again_by_itself(
+    aftermaths: dict[UncertainSubmitPolicy, Aftermath],
+) -> None:
+    aftermath = aftermaths[UncertainSubmitPolicy.FAIL]
+    job = await aftermath.end_of("before it arrived")
+
+    assert (job["errorCode"], job["attempts"]) == ("unknown_outcome", 1)
+    assert await aftermath.posts("before it arrived") == (0, 0)
+    await completes(aftermath.service, await aftermath.service.create("a fresh one after the kill"))
+
+
+@pytest.mark.fault("P2")
+async def test_killed_before_the_post_arrived_is_sent_again_by_policy(
+    aftermaths: dict[UncertainSubmitPolicy, Aftermath],
+) -> None:
+    aftermath = aftermaths[RESUBMIT]
+    job = await aftermath.end_of("before it arrived")
+
+    assert (job["status"], job["attempts"]) == ("completed", 2)
+    assert await aftermath.posts("before it arrived") == (1, 1)
+    await completes(aftermath.service, await aftermath.service.create("a fresh one after the kill, resubmit"))
+
+
+@pytest.mark.fault("P1")
+@pytest.mark.parametrize("policy", UncertainSubmitPolicy)
+@pytest.mark.parametrize(
+    ("point", "road"),
+    [("before the answer", "its"), ("before the answer, no webhook", "listing"), ("after the answer", "listing")],
+)
+async def test_killed_after_the_post_was_accepted_is_adopted_and_paid_once(
+    aftermaths: dict[UncertainSubmitPolicy, Aftermath], policy: UncertainSubmitPolicy, point: str, road: str
+) -> None:
+    aftermath = aftermaths[policy]
+    job = await aftermath.end_of(point)
+
+    assert (job["status"], job["attempts"]) == ("completed", 1), job["errorMessage"]
+    assert await aftermath.posts(point) == (1, 1)
+    assert await adopted_by(aftermath.service, aftermath.jobs[point]) == [road]

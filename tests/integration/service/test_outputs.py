@@ -1,0 +1,71 @@
+"""What a result may hold, and what becomes of it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.running import Service, running_service
+from tests.servers import Servers
+from tests.unit.media.samples import make_picture
+from tests.unit.media.server import serving
+from tests.unit.providers.scripted_server import json_answer, scripted_server
+
+CONTRACT = """
+    id type model provider status stage progress progressMessage resultUrl providerUrl files resultData errorCode
+    errorMessage estimatedCostCents actualCostCents creditsDeducted falRequestId attempts campaignId clipId metadata
+    createdAt submittedAt completedAt source input requestId
+"""
+# What the page and the gallery need besides, and what a pushing backend says of its run.
+BESIDE = """
+    prompt aspectRatio assets logs secondsLeft externalId
+    modelName modelVersion processingTime generationTime downloadTime generatedAt
+"""
+
+
+@pytest.mark.fault("S9")
+@pytest.mark.parametrize(("second", "status"), [("/good.png", "completed"), ("/dead.png", "failed")])
+async def test_of_several_outputs_all_are_archived_or_none(
+    servers: Servers, tmp_path: Path, second: str, status: str
+) -> None:
+    picture = make_picture(tmp_path / "picture.png").read_bytes()
+    async with scripted_server() as fal, serving() as media:
+        media.sends("/good.png", picture)
+        media.sends("/dead.png", b"", status="404 Not Found")
+        result = {"images": [{"url": f"{media.origin}{path}"} for path in ("/good.png", second + "?2")]}
+        media.sends("/good.png?2", picture)
+        media.sends("/dead.png?2", b"", status="404 Not Found")
+
+        async def always(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            target = fal.seen[-1].target
+            body = {"status": "COMPLETED"} if target.endswith("/status") else result
+            await json_answer(200, body if fal.seen[-1].method == "GET" else {"request_id": "two"})(reader, writer)
+
+        fal.always = always
+        async with running_service(servers, fal_queue_base=fal.url, webhook_patience=0) as service:
+            words = {"prompt": "two of them"}
+            created = (await service.client.post("/api/generate/first-frame", json=words)).json()
+            job = await service.until(created["jobId"], "completed", "failed")
+
+            assert (job["status"], len(job["files"])) == (status, 2 if status == "completed" else 0)
+            if status == "failed":
+                assert (job["errorCode"], job["creditsDeducted"]) == ("result_expired", 0)
+
+
+@pytest.mark.fault("D13")
+async def test_callers_addresses_are_never_fetched_by_us(patient_service: Service) -> None:
+    async with serving() as canary:
+        body = {"prompt": "from a private frame", "quality": "fast", "firstFrameUrl": f"{canary.origin}/frame.png"}
+        answer = await patient_service.client.post("/api/generate/video", json=body)
+        if answer.status_code == 202:
+            await patient_service.until(answer.json()["jobId"], "completed")
+
+        assert answer.status_code in (202, 422)
+        assert canary.requests == []
+
+
+@pytest.mark.fault("T9")
+async def test_job_has_the_documented_fields_and_no_others(patient_service: Service) -> None:
+    job_id = await patient_service.create("nothing more")
+
+    assert (await patient_service.until(job_id, "completed")).keys() == {*CONTRACT.split(), *BESIDE.split()}

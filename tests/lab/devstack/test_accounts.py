@@ -1,0 +1,130 @@
+"""Keys and the schema from the command line, on a database that the environment names."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer import BadParameter
+from typer.testing import CliRunner
+
+from lab.devstack.ports import free_ports
+from lab.devstack.postgres import EmbeddedPostgres
+from lab.devstack.processes import running
+from reelay.cli.keys import duration
+from reelay.cli.ledger import whole
+from reelay.cli.main import app as command_line
+from reelay.cli.secrets import Secrets
+from reelay.db.credits import AmountRefused
+from reelay.db.engine import make_engine, make_sessions
+from reelay.db.keys import find_key_owner, hash_key
+from reelay.db.tables import Scope
+from tests.lab.devstack.commands import ENVIRONMENT, reelay
+
+PEPPER = "a pepper for tests"
+
+
+@pytest.fixture
+async def postgres(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
+    (port,) = free_ports(1)
+    server = EmbeddedPostgres(folder=tmp_path / "postgres", port=port, secrets=Secrets(), settings={"fsync": "off"})
+    async with running(server.program(tmp_path / "postgres.log")):
+        yield server
+
+
+async def owner_of(key: str, postgres: EmbeddedPostgres) -> Scope | None:
+    engine = make_engine(postgres.admin_url, pool_size=1)
+    try:
+        async with make_sessions(engine)() as session:
+            found = await find_key_owner(session, hash_key(key, PEPPER.encode()))
+    finally:
+        await engine.dispose()
+    return found[1] if found else None
+
+
+async def test_keys_are_created_listed_and_revoked(postgres: EmbeddedPostgres) -> None:
+    environment = {
+        **ENVIRONMENT,
+        "DATABASE_ADMIN_URL": postgres.admin_url,
+        "DATABASE_URL": postgres.app_url,
+        "API_KEY_PEPPER": PEPPER,
+    }
+    for _ in range(2):
+        assert await reelay("migrate", environment=environment) == (0, "")
+    code, output = await reelay("keys", "create", "ann", "--scope", "admin", environment=environment)
+    key = output.removesuffix("\n")
+    assert (code, key.startswith("rk_"), key.split()) == (0, True, [key])
+    assert await owner_of(key, postgres) is Scope.ADMIN
+    code, output = await reelay("keys", "list", "--json", environment=environment)
+    (listed,) = json.loads(output)
+    assert (listed["user"], listed["scope"], listed["revokedAt"]) == ("ann", "admin", None)
+    assert key not in output
+    assert await reelay("keys", "revoke", listed["prefix"], environment=environment) == (0, "")
+    assert await owner_of(key, postgres) is None
+    code, output = await reelay("keys", "revoke", listed["prefix"], environment=environment)
+    assert (code, "no living key" in output) == (1, True)
+    await shut_out_and_let_in(postgres, environment)
+    await credits_are_added_shown_and_corrected(environment)
+
+
+async def shut_out_and_let_in(postgres: EmbeddedPostgres, environment: dict[str, str]) -> None:
+    """In this process, which has loaded everything already."""
+
+    async def done(*words: str) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, command_line, words, env=environment)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    key = (await done("keys", "create", "ann", "--expires", "30d")).strip()
+    newest = json.loads(await done("keys", "list", "--json"))[0]
+    lifetime = datetime.fromisoformat(newest["expiresAt"]) - datetime.fromisoformat(newest["createdAt"])
+    assert lifetime == timedelta(days=30)
+    (ann,) = json.loads(await done("users", "list", "--json"))
+    assert (ann["name"], ann["keys"], ann["jobs"], ann["disabledAt"]) == ("ann", 1, 0, None)
+    assert await owner_of(key, postgres) is Scope.USER
+    await done("users", "disable", ann["id"])
+    assert await owner_of(key, postgres) is None
+    assert json.loads(await done("users", "show", "ann", "--json"))["disabledAt"]
+    await done("users", "enable", "ann")
+    assert await owner_of(key, postgres) is Scope.USER
+    with pytest.raises(AssertionError, match="there is no user bob"):
+        await done("users", "disable", "bob")
+
+
+async def credits_are_added_shown_and_corrected(environment: dict[str, str]) -> None:
+    async def ask(*words: str) -> tuple[int | None, str]:
+        return await reelay(*words, environment=environment)
+
+    added = await ask("credits", "add", "bob", "500", "--reference", "payment 1")
+    assert added == (0, "bob  500 cents available, 0 held, 500 in all\n")
+    refusals = await asyncio.gather(
+        ask("credits", "add", "bob", "-5"), ask("credits", "add", "bob", "1.5"), ask("credits", "show", "nobody")
+    )
+    assert [code for code, _ in refusals] == [1, 1, 1]
+    assert ["whole" in output for _, output in refusals] == [True, True, False]
+    assert (await ask("credits", "adjust", "bob", "-50", "--reason", "a mistake"))[0] == 0
+    assert await ask("users", "budget", "bob", "100") == (0, "")
+    code, output = await ask("credits", "show", "bob", "--json")
+    cents = {"balanceCents": 450, "heldCents": 0, "availableCents": 450, "monthlyBudgetCents": 100}
+    assert (code, json.loads(output)) == (0, {"user": "bob", **cents})
+
+
+@pytest.mark.parametrize("words", ["1.5", "1e3", "ten", "", "0x10", "nan", "١٢", "1_000"])
+def test_only_whole_numbers_are_amounts(words: str) -> None:
+    with pytest.raises(AmountRefused, match="whole number"):
+        whole(words)
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "1y", "1D", "99999d", "9999999999s"])
+def test_a_lifetime_is_a_number_and_a_unit(text: str) -> None:
+    with pytest.raises(BadParameter, match="is not a duration"):
+        duration(text)
+
+
+async def test_no_key_is_made_that_the_api_could_not_read(postgres: EmbeddedPostgres) -> None:
+    environment = {**ENVIRONMENT, "DATABASE_ADMIN_URL": postgres.admin_url}
+    code, output = await reelay("keys", "create", "ann", environment=environment)
+    assert code == 1
+    assert "API_KEY_PEPPER is not set" in output

@@ -1,0 +1,103 @@
+"""The files of the production shape, read as the tools that use them read them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from tests.paths import ROOT
+
+Compose = dict[str, Any]
+REFERENCE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<mark>[?-])(?P<words>[^}]*))?\}")
+
+
+class Unset(Exception):
+    """A variable that the file demands has no value."""
+
+
+def read_compose() -> Compose:
+    """docker-compose.yml as it is written, with `${...}` in it."""
+    compose: Compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return compose
+
+
+def resolved(value: Any, environment: Mapping[str, str]) -> Any:
+    """What Docker Compose makes of it: `${...}` filled in, variables without a value passed on. Raises: Unset."""
+    if isinstance(value, str):
+        return REFERENCE.sub(lambda reference: _value(reference, environment), value)
+    if isinstance(value, list):
+        return [resolved(item, environment) for item in value]
+    if isinstance(value, dict):
+        passed_on = {name: environment.get(name) if item is None else item for name, item in value.items()}
+        return {name: resolved(item, environment) for name, item in passed_on.items()}
+    return value
+
+
+def _value(reference: re.Match[str], environment: Mapping[str, str]) -> str:
+    if reference[0] == "$$":
+        return "$"
+    if value := environment.get(reference["name"]):
+        return value
+    if reference["mark"] == "?":
+        raise Unset(reference["name"])
+    return reference["words"] or ""
+
+
+def container_environment(compose: Compose, service: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the service's process sees."""
+    values = resolved(compose["services"][service]["environment"], environment)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A variable of `.env.example`."""
+
+    name: str
+    value: str
+    commented_out: bool
+    explained: bool
+
+
+def read_example() -> list[Line]:
+    lines: list[Line] = []
+    explained = False
+    for text in (ROOT / ".env.example").read_text().splitlines():
+        if found := re.fullmatch(r"(#?)([A-Z][A-Z0-9_]*)=(.*)", text):
+            lines.append(Line(found[2], found[3], bool(found[1]), explained))
+        else:
+            explained = text.startswith("# ")
+    return lines
+
+
+def filled_in() -> dict[str, str]:
+    """`.env` as somebody has it who gave a value to what has none, and left the rest alone."""
+    values = {line.name: line.name.lower().replace("_", "") * 3 for line in read_example() if not line.commented_out}
+    return values | {"AWS_ENDPOINT_URL": "https://media.example.com"}
+
+
+def locked(lock: str) -> dict[str, list[str]]:
+    """Package to its versions in that file: one, where no marker tells the Pythons or the machines apart."""
+    versions: dict[str, list[str]] = {}
+    for package, version in re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / lock).read_text()):
+        versions.setdefault(package, []).append(version)
+    return versions
+
+
+@dataclass(frozen=True)
+class Instruction:
+    name: str
+    value: str
+
+
+def read_dockerfile() -> list[Instruction]:
+    text = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [Instruction(*line.split(maxsplit=1)) for line in lines]
+
+
+def last(name: str) -> str:
+    """The value that the Dockerfile's last instruction of this name leaves."""
+    return [each.value for each in read_dockerfile() if each.name == name][-1]

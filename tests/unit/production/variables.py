@@ -1,0 +1,57 @@
+"""Who reads which variable of the environment."""
+
+import re
+
+from obstore.exceptions import BaseError, UnknownConfigurationKeyError
+from obstore.store import S3Store
+from opentelemetry.sdk import environment_variables
+from pydantic import AliasChoices
+from temporalio.envconfig import ClientConfigProfile
+
+from reelay.settings import Settings
+from tests.paths import ROOT
+
+
+def settings_variables() -> dict[str, str]:
+    """Of each field of Settings, the variable that sets it; of several, the preferred one."""
+    fields = Settings.model_fields.items()
+    return {name: _variable(name, field.validation_alias) for name, field in fields}
+
+
+def _variable(name: str, alias: object) -> str:
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name.upper()
+
+
+def command_variables() -> set[str]:
+    """Those that the `reelay` command asks for by name."""
+    sources = [*(ROOT / "reelay" / "cli").glob("*.py"), *(ROOT / "lab").rglob("*.py")]
+    asked = re.compile(r'environment(?:\(\))?\.get\("([A-Z_]+)"')
+    return {name for source in sources for name in asked.findall(source.read_text())}
+
+
+def is_read(variable: str) -> bool:
+    """By ours, by Temporal's client, by OpenTelemetry or by the object store's."""
+    if variable in {*settings_variables().values(), *command_variables()}:
+        return True
+    if variable.startswith("TEMPORAL_"):
+        return is_read_by_temporal(variable)
+    if variable.startswith("OTEL_"):
+        return hasattr(environment_variables, variable)
+    return variable.startswith("AWS_") and is_read_by_obstore(variable)
+
+
+def is_read_by_temporal(variable: str) -> bool:
+    nothing, something = (
+        ClientConfigProfile.load(disable_file=True, override_env_vars=each) for each in ({}, {variable: "true"})
+    )
+    return nothing != something
+
+
+def is_read_by_obstore(variable: str) -> bool:
+    try:
+        S3Store("bucket", config={variable: "value"})  # type: ignore[arg-type]  # the very question is whether it is a key
+    except UnknownConfigurationKeyError:
+        return False
+    except BaseError:
+        return True
+    return True

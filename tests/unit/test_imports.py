@@ -1,0 +1,49 @@
+"""Imports run one way: api -> workflows -> activities -> reelay -> reelay.domain. Nobody imports lab or tests."""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.paths import ROOT
+
+# Who may import whom, beside themselves and libraries. What stands here for a package holds for all its modules.
+ALLOWED = {
+    "reelay.domain": set[str](),
+    "reelay.catalog": {"reelay.domain", "reelay.settings"},
+    "reelay.db": {"reelay.domain"},
+    "reelay.media": {"reelay.domain", "reelay.settings", "reelay.tracing"},
+    "reelay.providers": {"reelay.domain", "reelay.settings", "reelay.tracing"},
+    "reelay.tracing": {"reelay.domain"},
+    "activities": {"reelay"},
+    "workflows": {"activities", "reelay"},
+    "api": {"workflows", "activities", "reelay"},
+    "reelay.cli": {"api", "worker", "workflows", "reelay", "reelay_client"},
+    "worker": {"workflows", "activities", "reelay"},
+    "reelay_client": set[str](),
+    "lab": {"api", "worker", "workflows", "activities", "reelay", "reelay_client"},
+}
+OURS = ("activities", "api", "lab", "reelay", "reelay_client", "tests", "worker", "workflows")
+FOLDERS = {"reelay_client": ROOT / "clients" / "python" / "reelay_client"}
+
+
+def imports(package: str) -> Iterator[tuple[str, str]]:
+    """Each module of the package with each module of ours that it imports."""
+    folder = FOLDERS.get(package, ROOT / package.replace(".", "/"))
+    for path in [folder.with_suffix(".py")] if folder.with_suffix(".py").exists() else folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                if name and name.partition(".")[0] in OURS:
+                    yield str(path.relative_to(ROOT)), name
+
+
+def is_under(module: str, packages: set[str]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_imports_what_lies_below_it(package: str) -> None:
+    allowed = ALLOWED[package] | {package}
+    assert not {(path, module) for path, module in imports(package) if not is_under(module, allowed)}

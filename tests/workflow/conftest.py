@@ -1,0 +1,135 @@
+"""Runs of the workflow with scripted steps and skipped time. Every history is replayed before its test is over."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.testing import TimeSkipper, TimeSkippingConfig
+from temporalio.worker import Replayer, Worker
+
+from lab.devstack.temporal import EmbeddedTemporal
+from reelay.domain.generation import Generation, JobType, ProviderName, Report, Stage, Timing, UncertainSubmitPolicy
+from tests.workflow.steps import REQUEST, Steps
+from workflows.converter import data_converter
+from workflows.generation import GenerationWorkflow
+from workflows.ids import workflow_id
+from workflows.starting import connect
+
+
+def generation(policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL, **timing: timedelta) -> Generation:
+    times: dict[str, Any] = {
+        "expected": timedelta(minutes=2),
+        "patience": timedelta(minutes=4),
+        "poll_interval": timedelta(seconds=10),
+        "adoption_window": timedelta(minutes=15),
+        "deadline": timedelta(hours=1),
+    }
+    return Generation(
+        id=uuid4(),
+        user_id=UUID(int=1),
+        job_type=JobType.VIDEO_VEO31,
+        provider=ProviderName.FAL,
+        model="veo3.1",
+        endpoint="fal-ai/veo3.1",
+        arguments={"prompt": "a lighthouse in the rain"},
+        timing=Timing(**(times | timing)),
+        uncertain_submit_policy=policy,
+    )
+
+
+def report(request_id: str = REQUEST, *, attempt: int = 1) -> Report:
+    return Report(attempt=attempt, request_id=request_id, delivery_id=uuid4())
+
+
+@dataclass(frozen=True)
+class Run:
+    handle: WorkflowHandle[GenerationWorkflow, list[str]]
+    skipper: TimeSkipper
+
+    async def pass_time(self, duration: timedelta) -> None:
+        """Move the run's clock, if the run is not over before."""
+        await self.skipper.fast_forward(self.handle, duration)
+
+    async def hear(self, told: Report) -> None:
+        await self.handle.signal(GenerationWorkflow.report, told)
+
+    async def over(self) -> str:
+        """How Temporal calls the end."""
+        with suppress(WorkflowFailureError):
+            await self.handle.result(rpc_timeout=timedelta(seconds=20))
+        status = (await self.handle.describe()).status
+        return status.name if status else "?"
+
+    async def has_event(self, attributes: str) -> bool:
+        events = (await self.handle.fetch_history()).events
+        return any(event.WhichOneof("attributes") == attributes for event in events)
+
+    async def cancel_and_be_understood(self) -> None:
+        """Return when the workflow has done what a cancellation makes it do at once."""
+        await self.handle.cancel()
+        async with asyncio.timeout(10):
+            while True:
+                events = [event.WhichOneof("attributes") for event in (await self.handle.fetch_history()).events]
+                asked = events.index("workflow_execution_cancel_requested_event_attributes")
+                if "workflow_task_completed_event_attributes" in events[asked:]:
+                    return
+                await asyncio.sleep(0.02)
+
+    async def took(self) -> timedelta:
+        """From start to end on the run's own clock."""
+        events = (await self.handle.fetch_history()).events
+        return events[-1].event_time.ToDatetime() - events[0].event_time.ToDatetime()
+
+
+async def until(run: Run, stage: Stage) -> None:
+    async with asyncio.timeout(10):
+        while (await run.handle.query(GenerationWorkflow.current_status)).stage is not stage:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+Start = Callable[..., Awaitable[Run]]
+
+
+@pytest.fixture
+async def temporal_client(temporal: EmbeddedTemporal) -> Client:
+    return await connect()
+
+
+@pytest.fixture
+async def start(temporal_client: Client) -> AsyncIterator[Start]:
+    """Start a generation on a worker with the given steps. Its clock stands still unless a test moves it, or skips."""
+    runs: list[Run] = []
+    workers: list[Worker] = []
+
+    async def start_run(steps: Steps, input: Generation | None = None, *, skipping: bool = False) -> Run:
+        queue = f"steps-{uuid4()}"
+        worker = Worker(
+            temporal_client,
+            task_queue=queue,
+            workflows=[GenerationWorkflow],
+            activities=steps.activities(),
+            max_cached_workflows=int(os.environ.get("REELAY_MAX_CACHED_WORKFLOWS", "1000")),
+        )
+        workers.append(worker)
+        await worker.__aenter__()
+        skipper = TimeSkipper(temporal_client, config=TimeSkippingConfig(enabled=skipping))
+        given = input or generation()
+        handle = await skipper.client.start_workflow(
+            GenerationWorkflow.run, given, id=workflow_id(given.id), task_queue=queue
+        )
+        runs.append(Run(handle, skipper))
+        return runs[-1]
+
+    yield start_run
+    replayer = Replayer(workflows=[GenerationWorkflow], data_converter=data_converter)
+    for run in runs:
+        await replayer.replay_workflow(await run.handle.fetch_history())
+    for worker in workers:
+        await worker.__aexit__(None, None, None)

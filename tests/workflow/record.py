@@ -1,0 +1,154 @@
+"""Record one history per path: `python -m tests.workflow.record`, for each released shape of the workflow.
+
+Old files stay: a running generation may have any of them behind it.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID, uuid4
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.worker import Worker
+
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import Generation, Stage, UncertainSubmitPolicy
+from tests.servers import temporal_server
+from tests.workflow.conftest import generation, report
+from tests.workflow.steps import Steps, lost_answer, running, verdict, without_a_list
+from workflows.generation import GenerationWorkflow
+from workflows.ids import workflow_id
+from workflows.starting import connect
+
+HISTORIES = Path(__file__).parent / "histories"
+SHAPE = "0.1.0"
+Handle = WorkflowHandle[GenerationWorkflow, list[str]]
+MOMENT = timedelta(seconds=1)
+
+
+async def until(handle: Handle, stage: Stage) -> None:
+    while (await handle.query(GenerationWorkflow.current_status)).stage is not stage:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+
+
+async def webhook_after_the_answer(handle: Handle) -> None:
+    await until(handle, Stage.GENERATING)
+    await handle.signal(GenerationWorkflow.report, report())
+
+
+async def webhook_at_once(handle: Handle) -> None:
+    await handle.signal(GenerationWorkflow.report, report())
+
+
+async def nothing(handle: Handle) -> None:
+    """The run finds its end alone."""
+
+
+async def webhook_while_polling(handle: Handle) -> None:
+    await until(handle, Stage.POLLING)
+    await handle.signal(GenerationWorkflow.report, report())
+
+
+async def webhook_while_uncertain(handle: Handle) -> None:
+    await until(handle, Stage.UNCERTAIN)
+    await handle.signal(GenerationWorkflow.report, report())
+
+
+async def webhooks_of_a_stranger_and_ours(handle: Handle) -> None:
+    await until(handle, Stage.UNCERTAIN)
+    await handle.signal(GenerationWorkflow.report, report("somebody-elses"))
+    await handle.signal(GenerationWorkflow.report, report())
+
+
+async def webhook_of_the_first_attempt(handle: Handle) -> None:
+    await until(handle, Stage.GENERATING)
+    await handle.signal(GenerationWorkflow.report, report("request-1", attempt=1))
+
+
+async def cancel_while_waiting(handle: Handle) -> None:
+    await until(handle, Stage.GENERATING)
+    await handle.cancel()
+
+
+PATHS: dict[str, tuple[Steps, Callable[[Handle], Awaitable[None]], Generation]] = {
+    "webhook": (Steps(), webhook_after_the_answer, generation()),
+    "early-webhook": (Steps(), webhook_at_once, generation()),
+    "patience-then-poll": (Steps(polls=[running(ask_again_in=MOMENT), None]), nothing, generation(patience=MOMENT)),
+    "webhook-while-polling": (
+        Steps(webhook_expected=False, polls=[running()]),
+        webhook_while_polling,
+        generation(),
+    ),
+    "no-media-at-first": (
+        Steps(archives=[False, None]),
+        webhook_after_the_answer,
+        generation(poll_interval=MOMENT),
+    ),
+    "adopted": (Steps(submits=[lost_answer()]), webhook_while_uncertain, generation()),
+    "found-in-the-list": (Steps(submits=[lost_answer()], finds=[None]), nothing, generation()),
+    "not-ours": (
+        Steps(submits=[lost_answer()], finds=[without_a_list()], strangers=frozenset({"somebody-elses"})),
+        webhooks_of_a_stranger_and_ours,
+        generation(),
+    ),
+    "resubmitted": (
+        Steps(submits=[lost_answer(), None], webhook_expected=False),
+        nothing,
+        generation(UncertainSubmitPolicy.RESUBMIT, adoption_window=MOMENT),
+    ),
+    "overtaken": (
+        Steps(submits=[lost_answer(), None]),
+        webhook_of_the_first_attempt,
+        generation(UncertainSubmitPolicy.RESUBMIT, adoption_window=MOMENT),
+    ),
+    "unknown-outcome": (Steps(submits=[lost_answer()]), nothing, generation(adoption_window=MOMENT)),
+    "deadline": (
+        Steps(polls=[running(ask_again_in=MOMENT)]),
+        nothing,
+        generation(patience=MOMENT, deadline=4 * MOMENT),
+    ),
+    "refused": (Steps(archives=[verdict(FailureCode.CONTENT_POLICY)]), webhook_at_once, generation()),
+    "canceled": (Steps(), cancel_while_waiting, generation()),
+}
+
+
+async def record(client: Client, name: str) -> None:
+    steps, happening, given = PATHS[name]
+    queue = f"record-{uuid4()}"
+    async with Worker(client, task_queue=queue, workflows=[GenerationWorkflow], activities=steps.activities()):
+        handle = await client.start_workflow(
+            GenerationWorkflow.run, given, id=workflow_id(UUID(int=len(name))), task_queue=queue
+        )
+        await happening(handle)
+        await asyncio.gather(handle.result(), return_exceptions=True)
+        history = await handle.fetch_history()
+    (HISTORIES / f"{SHAPE}-{name}.json").write_text(json.dumps(scrubbed(history.to_json_dict()), indent=1) + "\n")
+
+
+def scrubbed(value: Any) -> Any:
+    """Without what belongs to the machine that recorded it, none of which a replay looks at."""
+    match value:
+        case dict():
+            return {key: scrubbed(entry) for key, entry in value.items() if key not in ("stackTrace", "identity")}
+        case list():
+            return [scrubbed(entry) for entry in value]
+        case _:
+            return value
+
+
+async def main() -> None:
+    with TemporaryDirectory() as folder:
+        async with temporal_server(Path(folder)) as server:
+            os.environ["TEMPORAL_ADDRESS"] = server.address
+            client = await connect()
+            for name in PATHS:
+                await record(client, name)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
