@@ -13,7 +13,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
 from activities.final_pushes import StoredFinalPushes
-from activities.measuring import ACTIVITY_SECONDS, SECONDS, Measuring
+from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor
 from activities.outcome import OutcomeActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
@@ -103,7 +103,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
             conclusion.end,
             reconciliation.reconcile,
         ],
-        interceptors=[Measuring()],
+        interceptors=[MetricsInterceptor()],
         workflow_runner=Sandbox(),
         graceful_shutdown_timeout=GRACE,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.

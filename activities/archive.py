@@ -1,4 +1,4 @@
-"""Bringing the result home: fetched with our key, copied into our own storage before the provider deletes it."""
+"""Archives the result: fetched with our key, copied into our own storage before the provider deletes it."""
 
 import asyncio
 from datetime import timedelta
@@ -10,7 +10,7 @@ from temporalio import activity
 from activities.errors import non_retryable, still_running, try_again
 from activities.heartbeat import heartbeating
 from activities.inputs import Accepted
-from activities.missing_key import words_for
+from activities.missing_key import wait_reason
 from activities.progress import ByteProgress
 from reelay.db.engine import Sessions, one_statement
 from reelay.db.generations import advance_generation
@@ -43,14 +43,14 @@ from reelay.providers.errors import (
 )
 from reelay.providers.registry import Providers
 
-TRIES_AT_BAD_MEDIA = 3
+BAD_MEDIA_ATTEMPTS = 3
 # Of one worker. After 300 webhooks within a second, 200 at once kept each other from their heartbeats, timed out and
 # began again, without end.
 TRANSFERS_AT_ONCE = 16
 # Often enough that a cancellation is heard within 2 s.
 HEARTBEAT = timedelta(seconds=1)
 # Those who wait for their turn have time.
-HEARTBEAT_IN_LINE = timedelta(seconds=4)
+HEARTBEAT_WHILE_QUEUED = timedelta(seconds=4)
 
 
 class ArchiveActivities:
@@ -76,20 +76,20 @@ class ArchiveActivities:
         Keys are made of our own ids, so that running it twice stores the same bytes under the same names.
         """
         generation = accepted.generation
-        async with heartbeating(bad_tries(), every=HEARTBEAT_IN_LINE):
+        async with heartbeating(bad_media_attempts(), every=HEARTBEAT_WHILE_QUEUED):
             await self._slots.acquire()
         try:
-            return await self._bring_home(generation, accepted.submission)
+            return await self._fetch_and_store(generation, accepted.submission)
         finally:
             self._slots.release()
 
-    async def _bring_home(self, generation: Generation, submission: Submission) -> Archived | None:
-        async with heartbeating(bad_tries(), every=HEARTBEAT):
+    async def _fetch_and_store(self, generation: Generation, submission: Submission) -> Archived | None:
+        async with heartbeating(bad_media_attempts(), every=HEARTBEAT):
             result = await self._fetch(generation, submission)
             if generation.job_type is not JobType.TRANSCRIPTION and not result.media:
-                await self._note_missing_media(generation)
+                await self._record_missing_media(generation)
                 return None
-            await self._note_result(generation, result)
+            await self._record_result(generation, result)
             files = await self._copy(generation, result)
         return Archived(
             files=files,
@@ -108,7 +108,7 @@ class ArchiveActivities:
         except StillRunning as early:
             raise still_running(str(early), ask_again_in=generation.timing.poll_interval) from early
         except ProviderNotConfigured as missing:
-            await self._advance(generation, Stage.ARCHIVING, words_for(missing))
+            await self._advance(generation, Stage.ARCHIVING, wait_reason(missing))
             raise try_again(missing, after=missing.retry_after) from missing
         except Unavailable as trouble:
             raise try_again(trouble, after=trouble.retry_after) from trouble
@@ -129,7 +129,7 @@ class ArchiveActivities:
                     ]
                 )
         except MediaError as trouble:
-            raise after_trouble(trouble) from trouble
+            raise archive_error(trouble) from trouble
 
     async def _copy_one(
         self, generation: Generation, remote: RemoteMedia, index: int, count: int, on_bytes: OnBytes
@@ -147,7 +147,7 @@ class ArchiveActivities:
             headers_for=self._providers[generation.provider].download_headers,
         )
 
-    async def _note_result(self, generation: Generation, result: Result) -> None:
+    async def _record_result(self, generation: Generation, result: Result) -> None:
         """The provider's answer goes to the row here: it may be too large for the workflow's history."""
         await self._advance(
             generation,
@@ -157,7 +157,7 @@ class ArchiveActivities:
             provider_url=result.media[0].url if result.media else None,
         )
 
-    async def _note_missing_media(self, generation: Generation) -> None:
+    async def _record_missing_media(self, generation: Generation) -> None:
         await self._advance(
             generation, Stage.POLLING, f"{generation.provider} says completed, but shows no media yet. Asking again"
         )
@@ -169,30 +169,30 @@ class ArchiveActivities:
             )
 
 
-def bad_tries() -> int:
-    """How many tries of this step found bad media so far. A database that was away does not count."""
+def bad_media_attempts() -> int:
+    """How many attempts of this activity found bad media so far. A database that was away does not count."""
     details = activity.info().heartbeat_details
     return int(details[0]) if details else 0
 
 
-def after_trouble(trouble: MediaError) -> Exception:
+def archive_error(trouble: MediaError) -> Exception:
     """Asking again costs nothing while the source lives, but what stays bad is bad."""
     match trouble:
         case Refused() | TooLarge():
             return non_retryable(_unusable(trouble, FailureCode.BAD_MEDIA))
         case SourceGone():
-            return _after_bad_try(trouble, FailureCode.RESULT_EXPIRED)
+            return _bad_media_error(trouble, FailureCode.RESULT_EXPIRED)
         case BadMedia():
-            return _after_bad_try(trouble, FailureCode.BAD_MEDIA)
+            return _bad_media_error(trouble, FailureCode.BAD_MEDIA)
         case ArchiveMisconfigured():
             return try_again(trouble, after=timedelta(minutes=1))
         case _:
             return try_again(trouble)
 
 
-def _after_bad_try(trouble: MediaError, code: FailureCode) -> Exception:
-    tries = bad_tries() + 1
-    if tries >= TRIES_AT_BAD_MEDIA:
+def _bad_media_error(trouble: MediaError, code: FailureCode) -> Exception:
+    tries = bad_media_attempts() + 1
+    if tries >= BAD_MEDIA_ATTEMPTS:
         return non_retryable(_unusable(trouble, code))
     activity.heartbeat(tries)
     return try_again(trouble)

@@ -33,7 +33,7 @@ def try_again(error: Exception, *, after: timedelta | None = None) -> Applicatio
     return ApplicationError(str(error), type=type(error).__name__, next_retry_delay=pause)
 
 
-def wait_for(what: str, *, after: timedelta) -> ApplicationError:
+def retry_later(what: str, *, after: timedelta) -> ApplicationError:
     """It is nobody's turn yet: no warning in the log, no failure in the metrics."""
     return ApplicationError(what, type=WAITING, next_retry_delay=after, category=ApplicationErrorCategory.BENIGN)
 
@@ -45,12 +45,12 @@ def still_running(message: str, *, ask_again_in: timedelta) -> ApplicationError:
     )
 
 
-def uncertain(message: str) -> ApplicationError:
+def submission_uncertain(message: str) -> ApplicationError:
     """The submission may have been bought: only the workflow decides what happens now."""
     return ApplicationError(message, type=SUBMISSION_UNCERTAIN, non_retryable=True)
 
 
-def no_list(message: str) -> ApplicationError:
+def request_list_unavailable(message: str) -> ApplicationError:
     """Asking again will not help, but nothing has ended: there are other ways to find a request."""
     return ApplicationError(message, type=NOT_LISTED, non_retryable=True, category=ApplicationErrorCategory.BENIGN)
 

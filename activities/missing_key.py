@@ -10,7 +10,7 @@ from reelay.domain.progress import WAITING
 from reelay.providers.errors import ProviderNotConfigured
 
 
-def words_for(missing: ProviderNotConfigured) -> str:
+def wait_reason(missing: ProviderNotConfigured) -> str:
     return f"{WAITING}{missing}"
 
 
@@ -19,5 +19,5 @@ async def missing_key_error(
 ) -> ApplicationError:
     """The caller sees why it stands still; it goes on by itself once the key is there."""
     async with sessions.begin() as session:
-        await record_wait_reason(session, generation.id, words_for(missing))
+        await record_wait_reason(session, generation.id, wait_reason(missing))
     return try_again(missing, after=missing.retry_after)

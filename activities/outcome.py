@@ -12,7 +12,7 @@ from activities.missing_key import missing_key_error
 from reelay.db.attempts import mark_ended_by_poll
 from reelay.db.engine import Sessions, as_user
 from reelay.db.generations import advance_generation, measure_progress, record_wait_reason
-from reelay.db.logs import keep_log
+from reelay.db.logs import append_log
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
 from reelay.domain.messages import Sentence
@@ -44,16 +44,16 @@ class OutcomeActivities:
         except ProviderNotConfigured as missing:
             raise await missing_key_error(self._sessions, generation, missing) from missing
         except ProviderError as trouble:
-            raise await self._not_told(generation, trouble) from trouble
+            raise await self._poll_failed(generation, trouble) from trouble
         if progress.logs:
-            await self._keep_log(generation, progress.logs)
+            await self._append_log(generation, progress.logs)
         if progress.state is ProviderState.ENDED:
-            return await self._note_rescue(accepted)
+            return await self._record_end_found_by_poll(accepted)
         if not generation.provider.reports_by_push:
-            await self._note(generation, progress)
-        raise still_running(_in_words(generation, progress), ask_again_in=generation.timing.poll_interval)
+            await self._record_progress(generation, progress)
+        raise still_running(_progress_message(generation, progress), ask_again_in=generation.timing.poll_interval)
 
-    async def _note(self, generation: Generation, progress: ProviderProgress) -> None:
+    async def _record_progress(self, generation: Generation, progress: ProviderProgress) -> None:
         queued = progress.state is ProviderState.QUEUED
         async with self._sessions.begin() as session:
             await advance_generation(
@@ -61,31 +61,31 @@ class OutcomeActivities:
                 generation.id,
                 status=Status.SUBMITTED if queued else Status.IN_PROGRESS,
                 stage=Stage.QUEUED if queued else Stage.GENERATING,
-                detail=_in_words(generation, progress),
+                detail=_progress_message(generation, progress),
                 only_if=NOT_AT_WORK if queued else (),
             )
             if progress.percent is not None and not queued:
                 await measure_progress(session, generation.id, measured_progress(progress.percent))
 
-    async def _not_told(self, generation: Generation, trouble: ProviderError) -> ApplicationError:
+    async def _poll_failed(self, generation: Generation, trouble: ProviderError) -> ApplicationError:
         """The caller sees why there is no news."""
         if not generation.provider.reports_by_push:
             async with self._sessions.begin() as session:
                 await record_wait_reason(session, generation.id, f"{WAITING}{trouble}")
         return try_again(trouble, after=trouble.retry_after if isinstance(trouble, Unavailable) else None)
 
-    async def _note_rescue(self, accepted: Accepted) -> None:
+    async def _record_end_found_by_poll(self, accepted: Accepted) -> None:
         """Should the webhook be on its way, it comes too late."""
         if accepted.submission.webhook_expected:
             async with self._sessions.begin() as session:
                 await mark_ended_by_poll(session, accepted.generation.id, accepted.submission.attempt)
 
-    async def _keep_log(self, generation: Generation, lines: Sequence[str]) -> None:
+    async def _append_log(self, generation: Generation, lines: Sequence[str]) -> None:
         async with as_user(self._sessions, generation.user_id) as session:
-            await keep_log(session, generation.id, lines)
+            await append_log(session, generation.id, lines)
 
 
-def _in_words(generation: Generation, progress: ProviderProgress) -> str:
+def _progress_message(generation: Generation, progress: ProviderProgress) -> str:
     if progress.state is not ProviderState.QUEUED:
         return f"Generating at {generation.provider}"
     if progress.queue_position is None:

@@ -1,4 +1,4 @@
-"""Holding the rows against their runs, and repairing what a row or a run has lost."""
+"""Compares the rows with their runs, and repairs what a row or a run has lost."""
 
 import asyncio
 from collections import Counter
@@ -16,15 +16,15 @@ from reelay.catalog.model import KINDS
 from reelay.catalog.timing import timing_of
 from reelay.db.attempts import submission_of
 from reelay.db.credits import orphaned_holds
-from reelay.db.deliveries import forget_old_deliveries
+from reelay.db.deliveries import delete_old_deliveries
 from reelay.db.engine import Sessions
 from reelay.db.external import app_of, external_requests, take_over
 from reelay.db.generations import TIMING, cancel_generation, fail_generation, generation_of
-from reelay.db.reconciliation import StaleGeneration, claim_repair, free_credits, stale_generations
+from reelay.db.reconciliation import StaleGeneration, claim_repair, end_orphaned_hold, stale_generations
 from reelay.db.tables import AttemptState, GenerationJob
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, Origin
-from reelay.domain.reconciliation import Purchase, Reconciled, Repair, Run, RunState, decide, is_overdue
+from reelay.domain.reconciliation import Reconciled, Repair, Run, RunState, SubmissionState, decide, is_overdue
 from reelay.providers.errors import ProviderError
 from reelay.providers.registry import Providers
 from reelay.settings import Settings
@@ -39,13 +39,13 @@ log = structlog.get_logger()
 class Runs(Protocol):
     """The runs of generations, as far as a repair needs them."""
 
-    async def look(self, generation_id: UUID) -> Run: ...
+    async def describe(self, generation_id: UUID) -> Run: ...
 
     async def start(self, job: GenerationJob) -> None:
         """The first run. Safe to repeat."""
 
-    async def resume(self, job: GenerationJob, *, look_now: bool) -> None:
-        """Another run after one that is over or lost; `look_now`: it asks the provider before it waits."""
+    async def resume(self, job: GenerationJob, *, poll_first: bool) -> None:
+        """Another run after one that is over or lost; `poll_first`: it asks the provider before it waits."""
 
 
 class ReconciliationActivities:
@@ -62,7 +62,7 @@ class ReconciliationActivities:
     async def reconcile(self, grace: timedelta) -> Reconciled:
         """Check every open generation whose row has not changed for the grace period. Never submits anything.
 
-        What another backend has submitted is taken over first, and then checked like the rest. Also forgets old webhook
+        What another backend has submitted is taken over first, and then checked like the rest. Also deletes old webhook
         deliveries.
 
         A generation whose check fails does not keep the others waiting; its error is the step's in the end.
@@ -79,8 +79,8 @@ class ReconciliationActivities:
                     else:
                         found.update(words)
                 last = page[-1].job.id
-            found["forgotten"] = await self._forget_old_deliveries()
-            found["freed"] = await self._free_credits()
+            found["deliveries_deleted"] = await self._delete_old_deliveries()
+            found["holds_ended"] = await self._end_orphaned_holds()
         if troubles:
             raise troubles[0]
         return Reconciled(**found)
@@ -90,7 +90,7 @@ class ReconciliationActivities:
         taken, last = 0, None
         while True:
             async with self._sessions() as session:
-                page = await external_requests(session, quiet_for=grace, after=last, limit=BATCH)
+                page = await external_requests(session, unchanged_for=grace, after=last, limit=BATCH)
             for job in page:
                 taken += await self._take_over(job)
             if len(page) < BATCH:
@@ -116,90 +116,90 @@ class ReconciliationActivities:
         log.warning("external_request_taken", job_id=str(job.id), request_id=job.fal_request_id)
         return False
 
-    async def _forget_old_deliveries(self) -> int:
+    async def _delete_old_deliveries(self) -> int:
         """Of the delivery log, in batches that lock nothing for long; what is left goes with the next pass."""
-        forgotten = 0
+        deleted = 0
         for _ in range(BATCHES_AT_MOST):
             async with self._sessions.begin() as session:
-                batch = await forget_old_deliveries(session, older_than=DELIVERIES_KEPT, at_most=BATCH)
-            forgotten += batch
+                batch = await delete_old_deliveries(session, older_than=DELIVERIES_KEPT, at_most=BATCH)
+            deleted += batch
             if batch < BATCH:
                 break
-        return forgotten
+        return deleted
 
-    async def _free_credits(self) -> int:
+    async def _end_orphaned_holds(self) -> int:
         """How many ended generations had credits that were still held."""
         async with self._sessions() as session:
-            forgotten = await orphaned_holds(session)
-        freed = 0
-        for generation_id in forgotten:
+            orphaned = await orphaned_holds(session)
+        ended = 0
+        for generation_id in orphaned:
             async with self._sessions.begin() as session:
-                freed += await free_credits(session, generation_id)
-        return freed
+                ended += await end_orphaned_hold(session, generation_id)
+        return ended
 
     async def _next_page(self, grace: timedelta, last: UUID | None) -> list[StaleGeneration]:
         async with self._sessions() as session:
-            return await stale_generations(session, quiet_for=grace, after=last, limit=AT_ONCE)
+            return await stale_generations(session, unchanged_for=grace, after=last, limit=AT_ONCE)
 
-    async def _check(self, quiet: StaleGeneration) -> list[str]:
+    async def _check(self, stale: StaleGeneration) -> list[str]:
         """The fields of `Reconciled` that this generation counts in."""
-        run = await self._runs.look(quiet.job.id)
-        repair = decide(run.state, _purchase(quiet))
-        if repair is Repair.LEAVE or not await self._claim(quiet, run, repair):
-            return _left(quiet, run)
+        run = await self._runs.describe(stale.job.id)
+        repair = decide(run.state, _submission_state(stale))
+        if repair is Repair.LEAVE or not await self._claim(stale, run, repair):
+            return _left(stale, run)
         match repair:
             case Repair.START:
-                await self._runs.start(quiet.job)
+                await self._runs.start(stale.job)
             case Repair.RESUME:
-                await self._runs.resume(quiet.job, look_now=_purchase(quiet) is Purchase.ACCEPTED)
+                await self._runs.resume(stale.job, poll_first=_submission_state(stale) is SubmissionState.ACCEPTED)
             case _:
-                await self._withdraw(quiet)
-                await self._end(quiet, run, repair)
+                await self._withdraw(stale)
+                await self._end(stale, run, repair)
                 return ["checked", "ended"]
         return ["checked", repair.value]
 
-    async def _claim(self, quiet: StaleGeneration, run: Run, repair: Repair) -> bool:
-        """Write down what is about to be done. A repair that dies after this is claimed anew after the grace period."""
+    async def _claim(self, stale: StaleGeneration, run: Run, repair: Repair) -> bool:
+        """Write down what is about to be done. One that dies after this is claimed again after the grace period."""
         async with self._sessions.begin() as session:
-            return await claim_repair(session, quiet.job, f"Reconciled: {_in_words(quiet, run, repair)}")
+            return await claim_repair(session, stale.job, f"Reconciled: {_describe_repair(stale, run, repair)}")
 
-    async def _withdraw(self, quiet: StaleGeneration) -> None:
+    async def _withdraw(self, stale: StaleGeneration) -> None:
         """A best effort, as in the workflow: without the provider's answer the generation ends all the same."""
-        if quiet.attempt is None or quiet.attempt.state != AttemptState.ACCEPTED:
+        if stale.attempt is None or stale.attempt.state != AttemptState.ACCEPTED:
             return
         try:
-            await self._providers[quiet.attempt.provider].cancel(submission_of(quiet.attempt))
+            await self._providers[stale.attempt.provider].cancel(submission_of(stale.attempt))
         except ProviderError as trouble:
-            log.warning("provider_cancel_failed", job_id=str(quiet.job.id), error=str(trouble))
+            log.warning("provider_cancel_failed", job_id=str(stale.job.id), error=str(trouble))
 
-    async def _end(self, quiet: StaleGeneration, run: Run, repair: Repair) -> None:
+    async def _end(self, stale: StaleGeneration, run: Run, repair: Repair) -> None:
         async with self._sessions.begin() as session:
             if repair is Repair.CANCEL:
-                await cancel_generation(session, quiet.job.id, "Canceled by an operator")
+                await cancel_generation(session, stale.job.id, "Canceled by an operator")
             else:
-                await fail_generation(session, quiet.job.id, run.failure or _failure(run))
+                await fail_generation(session, stale.job.id, run.failure or _failure(run))
 
 
-def _purchase(quiet: StaleGeneration) -> Purchase:
-    match quiet.attempt.state if quiet.attempt else None:
+def _submission_state(stale: StaleGeneration) -> SubmissionState:
+    match stale.attempt.state if stale.attempt else None:
         case None | AttemptState.REFUSED:
-            return Purchase.NONE
+            return SubmissionState.NONE
         case AttemptState.ACCEPTED:
-            return Purchase.ACCEPTED
+            return SubmissionState.ACCEPTED
         case _:
-            return Purchase.UNCERTAIN
+            return SubmissionState.UNCERTAIN
 
 
-def _left(quiet: StaleGeneration, run: Run) -> list[str]:
-    overdue = is_overdue(quiet.job.created_at, generation_of(quiet.job).timing, datetime.now(UTC))
+def _left(stale: StaleGeneration, run: Run) -> list[str]:
+    overdue = is_overdue(stale.job.created_at, generation_of(stale.job).timing, datetime.now(UTC))
     return ["checked", "left", *["failing"] * run.failing, *["overdue"] * overdue]
 
 
-def _in_words(quiet: StaleGeneration, run: Run, repair: Repair) -> str:
+def _describe_repair(stale: StaleGeneration, run: Run, repair: Repair) -> str:
     match repair:
         case Repair.START:
             return "it had no workflow; starting it"
-        case Repair.RESUME if run.state is RunState.UNKNOWN and quiet.job.origin == Origin.EXTERNAL:
+        case Repair.RESUME if run.state is RunState.UNKNOWN and stale.job.origin == Origin.EXTERNAL:
             return "another backend has submitted it; following its request"
         case Repair.RESUME:
             how = "lost" if run.state is RunState.UNKNOWN else f"over ({run.state})"

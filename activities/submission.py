@@ -1,4 +1,4 @@
-"""Buying a generation: one paid POST, written down before it is sent."""
+"""Submitting a generation: one paid POST, written down before it is sent."""
 
 import asyncio
 import random
@@ -13,7 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import no_list, non_retryable, still_running, try_again, uncertain, wait_for
+from activities.errors import (
+    non_retryable,
+    request_list_unavailable,
+    retry_later,
+    still_running,
+    submission_uncertain,
+    try_again,
+)
 from activities.heartbeat import heartbeating
 from activities.inputs import Adoption, Attempt
 from activities.missing_key import missing_key_error
@@ -23,7 +30,7 @@ from reelay.db.attempts import (
     Opened,
     attempt_of,
     has_identical_lost_attempt,
-    known_lost_at,
+    lost_at,
     open_attempt,
     record_acceptance,
     record_refusal,
@@ -81,19 +88,21 @@ class SubmissionActivities:
     @activity.defn
     async def submit(self, attempt: Attempt) -> Submission:
         """Send the one POST, unless it was sent before. Fails as uncertain when that cannot be told."""
-        submission = _handed_over()
+        submission = _unrecorded_submission()
         if submission is None:
             try:
-                earlier = await self._sent_before(attempt)
+                earlier = await self._open_attempt(attempt)
             except AccountParked as parked:
-                raise await self._waiting(attempt, parked) from parked
+                raise await self._parked_error(attempt, parked) from parked
             if earlier:
                 return earlier  # written down when it was accepted
             submission = await self._send(attempt)
         try:
-            return await self._record(attempt.generation, submission, f"Accepted by {attempt.generation.provider}")
+            return await self._record_acceptance(
+                attempt.generation, submission, f"Accepted by {attempt.generation.provider}"
+            )
         except IntegrityError as taken:
-            raise await self._doubt(attempt, _not_ours(attempt, submission)) from taken
+            raise await self._uncertain_error(attempt, _request_of_another_job(attempt, submission)) from taken
         except (SQLAlchemyError, OSError):
             # The request id exists only here: hand it to the next try of this step, which must not POST again.
             activity.heartbeat(submission)
@@ -131,10 +140,10 @@ class SubmissionActivities:
         generation = attempt.generation
         async with self._sessions() as session:
             row = await attempt_of(session, generation.id, attempt.number)
-            lost_by = await known_lost_at(session, row)
+            lost_by = await lost_at(session, row)
         if row.state == AttemptState.ACCEPTED:  # a submission that took long, or this step before it died
             return submission_of(row)
-        candidates = await self._candidates(generation, row, await self._listed(attempt, row.sent_at, lost_by))
+        candidates = await self._candidates(generation, row, await self._list_requests(attempt, row.sent_at, lost_by))
         if len(candidates) == 1:
             found = self._providers[generation.provider].recover(
                 endpoint=generation.endpoint, request_id=candidates[0], attempt=attempt.number
@@ -144,7 +153,7 @@ class SubmissionActivities:
                 return submission
         raise still_running(f"{len(candidates)} candidates", ask_again_in=generation.timing.poll_interval)
 
-    async def _listed(self, attempt: Attempt, sent_at: datetime, lost_by: datetime) -> list[str]:
+    async def _list_requests(self, attempt: Attempt, sent_at: datetime, lost_by: datetime) -> list[str]:
         """Requests with our endpoint and input from the time between the POST and the moment its answer was missed."""
         generation = attempt.generation
         try:
@@ -152,7 +161,7 @@ class SubmissionActivities:
                 self._request(attempt), sent_between=(sent_at - CLOCK_SLACK, lost_by + CLOCK_SLACK)
             )
         except NotListed as shut:
-            raise no_list(str(shut)) from shut
+            raise request_list_unavailable(str(shut)) from shut
         except ProviderNotConfigured as missing:
             raise await missing_key_error(self._sessions, generation, missing) from missing
         except Unavailable as trouble:
@@ -168,12 +177,12 @@ class SubmissionActivities:
     async def _take_over(self, generation: Generation, submission: Submission, how: str) -> Submission | None:
         """None when the request belongs to another attempt."""
         try:
-            recorded = await self._record(generation, submission, how)
+            recorded = await self._record_acceptance(generation, submission, how)
         except IntegrityError:
             return None
         return recorded if recorded.request_id == submission.request_id else None
 
-    async def _sent_before(self, attempt: Attempt) -> Submission | None:
+    async def _open_attempt(self, attempt: Attempt) -> Submission | None:
         """Write the attempt down. An attempt that is there already was sent by a try of this step that died.
 
         Raises: AccountParked, with nothing written down.
@@ -182,7 +191,7 @@ class SubmissionActivities:
         async with self._sessions.begin() as session:
             opened = await open_attempt(session, generation, attempt.number)
             if isinstance(opened, Opened):
-                await self._take_turn(session, generation.provider)
+                await self._require_account(session, generation.provider)
             if opened is Opened.NEW:
                 await advance_generation(
                     session,
@@ -196,9 +205,11 @@ class SubmissionActivities:
             return None
         if opened.state == AttemptState.ACCEPTED:
             return submission_of(opened)
-        raise await self._doubt(attempt, opened.answer or "The worker died while the submission was on its way")
+        raise await self._uncertain_error(
+            attempt, opened.answer or "The worker died while the submission was on its way"
+        )
 
-    async def _take_turn(self, session: AsyncSession, provider: ProviderName) -> None:
+    async def _require_account(self, session: AsyncSession, provider: ProviderName) -> None:
         """Raises: AccountParked."""
         if parked := await parked_account(session, provider, self._account(provider), lease=PROBE_LEASE):
             raise AccountParked(parked)
@@ -206,7 +217,7 @@ class SubmissionActivities:
     def _account(self, provider: ProviderName) -> str:
         return self._providers[provider].account
 
-    async def _waiting(self, attempt: Attempt, parked: AccountParked) -> ApplicationError:
+    async def _parked_error(self, attempt: Attempt, parked: AccountParked) -> ApplicationError:
         """The caller sees why. All who wait come back at different moments, one of them as the next probe."""
         async with self._sessions.begin() as session:
             await advance_generation(
@@ -218,16 +229,18 @@ class SubmissionActivities:
             )
         pause = self._settings.account_pause
         until_probe = max(parked.probe_at - datetime.now(UTC), timedelta(0))
-        return wait_for(str(parked), after=min(until_probe, pause) + pause * random.random())
+        return retry_later(str(parked), after=min(until_probe, pause) + pause * random.random())
 
     async def _send(self, attempt: Attempt) -> Submission:
         try:
             async with heartbeating(every=timedelta(seconds=5)):
-                return await _to_its_end(self._providers[attempt.generation.provider].submit(self._request(attempt)))
+                return await _finish_despite_cancel(
+                    self._providers[attempt.generation.provider].submit(self._request(attempt))
+                )
         except NotAccepted as refusal:
-            raise await self._refusal(attempt, refusal) from refusal
+            raise await self._refused_error(attempt, refusal) from refusal
         except SubmissionUncertain as doubt:
-            raise await self._doubt(attempt, str(doubt)) from doubt
+            raise await self._uncertain_error(attempt, str(doubt)) from doubt
 
     def _request(self, attempt: Attempt) -> SubmissionRequest:
         return SubmissionRequest(
@@ -250,7 +263,7 @@ class SubmissionActivities:
         query = urlencode({"job": str(attempt.generation.id), "token": token})
         return f"{self._settings.app_url}{path}?{query}"
 
-    async def _record(self, generation: Generation, submission: Submission, how: str) -> Submission:
+    async def _record_acceptance(self, generation: Generation, submission: Submission, how: str) -> Submission:
         """The attempt's submission: this one, unless another was recorded first."""
         ahead = submission.queue_position
         status, stage = state_at_acceptance(generation.provider, submission)
@@ -269,21 +282,21 @@ class SubmissionActivities:
                 fal_response_url=submission.response_url,
                 stamped="submitted_at",
             )
-            await self._reopen(session, generation, submission.attempt)
+            await self._unpark_account(session, generation, submission.attempt)
         return submission
 
-    async def _reopen(self, session: AsyncSession, generation: Generation, number: int) -> None:
+    async def _unpark_account(self, session: AsyncSession, generation: Generation, number: int) -> None:
         """The provider dealt with a submission, so the account is not locked (any more)."""
         account = self._account(generation.provider)
         if await reopen_account(session, generation.provider, account, generation.id, number):
             log.info("account_resumed", provider=generation.provider, account=account)
 
-    async def _refusal(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:
+    async def _refused_error(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:
         """Nothing was bought: note why, and say whether to try again."""
-        error = after_refusal(refusal, account_pause=self._settings.account_pause)
+        error = error_for_refusal(refusal, account_pause=self._settings.account_pause)
         async with self._sessions.begin() as session:
             await record_refusal(session, attempt.generation.id, attempt.number, str(refusal))
-            await self._note_account(session, attempt, refusal)
+            await self._update_account(session, attempt, refusal)
             await advance_generation(
                 session,
                 attempt.generation.id,
@@ -294,7 +307,7 @@ class SubmissionActivities:
             )
         return error
 
-    async def _note_account(self, session: AsyncSession, attempt: Attempt, refusal: NotAccepted) -> None:
+    async def _update_account(self, session: AsyncSession, attempt: Attempt, refusal: NotAccepted) -> None:
         """What the refusal says of the account that all jobs share."""
         provider, pause = attempt.generation.provider, self._settings.account_pause
         account = self._account(provider)
@@ -305,9 +318,9 @@ class SubmissionActivities:
             case Unreachable() | Unauthorized():
                 await probe_again(session, provider, account, pause=pause)
             case _:
-                await self._reopen(session, attempt.generation, attempt.number)
+                await self._unpark_account(session, attempt.generation, attempt.number)
 
-    async def _doubt(self, attempt: Attempt, answer: str) -> ApplicationError:
+    async def _uncertain_error(self, attempt: Attempt, answer: str) -> ApplicationError:
         """It may have been bought: note why we cannot tell."""
         provider = attempt.generation.provider
         async with self._sessions.begin() as session:
@@ -320,10 +333,10 @@ class SubmissionActivities:
                     stage=Stage.UNCERTAIN,
                     detail=f"The answer to the submission was lost: {answer}. Not sent again; looking for its request",
                 )
-        return uncertain(answer)
+        return submission_uncertain(answer)
 
 
-async def _to_its_end(post: Coroutine[Any, Any, Submission]) -> Submission:
+async def _finish_despite_cancel(post: Coroutine[Any, Any, Submission]) -> Submission:
     """A POST that is under way is not cut off by a cancellation: only its answer tells what was bought."""
     sending = asyncio.create_task(post)
     try:
@@ -336,7 +349,7 @@ async def _to_its_end(post: Coroutine[Any, Any, Submission]) -> Submission:
         return await sending
 
 
-def _not_ours(attempt: Attempt, submission: Submission) -> str:
+def _request_of_another_job(attempt: Attempt, submission: Submission) -> str:
     """Which request the provider named by mistake: the first job that was given it keeps it."""
     generation = attempt.generation
     log.error(
@@ -348,7 +361,7 @@ def _not_ours(attempt: Attempt, submission: Submission) -> str:
     return f"{generation.provider} named the request {submission.request_id}, which is another job's"
 
 
-def after_refusal(refusal: NotAccepted, *, account_pause: timedelta) -> ApplicationError:
+def error_for_refusal(refusal: NotAccepted, *, account_pause: timedelta) -> ApplicationError:
     """Which refusals are worth another POST, and when."""
     match refusal:
         case Rejected():
@@ -363,7 +376,7 @@ def after_refusal(refusal: NotAccepted, *, account_pause: timedelta) -> Applicat
             return try_again(refusal)
 
 
-def _handed_over() -> Submission | None:
+def _unrecorded_submission() -> Submission | None:
     """What an earlier try of this step bought but could not write down."""
     details = activity.info().heartbeat_details
     return SUBMISSION.validate_python(details[0]) if details and details[0] else None

@@ -75,7 +75,7 @@ ARCHIVE = ActivityConfig(
 
 
 def with_activity_id(config: ActivityConfig, name: str, **more: Unpack[ActivityConfig]) -> ActivityConfig:
-    """The step under an id that stays the same for ever: renaming one breaks the replay of running generations."""
+    """The activity under an id that never changes: renaming one breaks the replay of running generations."""
     return {**config, **more, "activity_id": name}
 
 

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
 class ReconciliationWorkflow:
     @workflow.run
     async def run(self, grace: timedelta) -> Reconciled:
-        """What was found and done; rows that changed within the grace period are nobody's business yet."""
+        """What was found and done; rows that changed within the grace period are left alone."""
         return await workflow.execute_activity_method(
             ReconciliationActivities.reconcile,
             grace,

@@ -16,7 +16,7 @@ from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.reconciliation import Run, RunState
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
-from workflows.starting import first_words, start_generation
+from workflows.starting import prompt_excerpt, start_generation
 
 CLOSED = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED: RunState.COMPLETED,
@@ -26,7 +26,7 @@ CLOSED = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: RunState.TIMED_OUT,
 }
 # The server itself calls a workflow task failed from its third try on, and then refuses queries.
-FAILING_FROM_TRY = 3
+FAILING_FROM_ATTEMPT = 3
 
 
 class GenerationRuns:
@@ -36,7 +36,7 @@ class GenerationRuns:
         self._task_queue = task_queue
         self._origin = origin
 
-    async def look(self, generation_id: UUID) -> Run:
+    async def describe(self, generation_id: UUID) -> Run:
         """The newest run, by id: the visibility store may lag behind. Raises: RPCError."""
         # The service's own call: the client's does not know the status of a paused run.
         request = DescribeWorkflowExecutionRequest(
@@ -55,27 +55,27 @@ class GenerationRuns:
             self._client,
             generation_of(job),
             task_queue=self._task_queue,
-            summary=first_words(job.input_params),
+            summary=prompt_excerpt(job.input_params),
             origin=self._origin,
         )
 
-    async def resume(self, job: GenerationJob, *, look_now: bool) -> None:
+    async def resume(self, job: GenerationJob, *, poll_first: bool) -> None:
         await start_generation(
             self._client,
             generation_of(job),
             task_queue=self._task_queue,
-            summary=first_words(job.input_params),
+            summary=prompt_excerpt(job.input_params),
             origin=self._origin,
             # The attempt's row, not the id, keeps a second POST away.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            look_now=look_now,
+            poll_first=poll_first,
         )
 
     async def _run(self, generation_id: UUID, described: DescribeWorkflowExecutionResponse) -> Run:
         state = CLOSED.get(described.workflow_execution_info.status, RunState.OPEN)
         return Run(
             state=state,
-            failing=described.pending_workflow_task.attempt >= FAILING_FROM_TRY,
+            failing=described.pending_workflow_task.attempt >= FAILING_FROM_ATTEMPT,
             failure=await self._failure(generation_id) if state is RunState.FAILED else None,
         )
 

@@ -44,7 +44,7 @@ def schedule(task_queue: str, every: timedelta) -> Schedule:
             GRACE,
             id=reconciliation_id(task_queue),
             task_queue=task_queue,
-            # A pass that no worker takes must not keep the later ones from starting for ever.
+            # A pass that no worker takes must not keep the later ones from starting forever.
             execution_timeout=timedelta(minutes=20),
             static_summary="Rows without a run, and runs closed by hand",
         ),

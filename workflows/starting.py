@@ -53,12 +53,12 @@ async def start_generation(
     summary: str,
     origin: str | None = None,
     id_reuse_policy: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
-    look_now: bool = False,
+    poll_first: bool = False,
 ) -> None:
-    """Start the workflow. Safe to repeat: one generation has one run, for ever, unless a repair says otherwise.
+    """Start the workflow. Safe to repeat: a generation has one run, unless a repair starts another.
 
     `origin`: of our page, which the run's details link to.
-    `look_now`: it asks the provider before it waits for a webhook.
+    `poll_first`: it asks the provider before it waits for a webhook.
     """
     try:
         await client.start_workflow(
@@ -68,23 +68,23 @@ async def start_generation(
             task_queue=task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=id_reuse_policy,
-            start_signal="poll" if look_now else None,
+            start_signal="poll" if poll_first else None,
             search_attributes=search_attributes(generation),
             static_summary=f"{generation.model}: {summary}"[:200],
-            static_details=links_of(generation, origin) if origin else None,
+            static_details=run_details(generation, origin) if origin else None,
         )
     except WorkflowAlreadyStartedError:
         return  # it has run to its end already
 
 
-def links_of(generation: Generation, origin: str) -> str:
-    """For the eyes of engineers: the job as its user sees it, and its webhooks as operators do."""
+def run_details(generation: Generation, origin: str) -> str:
+    """Links for the Temporal UI: the job as its user sees it, and its webhooks as operators do."""
     return (
         f"[its page]({origin}/#/jobs/{generation.id}) (for its user)\n\n"
         f"[its webhooks]({origin}/admin#/deliveries?jobId={generation.id}) (for operators)"
     )
 
 
-def first_words(words: Mapping[str, Any]) -> str:
-    """Of the caller's prompt or text, for the eyes of engineers."""
-    return " ".join(str(words.get("prompt") or words.get("text") or "").split()[:8])
+def prompt_excerpt(inputs: Mapping[str, Any]) -> str:
+    """The first eight words of the prompt or text, for the Temporal UI."""
+    return " ".join(str(inputs.get("prompt") or inputs.get("text") or "").split()[:8])

@@ -12,7 +12,7 @@ from api.shared_answers import SharedAnswers
 from reelay.db.attempts import attempt_of, submission_of
 from reelay.db.engine import Sessions, as_user
 from reelay.db.generations import find_generation
-from reelay.db.logs import keep_log, kept_log
+from reelay.db.logs import append_log, read_log
 from reelay.db.tables import AttemptState, GenerationJob, SubmissionAttempt
 from reelay.domain.generation import ProviderName, Status, Submission
 from reelay.providers.errors import ProviderError
@@ -51,14 +51,14 @@ class QueueLogs:
         async with as_user(self._sessions, user_id) as session:
             job = await find_generation(session, generation_id)
             submission = await _submission_of(session, job) if job else None
-            kept = await kept_log(session, generation_id)
+            kept = await read_log(session, generation_id)
         if job is None or submission is None:
             return kept
         lines = await self._lines(ProviderName(job.provider), submission)
         if not lines:
             return kept
         async with as_user(self._sessions, user_id) as session:
-            return await keep_log(session, generation_id, lines)
+            return await append_log(session, generation_id, lines)
 
     async def _lines(self, name: ProviderName, submission: Submission) -> tuple[str, ...]:
         provider = self._providers.get(name)

@@ -15,7 +15,7 @@ from reelay.background import in_background
 from reelay.db.engine import POSTGRES_AWAY, Sessions
 from reelay.db.generations import generation_of, unstarted_generations
 from reelay.db.tables import GenerationJob
-from workflows.starting import first_words, start_generation
+from workflows.starting import prompt_excerpt, start_generation
 
 LOOK_EVERY_SECONDS = 5.0
 FORGOTTEN_AFTER = timedelta(seconds=10)
@@ -35,7 +35,7 @@ class Starter:
 
     async def start(self, job: GenerationJob) -> None:
         """Start the row's workflow, within a moment. Raises one of OUTAGES when Temporal does not take it."""
-        summary = first_words(job.input_params)
+        summary = prompt_excerpt(job.input_params)
         async with asyncio.timeout(3):  # the client's own retries would go on for 10 s
             await start_generation(
                 self._client, generation_of(job), task_queue=self._task_queue, summary=summary, origin=self._origin

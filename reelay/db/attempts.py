@@ -53,7 +53,7 @@ async def attempt_of(session: AsyncSession, generation_id: UUID, number: int) ->
     return await session.get_one(SubmissionAttempt, (generation_id, number))
 
 
-async def known_lost_at(session: AsyncSession, attempt: SubmissionAttempt) -> datetime:
+async def lost_at(session: AsyncSession, attempt: SubmissionAttempt) -> datetime:
     """When the answer was missed: now, while nobody has written that down. By the clock that `sent_at` is of."""
     return attempt.answered_at or (await session.execute(select(func.now()))).scalar_one()
 

@@ -138,7 +138,7 @@ async def find_delivery(session: AsyncSession, delivery_id: UUID) -> WebhookDeli
     return await session.get(WebhookDelivery, delivery_id)
 
 
-async def forget_old_deliveries(session: AsyncSession, *, older_than: timedelta, at_most: int) -> int:
+async def delete_old_deliveries(session: AsyncSession, *, older_than: timedelta, at_most: int) -> int:
     """How many were deleted: the oldest, none of the inbox, and none that tells a living generation's end."""
     needed = exists().where(
         col(GenerationJob.outcome_delivery_id) == col(WebhookDelivery.id), col(GenerationJob.status).in_(ACTIVE)

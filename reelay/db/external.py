@@ -27,7 +27,7 @@ def is_ours_to_run() -> ColumnElement[bool]:
 
 
 async def external_requests(
-    session: AsyncSession, *, quiet_for: timedelta, after: UUID | None, limit: int
+    session: AsyncSession, *, unchanged_for: timedelta, after: UUID | None, limit: int
 ) -> Sequence[GenerationJob]:
     """Open rows of others that name a provider's request which nobody follows, by their ids, those beyond `after`."""
     statement = (
@@ -36,7 +36,7 @@ async def external_requests(
             col(GenerationJob.status).in_(ACTIVE),
             ~is_ours_to_run(),
             col(GenerationJob.fal_request_id).is_not(None),
-            col(GenerationJob.stage_at) < func.now() - quiet_for,
+            col(GenerationJob.stage_at) < func.now() - unchanged_for,
         )
         .order_by(col(GenerationJob.id))
         .limit(limit)

@@ -14,7 +14,7 @@ MOST_LINES = 500
 """Of one generation. What is printed after them is not kept."""
 
 
-async def kept_log(session: AsyncSession, generation_id: UUID) -> list[str]:
+async def read_log(session: AsyncSession, generation_id: UUID) -> list[str]:
     """The lines so far, in the order in which they were printed."""
     lines_of = col(JobEvent.data)["lines"]
     statement = (
@@ -23,7 +23,7 @@ async def kept_log(session: AsyncSession, generation_id: UUID) -> list[str]:
     return [line for lines in await session.scalars(statement) for line in lines]
 
 
-async def keep_log(session: AsyncSession, generation_id: UUID, lines: Sequence[str]) -> list[str]:
+async def append_log(session: AsyncSession, generation_id: UUID, lines: Sequence[str]) -> list[str]:
     """Add what is new of the provider's last lines to the timeline, as one event. All lines that are kept now.
 
     The session is `as_user`: the generation's own user's.
@@ -31,7 +31,7 @@ async def keep_log(session: AsyncSession, generation_id: UUID, lines: Sequence[s
     # Locked like for any other event: two may bring the same lines at once, and streams count on the events' order.
     await session.execute(select(func.lock_generation(generation_id)))
     job = await session.get(GenerationJob, generation_id)
-    kept = await kept_log(session, generation_id)
+    kept = await read_log(session, generation_id)
     new = new_lines(kept, lines)[: MOST_LINES - len(kept)]
     if new and job is not None:
         event = JobEvent(

@@ -24,7 +24,7 @@ class StaleGeneration:
 
 
 async def stale_generations(
-    session: AsyncSession, *, quiet_for: timedelta, after: UUID | None, limit: int
+    session: AsyncSession, *, unchanged_for: timedelta, after: UUID | None, limit: int
 ) -> list[StaleGeneration]:
     """Rows that are ours to run, in the order of their ids, those beyond `after`."""
     attempt, earlier = aliased(SubmissionAttempt), aliased(SubmissionAttempt)
@@ -35,7 +35,7 @@ async def stale_generations(
         .where(
             col(GenerationJob.status).in_(ACTIVE),
             is_ours_to_run(),
-            col(GenerationJob.stage_at) < func.now() - quiet_for,
+            col(GenerationJob.stage_at) < func.now() - unchanged_for,
         )
         .order_by(col(GenerationJob.id))
         .limit(limit)
@@ -66,7 +66,7 @@ async def claim_repair(session: AsyncSession, job: GenerationJob, detail: str) -
     return True
 
 
-async def free_credits(session: AsyncSession, generation_id: UUID) -> bool:
+async def end_orphaned_hold(session: AsyncSession, generation_id: UUID) -> bool:
     """End the hold that an ended generation has left open, and say so in its timeline. False when there is none."""
     if not await end_hold(session, generation_id):
         return False

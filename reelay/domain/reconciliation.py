@@ -24,7 +24,7 @@ class RunState(StrEnum):
     TIMED_OUT = "timed out"
 
 
-class Purchase(StrEnum):
+class SubmissionState(StrEnum):
     """What the attempts say of it."""
 
     NONE = "none"
@@ -68,22 +68,22 @@ class Reconciled:
     """Of those left: open for longer than any run should be."""
     taken_over: int = 0
     """Requests that another backend submitted, and that are followed from now on."""
-    forgotten: int = 0
+    deliveries_deleted: int = 0
     """Webhook deliveries that were old enough."""
-    freed: int = 0
+    holds_ended: int = 0
     """Ended, with credits that were still held. No code of ours leaves any."""
 
 
-def decide(run: RunState, purchase: Purchase) -> Repair:
+def decide(run: RunState, submission: SubmissionState) -> Repair:
     """What a generation needs whose row is open. `docs/decisions/006-reconciliation.md` has the reasons."""
     match run:
         case RunState.OPEN:
             return Repair.LEAVE
         case RunState.UNKNOWN:
-            return Repair.START if purchase is Purchase.NONE else Repair.RESUME
+            return Repair.START if submission is SubmissionState.NONE else Repair.RESUME
         case RunState.COMPLETED:
             # The run had bought something, or it would not have completed: without its attempt, nothing may be sent.
-            return Repair.FAIL if purchase is Purchase.NONE else Repair.RESUME
+            return Repair.FAIL if submission is SubmissionState.NONE else Repair.RESUME
         case RunState.CANCELED | RunState.TERMINATED:
             return Repair.CANCEL
         case RunState.FAILED | RunState.TIMED_OUT:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import no_list, non_retryable, still_running, uncertain
+from activities.errors import non_retryable, request_list_unavailable, still_running, submission_uncertain
 from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Archived, MediaFile, Submission
@@ -36,7 +36,7 @@ def submission(request_id: str = REQUEST, *, attempt: int = 1, webhook_expected:
 
 
 def lost_answer() -> ApplicationError:
-    return uncertain("the connection was cut")
+    return submission_uncertain("the connection was cut")
 
 
 def not_listed() -> ApplicationError:
@@ -44,7 +44,7 @@ def not_listed() -> ApplicationError:
 
 
 def without_a_list() -> ApplicationError:
-    return no_list("the provider has no list")
+    return request_list_unavailable("the provider has no list")
 
 
 def running(*, ask_again_in: timedelta = timedelta(seconds=10)) -> ApplicationError:

@@ -143,7 +143,7 @@ async def timed_calls(ground: Ground, reelay: OverHttp, finished: str) -> AsyncI
 
     async def reconcile() -> None:
         async with sessions() as session:
-            await stale_generations(session, quiet_for=timedelta(minutes=5), after=None, limit=100)
+            await stale_generations(session, unchanged_for=timedelta(minutes=5), after=None, limit=100)
 
     async with httpx.AsyncClient(
         base_url=ground.stack.api_url,

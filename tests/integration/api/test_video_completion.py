@@ -13,7 +13,7 @@ from sqlalchemy import update
 from sqlmodel import col, select
 from structlog.testing import capture_logs
 
-from reelay.db.deliveries import forget_old_deliveries
+from reelay.db.deliveries import delete_old_deliveries
 from reelay.db.keys import create_key
 from reelay.db.tables import Scope, User, WebhookDelivery
 from tests.integration.api.shared import problem
@@ -362,8 +362,8 @@ async def test_old_deliveries_are_forgotten_in_batches(studio: Studio) -> None:
             update(WebhookDelivery).where(col(WebhookDelivery.id) == rows[2].id).values(next_try_at=long_ago)
         )
         month = timedelta(days=30)
-        assert await forget_old_deliveries(session, older_than=month, at_most=1) == 1
-        assert await forget_old_deliveries(session, older_than=month, at_most=10) == 1
+        assert await delete_old_deliveries(session, older_than=month, at_most=1) == 1
+        assert await delete_old_deliveries(session, older_than=month, at_most=10) == 1
         kept = (await session.scalars(select(col(WebhookDelivery.id)).where(of_job))).all()
         assert list(kept) == [rows[2].id]
         await session.rollback()

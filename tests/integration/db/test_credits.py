@@ -32,7 +32,7 @@ from reelay.db.credits import (
 )
 from reelay.db.engine import Sessions, as_user, make_engine, make_sessions
 from reelay.db.generations import cancel_generation, complete_generation, fail_generation, insert_generation
-from reelay.db.reconciliation import free_credits
+from reelay.db.reconciliation import end_orphaned_hold
 from reelay.db.tables import GenerationJob, User
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, ProviderName
@@ -378,9 +378,9 @@ async def test_hold_that_outlived_its_job_is_found_freed_and_told(ledger: Ledger
         drifts = [(drift.account, drift.kept, drift.counted) for drift in await ledger_drift(session)]
         assert drifts == [("held for living jobs", 2 * PRICE, PRICE)]
         assert await orphaned_holds(session) == [job]
-        assert await free_credits(session, job)
-        assert not await free_credits(session, job)
-        assert not await free_credits(session, living)
+        assert await end_orphaned_hold(session, job)
+        assert not await end_orphaned_hold(session, job)
+        assert not await end_orphaned_hold(session, living)
         told = text("select detail from job_events where job_id = :job order by id desc limit 1")
         assert "credits were still held" in (await session.execute(told, {"job": job})).scalar_one()
     assert await ledger.phases(job) == ["hold", "release"]

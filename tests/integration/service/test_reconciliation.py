@@ -234,7 +234,7 @@ async def test_run_whose_code_raises_is_counted_and_left(servers: Servers) -> No
         async with Worker(service.temporal, task_queue=queue, workflows=broken, activities=[reconciliation.reconcile]):
             job_id = await service.create("broken")
             async with asyncio.timeout(30):
-                while not (await runs.look(UUID(job_id))).failing:  # noqa: ASYNC110 - the server tries again
+                while not (await runs.describe(UUID(job_id))).failing:  # noqa: ASYNC110 - the server tries again
                     await asyncio.sleep(0.1)
             assert await reconcile(service) == Reconciled(checked=1, left=1, failing=1)
         await service.run(job_id).terminate()

@@ -112,7 +112,7 @@ def settle_before_the_upload(patch: pytest.MonkeyPatch) -> None:
     from reelay.domain.generation import Generation, Result
     from reelay.domain.money import Charge
 
-    note = ArchiveActivities._note_result
+    note = ArchiveActivities._record_result
 
     async def settled(self: ArchiveActivities, generation: Generation, result: Result) -> None:
         await note(self, generation, result)
@@ -120,7 +120,7 @@ def settle_before_the_upload(patch: pytest.MonkeyPatch) -> None:
             charge = Charge(cost_cents=generation.held_cents, charged_cents=generation.held_cents)
             await complete_generation(session, generation.id, files=(), result_url=None, charge=charge)
 
-    patch.setattr(ArchiveActivities, "_note_result", settled)
+    patch.setattr(ArchiveActivities, "_record_result", settled)
 
 
 def migrate_and_then(patch: pytest.MonkeyPatch, *statements: str) -> None:

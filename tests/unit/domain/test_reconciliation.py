@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reelay.domain.generation import Timing
-from reelay.domain.reconciliation import LONGEST_AFTERMATH, Purchase, Repair, RunState, decide, is_overdue
+from reelay.domain.reconciliation import LONGEST_AFTERMATH, Repair, RunState, SubmissionState, decide, is_overdue
 
 ONE, MANY = timedelta(seconds=1), timedelta(hours=1)
 LEAVE, START, RESUME, CANCEL, FAIL = Repair.LEAVE, Repair.START, Repair.RESUME, Repair.CANCEL, Repair.FAIL
 
 
 @pytest.mark.parametrize(
-    ("run", "by_purchase"),
+    ("run", "by_submission"),
     [
         (RunState.OPEN, (LEAVE, LEAVE, LEAVE)),
         (RunState.UNKNOWN, (START, RESUME, RESUME)),
@@ -23,14 +23,14 @@ LEAVE, START, RESUME, CANCEL, FAIL = Repair.LEAVE, Repair.START, Repair.RESUME, 
         (RunState.TERMINATED, (CANCEL, CANCEL, CANCEL)),
     ],
 )
-def test_what_an_open_row_needs(run: RunState, by_purchase: tuple[Repair, ...]) -> None:
-    purchases = (Purchase.NONE, Purchase.UNCERTAIN, Purchase.ACCEPTED)
+def test_what_an_open_row_needs(run: RunState, by_submission: tuple[Repair, ...]) -> None:
+    states = (SubmissionState.NONE, SubmissionState.UNCERTAIN, SubmissionState.ACCEPTED)
 
-    assert tuple(decide(run, purchase) for purchase in purchases) == by_purchase
+    assert tuple(decide(run, submission) for submission in states) == by_submission
 
 
 def test_only_what_temporal_never_had_is_started_without_an_attempt() -> None:
-    started = [run for run in RunState if decide(run, Purchase.NONE) in (Repair.START, Repair.RESUME)]
+    started = [run for run in RunState if decide(run, SubmissionState.NONE) in (Repair.START, Repair.RESUME)]
 
     assert started == [RunState.UNKNOWN]
 

@@ -17,7 +17,7 @@ from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Archived, Generation, Status
 
-StepInput = Attempt | Adoption | Accepted | Completion | Ending
+ActivityInput = Attempt | Adoption | Accepted | Completion | Ending
 
 ENDED = "reelay_generations_ended"
 ACTIVITY_SECONDS = "reelay_activity_seconds"
@@ -26,38 +26,38 @@ ARCHIVED_BYTES = "reelay_archived_bytes"
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 """An activity may be over at once, or last as long as a model."""
 
-OK, TROUBLE = "ok", "trouble"
+OK, ERROR = "ok", "error"
 
 
-class Measuring(Interceptor):
+class MetricsInterceptor(Interceptor):
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return MeasuredActivities(next)
+        return ActivityMetrics(next)
 
 
-class MeasuredActivities(ActivityInboundInterceptor):
+class ActivityMetrics(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        words = input.args[0] if input.args else None
-        if not isinstance(words, StepInput):
+        payload = input.args[0] if input.args else None
+        if not isinstance(payload, ActivityInput):
             return await super().execute_activity(input)
-        generation, result = words.generation, TROUBLE
+        generation, result = payload.generation, ERROR
         try:
-            with about(generation):
+            with log_context(generation):
                 answer = await super().execute_activity(input)
             result = OK
         except ApplicationError as error:
             # One of few types: `activities/errors.py` makes them all.
-            result = error.type or TROUBLE
+            result = error.type or ERROR
             raise
         finally:
-            note_try(generation, result)
-        note_activity(generation)
-        note_result(words, answer)
+            count_attempt(generation, result)
+        record_duration(generation)
+        count_result(payload, answer)
         return answer
 
 
 @contextmanager
-def about(generation: Generation) -> Iterator[None]:
-    """Whatever is logged in the block says whose it is."""
+def log_context(generation: Generation) -> Iterator[None]:
+    """Log lines of the block name the job, the activity and its attempt."""
     info = activity.info()
     with structlog.contextvars.bound_contextvars(
         job_id=str(generation.id), activity=info.activity_type, attempt=info.attempt
@@ -65,13 +65,13 @@ def about(generation: Generation) -> Iterator[None]:
         yield
 
 
-def note_try(generation: Generation, result: str) -> None:
+def count_attempt(generation: Generation, result: str) -> None:
     labels = {"activity": activity.info().activity_type, "provider": generation.provider.value, "result": result}
     activity.metric_meter().create_counter(ATTEMPTS, "Attempts of an activity.").add(1, labels)
 
 
-def note_activity(generation: Generation) -> None:
-    """All tries of it, and the pauses between them."""
+def record_duration(generation: Generation) -> None:
+    """From the first attempt to the end, with the pauses between attempts."""
     info = activity.info()
     took = (datetime.now(UTC) - info.scheduled_time).total_seconds()
     labels = {"activity": info.activity_type, "provider": generation.provider.value}
@@ -81,19 +81,19 @@ def note_activity(generation: Generation) -> None:
     histogram.record(max(took, 0.0), labels)
 
 
-def note_result(words: StepInput, answer: object) -> None:
-    match words, answer:
+def count_result(payload: ActivityInput, answer: object) -> None:
+    match payload, answer:
         case Completion(generation=generation), _:
-            note_end(generation, Status.COMPLETED)
+            count_end(generation, Status.COMPLETED)
         case Ending(generation=generation, failure=None), _:
-            note_end(generation, Status.CANCELED)
+            count_end(generation, Status.CANCELED)
         case Ending(generation=generation, failure=failure), _ if failure:
-            note_end(generation, failure.code)
+            count_end(generation, failure.code)
         case Accepted(generation=generation), Archived(files=files):
-            counter = activity.metric_meter().create_counter(ARCHIVED_BYTES, "Media brought home.", "By")
+            counter = activity.metric_meter().create_counter(ARCHIVED_BYTES, "Bytes of archived media.", "By")
             counter.add(sum(file.size_bytes for file in files), {"provider": generation.provider.value})
 
 
-def note_end(generation: Generation, outcome: Status | FailureCode) -> None:
+def count_end(generation: Generation, outcome: Status | FailureCode) -> None:
     labels = {"provider": generation.provider.value, "model": generation.model, "outcome": outcome.value}
     activity.metric_meter().create_counter(ENDED, "Generations by their end.").add(1, labels)
