@@ -19,7 +19,7 @@ from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
 from reelay.catalog.loader import load_catalog
 from reelay.db.engine import make_engine, make_sessions
-from reelay.db.media_links import keep_media_link_key
+from reelay.db.media_links import store_media_link_key
 from reelay.media.download import open_download_client
 from reelay.media.guard import DownloadPolicy
 from reelay.media.storage import open_storage
@@ -72,7 +72,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     if settings.app_url:
         pepper = settings.api_key_pepper.get_secret_value().encode()
         async with sessions.begin() as session:
-            await keep_media_link_key(session, origin=settings.app_url, secret=pepper)
+            await store_media_link_key(session, origin=settings.app_url, secret=pepper)
     providers = await stack.enter_async_context(open_providers(settings, StoredFinalPushes(sessions)))
     policy = DownloadPolicy.from_settings(settings)
     downloads = await stack.enter_async_context(open_download_client(policy))

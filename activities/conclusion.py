@@ -8,7 +8,7 @@ from temporalio import activity
 
 from activities.errors import try_again
 from activities.inputs import Accepted, Completion, Ending
-from reelay.db.clips import give_clip_its_media
+from reelay.db.clips import update_clip_media
 from reelay.db.engine import Sessions
 from reelay.db.generations import cancel_generation, complete_generation, fail_generation
 from reelay.db.pushes import metadata_of
@@ -92,7 +92,7 @@ def _charge(completion: Completion) -> Charge:
 async def _update_clip(session: AsyncSession, generation: Generation, url: str) -> None:
     # A clip that was deleted meanwhile is no reason to fail: the media stays in the gallery.
     if generation.clip_id is not None:
-        await give_clip_its_media(session, generation.clip_id, generation.job_type, url)
+        await update_clip_media(session, generation.clip_id, generation.job_type, url)
 
 
 def _row(generation: Generation, file: MediaFile, position: int, metadata: dict[str, Any]) -> MediaFileRow:

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from reelay.db.engine import POSTGRES_AWAY, Sessions
-from reelay.db.pushes import last_word_of
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
+from reelay.db.pushes import final_push_of
 from reelay.providers.errors import Unavailable
 
 
@@ -16,6 +16,6 @@ class StoredFinalPushes:
     async def get(self, generation_id: UUID) -> bytes | None:
         try:
             async with self._sessions() as session:
-                return await last_word_of(session, generation_id)
-        except POSTGRES_AWAY as error:
+                return await final_push_of(session, generation_id)
+        except POSTGRES_UNAVAILABLE as error:
             raise Unavailable(f"what was pushed cannot be read ({type(error).__name__})") from error

@@ -11,7 +11,7 @@ from activities.inputs import Accepted
 from activities.missing_key import missing_key_error
 from reelay.db.attempts import mark_ended_by_poll
 from reelay.db.engine import Sessions, as_user
-from reelay.db.generations import advance_generation, measure_progress, record_wait_reason
+from reelay.db.generations import advance_generation, record_progress, record_wait_reason
 from reelay.db.logs import append_log
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
@@ -65,7 +65,7 @@ class OutcomeActivities:
                 only_if=NOT_AT_WORK if queued else (),
             )
             if progress.percent is not None and not queued:
-                await measure_progress(session, generation.id, measured_progress(progress.percent))
+                await record_progress(session, generation.id, measured_progress(progress.percent))
 
     async def _poll_failed(self, generation: Generation, trouble: ProviderError) -> ApplicationError:
         """The caller sees why there is no news."""

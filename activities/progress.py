@@ -6,7 +6,7 @@ from typing import Self
 from uuid import UUID
 
 from reelay.db.engine import Sessions
-from reelay.db.generations import measure_progress
+from reelay.db.generations import record_progress
 from reelay.domain.generation import Stage
 from reelay.domain.progress import SPANS
 
@@ -45,4 +45,4 @@ class ByteProgress:
             await asyncio.sleep(WRITE_EVERY_SECONDS)
             percent = start + int((end - start) * sum(self._fractions) / len(self._fractions))
             async with self._sessions.begin() as session:
-                await measure_progress(session, self._generation_id, min(percent, end))
+                await record_progress(session, self._generation_id, min(percent, end))

@@ -24,7 +24,7 @@ from activities.errors import (
 from activities.heartbeat import heartbeating
 from activities.inputs import Adoption, Attempt
 from activities.missing_key import missing_key_error
-from reelay.db.accounts import park_account, parked_account, probe_again, reopen_account
+from reelay.db.accounts import park_account, parked_account, schedule_probe, unpark_account
 from reelay.db.attempts import (
     SUBMISSION,
     Opened,
@@ -36,7 +36,7 @@ from reelay.db.attempts import (
     record_refusal,
     record_uncertainty,
     submission_of,
-    unclaimed,
+    unclaimed_requests,
 )
 from reelay.db.engine import Sessions
 from reelay.db.generations import advance_generation
@@ -172,7 +172,7 @@ class SubmissionActivities:
         async with self._sessions() as session:
             if await has_identical_lost_attempt(session, generation, row, slack=2 * CLOCK_SLACK):
                 return ()
-            return await unclaimed(session, generation.provider, listed)
+            return await unclaimed_requests(session, generation.provider, listed)
 
     async def _take_over(self, generation: Generation, submission: Submission, how: str) -> Submission | None:
         """None when the request belongs to another attempt."""
@@ -288,7 +288,7 @@ class SubmissionActivities:
     async def _unpark_account(self, session: AsyncSession, generation: Generation, number: int) -> None:
         """The provider dealt with a submission, so the account is not locked (any more)."""
         account = self._account(generation.provider)
-        if await reopen_account(session, generation.provider, account, generation.id, number):
+        if await unpark_account(session, generation.provider, account, generation.id, number):
             log.info("account_resumed", provider=generation.provider, account=account)
 
     async def _refused_error(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:
@@ -316,7 +316,7 @@ class SubmissionActivities:
                 if await park_account(session, provider, account, reason=str(refusal), pause=pause):
                     log.error("account_parked", provider=provider, account=account, reason=str(refusal))
             case Unreachable() | Unauthorized():
-                await probe_again(session, provider, account, pause=pause)
+                await schedule_probe(session, provider, account, pause=pause)
             case _:
                 await self._unpark_account(session, attempt.generation, attempt.number)
 
@@ -324,7 +324,7 @@ class SubmissionActivities:
         """It may have been bought: note why we cannot tell."""
         provider = attempt.generation.provider
         async with self._sessions.begin() as session:
-            await probe_again(session, provider, self._account(provider), pause=self._settings.account_pause)
+            await schedule_probe(session, provider, self._account(provider), pause=self._settings.account_pause)
             if await record_uncertainty(session, attempt.generation.id, attempt.number, answer):
                 await advance_generation(
                     session,

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.admin.ledger import Audit, Books
 from reelay.background import in_background
-from reelay.db.engine import POSTGRES_AWAY, Sessions
-from reelay.db.statistics import Now, what_is_open
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
+from reelay.db.statistics import CurrentState, read_current_state
 from reelay.domain.generation import ProviderName, Stage
 
 QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -70,7 +70,7 @@ class Metrics:
         self.webhooks.labels(provider, verdict).inc()
         self.webhook_seconds.labels(provider).observe(seconds)
 
-    def show(self, now: Now, audit: Audit) -> None:
+    def show(self, now: CurrentState, audit: Audit) -> None:
         for stage in Stage:
             self.active.labels(stage).set(now.active.get(stage, 0))
         self.inbox.set(now.inbox)
@@ -127,7 +127,7 @@ async def _keep_watching(metrics: Metrics, sessions: Sessions, books: Books) -> 
         try:
             audit = await books.audit()
             async with sessions() as session:
-                metrics.show(await what_is_open(session), audit)
-        except POSTGRES_AWAY as error:
+                metrics.show(await read_current_state(session), audit)
+        except POSTGRES_UNAVAILABLE as error:
             log.warning("gauges_not_updated", error=str(error))
         await asyncio.sleep(LOOK_EVERY_SECONDS)

@@ -170,7 +170,7 @@ class Settings(BaseSettings):
     """Of the n8n workflow whose place the chat takes; the next, of the one behind it that generates."""
     task_webhook_path: str = "/webhook-test/video-bg-process"
     language: Language = Field(Language.ENGLISH, validation_alias=AliasChoices("REELAY_LANGUAGE", "language"))
-    """Of what users read, when their request asks for none of ours."""
+    """Of what users read, when their request asks for none that is supported."""
 
     @field_validator("fal_timeout", mode="before")
     @classmethod

@@ -17,7 +17,15 @@ from api.http.wire import Wire
 from api.identity.dependencies import require_admin
 from api.services import ServicesDep
 from reelay.db.accounts import accounts
-from reelay.db.statistics import Happened, Now, Rows, Window, needing_a_hand, what_happened, what_is_open
+from reelay.db.statistics import (
+    CurrentState,
+    Rows,
+    Window,
+    WindowFigures,
+    action_required,
+    read_current_state,
+    read_window_figures,
+)
 from reelay.domain.generation import ProviderName, Status
 from reelay.domain.need import Need
 
@@ -193,9 +201,9 @@ async def statistics(services: ServicesDep, window: WindowName = WindowName.DAY)
     span = window.until(datetime.now(UTC))
     audit = await services.books.audit()
     async with services.service_sessions() as session:
-        happened = await what_happened(session, span)
-        now = await what_is_open(session)
-        needs = await needing_a_hand(session, span, at_most=NEEDS_AT_MOST)
+        happened = await read_window_figures(session, span)
+        now = await read_current_state(session)
+        needs = await action_required(session, span, at_most=NEEDS_AT_MOST)
         parked = [AccountView.from_row(row) for row in await accounts(session) if row.parked_at]
     failures = failures_in(happened)
     return Statistics(
@@ -227,7 +235,7 @@ def success_rate(completed: int, failed: int) -> float | None:
     return completed / (completed + failed) if completed + failed else None
 
 
-def outcomes_in(happened: Happened) -> Outcomes:
+def outcomes_in(happened: WindowFigures) -> Outcomes:
     completed, failed, canceled = (sum(getattr(row, end) for row in happened.ended) for end in ENDS)
     return Outcomes(
         created=happened.created,
@@ -241,7 +249,7 @@ def outcomes_in(happened: Happened) -> Outcomes:
 ENDS = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
 
 
-def failures_in(happened: Happened) -> dict[str, int]:
+def failures_in(happened: WindowFigures) -> dict[str, int]:
     """The most frequent first."""
     counts: dict[str, int] = {}
     for row in happened.course:
@@ -282,7 +290,7 @@ def sums(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items(), key=lambda entry: -entry[1]))
 
 
-def ledger_of(now: Now, audit: Audit) -> Ledger:
+def ledger_of(now: CurrentState, audit: Audit) -> Ledger:
     drift = [
         DriftView(user_id=each.user_id, account=each.account, kept_cents=each.kept, counted_cents=each.counted)
         for each in audit.drift

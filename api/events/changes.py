@@ -16,8 +16,8 @@ import asyncpg
 import structlog
 
 from reelay.background import in_background
-from reelay.db.engine import DRIVER_SAYS
-from reelay.db.generations import MEASURED
+from reelay.db.engine import DRIVER_ERRORS
+from reelay.db.generations import PROGRESS_CHANNEL
 
 CHANGED = "generation_changed"
 RECONNECT_SECONDS = 1.0
@@ -183,7 +183,7 @@ async def _listen(url: str, changes: Changes) -> None:
     while True:
         try:
             await _listen_until_lost(url, changes)
-        except (OSError, TimeoutError, *DRIVER_SAYS) as error:
+        except (OSError, TimeoutError, *DRIVER_ERRORS) as error:
             log.warning("listen_failed", error=str(error))
         await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -203,7 +203,7 @@ async def _listen_until_lost(url: str, changes: Changes) -> None:
     try:
         connection.add_termination_listener(lambda _: news.set())
         await connection.add_listener(CHANGED, hear)
-        await connection.add_listener(MEASURED, measure)
+        await connection.add_listener(PROGRESS_CHANNEL, measure)
         tail = Tail(connection, changes)
         await tail.begin()
         changes.tell_all()

@@ -18,8 +18,8 @@ from api.events.changes import Measures
 from api.generations.schemas import JobView, ProgressView
 from api.http.links import Links
 from api.services import Services
-from reelay.db.changes import Batch, Change, change_of_generation, changes_of_user, standing_of_user
-from reelay.db.engine import POSTGRES_AWAY, as_user
+from reelay.db.changes import Batch, Change, change_of_generation, changes_of_user, snapshot_of_user
+from reelay.db.engine import POSTGRES_UNAVAILABLE, as_user
 from reelay.db.tables import GenerationJob
 from reelay.domain.language import Language
 
@@ -73,7 +73,7 @@ class AllJobs:
     async def _read(self, after: int, upto: int) -> Batch:
         async with as_user(self._services.sessions, self.key) as session:
             if after == 0:
-                return await standing_of_user(session, upto=upto)
+                return await snapshot_of_user(session, upto=upto)
             return await changes_of_user(session, self.key, after=after, upto=upto)
 
 
@@ -134,7 +134,7 @@ class EventStream:
         news.clear()
         try:
             batch = await self._subject.read(self._after)
-        except POSTGRES_AWAY:
+        except POSTGRES_UNAVAILABLE:
             await asyncio.sleep(AWAY_SECONDS)
             news.set()
             return []

@@ -10,7 +10,7 @@ from reelay.db.tables import GenerationJob
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status
 from reelay.domain.language import Language
-from reelay.domain.messages import message, said_again
+from reelay.domain.messages import message, translate_stored
 from reelay.domain.progress import SPANS, WAITING, estimate_progress
 
 # A stage further down is newer news. POLLING stands before what a poll reveals.
@@ -66,7 +66,7 @@ def seconds_left(row: GenerationJob, at: GenerationStatus) -> int | None:
 
 def progress_message(row: GenerationJob, at: GenerationStatus, language: Language) -> str:
     """By the status and the stage, and in more detail where the row keeps a sentence of the table."""
-    if kept := said_again(at.message, language):
+    if kept := translate_stored(at.message, language):
         return kept
     if at.status.is_final:
         return message(f"ended_{at.status}", language)
@@ -83,4 +83,4 @@ def error_message(row: GenerationJob, language: Language) -> str | None:
     code, reason = error_code(row), row.error_message or ""
     if code not in set(FailureCode):  # of a row that another system made
         return row.error_message
-    return said_again(reason, language) or message(f"error_{code}", language, reason=reason)
+    return translate_stored(reason, language) or message(f"error_{code}", language, reason=reason)

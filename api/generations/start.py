@@ -12,14 +12,14 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from reelay.background import in_background
-from reelay.db.engine import POSTGRES_AWAY, Sessions
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
 from reelay.db.generations import generation_of, unstarted_generations
 from reelay.db.tables import GenerationJob
 from workflows.starting import prompt_excerpt, start_generation
 
 LOOK_EVERY_SECONDS = 5.0
 FORGOTTEN_AFTER = timedelta(seconds=10)
-OUTAGES = (RPCError, RuntimeError, *POSTGRES_AWAY)
+OUTAGES = (RPCError, RuntimeError, *POSTGRES_UNAVAILABLE)
 
 log = structlog.get_logger()
 

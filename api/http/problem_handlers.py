@@ -23,7 +23,7 @@ from api.http.problems import (
     problem_body,
     wrong_fields,
 )
-from reelay.db.engine import POSTGRES_AWAY
+from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.domain.messages import Sentence, in_language
 
 CODES = {
@@ -38,7 +38,7 @@ FRAMEWORKS = {
     HTTPStatus.METHOD_NOT_ALLOWED: Sentence("method_not_allowed"),
 }
 """What the framework raises by itself, in our words."""
-OUTAGES = (RPCError, *POSTGRES_AWAY)
+OUTAGES = (RPCError, *POSTGRES_UNAVAILABLE)
 # The database is there and says that the statement is wrong: trying again would not help.
 BUGS = (IntegrityError, ProgrammingError, DataError)
 

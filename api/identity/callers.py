@@ -9,10 +9,10 @@ import structlog
 from pydantic import SecretStr
 
 from api.identity.tokens import Tokens
-from reelay.db.engine import POSTGRES_AWAY, Sessions, as_user, one_statement
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, one_statement
 from reelay.db.keys import KEY_MARK, find_key_owner, hash_key
 from reelay.db.tables import CreditAccount, Scope
-from reelay.db.users import let_in, start_with_credits
+from reelay.db.users import create_with_starting_credits, provision_user
 from reelay.domain.event_token import EventPass
 
 # A revoked key works this much longer at most.
@@ -75,7 +75,7 @@ class Callers:
         """
         try:
             return await self.named_by(caller.credential.get_secret_value()) == caller
-        except POSTGRES_AWAY as error:
+        except POSTGRES_UNAVAILABLE as error:
             log.warning("caller_recheck_failed", error=str(error))
             return True
 
@@ -93,9 +93,9 @@ class Callers:
         try:
             async with one_statement(self._sessions) as session:
                 if not event_pass.key_hash:
-                    return await let_in(session, event_pass.user_id)
+                    return await provision_user(session, event_pass.user_id)
                 owner = await find_key_owner(session, event_pass.key_hash)
-        except POSTGRES_AWAY as error:
+        except POSTGRES_UNAVAILABLE as error:
             log.warning("caller_recheck_failed", error=str(error))
             return True
         return owner is not None and owner[0] == event_pass.user_id
@@ -110,7 +110,7 @@ class Callers:
         if self._starting_cents:
             await self._welcome(token_owner.user_id)
         async with one_statement(self._sessions) as session:
-            is_let_in = await let_in(session, token_owner.user_id)
+            is_let_in = await provision_user(session, token_owner.user_id)
         caller = Caller(token_owner.user_id, token_owner.scope, SecretStr(credential))
         return token_owner.expires_at, caller if is_let_in else None
 
@@ -119,4 +119,4 @@ class Callers:
             if await session.get(CreditAccount, user_id):
                 return
         async with self._service_sessions.begin() as session:
-            await start_with_credits(session, user_id, self._starting_cents)
+            await create_with_starting_credits(session, user_id, self._starting_cents)

@@ -11,8 +11,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.problems import RateLimited
-from reelay.db.engine import POSTGRES_AWAY, Sessions, as_user, within
-from reelay.db.quotas import count_active, take
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, within
+from reelay.db.quotas import count_active, take_from_quota
 from reelay.domain.messages import Sentence
 from reelay.domain.quota import Grant, Quota
 from reelay.settings import Settings
@@ -68,7 +68,7 @@ class Limits:
         """
         if self._creations.amount == ENDLESS and not self._concurrent:
             return {}
-        grant = await take(session, user_id, self._creations)
+        grant = await take_from_quota(session, user_id, self._creations)
         if not grant.granted:
             raise refusal(grant, after=grant.seconds_to_next)
         if self._concurrent and await count_active(session, user_id, at_most=self._concurrent + 1) > self._concurrent:
@@ -86,7 +86,7 @@ class Limits:
         slice_size = max(1, self._requests.amount // SLICES)
         try:
             grant = await within(POSTGRES_SECONDS, self._take(user_id, slice_size))
-        except POSTGRES_AWAY as error:
+        except POSTGRES_UNAVAILABLE as error:
             log.warning("rate_limit_unavailable", error=str(error))
             mine.requests, mine.refused = slice_size, None
             return
@@ -96,7 +96,7 @@ class Limits:
 
     async def _take(self, user_id: UUID, slice_size: int) -> Grant:
         async with as_user(self._sessions, user_id) as session:
-            return await take(session, user_id, self._requests, slice_size)
+            return await take_from_quota(session, user_id, self._requests, slice_size)
 
     def _slice_of(self, user_id: UUID) -> Slice:
         mine = self._slices.setdefault(user_id, Slice())

@@ -19,7 +19,7 @@ from api.identity.dependencies import bearer, find_caller
 from api.services import Services, ServicesDep
 from reelay.db.engine import as_user
 from reelay.db.generations import StoredFile, find_stored_file
-from reelay.db.users import let_in
+from reelay.db.users import provision_user
 from reelay.domain.generation import media_address
 from reelay.domain.media_link import read_media_signature
 from reelay.domain.messages import Sentence
@@ -81,7 +81,7 @@ async def find_media(services: Services, reader: Reader, job_id: UUID, name: str
         stored = await find_stored_file(session, job_id, name)
         if stored is None:
             raise NotFound
-        if reader.has_link and not await let_in(session, reader.user_id):
+        if reader.has_link and not await provision_user(session, reader.user_id):
             raise Unauthenticated(EXPIRED)
     return stored
 

@@ -8,7 +8,7 @@ import structlog
 
 from api.webhooks.verdicts import Verdict
 from reelay.db.deliveries import log_delivery
-from reelay.db.engine import POSTGRES_AWAY, Sessions, one_statement
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, one_statement
 from reelay.db.tables import WebhookDelivery
 from reelay.domain.generation import ProviderName
 
@@ -48,7 +48,7 @@ class DeliveryLog:
         try:
             async with one_statement(self._sessions) as session:
                 await log_delivery(session, delivery)
-        except POSTGRES_AWAY as error:
+        except POSTGRES_UNAVAILABLE as error:
             log.warning("delivery_not_logged", delivery_id=str(delivery.id), verdict=delivery.verdict, error=str(error))
 
     def _has_room(self) -> bool:

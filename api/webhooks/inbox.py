@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.metrics import Metrics
 from reelay.db.deliveries import put_into_inbox
-from reelay.db.engine import POSTGRES_AWAY, Sessions, within
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, within
 from reelay.db.generations import find_generation
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import Report, Status
@@ -75,7 +75,7 @@ class Inbox:
         """Put a delivery into the inbox, durably. False when Postgres does not take it, either."""
         try:
             await within(POSTGRES_SECONDS, self._insert(delivery))
-        except POSTGRES_AWAY as error:
+        except POSTGRES_UNAVAILABLE as error:
             log.warning("webhook_lost", delivery_id=str(delivery.id), error=str(error))
             return False
         return True
@@ -84,7 +84,7 @@ class Inbox:
         """The row tells a run that has ended from one that has yet to be started."""
         try:
             row = await within(POSTGRES_SECONDS, self._find(generation_id))
-        except POSTGRES_AWAY as error:
+        except POSTGRES_UNAVAILABLE as error:
             raise NotNow(f"There is no run, and the job cannot be read: {error}") from error
         if row is None:
             return Handover.UNKNOWN

@@ -11,13 +11,13 @@ from uuid import UUID
 
 from api.webhooks.inbox import POSTGRES_SECONDS, Handover, Inbox, NotNow
 from api.webhooks.verdicts import AMBIGUOUS, DEFERRED, HANDOVERS, IGNORED, REJECTIONS, UNAVAILABLE, Verdict
-from reelay.db.deliveries import is_waiting, put_into_inbox
-from reelay.db.engine import POSTGRES_AWAY, Sessions, within
+from reelay.db.deliveries import has_waiting_duplicate, put_into_inbox
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, within
 from reelay.db.json import storable
-from reelay.db.pushes import claim_final_push, find_pushed_generations, note_push
+from reelay.db.pushes import claim_final_push, find_pushed_generations, record_push
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import BEFORE_THE_PROVIDER, Report, Stage, Status
-from reelay.domain.identifiers import uuid_in
+from reelay.domain.identifiers import parse_uuid
 from reelay.domain.language import Language
 from reelay.providers.errors import Malformed
 from reelay.providers.studio_push import Phase, Push, read_push
@@ -43,11 +43,11 @@ class Pushes:
             push = read_push(delivery.body)
         except Malformed as rejected:
             return Verdict(*REJECTIONS[Malformed], str(rejected))
-        delivery.job_id = uuid_in(push.job_id)
+        delivery.job_id = parse_uuid(push.job_id)
         try:
             jobs = await within(POSTGRES_SECONDS, self._jobs(push.job_id, delivery.key_owner_id))
             return await self._judge(push, jobs, delivery)
-        except POSTGRES_AWAY as error:
+        except POSTGRES_UNAVAILABLE as error:
             return Verdict(UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE, f"Postgres does not answer: {error}")
 
     async def _judge(self, push: Push, jobs: Sequence[GenerationJob], delivery: WebhookDelivery) -> Verdict:
@@ -95,7 +95,7 @@ class Pushes:
 
     async def _note(self, generation_id: UUID, push: Push, phase: Phase) -> bool:
         async with self._sessions.begin() as session:
-            return await note_push(
+            return await record_push(
                 session,
                 generation_id,
                 status=phase.status,
@@ -114,7 +114,7 @@ class Pushes:
 
     async def _is_waiting(self, delivery: WebhookDelivery, detail: str) -> bool:
         async with self._sessions() as session:
-            return await is_waiting(session, delivery, detail)
+            return await has_waiting_duplicate(session, delivery, detail)
 
 
 def _of(job: GenerationJob, word: str, detail: str, status: HTTPStatus = HTTPStatus.OK) -> Verdict:

@@ -12,8 +12,8 @@ from api.webhooks.pushes import Pushes
 from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, RUNNING, UNAVAILABLE, Verdict
 from reelay.background import in_background
 from reelay.db.attempts import is_another_request
-from reelay.db.deliveries import claim_due_deliveries, note_replay, settle_delivery
-from reelay.db.engine import POSTGRES_AWAY, Sessions
+from reelay.db.deliveries import claim_due_deliveries, record_replay, settle_delivery
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
 from reelay.db.generations import find_generation_by_request
 from reelay.db.tables import WebhookDelivery
 from reelay.domain.generation import ProviderName, Report
@@ -56,7 +56,7 @@ class Redelivery:
         else:
             verdict = await self._hand_over(delivery)
         async with self._sessions.begin() as session:
-            await note_replay(session, delivery, verdict.word, waits=verdict.word == DEFERRED)
+            await record_replay(session, delivery, verdict.word, waits=verdict.word == DEFERRED)
         return verdict
 
     async def _again(self, delivery: WebhookDelivery) -> Verdict | None:
@@ -119,5 +119,5 @@ async def _keep_draining(redelivery: Redelivery) -> None:
         await asyncio.sleep(DRAIN_EVERY_SECONDS)
         try:
             await redelivery.drain()
-        except POSTGRES_AWAY as error:
+        except POSTGRES_UNAVAILABLE as error:
             log.warning("inbox_unreadable", error=str(error))

@@ -20,7 +20,7 @@ from api.webhooks.delivery_log import log_received
 from api.webhooks.inbox import POSTGRES_SECONDS, NotNow
 from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, REJECTIONS, RUNNING, UNAVAILABLE, Verdict
 from reelay.db.attempts import is_another_request
-from reelay.db.engine import POSTGRES_AWAY, one_statement, within
+from reelay.db.engine import POSTGRES_UNAVAILABLE, one_statement, within
 from reelay.db.generations import find_generation_by_request
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import ProviderName, Report
@@ -199,7 +199,7 @@ async def is_mismatch(services: Services, provider: ProviderName, generation_id:
     # Asked every time, not remembered: by two indexes it takes 0.7 ms (p99 1.2 ms) among 50,000 attempts.
     try:
         return await within(POSTGRES_SECONDS, _is_another_request(services, provider, generation_id, report))
-    except POSTGRES_AWAY as error:
+    except POSTGRES_UNAVAILABLE as error:
         log.warning("webhook_not_compared", job_id=str(generation_id), error=str(error))
         return False
 

@@ -20,7 +20,7 @@ GONE_WITHIN_SECONDS = 10
 
 
 class ProcessId(BaseModel):
-    """A process for ever: the system gives a pid anew, but not with the same birth."""
+    """Identifies a process for good: the system reuses a pid, but not with the same creation time."""
 
     pid: int
     created: float

@@ -9,7 +9,7 @@ from reelay.catalog.model import KINDS
 from reelay.cli.access import find_database
 from reelay.cli.data_dir import DataDir
 from reelay.cli.errors import StackError
-from reelay.db.external import hand_over
+from reelay.db.external import allow_submission
 from reelay.db.generations import TARIFF, TIMING, find_generation
 from reelay.domain.generation import JobType
 
@@ -27,7 +27,7 @@ async def start(data_dir: DataDir, job_id: UUID) -> None:
             arguments = model.arguments(words)
         except CatalogError as wrong:
             raise StackError(f"its input is not one of {model.name}: {wrong}") from wrong
-        handed_over = await hand_over(
+        handed_over = await allow_submission(
             session,
             job,
             provider=model.provider,

@@ -63,12 +63,12 @@ async def park_account(
     )
     if (await session.execute(new)).first() is not None:
         return True
-    await probe_again(session, provider, account, pause=pause)
+    await schedule_probe(session, provider, account, pause=pause)
     return False
 
 
-async def probe_again(session: AsyncSession, provider: ProviderName, account: str, *, pause: timedelta) -> None:
-    """The probe has its answer, and is none the wiser."""
+async def schedule_probe(session: AsyncSession, provider: ProviderName, account: str, *, pause: timedelta) -> None:
+    """The probe's answer decides nothing: the next one may be sent after the pause at the latest."""
     await session.execute(
         update(ProviderAccount)
         .where(*_is(provider, account), IS_PARKED)
@@ -76,7 +76,7 @@ async def probe_again(session: AsyncSession, provider: ProviderName, account: st
     )
 
 
-REOPEN = text("""
+UNPARK = text("""
     update provider_accounts as parked set parked_at = null
     from submission_attempts as attempt
     where parked.provider = :provider and parked.account = :account
@@ -85,16 +85,16 @@ REOPEN = text("""
 """)
 
 
-async def reopen_account(
+async def unpark_account(
     session: AsyncSession, provider: ProviderName, account: str, generation_id: UUID, number: int
 ) -> bool:
     """The attempt was not refused for the account's sake. True when that ends the parking."""
     attempt = {"provider": provider, "account": account, "job": generation_id, "number": number}
-    return (await session.execute(REOPEN, attempt)).first() is not None
+    return (await session.execute(UNPARK, attempt)).first() is not None
 
 
 async def resume_accounts(session: AsyncSession, provider: ProviderName) -> None:
-    """An operator says that all is well."""
+    """An operator ends the parking."""
     parked = update(ProviderAccount).where(col(ProviderAccount.provider) == provider, IS_PARKED)
     await session.execute(parked.values(parked_at=None))
 

@@ -118,9 +118,9 @@ async def is_another_request(
 async def _answer(
     session: AsyncSession, generation_id: UUID, number: int, *, unless: tuple[AttemptState, ...], **answer: object
 ) -> bool:
-    told = {"of_job": generation_id, "of_number": number} | {f"new_{name}": value for name, value in answer.items()}
+    params = {"of_job": generation_id, "of_number": number} | {f"new_{name}": value for name, value in answer.items()}
     connection = await session.connection()
-    return (await connection.execute(_answering(unless, tuple(answer)), told)).first() is not None
+    return (await connection.execute(_answering(unless, tuple(answer)), params)).first() is not None
 
 
 @cache
@@ -138,7 +138,7 @@ def _answering(unless: tuple[AttemptState, ...], columns: tuple[str, ...]) -> Re
     )
 
 
-async def unclaimed(session: AsyncSession, provider: ProviderName, request_ids: Sequence[str]) -> list[str]:
+async def unclaimed_requests(session: AsyncSession, provider: ProviderName, request_ids: Sequence[str]) -> list[str]:
     """Those that no attempt has."""
     claimed = select(col(SubmissionAttempt.request_id)).where(
         col(SubmissionAttempt.provider) == provider, col(SubmissionAttempt.request_id).in_(request_ids)

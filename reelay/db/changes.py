@@ -65,7 +65,7 @@ async def changes_of_user(session: AsyncSession, user_id: UUID, *, after: int, u
     return Batch(await _load(session, {event.job_id for event in events}, upto=end), end, is_whole)
 
 
-async def standing_of_user(session: AsyncSession, *, upto: int) -> Batch:
+async def snapshot_of_user(session: AsyncSession, *, upto: int) -> Batch:
     """The session's user's active generations and the latest others. What has changed since `upto` belongs to the next
     batch."""
     ids = select(col(GenerationJob.id)).order_by(col(GenerationJob.created_at).desc(), col(GenerationJob.id).desc())

@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from reelay.db.tables import Campaign, Clip
 from reelay.domain.generation import JobType
 
-FORGET_IN_JOBS = text("select forget_in_jobs(:deleted)")
+DETACH_FROM_JOBS = text("select detach_from_jobs(:deleted)")
 
 
 async def insert_campaign(session: AsyncSession, campaign: Campaign) -> tuple[Campaign, bool]:
@@ -61,34 +61,34 @@ async def newest_campaigns(
 
 async def remove_campaign(session: AsyncSession, campaign_id: UUID) -> bool:
     """With its clips. False when there is no such campaign."""
-    await session.execute(FORGET_IN_JOBS, {"deleted": campaign_id})
+    await session.execute(DETACH_FROM_JOBS, {"deleted": campaign_id})
     statement = delete(Campaign).where(col(Campaign.id) == campaign_id).returning(col(Campaign.id))
     return (await session.execute(statement)).first() is not None
 
 
 async def remove_clip(session: AsyncSession, clip_id: UUID) -> bool:
     """False when there is no such clip."""
-    await session.execute(FORGET_IN_JOBS, {"deleted": clip_id})
+    await session.execute(DETACH_FROM_JOBS, {"deleted": clip_id})
     statement = delete(Clip).where(col(Clip.id) == clip_id).returning(col(Clip.id))
     return (await session.execute(statement)).first() is not None
 
 
-async def give_clip_its_media(session: AsyncSession, clip_id: UUID, job_type: JobType, url: str) -> bool:
+async def update_clip_media(session: AsyncSession, clip_id: UUID, job_type: JobType, url: str) -> bool:
     """Merge a finished generation's URL into its clip; other keys stay. False when there is no such clip (any more)."""
-    column, words, columns = _addition(job_type, url)
+    column, media, columns = _media_update(job_type, url)
     if column is None:
         return False
     statement = (
         update(Clip)
         .where(col(Clip.id) == clip_id)
         # `||` merges inside the row lock: two generations that finish at once both stay.
-        .values({column: col(getattr(Clip, column)).op("||")(words), "updated_at": func.now(), **columns})
+        .values({column: col(getattr(Clip, column)).op("||")(media), "updated_at": func.now(), **columns})
         .returning(col(Clip.id))
     )
     return (await session.execute(statement)).first() is not None
 
 
-def _addition(job_type: JobType, url: str) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+def _media_update(job_type: JobType, url: str) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
     now = datetime.now(UTC).isoformat()
     match job_type:
         case JobType.VIDEO_VEO31 | JobType.VIDEO:

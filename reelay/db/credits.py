@@ -178,7 +178,7 @@ async def ledger_drift(session: AsyncSession) -> Sequence[Drift]:
 
 
 # Looked for only on accounts that hold something else than what their living jobs cost: the others have none.
-FORGOTTEN_HOLDS = text("""
+ORPHANED_HOLDS = text("""
     select hold.job_id
     from credit_accounts as account
     join credit_entries as hold on hold.user_id = account.user_id and hold.phase = 'hold'
@@ -195,4 +195,4 @@ FORGOTTEN_HOLDS = text("""
 
 async def orphaned_holds(session: AsyncSession) -> Sequence[UUID]:
     """Ended generations whose credits are still held."""
-    return (await session.scalars(FORGOTTEN_HOLDS)).all()
+    return (await session.scalars(ORPHANED_HOLDS)).all()

@@ -52,7 +52,7 @@ def _columns(delivery: WebhookDelivery) -> dict[str, Any]:
     return {**delivery.model_dump(exclude={"provider"}, exclude_none=True), "provider": delivery.provider}
 
 
-async def is_waiting(session: AsyncSession, delivery: WebhookDelivery, detail: str) -> bool:
+async def has_waiting_duplicate(session: AsyncSession, delivery: WebhookDelivery, detail: str) -> bool:
     """Whether another delivery of the same job waits in the inbox, of which the log says the same."""
     waiting = exists().where(
         col(WebhookDelivery.job_id) == delivery.job_id,
@@ -97,7 +97,7 @@ async def settle_delivery(session: AsyncSession, delivery_id: UUID, verdict: str
     return (await session.execute(statement)).first() is not None
 
 
-async def note_replay(session: AsyncSession, delivery: WebhookDelivery, verdict: str, *, waits: bool) -> None:
+async def record_replay(session: AsyncSession, delivery: WebhookDelivery, verdict: str, *, waits: bool) -> None:
     """What became of a delivery that was fed in again by hand; `waits`: it goes (back) into the inbox."""
     await session.execute(
         update(WebhookDelivery)

@@ -22,16 +22,16 @@ T = TypeVar("T")
 
 # While it connects, the pool passes on what the driver says as it is; and always what the driver says of itself, when
 # the server dies between two messages: "cannot switch to state 12; another operation (2) is in progress".
-DRIVER_SAYS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-POSTGRES_AWAY = (DBAPIError, PoolTimeoutError, *DRIVER_SAYS, OSError)
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+POSTGRES_UNAVAILABLE = (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS, OSError)
 
-RESTED_SECONDS = 0.5
+IDLE_SECONDS = 0.5
 
 
 def make_engine(url: str, *, pool_size: int = 10, statement_seconds: int = 30) -> AsyncEngine:
     """An engine for a `postgresql://` URL. A statement without an answer is given up after `statement_seconds`.
 
-    Connections that rested are checked before use: Postgres may have restarted. Those of a busy pool are not: the round
+    Idle connections are checked before use: Postgres may have restarted. Those of a busy pool are not: the round
     trip costs 0.8 ms of CPU, three to six times per generation.
     """
     engine = create_async_engine(
@@ -39,24 +39,24 @@ def make_engine(url: str, *, pool_size: int = 10, statement_seconds: int = 30) -
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=5,
-        pool_use_lifo=True,  # in turn, all of a pool that was full once would have rested
+        pool_use_lifo=True,  # in turn, every connection of a pool that was full once would idle
         connect_args={"timeout": 5, "command_timeout": statement_seconds},
     )
-    event.listen(engine.sync_engine, "checkin", _note_rest)
-    event.listen(engine.sync_engine, "checkout", partial(_check_rested, engine.dialect))
+    event.listen(engine.sync_engine, "checkin", _record_checkin)
+    event.listen(engine.sync_engine, "checkout", partial(_ping_if_idle, engine.dialect))
     return engine
 
 
-def _note_rest(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    record.info["rests_since"] = time.monotonic()
+def _record_checkin(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    record.info["idle_since"] = time.monotonic()
 
 
-def _check_rested(
+def _ping_if_idle(
     dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, proxy: PoolProxiedConnection
 ) -> None:
-    """Raises: DisconnectionError, upon which the pool connects anew."""
-    rested = time.monotonic() - record.info.get("rests_since", time.monotonic())
-    if rested < RESTED_SECONDS:
+    """Raises: DisconnectionError, upon which the pool connects again."""
+    idle = time.monotonic() - record.info.get("idle_since", time.monotonic())
+    if idle < IDLE_SECONDS:
         return
     try:
         dialect.do_ping(connection)
@@ -86,7 +86,7 @@ async def as_user(sessions: Sessions, user_id: UUID) -> AsyncIterator[AsyncSessi
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result, or TimeoutError, sharp: to a Postgres that is silent the driver says farewell for 2 s more."""
+    """The work's result, or TimeoutError, on time: the driver takes 2 s more to close a silent connection."""
     task = asyncio.create_task(work)
     try:
         await asyncio.wait({task}, timeout=seconds)

@@ -58,7 +58,7 @@ def app_of(job: GenerationJob) -> str | None:
 
 
 async def take_over(session: AsyncSession, generation: Generation, submission: Submission, timing: Any) -> bool:
-    """Write the other backend's request down as an accepted attempt of ours, so that its run finds it bought.
+    """Write the other backend's request down as an accepted attempt of ours, so that its run finds it submitted.
 
     False when another job has the request.
     """
@@ -92,8 +92,8 @@ async def take_over(session: AsyncSession, generation: Generation, submission: S
     return True
 
 
-async def hand_over(session: AsyncSession, job: GenerationJob, **columns: Any) -> bool:
-    """An operator wants a row of others bought by us: from now on it is one of ours that was never started.
+async def allow_submission(session: AsyncSession, job: GenerationJob, **columns: Any) -> bool:
+    """An operator lets a row of another backend be submitted: from now on it is one of ours that was never started.
 
     False when it is not, or no more, an open row of others without a request.
     """

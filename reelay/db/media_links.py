@@ -10,7 +10,7 @@ BLOCK_BYTES = 64
 """Of SHA-256, to which HMAC pads its key."""
 
 
-async def keep_media_link_key(session: AsyncSession, *, origin: str, secret: bytes) -> None:
+async def store_media_link_key(session: AsyncSession, *, origin: str, secret: bytes) -> None:
     """Let `media_link` make links at that origin which the API, with that secret, takes for its own."""
     key = link_key(secret).ljust(BLOCK_BYTES, b"\0")
     values = {

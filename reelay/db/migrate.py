@@ -16,12 +16,12 @@ LOCK_KEY = 0x5EE1A7  # any number that nobody else locks with
 
 
 # Every row, and nothing else.
-SERVE = """
+SERVICE_GRANTS = """
 grant select, insert, update, delete on all tables in schema public to {role};
 grant execute on all functions in schema public to {role};
 revoke insert, update, delete on alembic_version from {role};
 """
-NOT_SERVED_YET = text("""
+TABLES_WITHOUT_SERVICE_POLICY = text("""
     select quote_ident(tablename) from pg_policies
     where schemaname = 'public' and policyname = 'service' and not cast(:role as name) = any (roles)
 """)
@@ -40,7 +40,7 @@ async def migrate(admin_url: str, app_url: str, service_url: str | None = None) 
             await connection.run_sync(_upgrade, app_role)
             if service_url:
                 service_role = await connection.run_sync(_ensure_role, make_url(service_url), "reelay_service")
-                await connection.run_sync(_let_serve, service_role)
+                await connection.run_sync(_grant_service_role, service_role)
     finally:
         await engine.dispose()
 
@@ -60,11 +60,11 @@ def _upgrade(connection: Connection, app_role: str) -> None:
     command.upgrade(config, "head")
 
 
-def _let_serve(connection: Connection, role: str) -> None:
+def _grant_service_role(connection: Connection, role: str) -> None:
     """Each time, so that it has what the newest migration made, and a database of two roles can get the third."""
     quoted = connection.dialect.identifier_preparer.quote(role)
-    run_script(connection, SERVE.format(role=quoted))
-    for table in connection.scalars(NOT_SERVED_YET, {"role": role}).all():
+    run_script(connection, SERVICE_GRANTS.format(role=quoted))
+    for table in connection.scalars(TABLES_WITHOUT_SERVICE_POLICY, {"role": role}).all():
         connection.exec_driver_sql(f"alter policy service on {table} to current_user, {quoted}")
 
 

@@ -8,10 +8,10 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from reelay.db.generations import advance_generation, measure_progress
+from reelay.db.generations import advance_generation, record_progress
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import ACTIVE, AT_THE_PROVIDER, ProviderName, Stage, Status
-from reelay.domain.identifiers import uuid_in
+from reelay.domain.identifiers import parse_uuid
 
 PUSHING = [name for name in ProviderName if name.reports_by_push]
 
@@ -19,20 +19,20 @@ PUSHING = [name for name in ProviderName if name.reports_by_push]
 async def find_pushed_generations(
     session: AsyncSession, name: str, *, owner_id: UUID | None
 ) -> Sequence[GenerationJob]:
-    """Whom a push means: of providers that push the generation of that id, else those that their users call so.
+    """Which generations a push may mean: of providers that push, the one of that id, else those of that external id.
 
     Of one user, if given, at most one; else two where it is not known whose is meant.
     """
     pushed = select(GenerationJob).where(col(GenerationJob.provider).in_(PUSHING)).limit(2)
     if owner_id is not None:
         pushed = pushed.where(col(GenerationJob.user_id) == owner_id)
-    own_id = uuid_in(name)
+    own_id = parse_uuid(name)
     if own_id and (found := (await session.scalars(pushed.where(col(GenerationJob.id) == own_id))).all()):
         return found
     return (await session.scalars(pushed.where(col(GenerationJob.external_id) == name))).all()
 
 
-async def note_push(
+async def record_push(
     session: AsyncSession,
     generation_id: UUID,
     *,
@@ -62,7 +62,7 @@ async def note_push(
         progress_percent=percent,
     ):
         return True
-    return await measure_progress(session, generation_id, percent, only_if=onward)
+    return await record_progress(session, generation_id, percent, only_if=onward)
 
 
 async def claim_final_push(
@@ -88,7 +88,7 @@ async def claim_final_push(
     return (await session.execute(statement)).first() is not None
 
 
-async def last_word_of(session: AsyncSession, generation_id: UUID) -> bytes | None:
+async def final_push_of(session: AsyncSession, generation_id: UUID) -> bytes | None:
     """The body of the push that told how it ended."""
     statement = (
         select(col(WebhookDelivery.body))

@@ -12,7 +12,7 @@ from reelay.domain.quota import Grant, Quota
 
 # The bucket is refilled by the time that went by, then emptied by what is wanted of it, or by what there is.
 # Measured from the transaction's beginning, which can lie before the row's last change: hence `greatest`.
-TAKE = text(
+TAKE_FROM_QUOTA = text(
     """
     with asked as (
         select cast(:amount as double precision) as amount, cast(:rate as double precision) as rate,
@@ -37,10 +37,10 @@ TAKE = text(
 )
 
 
-async def take(session: AsyncSession, user_id: UUID, quota: Quota, wanted: int = 1) -> Grant:
+async def take_from_quota(session: AsyncSession, user_id: UUID, quota: Quota, wanted: int = 1) -> Grant:
     """As much of the wanted as there is. Until the transaction ends, the user's next taker waits."""
     values = {"user_id": user_id, "name": quota.name, "amount": quota.amount, "rate": quota.rate, "wanted": wanted}
-    row = (await session.execute(TAKE, values)).one()
+    row = (await session.execute(TAKE_FROM_QUOTA, values)).one()
     return Grant(quota=quota, granted=row.granted, left=row.left_over)
 
 

@@ -62,7 +62,7 @@ async def claim_repair(session: AsyncSession, job: GenerationJob, detail: str) -
     )
     if (await session.execute(claimed)).first() is None:
         return False
-    await _note(session, job, detail)
+    await _write_event(session, job, detail)
     return True
 
 
@@ -72,11 +72,11 @@ async def end_orphaned_hold(session: AsyncSession, generation_id: UUID) -> bool:
         return False
     job = await session.get_one(GenerationJob, generation_id)
     detail = "Reconciled: its credits were still held; they are settled or released now"
-    await _note(session, job, detail)
+    await _write_event(session, job, detail)
     return True
 
 
-async def _note(session: AsyncSession, job: GenerationJob, detail: str) -> None:
+async def _write_event(session: AsyncSession, job: GenerationJob, detail: str) -> None:
     event = JobEvent(
         user_id=job.user_id, job_id=job.id, status=Status(job.status), stage=Stage(job.stage), detail=detail
     )

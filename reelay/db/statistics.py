@@ -47,7 +47,7 @@ ENDED = text("""
     order by count(*) desc, provider, model
 """)
 
-COURSE = text("""
+BY_SLICE = text("""
     select date_bin(:slice, completed_at, :begins) as at, status, error_code, count(*) as jobs
     from generation_jobs
     where completed_at >= :begins and completed_at < :ends
@@ -68,7 +68,7 @@ WEBHOOKS = text("""
 """)
 
 # An attempt that has an answer beside its acceptance was in doubt before: it was adopted.
-DOUBTED = text("""
+UNCERTAIN = text("""
     select count(*) filter (where state <> 'refused') as doubted, count(*) filter (where state = 'accepted') as adopted
     from submission_attempts
     where answer is not null and sent_at >= :begins and sent_at < :ends
@@ -104,7 +104,7 @@ CREDITS = text("""
 """)
 
 # The oldest first: what has waited longest is the most urgent. The reasons are `Need`s.
-OPEN_NEEDS = text("""
+OPEN_ACTIONS = text("""
     select * from (
         select
             id, user_id, provider, model, stage, fal_request_id, created_at as since, progress_message as detail,
@@ -124,7 +124,7 @@ OPEN_NEEDS = text("""
     limit :at_most
 """)
 
-ENDED_NEEDS = text("""
+ENDED_ACTIONS = text("""
     select
         id, user_id, provider, model, stage, fal_request_id, completed_at as since, error_message as detail,
         error_code as need
@@ -139,7 +139,7 @@ Rows = Sequence[Row[Any]]
 
 
 @dataclass(frozen=True)
-class Happened:
+class WindowFigures:
     """What happened in a window, as the statements say it."""
 
     ended: Rows
@@ -153,7 +153,7 @@ class Happened:
 
 
 @dataclass(frozen=True)
-class Now:
+class CurrentState:
     """What is open at this moment."""
 
     active: Mapping[str, int]
@@ -166,14 +166,14 @@ class Now:
     held_cents: int
 
 
-async def what_happened(session: AsyncSession, window: Window) -> Happened:
+async def read_window_figures(session: AsyncSession, window: Window) -> WindowFigures:
     """Its statements see the same moment: the window ends before they begin."""
     span: dict[str, object] = {"begins": window.begins, "ends": window.ends}
     sliced = span | {"slice": window.slice}
-    doubted = (await session.execute(DOUBTED, span)).one()
-    return Happened(
+    doubted = (await session.execute(UNCERTAIN, span)).one()
+    return WindowFigures(
         ended=await _rows(session, ENDED, span),
-        course=await _rows(session, COURSE, sliced),
+        course=await _rows(session, BY_SLICE, sliced),
         created=await _count(session, CREATED, span),
         webhooks=await _rows(session, WEBHOOKS, sliced),
         doubted=doubted.doubted,
@@ -182,10 +182,10 @@ async def what_happened(session: AsyncSession, window: Window) -> Happened:
     )
 
 
-async def what_is_open(session: AsyncSession) -> Now:
+async def read_current_state(session: AsyncSession) -> CurrentState:
     inbox = (await session.execute(INBOX)).one()
     credits = (await session.execute(CREDITS)).one()
-    return Now(
+    return CurrentState(
         active={row.stage: row.jobs for row in await _rows(session, ACTIVE_STAGES, {})},
         inbox=inbox.waiting,
         inbox_oldest_seconds=inbox.oldest_seconds,
@@ -196,16 +196,16 @@ async def what_is_open(session: AsyncSession) -> Now:
     )
 
 
-async def needing_a_hand(session: AsyncSession, window: Window, *, at_most: int) -> Rows:
+async def action_required(session: AsyncSession, window: Window, *, at_most: int) -> Rows:
     """Living generations that hang, then those that ended in the window in a way that somebody has to look into."""
-    living = await _rows(session, OPEN_NEEDS, {"at_most": at_most})
+    living = await _rows(session, OPEN_ACTIONS, {"at_most": at_most})
     span = {"begins": window.begins, "ends": window.ends, "at_most": at_most - len(living)}
-    return [*living, *await _rows(session, ENDED_NEEDS, span)]
+    return [*living, *await _rows(session, ENDED_ACTIONS, span)]
 
 
-async def _rows(session: AsyncSession, statement: TextClause, words: Mapping[str, object]) -> Rows:
-    return (await session.execute(statement, words)).all()
+async def _rows(session: AsyncSession, statement: TextClause, params: Mapping[str, object]) -> Rows:
+    return (await session.execute(statement, params)).all()
 
 
-async def _count(session: AsyncSession, statement: TextClause, words: Mapping[str, object]) -> int:
-    return int((await session.execute(statement, words)).scalar_one())
+async def _count(session: AsyncSession, statement: TextClause, params: Mapping[str, object]) -> int:
+    return int((await session.execute(statement, params)).scalar_one())

@@ -28,25 +28,25 @@ NOW = func.now()
 EMPTY_OBJECT = text("'{}'::jsonb")
 
 
-def _words(*, empty_default: bool = True) -> Any:
+def _jsonb(*, empty_default: bool = True) -> Any:
     """A jsonb column holding an object."""
     if empty_default:
         return Column(JSONB, nullable=False, server_default=EMPTY_OBJECT)
     return Column(JSONB, nullable=True)
 
 
-def _moment(*, default_now: bool = False) -> Any:
+def _timestamp(*, default_now: bool = False) -> Any:
     return Column(DateTime(timezone=True), nullable=not default_now, server_default=NOW if default_now else None)
 
 
-def _belongs_to_job() -> ForeignKeyConstraint:
+def _job_foreign_key() -> ForeignKeyConstraint:
     """Tenant first: a row can only point to a job of its own user."""
     return ForeignKeyConstraint(
         ["user_id", "job_id"], ["generation_jobs.user_id", "generation_jobs.id"], ondelete="CASCADE"
     )
 
 
-def _forgotten_when_deleted(column: str, table: str) -> ForeignKeyConstraint:
+def _set_null_foreign_key(column: str, table: str) -> ForeignKeyConstraint:
     """To a row of the same user. A job outlives it."""
     return ForeignKeyConstraint(
         ["user_id", column],
@@ -71,8 +71,8 @@ class User(SQLModel, table=True):
     """An operator's word; of those who come with a token the id."""
     monthly_budget_cents: int | None = Field(default=None, sa_type=BigInteger)
     """The most that this user's jobs of one month (UTC) may cost; None for no limit."""
-    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
-    disabled_at: datetime | None = Field(default=None, sa_column=_moment())
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    disabled_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """Since when none of the user's keys and tokens is taken."""
 
 
@@ -87,9 +87,9 @@ class ApiKey(SQLModel, table=True):
     """The key's first characters, to recognise it by."""
     hash: bytes = Field(sa_type=LargeBinary, unique=True)
     scope: str = Field(sa_type=Text)
-    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
-    expires_at: datetime | None = Field(default=None, sa_column=_moment())
-    revoked_at: datetime | None = Field(default=None, sa_column=_moment())
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    expires_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    revoked_at: datetime | None = Field(default=None, sa_column=_timestamp())
 
 
 class Campaign(SQLModel, table=True):
@@ -103,7 +103,7 @@ class Campaign(SQLModel, table=True):
         default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
     )
     request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
-    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
 
 
 class Clip(SQLModel, table=True):
@@ -120,15 +120,15 @@ class Clip(SQLModel, table=True):
     title: str = Field(default="", sa_type=Text)
     position: int = 0
     status: str = Field(default="draft", sa_type=Text)
-    video: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
-    first_frame: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
-    audio: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    video: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
+    first_frame: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
+    audio: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
     metadata_: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
     )
     request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
-    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
-    updated_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    updated_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
 
 
 class GenerationJob(SQLModel, table=True):
@@ -143,8 +143,8 @@ class GenerationJob(SQLModel, table=True):
             name="costs_are_not_negative",
         ),
         UniqueConstraint("user_id", "id"),
-        _forgotten_when_deleted("campaign_id", "campaigns"),
-        _forgotten_when_deleted("clip_id", "campaign_clips"),
+        _set_null_foreign_key("campaign_id", "campaigns"),
+        _set_null_foreign_key("clip_id", "campaign_clips"),
         Index(
             "generation_jobs_external_id",
             "user_id",
@@ -176,7 +176,7 @@ class GenerationJob(SQLModel, table=True):
         ),
         Index("generation_jobs_created", "created_at"),
         Index(
-            "generation_jobs_needing_a_hand",
+            "generation_jobs_action_required",
             "completed_at",
             postgresql_where=text("error_code in ('unknown_outcome', 'provider_unauthorized', 'archive_failed')"),
         ),
@@ -193,12 +193,12 @@ class GenerationJob(SQLModel, table=True):
     provider: ProviderName = Field(sa_type=Text)
     model: str = Field(sa_type=Text)
     endpoint: str = Field(sa_type=Text)
-    input_params: dict[str, Any] = Field(sa_column=_words())
+    input_params: dict[str, Any] = Field(sa_column=_jsonb())
     """The caller's words."""
-    arguments: dict[str, Any] = Field(sa_column=_words())
+    arguments: dict[str, Any] = Field(sa_column=_jsonb())
     """The provider's words, frozen at creation."""
-    timing: dict[str, Any] = Field(sa_column=_words())
-    tariff: dict[str, Any] | None = Field(default=None, sa_column=_words(empty_default=False))
+    timing: dict[str, Any] = Field(sa_column=_jsonb())
+    tariff: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
     """What the provider's unit costs, frozen at creation; None where its units do not tell the price."""
     uncertain_submit_policy: UncertainSubmitPolicy = Field(default=UncertainSubmitPolicy.FAIL, sa_type=Text)
     request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
@@ -208,13 +208,13 @@ class GenerationJob(SQLModel, table=True):
     fal_response_url: str | None = Field(default=None, sa_type=Text)
     status: Status = Field(default=Status.PENDING, sa_type=Text)
     stage: Stage = Field(default=Stage.RESERVING, sa_type=Text)
-    stage_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    stage_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     attempts: int = 0
     progress_percent: int = 0
     progress_message: str = Field(default="", sa_type=Text)
     result_url: str | None = Field(default=None, sa_type=Text)
     provider_url: str | None = Field(default=None, sa_type=Text)
-    result_data: dict[str, Any] | None = Field(default=None, sa_column=_words(empty_default=False))
+    result_data: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
     error_code: str | None = Field(default=None, sa_type=Text)
     error_message: str | None = Field(default=None, sa_type=Text)
     estimated_cost_cents: int = Field(default=0, sa_type=BigInteger)
@@ -225,15 +225,15 @@ class GenerationJob(SQLModel, table=True):
     metadata_: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
     )
-    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
-    submitted_at: datetime | None = Field(default=None, sa_column=_moment())
-    completed_at: datetime | None = Field(default=None, sa_column=_moment())
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    submitted_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    completed_at: datetime | None = Field(default=None, sa_column=_timestamp())
     outcome_delivery_id: UUID | None = None
     """The push that brought the last word of a provider that cannot be asked. The first one stays."""
 
 
 class QuotaRow(SQLModel, table=True):
-    """What a user has left of a quota. Unlogged: written often, and after a crash of Postgres everybody starts anew."""
+    """What a user has left of a quota. Unlogged: written often; after a crash of Postgres all are full."""
 
     __tablename__ = "quotas"
     __table_args__ = ({"prefixes": ["UNLOGGED"]},)
@@ -243,7 +243,7 @@ class QuotaRow(SQLModel, table=True):
     left_over: float
     granted: int
     """What the last taker got."""
-    counted_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    counted_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
 
 
 class AttemptState(StrEnum):
@@ -260,11 +260,11 @@ class SubmissionAttempt(SQLModel, table=True):
 
     __tablename__ = "submission_attempts"
     __table_args__ = (
-        _belongs_to_job(),
+        _job_foreign_key(),
         Index("submission_attempts_by_request", "provider", "request_id", unique=True),
         Index("submission_attempts_open", "sent_at", postgresql_where=text("state in ('sending', 'uncertain')")),
         Index(
-            "submission_attempts_doubted",
+            "submission_attempts_uncertain",
             "sent_at",
             postgresql_include=["state"],
             postgresql_where=text("answer is not null"),
@@ -290,9 +290,9 @@ class SubmissionAttempt(SQLModel, table=True):
     queue_position: int | None = None
     answer: str | None = Field(default=None, sa_type=Text)
     """What came back, in one sentence, when it was not an acceptance."""
-    sent_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
-    answered_at: datetime | None = Field(default=None, sa_column=_moment())
-    ended_by_poll_at: datetime | None = Field(default=None, sa_column=_moment())
+    sent_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    answered_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    ended_by_poll_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """When a poll found the end of a request whose webhook was expected, and had not come."""
 
 
@@ -301,7 +301,7 @@ class JobEvent(SQLModel, table=True):
 
     __tablename__ = "job_events"
     __table_args__ = (
-        _belongs_to_job(),
+        _job_foreign_key(),
         Index("job_events_of_job", "job_id", "id"),
         Index("job_events_of_user", "user_id", "id"),
     )
@@ -309,11 +309,11 @@ class JobEvent(SQLModel, table=True):
     id: int = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
     user_id: UUID
     job_id: UUID
-    at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     status: Status = Field(sa_type=Text)
     stage: Stage = Field(sa_type=Text)
     detail: str = Field(sa_type=Text)
-    data: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    data: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
 
 
 class MediaFileRow(SQLModel, table=True):
@@ -321,7 +321,7 @@ class MediaFileRow(SQLModel, table=True):
 
     __tablename__ = "video_files"
     __table_args__ = (
-        _belongs_to_job(),
+        _job_foreign_key(),
         UniqueConstraint("job_id", "name"),
     )
 
@@ -350,7 +350,7 @@ class MediaFileRow(SQLModel, table=True):
         default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
     )
     """What the provider says of it."""
-    created_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
 
 
 class WebhookDelivery(SQLModel, table=True):
@@ -380,14 +380,14 @@ class WebhookDelivery(SQLModel, table=True):
     """The user whose API key it came with: then it is about one of this user's jobs."""
     verified: bool = False
     """Whether it was proved to come from the provider: only then may it be fed in again."""
-    headers: dict[str, Any] = Field(default_factory=dict, sa_column=_words())
+    headers: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
     body: bytes = Field(sa_type=LargeBinary)
-    received_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_column=_moment(default_now=True))
+    received_at: datetime = Field(default_factory=lambda: datetime.now(UTC), sa_column=_timestamp(default_now=True))
     """When it came: the row is written later, and not always in that order."""
     took_ms: float = 0.0
-    next_try_at: datetime | None = Field(default=None, sa_column=_moment())
+    next_try_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """While it lies in the inbox: its report has still to be handed to its workflow."""
-    handed_over_at: datetime | None = Field(default=None, sa_column=_moment())
+    handed_over_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """When it left the inbox; its verdict is since then what became of it."""
 
 
@@ -399,14 +399,14 @@ class ProviderAccount(SQLModel, table=True):
     provider: ProviderName = Field(sa_type=Text, primary_key=True)
     account: str = Field(sa_type=Text, primary_key=True)
     """`Provider.account`: a fingerprint of the key, never the key."""
-    parked_at: datetime | None = Field(default=None, sa_column=_moment())
+    parked_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """While it is set, submissions wait. One at a time is sent to see whether it is over."""
     reason: str = Field(sa_type=Text)
-    probe_at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    probe_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     """From when on the next probe may be sent."""
     probes: int = 0
     """Sent since it was parked."""
-    probed_at: datetime | None = Field(default=None, sa_column=_moment())
+    probed_at: datetime | None = Field(default=None, sa_column=_timestamp())
 
 
 class MediaLinkKey(SQLModel, table=True):
@@ -474,4 +474,4 @@ class CreditEntry(SQLModel, table=True):
     """Where credits come from: the negative of all that was put in."""
     reference: str | None = Field(default=None, sa_type=Text)
     """The operator's or the payment's own name for it: the same one twice is booked once."""
-    at: datetime = Field(default=None, sa_column=_moment(default_now=True))
+    at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))

@@ -11,18 +11,18 @@ from sqlmodel import col
 
 from reelay.db.credits import top_up
 from reelay.db.tables import ApiKey, GenerationJob, User
-from reelay.domain.identifiers import uuid_in
+from reelay.domain.identifiers import parse_uuid
 
 STARTING_CREDITS = "starting credits"
 """The reference of their entry."""
 
 
-async def let_in(session: AsyncSession, user_id: UUID) -> bool:
+async def provision_user(session: AsyncSession, user_id: UUID) -> bool:
     """The user of a verified token, made at first sight and named by the id. False when disabled."""
-    return bool(await session.scalar(select(func.let_in(user_id))))
+    return bool(await session.scalar(select(func.provision_user(user_id))))
 
 
-async def start_with_credits(session: AsyncSession, user_id: UUID, cents: int) -> None:
+async def create_with_starting_credits(session: AsyncSession, user_id: UUID, cents: int) -> None:
     """Make the user of a verified token, with that many credits; nothing where there is the user already."""
     user = User(id=user_id, name=str(user_id))
     new = upsert(User).values(id=user.id, name=user.name).on_conflict_do_nothing().returning(col(User.id))
@@ -32,20 +32,20 @@ async def start_with_credits(session: AsyncSession, user_id: UUID, cents: int) -
 
 async def find_or_create_user(session: AsyncSession, name: str) -> User:
     """The user of that name. One who is named by a UUID, as those with tokens are, has it as the id, too."""
-    given = uuid_in(name)
+    given = parse_uuid(name)
     new = User(id=given, name=name) if given else User(name=name)
     await session.execute(upsert(User).values(new.model_dump(exclude_none=True)).on_conflict_do_nothing())
-    return (await session.scalars(select(User).where(_is_called(name)))).one()
+    return (await session.scalars(select(User).where(_named(name)))).one()
 
 
 async def find_user(session: AsyncSession, name: str) -> User | None:
     """By name or id."""
-    return (await session.scalars(select(User).where(_is_called(name)))).first()
+    return (await session.scalars(select(User).where(_named(name)))).first()
 
 
 async def list_users(session: AsyncSession, name: str | None = None) -> Sequence[RowMapping]:
     """Users with what they have, the newest first; the one of that name or id, if given."""
-    living_keys = (
+    active_keys = (
         select(func.count())
         .where(
             col(ApiKey.user_id) == col(User.id),
@@ -60,12 +60,12 @@ async def list_users(session: AsyncSession, name: str | None = None) -> Sequence
         col(User.name),
         col(User.created_at),
         col(User.disabled_at),
-        living_keys.label("keys"),
+        active_keys.label("keys"),
         select(func.count()).where(of_user).scalar_subquery().label("jobs"),
         select(func.max(GenerationJob.created_at)).where(of_user).scalar_subquery().label("last_job_at"),
     )
     if name is not None:
-        statement = statement.where(_is_called(name))
+        statement = statement.where(_named(name))
     return (await session.execute(statement.order_by(col(User.created_at).desc()))).mappings().all()
 
 
@@ -75,15 +75,15 @@ async def disable_user(session: AsyncSession, name: str) -> bool:
 
 
 async def enable_user(session: AsyncSession, name: str) -> bool:
-    """Let the user in again. False when there is no such user."""
+    """Take the user's keys and tokens again. False when there is no such user."""
     return await _set_disabled(session, name, None)
 
 
 async def _set_disabled(session: AsyncSession, name: str, moment: Any) -> bool:
-    statement = update(User).where(_is_called(name)).values(disabled_at=moment).returning(col(User.id))
+    statement = update(User).where(_named(name)).values(disabled_at=moment).returning(col(User.id))
     return (await session.execute(statement)).first() is not None
 
 
-def _is_called(name: str) -> Any:
-    given = uuid_in(name)
+def _named(name: str) -> Any:
+    given = parse_uuid(name)
     return col(User.id) == given if given else col(User.name) == name

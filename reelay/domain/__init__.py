@@ -1,1 +1,1 @@
-"""The vocabulary of a generation: plain values and rules. Imports nothing of ours."""
+"""The vocabulary of a generation: plain values and rules. Imports nothing else of Reelay."""

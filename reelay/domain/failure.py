@@ -38,7 +38,7 @@ ADVICE = {
     FailureCode.PROVIDER_ERROR: "The provider's model failed. A retry helps unless many fail: see its status page.",
     FailureCode.PROVIDER_UNAUTHORIZED: "Our key is refused. Set a valid one, restart the workers, then retry.",
     FailureCode.UNKNOWN_OUTCOME: "Look for a request of that time at the provider: one that is there was charged.",
-    FailureCode.DEADLINE_EXCEEDED: "The provider was told to stop. See how long its queue is; a retry starts anew.",
+    FailureCode.DEADLINE_EXCEEDED: "The provider was told to stop. See how long its queue is; a retry starts again.",
     FailureCode.RESULT_EXPIRED: "It was fetched too late, or its address was wrong. A retry generates it again.",
     FailureCode.BAD_MEDIA: "Open the provider's address of it: what lies there is not what was asked for. Retry.",
     FailureCode.ARCHIVE_FAILED: "Mend the bucket or its credentials, then retry; the provider may still have it.",

@@ -12,7 +12,7 @@ from reelay.domain.money import Tariff
 
 
 class JobType(StrEnum):
-    """What is made, in the words of the `generation_jobs.job_type` column."""
+    """What is made, as the column `generation_jobs.job_type` names it."""
 
     VIDEO_VEO31 = "video_veo31"
     VIDEO = "video"
@@ -42,7 +42,7 @@ class ProviderName(StrEnum):
 
 
 class Status(StrEnum):
-    """What every client sees. `COMPLETED`, `FAILED` and `CANCELED` are for ever."""
+    """What every client sees. `COMPLETED`, `FAILED` and `CANCELED` are final."""
 
     PENDING = "pending"
     SUBMITTED = "submitted"
@@ -159,7 +159,7 @@ class Report:
 
 
 class ProviderState(StrEnum):
-    """A provider's status word, mapped. Unknown words mean RUNNING: keep waiting."""
+    """A provider's status, mapped. An unknown status means RUNNING: keep waiting."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -221,7 +221,7 @@ class MediaFile:
     poster_name: str | None = None
     poster_key: str | None = None
     file_name: str | None = None
-    """The provider's name for it: a label, never part of a path of ours."""
+    """The provider's name for it: a label, never part of a path."""
 
     @property
     def aspect_ratio(self) -> str | None:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 
-def uuid_in(text: str) -> UUID | None:
+def parse_uuid(text: str) -> UUID | None:
     """The UUID that the text is; None for any other text."""
     try:
         return UUID(text)

@@ -13,7 +13,7 @@ LANGUAGES = frozenset(str(language) for language in Language)
 
 
 def preferred_language(accept_language: str | None, default: Language) -> Language:
-    """The language of ours that an `Accept-Language` header (RFC 9110 section 12.5.4) likes best, else the default.
+    """The supported language that an `Accept-Language` header (RFC 9110 section 12.5.4) likes best, else the default.
 
     A regional tag counts for its language: `pt-BR` is Portuguese.
     """

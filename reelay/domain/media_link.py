@@ -11,7 +11,7 @@ from hashlib import sha256
 from uuid import UUID
 
 PERIOD_SECONDS = 3600
-"""A link is the same for this long, so that players and caches do not load a file anew with every answer, and is good
+"""A link is the same for this long, so that players and caches do not reload a file with every answer, and is good
 for one to two of these."""
 PURPOSE = b"reelay: read media\n"
 USER_BYTES = 16

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Quota:
-    """A bucket that holds `amount` at most and fills anew, evenly, within the window."""
+    """A bucket that holds `amount` at most and refills evenly within the window."""
 
     name: str
     amount: int

@@ -71,7 +71,7 @@ class Reconciled:
     deliveries_deleted: int = 0
     """Webhook deliveries that were old enough."""
     holds_ended: int = 0
-    """Ended, with credits that were still held. No code of ours leaves any."""
+    """Ended, with credits that were still held. No code of Reelay leaves any."""
 
 
 def decide(run: RunState, submission: SubmissionState) -> Repair:

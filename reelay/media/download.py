@@ -28,7 +28,7 @@ OnBytes: TypeAlias = Callable[[int, int | None], None]
 """Hears the bytes received so far and, when the source announced it, their final number."""
 
 HeadersFor: TypeAlias = Callable[[str], Mapping[str, str]]
-"""What a request to one address carries besides. Asked for each redirect anew, so that a key goes no further."""
+"""What a request to one address carries besides. Asked for each redirect, so that a key goes no further."""
 
 CHUNK_BYTES = 1024 * 1024
 SMALL_BYTES = 16 * 1024 * 1024
@@ -186,7 +186,7 @@ def _keep(chunk: bytearray, path: Path, digest: "hashlib._Hash") -> None:
 
 
 def _write(path: Path, mode: Literal["wb", "ab"], content: bytes | bytearray) -> None:
-    # Opened anew for each chunk: a cancelled download leaves no open file to a thread that is still writing.
+    # Opened again for each chunk: a cancelled download leaves no open file to a thread that is still writing.
     try:
         with path.open(mode) as file:
             file.write(content)

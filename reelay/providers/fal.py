@@ -174,7 +174,7 @@ class FalProvider:
             with suppress(Unavailable):
                 other = base + url.removeprefix(self._base)
                 answer = await self._ask("GET", other, params=params, within=ELSEWHERE, at_most=at_most)
-                # Only what speaks of a request counts: another host's 404, or its home page, says nothing of ours.
+                # Only what speaks of a request counts: another host's 404, or its home page, says nothing.
                 if answer.is_success and PROOF in answer.headers:
                     return answer
         return None

@@ -87,7 +87,7 @@ class Push:
 
 
 def verify_secret(headers: Mapping[str, str], secret: SecretStr | None) -> None:
-    """Compares in constant time. Without a secret of ours, nobody has the right one. Raises: Forged."""
+    """Compares in constant time. Without a configured secret, every push is refused. Raises: Forged."""
     given = headers.get(SECRET_HEADER, "").encode("latin-1", "replace")
     if secret is None or not hmac.compare_digest(given, secret.get_secret_value().encode()):
         raise Forged("X-Webhook-Secret is missing or wrong")

@@ -31,7 +31,7 @@ def exporting(service: str) -> Iterator[None]:
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(DiscreetExporter()))
     trace.set_tracer_provider(provider)
-    # A caller's `traceparent` is taken up; his `baggage` would end in the histories of runs.
+    # A caller's `traceparent` is taken up; its `baggage` would end in the histories of runs.
     set_global_textmap(TraceContextTextMapPropagator())
     try:
         yield

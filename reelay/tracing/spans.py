@@ -39,7 +39,7 @@ def tracing(service: str) -> Iterator[None]:
 
 
 def calling(method: str, host: str) -> AbstractContextManager[trace.Span]:
-    """A span around one request of ours. Of the address it has the host alone: paths and queries carry tokens."""
+    """A span around one outgoing request. It has the host alone: paths and queries carry tokens."""
     attributes = {"http.request.method": method, "server.address": host}
     return tracer.start_as_current_span(f"{method} {host}", kind=trace.SpanKind.CLIENT, attributes=attributes)
 

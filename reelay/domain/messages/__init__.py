@@ -15,8 +15,8 @@ from typing import Self
 from reelay.domain.language import Language
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
-KEPT = ("progress_", "studio_")
-"""How the keys begin of sentences that rows keep, see `said_again`."""
+STORED_PREFIXES = ("progress_", "studio_")
+"""How the keys begin of sentences that rows keep, see `translate_stored`."""
 
 
 def message(key: str, language: Language, /, **values: object) -> str:
@@ -47,18 +47,20 @@ def in_language(text: str, language: Language) -> str:
 
 
 @lru_cache(maxsize=10_000)
-def said_again(kept: str, language: Language) -> str | None:
+def translate_stored(kept: str, language: Language) -> str | None:
     """What a row keeps, in whichever language, in this one. None when it is no sentence of the table."""
-    for key, template in _kept():
+    for key, template in _stored_patterns():
         if found := template.fullmatch(kept):
             return message(key, language, **found.groupdict())
     return None
 
 
 @cache
-def _kept() -> list[tuple[str, re.Pattern[str]]]:
+def _stored_patterns() -> list[tuple[str, re.Pattern[str]]]:
     """The sentences that rows keep, as patterns; those that say most come first."""
-    texts = [(key, text) for key, said in _messages().items() if key.startswith(KEPT) for text in said.values()]
+    texts = [
+        (key, text) for key, said in _messages().items() if key.startswith(STORED_PREFIXES) for text in said.values()
+    ]
     patterns = []
     for key, text in sorted(texts, key=lambda entry: len(PLACEHOLDER.sub("", entry[1])), reverse=True):
         parts = PLACEHOLDER.split(text)  # literal text and names, in turn

@@ -11,9 +11,9 @@ OWN_ROWS = "(user_id = (NULLIF(current_setting('app.user_id'::text, true), ''::t
 SECURITY_DEFINERS: Mapping[str, str] = {
     "hold_credits": "takes no amount, owner or price from its caller, who may write no entry and no balance",
     "key_owner": "names a key's user to whom knows its keyed hash, and nothing of other keys",
-    "let_in": "makes a user without credits, and tells no more of one than whether it may come in",
+    "provision_user": "makes a user without credits, and tells no more of one than whether it may come in",
     "complete_external_change": "a trigger: adds the event of a row that its writer may write",
-    "forget_in_jobs": "takes a campaign or a clip from jobs of the transaction's user, who may delete it as well",
+    "detach_from_jobs": "takes a campaign or a clip from jobs of the transaction's user, who may delete it as well",
     "media_link": "signs an address for its owner's reading alone, for two hours at most, and shows no key",
     "lock_generation": "locks a row of the transaction's user, and shows nothing",
 }

@@ -115,7 +115,7 @@ async def test_a_clip_is_deleted_while_its_job_ends_without_a_deadlock(
             await backend.execute("update generation_jobs set status = 'completed' where id = $1", job)
             deletion = asyncio.create_task(
                 app.execute(
-                    f"begin; select set_config('app.user_id', '{user}', true); select forget_in_jobs('{clip}');"
+                    f"begin; select set_config('app.user_id', '{user}', true); select detach_from_jobs('{clip}');"
                     f" delete from campaign_clips where id = '{clip}'; commit"
                 )
             )

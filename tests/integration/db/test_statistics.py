@@ -9,7 +9,7 @@ from sqlalchemy import TextClause, text
 
 from reelay.db import statistics
 from reelay.db.engine import Sessions, make_engine, make_sessions
-from reelay.db.statistics import Window, what_happened
+from reelay.db.statistics import Window, read_window_figures
 from tests.servers import Postgres
 
 STORED = 20_000
@@ -78,6 +78,6 @@ async def test_a_window_is_whole_slices(stored: Sessions) -> None:
     )
     async with stored() as session:
         now = Window(timedelta(days=7), timedelta(hours=6), datetime.now(UTC))
-        happened = await what_happened(session, now)
+        happened = await read_window_figures(session, now)
     assert {row.at for row in happened.course} <= set(now.slices)
     assert sum(row.completed + row.failed for row in happened.ended) == sum(row.jobs for row in happened.course)

@@ -4,7 +4,7 @@ from string import Formatter
 import pytest
 
 from reelay.domain.language import Language, preferred_language
-from reelay.domain.messages import Sentence, _messages, in_language, message, said_again
+from reelay.domain.messages import Sentence, _messages, in_language, message, translate_stored
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_sentence_is_english_text_that_can_be_said_otherwise() -> None:
     ],
 )
 def test_what_a_row_keeps_is_recognised(kept: str, french: str | None) -> None:
-    assert said_again(kept, Language.FRENCH) == french
+    assert translate_stored(kept, Language.FRENCH) == french
 
 
 @pytest.mark.parametrize("key", sorted(_messages()))

@@ -236,14 +236,14 @@ create table provider_accounts (
 );
 
 -- Readers that wait for a generation's next event listen on this channel.
-create function tell_generation_changed() returns trigger language plpgsql as $$
+create function notify_generation_changed() returns trigger language plpgsql as $$
 begin
     perform pg_notify('generation_changed', new.job_id::text);
     return null;
 end
 $$;
-create trigger tell_generation_changed after insert on job_events
-    for each row execute function tell_generation_changed();
+create trigger notify_generation_changed after insert on job_events
+    for each row execute function notify_generation_changed();
 
 -- Another backend writes a row's status and no more. What our readers need beside it is added here: the stage, the time
 -- of the end, and the event. Our own changes move `stage_at`, so they pass the condition by.
@@ -280,9 +280,9 @@ STATISTICS = """
 create index generation_jobs_ended on generation_jobs (completed_at)
     include (status, provider, model, error_code, created_at) where completed_at is not null;
 create index generation_jobs_created on generation_jobs (created_at);
-create index generation_jobs_needing_a_hand on generation_jobs (completed_at)
+create index generation_jobs_action_required on generation_jobs (completed_at)
     where error_code in ('unknown_outcome', 'provider_unauthorized', 'archive_failed');
-create index submission_attempts_doubted on submission_attempts (sent_at) include (state) where answer is not null;
+create index submission_attempts_uncertain on submission_attempts (sent_at) include (state) where answer is not null;
 create index submission_attempts_rescued on submission_attempts (ended_by_poll_at)
     include (provider) where ended_by_poll_at is not null;
 """
@@ -376,7 +376,7 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
 $$;
 
 -- Whether the user of a verified token may come in; made at first sight, named by the id, without credits.
-create function let_in(wanted uuid) returns boolean
+create function provision_user(wanted uuid) returns boolean
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
     insert into users (id, name) values (wanted, wanted::text) on conflict do nothing;
     select disabled_at is null from users where id = wanted;
@@ -391,7 +391,7 @@ $$;
 
 -- What the foreign keys would do, before the campaign or the clip is locked: a job that ends locks its row first and
 -- its clip second, and so does a deletion that begins with this.
-create function forget_in_jobs(deleted uuid) returns void
+create function detach_from_jobs(deleted uuid) returns void
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
     update generation_jobs
     set campaign_id = nullif(campaign_id, deleted), clip_id = null
@@ -555,9 +555,9 @@ APP_FUNCTIONS = (
     "media_link",
     "hold_credits",
     "key_owner",
-    "let_in",
+    "provision_user",
     "lock_generation",
-    "forget_in_jobs",
+    "detach_from_jobs",
 )
 
 
