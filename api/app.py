@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
@@ -22,6 +22,7 @@ from api.http.language import LanguageHeaders
 from api.http.middleware import BodyLimits, RequestId, open_to_origins
 from api.http.openapi import DocumentedApi, serve_documentation
 from api.http.problem_handlers import install_problem_handlers
+from api.http.query_parameters import KnownQueryParameters
 from api.media import routes as media
 from api.metrics import Measured, Metrics
 from api.services import open_services
@@ -74,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Reelay",
         version="0.1.0",
         description=DESCRIPTION,
+        dependencies=[Depends(KnownQueryParameters())],
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
         docs_url=None,

@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic.json_schema import models_json_schema
 
 from api.http.problems import SCHEMAS, ProblemView, problems
+from api.http.query_parameters import is_strict
 
 PAGE = "/docs"
 ASSETS = "/docs/assets"
@@ -62,7 +63,7 @@ def brought_along(path: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
         yield HTTPStatus.NOT_FOUND
     if "requestBody" in operation:
         yield HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    if "422" in operation["responses"]:
+    if "422" in operation["responses"] or is_strict(path):
         yield HTTPStatus.UNPROCESSABLE_ENTITY
     if path.startswith("/api/"):
         yield HTTPStatus.SERVICE_UNAVAILABLE

@@ -69,7 +69,7 @@ async def test_link_opens_one_file_and_nothing_else(
     address, query = link.split("?")
 
     problem(await anybody.get(address), 401, "UNAUTHENTICATED")
-    problem(await anybody.get(f"/api/jobs/{finished['id']}?{query}"), 401, "UNAUTHENTICATED")
+    problem(await anybody.get(f"/api/jobs/{finished['id']}?{query}"), 422, "INVALID_PARAMS")
     for other in (f"{poster.split('?')[0]}?{query}", link.replace("expires=1", "expires=2"), link[:-4] + "xxxx"):
         refused = problem(await anybody.get(other), 401, "UNAUTHENTICATED")
         assert "GET /api/jobs/{id}" in refused["detail"]
