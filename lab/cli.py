@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from lab.devstack.environment import SIMULATED_FAL_ACCOUNT
-from reelay.cli.ending import run
 from reelay.cli.environment import user_environment
+from reelay.cli.exit_codes import run
+from reelay.cli.output import console
 from reelay.cli.service import DataDirOption, find_data_dir
-from reelay.cli.showing import console
 
 app = typer.Typer()
 

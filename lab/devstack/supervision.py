@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from lab.devstack.processes import Child, Died, Program
-from reelay.cli.errors import DiesTooOften
+from reelay.cli.errors import RestartLimit
 
 DEATHS_AT_MOST = 3
 WITHIN = timedelta(minutes=1)
@@ -30,7 +30,7 @@ class Supervisor:
     async def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Keep all running until the work is done, then stop the last program first.
 
-        Raises: DiesTooOften, and what the work raises.
+        Raises: RestartLimit, and what the work raises.
         """
         tasks = [asyncio.create_task(self._keep_running(child)) for child in self._children]
         tasks.append(asyncio.create_task(work))
@@ -65,7 +65,7 @@ class Supervisor:
                 deaths.append(asyncio.get_running_loop().time())
                 self._report(child.program, death)
             if len(deaths) == DEATHS_AT_MOST and deaths[-1] - deaths[0] < WITHIN.total_seconds():
-                raise DiesTooOften(
+                raise RestartLimit(
                     f"{child.program.name} died {DEATHS_AT_MOST} times within a minute; "
                     f"all of its output is in {child.program.log_file}"
                 )

@@ -70,35 +70,35 @@ async def listing(data_dir: DataDir, user: str | None) -> list[dict[str, Any]]:
 async def revoke(data_dir: DataDir, prefix: str) -> None:
     async with find_database(data_dir).transaction() as session:
         if not await revoke_key(session, prefix):
-            raise StackError(f"no living key begins with {prefix}")
+            raise StackError(f"no active key has the prefix {prefix}")
 
 
 async def users(data_dir: DataDir) -> list[dict[str, Any]]:
     async with find_database(data_dir).transaction() as session:
-        return [as_shown(user) for user in await list_users(session)]
+        return [to_json(user) for user in await list_users(session)]
 
 
 async def user(data_dir: DataDir, name: str) -> dict[str, Any]:
     async with find_database(data_dir).transaction() as session:
         found = await list_users(session, name)
     if not found:
-        raise no_user(name)
-    return as_shown(found[0])
+        raise unknown_user(name)
+    return to_json(found[0])
 
 
 async def disable(data_dir: DataDir, name: str) -> None:
     async with find_database(data_dir).transaction() as session:
         if not await disable_user(session, name):
-            raise no_user(name)
+            raise unknown_user(name)
 
 
 async def enable(data_dir: DataDir, name: str) -> None:
     async with find_database(data_dir).transaction() as session:
         if not await enable_user(session, name):
-            raise no_user(name)
+            raise unknown_user(name)
 
 
-def as_shown(user: RowMapping) -> dict[str, Any]:
+def to_json(user: RowMapping) -> dict[str, Any]:
     return {
         "id": str(user["id"]),
         "name": user["name"],
@@ -110,5 +110,5 @@ def as_shown(user: RowMapping) -> dict[str, Any]:
     }
 
 
-def no_user(name: str) -> StackError:
+def unknown_user(name: str) -> StackError:
     return StackError(f"there is no user {name}")

@@ -1,4 +1,4 @@
-"""What is configured, what answers, and what to do about the rest. Every look is free of charge; no value is shown."""
+"""What is configured, what answers, and what to do about the rest. Every check is free of charge; no value is shown."""
 
 import asyncio
 import platform
@@ -46,7 +46,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Context:
     settings: Settings
     api_url: str | None
     temporal_address: str | None
@@ -56,22 +56,22 @@ class Surroundings:
 async def examine(data_dir: DataDir) -> list[dict[str, Any]]:
     findings = [versions()]
     try:
-        around = surroundings(data_dir)
+        context = context_of(data_dir)
     except NotRunning as error:
         findings.append(Finding("configuration", State.WRONG, str(error), "start the stack, or set the URLs"))
     except ValidationError as error:
         wrong = "; ".join(complaints(error))
         findings.append(Finding("configuration", State.WRONG, wrong, "mend these variables, see .env.example"))
     else:
-        findings += [configuration(around.settings), *await look_at_all(around)]
+        findings += [configuration(context.settings), *await check_all(context)]
     return [asdict(finding) for finding in findings]
 
 
-def surroundings(data_dir: DataDir) -> Surroundings:
+def context_of(data_dir: DataDir) -> Context:
     """By the environment's URLs, else of the running stack. Raises: NotRunning, ValidationError."""
     environment = user_environment()
     if {"DATABASE_SERVICE_URL", "DATABASE_ADMIN_URL"} & environment.keys():
-        return Surroundings(Settings(), environment.get("REELAY_API_URL"), None)
+        return Context(Settings(), environment.get("REELAY_API_URL"), None)
     stack = data_dir.find_stack()
     values: dict[str, Any] = {
         "environment": Environment.DEVELOPMENT,
@@ -83,7 +83,7 @@ def surroundings(data_dir: DataDir) -> Surroundings:
     if stack.simulator_url:
         values |= {name.lower(): value for name, value in stack.simulated.items() if name != "FAL_KEY_NEW"}
         values |= {"app_url": environment.get("APP_URL", stack.api_url)}
-    return Surroundings(Settings(**values), stack.api_url, stack.temporal_address)
+    return Context(Settings(**values), stack.api_url, stack.temporal_address)
 
 
 def versions() -> Finding:
@@ -93,33 +93,33 @@ def versions() -> Finding:
 
 def configuration(settings: Settings) -> Finding:
     """What is set, by name alone."""
-    described = {
+    variables = {
         "FAL_KEY": settings.fal_key,
         "FAL_KEY_NEW": settings.fal_key_new,
         "FAL_WEBHOOK_SECRET": settings.fal_webhook_secret,
         "APP_URL": settings.app_url,
         "ARCHIVE_URL": settings.archive_url,
     }
-    words = ", ".join(f"{name} {'set' if value else 'not set'}" for name, value in described.items())
-    return Finding("configuration", State.OK, f"{settings.environment}: {words}")
+    described = ", ".join(f"{name} {'set' if value else 'not set'}" for name, value in variables.items())
+    return Finding("configuration", State.OK, f"{settings.environment}: {described}")
 
 
-async def look_at_all(around: Surroundings) -> Sequence[Finding]:
-    settings = around.settings
+async def check_all(context: Context) -> Sequence[Finding]:
+    settings = context.settings
     async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, follow_redirects=False) as client:
-        looks: list[Awaitable[Finding]] = [
-            look_at_api(client, around.api_url),
-            look_at_temporal(around.temporal_address),
-            look_at_postgres(settings.service_url),
-            look_at_archive(settings),
-            look_at_key(client, "FAL_KEY", settings.fal_key, settings),
-            look_at_key(client, "FAL_KEY_NEW", settings.fal_key_new, settings),
-            look_at_webhook_address(client, settings),
+        checks: list[Awaitable[Finding]] = [
+            check_api(client, context.api_url),
+            check_temporal(context.temporal_address),
+            check_postgres(settings.service_url),
+            check_archive(settings),
+            check_key(client, "FAL_KEY", settings.fal_key, settings),
+            check_key(client, "FAL_KEY_NEW", settings.fal_key_new, settings),
+            check_webhook_address(client, settings),
         ]
-        return await asyncio.gather(*looks)
+        return await asyncio.gather(*checks)
 
 
-async def look_at_api(client: httpx.AsyncClient, url: str | None) -> Finding:
+async def check_api(client: httpx.AsyncClient, url: str | None) -> Finding:
     if not url:
         return Finding("API", State.OFF, "REELAY_API_URL is not set: not looked for")
     try:
@@ -133,7 +133,7 @@ async def look_at_api(client: httpx.AsyncClient, url: str | None) -> Finding:
     return Finding("API", State.WRONG, f"{url} is not ready: {broken}", "see the parts below")
 
 
-async def look_at_temporal(address: str | None) -> Finding:
+async def check_temporal(address: str | None) -> Finding:
     config = ClientConfig.load_client_connect_config()
     config["target_host"] = address or config.get("target_host", "localhost:7233")
     where = config["target_host"]
@@ -150,7 +150,7 @@ async def look_at_temporal(address: str | None) -> Finding:
     return Finding("Temporal", State.OK, f"{where}, server {info.server_version}, namespace {client.namespace}")
 
 
-async def look_at_postgres(url: str) -> Finding:
+async def check_postgres(url: str) -> Finding:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             connection = await asyncpg.connect(url)
@@ -162,7 +162,7 @@ async def look_at_postgres(url: str) -> Finding:
                 await connection.close(timeout=1)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return Finding(
-            "Postgres", State.WRONG, f"does not let us in ({type(error).__name__})", "see DATABASE_SERVICE_URL"
+            "Postgres", State.WRONG, f"refuses the connection ({type(error).__name__})", "see DATABASE_SERVICE_URL"
         )
     newest = newest_revision()
     if at != newest:
@@ -170,7 +170,7 @@ async def look_at_postgres(url: str) -> Finding:
     return Finding("Postgres", State.OK, f"server {server}, schema {at}")
 
 
-async def look_at_archive(settings: Settings) -> Finding:
+async def check_archive(settings: Settings) -> Finding:
     where = settings.archive_location.split("?")[0]
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -185,10 +185,10 @@ async def look_at_archive(settings: Settings) -> Finding:
         return Finding("archive", State.WRONG, f"{where}: {error}", "see ARCHIVE_URL and the bucket's credentials")
     if size is None:
         return Finding("archive", State.WRONG, f"{where}: what was written is not there", "see the bucket's policy")
-    return Finding("archive", State.OK, f"{where} takes and gives objects")
+    return Finding("archive", State.OK, f"{where} can be written and read")
 
 
-async def look_at_key(client: httpx.AsyncClient, name: str, key: SecretStr | None, settings: Settings) -> Finding:
+async def check_key(client: httpx.AsyncClient, name: str, key: SecretStr | None, settings: Settings) -> Finding:
     """Asks for a request that does not exist: 404 to a key that is good, 401 or 403 to one that is not."""
     if key is None:
         needed = name == "FAL_KEY" and settings.fal_key_new is None
@@ -204,11 +204,11 @@ async def look_at_key(client: httpx.AsyncClient, name: str, key: SecretStr | Non
     if answer.status_code in (401, 403):
         return Finding(name, State.WRONG, f"set, {use}, refused (HTTP {answer.status_code})", "make a new key at fal")
     if answer.is_server_error:
-        return Finding(name, State.WRONG, f"set, {use}; fal is in trouble (HTTP {answer.status_code})", "try later")
+        return Finding(name, State.WRONG, f"set, {use}; fal fails (HTTP {answer.status_code})", "try later")
     return Finding(name, State.OK, f"set, {use}, accepted")
 
 
-async def look_at_webhook_address(client: httpx.AsyncClient, settings: Settings) -> Finding:
+async def check_webhook_address(client: httpx.AsyncClient, settings: Settings) -> Finding:
     if not settings.app_url:
         return Finding("webhooks", State.OFF, "APP_URL is not set: providers are polled")
     try:

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from reelay.cli.ending import run
+from reelay.cli.exit_codes import run
+from reelay.cli.output import NEGATIVE_NUMBERS, JsonOption
 from reelay.cli.service import DataDirOption, find_data_dir
-from reelay.cli.showing import NEGATIVE_NUMBERS, JsonOption
 
 app = typer.Typer(help="Users' credits. One credit is one US cent.", no_args_is_help=True)
 
@@ -37,7 +37,7 @@ def adjust_credits(
     """Correct what the user has, up (50) or down (-50)."""
     from reelay.cli import ledger
 
-    show_credits(run(ledger.correct(find_data_dir(data_dir), user, cents, reason)), as_json=as_json)
+    show_credits(run(ledger.adjust_balance(find_data_dir(data_dir), user, cents, reason)), as_json=as_json)
 
 
 @app.command("show")

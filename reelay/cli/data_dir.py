@@ -13,7 +13,7 @@ from typing import Self
 import psutil
 from pydantic import BaseModel, ValidationError
 
-from reelay.cli.errors import InUse, NotRunning, StackError
+from reelay.cli.errors import DataDirInUse, NotRunning, StackError
 from reelay.cli.secrets import write_private
 
 GONE_WITHIN_SECONDS = 10
@@ -81,7 +81,7 @@ class DataDir:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Ours alone for as long as the block lasts, with the leftovers of a killed stack gone. Raises: InUse."""
+        """Lock the folder while the block lasts, and end what a killed stack left. Raises: DataDirInUse."""
         self._make()
         lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -122,7 +122,7 @@ class DataDir:
             raise StackError(f"the data dir {self.path} belongs to another user: choose another --data-dir") from None
 
     def _end_leftovers(self) -> None:
-        """Processes of a supervisor that was killed, where the kernel has not ended them for us (yet)."""
+        """Processes of a supervisor that was killed, where the kernel has not ended them (yet)."""
         state = self._read_state()
         if state is None:
             return
@@ -135,7 +135,7 @@ def _lock(file: int, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise InUse(f"{path} is in use by another stack: stop that one, or choose another --data-dir") from None
+        raise DataDirInUse(f"{path} is in use by another stack: stop that one, or choose another --data-dir") from None
 
 
 def _end(parts: Collection[ProcessId], number: signal.Signals) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from reelay.cli.ending import Exit, run
+from reelay.cli.exit_codes import Exit, run
+from reelay.cli.output import JsonOption, console
 from reelay.cli.service import DataDirOption, find_data_dir
-from reelay.cli.showing import JsonOption, console
 
 MARKS = {"ok": "[green]ok   [/]", "off": "[dim]off  [/]", "wrong": "[red]wrong[/]"}
 

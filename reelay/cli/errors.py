@@ -1,8 +1,8 @@
 """What can keep the embedded stack from running.
 
 StackError
-├── DiesTooOften      a part died three times within a minute
-├── InUse             the data dir belongs to a stack that is running
+├── RestartLimit      a part died three times within a minute
+├── DataDirInUse      the data dir belongs to a stack that is running
 ├── NotRunning        a command needs a running stack, or the environment's URLs, and found neither
 ├── PortTaken         a port that was asked for is somebody else's
 └── DemoFailed        the demo found something else than it promised
@@ -13,16 +13,16 @@ class StackError(Exception):
     """The message is for the person at the terminal: what is wrong and what to do."""
 
 
-class DiesTooOften(StackError):
+class RestartLimit(StackError):
     """Restarting has not helped."""
 
 
-class InUse(StackError):
+class DataDirInUse(StackError):
     """Two stacks on one data dir would destroy each other's data."""
 
 
 class NotRunning(StackError):
-    """There is nobody to talk to."""
+    """No stack runs on the data dir, and the environment names no service."""
 
 
 class PortTaken(StackError):

@@ -20,14 +20,14 @@ async def start(data_dir: DataDir, job_id: UUID) -> None:
         job = await find_generation(session, job_id)
         if job is None:
             raise StackError(f"there is no job {job_id}")
-        words: dict[str, Any] = {name: value for name, value in job.input_params.items() if value is not None}
-        model = load_catalog().closest(job.model, words, kind=KINDS[JobType(job.job_type)])
-        words.pop("quality", None)
+        inputs: dict[str, Any] = {name: value for name, value in job.input_params.items() if value is not None}
+        model = load_catalog().closest(job.model, inputs, kind=KINDS[JobType(job.job_type)])
+        inputs.pop("quality", None)
         try:
-            arguments = model.arguments(words)
+            arguments = model.arguments(inputs)
         except CatalogError as wrong:
             raise StackError(f"its input is not one of {model.name}: {wrong}") from wrong
-        handed_over = await allow_submission(
+        allowed = await allow_submission(
             session,
             job,
             provider=model.provider,
@@ -37,5 +37,5 @@ async def start(data_dir: DataDir, job_id: UUID) -> None:
             timing=TIMING.dump_python(model.timing, mode="json"),
             tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
         )
-        if not handed_over:
+        if not allowed:
             raise StackError("only an open job of another backend that names no provider's request can be started")

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import typer
 
-from reelay.cli.ending import run
+from reelay.cli.exit_codes import run
+from reelay.cli.output import JsonOption, show_rows
 from reelay.cli.service import DataDirOption, find_data_dir
-from reelay.cli.showing import JsonOption, show_rows
 
 
 def import_rows(
@@ -15,25 +15,25 @@ def import_rows(
         str,
         typer.Argument(help="A Postgres URL, a file of `pg_dump --data-only`, or a folder of TABLE.csv, TABLE.jsonl."),
     ],
-    apply: Annotated[bool, typer.Option("--apply", help="Do it. Else it is tried, told, and taken back.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the rows. Without it this is a dry run.")] = False,
     create_users: Annotated[bool, typer.Option("--create-users", help="Make users that are not there yet.")] = False,
     user: Annotated[str | None, typer.Option(help="Whose the rows are that name no user, by name or id.")] = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Take over campaigns, clips, jobs and videos of another application, with their ids. Nothing is submitted.
+    """Import campaigns, clips, jobs and videos of another application, with their ids. Nothing is submitted.
 
     Safe to repeat: what is there already stays as it is. Exits with 1 when rows were refused.
     """
-    from reelay.cli import importing
+    from reelay.cli import importer
 
-    work = importing.import_rows(
+    work = importer.import_rows(
         find_data_dir(data_dir),
         source,
         apply=apply,
         create_users=create_users,
         user=user,
-        tell=lambda line: typer.echo(line, err=True),
+        report_progress=lambda line: typer.echo(line, err=True),
     )
     report = run(work)
     show_rows(report.rows, ("table", "new", "known", "refused"), as_json=as_json)

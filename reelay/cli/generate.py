@@ -10,10 +10,10 @@ from uuid import UUID
 import typer
 from typer.core import TyperGroup
 
-from reelay.cli.ending import run
-from reelay.cli.following import OutputOption, follow_to_end
+from reelay.cli.exit_codes import run
+from reelay.cli.output import JsonLinesOption
 from reelay.cli.service import DataDirOption, service
-from reelay.cli.showing import JsonLinesOption
+from reelay.cli.watch import OutputOption, watch_to_end
 
 
 class VideoByDefault(TyperGroup):
@@ -54,7 +54,7 @@ class Quality(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class GenerateOptions:
     """What every kind takes."""
 
     model: str | None
@@ -68,19 +68,19 @@ class Wishes:
     as_json: bool
     data_dir: Path | None
 
-    def generate(self, kind: str, **words: Any) -> None:
-        words = {
-            **words,
+    def generate(self, kind: str, **inputs: Any) -> None:
+        inputs = {
+            **inputs,
             "model": self.model,
             "clipId": self.clip and str(self.clip),
             "campaignId": self.campaign and str(self.campaign),
             "confirm": self.confirm or None,
-            **dict(map(name_and_value, self.more or [])),
+            **dict(map(parse_setting, self.more or [])),
         }
-        given = {name: value for name, value in words.items() if value is not None}
+        given = {name: value for name, value in inputs.items() if value is not None}
         job_id = run(_submit(self.data_dir, kind, given, self.key))
         if self.watch or self.output:
-            follow_to_end(job_id, self.data_dir, self.output, as_json=self.as_json)
+            watch_to_end(job_id, self.data_dir, self.output, as_json=self.as_json)
         else:
             typer.echo(json.dumps({"jobId": str(job_id)}) if self.as_json else str(job_id))
 
@@ -107,7 +107,7 @@ def video(
     data_dir: DataDirOption = None,
 ) -> None:
     """Generate a video from a prompt, or from a prompt and a first frame."""
-    _wishes(locals()).generate(
+    _options(locals()).generate(
         "video",
         prompt=prompt,
         firstFrameUrl=first_frame,
@@ -138,7 +138,7 @@ def first_frame(
     data_dir: DataDirOption = None,
 ) -> None:
     """Generate an image to start a video from."""
-    _wishes(locals()).generate("first-frame", prompt=prompt, aspectRatio=aspect_ratio, numImages=images, seed=seed)
+    _options(locals()).generate("first-frame", prompt=prompt, aspectRatio=aspect_ratio, numImages=images, seed=seed)
 
 
 @app.command()
@@ -159,7 +159,7 @@ def voice(
     data_dir: DataDirOption = None,
 ) -> None:
     """Generate speech from a text."""
-    _wishes(locals()).generate("voice", text=text, audioUrl=sample, exaggeration=exaggeration, seed=seed)
+    _options(locals()).generate("voice", text=text, audioUrl=sample, exaggeration=exaggeration, seed=seed)
 
 
 @app.command()
@@ -179,7 +179,7 @@ def ambient(
     data_dir: DataDirOption = None,
 ) -> None:
     """Generate an ambient sound."""
-    _wishes(locals()).generate("ambient", prompt=prompt, duration=duration, loop=loop)
+    _options(locals()).generate("ambient", prompt=prompt, duration=duration, loop=loop)
 
 
 @app.command()
@@ -199,19 +199,19 @@ def transcribe(
     data_dir: DataDirOption = None,
 ) -> None:
     """Transcribe a recording."""
-    _wishes(locals()).generate("transcribe", audioUrl=audio_url, language=language, task=task)
+    _options(locals()).generate("transcribe", audioUrl=audio_url, language=language, task=task)
 
 
-def _wishes(parameters: dict[str, Any]) -> Wishes:
-    return Wishes(**{name: parameters[name] for name in Wishes.__dataclass_fields__})
+def _options(parameters: dict[str, Any]) -> GenerateOptions:
+    return GenerateOptions(**{name: parameters[name] for name in GenerateOptions.__dataclass_fields__})
 
 
-async def _submit(data_dir: Path | None, kind: str, words: dict[str, Any], key: str | None) -> UUID:
+async def _submit(data_dir: Path | None, kind: str, inputs: dict[str, Any], key: str | None) -> UUID:
     async with service(data_dir) as reelay:
-        return (await reelay.create(kind, idempotency_key=key, **words)).job_id
+        return (await reelay.create(kind, idempotency_key=key, **inputs)).job_id
 
 
-def name_and_value(setting: str) -> tuple[str, Any]:
+def parse_setting(setting: str) -> tuple[str, Any]:
     """`name=value`; the value as JSON where it is JSON."""
     name, separator, text = setting.partition("=")
     if not (name and separator):

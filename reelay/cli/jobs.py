@@ -7,10 +7,10 @@ from uuid import UUID
 
 import typer
 
-from reelay.cli.ending import Exit, leave, run
-from reelay.cli.following import OutputOption, follow_to_end
+from reelay.cli.exit_codes import Exit, exit_with, run
+from reelay.cli.output import JsonLinesOption, JsonOption, show_job, show_rows
 from reelay.cli.service import DataDirOption, ask, service
-from reelay.cli.showing import JsonLinesOption, JsonOption, show_job, show_rows
+from reelay.cli.watch import OutputOption, watch_to_end
 from reelay_client import Job
 
 LARGEST_PAGE = 100
@@ -23,7 +23,7 @@ def watch(
     job_id: UUID, output: OutputOption = None, as_json: JsonLinesOption = False, data_dir: DataDirOption = None
 ) -> None:
     """Follow a job to its end. Exits with 1 unless it completes; Ctrl-C leaves the job running."""
-    follow_to_end(job_id, data_dir, output, as_json=as_json)
+    watch_to_end(job_id, data_dir, output, as_json=as_json)
 
 
 def jobs(
@@ -58,14 +58,14 @@ def models(
     found = run(ask(data_dir, "/api/models"))["data"]
     named = [model for model in found if name in (None, model["name"])]
     if not named:
-        leave(f"there is no model {name}: `reelay models` lists all", Exit.USAGE)
+        exit_with(f"there is no model {name}: `reelay models` lists all", Exit.USAGE)
     if name and not as_json:
         show_rows(inputs_of(named), INPUT_COLUMNS, as_json=False)
     else:
-        show_rows(named if as_json else each_once(named), MODEL_COLUMNS, as_json=as_json)
+        show_rows(named if as_json else one_row_per_model(named), MODEL_COLUMNS, as_json=as_json)
 
 
-def each_once(endpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def one_row_per_model(endpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row per model: that it may begin with a frame is a property, not another model."""
     rows: dict[str, dict[str, Any]] = {}
     for endpoint in sorted(endpoints, key=lambda endpoint: bool(endpoint["takesFirstFrame"])):
@@ -86,16 +86,16 @@ def inputs_of(endpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
     needed = [{item["name"] for item in endpoint["inputs"] if item["required"]} for endpoint in endpoints]
     required = set.intersection(*needed)
     return [
-        {**row, "required": "yes" if name in required else "", "limit": limit_in_words(row["limit"])}
+        {**row, "required": "yes" if name in required else "", "limit": format_limit(row["limit"])}
         for name, row in rows.items()
     ]
 
 
-def limit_in_words(limit: Any) -> str:
+def format_limit(limit: Any) -> str:
     if isinstance(limit, list):
         return ", ".join(map(str, limit))
     if isinstance(limit, dict):
-        return ", ".join(f"{name} {limit_in_words(value)}" for name, value in limit.items())
+        return ", ".join(f"{name} {format_limit(value)}" for name, value in limit.items())
     return "" if limit is None else str(limit)
 
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from reelay.cli.ending import run
+from reelay.cli.exit_codes import run
+from reelay.cli.output import JsonOption, show_rows
 from reelay.cli.service import DataDirOption, find_data_dir
-from reelay.cli.showing import JsonOption, show_rows
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
 

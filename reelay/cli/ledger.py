@@ -19,25 +19,25 @@ async def add(data_dir: DataDir, user: str, cents: str, reference: str | None) -
     """The user, who is made if there is none, with the new balance. Raises: StackError."""
     async with transaction(data_dir) as session:
         owner = await find_or_create_user(session, user)
-        await top_up(session, owner, whole(cents), reference=reference)
-        return await shown(session, owner)
+        await top_up(session, owner, parse_cents(cents), reference=reference)
+        return await balance_json(session, owner)
 
 
-async def correct(data_dir: DataDir, user: str, cents: str, reason: str) -> dict[str, Any]:
+async def adjust_balance(data_dir: DataDir, user: str, cents: str, reason: str) -> dict[str, Any]:
     async with transaction(data_dir) as session:
-        owner = await known(session, user)
-        await adjust(session, owner, whole(cents), reason=reason)
-        return await shown(session, owner)
+        owner = await require_user(session, user)
+        await adjust(session, owner, parse_cents(cents), reason=reason)
+        return await balance_json(session, owner)
 
 
 async def show(data_dir: DataDir, user: str) -> dict[str, Any]:
     async with transaction(data_dir) as session:
-        return await shown(session, await known(session, user))
+        return await balance_json(session, await require_user(session, user))
 
 
 async def limit(data_dir: DataDir, user: str, cents: str) -> None:
     async with transaction(data_dir) as session:
-        await limit_month(session, await known(session, user), None if cents == "none" else whole(cents))
+        await limit_month(session, await require_user(session, user), None if cents == "none" else parse_cents(cents))
 
 
 @asynccontextmanager
@@ -50,7 +50,7 @@ async def transaction(data_dir: DataDir) -> AsyncIterator[AsyncSession]:
         raise StackError(str(refusal)) from refusal
 
 
-async def known(session: AsyncSession, name: str) -> User:
+async def require_user(session: AsyncSession, name: str) -> User:
     """Raises: StackError."""
     user = await find_user(session, name)
     if user is None:
@@ -58,7 +58,7 @@ async def known(session: AsyncSession, name: str) -> User:
     return user
 
 
-async def shown(session: AsyncSession, user: User) -> dict[str, Any]:
+async def balance_json(session: AsyncSession, user: User) -> dict[str, Any]:
     balance = await balance_of(session, user.id)
     return {
         "user": user.name,
@@ -69,7 +69,7 @@ async def shown(session: AsyncSession, user: User) -> dict[str, Any]:
     }
 
 
-def whole(cents: str) -> int:
+def parse_cents(cents: str) -> int:
     """Raises: AmountRefused for fractions and words."""
     if not re.fullmatch(r"[+-]?[0-9]{1,30}", cents):
         raise AmountRefused(f"{cents!r} is not a whole number of cents")

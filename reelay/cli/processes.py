@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import ValidationError
 
-from reelay.cli.ending import leave, run
+from reelay.cli.exit_codes import exit_with, run
 from reelay.cli.service import DataDirOption, find_data_dir
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def configured_settings() -> "Settings":
     try:
         configured = settings.Settings()
     except ValidationError as error:
-        leave_unstarted(settings.complaints(error))
+        exit_not_started(settings.complaints(error))
     if troubles := configured.unfit_for_production():
-        leave_unstarted(troubles)
+        exit_not_started(troubles)
     return configured
 
 
-def leave_unstarted(troubles: list[str]) -> NoReturn:
-    leave("\n  ".join(["invalid configuration:", *troubles]))
+def exit_not_started(troubles: list[str]) -> NoReturn:
+    exit_with("\n  ".join(["invalid configuration:", *troubles]))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reelay.cli.calling import open_api
+from reelay.cli.api_client import open_api
 from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay_client import AsyncReelay

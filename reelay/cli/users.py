@@ -4,9 +4,9 @@ import json
 
 import typer
 
-from reelay.cli.ending import run
+from reelay.cli.exit_codes import run
+from reelay.cli.output import NEGATIVE_NUMBERS, JsonOption, show_rows
 from reelay.cli.service import DataDirOption, find_data_dir
-from reelay.cli.showing import NEGATIVE_NUMBERS, JsonOption, show_rows
 
 app = typer.Typer(help="Users.", no_args_is_help=True)
 
@@ -51,7 +51,7 @@ def disable_user(user: str, data_dir: DataDirOption = None) -> None:
 
 @app.command("enable")
 def enable_user(user: str, data_dir: DataDirOption = None) -> None:
-    """Let the user in again."""
+    """Accept the keys and tokens of the user again."""
     from reelay.cli import accounts
 
     run(accounts.enable(find_data_dir(data_dir), user))

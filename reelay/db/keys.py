@@ -49,7 +49,7 @@ async def list_keys(session: AsyncSession, user: str | None = None) -> Sequence[
 
 
 async def revoke_key(session: AsyncSession, prefix: str) -> bool:
-    """Refuse the key from now on. False when no living key begins so."""
+    """Refuse the key from now on. False when no active key has the prefix."""
     statement = (
         update(ApiKey)
         .where(col(ApiKey.prefix) == prefix[:PREFIX_LENGTH], col(ApiKey.revoked_at).is_(None))

@@ -11,7 +11,7 @@ import pytest
 
 from reelay.cli.data_dir import DataDir
 from reelay.cli.errors import StackError
-from reelay.cli.importing import Report, import_rows, uuid_of
+from reelay.cli.importer import Report, import_rows, uuid_of
 from tests.servers import Database, Postgres
 
 ANN = UUID(int=1)

@@ -14,7 +14,7 @@ from lab.devstack.ports import free_ports
 from lab.devstack.postgres import EmbeddedPostgres
 from lab.devstack.processes import running
 from reelay.cli.keys import duration
-from reelay.cli.ledger import whole
+from reelay.cli.ledger import parse_cents
 from reelay.cli.main import app as command_line
 from reelay.cli.secrets import Secrets
 from reelay.db.credits import AmountRefused
@@ -64,7 +64,7 @@ async def test_keys_are_created_listed_and_revoked(postgres: EmbeddedPostgres) -
     assert await reelay("keys", "revoke", listed["prefix"], environment=environment) == (0, "")
     assert await owner_of(key, postgres) is None
     code, output = await reelay("keys", "revoke", listed["prefix"], environment=environment)
-    assert (code, "no living key" in output) == (1, True)
+    assert (code, "no active key" in output) == (1, True)
     await shut_out_and_let_in(postgres, environment)
     await credits_are_added_shown_and_corrected(environment)
 
@@ -114,7 +114,7 @@ async def credits_are_added_shown_and_corrected(environment: dict[str, str]) -> 
 @pytest.mark.parametrize("words", ["1.5", "1e3", "ten", "", "0x10", "nan", "١٢", "1_000"])
 def test_only_whole_numbers_are_amounts(words: str) -> None:
     with pytest.raises(AmountRefused, match="whole number"):
-        whole(words)
+        parse_cents(words)
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "1y", "1D", "99999d", "9999999999s"])

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from reelay.cli.data_dir import DataDir, ProcessId, RunningStack
-from reelay.cli.errors import InUse, NotRunning
+from reelay.cli.errors import DataDirInUse, NotRunning
 from reelay.cli.secrets import keep_secrets
 
 SLEEPER = (sys.executable, "-S", "-c", "import time; time.sleep(60)")
@@ -37,7 +37,7 @@ def dead() -> ProcessId:
 def test_a_second_stack_on_the_same_data_dir_is_refused(tmp_path: Path) -> None:
     with (
         DataDir(tmp_path).held(),
-        pytest.raises(InUse, match=r"is in use .* --data-dir"),
+        pytest.raises(DataDirInUse, match=r"is in use .* --data-dir"),
         DataDir(tmp_path).held(),
     ):
         pytest.fail("two at once")

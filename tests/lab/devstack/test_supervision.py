@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.devstack.processes import Died, Program, running
-from reelay.cli.errors import DiesTooOften
+from reelay.cli.errors import RestartLimit
 from tests.lab.devstack.watched import Watched
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -67,7 +67,7 @@ async def test_a_killed_part_is_restarted_and_the_others_stay(tmp_path: Path) ->
 
 async def test_three_deaths_within_a_minute_stop_everything(tmp_path: Path) -> None:
     watched = Watched(stand_in(tmp_path, "other"), stand_in(tmp_path, "part", "dies"))
-    with pytest.raises(DiesTooOften, match=r"part died 3 times within a minute; .*part\.log"):
+    with pytest.raises(RestartLimit, match=r"part died 3 times within a minute; .*part\.log"):
         await watched.supervisor.run(watched.supervisor.all_answer())
     assert journal(tmp_path).count("part started") == 3
     assert journal(tmp_path)[-1] == "other stopped"

@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-ROOM = 24
-"""Characters for the last column, the wordy one, below which a table is no longer one: each row is a block then."""
+MIN_LAST_COLUMN = 24
+"""Characters for the last column, which has the long texts. With less, each row is printed as a block."""
 
-# A negative amount is told what is wrong with it, and not that there is no such option.
+# So that a negative amount is read as an amount, not as an unknown option.
 NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -23,9 +23,9 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_j
         typer.echo(json.dumps(rows, indent=2))
         return
     shown = console()
-    cells = [[in_words(column, row[column]) for column in columns] for row in rows]
+    cells = [[format_cell(column, row[column]) for column in columns] for row in rows]
     widths = [max(map(len, column)) + 2 for column in zip(columns, *cells, strict=True)]
-    if shown.width - sum(widths[:-1]) < ROOM:
+    if shown.width - sum(widths[:-1]) < MIN_LAST_COLUMN:
         longest = max(map(len, columns))
         for values in cells:
             lines = (f"{name:<{longest}}  {value}" for name, value in zip(columns, values, strict=True))
@@ -39,7 +39,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_j
     shown.print(table, markup=False)
 
 
-def in_words(column: str, value: Any) -> str:
+def format_cell(column: str, value: Any) -> str:
     if value is None:
         return ""
     return f"{value[:19]}Z".replace("T", " ") if column.endswith("At") else str(value)

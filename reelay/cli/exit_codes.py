@@ -1,4 +1,4 @@
-"""How a command ends: what each exit code means, and which error leads to it."""
+"""What each exit code of a command means, and which error leads to it."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -33,15 +33,15 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except (NotRunning, NotReachable) as error:
-        leave(str(error), Exit.NOT_REACHABLE)
+        exit_with(str(error), Exit.NOT_REACHABLE)
     except Refused as error:
-        leave(str(error), Exit.REFUSED)
+        exit_with(str(error), Exit.REFUSED)
     except (StackError, ReelayError) as error:
-        leave(str(error))
+        exit_with(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(Exit.INTERRUPTED) from None
 
 
-def leave(reason: str, code: Exit = Exit.FAILED) -> NoReturn:
+def exit_with(reason: str, code: Exit = Exit.FAILED) -> NoReturn:
     typer.echo(f"reelay: {reason}", err=True)
     raise typer.Exit(code)

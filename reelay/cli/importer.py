@@ -1,6 +1,6 @@
-"""`reelay import`: campaigns, clips, jobs and files of an application of before, with their ids.
+"""`reelay import`: campaigns, clips, jobs and files of another application, with their ids.
 
-A dry run does all of it and rolls it back, so that it tells exactly what an import would do.
+A dry run does all of it and rolls it back, so that it shows exactly what an import would do.
 """
 
 import json
@@ -74,7 +74,7 @@ async def import_rows(
     apply: bool,
     create_users: bool = False,
     user: str | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    report_progress: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """`user` gets the rows that name none. Raises: StackError."""
     try:
@@ -86,7 +86,7 @@ async def import_rows(
         await transaction.start()
         await connection.execute("set local timezone to 'UTC'; set constraints all immediate")
         work = _Import(connection, create_users=create_users, user=user)
-        await work.run(source, tell)
+        await work.run(source, report_progress)
         await (transaction.commit() if apply else transaction.rollback())
     finally:
         await connection.close()
@@ -102,7 +102,7 @@ class _Import:
         self._users: dict[str, UUID] = {}
         self._columns: dict[str, set[str]] = {}
 
-    async def run(self, source: str, tell: Callable[[str], None]) -> None:
+    async def run(self, source: str, report_progress: Callable[[str], None]) -> None:
         self._columns = {table: set(columns) for table, columns in await self._connection.fetch(COLUMNS)}
         seen = 0
         for table in TABLES:
@@ -110,7 +110,7 @@ class _Import:
                 await self._take(table, {snake(name): value for name, value in row.items()})
                 seen += 1
                 if seen % REPORT_EVERY == 0:
-                    tell(f"{seen} rows, now {table}")
+                    report_progress(f"{seen} rows, now {table}")
 
     async def _take(self, table: str, row: Row) -> None:
         try:
@@ -144,9 +144,9 @@ class _Import:
         address = row.get("file_url") or row.get("remote_uri")
         if not address:
             raise ValueError("it has no address")
-        told = {name: row[name] for name in self._columns["video_files"] & row.keys() if row[name] is not None}
+        given = {name: row[name] for name in self._columns["video_files"] & row.keys() if row[name] is not None}
         job = {"id": str(job_id), "user_id": str(owner), "created_at": row.get("created_at")}
-        values = file_at(str(address), job) | told | {"id": str(uuid_of(row["id"])), "job_id": str(job_id)}
+        values = file_at(str(address), job) | given | {"id": str(uuid_of(row["id"])), "job_id": str(job_id)}
         values |= {"name": row.get("name") or row.get("filename") or values["name"], "user_id": str(owner)}
         values["file_path"] = row.get("s3_key") or row.get("file_path") or values["file_path"]
         values["format"] = mimetypes.guess_type(f"file.{values['format']}")[0] or values["format"]
@@ -228,17 +228,17 @@ def prisma_job(row: Row) -> Iterator[tuple[str, Any]]:
     """Of document 001's `VideoGeneration`."""
     yield "job_type", "video"
     yield "provider", "studio"
-    words = {
+    inputs = {
         "prompt": row["prompt"], "aspectRatio": row.get("aspect_ratio"), "numberOfVideos": row.get("number_of_videos"),
         "durationSeconds": row.get("duration_seconds"), "personGeneration": row.get("person_generation"),
     }  # fmt: skip
-    yield "input_params", {name: value for name, value in words.items() if value is not None}
-    told = {
+    yield "input_params", {name: value for name, value in inputs.items() if value is not None}
+    given = {
         "model_name": row.get("model"), "model_version": row.get("model_version"),
         "processing_time": row.get("processing_time"), "generation_time": row.get("generation_time"),
         "download_time": row.get("download_time"),
     }  # fmt: skip
-    yield "result_data", {"metadata": {name: value for name, value in told.items() if value is not None}}
+    yield "result_data", {"metadata": {name: value for name, value in given.items() if value is not None}}
     yield "error_message", row.get("error")
     yield "progress_message", row.get("message")
     yield "progress_percent", row.get("progress")

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import typer
 
-from reelay.cli.ending import Exit, run
+from reelay.cli.exit_codes import Exit, run
+from reelay.cli.output import console, show_job
 from reelay.cli.service import service
-from reelay.cli.showing import console, show_job
 from reelay_client import AsyncReelay, Job
 from reelay_client.async_client import PATIENCE_SECONDS
 
@@ -18,10 +18,10 @@ OutputOption = Annotated[
 ]
 
 
-def follow_to_end(job_id: UUID, data_dir: Path | None, output: Path | None, *, as_json: bool) -> None:
+def watch_to_end(job_id: UUID, data_dir: Path | None, output: Path | None, *, as_json: bool) -> None:
     """Shows the job until it has ended, and stores its media. The exit code says how it ended."""
     try:
-        job = run(_follow(job_id, data_dir, output, as_json=as_json))
+        job = run(_watch(job_id, data_dir, output, as_json=as_json))
     except typer.Exit as ended:
         if ended.exit_code == Exit.INTERRUPTED:
             typer.echo(f"The job goes on. To see more of it: reelay watch {job_id}", err=True)
@@ -30,7 +30,7 @@ def follow_to_end(job_id: UUID, data_dir: Path | None, output: Path | None, *, a
         raise typer.Exit(Exit.FAILED)
 
 
-async def _follow(job_id: UUID, data_dir: Path | None, output: Path | None, *, as_json: bool) -> Job:
+async def _watch(job_id: UUID, data_dir: Path | None, output: Path | None, *, as_json: bool) -> Job:
     from reelay.cli import progress_bar
 
     async with service(data_dir, patience=PATIENCE_SECONDS) as reelay:
@@ -40,7 +40,7 @@ async def _follow(job_id: UUID, data_dir: Path | None, output: Path | None, *, a
             job = await progress_bar.follow(reelay, job_id, console())
             show_job(job.document, as_json=False)
         if output and job.status == "completed":
-            to = place_of(job, output)
+            to = output_path(job, output)
             await _store(reelay, job, to)
             typer.echo(f"stored in {to}", err=as_json)
         return job
@@ -52,7 +52,7 @@ async def _print_changes(reelay: AsyncReelay, job_id: UUID) -> Job:
     return job
 
 
-def place_of(job: Job, output: Path) -> Path:
+def output_path(job: Job, output: Path) -> Path:
     """The file, or in a folder one called as the media is."""
     return output / job.files[0].name if output.is_dir() and job.files else output
 
