@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab.devstack.race import unless
+from lab.devstack.cancellation import run_until
 
 LAST_LINES = 15
 LOG_LIMIT_BYTES = 10 * 1024**2
@@ -25,7 +25,7 @@ class Answers(Protocol):
         ...
 
 
-async def _nothing() -> None: ...
+async def _no_op() -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +40,9 @@ class Program:
     log_file: Path
     """Where its output goes, appended."""
     answers: Answers
-    prepare: Callable[[], Coroutine[Any, Any, None]] = _nothing
+    prepare: Callable[[], Coroutine[Any, Any, None]] = _no_op
     """Before each start."""
-    complete: Callable[[], Coroutine[Any, Any, None]] = _nothing
+    complete: Callable[[], Coroutine[Any, Any, None]] = _no_op
     """Each time it answers again, before the others may use it."""
     stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGKILL
@@ -56,7 +56,7 @@ class Program:
     """Words in its output which say that it could not start yet, but will shortly."""
 
 
-class Died(Exception):
+class ProcessDied(Exception):
     """A child ended although nobody asked it to."""
 
     def __init__(self, reason: str, last_lines: list[str]) -> None:
@@ -81,19 +81,19 @@ class Child:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def start(self) -> None:
-        """Returns once it answers. Raises: Died."""
+        """Returns once it answers. Raises: ProcessDied."""
         await self.program.prepare()
         await self._spawn()
         await self._until_death(self._answer())
         await self._until_death(self.program.complete())
         self.answering.set()
 
-    async def death(self) -> Died:
+    async def death(self) -> ProcessDied:
         """Waits for the end of this life."""
         assert self._process is not None
         code = await self._process.wait()
         self.answering.clear()
-        return Died(_in_words(code), self.last_lines())
+        return ProcessDied(_describe_exit(code), self.last_lines())
 
     async def stop(self) -> None:
         self.answering.clear()
@@ -124,7 +124,7 @@ class Child:
         log = self._open_log()
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *launcher(self.program),
+                *launch_prefix(self.program),
                 *self.program.command,
                 env=self.program.environment,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -152,16 +152,16 @@ class Child:
                     await asyncio.sleep(PROBE_INTERVAL_SECONDS)
         except TimeoutError:
             self.kill()
-            raise Died(f"did not answer within {limit:.0f} s", self.last_lines()) from None
+            raise ProcessDied(f"did not answer within {limit:.0f} s", self.last_lines()) from None
 
     async def _until_death(self, work: Coroutine[Any, Any, None]) -> None:
-        if death := await unless(self.death(), work):
+        if death := await run_until(self.death(), work):
             raise death
 
 
 @asynccontextmanager
 async def running(program: Program) -> AsyncIterator[Child]:
-    """The program, answering, for as long as the block lasts. Raises: Died when it does not come up."""
+    """The program, answering, for as long as the block lasts. Raises: ProcessDied when it does not come up."""
     child = Child(program)
     try:
         await child.start()
@@ -170,7 +170,7 @@ async def running(program: Program) -> AsyncIterator[Child]:
         await child.stop()
 
 
-def launcher(program: Program) -> tuple[str, ...]:
+def launch_prefix(program: Program) -> tuple[str, ...]:
     """The words before its command which tie its life to ours. None where the system has no such thing (macOS)."""
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
     if setpriv is None:
@@ -179,5 +179,5 @@ def launcher(program: Program) -> tuple[str, ...]:
     return (setpriv, *program.privileges, "--pdeathsig", program.death_signal.name.removeprefix("SIG"), "--")
 
 
-def _in_words(code: int) -> str:
+def _describe_exit(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 
+from lab.devstack.cancellation import run_until
 from lab.devstack.environment import part_environment, require_provider_key, simulated_provider
 from lab.devstack.ports import HOST, holder, is_free
 from lab.devstack.postgres import EmbeddedPostgres
 from lab.devstack.processes import Answers, Program
-from lab.devstack.race import unless
 from lab.devstack.supervision import Supervisor
 from lab.devstack.temporal import EmbeddedTemporal, answers_ok
 from reelay.cli.data_dir import DataDir, ProcessId, RunningStack, process_ids
@@ -146,7 +146,7 @@ class Stack:
         return part_environment(user, ours={**ours, **overrides}, defaults=defaults)
 
     async def _until(self, stop: asyncio.Event, work: Work) -> None:
-        await unless(stop.wait(), self._when_ready(work))
+        await run_until(stop.wait(), self._when_ready(work))
 
     async def _when_ready(self, work: Work) -> None:
         await self._supervisor.all_answer()

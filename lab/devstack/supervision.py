@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from lab.devstack.processes import Child, Died, Program
+from lab.devstack.processes import Child, ProcessDied, Program
 from reelay.cli.errors import RestartLimit
 
 DEATHS_AT_MOST = 3
@@ -71,19 +71,19 @@ class Supervisor:
                 )
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _live(self, child: Child, *, again: bool) -> Died:
+    async def _live(self, child: Child, *, again: bool) -> ProcessDied:
         """One life, from the start to the death."""
         await _answering([other for other in self._children if other.program.name in child.program.needs])
         try:
             await child.start()
-        except Died as death:
+        except ProcessDied as death:
             return death
         self._changed()
         if again:
             self._say(f"{child.program.name} runs again")
         return await child.death()
 
-    def _report(self, program: Program, death: Died) -> None:
+    def _report(self, program: Program, death: ProcessDied) -> None:
         self._say(f"{program.name} died ({death.reason}). Its last lines:")
         for line in death.last_lines:
             self._say(f"  {program.name} | {line}")

@@ -1,1 +1,1 @@
-"""A stand-in for the providers, with real media and faults on demand. Imports nothing of ours."""
+"""A stand-in for the providers, with real media and faults on demand. Imports nothing of Reelay."""

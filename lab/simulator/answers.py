@@ -91,14 +91,14 @@ def answer_of(request: SimulatedRequest, now: datetime, samples: Samples) -> Ans
 
 def billing_headers(request: SimulatedRequest, units: float) -> Mapping[str, str]:
     fault = request.faults.one_of("units")
-    told: dict[Fault | None, str] = {
+    units_header: dict[Fault | None, str] = {
         Fault.UNITS_NAN: "nan",
         Fault.UNITS_NEGATIVE: f"{-units:g}",
         Fault.UNITS_HUGE: "1e30",
         Fault.UNITS_DOUBLE: f"{units * 2:g}",
         Fault.UNITS_HALF: f"{units / 2:g}",
     }
-    return {} if fault is Fault.UNITS_LOST else {"x-fal-billable-units": told.get(fault, f"{units:g}")}
+    return {} if fault is Fault.UNITS_LOST else {"x-fal-billable-units": units_header.get(fault, f"{units:g}")}
 
 
 def failure_of(request: SimulatedRequest) -> Answer | None:

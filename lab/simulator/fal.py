@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from lab.simulator.accepting import accept, faults_asked_for, lost_answer
 from lab.simulator.answers import answer_of
 from lab.simulator.fal_models import MODELS
 from lab.simulator.faults import REPLICATES_OWN, Fault
@@ -16,6 +15,7 @@ from lab.simulator.queue import CancelStatus, Queue, Submission
 from lab.simulator.refusals import Refused
 from lab.simulator.requests import Provider, QueueStatus, SimulatedRequest, new_request_id
 from lab.simulator.simulator import Running, Simulator
+from lab.simulator.submissions import accept, faults_in, lost_answer
 
 STREAM_INTERVAL = timedelta(seconds=0.25)
 UNDOCUMENTED_STATUS = "WARMING_UP"
@@ -85,7 +85,7 @@ async def result(simulator: Running, found: Found) -> Response:
 async def cancel(simulator: Running, found: Found) -> Response:
     answer = simulator.queue.cancel(found)
     if answer is not CancelStatus.ALREADY_COMPLETED:
-        simulator.courier.dispatch(found)
+        simulator.webhook_sender.dispatch(found)
     return _answer(found, CANCEL_CODES[answer], {"status": answer})
 
 
@@ -109,10 +109,10 @@ async def submit(
         input=arguments,
         origin=simulator.settings.public_url or f"{http.url.scheme}://{http.url.netloc}",
         webhook_url=fal_webhook,
-        faults=faults_asked_for(arguments),
+        faults=faults_in(arguments),
         key=http.headers["authorization"].removeprefix("Key "),
     )
-    fault = simulator.queue.hit_by(submission)
+    fault = simulator.queue.submit_fault(submission)
     try:
         _admit(simulator.queue, submission, fault, fal_max_queue_length)
     except Refused as refused:

@@ -82,7 +82,7 @@ def webhook_body(request: SimulatedRequest, answer: Answer) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-class FalReports:
+class FalWebhookFormat:
     """What fal sends when a request has ended."""
 
     def __init__(self, settings: SimulatorSettings, keys: SigningKeys, samples: Samples) -> None:

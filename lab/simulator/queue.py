@@ -87,7 +87,7 @@ class Queue:
         """Keys of locked accounts: their submissions are refused with a 403."""
         self._open = dict(self.requests)
 
-    def hit_by(self, submission: Submission) -> Fault | None:
+    def submit_fault(self, submission: Submission) -> Fault | None:
         """The fault that this POST asks for, unless the sender has had its share of it."""
         fault = submission.faults.one_of("submit")
         if fault is None:

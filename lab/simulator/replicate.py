@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
 
-from lab.simulator.accepting import accept, faults_asked_for, lost_answer
 from lab.simulator.answers import output_files
 from lab.simulator.faults import Fault
 from lab.simulator.files import serve_file
@@ -19,6 +18,7 @@ from lab.simulator.replicate_models import MODELS
 from lab.simulator.replicate_predictions import is_gone, prediction_of
 from lab.simulator.requests import Provider, SimulatedRequest
 from lab.simulator.simulator import Running, Simulator
+from lab.simulator.submissions import accept, faults_in, lost_answer
 
 PAGE_LENGTH = 100
 ID_LETTERS = "abcdefghjkmnpqrstvwxyz0123456789"
@@ -89,11 +89,11 @@ class Creation:
             input=body.input,
             origin=self._origin,
             webhook_url=body.webhook,
-            faults=faults_asked_for(body.input),
+            faults=faults_in(body.input),
             webhook_events=None if body.webhook_events_filter is None else frozenset(body.webhook_events_filter),
             cancel_after=self._cancel_after,
         )
-        fault = simulator.queue.hit_by(submission)
+        fault = simulator.queue.submit_fault(submission)
         try:
             _admit(submission, fault)
         except Refused as refused:
@@ -163,7 +163,7 @@ async def get_prediction(simulator: Running, found: Found) -> Response:
 @router.post("/predictions/{prediction_id}/cancel")
 async def cancel(simulator: Running, found: Found) -> Response:
     simulator.queue.cancel(found)
-    simulator.courier.dispatch(found)
+    simulator.webhook_sender.dispatch(found)
     return JSONResponse(_body(simulator, found))
 
 

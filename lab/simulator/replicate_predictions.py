@@ -88,7 +88,7 @@ def _written(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-class ReplicateReports:
+class ReplicateWebhookFormat:
     """The `completed` webhook, which is the only one that is repeated; the others are not simulated."""
 
     first_timeout = retry_timeout = RECEIVER_LIMIT

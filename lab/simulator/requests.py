@@ -81,7 +81,7 @@ class SimulatedRequest(BaseModel):
 
     @cached_property
     def faults(self) -> Faults:
-        return parse_faults(spoken_words(self.input))
+        return parse_faults(prompt_text(self.input))
 
     @property
     def app(self) -> str:
@@ -129,7 +129,7 @@ def app_of(endpoint: str) -> str:
     return "/".join(endpoint.split("/")[:2])
 
 
-def spoken_words(arguments: dict[str, Any]) -> str:
+def prompt_text(arguments: dict[str, Any]) -> str:
     """The parts of an input that people write, where faults are asked for."""
     return " ".join(text for key in ("prompt", "text") if isinstance(text := arguments.get(key), str))
 

@@ -11,15 +11,15 @@ import httpx
 from fastapi import Depends, Request
 
 from lab.simulator.clock import Clock
-from lab.simulator.courier import Reports, WebhookCourier
-from lab.simulator.fal_webhooks import FalReports, SigningKeys
+from lab.simulator.fal_webhooks import FalWebhookFormat, SigningKeys
 from lab.simulator.queue import Queue
-from lab.simulator.replicate_predictions import ReplicateReports
+from lab.simulator.replicate_predictions import ReplicateWebhookFormat
 from lab.simulator.requests import Provider
 from lab.simulator.samples import Samples
 from lab.simulator.settings import SimulatorSettings
 from lab.simulator.store import Store
-from lab.simulator.studio_reports import StudioReports
+from lab.simulator.studio_webhooks import StudioWebhookFormat
+from lab.simulator.webhook_sender import WebhookFormat, WebhookSender
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Simulator:
     samples: Samples
     queue: Queue
     keys: SigningKeys
-    courier: WebhookCourier
+    webhook_sender: WebhookSender
 
     def advance(self, by: timedelta) -> None:
         """Skip time, also for the processes that open the same state file later."""
@@ -39,7 +39,7 @@ class Simulator:
 
     async def reset(self) -> None:
         """Back to an empty queue. Signing keys and skipped time stay."""
-        await self.courier.close()
+        await self.webhook_sender.close()
         self.queue.reset()
 
 
@@ -53,17 +53,23 @@ async def running_simulator(settings: SimulatorSettings) -> AsyncIterator[Simula
         queue, keys = Queue(settings, clock, store), SigningKeys(store)
         client = httpx.AsyncClient(verify=settings.verify_tls, timeout=None, trust_env=False)
         await stack.enter_async_context(client)
-        studio = StudioReports(settings, samples)
-        reports: dict[Provider, Reports] = {
-            Provider.FAL: FalReports(settings, keys, samples),
-            Provider.REPLICATE: ReplicateReports(settings, samples),
+        studio = StudioWebhookFormat(settings, samples)
+        formats: dict[Provider, WebhookFormat] = {
+            Provider.FAL: FalWebhookFormat(settings, keys, samples),
+            Provider.REPLICATE: ReplicateWebhookFormat(settings, samples),
             Provider.STUDIO: studio,
         }
-        courier = WebhookCourier(settings, clock, queue, reports, client, {Provider.STUDIO: studio})
-        stack.push_async_callback(courier.close)
-        courier.resume(queue.requests.values())
+        webhook_sender = WebhookSender(settings, clock, queue, formats, client, {Provider.STUDIO: studio})
+        stack.push_async_callback(webhook_sender.close)
+        webhook_sender.resume(queue.requests.values())
         yield Simulator(
-            settings=settings, store=store, clock=clock, samples=samples, queue=queue, keys=keys, courier=courier
+            settings=settings,
+            store=store,
+            clock=clock,
+            samples=samples,
+            queue=queue,
+            keys=keys,
+            webhook_sender=webhook_sender,
         )
 
 

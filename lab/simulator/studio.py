@@ -6,13 +6,13 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from lab.simulator.accepting import accept, faults_asked_for, lost_answer
 from lab.simulator.faults import Fault
 from lab.simulator.queue import CancelStatus, Submission
 from lab.simulator.refusals import Refused
 from lab.simulator.requests import Provider
 from lab.simulator.simulator import Running
 from lab.simulator.studio_models import MODELS
+from lab.simulator.submissions import accept, faults_in, lost_answer
 
 router = APIRouter(prefix="/studio")
 
@@ -37,7 +37,7 @@ async def submit(simulator: Running, http: Request, job: Job, authorization: str
     if simulator.queue.find(Provider.STUDIO, job.job_id):
         raise Refused(409, {"error": "this job is here already", "job_id": job.job_id})
     submission = _submission(job, simulator.settings.public_url or f"{http.url.scheme}://{http.url.netloc}")
-    fault = simulator.queue.hit_by(submission)
+    fault = simulator.queue.submit_fault(submission)
     if refusal := REFUSALS.get(fault) if fault else None:
         simulator.queue.refuse(submission, refusal.status_code)
         raise refusal
@@ -54,7 +54,7 @@ async def cancel(simulator: Running, job_id: str) -> Response:
         raise Refused(404, {"error": "no such job"})
     answer = simulator.queue.cancel(request)
     if answer is not CancelStatus.ALREADY_COMPLETED:
-        simulator.courier.dispatch(request)
+        simulator.webhook_sender.dispatch(request)
     return JSONResponse({"job_id": job_id, "status": answer})
 
 
@@ -74,5 +74,5 @@ def _submission(job: Job, origin: str) -> Submission:
         input=job.input,
         origin=origin,
         webhook_url=job.webhook_url,
-        faults=faults_asked_for(job.input),
+        faults=faults_in(job.input),
     )

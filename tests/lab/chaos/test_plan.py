@@ -8,7 +8,7 @@ import pytest
 from lab.chaos.plan import SAME_PART_AGAIN_SECONDS, Part, Plan, Times, draw_plan
 from lab.devstack.supervision import DEATHS_AT_MOST, WITHIN
 from lab.simulator.faults import REPLICATES_OWN, Fault, parse_faults
-from lab.simulator.requests import spoken_words
+from lab.simulator.requests import prompt_text
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_a_kept_plan_is_the_drawn_one(tmp_path: Path) -> None:
 
 
 def test_every_fault_of_the_simulator_is_drawn_and_understood(large: Plan) -> None:
-    asked = [parse_faults(spoken_words(job.body)) for job in large.jobs]
+    asked = [parse_faults(prompt_text(job.body)) for job in large.jobs]
     assert {fault for faults in asked for fault in faults.asked} == set(Fault) - REPLICATES_OWN - {
         Fault.TRANSCRIPT_LONG
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.devstack.processes import Died, Program, running
+from lab.devstack.processes import ProcessDied, Program, running
 from reelay.cli.errors import RestartLimit
 from tests.lab.devstack.watched import Watched
 
@@ -86,7 +86,7 @@ async def test_a_part_that_never_answers_is_killed(tmp_path: Path) -> None:
         return False
 
     part = replace(stand_in(tmp_path, "part"), answers=never, start_timeout=timedelta(seconds=0.3))
-    with pytest.raises(Died, match="did not answer"):
+    with pytest.raises(ProcessDied, match="did not answer"):
         async with running(part):
             pytest.fail("it does not answer")
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from lab.simulator.studio_reports import PROGRESS, RETRY_WAITS
+from lab.simulator.studio_webhooks import PROGRESS, RETRY_WAITS
 from tests.lab.simulator.servers import Receiver, RunningSimulator
 
 SECRET = "simulated-webhook-secret"

@@ -1,14 +1,14 @@
-"""Doing something for only as long as it makes sense."""
+"""Running a task until it is done or something else ends first."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-End = TypeVar("End")
+T = TypeVar("T")
 
 
-async def unless(end: Coroutine[Any, Any, End], work: Coroutine[Any, Any, None]) -> End | None:
-    """Do the work. When the end comes first, give the work up and return the end."""
+async def run_until(end: Coroutine[Any, Any, T], work: Coroutine[Any, Any, None]) -> T | None:
+    """Do the work. When `end` returns first, cancel the work and return its result."""
     ending, working = asyncio.create_task(end), asyncio.create_task(work)
     try:
         await asyncio.wait({ending, working}, return_when=asyncio.FIRST_COMPLETED)

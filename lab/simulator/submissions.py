@@ -1,4 +1,4 @@
-"""From an accepted POST to what its sender gets to see of the acceptance."""
+"""Accepting a POST, and the faults in its answer."""
 
 from starlette.responses import Response
 
@@ -6,16 +6,16 @@ from lab.simulator.connections import Cut
 from lab.simulator.faults import Fault, Faults, UnknownFault, parse_faults
 from lab.simulator.queue import Submission
 from lab.simulator.refusals import Refused
-from lab.simulator.requests import SimulatedRequest, spoken_words
+from lab.simulator.requests import SimulatedRequest, prompt_text
 from lab.simulator.simulator import Simulator
 
 
 async def accept(simulator: Simulator, submission: Submission) -> SimulatedRequest:
     """The request runs from here on, and reports its end, whatever becomes of the connection that brought it."""
     request = simulator.queue.accept(submission)
-    simulator.courier.dispatch(request)
+    simulator.webhook_sender.dispatch(request)
     if Fault.WEBHOOK_EARLY in submission.faults:
-        await simulator.courier.first_delivery(request)
+        await simulator.webhook_sender.first_delivery(request)
     return request
 
 
@@ -31,9 +31,9 @@ async def lost_answer(simulator: Simulator, request: SimulatedRequest, fault: Fa
     return None
 
 
-def faults_asked_for(arguments: dict[str, object]) -> Faults:
+def faults_in(arguments: dict[str, object]) -> Faults:
     """Raises: Refused."""
     try:
-        return parse_faults(spoken_words(arguments))
+        return parse_faults(prompt_text(arguments))
     except UnknownFault as error:
         raise Refused(400, {"detail": str(error)}) from None

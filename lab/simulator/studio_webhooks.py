@@ -19,7 +19,7 @@ PROGRESS = (("pending", 0.1), ("processing", 0.1), ("generating", 0.3), ("downlo
 SILENT = frozenset({Fault.WEBHOOK_LOST, Fault.WEBHOOK_EARLY})
 
 
-class StudioReports:
+class StudioWebhookFormat:
     """What the backend pushes: progress as it comes, and the end until it is acknowledged."""
 
     def __init__(self, settings: SimulatorSettings, samples: Samples) -> None:
@@ -52,11 +52,11 @@ class StudioReports:
         if request.canceled_at:
             return None
         if failure := failure_of(request):
-            told = {"metadata": {"prompt_used": request.input.get("prompt")}, "success": False}
+            data = {"metadata": {"prompt_used": request.input.get("prompt")}, "success": False}
             if Fault.FAIL_CONTENT_POLICY not in request.faults:
-                return _body(request, status="failed", data=told)
+                return _body(request, status="failed", data=data)
             reason = {"code": failure.error_type, "message": failure.error}
-            return _body(request, status="failed", data=told, error=reason)
+            return _body(request, status="failed", data=data, error=reason)
         return _body(request, status="completed", data=self._data(request, output_files(request, self._samples)))
 
     def _data(self, request: SimulatedRequest, files: list[OutputFile]) -> dict[str, Any]:

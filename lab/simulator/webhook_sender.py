@@ -17,7 +17,7 @@ from lab.simulator.requests import Delivery, Provider, SimulatedRequest
 from lab.simulator.settings import SimulatorSettings
 
 
-class Reports(Protocol):
+class WebhookFormat(Protocol):
     """How one provider reports the end of a request."""
 
     first_timeout: timedelta
@@ -37,25 +37,25 @@ class Reports(Protocol):
 
 
 class Progress(Protocol):
-    """How a provider tells how far a request is, before its end."""
+    """How a provider reports the progress of a request, before its end."""
 
     def progress(self, request: SimulatedRequest) -> Iterable[tuple[datetime, bytes]]:
-        """When it says what, in this order. Said once, heard or not."""
+        """When it sends what, in this order. Each is sent once, whatever the answer."""
         ...
 
 
 NO_PROGRESS: Mapping[Provider, Progress] = MappingProxyType({})
 
 
-class WebhookCourier:
-    """Carries each request's webhook to its receiver, one task per request."""
+class WebhookSender:
+    """Sends each request's webhook to its receiver, one task per request."""
 
     def __init__(
         self,
         settings: SimulatorSettings,
         clock: Clock,
         queue: Queue,
-        reports: Mapping[Provider, Reports],
+        formats: Mapping[Provider, WebhookFormat],
         client: httpx.AsyncClient,
         progress: Mapping[Provider, Progress] = NO_PROGRESS,
     ) -> None:
@@ -63,7 +63,7 @@ class WebhookCourier:
         self._progress = progress
         self._clock = clock
         self._queue = queue
-        self._reports = reports
+        self._formats = formats
         self._client = client
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._delivered = asyncio.Condition()
@@ -79,13 +79,15 @@ class WebhookCourier:
             task.cancel()
         if request.webhook_url is None or request.webhook_settled:
             return
-        task = self._tasks[request.id] = asyncio.create_task(self._carry(request, request.webhook_url))
+        task = self._tasks[request.id] = asyncio.create_task(self._deliver_webhook(request, request.webhook_url))
         task.add_done_callback(lambda done: self._forget(request.id, done))
 
     async def first_delivery(self, request: SimulatedRequest) -> None:
         """Wait until the webhook was delivered once, acknowledged or not; not longer than its timeout."""
         if request.webhook_url is not None:
-            await self._delivery_makes(lambda: bool(request.deliveries), self._reports[request.provider].first_timeout)
+            await self._wait_for_delivery(
+                lambda: bool(request.deliveries), self._formats[request.provider].first_timeout
+            )
 
     async def close(self) -> None:
         """Stop delivering. What is not settled is taken up by `resume`."""
@@ -94,35 +96,35 @@ class WebhookCourier:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _carry(self, request: SimulatedRequest, url: str) -> None:
-        if telling := self._progress.get(request.provider):
-            for moment, said in telling.progress(request):
+    async def _deliver_webhook(self, request: SimulatedRequest, url: str) -> None:
+        if progress := self._progress.get(request.provider):
+            for moment, message in progress.progress(request):
                 await self._clock.sleep_until(moment)
-                await self._tell(request, url, said)
-        await self._hold(request)
-        body = self._reports[request.provider].body(request)
+                await self._send_progress(request, url, message)
+        await self._wait_until_due(request)
+        body = self._formats[request.provider].body(request)
         if body is not None and Fault.WEBHOOK_LOST not in request.faults:
-            await self._deliver(request, url, body)
+            await self._send_until_acknowledged(request, url, body)
         request.webhook_settled = True
         self._queue.save(request)
 
-    async def _tell(self, request: SimulatedRequest, url: str, said: bytes) -> None:
-        reports = self._reports[request.provider]
+    async def _send_progress(self, request: SimulatedRequest, url: str, body: bytes) -> None:
+        webhook = self._formats[request.provider]
         with suppress(httpx.HTTPError, httpx.InvalidURL, TimeoutError):
-            async with asyncio.timeout(reports.first_timeout.total_seconds()):
-                await self._client.post(url, content=said, headers=reports.headers(request, said))
+            async with asyncio.timeout(webhook.first_timeout.total_seconds()):
+                await self._client.post(url, content=body, headers=webhook.headers(request, body))
 
-    async def _hold(self, request: SimulatedRequest) -> None:
+    async def _wait_until_due(self, request: SimulatedRequest) -> None:
         delays = request.faults.delays
         await self._clock.sleep_until(request.ends_at + delays.get(Fault.WEBHOOK_LATE, timedelta(0)))
         if Fault.WEBHOOK_REORDERED in delays:
             others = self._queue.requests
-            await self._delivery_makes(
+            await self._wait_for_delivery(
                 lambda: any(other.deliveries for other in others.values() if other.accepted_at > request.accepted_at),
                 delays[Fault.WEBHOOK_REORDERED],
             )
 
-    async def _deliver(self, request: SimulatedRequest, url: str, body: bytes) -> None:
+    async def _send_until_acknowledged(self, request: SimulatedRequest, url: str, body: bytes) -> None:
         for wait in self._waits(request)[request.webhook_rounds :]:
             await self._clock.sleep(wait / self._settings.webhook_compression)
             deliveries = await asyncio.gather(*(self._send(request, url, body) for _ in range(_copies(request))))
@@ -133,15 +135,15 @@ class WebhookCourier:
 
     def _waits(self, request: SimulatedRequest) -> list[timedelta]:
         """The waits before each round."""
-        return [timedelta(0), *self._reports[request.provider].retry_waits(request)]
+        return [timedelta(0), *self._formats[request.provider].retry_waits(request)]
 
     async def _send(self, request: SimulatedRequest, url: str, body: bytes) -> Delivery:
-        reports = self._reports[request.provider]
-        timeout = reports.retry_timeout if request.webhook_rounds else reports.first_timeout
+        webhook = self._formats[request.provider]
+        timeout = webhook.retry_timeout if request.webhook_rounds else webhook.first_timeout
         delivery, sent = Delivery(at=self._clock.now()), time.perf_counter()
         try:
             async with asyncio.timeout(timeout.total_seconds()):
-                response = await self._client.post(url, content=body, headers=reports.headers(request, body))
+                response = await self._client.post(url, content=body, headers=webhook.headers(request, body))
             delivery.status_code = response.status_code
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             delivery.error = type(error).__name__
@@ -151,7 +153,7 @@ class WebhookCourier:
             self._delivered.notify_all()
         return delivery
 
-    async def _delivery_makes(self, true: Callable[[], bool], timeout: timedelta) -> None:
+    async def _wait_for_delivery(self, true: Callable[[], bool], timeout: timedelta) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout.total_seconds()), self._delivered:
                 await self._delivered.wait_for(true)
