@@ -46,10 +46,10 @@ chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 
 chaos-proof: $(READY) ## Plant fourteen bugs, one at a time: the tests must catch each
 	@$(BIN)/python -m tests.lab.proof
 
-faults: $(READY) ## Write the table of faults and the tests that prove them into docs/reliability.md
+faults: $(READY) ## Write every fault, with the tests that prove it, to tests/artefacts/faults.md
 	@$(BIN)/python -m tests.lab.reliability
 
-conformance: $(READY) ## Write what the documents say, and which test shows it, into docs/conformance.md
+conformance: $(READY) ## Write what the five documents say, with the tests that show it, to tests/artefacts/conformance.md
 	@$(BIN)/python -m tests.acceptance.documents
 
 fuzz: $(READY) ## Send the API what its document allows, for ten minutes or as told: LASTING=60 SEED=7

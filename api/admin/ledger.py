@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from reelay.db.credits import Drift, ledger_drift
 from reelay.db.engine import Sessions
 
-# Of two million entries it takes 0.5 s; docs/decisions/017-operators-figures.md.
+# Of two million entries it takes 0.5 s; docs/decisions/016-operators-figures.md.
 LOOKED_AT_FOR = timedelta(minutes=10)
 
 

@@ -1,4 +1,4 @@
-"""Writes a run's results into `docs/performance.md`, with their picture: `python -m lab.bench.document <run>.json...`.
+"""Writes a run's results into `docs/performance.md` and the notebook: `python -m lab.bench.document <run>.json...`.
 
 A block stands between `<!-- bench: NAME -->` and `<!-- end -->`; what is around it, and a block of which the results
 say nothing, stays as it is.
@@ -14,6 +14,11 @@ from lab.bench.markdown import blocks_of, merged
 from lab.bench.plot import svg_of
 
 DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {
+    DOCS / "performance.md": ("summary",),
+    Path(__file__).with_name("NOTEBOOK.md"): ("run", "goals", "cloud"),
+}
+"""Each document, and the blocks that stand in it."""
 
 
 def with_blocks(text: str, blocks: Mapping[str, Sequence[str]]) -> str:
@@ -30,8 +35,9 @@ def with_blocks(text: str, blocks: Mapping[str, Sequence[str]]) -> str:
 
 def main(paths: Sequence[Path]) -> None:
     results = merged([read_results(path) for path in paths])
-    document = DOCS / "performance.md"
-    document.write_text(with_blocks(document.read_text(), blocks_of(results)))
+    blocks = blocks_of(results)
+    for page, names in PAGES.items():
+        page.write_text(with_blocks(page.read_text(), {name: blocks[name] for name in names}))
     (DOCS / "images" / "growth.svg").write_text(svg_of(results))
 
 

@@ -15,10 +15,22 @@ from lab.bench.figures import Results, read_results
 from lab.bench.goals import FOOTPRINT, lines_of_goals
 from lab.bench.rows import Row
 
+SUMMARY = (
+    ("generations per second", "at concurrency 1"),
+    ("generations per second", "at concurrency 64"),
+    ("milliseconds at concurrency 1,", "POST (skeleton: insert, then start), p50"),
+    ("milliseconds at concurrency 1,", "webhook until the end (skeleton: signal), p50"),
+    (FOOTPRINT, "history events"),
+    (FOOTPRINT, "billable actions"),
+    ("CPU milliseconds per generation", "all of these"),
+)
+"""What docs/performance.md shows of the comparison: sections by how they begin, and their rows."""
+
 
 def blocks_of(results: Results) -> dict[str, list[str]]:
     """By what they are about; one that the results say nothing of is empty."""
     return {
+        "summary": list(_lines_of_summary(results)),
         "run": list(_lines_of_run(results)),
         "goals": list(lines_of_goals(results)),
         "cloud": list(_lines_of_cloud(results)),
@@ -33,6 +45,13 @@ def merged(runs: Sequence[Results]) -> Results:
         kept = [row for row in first.studies if row.section not in sections]
         first = replace(first, studies=[*kept, *other.studies])
     return first
+
+
+def _lines_of_summary(results: Results) -> Iterator[str]:
+    found = (results.find(section, label) for section, label in SUMMARY)
+    if rows := [row for row in found if row]:
+        yield ", ".join(f"{name} {value}" for name, value in results.machine.items())
+        yield from _table(rows)
 
 
 def _lines_of_run(results: Results) -> Iterator[str]:

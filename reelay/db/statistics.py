@@ -1,6 +1,6 @@
 """What operators look at: how generations, submissions and webhooks went in a window, and what is open now.
 
-The windows are read by their indexes alone; `docs/decisions/017-operators-figures.md` has the measurements.
+The windows are read by their indexes alone; `docs/decisions/016-operators-figures.md` has the measurements.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,28 +1,127 @@
-"""What the documents say of the tests."""
+"""What the documents say, against the tree: links, tests, paths, decision records."""
 
 import ast
 import re
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from tests.paths import ROOT
 
-TEST = re.compile(r"(tests/[\w/]+\.py)::(\w+)")
-CLAIMS = [(path.name, *claim) for path in (ROOT / "docs").rglob("*.md") for claim in TEST.findall(path.read_text())]
+DOCS = ROOT / "docs"
+DECISIONS = DOCS / "decisions"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "lab").rglob("*.md"), ROOT / "clients/js/README.md"])
+TEST = re.compile(r"`(test_\w+)`")
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+PATH = re.compile(r"`((?:activities|api|clients|docs|lab|reelay|scripts|tests|web|workflows)/[\w./-]*)[`:]")
+MADE_BY_COMMANDS = ("lab/bench/results/", "tests/artefacts/", "tests/browser/screenshots/")
+LONGEST_LINE = 300
+LONGEST_DECISION = 50
+"""Lines: a page."""
 
 
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def prose_of(page: Path) -> str:
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+@cache
 def names_in(file: str) -> set[str]:
-    found = ast.walk(ast.parse((ROOT / file).read_text()))
+    found = ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
     return {node.name for node in found if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
-@pytest.mark.parametrize("file", sorted({file for _, file, _ in CLAIMS}))
-def test_every_test_that_a_document_names_is_there(file: str) -> None:
-    assert {name for _, claimed, name in CLAIMS if claimed == file} <= names_in(file)
+@cache
+def names_of_tests() -> set[str]:
+    return set(chain.from_iterable(names_in(name_of(file)) for file in (ROOT / "tests").rglob("test_*.py")))
+
+
+def anchors_of(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def dead_links(page: Path) -> Iterator[str]:
+    for link in LINK.findall(prose_of(page)):
+        if re.match(r"\w+:", link):
+            continue
+        file, _, anchor = unquote(link).partition("#")
+        target = (page.parent / file).resolve() if file else page
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors_of(target)):
+            yield link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert list(dead_links(page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+    assert set(TEST.findall(prose_of(page))) <= names_of_tests()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    named = {path for path in PATH.findall(prose_of(page)) if not path.startswith(MADE_BY_COMMANDS)}
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_line_is_too_long_to_read_or_compare(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [number for number, line in enumerate(lines, 1) if len(line) > LONGEST_LINE] == []
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    linked = {(DOCS / link.partition("#")[0]).resolve() for link in LINK.findall(prose_of(DOCS / "README.md"))}
+    pages = {page for page in DOCS.rglob("*.md") if page.parent != DECISIONS and page != DOCS / "README.md"}
+    assert pages | {DECISIONS / "README.md"} <= linked
+
+
+def test_decisions_are_numbered_without_gaps_and_stand_in_their_index() -> None:
+    records = sorted(record for record in DECISIONS.glob("*.md") if record.name != "README.md")
+    assert [int(record.name[:3]) for record in records] == list(range(1, len(records) + 1))
+
+    index = (DECISIONS / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d{3}) \| \[(.+)\]\((.+)\) \| (\d{4}-\d\d-\d\d) \|$", index, re.MULTILINE)
+    assert [(record.name[:3], *head_of(record)) for record in records] == rows
+
+
+def head_of(record: Path) -> tuple[str, str, str]:
+    """Title, file and date of a record, which begins with them and its status."""
+    head = r"# (.+)\n\n(\d{4}-\d\d-\d\d), (accepted|replaced by \[\d{3}\]\(.+\.md\))\.\n"
+    found = re.match(head, record.read_text(encoding="utf-8"))
+    assert found, record.name
+    return found[1], record.name, found[2]
+
+
+def test_a_decision_fits_a_page() -> None:
+    lengths = {page.name: len(page.read_text(encoding="utf-8").splitlines()) for page in DECISIONS.glob("0*.md")}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_DECISION} == {}
 
 
 def test_security_names_a_test_for_each_of_the_ten_risks() -> None:
-    lines = (ROOT / "docs" / "security.md").read_text().splitlines()
+    lines = (DOCS / "security.md").read_text(encoding="utf-8").splitlines()
     risks = {int(risk[1]): line for line in lines if (risk := re.match(r"\| API(\d+) ", line))}
     assert risks.keys() == set(range(1, 11))
     assert all(TEST.search(line) for line in risks.values())
+
+
+@pytest.mark.parametrize("page", ["reliability.md", "security.md"])
+def test_every_promise_names_a_test(page: str) -> None:
+    promises, _, _ = (DOCS / page).read_text(encoding="utf-8").partition("\n## OWASP")
+    rows = [
+        line for line in promises.splitlines() if line.startswith("| ") and not line.startswith(("| ---", "| promise"))
+    ]
+    assert rows
+    assert [row for row in rows if not TEST.search(row)] == []

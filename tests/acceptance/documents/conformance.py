@@ -1,6 +1,6 @@
 """The five documents, line by line: what each says, whether Reelay does it, and the test that shows it.
 
-The lines stand in the TOML files beside this module; `make conformance` writes docs/conformance.md from them.
+The lines stand in the TOML files beside this module; `make conformance` makes a page of them.
 """
 
 import tomllib
@@ -12,14 +12,13 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from tests.paths import ROOT
 
-TABLE = ROOT / "docs" / "conformance.md"
+TABLE = ROOT / "tests" / "artefacts" / "conformance.md"
 FILES = sorted(Path(__file__).parent.glob("*.toml"))
 HEAD = """\
 # Conformance
 
-What the five documents that describe their users' systems say, line by line, and what Reelay does of it. **literal**:
-the documents' own words work unchanged. **better**: deliberately otherwise, with the reason. Anything else is a gap,
-with its reason. `make conformance` writes this page from `tests/acceptance/documents/*.toml`.
+What the five documents say, line by line, and whether Reelay does it. literal: the document's own words work unchanged.
+better: deliberately different, with the reason. Anything else is a gap, with the reason.
 """
 
 

@@ -1,5 +1,9 @@
-"""Write the table of faults into docs/reliability.md: `make faults`."""
+"""Write the table of faults, with the tests that prove each, as Markdown: `make faults`."""
 
-from tests.lab.reliability.catalogue import DOCUMENT, Catalogue, proofs, table, with_table
+import sys
 
-DOCUMENT.write_text(with_table(DOCUMENT.read_text(), table(Catalogue.read(), proofs())))
+from tests.lab.reliability.catalogue import TABLE, Catalogue, proofs, table
+
+TABLE.parent.mkdir(exist_ok=True)
+TABLE.write_text(f"# Faults\n\n{table(Catalogue.read(), proofs())}\n", encoding="utf-8")
+sys.stdout.write(f"{TABLE}\n")

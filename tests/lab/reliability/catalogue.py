@@ -9,8 +9,7 @@ from pathlib import Path
 from tests.paths import TESTS
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
-DOCUMENT = TESTS.parent / "docs" / "reliability.md"
-BEGIN, END = "<!-- the table is made by `make faults` -->", "<!-- end of the table -->"
+TABLE = TESTS / "artefacts" / "faults.md"
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def _marked(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
 
 
 def table(catalogue: Catalogue, found: list[Proof]) -> str:
-    """The lines with their proofs, as Markdown."""
+    """The lines with their proofs, as Markdown for a reader of `TABLE`."""
     head = ["| | fault | outcome | proven by |", "| --- | --- | --- | --- |"]
     rows = [
         f"| {name} | {injected} | {outcome} | {_evidence(catalogue, name, found)} |"
@@ -66,15 +65,6 @@ def table(catalogue: Catalogue, found: list[Proof]) -> str:
 
 
 def _evidence(catalogue: Catalogue, line: str, found: list[Proof]) -> str:
-    tests = [f"[{proof.test}](../tests/{proof.file})" for proof in found if proof.line == line]
+    tests = [f"[{proof.test}](../{proof.file})" for proof in found if proof.line == line]
     reason = catalogue.cannot_apply.get(line, "")
     return "<br>".join(tests) or reason or "open"
-
-
-def with_table(document: str, new: str) -> str:
-    """The document with the table in its place. Raises: ValueError, when it has no place for one."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no place for the table in {DOCUMENT.name}")
-    return f"{before}{BEGIN}\n\n{new}\n\n{END}{after}"
