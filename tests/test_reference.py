@@ -2,14 +2,28 @@
 
 import ast
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
+from http import HTTPMethod
 from pathlib import Path
+from typing import Any
 
+import typer.main
 from prometheus_client import Counter
 
 from activities import measuring
-from api.operators.metrics import Metrics
-from tests.production.files import ROOT
+from api.app import create_app
+from api.http.problem_handlers import CODES
+from api.http.problems import Problem
+from api.metrics import Metrics
+from lab.simulator.faults import Fault
+from reelay.catalog.loader import DIRECTORY, load_catalog
+from reelay.cli.ending import Exit
+from reelay.cli.main import app
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import Stage, Status
+from reelay.settings import Settings
+from tests.production.files import ROOT, read_example
 
 DOCS = ROOT / "docs"
 LOGGING = ("activities", "api", "reelay", "workflows")
@@ -24,7 +38,7 @@ OF_WORKERS = {
 
 def rows(page: str, heading: str) -> list[list[str]]:
     """The cells of the first table below a heading, without its head."""
-    _, _, below = (DOCS / page).read_text(encoding="utf-8").partition(f"\n{heading}\n")
+    _, _, below = f"\n{(DOCS / page).read_text(encoding='utf-8')}".partition(f"\n{heading}\n")
     table = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
     assert table, f"{page} has no table below {heading}"
     lines = table[0].splitlines()[2:]
@@ -64,3 +78,63 @@ def test_every_metric_is_described_with_its_labels() -> None:
     }
     expected = {name: (labels, "API") for name, labels in of_the_api.items()}
     assert described == expected | {name: (labels, "worker") for name, labels in OF_WORKERS.items()}
+
+
+def test_every_status_stage_and_reason_of_a_failure_is_described() -> None:
+    assert [code(status)[0] for status, _ in rows("api.md", "## A job")] == [*Status]
+    stages = (DOCS / "api.md").read_text(encoding="utf-8").partition("| `stage` |")[2].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", stages, re.MULTILINE) == [*Stage]
+    assert [code(reason)[0] for reason, *_ in rows("api.md", "### Why a job failed")] == [*FailureCode]
+
+
+def test_every_error_code_is_described_with_its_status() -> None:
+    kinds: list[type[Problem]] = [Problem, *Problem.__subclasses__()]
+    problems = {kind.code: kind.status for kind in kinds}
+    by_status = {name: status for status, name in CODES.items()}
+    described = {code(name)[0]: int(status) for name, status, *_ in rows("api.md", "## Errors")}
+    expected = {name: int(status) for name, status in (problems | by_status).items()}
+    assert described == expected | {"METHOD_NOT_ALLOWED": 405}
+
+
+def test_every_call_is_described() -> None:
+    paths: Mapping[str, Mapping[str, object]] = create_app(Settings(_env_file=None)).openapi()["paths"]
+    methods = {method.lower() for method in HTTPMethod}
+    calls = {f"{method.upper()} {path}" for path, item in paths.items() for method in item if method in methods}
+    described = [call for cell, _ in rows("api.md", "## Calls") for call in code(cell)]
+    assert sorted(described) == sorted(calls)
+
+
+def commands_of(command: Any, name: str) -> Iterator[str]:
+    """Of a command, or of a group of them; the kinds of `generate` stand in its own line."""
+    if name == "reelay generate" or not hasattr(command, "commands"):
+        yield name
+    else:
+        for word, below in command.commands.items():
+            yield from commands_of(below, f"{name} {word}")
+
+
+def test_every_command_and_exit_code_is_described() -> None:
+    described = [code(name)[0] for name, _ in rows("cli.md", "## Commands")]
+    assert sorted(described) == sorted(commands_of(typer.main.get_command(app), "reelay"))
+    assert {int(number) for number, _ in rows("cli.md", "## Exit codes")} == {0, *Exit}
+
+
+def test_every_fault_is_described() -> None:
+    described = [code(directive)[0] for directive, _ in rows("failures.md", "# Simulate failures")]
+    assert sorted(described) == sorted(["latency=8s", *Fault])
+
+
+def test_configuration_shows_what_is_required_and_common_as_the_example_does() -> None:
+    for section in ("Required in production", "Common"):
+        described = {
+            code(name)[0]: code(default)[0] if default else ""
+            for name, default, _ in rows("configuration.md", f"## {section}")
+        }
+        assert described == {line.name: line.value for line in read_example() if line.section == section}
+
+
+def test_the_model_of_the_page_can_be_added(tmp_path: Path) -> None:
+    page = (DOCS / "add-a-model.md").read_text(encoding="utf-8")
+    shutil.copytree(DIRECTORY, tmp_path, ignore=shutil.ignore_patterns("*.py"), dirs_exist_ok=True)
+    (tmp_path / "models" / "mine.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
+    assert load_catalog(tmp_path).find("my-model").price_cents({"prompt": "a harbour", "duration": 10}) == 100

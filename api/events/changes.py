@@ -2,7 +2,7 @@
 
 Who reads one generation is told at once: its events are written one after the other. Who reads all of a user's is told
 up to an event before which nothing can appear any more, because transactions end in another order than they took their
-numbers in: docs/decisions/013.
+numbers in: docs/decisions/013-event-streams.md.
 """
 
 import asyncio

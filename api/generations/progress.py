@@ -1,4 +1,4 @@
-"""What a job says of itself to its user, in the language asked for: docs/decisions/020.
+"""What a job says of itself to its user, in the language asked for: docs/decisions/020-languages.md.
 
 The row's own texts are English, for operators and the timeline.
 """

@@ -1,7 +1,7 @@
 """Links to archived media that work without a header: in `<video src>`, in a chat, as the input of another generation.
 
 Whoever has the link reads that one file, until the link expires. It names the user, so that row-level security and the
-user's being disabled count as for every other read: docs/decisions/014.
+user's being disabled count as for every other read: docs/decisions/014-media-in-a-browser.md.
 """
 
 import hmac

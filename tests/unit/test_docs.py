@@ -82,6 +82,20 @@ def test_no_line_is_too_long_to_read_or_compare(page: Path) -> None:
     assert [number for number, line in enumerate(lines, 1) if len(line) > LONGEST_LINE] == []
 
 
+def test_every_document_that_the_code_names_is_there() -> None:
+    folders = ("activities", "api", "clients", "lab", "reelay", "scripts", "tests", "web", "workflows")
+    files = [
+        file for folder in folders for suffix in ("py", "js", "sh") for file in (ROOT / folder).rglob(f"*.{suffix}")
+    ]
+    files = [file for file in files if "node_modules" not in file.parts]
+    named = {
+        (file, path)
+        for file in files
+        for path in re.findall(r"\bdocs/[\w./-]+\.(?:md|json|sql|svg)\b", file.read_text(encoding="utf-8"))
+    }
+    assert {(name_of(file), path) for file, path in named if not (ROOT / path).exists()} == set()
+
+
 def test_every_page_is_reached_from_the_index() -> None:
     linked = {(DOCS / link.partition("#")[0]).resolve() for link in LINK.findall(prose_of(DOCS / "README.md"))}
     pages = {page for page in DOCS.rglob("*.md") if page.parent != DECISIONS and page != DOCS / "README.md"}

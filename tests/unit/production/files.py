@@ -58,17 +58,22 @@ class Line:
     name: str
     value: str
     commented_out: bool
-    explained: bool
+    comment: str
+    """What is said above it, and above the variables before it that share the comment."""
+    section: str
 
 
 def read_example() -> list[Line]:
     lines: list[Line] = []
-    explained = False
+    comment = section = ""
     for text in (ROOT / ".env.example").read_text().splitlines():
         if found := re.fullmatch(r"(#?)([A-Z][A-Z0-9_]*)=(.*)", text):
-            lines.append(Line(found[2], found[3], bool(found[1]), explained))
+            lines.append(Line(found[2], found[3], bool(found[1]), comment, section))
+        elif text.startswith("# "):
+            goes_on = bool(comment) and not (lines and lines[-1].comment == comment)
+            comment = f"{comment} {text[2:]}" if goes_on else text[2:]
         else:
-            explained = text.startswith("# ")
+            comment, section = "", text.removeprefix("## ") or section
     return lines
 
 

@@ -26,12 +26,19 @@ def test_every_variable_that_is_listed_is_read() -> None:
 
 
 def test_every_variable_is_explained() -> None:
-    assert [line.name for line in EXAMPLE if not line.explained] == []
+    assert [line.name for line in EXAMPLE if not line.comment] == []
 
 
 def test_what_compose_demands_is_what_has_to_be_filled_in() -> None:
     assert {line.name for line in EXAMPLE if not line.commented_out} == demanded_by_compose()
     assert not any(line.value for line in EXAMPLE if not line.commented_out)
+
+
+def test_what_a_process_does_not_start_without_is_called_required() -> None:
+    missing = {complaint.partition(":")[0] for complaint in Settings(_env_file=None).unfit_for_production()}
+    called = {line.name for line in EXAMPLE if line.comment.startswith("Required")}
+    assert called == missing | demanded_by_compose()
+    assert {line.name for line in EXAMPLE if line.section == "Required in production"} >= called
 
 
 @pytest.mark.parametrize("field", Settings.model_fields)
