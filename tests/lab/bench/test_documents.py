@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from lab.bench.cloud import INCLUDED_ACTIONS, INCLUDED_ACTIVE_GBH, INCLUDED_RETAINED_GBH, Month
-from lab.bench.document import with_blocks
+from lab.bench.document import PAGES, with_blocks
 from lab.bench.figures import Results
 from lab.bench.goals import RATES, lines_of_goals
 from lab.bench.markdown import blocks_of, merged
@@ -72,3 +72,16 @@ def test_cloud_prices_are_those_of_the_examples_in_the_price_list() -> None:
     assert month.for_storage == pytest.approx(34.02)
     assert month.for_plan == 500
     assert month.whole == pytest.approx(1059.02)
+
+
+def test_each_page_has_a_place_for_its_blocks() -> None:
+    for page, names in PAGES.items():
+        text = page.read_text(encoding="utf-8")
+        assert with_blocks(text, {name: ["new"] for name in names}).count("new\n\n<!-- end -->") == len(names)
+
+
+def test_the_summary_shows_some_rows_of_the_run() -> None:
+    rows = [Row(section=RATES, label=f"at concurrency {many}", values={"Reelay": 3.0}) for many in (1, 16, 64)]
+    blocks = blocks_of(Results(machine={"machine": "2 cores"}, failures={}, comparison=rows, studies=[]))
+    assert "| at concurrency 64 | 3.0 |" in blocks["summary"]
+    assert not any("at concurrency 16" in line for line in blocks["summary"])
