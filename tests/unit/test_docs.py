@@ -19,7 +19,7 @@ TEST = re.compile(r"`(test_\w+)`")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"`((?:activities|api|clients|docs|lab|reelay|scripts|tests|web|workflows)/[\w./-]*)[`:]")
-MADE_BY_COMMANDS = ("lab/bench/results/", "tests/artefacts/", "tests/browser/screenshots/")
+MADE_BY_COMMANDS = ("lab/bench/results/", "tests/artefacts/", "tests/acceptance/browser/screenshots/")
 LONGEST_LINE = 300
 LONGEST_DECISION = 50
 """Lines: a page."""

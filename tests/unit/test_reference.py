@@ -11,7 +11,7 @@ from typing import Any
 import typer.main
 from prometheus_client import Counter
 
-from activities import measuring
+from activities import metrics
 from api.app import create_app
 from api.http.problem_handlers import CODES
 from api.http.problems import Problem
@@ -23,16 +23,17 @@ from reelay.cli.main import app
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, Status
 from reelay.settings import Settings
-from tests.production.files import ROOT, read_example
+from tests.paths import ROOT
+from tests.unit.production.files import read_example
 
 DOCS = ROOT / "docs"
 LOGGING = ("activities", "api", "reelay", "workflows")
 LEVELS = frozenset({"debug", "info", "warning", "error", "exception"})
 OF_WORKERS = {
-    f"{measuring.ENDED}_total": {"provider", "model", "outcome"},
-    measuring.ACTIVITY_SECONDS: {"activity", "provider"},
-    f"{measuring.ATTEMPTS}_total": {"activity", "provider", "result"},
-    f"{measuring.ARCHIVED_BYTES}_total": {"provider"},
+    f"{metrics.ENDED}_total": {"provider", "model", "outcome"},
+    metrics.ACTIVITY_SECONDS: {"activity", "provider"},
+    f"{metrics.ATTEMPTS}_total": {"activity", "provider", "result"},
+    f"{metrics.ARCHIVED_BYTES}_total": {"provider"},
 }
 
 
