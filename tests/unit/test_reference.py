@@ -18,7 +18,7 @@ from api.http.problems import Problem
 from api.metrics import Metrics
 from lab.simulator.faults import Fault
 from reelay.catalog.loader import DIRECTORY, load_catalog
-from reelay.cli.ending import Exit
+from reelay.cli.exit_codes import Exit
 from reelay.cli.main import app
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, Status
