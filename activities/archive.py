@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
+from typing import Unpack
 
 import httpx
 from temporalio import activity
@@ -13,7 +13,7 @@ from activities.inputs import Accepted
 from activities.missing_key import wait_reason
 from activities.progress import ByteProgress
 from reelay.db.engine import Sessions, one_statement
-from reelay.db.generations import advance_generation
+from reelay.db.generations import Columns, advance_generation
 from reelay.db.json import storable
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import (
@@ -162,7 +162,7 @@ class ArchiveActivities:
             generation, Stage.POLLING, f"{generation.provider} says completed, but shows no media yet. Asking again"
         )
 
-    async def _advance(self, generation: Generation, stage: Stage, detail: str, **columns: Any) -> None:
+    async def _advance(self, generation: Generation, stage: Stage, detail: str, **columns: Unpack[Columns]) -> None:
         async with one_statement(self._sessions) as session:
             await advance_generation(
                 session, generation.id, status=Status.IN_PROGRESS, stage=stage, detail=detail, **columns

@@ -37,7 +37,7 @@ class OutcomeActivities:
         generation = accepted.generation
         try:
             progress = await self._providers[generation.provider].progress(
-                accepted.submission, logs=self._settings.fal_queue_logs_default
+                accepted.submission, logs=self._settings.provider_logs
             )
         except ResultExpired:
             return  # whatever is left of it, fetching the result will tell

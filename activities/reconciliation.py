@@ -104,7 +104,7 @@ class ReconciliationActivities:
         )
         try:
             submission = self._providers[generation.provider].recover(
-                endpoint=generation.endpoint, request_id=str(job.fal_request_id), attempt=1
+                endpoint=generation.endpoint, request_id=str(job.provider_request_id), attempt=1
             )
         except ProviderError as trouble:
             log.warning("external_request_not_followed", job_id=str(job.id), error=str(trouble))
@@ -113,7 +113,7 @@ class ReconciliationActivities:
         async with self._sessions.begin() as session:
             if await take_over(session, generation, submission, timing):
                 return True
-        log.warning("external_request_taken", job_id=str(job.id), request_id=job.fal_request_id)
+        log.warning("external_request_taken", job_id=str(job.id), request_id=job.provider_request_id)
         return False
 
     async def _delete_old_deliveries(self) -> int:

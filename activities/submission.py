@@ -253,7 +253,7 @@ class SubmissionActivities:
         )
 
     def _webhook_url(self, attempt: Attempt) -> str | None:
-        secret = self._settings.fal_webhook_secret
+        secret = self._settings.webhook_token_secret
         path = webhook_path(self._settings, attempt.generation.provider)
         if self._settings.app_url is None or secret is None or path is None:
             return None
@@ -277,9 +277,9 @@ class SubmissionActivities:
                 stage=stage,
                 detail=f"{how}, {ahead} ahead in its queue" if ahead else how,
                 data={"requestId": submission.request_id, "attempt": submission.attempt},
-                fal_request_id=submission.request_id,
-                fal_status_url=submission.status_url,
-                fal_response_url=submission.response_url,
+                provider_request_id=submission.request_id,
+                provider_status_url=submission.status_url,
+                provider_response_url=submission.response_url,
                 stamped="submitted_at",
             )
             await self._unpark_account(session, generation, submission.attempt)

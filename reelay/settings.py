@@ -27,7 +27,7 @@ SHORTEST_JWT_SECRET = 32
 PLACEHOLDER = re.compile(
     r"change-?_?me|^(your|my|example|simulated|votre|seu)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
 )
-WEBHOOK_SECRET_LABEL = b"reelay webhook token"
+WEBHOOK_TOKEN_LABEL = b"reelay webhook token"
 REPLICATE_HOSTS = (".replicate.com",)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -85,10 +85,13 @@ class Settings(BaseSettings):
         timedelta(minutes=5), le=timedelta(minutes=5), validation_alias=AliasChoices("FAL_TIMEOUT_MS", "fal_timeout")
     )
     """For one submission. The submit step's own limit in the workflow is a little longer than this may be."""
-    fal_queue_logs_default: bool = False
+    provider_logs: bool = Field(False, validation_alias=AliasChoices("FAL_QUEUE_LOGS_DEFAULT", "provider_logs"))
+    """Whether polls ask providers for what they print."""
     fal_webhook_path: str = "/api/fal/webhook"
-    fal_webhook_secret: SecretStr | None = None
-    """Signs the token in webhook URLs, whichever provider they are for. Unset: derived from the pepper."""
+    webhook_token_secret: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("FAL_WEBHOOK_SECRET", "webhook_token_secret")
+    )
+    """Signs the token in the webhook URLs of all providers. Unset: derived from the pepper."""
 
     studio_backend_url: str | None = None
     webhook_secret: SecretStr | None = None
@@ -244,8 +247,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.app_url and not self.fal_webhook_secret:
-            self.fal_webhook_secret = self._derived_webhook_secret()
+        if self.app_url and not self.webhook_token_secret:
+            self.webhook_token_secret = self._derived_webhook_token_secret()
         if bool(self.worker_deployment) != bool(self.worker_build_id):
             raise ValueError("TEMPORAL_WORKER_DEPLOYMENT and TEMPORAL_WORKER_BUILD_ID: set both or neither")
         return self
@@ -280,11 +283,11 @@ class Settings(BaseSettings):
             raise ValueError("APP_URL: in production it must be https, or unset to poll instead of being called")
         return self
 
-    def _derived_webhook_secret(self) -> SecretStr:
+    def _derived_webhook_token_secret(self) -> SecretStr:
         pepper = self.api_key_pepper.get_secret_value()
         if not pepper:
             raise ValueError("FAL_WEBHOOK_SECRET: required with APP_URL, without API_KEY_PEPPER to derive it from")
-        return SecretStr(hmac.new(pepper.encode(), WEBHOOK_SECRET_LABEL, hashlib.sha256).hexdigest())
+        return SecretStr(hmac.new(pepper.encode(), WEBHOOK_TOKEN_LABEL, hashlib.sha256).hexdigest())
 
     @property
     def service_url(self) -> str:
@@ -358,7 +361,7 @@ class Settings(BaseSettings):
             ("FAL_KEY_NEW", self.fal_key_new, 1),
             ("REPLICATE_API_TOKEN", self.replicate_api_token, 1),
             ("API_KEY_PEPPER", self.api_key_pepper, SHORTEST_SECRET),
-            ("FAL_WEBHOOK_SECRET", self.fal_webhook_secret, SHORTEST_SECRET),
+            ("FAL_WEBHOOK_SECRET", self.webhook_token_secret, SHORTEST_SECRET),
             ("WEBHOOK_SECRET", self.webhook_secret, SHORTEST_SECRET),
             ("JWT_SECRET", self.jwt_secret, SHORTEST_JWT_SECRET),
         ):

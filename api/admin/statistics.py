@@ -164,7 +164,7 @@ class NeedView(Wire):
             provider=row.provider,
             model=row.model,
             stage=row.stage,
-            request_id=row.fal_request_id,
+            request_id=row.provider_request_id,
             since=row.since,
             need=need,
             detail=row.detail,

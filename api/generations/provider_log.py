@@ -21,7 +21,7 @@ class AskedLog:
     ) -> None:
         self._logs = services.logs
         self._user_id = caller.user_id
-        self._wanted = services.settings.fal_queue_logs_default if logs is None else logs
+        self._wanted = services.settings.provider_logs if logs is None else logs
 
     async def shown_in(self, view: JobView) -> JobView:
         if not self._wanted:

@@ -267,7 +267,7 @@ class JobView(ModelRun):
             estimated_cost_cents=row.estimated_cost_cents,
             actual_cost_cents=row.actual_cost_cents,
             credits_deducted=row.charged_cents,
-            fal_request_id=row.fal_request_id or at.request_id,
+            fal_request_id=row.provider_request_id or at.request_id,
             attempts=row.attempts,
             campaign_id=row.campaign_id,
             clip_id=row.clip_id,

@@ -181,7 +181,7 @@ async def judge(
 
 def read_address(services: Services, job: str | None, token: str | None) -> tuple[UUID | None, int | None]:
     """The generation and the attempt that a webhook URL of ours names."""
-    secret = services.settings.fal_webhook_secret
+    secret = services.settings.webhook_token_secret
     try:
         generation_id = UUID(job or "")
     except ValueError:

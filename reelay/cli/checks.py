@@ -78,7 +78,7 @@ def context_of(data_dir: DataDir) -> Context:
         "data_dir": data_dir.path,
         "database_url": stack.database_url,
         "database_service_url": stack.database_service_url,
-        "fal_webhook_secret": "the stack's own",
+        "webhook_token_secret": "the stack's own",
     }
     if stack.simulator_url:
         values |= {name.lower(): value for name, value in stack.simulated.items() if name != "FAL_KEY_NEW"}
@@ -96,7 +96,7 @@ def configuration(settings: Settings) -> Finding:
     variables = {
         "FAL_KEY": settings.fal_key,
         "FAL_KEY_NEW": settings.fal_key_new,
-        "FAL_WEBHOOK_SECRET": settings.fal_webhook_secret,
+        "FAL_WEBHOOK_SECRET": settings.webhook_token_secret,
         "APP_URL": settings.app_url,
         "ARCHIVE_URL": settings.archive_url,
     }

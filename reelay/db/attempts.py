@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
+from typing import Required, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -115,8 +116,26 @@ async def is_another_request(
     return (await session.execute(ANOTHER_REQUEST, attempt)).first() is not None
 
 
+class Answer(TypedDict, total=False):
+    """What becomes of an attempt: its columns."""
+
+    state: Required[AttemptState]
+    request_id: str
+    status_url: str
+    response_url: str
+    cancel_url: str
+    webhook_expected: bool
+    queue_position: int | None
+    answer: str
+
+
 async def _answer(
-    session: AsyncSession, generation_id: UUID, number: int, *, unless: tuple[AttemptState, ...], **answer: object
+    session: AsyncSession,
+    generation_id: UUID,
+    number: int,
+    *,
+    unless: tuple[AttemptState, ...],
+    **answer: Unpack[Answer],
 ) -> bool:
     params = {"of_job": generation_id, "of_number": number} | {f"new_{name}": value for name, value in answer.items()}
     connection = await session.connection()

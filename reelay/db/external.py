@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.tables import AttemptState, GenerationJob, JobEvent, SubmissionAttempt
-from reelay.domain.generation import ACTIVE, Generation, Origin, Stage, Status, Submission
+from reelay.domain.generation import ACTIVE, Generation, Origin, ProviderName, Stage, Status, Submission
 
 APP_IN_ADDRESS = re.compile(r"https?://[^/?#]+/((?:[A-Za-z0-9_][A-Za-z0-9._-]*/)+)requests/")
 
@@ -35,7 +35,7 @@ async def external_requests(
         .where(
             col(GenerationJob.status).in_(ACTIVE),
             ~is_ours_to_run(),
-            col(GenerationJob.fal_request_id).is_not(None),
+            col(GenerationJob.provider_request_id).is_not(None),
             col(GenerationJob.stage_at) < func.now() - unchanged_for,
         )
         .order_by(col(GenerationJob.id))
@@ -51,7 +51,7 @@ def app_of(job: GenerationJob) -> str | None:
 
     Nothing else of them is used: whoever writes a row must not choose where our key is sent.
     """
-    for address in (job.fal_status_url, job.fal_response_url):
+    for address in (job.provider_status_url, job.provider_response_url):
         if found := APP_IN_ADDRESS.match(address or ""):
             return found[1].rstrip("/")
     return None
@@ -92,7 +92,17 @@ async def take_over(session: AsyncSession, generation: Generation, submission: S
     return True
 
 
-async def allow_submission(session: AsyncSession, job: GenerationJob, **columns: Any) -> bool:
+async def allow_submission(
+    session: AsyncSession,
+    job: GenerationJob,
+    *,
+    provider: ProviderName,
+    model: str,
+    endpoint: str,
+    arguments: dict[str, Any],
+    timing: Any,
+    tariff: Any,
+) -> bool:
     """An operator lets a row of another backend be submitted: from now on it is one of ours that was never started.
 
     False when it is not, or no more, an open row of others without a request.
@@ -103,9 +113,10 @@ async def allow_submission(session: AsyncSession, job: GenerationJob, **columns:
             col(GenerationJob.id) == job.id,
             col(GenerationJob.status).in_(ACTIVE),
             ~is_ours_to_run(),
-            col(GenerationJob.fal_request_id).is_(None),
+            col(GenerationJob.provider_request_id).is_(None),
         )
-        .values(origin=Origin.REELAY, status=Status.PENDING, stage=Stage.RESERVING, stage_at=func.now(), **columns)
+        .values(origin=Origin.REELAY, status=Status.PENDING, stage=Stage.RESERVING, stage_at=func.now())
+        .values(provider=provider, model=model, endpoint=endpoint, arguments=arguments, timing=timing, tariff=tariff)
         .returning(col(GenerationJob.id))
     )
     if (await session.execute(statement)).first() is None:

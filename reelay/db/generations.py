@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -107,7 +107,7 @@ async def find_generation_by_request(
     session: AsyncSession, request_id: str, *, provider: ProviderName | None = None
 ) -> GenerationJob | None:
     """By the provider's id of its request; of any provider, unless one is given."""
-    statement = select(GenerationJob).where(col(GenerationJob.fal_request_id) == request_id)
+    statement = select(GenerationJob).where(col(GenerationJob.provider_request_id) == request_id)
     if provider is not None:
         statement = statement.where(col(GenerationJob.provider) == provider)
     return (await session.scalars(statement)).first()
@@ -152,6 +152,26 @@ async def files_of(session: AsyncSession, generation_ids: Sequence[UUID]) -> Seq
     return (await session.scalars(statement.order_by(col(MediaFileRow.position)))).all()
 
 
+class Columns(TypedDict, total=False):
+    """What a change of state may write beside the state itself."""
+
+    attempts: int
+    provider_request_id: str
+    provider_status_url: str
+    provider_response_url: str
+    progress_percent: int
+    result_url: str | None
+    provider_url: str | None
+    result_data: dict[str, Any]
+    error_code: str
+    error_message: str
+    actual_cost_cents: int
+    charged_cents: int
+
+
+Moment = Literal["submitted_at", "completed_at"]
+
+
 async def advance_generation(
     session: AsyncSession,
     generation_id: UUID,
@@ -160,9 +180,9 @@ async def advance_generation(
     stage: Stage,
     detail: str,
     data: dict[str, Any] | None = None,
-    stamped: str | None = None,
+    stamped: Moment | None = None,
     only_if: Sequence[ColumnElement[bool]] = (),
-    **columns: Any,
+    **columns: Unpack[Columns],
 ) -> bool:
     """Move a living generation on and write the event. `stamped` names a column that gets the time of the transaction.
 
@@ -185,12 +205,13 @@ def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElem
     `charged_cents` becomes at most what was held, which is nothing for jobs that are not ours to charge.
     """
     compared = ("status", "stage", "progress_message")
-    new = {name: bindparam(f"new_{name}", type_=Text) for name in compared}
+    new: dict[str, Any] = {name: bindparam(f"new_{name}", type_=Text) for name in compared}
     now = {name: func.now() for name in ("stage_at", stamped) if name}
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
     if "charged_cents" in columns:
         charged = func.least(bindparam("new_charged_cents", type_=BigInteger), HELD)
         values |= {"charged_cents": charged, "credits_deducted": charged > 0}
+    by_column: dict[Any, Any] = {getattr(GenerationJob, name): value for name, value in (new | now | values).items()}
     moved = (
         update(GenerationJob)
         .where(
@@ -199,7 +220,7 @@ def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElem
             tuple_(*(getattr(GenerationJob, name) for name in compared)) != tuple_(*new.values()),
             *only_if,
         )
-        .values(new | now | values)
+        .values(by_column)
         .returning(col(GenerationJob.user_id), col(GenerationJob.id))
         .cte("moved")
     )
@@ -312,9 +333,26 @@ async def cancel_generation(session: AsyncSession, generation_id: UUID, detail: 
     )
 
 
-async def _end_generation(session: AsyncSession, generation_id: UUID, **columns: Any) -> bool:
+async def _end_generation(
+    session: AsyncSession,
+    generation_id: UUID,
+    *,
+    status: Status,
+    detail: str,
+    data: dict[str, Any] | None = None,
+    **columns: Unpack[Columns],
+) -> bool:
     """The row's last change, and in the same transaction the end of its hold."""
-    ended = await advance_generation(session, generation_id, stage=Stage.DONE, stamped="completed_at", **columns)
+    ended = await advance_generation(
+        session,
+        generation_id,
+        status=status,
+        stage=Stage.DONE,
+        detail=detail,
+        data=data,
+        stamped="completed_at",
+        **columns,
+    )
     if ended:
         await end_hold(session, generation_id)
     return ended

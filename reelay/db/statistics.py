@@ -103,11 +103,12 @@ CREDITS = text("""
     from credit_accounts
 """)
 
-# The oldest first: what has waited longest is the most urgent. The reasons are `Need`s.
+# The oldest first: what has waited longest is the most urgent. Each `need` is an `ActionRequired`.
 OPEN_ACTIONS = text("""
     select * from (
         select
-            id, user_id, provider, model, stage, fal_request_id, created_at as since, progress_message as detail,
+            id, user_id, provider, model, stage, fal_request_id as provider_request_id,
+            created_at as since, progress_message as detail,
             case
                 when origin = 'external' and attempts = 0 and fal_request_id is null
                     and created_at < now() - interval '5 minutes' then 'external'
@@ -126,8 +127,8 @@ OPEN_ACTIONS = text("""
 
 ENDED_ACTIONS = text("""
     select
-        id, user_id, provider, model, stage, fal_request_id, completed_at as since, error_message as detail,
-        error_code as need
+        id, user_id, provider, model, stage, fal_request_id as provider_request_id,
+        completed_at as since, error_message as detail, error_code as need
     from generation_jobs
     where error_code in ('unknown_outcome', 'provider_unauthorized', 'archive_failed')
         and completed_at >= :begins and completed_at < :ends

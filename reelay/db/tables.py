@@ -203,9 +203,10 @@ class GenerationJob(SQLModel, table=True):
     uncertain_submit_policy: UncertainSubmitPolicy = Field(default=UncertainSubmitPolicy.FAIL, sa_type=Text)
     request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
     """SHA-256 of the parsed creating request, when it came with an Idempotency-Key."""
-    fal_request_id: str | None = Field(default=None, sa_type=Text)
-    fal_status_url: str | None = Field(default=None, sa_type=Text)
-    fal_response_url: str | None = Field(default=None, sa_type=Text)
+    # Of any provider: these three columns have the names that the users' own tables give them.
+    provider_request_id: str | None = Field(default=None, sa_column=Column("fal_request_id", Text))
+    provider_status_url: str | None = Field(default=None, sa_column=Column("fal_status_url", Text))
+    provider_response_url: str | None = Field(default=None, sa_column=Column("fal_response_url", Text))
     status: Status = Field(default=Status.PENDING, sa_type=Text)
     stage: Stage = Field(default=Stage.RESERVING, sa_type=Text)
     stage_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))

@@ -47,15 +47,15 @@ def test_development_may_use_a_simulator() -> None:
 @pytest.mark.fault("O6")
 def test_webhooks_need_https_and_a_secret_in_production() -> None:
     with pytest.raises(ValidationError, match="APP_URL"):
-        settings(app_url="http://reelay.example", fal_webhook_secret="s")
+        settings(app_url="http://reelay.example", webhook_token_secret="s")
     with pytest.raises(ValidationError, match="FAL_WEBHOOK_SECRET"):
         settings(app_url="https://reelay.example")
 
 
 def test_secret_of_the_webhooks_is_derived_from_the_pepper_where_none_is_set() -> None:
-    derived = settings(app_url="https://reelay.example", api_key_pepper="a pepper").fal_webhook_secret
+    derived = settings(app_url="https://reelay.example", api_key_pepper="a pepper").webhook_token_secret
     same, other = [
-        settings(app_url="https://reelay.example", api_key_pepper=pepper).fal_webhook_secret
+        settings(app_url="https://reelay.example", api_key_pepper=pepper).webhook_token_secret
         for pepper in ("a pepper", "another")
     ]
 
@@ -63,7 +63,9 @@ def test_secret_of_the_webhooks_is_derived_from_the_pepper_where_none_is_set() -
     assert unfit_secret(derived.get_secret_value(), SHORTEST_SECRET) is None
     assert derived == same != other
     assert "a pepper" not in derived.get_secret_value()
-    assert settings(app_url="https://reelay.example", fal_webhook_secret="own").fal_webhook_secret == SecretStr("own")
+    assert settings(app_url="https://reelay.example", webhook_token_secret="own").webhook_token_secret == SecretStr(
+        "own"
+    )
 
 
 def test_old_name_of_the_public_address_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +150,7 @@ SOUND = {
     "fal_key": "0b0e:canary-of-fal",
     "api_key_pepper": "canary-of-the-pepper",
     "app_url": "https://reelay.example",
-    "fal_webhook_secret": "canary-of-the-webhooks",
+    "webhook_token_secret": "canary-of-the-webhooks",
     "jwt_secret": "canary-of-forty-characters-for-the-tokens",
     "jwt_jwks_url": "https://issuer.example/jwks.json",
 }

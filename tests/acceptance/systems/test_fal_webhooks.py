@@ -51,7 +51,7 @@ async def test_a_clip_from_its_first_frame_to_its_ambient_sound(
         mine = {row.job_type: row for row in rows if str(row.clip_id) == clip["id"]}
     assert mine.keys() == made.keys()
     for job_type, row in mine.items():
-        assert row.fal_request_id == made[job_type]["falRequestId"]
+        assert row.provider_request_id == made[job_type]["falRequestId"]
         assert (row.status, row.progress_percent, row.error_code) == ("completed", 100, None)
         assert row.submitted_at
         assert row.completed_at

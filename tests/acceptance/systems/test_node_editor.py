@@ -189,7 +189,7 @@ async def test_an_id_of_ours_goes_before_the_same_id_of_a_provider(
     await until(caller, f"/api/jobs/{ours}", "submitted", "in_progress")
     async with patient_service.sessions.begin() as session:
         of_other = update(GenerationJob).where(col(GenerationJob.id) == UUID(other))
-        await session.execute(of_other.values(fal_request_id=ours, provider="replicate"))
+        await session.execute(of_other.values(provider_request_id=ours, provider="replicate"))
 
     assert (await caller.get(f"/api/fal-jobs/{ours}")).json()["id"] == ours
     assert (await caller.get(f"/api/fal-jobs/{strangers}")).status_code == 404

@@ -203,7 +203,7 @@ async def test_log_of_an_ended_job_is_whole_and_kept_once(caller: httpx.AsyncCli
 
 
 async def test_logs_by_default_are_shown_and_kept_while_polling(servers: Servers) -> None:
-    async with running_service(servers, app_url=None, fal_queue_logs_default=True) as service:
+    async with running_service(servers, app_url=None, provider_logs=True) as service:
         job_id = await service.create("[sim: latency=1500ms]")
         job = await service.until(job_id, "completed")
         without = (await service.client.get(f"/api/jobs/{job_id}", params={"logs": 0})).json()

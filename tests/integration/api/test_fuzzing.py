@@ -221,7 +221,7 @@ async def rows_made(service: Service) -> dict[str, list[Any]]:
         clips = (await session.scalars(select(Clip))).all()
     return {
         "job_id": [job.id for job in jobs],
-        "request_id": [job.fal_request_id for job in jobs if job.fal_request_id],
+        "request_id": [job.provider_request_id for job in jobs if job.provider_request_id],
         "campaign_id": [campaign.id for campaign in campaigns],
         "clip_id": [clip.id for clip in clips],
         "name": ["video.mp4"],

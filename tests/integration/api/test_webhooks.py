@@ -253,7 +253,7 @@ async def job_without_a_run(fal: Fal, like: Waiting) -> GenerationJob:
 
 
 def address_of(fal: Fal, job_id: UUID) -> str:
-    secret = fal.service.settings.fal_webhook_secret
+    secret = fal.service.settings.webhook_token_secret
     assert secret
     token = make_token(secret.get_secret_value().encode(), job_id, 1)
     return str(httpx.URL(FIRST_ROUTE, params={"job": str(job_id), "token": token}))

@@ -27,7 +27,7 @@ FAL_KEY = "canary-id:canary-of-the-key-at-fal"
 SECRETS = {
     "fal_key": FAL_KEY,
     "fal_key_new": "canary-new-id:canary-of-the-next-key-at-fal",
-    "fal_webhook_secret": "canary-of-the-webhook-tokens",
+    "webhook_token_secret": "canary-of-the-webhook-tokens",
     "api_key_pepper": "canary-of-the-pepper",
     "replicate_api_token": "r8_canary-of-replicate",
     "replicate_webhook_secret": "whsec_Y2FuYXJ5IG9mIHJlcGxpY2F0ZSdzIHdlYmhvb2tz",
@@ -102,7 +102,7 @@ async def busy(service: Service, folder: Path) -> Told:
         "api key": key,
         "token": token,
         "wrong key": WRONG_KEY,
-        "webhook token": make_token(SECRETS["fal_webhook_secret"].encode(), UUID(jobs[0]), 1),
+        "webhook token": make_token(SECRETS["webhook_token_secret"].encode(), UUID(jobs[0]), 1),
         "app password": service.servers.postgres.server.secrets.app_password,
         "service password": service.servers.postgres.server.secrets.service_password,
         "owner password": service.servers.postgres.server.secrets.owner_password,

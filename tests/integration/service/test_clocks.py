@@ -26,7 +26,7 @@ from tests.servers import Servers
 pytestmark = pytest.mark.skipif(
     (sys.platform, machine()) != ("linux", "x86_64"), reason="libfaketime is built for Linux on x86-64 alone"
 )
-SECRETS = {"fal_key": "key:secret", "fal_webhook_secret": "a secret for tests", "api_key_pepper": "pepper for tests"}
+SECRETS = {"fal_key": "key:secret", "webhook_token_secret": "a secret for tests", "api_key_pepper": "pepper for tests"}
 WINDOW = timedelta(seconds=3)
 SLACK = timedelta(minutes=5)
 """A slow machine's, and half of the smallest jump."""
