@@ -6,7 +6,7 @@ import { hasExpired, localAddress, player, renewed } from "./media.js";
 import { t } from "./messages.js";
 import { toast } from "./notices.js";
 import { FINAL } from "./reelay.js";
-import { adviceFor, bytes, clock, duration, kindInWords, kindOf, label, moment, money, stateInWords, timeLeft, titleOf } from "./words.js";
+import { bytes, clock, duration, kindInWords, kindOf, label, moment, money, stateInWords, timeLeft, titleOf } from "./words.js";
 
 const TIMELINE_AFTER = 200;
 
@@ -117,7 +117,7 @@ class JobView {
     const charged = job.creditsDeducted ? t("{money} of your credits were charged.", { money: money(job.creditsDeducted) }) : t("None of your credits were charged.");
     this.failure.replaceChildren(
       h("p", { class: "why" }, job.errorMessage ?? t("It failed without a reason.")),
-      h("p", {}, `${adviceFor(job)} ${charged} `, code),
+      h("p", {}, `${job.errorAdvice} ${charged} `, code),
     );
   }
 

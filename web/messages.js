@@ -78,22 +78,6 @@ const MESSAGES = [
   ["just now", "à l'instant", "agora mesmo"],
 
   // What can be done about a failure.
-  ["Change the input and generate again.", "Modifiez les paramètres et relancez.", "Altere os parâmetros e gere novamente."],
-  [
-    "Reword the prompt: the provider's content rules refuse this one.",
-    "Reformulez le texte : les règles de contenu du fournisseur refusent celui-ci.",
-    "Reformule o texto: as regras de conteúdo do provedor recusam este.",
-  ],
-  [
-    "The provider had a problem. Retry; the input is fine.",
-    "Le fournisseur a eu un problème. Relancez ; les paramètres sont corrects.",
-    "O provedor teve um problema. Tente novamente; os parâmetros estão corretos.",
-  ],
-  ["Retry later.", "Relancez plus tard.", "Tente mais tarde."],
-  ["Retry if you still want it.", "Relancez si vous le voulez toujours.", "Tente novamente se ainda quiser."],
-  ["Retry.", "Relancez.", "Tente novamente."],
-  ["Add credits, then retry.", "Ajoutez des crédits, puis relancez.", "Adicione créditos e tente novamente."],
-  ["Retry, or change the input.", "Relancez, ou modifiez les paramètres.", "Tente novamente ou altere os parâmetros."],
   ["{money} of your credits were charged.", "{money} de vos crédits ont été débités.", "{money} dos seus créditos foram cobrados."],
   ["None of your credits were charged.", "Aucun crédit n'a été débité.", "Nenhum crédito foi cobrado."],
   ["It failed without a reason.", "L'échec n'a pas de raison connue.", "Falhou sem um motivo conhecido."],

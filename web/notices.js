@@ -2,7 +2,7 @@
 
 import { h, icon, say, show } from "./dom.js";
 import { t } from "./messages.js";
-import { adviceFor, kindInWords, kindOf, titleOf } from "./words.js";
+import { kindInWords, kindOf, titleOf } from "./words.js";
 
 const TOAST = 8000;
 const TOASTS_AT_MOST = 3;
@@ -28,7 +28,7 @@ export function tellEnd(job) {
   const what = t(ENDS[job.status], { kind: kindInWords(kindOf(job)) });
   toast(t("{name}: {text}", { name: what, text: titleOf(job).slice(0, 80) }), { href: `#/jobs/${job.id}`, isBad: job.status === "failed" });
   if (document.visibilityState === "visible" || globalThis.Notification?.permission !== "granted") return;
-  const body = job.status === "failed" ? `${job.errorMessage ?? ""} ${adviceFor(job)}`.trim() : titleOf(job).slice(0, 120);
+  const body = job.status === "failed" ? `${job.errorMessage ?? ""} ${job.errorAdvice}`.trim() : titleOf(job).slice(0, 120);
   const notification = new Notification(what, { body, tag: job.id, icon: "/web/icon.svg" });
   notification.onclick = () => {
     focus();

@@ -32,24 +32,9 @@ const KIND_OF_TYPE = {
   ambient_elevenlabs: "ambient",
   transcribe_whisper: "transcribe",
 };
-/** What the caller can do about a failure. */
-const ADVICE = {
-  provider_rejected: "Change the input and generate again.",
-  content_policy_violation: "Reword the prompt: the provider's content rules refuse this one.",
-  provider_error: "The provider had a problem. Retry; the input is fine.",
-  provider_unauthorized: "Retry later.",
-  unknown_outcome: "Retry if you still want it.",
-  deadline_exceeded: "Retry.",
-  result_expired: "Retry.",
-  bad_media: "Retry.",
-  archive_failed: "Retry later.",
-  canceled: "Retry if you still want it.",
-  INSUFFICIENT_CREDITS: "Add credits, then retry.",
-};
 
 export const kindOf = (job) => KIND_OF_TYPE[job.type] ?? "video";
 export const kindInWords = (kind) => t(KINDS[kind] ?? kind);
-export const adviceFor = (job) => t(ADVICE[job.errorCode] ?? "Retry, or change the input.");
 
 export function stateInWords(job) {
   if (ENDS[job.status]) return t(ENDS[job.status]);

@@ -26,8 +26,8 @@ from reelay.db.statistics import (
     read_current_state,
     read_window_figures,
 )
+from reelay.domain.action_required import ActionRequired
 from reelay.domain.generation import ProviderName, Status
-from reelay.domain.need import Need
 
 NEEDS_AT_MOST = 100
 
@@ -151,13 +151,13 @@ class NeedView(Wire):
     stage: str
     request_id: str | None
     since: datetime
-    need: Need
+    need: ActionRequired
     detail: str | None
     advice: str
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> Self:
-        need = Need(row.need)
+        need = ActionRequired(row.need)
         return cls(
             job_id=row.id,
             user_id=row.user_id,
@@ -222,7 +222,7 @@ async def statistics(services: ServicesDep, window: WindowName = WindowName.DAY)
             uncertain_now=now.uncertain,
             doubted=happened.doubted,
             adopted=happened.adopted,
-            unknown_outcome=failures.get(Need.UNKNOWN_OUTCOME, 0),
+            unknown_outcome=failures.get(ActionRequired.UNKNOWN_OUTCOME, 0),
         ),
         ledger=ledger_of(now, audit),
         inbox=InboxView(waiting=now.inbox, oldest_seconds=now.inbox_oldest_seconds),

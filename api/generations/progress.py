@@ -84,3 +84,10 @@ def error_message(row: GenerationJob, language: Language) -> str | None:
     if code not in set(FailureCode):  # of a row that another system made
         return row.error_message
     return translate_stored(reason, language) or message(f"error_{code}", language, reason=reason)
+
+
+def error_advice(row: GenerationJob, language: Language) -> str | None:
+    """What the user can do about a failure; None where there is none."""
+    if (code := error_code(row)) is None:
+        return None
+    return message(f"advice_{code}" if code in set(FailureCode) else "advice_other", language)

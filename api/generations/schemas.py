@@ -11,7 +11,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from sqlalchemy import inspect
 
 from api.generations.model_run import ModelRun
-from api.generations.progress import error_code, error_message, newest, progress_message, progress_percent, seconds_left
+from api.generations.progress import (
+    error_advice,
+    error_code,
+    error_message,
+    newest,
+    progress_message,
+    progress_percent,
+    seconds_left,
+)
 from api.http.links import Links
 from api.http.wire import Metadata, Text, Wire
 from reelay.catalog.model import Quality
@@ -203,6 +211,8 @@ class JobView(ModelRun):
     result_data: dict[str, Any] | None
     error_code: str | None
     error_message: str | None
+    error_advice: str | None
+    """What the user can do about it."""
     input: dict[str, Any]
     """The caller's words."""
     estimated_cost_cents: int
@@ -263,6 +273,7 @@ class JobView(ModelRun):
             result_data=result_data,
             error_code=error_code(row),
             error_message=error_message(row, language),
+            error_advice=error_advice(row, language),
             input=row.input_params,
             estimated_cost_cents=row.estimated_cost_cents,
             actual_cost_cents=row.actual_cost_cents,

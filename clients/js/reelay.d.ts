@@ -40,6 +40,8 @@ export interface Job {
   resultData: Record<string, unknown> | null;
   errorCode: string | null;
   errorMessage: string | null;
+  /** What the user can do about it. */
+  errorAdvice: string | null;
   metadata: Record<string, unknown>;
   createdAt: string;
   completedAt: string | null;

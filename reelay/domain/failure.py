@@ -32,17 +32,26 @@ class FailureCode(StrEnum):
         return ADVICE[self]
 
 
+# For operators, in the Temporal UI and in /admin. What a user can do about a code stands in `messages/jobs.toml`.
 ADVICE = {
     FailureCode.PROVIDER_REJECTED: "The input is at fault: its user has to change it. A retry alone does not help.",
     FailureCode.CONTENT_POLICY: "The provider's rules refuse the input: its user has to reword it.",
     FailureCode.PROVIDER_ERROR: "The provider's model failed. A retry helps unless many fail: see its status page.",
-    FailureCode.PROVIDER_UNAUTHORIZED: "Our key is refused. Set a valid one, restart the workers, then retry.",
-    FailureCode.UNKNOWN_OUTCOME: "Look for a request of that time at the provider: one that is there was charged.",
-    FailureCode.DEADLINE_EXCEEDED: "The provider was told to stop. See how long its queue is; a retry starts again.",
+    FailureCode.PROVIDER_UNAUTHORIZED: (
+        "The provider refuses our key. Set a valid one, restart the workers, then retry the job."
+    ),
+    FailureCode.UNKNOWN_OUTCOME: (
+        "Look in the provider's dashboard for a request of that time: one that is there was charged, although "
+        "the user was not charged; the user may retry."
+    ),
+    FailureCode.DEADLINE_EXCEEDED: "The provider was asked to stop. See how long its queue is. A retry submits again.",
     FailureCode.RESULT_EXPIRED: "It was fetched too late, or its address was wrong. A retry generates it again.",
     FailureCode.BAD_MEDIA: "Open the provider's address of it: what lies there is not what was asked for. Retry.",
-    FailureCode.ARCHIVE_FAILED: "Mend the bucket or its credentials, then retry; the provider may still have it.",
-    FailureCode.CANCELED: "Somebody canceled it at the provider, not here. A retry starts anew.",
+    FailureCode.ARCHIVE_FAILED: (
+        "The media was paid for and could not be stored for six hours. Repair the bucket or its credentials; if the "
+        "provider still serves the result, download it there by the request id before it expires."
+    ),
+    FailureCode.CANCELED: "Somebody canceled it at the provider, not here. A retry submits again.",
 }
 
 

@@ -104,13 +104,14 @@ async def test_job_says_how_far_it_is_in_the_language_asked_for(patient_service:
         "Génération en cours chez fal",
         "Gerando em fal",
     ]
-    assert {job["errorCode"] for job in living} == {None}
+    assert {(job["errorCode"], job["errorAdvice"]) for job in living} == {(None, None)}
     assert [job["errorMessage"] for job in ended] == [
         "The generation was canceled.",
         "La génération a été annulée.",
         "A geração foi cancelada.",
     ]
     assert {job["errorCode"] for job in ended} == {"canceled"}
+    assert ended[1]["errorAdvice"] == "Relancez si vous le voulez toujours."
 
 
 async def test_providers_reason_is_quoted_as_it_came(patient_service: Service) -> None:
