@@ -203,7 +203,7 @@ function drift({ ledger }) {
     "section",
     { class: "card" },
     h("h2", {}, "The books do not balance"),
-    h("p", { class: "hint" }, "What an account says, and what its entries or living jobs say. No figure is mended by itself: docs/operate.md says how to find out."),
+    h("p", { class: "hint" }, "What an account says, and what its entries or living jobs say. No figure is corrected by itself: docs/operate.md says how to find out."),
     table(["User", "Account", "Kept", "Counted"], rows),
   );
 }

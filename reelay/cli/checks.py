@@ -61,7 +61,7 @@ async def examine(data_dir: DataDir) -> list[dict[str, Any]]:
         findings.append(Finding("configuration", State.WRONG, str(error), "start the stack, or set the URLs"))
     except ValidationError as error:
         wrong = "; ".join(complaints(error))
-        findings.append(Finding("configuration", State.WRONG, wrong, "mend these variables, see .env.example"))
+        findings.append(Finding("configuration", State.WRONG, wrong, "correct these variables, see .env.example"))
     else:
         findings += [configuration(context.settings), *await check_all(context)]
     return [asdict(finding) for finding in findings]

@@ -50,7 +50,7 @@ async def _of_database(url: str, table: str) -> AsyncIterator[Row]:
 
 def _of_files(path: Path, table: str) -> Iterator[Row]:
     if not path.exists():
-        raise StackError(f"{path} is no database address, and no file or folder")
+        raise StackError(f"{path} is neither a database address nor a file or folder")
     return _of_folder(path, table) if path.is_dir() else _of_dump(path, table)
 
 

@@ -129,8 +129,8 @@ async def test_a_picture_that_the_model_demands_is_missed_before_anything_is_bou
             {"durationSecond": 'did you mean "durationSeconds"?'},
         ),
         ({"model": "veo3.1", "prompt": "x", "confrim": True}, {"confrim": 'did you mean "confirm"?'}),
-        ({"model": "veo3.1", "input": {"prompt": "x"}, "colour": "red"}, {"colour": "is no input of fal-ai/veo3.1"}),
-        ({"model": "veo3.1", "prompt": "x", "fps": 24}, {"fps": "is no input of fal-ai/veo3.1"}),
+        ({"model": "veo3.1", "input": {"prompt": "x"}, "hue": 1}, {"hue": "is not an input of fal-ai/veo3.1"}),
+        ({"model": "veo3.1", "prompt": "x", "fps": 24}, {"fps": "is not an input of fal-ai/veo3.1"}),
         (
             {"model": "veo3.1", "prompt": "x", "duration": 6, "durationSeconds": 8},
             {"duration": "is given twice, as duration, durationSeconds, with different values"},

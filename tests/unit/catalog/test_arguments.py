@@ -149,7 +149,7 @@ def test_an_alias_that_does_not_fit_is_named_as_it_was_sent(
 @pytest.mark.parametrize("endpoint", ["fal-ai/veo3.1", "chatterbox"])
 def test_a_picture_is_no_input_of_a_model_that_takes_none(catalog: Catalog, endpoint: str) -> None:
     errors = wrong_fields(catalog.find(endpoint), {"prompt": "a fox", "text": "Hello.", "images": [PICTURE]})
-    assert errors["images"].message.startswith("is no input of ")
+    assert errors["images"].message.startswith("is not an input of ")
 
 
 def test_an_alias_beside_its_word_has_to_say_the_same(catalog: Catalog) -> None:
@@ -184,7 +184,7 @@ def test_all_wrong_fields_are_named_at_once(catalog: Catalog) -> None:
     assert errors["resolution"].limit == ["720p", "1080p", "4k"]
     assert errors["resolution"].value == "8k"
     assert errors["seed"].limit == {"min": 0, "max": 4_294_967_295}
-    assert errors["aspectRation"].message == 'is no input of fal-ai/veo3.1; did you mean "aspectRatio"?'
+    assert errors["aspectRation"].message == 'is not an input of fal-ai/veo3.1; did you mean "aspectRatio"?'
     assert "duration" in (errors["aspectRation"].limit or [])
 
 
@@ -263,7 +263,7 @@ def test_a_flood_of_unknown_fields_is_answered_briefly(catalog: Catalog) -> None
     words = {"prompt": "a fox"} | {f"junk{number}": number for number in range(10_000)}
     errors = wrong_fields(catalog.find("veo3.1"), words)
     assert len(errors) == 21
-    assert errors["*"].message == "9980 more fields are no inputs either"
+    assert errors["*"].message == "9980 more fields are not inputs either"
 
 
 MODELS = load_catalog().models

@@ -38,7 +38,7 @@ def test_sentence_is_english_text_that_can_be_said_otherwise() -> None:
     hint = Sentence("field_did_you_mean", word="duration")
     sentence = Sentence("field_unknown", endpoint="fal-ai/veo3.1", hint=hint)
 
-    assert sentence == 'is no input of fal-ai/veo3.1; did you mean "duration"?'
+    assert sentence == 'is not an input of fal-ai/veo3.1; did you mean "duration"?'
     assert in_language(sentence, Language.FRENCH) == (
         "n'est pas un paramètre de fal-ai/veo3.1 ; vouliez-vous dire « duration » ?"
     )
