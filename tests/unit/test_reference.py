@@ -3,11 +3,13 @@
 import ast
 import re
 import shutil
+import tomllib
 from collections.abc import Iterator, Mapping
 from http import HTTPMethod
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer.main
 from prometheus_client import Counter
 
@@ -139,3 +141,28 @@ def test_the_model_of_the_page_can_be_added(tmp_path: Path) -> None:
     shutil.copytree(DIRECTORY, tmp_path, ignore=shutil.ignore_patterns("*.py"), dirs_exist_ok=True)
     (tmp_path / "models" / "mine.toml").write_text(page.partition("```toml\n")[2].partition("```")[0])
     assert load_catalog(tmp_path).find("my-model").price_cents({"prompt": "a harbour", "duration": 10}) == 100
+
+
+def said() -> Iterator[str]:
+    """The texts of commands, API and Makefile, one a line: what is a placeholder there is `...` here."""
+    for folder in ("reelay", "lab", "api"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.JoinedStr(values=parts):
+                        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "..." for part in parts)
+                    case ast.Constant(value=str(text)):
+                        yield text
+    for file in (ROOT / "reelay" / "domain" / "messages").glob("*.toml"):
+        sentences = tomllib.loads(file.read_text(encoding="utf-8")).values()
+        yield from (re.sub(r"\{\w+\}", "...", sentence["en"]) for sentence in sentences)
+    yield re.sub(r"\$\(\w+\)", "...", (ROOT / "Makefile").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("section", ["## Starting", "## Calling the API"])
+def test_messages_of_troubleshooting_are_those_that_are_said(section: str) -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^### (.+)$", page.partition(f"{section}\n")[2].partition("\n## ")[0], re.MULTILINE)
+    texts = "\n".join(said())
+    assert messages
+    assert [message for message in messages if not all(part in texts for part in message.split("..."))] == []
