@@ -143,15 +143,16 @@ def test_every_promise_names_a_test(page: str) -> None:
 
 @cache
 def defined_names() -> set[str]:
-    """Functions and classes of the product, in Python and in the SQL of its migrations."""
+    """Functions, classes and their fields, in Python and in the SQL of the migrations."""
     folders = ("activities", "api", "reelay", "workflows")
     sources = (file.read_text(encoding="utf-8") for folder in folders for file in (ROOT / folder).rglob("*.py"))
-    definition = r"\b(?:def|class|function|trigger) (\w+)"
+    definition = r"(?m)(?:\b(?:def|class|function|trigger) |^    (?=\w+: ))(\w+)"
     return set(chain.from_iterable(re.findall(definition, source) for source in sources))
 
 
-def test_every_function_and_class_that_the_architecture_names_is_there() -> None:
-    spans = re.findall(r"`([A-Za-z_.]+)`", prose_of(DOCS / "architecture.md"))
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_function_and_class_that_a_page_names_is_there(page: str) -> None:
+    spans = re.findall(r"`(?:[\w./]+: )?([A-Za-z_.]+)`", TEST.sub("", prose_of(ROOT / page)))
     functions = {span for span in spans if re.fullmatch(r"[a-z]+(_[a-z]+)+", span)}
     methods = {part for span in spans if re.fullmatch(r"[A-Z]\w+\.[a-z_]+", span) for part in span.split(".")}
     assert functions | methods <= defined_names()
