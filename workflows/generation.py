@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import Any, Unpack
+from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -15,13 +15,17 @@ from temporalio.exceptions import (
     is_cancelled_exception,
 )
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
-from temporalio.workflow import ActivityCancellationType, ActivityConfig
+
+from workflows.activity_options import ARCHIVE, BEST_EFFORT, DB_WRITE, POLL, SUBMIT, every, with_activity_id
+from workflows.deadline import Deadline
+from workflows.lost_submission import LostSubmission
+from workflows.signals import Signals
 
 with workflow.unsafe.imports_passed_through():
     from activities.archive import ArchiveActivities
     from activities.conclusion import ConclusionActivities
     from activities.errors import SUBMISSION_UNCERTAIN, failure_of, is_non_retryable, non_retryable
-    from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
+    from activities.inputs import Accepted, Attempt, Completion, Ending
     from activities.outcome import OutcomeActivities
     from activities.submission import SubmissionActivities
     from reelay.domain.failure import Failure, FailureCode
@@ -37,64 +41,20 @@ with workflow.unsafe.imports_passed_through():
         state_at_acceptance,
     )
 
-# For our own troubles, a Postgres that restarts for instance. Steps say themselves when a provider's are over; Temporal
-# counts those tries, too, and its pause of 100 s after the eighth would not fit before a near deadline.
-FAST_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
-# One transaction in our own database, repeated until it is written.
-DB_WRITE = ActivityConfig(start_to_close_timeout=timedelta(seconds=30), retry_policy=FAST_RETRY)
-# The paid POST: the provider may take its time (`FAL_TIMEOUT_MS`); a dead worker is noticed by the heartbeat.
-SUBMIT = ActivityConfig(
-    start_to_close_timeout=timedelta(minutes=6),
-    heartbeat_timeout=timedelta(seconds=15),
-    retry_policy=FAST_RETRY,
-    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-)
-# One short GET.
-POLL_TIMEOUT = timedelta(seconds=30)
-POLL = ActivityConfig(start_to_close_timeout=POLL_TIMEOUT)
-# A webhook has named the request, which only has to be written down.
-ADOPTION = ActivityConfig(start_to_close_timeout=POLL_TIMEOUT, retry_policy=FAST_RETRY)
-# Like a poll, but what it has found by the time it is canceled counts.
-SEARCH = ActivityConfig(
-    start_to_close_timeout=POLL_TIMEOUT,
-    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-)
-# A best effort: without an answer the generation ends all the same.
-BEST_EFFORT = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=15),
-    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
-)
-# Fetch, download, probe, store: retried for as long as the source may live.
-ARCHIVE = ActivityConfig(
-    start_to_close_timeout=timedelta(hours=1),
-    schedule_to_close_timeout=timedelta(hours=6),
-    heartbeat_timeout=timedelta(seconds=15),
-    retry_policy=FAST_RETRY,
-    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-)
-
-
-def with_activity_id(config: ActivityConfig, name: str, **more: Unpack[ActivityConfig]) -> ActivityConfig:
-    """The activity under an id that never changes: renaming one breaks the replay of running generations."""
-    return {**config, **more, "activity_id": name}
-
 
 @workflow.defn(name="Generation")
 class GenerationWorkflow:
     @workflow.init
     def __init__(self, generation: Generation) -> None:
         self.generation = generation
-        self.created_at = workflow.now()
+        self.deadline = Deadline(workflow.now() + generation.timing.deadline)
+        self.signals = Signals()
+        self.lost_submission = LostSubmission(generation, self.signals, self.deadline)
         self.submit_handle: workflow.ActivityHandle[Submission] | None = None
         self.submission: Submission | None = None
         self.was_adopted = False
-        self.reports: list[Report] = []
-        self.ignored_request_ids: set[str] = set()
-        self.adoptions = 0
-        self.poll_requested = False
         self.polls = 0
-        self.searches = 0
-        self.transfers = 0
+        self.archive_attempts = 0
         self.failure: Failure | None = None
         self.enter(Stage.RESERVING, Status.PENDING, "Created")
 
@@ -116,12 +76,12 @@ class GenerationWorkflow:
     @workflow.signal
     def report(self, report: Report) -> None:
         """The provider's webhook. It may come before the submission's answer, twice, or much too late."""
-        self.reports.append(report)
+        self.signals.add(report)
 
     @workflow.signal
     def poll(self) -> None:
         """Poll the provider now."""
-        self.poll_requested = True
+        self.signals.poll_requested = True
 
     @workflow.query(name="status")
     def current_status(self) -> GenerationStatus:
@@ -141,7 +101,7 @@ class GenerationWorkflow:
             if submission := await self.submit_attempt(attempt) or await self.find_lost_submission(attempt):
                 self.was_adopted = self.stage is Stage.UNCERTAIN
                 return submission
-            if workflow.now() >= self.deadline:
+            if self.deadline.has_passed:
                 break
         raise non_retryable(Failure(code=FailureCode.UNKNOWN_OUTCOME, message=_unknown_outcome_message(number)))
 
@@ -155,7 +115,7 @@ class GenerationWorkflow:
                 SUBMIT,
                 f"submit-{attempt.number}",
                 summary=f"POST {self.generation.endpoint}",
-                schedule_to_close_timeout=self.time_left(),
+                schedule_to_close_timeout=self.deadline.time_left(),
             ),
         )
         try:
@@ -167,78 +127,11 @@ class GenerationWorkflow:
         return None
 
     async def find_lost_submission(self, attempt: Attempt) -> Submission | None:
-        """The request whose answer was lost: its webhook carries our token, or the provider lists it. Else None."""
-        ends = workflow.now() + min(self.generation.timing.adoption_window, self.time_left())
+        """The request whose answer was lost, if it is found within the adoption window."""
+        ends = workflow.now() + min(self.generation.timing.adoption_window, self.deadline.time_left())
         self.enter(Stage.UNCERTAIN, Status.PENDING, "The submission's answer was lost; looking for its request")
         self.show(f"{self.message}, until {ends:%H:%M:%S} UTC: by its webhook, and in the provider's list")
-        while True:
-            search = self.start_search(attempt, until=ends)
-            try:
-                if submission := await self.report_or_search_result(search, by=ends):
-                    return submission
-            finally:
-                # A search under way comes to its end: the request that it has just written down is not given up.
-                search.cancel()
-                with suppress(ActivityError):
-                    self.submission = await search
-            if self.submission or not self.poll_requested or workflow.now() >= ends:
-                return self.submission
-
-    def start_search(self, attempt: Attempt, *, until: datetime) -> workflow.ActivityHandle[Submission]:
-        """One activity whose retries search the provider's list, beside the wait for the webhook."""
-        interval = self.generation.timing.poll_interval
-        self.poll_requested = False
-        self.searches += 1
-        return workflow.start_activity_method(
-            SubmissionActivities.find,
-            attempt,
-            **with_activity_id(
-                SEARCH,
-                f"find-{self.searches}",
-                summary=f"in the provider's list, every {interval.total_seconds():g} s",
-                schedule_to_close_timeout=until - workflow.now() + POLL_TIMEOUT,
-                retry_policy=RetryPolicy(initial_interval=interval, backoff_coefficient=1),
-            ),
-        )
-
-    async def report_or_search_result(
-        self, search: workflow.ActivityHandle[Submission], *, by: datetime
-    ) -> Submission | None:
-        """By webhook or by search. None when the window has passed, or a new search is requested."""
-        while await self.wait_until_found(search, by=by):
-            report = self.pending_report
-            submission = await self.adopt(report) if report else await search
-            if submission:
-                return submission
-        return None
-
-    async def wait_until_found(self, search: workflow.ActivityHandle[Submission], *, by: datetime) -> bool:
-        def found() -> bool:
-            return self.has_report or (search.done() and not search.exception())
-
-        with suppress(TimeoutError):
-            left = max(by - workflow.now(), timedelta(0))
-            await workflow.wait_condition(
-                lambda: found() or self.poll_requested, timeout=left, timeout_summary="adoption window"
-            )
-        return found()
-
-    async def adopt(self, report: Report, instead_of: Submission | None = None) -> Submission | None:
-        """The request that a webhook names. None when it turns out not to be ours; it is ignored from then on."""
-        self.adoptions += 1
-        submission = await workflow.execute_activity_method(
-            SubmissionActivities.adopt,
-            Adoption(generation=self.generation, report=report, instead_of=instead_of),
-            **with_activity_id(
-                ADOPTION,
-                f"adopt-{self.adoptions}",
-                summary=f"request {report.request_id}",
-                schedule_to_close_timeout=self.time_left(),
-            ),
-        )
-        if submission is None:
-            self.ignored_request_ids.add(report.request_id)
-        return submission
+        return await self.lost_submission.find(attempt, until=ends)
 
     async def wait_for_outcome(self, submission: Submission) -> Submission:
         """Until the provider has ended its work. Of two attempts, the one that ended first is used."""
@@ -247,8 +140,8 @@ class GenerationWorkflow:
             report = self.pending_report
             if report is None or report.request_id == submission.request_id:
                 return submission
-            if earlier := await self.adopt(report, instead_of=submission):
-                self.ignored_request_ids.add(submission.request_id)
+            if earlier := await self.lost_submission.adopt(report, instead_of=submission):
+                self.signals.ignore(submission.request_id)
                 await self.withdraw(submission)
                 if workflow.cancellation_reason() is not None:  # it came meanwhile
                     raise asyncio.CancelledError
@@ -259,7 +152,9 @@ class GenerationWorkflow:
         status, stage = state_at_acceptance(self.generation.provider, submission)
         self.enter(stage, status, "Waiting for the provider's webhook")
         patience = self.generation.timing.patience if submission.webhook_expected else timedelta(0)
-        if patience and await self.wait_for_report(min(patience, self.time_left()), "patience for the webhook"):
+        if patience and await self.wait_for_report(
+            min(patience, self.deadline.time_left()), "patience for the webhook"
+        ):
             return
         await self.poll_until_ended(submission)
 
@@ -277,7 +172,7 @@ class GenerationWorkflow:
     def start_poll(self, submission: Submission) -> workflow.ActivityHandle[None]:
         interval = self.generation.timing.poll_interval
         self.show(f"{self.message} every {interval.total_seconds():g} s; its webhook would do as well")
-        self.poll_requested = False
+        self.signals.poll_requested = False
         self.polls += 1
         return workflow.start_activity_method(
             OutcomeActivities.poll,
@@ -286,13 +181,13 @@ class GenerationWorkflow:
                 POLL,
                 f"poll-{self.polls}",
                 summary=f"every {interval.total_seconds():g} s",
-                schedule_to_close_timeout=self.time_left(),
-                retry_policy=RetryPolicy(initial_interval=interval, backoff_coefficient=1),
+                schedule_to_close_timeout=self.deadline.time_left(),
+                retry_policy=every(interval),
             ),
         )
 
     async def poll_answers_first(self, poll: workflow.ActivityHandle[None]) -> bool:
-        await workflow.wait_condition(lambda: poll.done() or self.has_report or self.poll_requested)
+        await workflow.wait_condition(lambda: poll.done() or self.has_report or self.signals.poll_requested)
         return poll.done()
 
     async def outcome_or_last_poll(self, poll: workflow.ActivityHandle[None], submission: Submission) -> None:
@@ -319,18 +214,18 @@ class GenerationWorkflow:
     async def fetch_and_archive(self, submission: Submission) -> Archived:
         """A result that holds no media yet is asked for again: completed is not success."""
         while (archived := await self.try_to_archive(submission)) is None:
-            self.reports.clear()
-            if not await self.wait_for_report(self.generation.timing.poll_interval, "pause before another look"):
+            self.signals.clear_reports()
+            if not await self.wait_for_report(self.generation.timing.poll_interval, "pause before the next poll"):
                 await self.poll_until_ended(submission)
         return archived
 
     async def try_to_archive(self, submission: Submission) -> Archived | None:
         self.enter(Stage.ARCHIVING, Status.IN_PROGRESS, "Fetching the result and copying its media into the archive")
-        self.transfers += 1
+        self.archive_attempts += 1
         return await workflow.execute_activity_method(
             ArchiveActivities.archive,
             Accepted(generation=self.generation, submission=submission),
-            **with_activity_id(ARCHIVE, f"archive-{self.transfers}", summary=f"request {submission.request_id}"),
+            **with_activity_id(ARCHIVE, f"archive-{self.archive_attempts}", summary=f"request {submission.request_id}"),
         )
 
     async def complete(self, archived: Archived) -> None:
@@ -359,7 +254,7 @@ class GenerationWorkflow:
             error, otherwise=FailureCode.ARCHIVE_FAILED if archiving else FailureCode.DEADLINE_EXCEEDED
         )
         # A provider that was told the deadline may be the first to stop at it.
-        stopped_in_time = failure.code is FailureCode.CANCELED and workflow.now() >= self.deadline
+        stopped_in_time = failure.code is FailureCode.CANCELED and self.deadline.has_passed
         return self.deadline_failure() if stopped_in_time else failure
 
     def deadline_failure(self) -> Failure:
@@ -371,7 +266,7 @@ class GenerationWorkflow:
     async def cancel(self) -> None:
         """Tell the provider, as far as it has something of ours, and write it down."""
         self.enter(self.stage, self.status, "Canceling")
-        if submission := self.submission or await self.submission_in_flight():
+        if submission := self.submission or self.lost_submission.found or await self.submission_in_flight():
             await self.withdraw(submission)
         await self.end(None)
         self.enter(Stage.DONE, Status.CANCELED, "Canceled")
@@ -411,7 +306,7 @@ class GenerationWorkflow:
         self.show(f"{self.message}, at most until {workflow.now() + window:%H:%M:%S} UTC; then the provider is asked")
         with suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self.has_report or self.poll_requested, timeout=window, timeout_summary=what
+                lambda: self.has_report or self.signals.poll_requested, timeout=window, timeout_summary=what
             )
         return self.has_report
 
@@ -421,25 +316,7 @@ class GenerationWorkflow:
 
     @property
     def pending_report(self) -> Report | None:
-        """The first report that counts: about our request, or about one of another attempt that we know nothing of yet.
-
-        While our request is not known, a report's token alone says that it is ours.
-        """
-        ours = self.submission
-        for report in self.reports:
-            another = ours is not None and report.attempt != ours.attempt and report.request_id != ours.request_id
-            ends_ours = ours is not None and report.request_id == ours.request_id and report.ended
-            if (ours is None or another or ends_ours) and report.request_id not in self.ignored_request_ids:
-                return report
-        return None
-
-    @property
-    def deadline(self) -> datetime:
-        return self.created_at + self.generation.timing.deadline
-
-    def time_left(self) -> timedelta:
-        """Until the deadline; never less than a moment, so that a last step can still be started."""
-        return max(self.deadline - workflow.now(), timedelta(seconds=1))
+        return self.signals.pending_report(self.submission)
 
     def enter(self, stage: Stage, status: Status, message: str) -> None:
         self.stage, self.status, self.message = stage, status, message
@@ -459,15 +336,15 @@ class GenerationWorkflow:
         if self.failure:
             yield f"`{self.failure.code}`: {self.failure.code.advice}"
         elif self.stage is not Stage.DONE:
-            yield f"gives up at {self.deadline:%Y-%m-%d %H:%M:%S} UTC"
+            yield f"gives up at {self.deadline.at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-async def finish_despite_cancel(step: workflow.ActivityHandle[Any]) -> None:
+async def finish_despite_cancel(handle: workflow.ActivityHandle[Any]) -> None:
     """Wait for the activity's end. A cancellation comes too late: once canceled, Temporal would not retry it."""
     try:
-        await asyncio.shield(step)
+        await asyncio.shield(handle)
     except asyncio.CancelledError:  # at most once in a run's life
-        await step
+        await handle
 
 
 def _is_cancellation(error: BaseException) -> bool:

@@ -1,0 +1,100 @@
+"""The search for the request of a submission whose answer was lost."""
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from workflows.activity_options import ADOPTION, POLL_TIMEOUT, SEARCH, every, with_activity_id
+from workflows.deadline import Deadline
+from workflows.signals import Signals
+
+with workflow.unsafe.imports_passed_through():
+    from activities.inputs import Adoption, Attempt
+    from activities.submission import SubmissionActivities
+    from reelay.domain.generation import Generation, Report, Submission
+
+
+class LostSubmission:
+    """Two ways lead to the request: its webhook carries our token, and the provider may list it."""
+
+    def __init__(self, generation: Generation, signals: Signals, deadline: Deadline) -> None:
+        self.found: Submission | None = None
+        """Also where the search was canceled: what it had written down by then is not given up."""
+        self._generation = generation
+        self._signals = signals
+        self._deadline = deadline
+        self._searches = 0
+        self._adoptions = 0
+
+    async def find(self, attempt: Attempt, *, until: datetime) -> Submission | None:
+        """None when neither way led to it within the window. A request to poll starts the provider's list over."""
+        while True:
+            search = self._start_search(attempt, until=until)
+            try:
+                if submission := await self._report_or_search_result(search, by=until):
+                    return submission
+            finally:
+                search.cancel()
+                with suppress(ActivityError):
+                    self.found = await search
+            if self.found or not self._signals.poll_requested or workflow.now() >= until:
+                return self.found
+
+    async def adopt(self, report: Report, instead_of: Submission | None = None) -> Submission | None:
+        """The request that a webhook names. None when it turns out not to be ours; it is ignored from then on."""
+        self._adoptions += 1
+        submission = await workflow.execute_activity_method(
+            SubmissionActivities.adopt,
+            Adoption(generation=self._generation, report=report, instead_of=instead_of),
+            **with_activity_id(
+                ADOPTION,
+                f"adopt-{self._adoptions}",
+                summary=f"request {report.request_id}",
+                schedule_to_close_timeout=self._deadline.time_left(),
+            ),
+        )
+        if submission is None:
+            self._signals.ignore(report.request_id)
+        return submission
+
+    def _start_search(self, attempt: Attempt, *, until: datetime) -> workflow.ActivityHandle[Submission]:
+        """One activity whose retries search the provider's list, beside the wait for the webhook."""
+        interval = self._generation.timing.poll_interval
+        self._signals.poll_requested = False
+        self._searches += 1
+        return workflow.start_activity_method(
+            SubmissionActivities.find,
+            attempt,
+            **with_activity_id(
+                SEARCH,
+                f"find-{self._searches}",
+                summary=f"in the provider's list, every {interval.total_seconds():g} s",
+                schedule_to_close_timeout=until - workflow.now() + POLL_TIMEOUT,
+                retry_policy=every(interval),
+            ),
+        )
+
+    async def _report_or_search_result(
+        self, search: workflow.ActivityHandle[Submission], *, by: datetime
+    ) -> Submission | None:
+        """None when the window has passed, or a new search is requested."""
+        while await self._wait_until_found(search, by=by):
+            report = self._signals.pending_report(None)
+            submission = await self.adopt(report) if report else await search
+            if submission:
+                return submission
+        return None
+
+    async def _wait_until_found(self, search: workflow.ActivityHandle[Submission], *, by: datetime) -> bool:
+        def found() -> bool:
+            has_result = search.done() and not search.exception()
+            return has_result or self._signals.pending_report(None) is not None
+
+        with suppress(TimeoutError):
+            left = max(by - workflow.now(), timedelta(0))
+            await workflow.wait_condition(
+                lambda: found() or self._signals.poll_requested, timeout=left, timeout_summary="adoption window"
+            )
+        return found()

@@ -1,0 +1,37 @@
+"""What a generation has been sent: reports of the provider, and requests to poll it now."""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from reelay.domain.generation import Report, Submission
+
+
+class Signals:
+    """Kept from the first moment on: a report may come before the submission's answer, twice, or much too late."""
+
+    def __init__(self) -> None:
+        self.poll_requested = False
+        self._reports: list[Report] = []
+        self._ignored_request_ids: set[str] = set()
+
+    def add(self, report: Report) -> None:
+        self._reports.append(report)
+
+    def ignore(self, request_id: str) -> None:
+        """Reports about this request count no longer."""
+        self._ignored_request_ids.add(request_id)
+
+    def clear_reports(self) -> None:
+        self._reports.clear()
+
+    def pending_report(self, ours: Submission | None) -> Report | None:
+        """The first report that counts: about our request, or about one of another attempt that we know nothing of yet.
+
+        While our request is not known, a report's token alone says that it is ours.
+        """
+        for report in self._reports:
+            another = ours is not None and report.attempt != ours.attempt and report.request_id != ours.request_id
+            ends_ours = ours is not None and report.request_id == ours.request_id and report.ended
+            if (ours is None or another or ends_ours) and report.request_id not in self._ignored_request_ids:
+                return report
+        return None
