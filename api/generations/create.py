@@ -21,7 +21,7 @@ from api.http.idempotency import REPLAYED, Repetition, ensure_same_request
 from api.http.problems import ConfirmationRequired, Conflict, InsufficientCredits, InvalidParams, wrong_fields
 from api.identity.dependencies import CurrentCaller, Rows
 from api.services import Services, ServicesDep, services_of
-from reelay.catalog.catalog import NO_WORDS
+from reelay.catalog.catalog import NO_PARAMS
 from reelay.catalog.errors import CatalogError, UnknownModel
 from reelay.catalog.model import JobKind, Model, Quality
 from reelay.catalog.timing import timing_of
@@ -83,7 +83,7 @@ class Creation:
         body: WordsRequest,
         *,
         quality: Quality = Quality.STANDARD,
-        defaults: Mapping[str, Any] = NO_WORDS,
+        defaults: Mapping[str, Any] = NO_PARAMS,
     ) -> Response:
         """With the model that the caller names, else the kind's default. Raises what `of_model` does."""
         words = body.words()
@@ -96,7 +96,7 @@ class Creation:
         words: Mapping[str, Any],
         request: CreateRequest,
         *,
-        defaults: Mapping[str, Any] = NO_WORDS,
+        defaults: Mapping[str, Any] = NO_PARAMS,
         said: Mapping[str, Any] | None = None,
     ) -> Response:
         """202 with where to look; the finished job instead, when the client would rather wait.
@@ -123,7 +123,7 @@ class Creation:
         words: Mapping[str, Any],
         request: CreateRequest,
         *,
-        defaults: Mapping[str, Any] = NO_WORDS,
+        defaults: Mapping[str, Any] = NO_PARAMS,
         said: Mapping[str, Any] | None = None,
         own_name: str | None = None,
     ) -> Created:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from reelay.catalog.errors import UnknownModel
 from reelay.catalog.model import JobKind, Model, Quality
 
-NO_WORDS: Mapping[str, Any] = MappingProxyType({})
+NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
 
 class Catalog(BaseModel):
@@ -20,9 +20,9 @@ class Catalog(BaseModel):
     models: tuple[Model, ...]
     defaults: dict[JobKind, dict[Quality, str]]
 
-    def find(self, name: str, words: Mapping[str, Any] = NO_WORDS, *, kind: JobKind | None = None) -> Model:
+    def find(self, name: str, params: Mapping[str, Any] = NO_PARAMS, *, kind: JobKind | None = None) -> Model:
         """The model of that name, ours or the provider's; of two that share it, the one that takes a first frame if
-        the words have one. With a `kind`, only a model of that kind is found.
+        `params` have one. With a `kind`, only a model of that kind is found.
 
         Raises: UnknownModel.
         """
@@ -30,23 +30,23 @@ class Catalog(BaseModel):
         named = [model for model in of_kind if name in (model.name, model.endpoint)]
         if not named:
             raise UnknownModel(name, self._names(kind))
-        has_first_frame = any(model.has_first_frame(words) for model in named)
+        has_first_frame = any(model.has_first_frame(params) for model in named)
         return next((model for model in named if model.takes_first_frame is has_first_frame), named[0])
 
     def choose(
-        self, kind: JobKind, words: Mapping[str, Any] = NO_WORDS, *, quality: Quality = Quality.STANDARD
+        self, kind: JobKind, params: Mapping[str, Any] = NO_PARAMS, *, quality: Quality = Quality.STANDARD
     ) -> Model:
         """The model of a call that names none. A kind without a fast model is served by its standard one."""
         by_quality = self.defaults[kind]
-        return self.find(by_quality.get(quality, by_quality[Quality.STANDARD]), words, kind=kind)
+        return self.find(by_quality.get(quality, by_quality[Quality.STANDARD]), params, kind=kind)
 
-    def closest(self, name: str, words: Mapping[str, Any], *, kind: JobKind) -> Model:
+    def closest(self, name: str, params: Mapping[str, Any], *, kind: JobKind) -> Model:
         """The model of that name if there is one, else the one of a call that names none."""
         try:
-            return self.find(name, words, kind=kind)
+            return self.find(name, params, kind=kind)
         except UnknownModel:
-            quality = Quality.FAST if words.get("quality") == Quality.FAST else Quality.STANDARD
-            return self.choose(kind, words, quality=quality)
+            quality = Quality.FAST if params.get("quality") == Quality.FAST else Quality.STANDARD
+            return self.choose(kind, params, quality=quality)
 
     def _names(self, kind: JobKind | None) -> list[str]:
         return list(dict.fromkeys(model.name for model in self.models if kind in (None, model.kind)))

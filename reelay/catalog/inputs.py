@@ -38,14 +38,14 @@ class Input(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    word: str
-    """The caller's word, e.g. `firstFrameUrl`."""
     name: str
-    """The provider's word, e.g. `image_url`."""
+    """The caller's name for it, e.g. `firstFrameUrl`."""
+    provider_name: str
+    """The provider's, e.g. `image_url`."""
     aliases: tuple[str, ...] = ()
-    """Other words for it, e.g. `inputImageUrl`."""
+    """Other names for it, e.g. `inputImageUrl`."""
     list_aliases: tuple[str, ...] = ()
-    """Words for a list of at most one such value, e.g. `images`."""
+    """Names for a list of at most one such value, e.g. `images`."""
     about: str = ""
     required: bool = False
     nullable: bool = False
@@ -77,12 +77,12 @@ class Input(BaseModel, ABC):
 
     @property
     def spellings(self) -> list[str]:
-        """Every word for it, ours first."""
-        return list(dict.fromkeys((self.word, self.name, *self.aliases, *self.list_aliases)))
+        """All names for it, the caller's first."""
+        return list(dict.fromkeys((self.name, self.provider_name, *self.aliases, *self.list_aliases)))
 
-    def given_in(self, words: Mapping[str, Any]) -> dict[str, Any]:
-        """What the words say of this input, by the spelling that they use."""
-        spelled = {key: words[key] for key in self.spellings if key in words}
+    def given_in(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What the parameters say of this input, by the spelling that they use."""
+        spelled = {key: params[key] for key in self.spellings if key in params}
         return {
             key: value
             for key, value in spelled.items()
@@ -94,10 +94,10 @@ class Input(BaseModel, ABC):
         if self.required and not given:
             raise WrongValue("field_required_input", about=self.about) if self.about else WrongValue("field_required")
         if not given:
-            return {} if self.default is None else {self.name: self.read(self.default)}
+            return {} if self.default is None else {self.provider_name: self.read(self.default)}
         if not self._agree(given):
             raise WrongValue("field_given_twice", spellings=", ".join(given))
-        return {self.name: self._read_as(*next(iter(given.items())))}
+        return {self.provider_name: self._read_as(*next(iter(given.items())))}
 
     def _agree(self, given: Mapping[str, Any]) -> bool:
         """Whether all spellings say the same."""
@@ -105,14 +105,14 @@ class Input(BaseModel, ABC):
         if all(other == first for other in others):
             return True
         try:
-            first, *others = (self._read_as(word, value) for word, value in given.items())
+            first, *others = (self._read_as(name, value) for name, value in given.items())
         except WrongValue:
             return False
         return all(other == first for other in others)
 
-    def _read_as(self, word: str, value: Any) -> Any:
-        """What `read` makes of the value, or of the item in the list that this word is for. Raises: WrongValue."""
-        if word in self.list_aliases:
+    def _read_as(self, name: str, value: Any) -> Any:
+        """What `read` makes of the value, or of the item in the list that this name is for. Raises: WrongValue."""
+        if name in self.list_aliases:
             if not isinstance(value, list):
                 raise WrongValue("field_list")
             if len(value) > 1:
@@ -122,7 +122,7 @@ class Input(BaseModel, ABC):
 
     def quantity(self, argument: Any) -> Decimal:
         """How many units the argument, in the provider's form, is billed for; None counts as the most possible."""
-        raise ValueError(f"{self.word}: an input of this kind measures nothing")
+        raise ValueError(f"{self.name}: an input of this kind measures nothing")
 
 
 class Text(Input):

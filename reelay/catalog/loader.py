@@ -14,27 +14,27 @@ DIRECTORY = Path(__file__).parent
 
 
 class Aliases(BaseModel):
-    """Callers' other words for inputs, each with the inputs that it can mean; as `aliases.toml` explains."""
+    """Callers' other names for inputs, each with the inputs that it can mean; as `aliases.toml` explains."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    words: dict[str, tuple[str, ...]]
+    names: dict[str, tuple[str, ...]]
     lists: dict[str, tuple[str, ...]]
 
     def given_to(self, model: dict[str, Any]) -> dict[str, Any]:
-        """The model with the aliases at its inputs, and with all other words under `foreign`."""
-        inputs = {word: dict(item) for word, item in model["inputs"].items()}
-        known = {spelling for item in inputs.values() for spelling in (item["word"], item["name"])}
-        for key, table in (("aliases", self.words), ("list_aliases", self.lists)):
+        """The model with the aliases at its inputs, and with all other names under `foreign`."""
+        inputs = {name: dict(item) for name, item in model["inputs"].items()}
+        known = {spelling for item in inputs.values() for spelling in (item["name"], item["provider_name"])}
+        for key, table in (("aliases", self.names), ("list_aliases", self.lists)):
             for alias, meanings in table.items():
-                meant = next((word for word in meanings if word in inputs), None)
+                meant = next((name for name in meanings if name in inputs), None)
                 if meant and alias not in known:
                     inputs[meant][key] = [*inputs[meant].get(key, ()), alias]
                     known.add(alias)
-        words = {
-            word for table in (self.words, self.lists) for entry in table.items() for word in (entry[0], *entry[1])
+        names = {
+            name for table in (self.names, self.lists) for entry in table.items() for name in (entry[0], *entry[1])
         }
-        return model | {"inputs": inputs, "foreign": sorted(words - known)}
+        return model | {"inputs": inputs, "foreign": sorted(names - known)}
 
 
 def load_catalog(directory: Path = DIRECTORY) -> Catalog:
@@ -50,7 +50,7 @@ def load_catalog(directory: Path = DIRECTORY) -> Catalog:
 
 
 def read_models(path: Path, aliases: Aliases) -> list[Model]:
-    """The models of one file. What stands above `[[models]]` holds for each of them; a model's own word goes over it,
+    """The models of one file. What stands above `[[models]]` holds for each of them; a model's own value goes over it,
     and that of one of its `variants`, of which each becomes a model, over both."""
     shared = read_toml(path)
     entries = shared.pop("models", [])
@@ -80,6 +80,8 @@ def variants(entry: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def with_spellings(entry: dict[str, Any]) -> dict[str, Any]:
-    """Each input gets its word, and, where the file gives none, the provider's name: the word in snake case."""
+    """Each input gets its name, and, where the file gives none, the provider's: the same in snake case."""
     inputs = entry.get("inputs", {})
-    return entry | {"inputs": {word: {"word": word, "name": to_snake(word), **item} for word, item in inputs.items()}}
+    return entry | {
+        "inputs": {name: {"name": name, "provider_name": to_snake(name), **item} for name, item in inputs.items()}
+    }

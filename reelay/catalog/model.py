@@ -20,7 +20,7 @@ MOST_UNKNOWN_FIELDS_NAMED = 20
 
 
 class JobKind(StrEnum):
-    """The calls `/api/generate/...`, in their own words."""
+    """The calls `/api/generate/...`, by their own names."""
 
     VIDEO = "video"
     FIRST_FRAME = "first-frame"
@@ -57,9 +57,9 @@ class Model(BaseModel):
     provider: ProviderName
     job_type: JobType
     inputs: dict[str, AnyInput]
-    """By the caller's word."""
+    """By the caller's name."""
     foreign: tuple[str, ...] = ()
-    """Words of inputs that only other models have: with an empty value they say nothing."""
+    """Names of inputs that only other models have: with an empty value they say nothing."""
     price: Price
     timing: Timing
 
@@ -71,44 +71,46 @@ class Model(BaseModel):
     def takes_first_frame(self) -> bool:
         return FIRST_FRAME in self.inputs
 
-    def has_first_frame(self, words: Mapping[str, Any]) -> bool:
-        """Whether the words, in either spelling, give the first frame that this model takes."""
-        return self.takes_first_frame and bool(self.inputs[FIRST_FRAME].given_in(words))
+    def has_first_frame(self, params: Mapping[str, Any]) -> bool:
+        """Whether the parameters, in either spelling, give the first frame that this model takes."""
+        return self.takes_first_frame and bool(self.inputs[FIRST_FRAME].given_in(params))
 
-    def arguments(self, words: Mapping[str, Any], *, beside: Sequence[str] = ()) -> dict[str, Any]:
-        """The provider's input for the caller's words, defaults filled in. Its own answer it takes unchanged.
+    def arguments(self, params: Mapping[str, Any], *, beside: Sequence[str] = ()) -> dict[str, Any]:
+        """The provider's input for the caller's parameters, defaults filled in. Its own result it takes unchanged.
 
-        `beside`: words that are no inputs, but may have been meant by one that is unknown.
+        `beside`: names that are no inputs, but may have been meant by one that is unknown.
 
         Raises: InvalidInput, naming every wrong field.
         """
         arguments: dict[str, Any] = {}
-        errors = self._unknown_fields(words, beside)
+        errors = self._unknown_fields(params, beside)
         for item in self.inputs.values():
-            given = item.given_in(words)
+            given = item.given_in(params)
             try:
                 arguments |= item.argument(given)
             except WrongValue as wrong:
-                field, value = next(iter(given.items()), (item.word, None))
+                field, value = next(iter(given.items()), (item.name, None))
                 errors.append(FieldError(field=field, message=wrong.message, limit=item.limit, value=shown(value)))
         if errors:
             raise InvalidInput(errors)
         return arguments
 
-    def with_defaults(self, words: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-        """The words, and for inputs that they leave out the defaults, as far as the model admits them."""
+    def with_defaults(self, params: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters, and for inputs that they leave out the defaults, as far as the model admits them."""
         left_out = {
-            word: value
-            for word, value in defaults.items()
-            if word in self.inputs and not self.inputs[word].given_in(words) and self.inputs[word].admits(value)
+            name: value
+            for name, value in defaults.items()
+            if name in self.inputs and not self.inputs[name].given_in(params) and self.inputs[name].admits(value)
         }
-        return {**words, **left_out}
+        return {**params, **left_out}
 
     def price_cents(self, arguments: Mapping[str, Any]) -> int:
         """What the provider charges for these arguments, in whole cents, rounded up; the most it can be where they
         leave it open."""
-        measured = [self.inputs[word] for word in self.price.measured]
-        quantity = prod((item.quantity(arguments.get(item.name)) for item in measured), start=self.price.usual_units)
+        measured = [self.inputs[name] for name in self.price.measured]
+        quantity = prod(
+            (item.quantity(arguments.get(item.provider_name)) for item in measured), start=self.price.usual_units
+        )
         return self._rate(arguments).cents(quantity)
 
     def tariff(self, arguments: Mapping[str, Any]) -> Tariff | None:
@@ -116,14 +118,14 @@ class Model(BaseModel):
         return self._rate(arguments) if self.price.billed_in_unit else None
 
     def _rate(self, arguments: Mapping[str, Any]) -> Tariff:
-        def has(word: str, value: Any) -> bool:
-            item = self.inputs[word]
-            return bool(arguments.get(item.name) == item.read(value))
+        def has(name: str, value: Any) -> bool:
+            item = self.inputs[name]
+            return bool(arguments.get(item.provider_name) == item.read(value))
 
         return self.price.tariff(has)
 
     def describe(self) -> dict[str, Any]:
-        """The public view, in the caller's words, ready for JSON."""
+        """The public view, by the caller's names, ready for JSON."""
         return {
             "name": self.name,
             "title": self.title,
@@ -137,22 +139,22 @@ class Model(BaseModel):
             "expectedSeconds": int(self.timing.expected.total_seconds()),
         }
 
-    def _unknown_fields(self, words: Mapping[str, Any], beside: Sequence[str]) -> list[FieldError]:
+    def _unknown_fields(self, params: Mapping[str, Any], beside: Sequence[str]) -> list[FieldError]:
         known = list(self.inputs)
         spellings = [*known, *(spelling for item in self.inputs.values() for spelling in item.spellings)]
         unknown = [
-            word for word in words if word not in spellings and not (word in self.foreign and is_empty(words[word]))
+            name for name in params if name not in spellings and not (name in self.foreign and is_empty(params[name]))
         ]
         errors = [
             FieldError(
-                field=shown(word),
+                field=shown(name),
                 message=Sentence(
-                    "field_unknown", endpoint=self.endpoint, hint=did_you_mean(word, [*spellings, *beside])
+                    "field_unknown", endpoint=self.endpoint, hint=did_you_mean(name, [*spellings, *beside])
                 ),
                 limit=known,
-                value=shown(words[word]),
+                value=shown(params[name]),
             )
-            for word in unknown[:MOST_UNKNOWN_FIELDS_NAMED]
+            for name in unknown[:MOST_UNKNOWN_FIELDS_NAMED]
         ]
         if more := len(unknown) - len(errors):
             errors.append(FieldError(field="*", message=Sentence("field_more_unknown", more=more), limit=known))
@@ -162,23 +164,25 @@ class Model(BaseModel):
     def _consistent(self) -> Self:
         """Spellings are unambiguous, and the price is made of inputs that there are and values that they may have."""
         spellings = [spelling for item in self.inputs.values() for spelling in item.spellings]
+        if any(name != item.name for name, item in self.inputs.items()):
+            raise ValueError("an input's name is its key; `provider_name` is the provider's")
         if len(spellings) != len(set(spellings)):
             raise ValueError("two inputs share a name")
-        priced = {*self.price.measured, *(word for rate in self.price.rates for word in rate.when)}
+        priced = {*self.price.measured, *(name for rate in self.price.rates for name in rate.when)}
         if unknown := priced - self.inputs.keys():
             raise ValueError(f"priced by what are no inputs: {', '.join(sorted(unknown))}")
         for rate in self.price.rates:
-            for word, value in rate.when.items():
-                self.inputs[word].read(value)
-        for word in self.price.measured:
-            self.inputs[word].quantity(None)
+            for name, value in rate.when.items():
+                self.inputs[name].read(value)
+        for name in self.price.measured:
+            self.inputs[name].quantity(None)
         return self
 
 
 def describe_input(item: AnyInput) -> dict[str, Any]:
     return {
-        "name": item.word,
-        "providerName": item.name,
+        "name": item.name,
+        "providerName": item.provider_name,
         "aliases": [*item.aliases, *item.list_aliases],
         "type": item.kind,
         "about": item.about,
@@ -190,7 +194,7 @@ def describe_input(item: AnyInput) -> dict[str, Any]:
 
 def describe_price(price: Price) -> dict[str, Any]:
     return {
-        "words": price.words,
+        "words": price.description,
         "unit": price.unit,
         "measured": list(price.measured),
         "baseCents": float(price.base_cents),

@@ -16,11 +16,11 @@ class Rate(BaseModel):
 
     cents: Decimal
     when: dict[str, Any] = {}
-    """By the caller's words."""
+    """By the caller's names."""
 
-    def words(self, unit: str) -> str:
+    def describe(self, unit: str) -> str:
         """E.g. `40 cents per second with resolution 4k`."""
-        conditions = " and ".join(f"{word} {str(value).lower()}" for word, value in self.when.items())
+        conditions = " and ".join(f"{name} {str(value).lower()}" for name, value in self.when.items())
         return f"{plain(self.cents)} cents per {unit}" + (f" with {conditions}" if conditions else "")
 
 
@@ -32,7 +32,7 @@ class Price(BaseModel):
     unit: str
     """E.g. `second`; what the quantities of the `measured` inputs, multiplied, count."""
     measured: tuple[str, ...] = ()
-    """The caller's words of these inputs; with none of them one unit is charged."""
+    """The caller's names of these inputs; with none of them one unit is charged."""
     rates: tuple[Rate, ...] = Field(min_length=1)
     base_cents: Decimal = Decimal(0)
     included: int = 0
@@ -55,9 +55,9 @@ class Price(BaseModel):
         return self
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """E.g. `35 cents for the first 5 seconds, then 7 cents per second`."""
-        rates = "; ".join(rate.words(self.unit) for rate in self.rates)
+        rates = "; ".join(rate.describe(self.unit) for rate in self.rates)
         if len(self.rates) > 1:
             rates += " otherwise"
         base = (

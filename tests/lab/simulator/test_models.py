@@ -14,4 +14,4 @@ SENT_NOTHING = {"studio/push"}
 def test_every_endpoint_of_the_catalogue_is_simulated_with_all_its_inputs(model: Model) -> None:
     assert (model.endpoint in MODELS) is (model.endpoint not in SENT_NOTHING)
     if model.endpoint in MODELS:
-        assert {item.name for item in model.inputs.values()} <= MODELS[model.endpoint].model_fields.keys()
+        assert {item.provider_name for item in model.inputs.values()} <= MODELS[model.endpoint].model_fields.keys()

@@ -323,6 +323,6 @@ def within(item: Mapping[str, Any]) -> st.SearchStrategy[Any]:
 def test_whatever_the_public_limits_allow_is_taken(request: tuple[Model, dict[str, Any]]) -> None:
     model, words = request
     arguments = model.arguments(words)
-    assert set(arguments) <= {item.name for item in model.inputs.values()}
+    assert set(arguments) <= {item.provider_name for item in model.inputs.values()}
     assert model.arguments(arguments) == arguments
     assert (model.price_cents(arguments) > 0) is (model.provider is not ProviderName.STUDIO)  # our own is free
