@@ -10,7 +10,7 @@ import { t } from "./messages.js";
 import { bannerFor, complain, notificationButton, tellEnd } from "./notices.js";
 import { Session, rememberedKey } from "./session.js";
 import { signInView } from "./sign-in.js";
-import { money } from "./words.js";
+import { money } from "./format.js";
 
 /** What a view gets: the session, the jobs, the address's rest, and a signal that is aborted when it is left. */
 const VIEWS = [

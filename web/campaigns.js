@@ -3,7 +3,7 @@
 import { h, show, say } from "./dom.js";
 import { localAddress } from "./media.js";
 import { t } from "./messages.js";
-import { ago } from "./words.js";
+import { ago } from "./format.js";
 
 const MAKE = [
   ["first-frame", "First frame"],
@@ -53,8 +53,8 @@ export function campaignView({ session, jobs, id, signal }) {
       campaign = await session.call(`/api/campaigns/${encodeURIComponent(id)}`);
     } catch (error) {
       if (signal.aborted || error.status === 401) return;
-      const words = [404, 422].includes(error.status) ? t("There is no such campaign, or it is not yours.") : t(error.message);
-      element.replaceChildren(h("h1", {}, t("Not found")), h("p", {}, words), h("p", {}, h("a", { href: "#/campaigns" }, t("All campaigns"))));
+      const text = [404, 422].includes(error.status) ? t("There is no such campaign, or it is not yours.") : t(error.message);
+      element.replaceChildren(h("h1", {}, t("Not found")), h("p", {}, text), h("p", {}, h("a", { href: "#/campaigns" }, t("All campaigns"))));
       return;
     }
     if (!signal.aborted) build(campaign);
@@ -87,8 +87,8 @@ function clipCard(clip) {
   const make = MAKE.map(([kind, english]) => {
     const name = t(english);
     const where = new URLSearchParams({ kind, clip: clip.id, campaign: clip.campaignId, title });
-    const words = got[kind] ? t("{kind} again", { kind: name }) : name;
-    return h("a", { class: "button", href: `#/?${where}`, "aria-label": t("Make: {what}, for {title}", { what: words, title }) }, got[kind] ? `${name} ↻` : `+ ${name}`);
+    const text = got[kind] ? t("{kind} again", { kind: name }) : name;
+    return h("a", { class: "button", href: `#/?${where}`, "aria-label": t("Make: {what}, for {title}", { what: text, title }) }, got[kind] ? `${name} ↻` : `+ ${name}`);
   });
   return h(
     "li",
@@ -119,7 +119,7 @@ function source(element, url, poster) {
   return element;
 }
 
-function nameForm(words, button, make) {
+function nameForm(text, button, make) {
   const input = h("input", { type: "text", id: "name", required: true, maxlength: "200", autocomplete: "off", "aria-describedby": "name-error" });
   const problem = h("p", { class: "error", id: "name-error", role: "alert", hidden: true });
   const submit = async (event) => {
@@ -132,5 +132,5 @@ function nameForm(words, button, make) {
       show(problem, error.status !== 401);
     }
   };
-  return h("form", { class: "one-line", onsubmit: submit }, h("div", { class: "field" }, h("label", { for: "name" }, words), input, problem), h("button", { class: "main" }, button));
+  return h("form", { class: "one-line", onsubmit: submit }, h("div", { class: "field" }, h("label", { for: "name" }, text), input, problem), h("button", { class: "main" }, button));
 }

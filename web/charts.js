@@ -1,4 +1,4 @@
-/** Small charts, drawn by ourselves: what they show is also there in words, and as a table. */
+/** Small charts, drawn by ourselves: what they show is also there as text, and as a table. */
 
 import { h } from "./dom.js";
 
@@ -55,8 +55,8 @@ export function lineChart({ title, times, series, every, unit }) {
 
 function figure({ title, times, series, every, top, shapes, summary }) {
   const isEmpty = !series.some((each) => each.values.some(Boolean));
-  const words = series.map((each) => `${summary(each.values)} ${each.name}`).join(", ");
-  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT + BELOW}`, role: "img", "aria-label": isEmpty ? `${title}: nothing` : `${title}: ${words}` });
+  const label = series.map((each) => `${summary(each.values)} ${each.name}`).join(", ");
+  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT + BELOW}`, role: "img", "aria-label": isEmpty ? `${title}: nothing` : `${title}: ${label}` });
   svg.append(...axes(times, every, top), ...shapes);
   const legend = series.map(({ name, tone, values }) => h("li", {}, h("span", { class: `swatch ${tone}` }), `${name} `, h("span", { class: "number" }, summary(values))));
   return h(
@@ -72,8 +72,8 @@ function figure({ title, times, series, every, top, shapes, summary }) {
 function axes(times, every, top) {
   const lines = [0, 0.5, 1].flatMap((share) => {
     const y = HEIGHT - share * (HEIGHT - 6);
-    const words = short(top * share);
-    return [shape("line", { x1: LEFT, x2: WIDTH, y1: y, y2: y, class: "rule" }), shape("text", { x: LEFT - 5, y: y + 4, class: "tick end" }, words)];
+    const label = short(top * share);
+    return [shape("line", { x1: LEFT, x2: WIDTH, y1: y, y2: y, class: "rule" }), shape("text", { x: LEFT - 5, y: y + 4, class: "tick end" }, label)];
   });
   const step = (WIDTH - LEFT) / times.length;
   const apart = Math.ceil(times.length / 6);

@@ -6,14 +6,14 @@ import { jobList } from "./list.js";
 import { t } from "./messages.js";
 import { complain, toast } from "./notices.js";
 import { Refused } from "./reelay.js";
-import { duration, kindInWords, label, money } from "./words.js";
+import { duration, kindLabel, label, money } from "./format.js";
 
 const KINDS = ["video", "first-frame", "voice", "ambient", "transcribe"];
 const FIRST_FRAME = "firstFrameUrl";
 /** Shown at once; the rest is behind t("More settings"). */
 const PROMINENT = new Set(["prompt", "text", "audioUrl", FIRST_FRAME, "duration", "aspectRatio", "resolution"]);
 const ESTIMATE_AFTER = 250;
-/** The price does not depend on the words, so it is shown before there are any. */
+/** The price does not depend on the prompt, so it is shown before there is one. */
 const STAND_INS = { text: "x", url: "https://example.com/x" };
 
 export function createView({ session, jobs, query, signal }) {
@@ -77,7 +77,7 @@ class CreateForm {
   kinds() {
     const choices = KINDS.map((kind) => {
       const radio = h("input", { type: "radio", name: "kind", value: kind, checked: kind === this.kind });
-      return h("label", {}, radio, h("span", {}, icon(kind), kindInWords(kind)));
+      return h("label", {}, radio, h("span", {}, icon(kind), kindLabel(kind)));
     });
     return h("fieldset", { class: "kinds" }, h("legend", { class: "visually-hidden" }, t("What to make")), ...choices);
   }
@@ -201,24 +201,24 @@ class CreateForm {
     return needed.map(({ input }) => ({ field: input.name, message: t("is needed") }));
   }
 
-  async send(words) {
+  async send(body) {
     this.button.disabled = true;
     show(this.problem, false);
     try {
-      const { jobId } = await this.session.create(words);
+      const { jobId } = await this.session.create(body);
       toast(t("It is on its way."), { href: `#/jobs/${jobId}` });
       this.session.dispatchEvent(new Event("spent"));
       this.showErrors([]);
     } catch (error) {
-      await this.explain(error, words);
+      await this.explain(error, body);
     } finally {
       this.button.disabled = false;
     }
   }
 
-  async explain(error, words) {
+  async explain(error, body) {
     if (error.code === "CONFIRMATION_REQUIRED") {
-      if (await confirmed(error.problem.estimatedCostCents)) await this.send({ ...words, confirm: true });
+      if (await confirmed(error.problem.estimatedCostCents)) await this.send({ ...body, confirm: true });
     } else if (error.code === "INVALID_PARAMS") {
       this.showErrors(error.errors);
       this.fields.find((field) => field.isWrong)?.focus();

@@ -3,7 +3,7 @@
 import { h, say, show } from "./dom.js";
 import { orderButton } from "./list.js";
 import { toast } from "./notices.js";
-import { bytes, moment } from "./words.js";
+import { bytes, moment } from "./format.js";
 
 const VERDICTS = ["", "accepted", "duplicate", "deferred", "ignored", "running", "mismatch", "forged", "stale", "wrong token", "malformed", "ambiguous", "unknown", "unverifiable", "unavailable"];
 const PROVIDERS = ["", "fal", "replicate", "studio"];
@@ -22,9 +22,9 @@ export function deliveriesView({ session, signal, query }) {
   async function read(isMore = false) {
     const mine = ++asked;
     const wanted = { verdict: verdict.value, provider: provider.value, jobId: job.value.trim(), after: isMore ? next : "", limit: "50" };
-    const words = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
+    const filter = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value));
     try {
-      const page = await session.call(`/api/admin/webhooks?${words}`);
+      const page = await session.call(`/api/admin/webhooks?${filter}`);
       if (signal.aborted || mine !== asked) return;
       if (!isMore) log.replaceChildren();
       log.append(...page.data.map((delivery) => row(delivery, session)));

@@ -2,7 +2,7 @@
 
 import { h, say, show } from "./dom.js";
 import { language, t } from "./messages.js";
-import { label } from "./words.js";
+import { label } from "./format.js";
 
 /** Up to so many choices are shown side by side. */
 const CHIPS_AT_MOST = 6;

@@ -3,7 +3,7 @@
 import { h, icon, show } from "./dom.js";
 import { player } from "./media.js";
 import { t } from "./messages.js";
-import { ago, kindInWords, kindOf, titleOf } from "./words.js";
+import { ago, kindLabel, kindOf, titleOf } from "./format.js";
 
 const PAGE = 24;
 const FILTERS = [
@@ -39,10 +39,10 @@ export function galleryView({ session, jobs, signal }) {
 
   async function read() {
     const mine = ++turn;
-    const words = new URLSearchParams({ status: "completed", limit: String(PAGE), ...(type && { type }), ...(cursor && { after: cursor }) });
+    const filter = new URLSearchParams({ status: "completed", limit: String(PAGE), ...(type && { type }), ...(cursor && { after: cursor }) });
     show(empty, false);
     try {
-      const page = await session.call(`/api/jobs?${words}`);
+      const page = await session.call(`/api/jobs?${filter}`);
       if (mine !== turn) return;
       cursor = page.nextCursor;
       for (const job of page.data) add(job, false);
@@ -96,6 +96,6 @@ function card(job, session) {
     { class: "piece", dataset: { kind: kindOf(job) } },
     media,
     h("a", { href: `#/jobs/${job.id}`, class: "title" }, titleOf(job).slice(0, 160)),
-    h("p", { class: "hint" }, `${kindInWords(kindOf(job))} · ${ago(job.completedAt ?? job.createdAt)}`),
+    h("p", { class: "hint" }, `${kindLabel(kindOf(job))} · ${ago(job.completedAt ?? job.createdAt)}`),
   );
 }

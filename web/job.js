@@ -6,7 +6,7 @@ import { hasExpired, localAddress, player, renewed } from "./media.js";
 import { t } from "./messages.js";
 import { toast } from "./notices.js";
 import { FINAL } from "./reelay.js";
-import { bytes, clock, duration, kindInWords, kindOf, label, moment, money, stateInWords, timeLeft, titleOf } from "./words.js";
+import { bytes, clock, duration, kindLabel, kindOf, label, moment, money, stateLabel, timeLeft, titleOf } from "./format.js";
 
 const TIMELINE_AFTER = 200;
 
@@ -46,8 +46,8 @@ class JobView {
     } catch (error) {
       if (signal.aborted || error.status === 401) return;
       const isThere = error.status !== 404 && error.status !== 422;
-      const words = isThere ? t("It cannot be read at the moment. {error}", { error: t(error.message) }) : t("There is no such generation, or it is not yours.");
-      this.element.replaceChildren(h("h1", {}, isThere ? t("One moment") : t("Not found")), h("p", {}, words), h("p", {}, h("a", { href: "#/" }, t("Back to all"))));
+      const text = isThere ? t("It cannot be read at the moment. {error}", { error: t(error.message) }) : t("There is no such generation, or it is not yours.");
+      this.element.replaceChildren(h("h1", {}, isThere ? t("One moment") : t("Not found")), h("p", {}, text), h("p", {}, h("a", { href: "#/" }, t("Back to all"))));
       if (isThere) setTimeout(() => signal.aborted || this.load(), 3000);
       return;
     }
@@ -89,7 +89,7 @@ class JobView {
     this.job = job;
     const isActive = !FINAL.has(job.status);
     this.element.dataset.status = job.status;
-    say(this.state, stateInWords(job));
+    say(this.state, stateLabel(job));
     const hadFocus = [this.cancel, this.poll].includes(document.activeElement);
     for (const element of [this.cancel, this.poll, this.bar.element]) show(element, isActive);
     show(this.retry, job.status === "failed" || job.status === "canceled");
@@ -152,7 +152,7 @@ class JobView {
   showFacts(job) {
     const took = job.completedAt && (Date.parse(job.completedAt) - Date.parse(job.createdAt)) / 1000;
     const facts = [
-      [t("Kind"), kindInWords(kindOf(job))],
+      [t("Kind"), kindLabel(kindOf(job))],
       [t("Model"), t("{model} at {provider}", job)],
       [t("Cost"), costOf(job)],
       [t("Created"), moment(job.createdAt)],

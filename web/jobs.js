@@ -81,7 +81,7 @@ export class Jobs extends EventTarget {
     if (before && FINAL.has(before.status) && !FINAL.has(news.status)) return before;
     const job = { ...before, ...news, seenAt: Date.now() };
     job.resultData ??= before?.resultData ?? null; // lists leave it out
-    // A bar that goes backwards says nothing; only a new life of the job may begin anew.
+    // A bar that goes backwards says nothing; only a new run of the job may start over.
     if (before && !FINAL.has(job.status)) job.progress = Math.max(job.progress, before.progress);
     this.known.set(job.id, job);
     return job;

@@ -5,7 +5,7 @@ import { thumbnail } from "./media.js";
 import { t } from "./messages.js";
 import { complain } from "./notices.js";
 import { FINAL } from "./reelay.js";
-import { ago, kindInWords, kindOf, money, stateInWords, timeLeft, titleOf } from "./words.js";
+import { ago, kindLabel, kindOf, money, stateLabel, timeLeft, titleOf } from "./format.js";
 
 const FILTERS = {
   all: () => true,
@@ -122,9 +122,9 @@ class Row {
       this.thumb.replaceWith(thumb);
       this.thumb = thumb;
     }
-    const state = stateInWords(job);
+    const state = stateLabel(job);
     say(this.state, job.status === "failed" && job.errorMessage ? t("{name}: {text}", { name: state, text: job.errorMessage }) : state);
-    say(this.meta, [kindInWords(kindOf(job)), ago(job.createdAt), money(job.actualCostCents ?? job.estimatedCostCents)].join(" · "));
+    say(this.meta, [kindLabel(kindOf(job)), ago(job.createdAt), money(job.actualCostCents ?? job.estimatedCostCents)].join(" · "));
     this.bar.set(job);
     this.tick();
   }
@@ -139,7 +139,7 @@ export function progressBar() {
   const element = h("div", { class: "progress", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": t("Progress") }, fill);
   const set = (job) => {
     element.setAttribute("aria-valuenow", String(job.progress));
-    element.setAttribute("aria-valuetext", t("{progress} percent, {state}", { progress: job.progress, state: stateInWords(job) }));
+    element.setAttribute("aria-valuetext", t("{progress} percent, {state}", { progress: job.progress, state: stateLabel(job) }));
     fill.style.transform = `scaleX(${job.progress / 100})`;
   };
   return { element, set };

@@ -2,7 +2,7 @@
 
 import { h, icon } from "./dom.js";
 import { t } from "./messages.js";
-import { kindInWords, kindOf, titleOf } from "./words.js";
+import { kindLabel, kindOf, titleOf } from "./format.js";
 
 /** Files are always asked of this origin: a job names them by the public one, which the page's policy does not let in. */
 export function localAddress(url) {
@@ -10,7 +10,7 @@ export function localAddress(url) {
   return pathname.startsWith("/api/media/") ? pathname + search : null;
 }
 
-/** Whether a link of ours is good no longer: the page may have been open for hours. */
+/** Whether a link has expired: the page may have been open for hours. */
 export function hasExpired(url) {
   return Number(new URL(url, location.href).searchParams.get("expires")) <= Date.now() / 1000;
 }
@@ -30,7 +30,7 @@ export function player(job, session, { eager = false } = {}) {
 
 function fileElement(job, file, session, eager) {
   const kind = file.format.split("/")[0];
-  const name = t("{name}: {text}", { name: kindInWords(kindOf(job)), text: titleOf(job).slice(0, 120) });
+  const name = t("{name}: {text}", { name: kindLabel(kindOf(job)), text: titleOf(job).slice(0, 120) });
   const ratio = file.width && file.height ? { width: file.width, height: file.height } : {};
   if (kind === "image") return load(h("img", { alt: name, loading: "lazy", ...ratio }), file, job, session);
   const props = { controls: true, preload: eager ? "metadata" : "none", "aria-label": name };

@@ -71,7 +71,7 @@ const MESSAGES = [
   ["{kind} is ready", "Prêt ({kind})", "Pronto ({kind})"],
   ["{kind} failed", "Échec ({kind})", "Falha ({kind})"],
   ["{kind} was canceled", "Annulé ({kind})", "Cancelado ({kind})"],
-  ["{kind} without words", "{kind} sans texte", "{kind} sem texto"],
+  ["{kind} without text", "{kind} sans texte", "{kind} sem texto"],
   ["longer than usual", "plus long que d'habitude", "mais demorado que o normal"],
   ["any moment now", "d'un instant à l'autre", "a qualquer momento"],
   ["about {duration} left", "encore {duration} environ", "faltam cerca de {duration}"],

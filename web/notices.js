@@ -2,7 +2,7 @@
 
 import { h, icon, say, show } from "./dom.js";
 import { t } from "./messages.js";
-import { kindInWords, kindOf, titleOf } from "./words.js";
+import { kindLabel, kindOf, titleOf } from "./format.js";
 
 const TOAST = 8000;
 const TOASTS_AT_MOST = 3;
@@ -12,8 +12,8 @@ const ENDS = { completed: "{kind} is ready", failed: "{kind} failed", canceled: 
 export function toast(text, { href, isBad = false } = {}) {
   const place = document.getElementById("toasts");
   const close = h("button", { class: "quiet", "aria-label": t("Dismiss"), onclick: () => box.remove() }, icon("close"));
-  const words = href ? h("a", { href }, text) : h("span", {}, text);
-  const box = h("div", { class: isBad ? "toast bad" : "toast" }, words, close);
+  const content = href ? h("a", { href }, text) : h("span", {}, text);
+  const box = h("div", { class: isBad ? "toast bad" : "toast" }, content, close);
   place.append(box);
   while (place.children.length > TOASTS_AT_MOST) place.firstChild.remove();
   setTimeout(() => box.remove(), TOAST);
@@ -25,7 +25,7 @@ export function complain(error) {
 }
 
 export function tellEnd(job) {
-  const what = t(ENDS[job.status], { kind: kindInWords(kindOf(job)) });
+  const what = t(ENDS[job.status], { kind: kindLabel(kindOf(job)) });
   toast(t("{name}: {text}", { name: what, text: titleOf(job).slice(0, 80) }), { href: `#/jobs/${job.id}`, isBad: job.status === "failed" });
   if (document.visibilityState === "visible" || globalThis.Notification?.permission !== "granted") return;
   const body = job.status === "failed" ? `${job.errorMessage ?? ""} ${job.errorAdvice}`.trim() : titleOf(job).slice(0, 120);

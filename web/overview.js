@@ -4,7 +4,7 @@ import { barChart, lineChart } from "./charts.js";
 import { h, say } from "./dom.js";
 import { orderButton } from "./list.js";
 import { bannerFor, toast } from "./notices.js";
-import { ago, clock, duration, label, moment, money } from "./words.js";
+import { ago, clock, duration, label, moment, money } from "./format.js";
 
 /** How long to wait before the figures are read again: a week of them is more work. */
 const WINDOWS = { "1h": ["1 hour", 15_000], "24h": ["24 hours", 30_000], "7d": ["7 days", 120_000] };
@@ -40,21 +40,21 @@ class Overview {
     this.title = h("h1", {}, "Reading the figures…");
     this.line = h("p", { class: "hint" });
     this.body = h("div", { class: "overview" });
-    this.choices = Object.entries(WINDOWS).map(([each, [words]]) => this.choice(each, words));
+    this.choices = Object.entries(WINDOWS).map(([each, [caption]]) => this.choice(each, caption));
     const choices = h("div", { class: "filters", role: "group", "aria-label": "Window" }, ...this.choices);
     this.element = h("div", {}, h("div", { class: "bar" }, h("div", {}, this.title, this.line), choices), this.body);
     signal.addEventListener("abort", () => clearTimeout(this.timer));
     this.read();
   }
 
-  choice(name, words) {
+  choice(name, caption) {
     const choose = () => {
       this.name = name;
       history.replaceState(null, "", `#/?window=${name}`);
       for (const button of this.choices) button.setAttribute("aria-pressed", String(button === chosen));
       this.read();
     };
-    const chosen = h("button", { type: "button", "aria-pressed": String(name === this.name), onclick: choose }, words);
+    const chosen = h("button", { type: "button", "aria-pressed": String(name === this.name), onclick: choose }, caption);
     return chosen;
   }
 

@@ -19,8 +19,8 @@ export class Session extends EventTarget {
     return this.watched(request(path, { ...options, apiKey: this.key, signal: this.end.signal }));
   }
 
-  create(words) {
-    return this.watched(createGeneration(null, words, { apiKey: this.key, signal: this.end.signal }));
+  create(body) {
+    return this.watched(createGeneration(null, body, { apiKey: this.key, signal: this.end.signal }));
   }
 
   /** @param {Omit<Parameters<typeof watchGenerations>[0], "apiKey" | "signal">} options */

@@ -37,7 +37,7 @@ export interface FalJobState {
 export function useFalJob(options: FalJobOptions): FalJobState;
 
 /** What `POST /api/generate/video` takes. */
-export interface VideoWords {
+export interface VideoInput {
   prompt: string;
   firstFrameUrl?: string;
   duration?: number;
@@ -59,7 +59,7 @@ export function pollJobStatus(jobId: string, options?: PollOptions): Promise<Job
 
 export function generateVideoAsync<Clip extends { video?: object | null }>(
   clip: Clip,
-  words: VideoWords,
+  input: VideoInput,
   options?: PollOptions,
 ): Promise<(Clip & { video: { raw_url: string } }) | null>;
 
@@ -72,7 +72,7 @@ export interface VideoGeneration {
   /** Rejects as `generateVideoAsync`; null when the component was unmounted before the end. */
   generateVideoAsync<Clip extends { id: string; video?: object | null }>(
     clip: Clip,
-    words: VideoWords,
+    input: VideoInput,
     options?: Omit<PollOptions, "signal">,
   ): Promise<(Clip & { video: { raw_url: string } }) | null>;
   pollJobStatus: typeof pollJobStatus;

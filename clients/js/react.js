@@ -87,7 +87,7 @@ export function useVideoGeneration({ updateClipProgress } = {}) {
   }, []);
 
   const generate = useCallback(
-    async (clip, words, options = {}) => {
+    async (clip, input, options = {}) => {
       const onProgress = (percent) => {
         setState((state) => ({ ...state, progress: { ...state.progress, [clip.id]: percent } }));
         latest.current.updateClipProgress?.(clip.id, percent);
@@ -95,7 +95,7 @@ export function useVideoGeneration({ updateClipProgress } = {}) {
       };
       setState(({ progress, running }) => ({ progress, running: running + 1, error: null }));
       try {
-        return await generateVideoAsync(clip, words, { ...options, onProgress, signal: unmounted.current });
+        return await generateVideoAsync(clip, input, { ...options, onProgress, signal: unmounted.current });
       } catch (error) {
         setState((state) => ({ ...state, error: reasonOf(error) }));
         throw error;
@@ -110,14 +110,14 @@ export function useVideoGeneration({ updateClipProgress } = {}) {
 }
 
 /**
- * `POST /api/generate/video` with `words`, and the clip with `video.raw_url` once it is there; null when `signal` was
+ * `POST /api/generate/video` with `input`, and the clip with `video.raw_url` once it is there; null when `signal` was
  * aborted before that.
  *
  * @type {typeof import("./react.d.ts").generateVideoAsync}
  * @throws {GenerationFailed | Refused | Unreachable | WatchTimeout}
  */
-export async function generateVideoAsync(clip, words, options = {}) {
-  const { jobId } = await createGeneration("video", words);
+export async function generateVideoAsync(clip, input, options = {}) {
+  const { jobId } = await createGeneration("video", input);
   const result = await pollJobStatus(jobId, options);
   if (result === null) return null;
   if (result.status !== "completed") throw new GenerationFailed(result);

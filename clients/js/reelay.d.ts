@@ -102,7 +102,7 @@ export type Kind = "video" | "first-frame" | "voice" | "ambient" | "transcribe";
 /** `kind` is null with `{model, input}`. */
 export function createGeneration(
   kind: Kind | null,
-  words: Record<string, unknown>,
+  input: Record<string, unknown>,
   options?: Connection & { idempotencyKey?: string; signal?: AbortSignal },
 ): Promise<Created>;
 

@@ -95,20 +95,20 @@ export function configureReelay(connection) {
 }
 
 /**
- * Create one: `kind` is `video`, `first-frame`, `voice`, `ambient` or `transcribe`, or `{model, input}` as the words of
- * any model of the catalogue. Repeated with the same `idempotencyKey` it creates nothing anew; without one it is made
+ * Create one: `kind` is `video`, `first-frame`, `voice`, `ambient` or `transcribe`, or `{model, input}` for
+ * any model of the catalogue. Repeated with the same `idempotencyKey` it creates nothing new; without one it is made
  * up, so that a POST whose answer is lost is sent again safely.
  *
  * @param {string | null} kind Null with `{model, input}`.
- * @param {Object} words
+ * @param {Object} input
  * @param {Connection & {idempotencyKey?: string, signal?: AbortSignal}} [options]
  * @returns {Promise<Created>}
  * @throws {Refused | Unreachable}
  */
-export async function createGeneration(kind, words, { idempotencyKey = newKey(), ...options } = {}) {
+export async function createGeneration(kind, input, { idempotencyKey = newKey(), ...options } = {}) {
   const path = kind ? `/api/generate/${kind}` : "/api/jobs";
   const headers = { ...options.headers, "idempotency-key": idempotencyKey };
-  const create = () => request(path, { ...options, method: "POST", body: words, headers });
+  const create = () => request(path, { ...options, method: "POST", body: input, headers });
   try {
     return await create();
   } catch (error) {

@@ -5,7 +5,6 @@ import re
 import pytest
 
 from api.page import WEB
-from reelay.domain.failure import FailureCode
 from reelay.domain.generation import JobType, Stage
 from tests.running import Service, running_service
 from tests.servers import Servers
@@ -61,7 +60,7 @@ async def test_nothing_else_is_served(patient_service: Service, name: str) -> No
     assert (await patient_service.client.get(f"/web/{name}")).status_code == 404
 
 
-def test_there_are_words_for_every_state_and_failure() -> None:
-    words = (WEB / "words.js").read_text()
-    for name in (*Stage, *JobType, *FailureCode):
-        assert re.search(rf"^  {name}: ", words, re.MULTILINE), name
+def test_page_has_a_text_for_every_stage_and_type() -> None:
+    texts = (WEB / "format.js").read_text()
+    for name in (*Stage, *JobType):
+        assert re.search(rf"^  {name}: ", texts, re.MULTILINE), name

@@ -3,7 +3,7 @@ import { type FalJobOptions, useFalJob } from "reelay-client/react";
 
 declare global {
   interface Window {
-    /** Mounts the hook with these options, or renders it anew with them. */
+    /** Mounts the hook with these options, or renders it again with them. */
     give: (options: FalJobOptions) => void;
     /** What its callbacks were told. */
     told: [end: "completed" | "failed", what: string][];

@@ -1,4 +1,4 @@
-/** What the page says: states, times, money and sizes in words. */
+/** What the page says: how states, times, money and sizes are written. */
 
 import { language, t } from "./messages.js";
 
@@ -34,19 +34,19 @@ const KIND_OF_TYPE = {
 };
 
 export const kindOf = (job) => KIND_OF_TYPE[job.type] ?? "video";
-export const kindInWords = (kind) => t(KINDS[kind] ?? kind);
+export const kindLabel = (kind) => t(KINDS[kind] ?? kind);
 
-export function stateInWords(job) {
+export function stateLabel(job) {
   if (ENDS[job.status]) return t(ENDS[job.status]);
   if (job.stage === "submitting" || job.stage === "queued") return job.progressMessage; // it says how many are ahead, or what it waits for
   return t(STAGES[job.stage] ?? job.stage);
 }
 
-/** How a job is called: what was asked for, in its first words. */
+/** How a job is called: what was asked for, by its prompt or text. */
 export function titleOf(job) {
-  const words = job.input ?? {};
-  const text = words.prompt || words.text || words.audioUrl || words.audio_url || "";
-  return String(text).trim() || t("{kind} without words", { kind: kindInWords(kindOf(job)) });
+  const input = job.input ?? {};
+  const text = input.prompt || input.text || input.audioUrl || input.audio_url || "";
+  return String(text).trim() || t("{kind} without text", { kind: kindLabel(kindOf(job)) });
 }
 
 export function money(cents) {
@@ -104,6 +104,6 @@ export function bytes(size) {
 
 /** `negativePrompt` as `Negative prompt`, `firstFrameUrl` as `First frame`. */
 export function label(name) {
-  const words = name.replace(/Url$/, "").replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
-  return t(words[0].toUpperCase() + words.slice(1).replaceAll("_", " "));
+  const text = name.replace(/Url$/, "").replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
+  return t(text[0].toUpperCase() + text.slice(1).replaceAll("_", " "));
 }
