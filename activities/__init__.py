@@ -1,1 +1,1 @@
-"""The steps of a generation that touch the world: read, call, write. Each is safe to run twice."""
+"""The activities of a generation: read, call, write. Each is safe to run twice."""

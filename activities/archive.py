@@ -110,10 +110,10 @@ class ArchiveActivities:
         except ProviderNotConfigured as missing:
             await self._advance(generation, Stage.ARCHIVING, wait_reason(missing))
             raise try_again(missing, after=missing.retry_after) from missing
-        except Unavailable as trouble:
-            raise try_again(trouble, after=trouble.retry_after) from trouble
-        except ProviderError as trouble:
-            raise try_again(trouble) from trouble
+        except Unavailable as error:
+            raise try_again(error, after=error.retry_after) from error
+        except ProviderError as error:
+            raise try_again(error) from error
 
     async def _copy(self, generation: Generation, result: Result) -> tuple[MediaFile, ...]:
         count = len(result.media)
@@ -128,8 +128,8 @@ class ArchiveActivities:
                         for index, remote in enumerate(result.media)
                     ]
                 )
-        except MediaError as trouble:
-            raise archive_error(trouble) from trouble
+        except MediaError as error:
+            raise archive_error(error) from error
 
     async def _copy_one(
         self, generation: Generation, remote: RemoteMedia, index: int, count: int, on_bytes: OnBytes
@@ -175,28 +175,28 @@ def bad_media_attempts() -> int:
     return int(details[0]) if details else 0
 
 
-def archive_error(trouble: MediaError) -> Exception:
+def archive_error(error: MediaError) -> Exception:
     """Asking again costs nothing while the source lives, but what stays bad is bad."""
-    match trouble:
+    match error:
         case Refused() | TooLarge():
-            return non_retryable(_unusable(trouble, FailureCode.BAD_MEDIA))
+            return non_retryable(_unusable(error, FailureCode.BAD_MEDIA))
         case SourceGone():
-            return _bad_media_error(trouble, FailureCode.RESULT_EXPIRED)
+            return _bad_media_error(error, FailureCode.RESULT_EXPIRED)
         case BadMedia():
-            return _bad_media_error(trouble, FailureCode.BAD_MEDIA)
+            return _bad_media_error(error, FailureCode.BAD_MEDIA)
         case ArchiveMisconfigured():
-            return try_again(trouble, after=timedelta(minutes=1))
+            return try_again(error, after=timedelta(minutes=1))
         case _:
-            return try_again(trouble)
+            return try_again(error)
 
 
-def _bad_media_error(trouble: MediaError, code: FailureCode) -> Exception:
+def _bad_media_error(error: MediaError, code: FailureCode) -> Exception:
     tries = bad_media_attempts() + 1
     if tries >= BAD_MEDIA_ATTEMPTS:
-        return non_retryable(_unusable(trouble, code))
+        return non_retryable(_unusable(error, code))
     activity.heartbeat(tries)
-    return try_again(trouble)
+    return try_again(error)
 
 
-def _unusable(trouble: MediaError, code: FailureCode) -> Failure:
-    return Failure(code=code, message=f"The provider's media cannot be used: {trouble}")
+def _unusable(error: MediaError, code: FailureCode) -> Failure:
+    return Failure(code=code, message=f"The provider's media cannot be used: {error}")

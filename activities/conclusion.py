@@ -38,7 +38,7 @@ class ConclusionActivities:
         charge = _charge(completion)
         result_url = media_address(generation.id, files[0].name) if files else None
         async with self._sessions.begin() as session:
-            # Not told by the workflow: its history would hold it once for each file.
+            # Read here: passed by the workflow, it would be in the history once for each file.
             metadata = await metadata_of(session, generation.id) if generation.provider.reports_by_push else {}
             completed = await complete_generation(
                 session,
@@ -56,8 +56,8 @@ class ConclusionActivities:
         """Ask the provider to stop working on a request that nobody waits for any more."""
         try:
             return await self._providers[accepted.generation.provider].cancel(accepted.submission)
-        except ProviderError as trouble:
-            raise try_again(trouble) from trouble
+        except ProviderError as error:
+            raise try_again(error) from error
 
     @activity.defn
     async def end(self, ending: Ending) -> None:

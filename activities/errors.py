@@ -1,6 +1,6 @@
-"""What Temporal is told when a step fails: the one place where our errors become retries or ends.
+"""How an activity fails: the one place where our errors become retries or final failures.
 
-The error type of an end is the generation's `FailureCode`; the workflow reads it back with `failure_of`.
+The error type of a final failure is the generation's `FailureCode`; the workflow reads it back with `failure_of`.
 """
 
 import random
@@ -21,32 +21,32 @@ LONGEST_PAUSE = timedelta(minutes=5)
 
 
 def non_retryable(failure: Failure) -> ApplicationError:
-    """No retry will change this."""
+    """Fails the generation: no retry will change this."""
     # What to do stands in the details: engineers see it in the Temporal UI, beside what happened.
     return ApplicationError(failure.message, failure.code.advice, type=failure.code, non_retryable=True)
 
 
 def try_again(error: Exception, *, after: timedelta | None = None) -> ApplicationError:
-    """A passing trouble: retried after what the other side asked for, else after a growing, jittered pause."""
-    # Spread, for many were told the same.
+    """A passing error: retried after what the other side asked for, else after a growing, jittered pause."""
+    # Spread: many were given the same moment.
     pause = min(after, LONGEST_PAUSE) * (1 + random.random() / 4) if after else _backoff()
     return ApplicationError(str(error), type=type(error).__name__, next_retry_delay=pause)
 
 
 def retry_later(what: str, *, after: timedelta) -> ApplicationError:
-    """It is nobody's turn yet: no warning in the log, no failure in the metrics."""
+    """The account takes no submissions yet: no warning in the log, no failure in the metrics."""
     return ApplicationError(what, type=WAITING, next_retry_delay=after, category=ApplicationErrorCategory.BENIGN)
 
 
 def still_running(message: str, *, ask_again_in: timedelta) -> ApplicationError:
-    """Nothing is wrong, it is just not there yet: no warning in the log, no failure in the metrics."""
+    """Nothing is wrong, the provider is not done yet: no warning in the log, no failure in the metrics."""
     return ApplicationError(
         message, type=STILL_RUNNING, next_retry_delay=ask_again_in, category=ApplicationErrorCategory.BENIGN
     )
 
 
 def submission_uncertain(message: str) -> ApplicationError:
-    """The submission may have been bought: only the workflow decides what happens now."""
+    """The submission may have been accepted: only the workflow decides what happens now."""
     return ApplicationError(message, type=SUBMISSION_UNCERTAIN, non_retryable=True)
 
 
@@ -62,19 +62,19 @@ def _backoff() -> timedelta:
 
 
 def failure_of(error: BaseException, *, otherwise: FailureCode) -> Failure:
-    """The failure that ended a step; `otherwise` when it was not an end but retries that ran out of time."""
+    """The failure with which an activity ended; `otherwise` when its retries ran out of time."""
     return _failure_from(error) or Failure(code=otherwise, message=f"Gave up: {_cause_of(error)}")
 
 
 def is_non_retryable(error: BaseException) -> bool:
-    """Whether a step said so with `non_retryable`, and did not just fail."""
+    """Whether the activity failed with `non_retryable`."""
     return _failure_from(error) is not None
 
 
 def _failure_from(error: BaseException) -> Failure | None:
-    told = _cause_of(error)
-    if isinstance(told, ApplicationError) and told.type in set(FailureCode):
-        return Failure(code=FailureCode(told.type), message=told.message)
+    cause = _cause_of(error)
+    if isinstance(cause, ApplicationError) and cause.type in set(FailureCode):
+        return Failure(code=FailureCode(cause.type), message=cause.message)
     return None
 
 

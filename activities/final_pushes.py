@@ -1,4 +1,4 @@
-"""What providers that cannot be asked have said last, read from where their pushes are kept."""
+"""The final pushes of providers that cannot be polled, as Postgres keeps them."""
 
 from uuid import UUID
 

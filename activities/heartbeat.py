@@ -1,4 +1,4 @@
-"""Heartbeats for steps that may take long: they notice a dead worker, and bring a cancellation."""
+"""Heartbeats for long activities: by them a dead worker is noticed, and a cancellation arrives."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,9 +10,9 @@ from temporalio import activity
 
 @asynccontextmanager
 async def heartbeating(*details: object, every: timedelta) -> AsyncIterator[None]:
-    """Beat while the block runs. The first beat comes after one interval, so that a quick step sends none.
+    """Beat while the block runs. The first beat comes after one interval, so that a quick activity sends none.
 
-    The next try of the step finds the details of the last beat: those that are to outlive this one have to be given.
+    The next attempt finds the details of the last beat: those that are to outlive this one have to be given.
     """
     beats = asyncio.create_task(_beat(details, every))
     try:

@@ -1,4 +1,4 @@
-"""What the steps are given: one dataclass in, one out."""
+"""The inputs of the activities: one dataclass in, one out."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from reelay.domain.generation import Archived, Generation, Report, Submission
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One paid POST of a generation, to be sent or of an unknown fate."""
+    """One paid POST of a generation, to be sent, or with an unknown outcome."""
 
     generation: Generation
     number: int

@@ -1,4 +1,4 @@
-"""A provider's key that was taken away while jobs are open there."""
+"""A provider whose key was removed while jobs are open there."""
 
 from temporalio.exceptions import ApplicationError
 
@@ -17,7 +17,7 @@ def wait_reason(missing: ProviderNotConfigured) -> str:
 async def missing_key_error(
     sessions: Sessions, generation: Generation, missing: ProviderNotConfigured
 ) -> ApplicationError:
-    """The caller sees why it stands still; it goes on by itself once the key is there."""
+    """The caller sees why it waits; it continues by itself once the key is there."""
     async with sessions.begin() as session:
         await record_wait_reason(session, generation.id, wait_reason(missing))
     return try_again(missing, after=missing.retry_after)

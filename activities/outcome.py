@@ -1,4 +1,4 @@
-"""Asking the provider how far it is."""
+"""Polling the provider."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from reelay.providers.errors import ProviderError, ProviderNotConfigured, Result
 from reelay.providers.registry import Providers
 from reelay.settings import Settings
 
-# A status never goes back: a provider's word about its queue may be older than its word about the work.
+# A status never goes back: what a provider says of its queue may be older than what it said of the work.
 NOT_AT_WORK = (col(GenerationJob.status) != Status.IN_PROGRESS,)
 
 
@@ -43,8 +43,8 @@ class OutcomeActivities:
             return  # whatever is left of it, fetching the result will tell
         except ProviderNotConfigured as missing:
             raise await missing_key_error(self._sessions, generation, missing) from missing
-        except ProviderError as trouble:
-            raise await self._poll_failed(generation, trouble) from trouble
+        except ProviderError as error:
+            raise await self._poll_failed(generation, error) from error
         if progress.logs:
             await self._append_log(generation, progress.logs)
         if progress.state is ProviderState.ENDED:
@@ -67,12 +67,12 @@ class OutcomeActivities:
             if progress.percent is not None and not queued:
                 await record_progress(session, generation.id, measured_progress(progress.percent))
 
-    async def _poll_failed(self, generation: Generation, trouble: ProviderError) -> ApplicationError:
-        """The caller sees why there is no news."""
+    async def _poll_failed(self, generation: Generation, error: ProviderError) -> ApplicationError:
+        """The caller sees why there is no progress."""
         if not generation.provider.reports_by_push:
             async with self._sessions.begin() as session:
-                await record_wait_reason(session, generation.id, f"{WAITING}{trouble}")
-        return try_again(trouble, after=trouble.retry_after if isinstance(trouble, Unavailable) else None)
+                await record_wait_reason(session, generation.id, f"{WAITING}{error}")
+        return try_again(error, after=error.retry_after if isinstance(error, Unavailable) else None)
 
     async def _record_end_found_by_poll(self, accepted: Accepted) -> None:
         """Should the webhook be on its way, it comes too late."""

@@ -32,7 +32,7 @@ class ByteProgress:
         await asyncio.gather(self._writing, return_exceptions=True)
 
     def part(self, index: int) -> Callable[[int, int | None], None]:
-        """What a download calls with (bytes so far, bytes in all if told)."""
+        """What a download calls with (bytes so far, total bytes if known)."""
 
         def on_bytes(so_far: int, in_all: int | None) -> None:
             self._fractions[index] = so_far / in_all if in_all else 0.0

@@ -68,21 +68,21 @@ class ReconciliationActivities:
         A generation whose check fails does not keep the others waiting; its error is the step's in the end.
         """
         found: Counter[str] = Counter()
-        troubles: list[BaseException] = []
+        errors: list[BaseException] = []
         last = None
         async with heartbeating(every=timedelta(seconds=5)):
             found["taken_over"] = await self._take_over_external(grace)
             while page := await self._next_page(grace, last):
-                for words in await asyncio.gather(*map(self._check, page), return_exceptions=True):
-                    if isinstance(words, BaseException):
-                        troubles.append(words)
+                for fields in await asyncio.gather(*map(self._check, page), return_exceptions=True):
+                    if isinstance(fields, BaseException):
+                        errors.append(fields)
                     else:
-                        found.update(words)
+                        found.update(fields)
                 last = page[-1].job.id
             found["deliveries_deleted"] = await self._delete_old_deliveries()
             found["holds_ended"] = await self._end_orphaned_holds()
-        if troubles:
-            raise troubles[0]
+        if errors:
+            raise errors[0]
         return Reconciled(**found)
 
     async def _take_over_external(self, grace: timedelta) -> int:
@@ -106,8 +106,8 @@ class ReconciliationActivities:
             submission = self._providers[generation.provider].recover(
                 endpoint=generation.endpoint, request_id=str(job.provider_request_id), attempt=1
             )
-        except ProviderError as trouble:
-            log.warning("external_request_not_followed", job_id=str(job.id), error=str(trouble))
+        except ProviderError as error:
+            log.warning("external_request_not_followed", job_id=str(job.id), error=str(error))
             return False
         timing = TIMING.dump_python(timing_of(model, self._settings), mode="json")
         async with self._sessions.begin() as session:
@@ -169,8 +169,8 @@ class ReconciliationActivities:
             return
         try:
             await self._providers[stale.attempt.provider].cancel(submission_of(stale.attempt))
-        except ProviderError as trouble:
-            log.warning("provider_cancel_failed", job_id=str(stale.job.id), error=str(trouble))
+        except ProviderError as error:
+            log.warning("provider_cancel_failed", job_id=str(stale.job.id), error=str(error))
 
     async def _end(self, stale: StaleGeneration, run: Run, repair: Repair) -> None:
         async with self._sessions.begin() as session:

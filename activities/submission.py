@@ -87,7 +87,7 @@ class SubmissionActivities:
 
     @activity.defn
     async def submit(self, attempt: Attempt) -> Submission:
-        """Send the one POST, unless it was sent before. Fails as uncertain when that cannot be told."""
+        """Send the one POST, unless it was sent before. Fails as uncertain when that is not known."""
         submission = _unrecorded_submission()
         if submission is None:
             try:
@@ -104,7 +104,7 @@ class SubmissionActivities:
         except IntegrityError as taken:
             raise await self._uncertain_error(attempt, _request_of_another_job(attempt, submission)) from taken
         except (SQLAlchemyError, OSError):
-            # The request id exists only here: hand it to the next try of this step, which must not POST again.
+            # The request id exists only here: hand it to the next attempt of this activity, which must not POST again.
             activity.heartbeat(submission)
             raise
 
@@ -125,10 +125,10 @@ class SubmissionActivities:
             return None
         except ProviderNotConfigured as missing:
             raise await missing_key_error(self._sessions, generation, missing) from missing
-        except Unavailable as trouble:
-            raise try_again(trouble, after=trouble.retry_after) from trouble
-        except ProviderError as trouble:
-            raise try_again(trouble) from trouble
+        except Unavailable as error:
+            raise try_again(error, after=error.retry_after) from error
+        except ProviderError as error:
+            raise try_again(error) from error
         how = f"Adopted by its webhook: the request of attempt {report.attempt} at {generation.provider}"
         if adoption.instead_of:
             how += f", which overtook attempt {adoption.instead_of.attempt}"
@@ -141,7 +141,7 @@ class SubmissionActivities:
         async with self._sessions() as session:
             row = await attempt_of(session, generation.id, attempt.number)
             lost_by = await lost_at(session, row)
-        if row.state == AttemptState.ACCEPTED:  # a submission that took long, or this step before it died
+        if row.state == AttemptState.ACCEPTED:  # a submission that took long, or this activity before its worker died
             return submission_of(row)
         candidates = await self._candidates(generation, row, await self._list_requests(attempt, row.sent_at, lost_by))
         if len(candidates) == 1:
@@ -164,8 +164,8 @@ class SubmissionActivities:
             raise request_list_unavailable(str(shut)) from shut
         except ProviderNotConfigured as missing:
             raise await missing_key_error(self._sessions, generation, missing) from missing
-        except Unavailable as trouble:
-            raise try_again(trouble, after=trouble.retry_after or generation.timing.poll_interval) from trouble
+        except Unavailable as error:
+            raise try_again(error, after=error.retry_after or generation.timing.poll_interval) from error
 
     async def _candidates(self, generation: Generation, row: SubmissionAttempt, listed: Sequence[str]) -> Sequence[str]:
         """Those that can only be ours: a wrong adoption would swap the media of two generations."""
@@ -183,7 +183,7 @@ class SubmissionActivities:
         return recorded if recorded.request_id == submission.request_id else None
 
     async def _open_attempt(self, attempt: Attempt) -> Submission | None:
-        """Write the attempt down. An attempt that is there already was sent by a try of this step that died.
+        """Write the attempt down. An attempt that is there already was sent by an attempt of this activity that died.
 
         Raises: AccountParked, with nothing written down.
         """
@@ -292,7 +292,7 @@ class SubmissionActivities:
             log.info("account_resumed", provider=generation.provider, account=account)
 
     async def _refused_error(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:
-        """Nothing was bought: note why, and say whether to try again."""
+        """Not accepted: record why, and say whether to try again."""
         error = error_for_refusal(refusal, account_pause=self._settings.account_pause)
         async with self._sessions.begin() as session:
             await record_refusal(session, attempt.generation.id, attempt.number, str(refusal))
@@ -321,7 +321,7 @@ class SubmissionActivities:
                 await self._unpark_account(session, attempt.generation, attempt.number)
 
     async def _uncertain_error(self, attempt: Attempt, answer: str) -> ApplicationError:
-        """It may have been bought: note why we cannot tell."""
+        """It may have been accepted: record why that is not known."""
         provider = attempt.generation.provider
         async with self._sessions.begin() as session:
             await schedule_probe(session, provider, self._account(provider), pause=self._settings.account_pause)
@@ -337,7 +337,7 @@ class SubmissionActivities:
 
 
 async def _finish_despite_cancel(post: Coroutine[Any, Any, Submission]) -> Submission:
-    """A POST that is under way is not cut off by a cancellation: only its answer tells what was bought."""
+    """A POST that is under way is not cut off by a cancellation: only its answer tells what was accepted."""
     sending = asyncio.create_task(post)
     try:
         return await asyncio.shield(sending)
@@ -377,6 +377,6 @@ def error_for_refusal(refusal: NotAccepted, *, account_pause: timedelta) -> Appl
 
 
 def _unrecorded_submission() -> Submission | None:
-    """What an earlier try of this step bought but could not write down."""
+    """What an earlier attempt of this activity submitted but could not write down."""
     details = activity.info().heartbeat_details
     return SUBMISSION.validate_python(details[0]) if details and details[0] else None

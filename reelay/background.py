@@ -10,7 +10,7 @@ from typing import Any
 async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """While the block runs, so does the work; with the block it is canceled, and has ended when this has.
 
-    Work that fails by itself stops, and the block is not told: what is to go on for ever catches its own troubles.
+    Work that fails by itself stops, and the block does not notice: work that must not stop catches its own errors.
     """
     task = asyncio.create_task(work)
     try:

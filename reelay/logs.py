@@ -14,7 +14,7 @@ from reelay.tracing.spans import is_on, with_trace_id
 
 MASK = "***"
 SHORTEST_MASKED = 8
-"""Shorter secrets are stand-ins, and masking them would garble ordinary words."""
+"""Shorter secrets are stand-ins, and masking them would garble ordinary text."""
 NAMED_LIKE_A_SECRET = re.compile(r"(SECRET|PASSWORD|TOKEN|PEPPER|_KEY|_KEY_NEW)$")
 # Those of callers: API keys, tokens of the identity provider, and what webhook URLs and links to media carry.
 CREDENTIALS = re.compile(

@@ -365,8 +365,8 @@ class Settings(BaseSettings):
             ("WEBHOOK_SECRET", self.webhook_secret, SHORTEST_SECRET),
             ("JWT_SECRET", self.jwt_secret, SHORTEST_JWT_SECRET),
         ):
-            if secret is not None and (trouble := unfit_secret(secret.get_secret_value(), shortest)):
-                yield f"{variable}: {trouble}"
+            if secret is not None and (problem := unfit_secret(secret.get_secret_value(), shortest)):
+                yield f"{variable}: {problem}"
 
     def _unfit_urls(self) -> Iterator[str]:
         for origin in self.cors_origins:

@@ -6,7 +6,7 @@ from typing import Unpack
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
-# For our own troubles, a Postgres that restarts for instance. Activities say themselves when a provider's are over;
+# For our own outages, a Postgres that restarts for instance. Activities say themselves when a provider's are over;
 # Temporal counts those attempts, too, and its pause of 100 s after the eighth would not fit before a near deadline.
 FAST_RETRY = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10))
 # One transaction in our own database, repeated until it is written.

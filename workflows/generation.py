@@ -106,7 +106,7 @@ class GenerationWorkflow:
         raise non_retryable(Failure(code=FailureCode.UNKNOWN_OUTCOME, message=_unknown_outcome_message(number)))
 
     async def submit_attempt(self, attempt: Attempt) -> Submission | None:
-        """The POST. None when it may have been bought, but its answer was lost."""
+        """The POST. None when it may have been accepted, but its answer was lost."""
         self.enter(Stage.SUBMITTING, Status.PENDING, f"Submitting to {self.generation.provider}")
         self.submit_handle = workflow.start_activity_method(
             SubmissionActivities.submit,
@@ -119,7 +119,7 @@ class GenerationWorkflow:
             ),
         )
         try:
-            # Shielded: a cancellation has to learn what was bought before it can withdraw it.
+            # Shielded: a cancellation has to learn what was accepted before it can withdraw it.
             return await asyncio.shield(self.submit_handle)
         except ActivityError as error:
             if not (self.has_report or _may_have_been_accepted(error)):
@@ -253,7 +253,7 @@ class GenerationWorkflow:
         failure = failure_of(
             error, otherwise=FailureCode.ARCHIVE_FAILED if archiving else FailureCode.DEADLINE_EXCEEDED
         )
-        # A provider that was told the deadline may be the first to stop at it.
+        # A provider that knows the deadline may stop at it first.
         stopped_in_time = failure.code is FailureCode.CANCELED and self.deadline.has_passed
         return self.deadline_failure() if stopped_in_time else failure
 
@@ -264,7 +264,7 @@ class GenerationWorkflow:
         )
 
     async def cancel(self) -> None:
-        """Tell the provider, as far as it has something of ours, and write it down."""
+        """Cancel at the provider, as far as it has a request of this job, and write it down."""
         self.enter(self.stage, self.status, "Canceling")
         if submission := self.submission or self.lost_submission.found or await self.submission_in_flight():
             await self.withdraw(submission)

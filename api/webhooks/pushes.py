@@ -66,7 +66,7 @@ class Pushes:
         if Stage(job.stage) in BEFORE_THE_PROVIDER:
             return await self._too_early(job, push.phase, delivery)
         moved = await within(POSTGRES_SECONDS, self._note(job.id, push, push.phase))
-        return _of(job, Handover.ACCEPTED if moved else IGNORED, push.phase.word)
+        return _of(job, Handover.ACCEPTED if moved else IGNORED, push.phase.name)
 
     async def _end(self, job: GenerationJob, push: Push, delivery: WebhookDelivery) -> Verdict:
         if not await within(POSTGRES_SECONDS, self._keep_last_word(job.id, push, delivery)):
@@ -80,7 +80,7 @@ class Pushes:
 
     async def _too_early(self, job: GenerationJob, phase: Phase, delivery: WebhookDelivery) -> Verdict:
         """Its submission is still under way, or its answer was lost: then this proves that it was accepted."""
-        waits = f"Waits for the submission: {phase.word}"
+        waits = f"Waits for the submission: {phase.name}"
         if await within(POSTGRES_SECONDS, self._is_waiting(delivery, waits)):
             return _of(job, IGNORED, waits)
         try:

@@ -56,8 +56,8 @@ def main(
     plain = Console()
     report.show(plain if plain.is_terminal else Console(width=160))
     progress.out(f"results: {path}")
-    for trouble in (*report.broken_promises, *(f"{name}: {why}" for name, why in report.failures.items())):
-        progress.out(f"bench: {trouble}")
+    for problem in (*report.broken_promises, *(f"{name}: {why}" for name, why in report.failures.items())):
+        progress.out(f"bench: {problem}")
     if report.broken_promises or report.failures:
         raise typer.Exit(1)
 

@@ -47,10 +47,10 @@ def configured_settings() -> "Settings":
         configured = settings.Settings()
     except ValidationError as error:
         exit_not_started(settings.complaints(error))
-    if troubles := configured.unfit_for_production():
-        exit_not_started(troubles)
+    if problems := configured.unfit_for_production():
+        exit_not_started(problems)
     return configured
 
 
-def exit_not_started(troubles: list[str]) -> NoReturn:
-    exit_with("\n  ".join(["invalid configuration:", *troubles]))
+def exit_not_started(problems: list[str]) -> NoReturn:
+    exit_with("\n  ".join(["invalid configuration:", *problems]))

@@ -25,7 +25,7 @@ class Opened(StrEnum):
 
     NEW = "new"
     AGAIN = "again"
-    """It was refused before, so it bought nothing."""
+    """It was refused before, so it created no request."""
 
 
 # `xmax` tells a row that was inserted from one that was updated.

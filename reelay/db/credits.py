@@ -37,7 +37,7 @@ class HoldAnswer:
     """Before the hold."""
     monthly_budget: int | None
     spent_this_month: int | None
-    """By the user's other jobs of this month; told where there is a budget."""
+    """By the user's other jobs of this month; None where there is no budget."""
 
 
 class AmountRefused(ValueError):

@@ -1,4 +1,4 @@
-"""Rows that another backend wrote: what it has bought is followed, and nothing is bought for it.
+"""Rows that another backend wrote: what it has submitted is followed, and nothing is submitted for it.
 
 `docs/decisions/006-reconciliation.md` has the reasons.
 """

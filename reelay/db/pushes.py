@@ -1,4 +1,4 @@
-"""What a pushing provider's reports do to a generation's row: onward, and the first last word stays."""
+"""What a pushing provider's reports do to a generation's row: progress only grows, and the first outcome stays."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -42,7 +42,7 @@ async def record_push(
     percent: int,
     note: str | None,
 ) -> bool:
-    """Progress as the provider tells it. Never backwards, never once it has ended; a repetition changes nothing.
+    """Progress as the provider reports it. Never backwards, never once it has ended; a repetition changes nothing.
 
     The timeline gets one line for each status, however often it is pushed; a percent alone changes the row alone.
     """
@@ -89,7 +89,7 @@ async def claim_final_push(
 
 
 async def final_push_of(session: AsyncSession, generation_id: UUID) -> bytes | None:
-    """The body of the push that told how it ended."""
+    """The body of the push that reported the outcome."""
     statement = (
         select(col(WebhookDelivery.body))
         .join(GenerationJob, col(GenerationJob.outcome_delivery_id) == col(WebhookDelivery.id))

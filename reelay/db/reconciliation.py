@@ -1,4 +1,4 @@
-"""The rows that the reconciliation looks at, and the note that it leaves on one."""
+"""The rows that the reconciliation checks, and what it writes into their timelines."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,7 +48,7 @@ async def stale_generations(
 async def claim_repair(session: AsyncSession, job: GenerationJob, detail: str) -> bool:
     """Write into the timeline what is about to be done. False when the row has changed since it was read.
 
-    Of several that read it at once, one is told True.
+    Of several that read it at once, one gets True.
     """
     claimed = (
         update(GenerationJob)

@@ -1,4 +1,4 @@
-"""What operators look at: how generations, submissions and webhooks went in a window, and what is open now.
+"""Operators' figures: generations, submissions and webhooks of a window, and what is open now.
 
 The windows are read by their indexes alone; `docs/decisions/016-operators-figures.md` has the measurements.
 """
@@ -16,7 +16,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of time that ends now, and the slices in which its course is told."""
+    """A stretch of time that ends now, and the slices that it is divided into."""
 
     length: timedelta
     slice: timedelta
@@ -141,7 +141,7 @@ Rows = Sequence[Row[Any]]
 
 @dataclass(frozen=True)
 class WindowFigures:
-    """What happened in a window, as the statements say it."""
+    """The figures of a window, as the statements return them."""
 
     ended: Rows
     course: Rows

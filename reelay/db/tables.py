@@ -252,7 +252,7 @@ class AttemptState(StrEnum):
     """Written before the POST. Found on a retry it means: the POST may have been sent."""
     ACCEPTED = "accepted"
     REFUSED = "refused"
-    """Certainly not bought."""
+    """Certainly not accepted."""
     UNCERTAIN = "uncertain"
 
 

@@ -27,7 +27,7 @@ class Origin(StrEnum):
 
     REELAY = "reelay"
     EXTERNAL = "external"
-    """Another backend, in SQL, or an import from one. What it has bought already only its provider's request tells."""
+    """Another backend, in SQL, or an import from one. It has submitted the job if the row has a request id."""
 
 
 class ProviderName(StrEnum):

@@ -28,7 +28,7 @@ class SubmissionState(StrEnum):
     """What the attempts say of it."""
 
     NONE = "none"
-    """No attempt, or one that was refused: nothing was bought."""
+    """No attempt, or one that was refused: nothing was accepted."""
     UNCERTAIN = "uncertain"
     ACCEPTED = "accepted"
 
@@ -82,7 +82,7 @@ def decide(run: RunState, submission: SubmissionState) -> Repair:
         case RunState.UNKNOWN:
             return Repair.START if submission is SubmissionState.NONE else Repair.RESUME
         case RunState.COMPLETED:
-            # The run had bought something, or it would not have completed: without its attempt, nothing may be sent.
+            # The run had submitted something, or it would not have completed: without its attempt, nothing may be sent.
             return Repair.FAIL if submission is SubmissionState.NONE else Repair.RESUME
         case RunState.CANCELED | RunState.TERMINATED:
             return Repair.CANCEL

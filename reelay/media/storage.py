@@ -214,7 +214,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _archive_errors() -> Iterator[None]:
-    """obstore's and the disk's errors in our words, without their cause, which quotes URLs that may be signed."""
+    """obstore's and the disk's errors as ours, without their cause, which quotes URLs that may be signed."""
     try:
         yield
     except (PermissionDeniedError, UnauthenticatedError, UnknownConfigurationKeyError, PermissionError) as error:

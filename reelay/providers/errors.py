@@ -1,13 +1,13 @@
 """What can go wrong between us and a provider.
 
 ProviderError
-├── NotAccepted               a submission that certainly bought nothing
+├── NotAccepted               a submission that certainly created no request
 │   ├── Unreachable           connection refused, DNS, TLS: nothing was sent; try again
 │   ├── Throttled             429: try again after what the provider says
 │   ├── AccountLocked         402, or fal's 403 "User is locked": the account, not the job; submissions wait
 │   ├── Unauthorized          401 or another 403: our key is wrong; an operator has to act
 │   └── Rejected              any other 4xx: this input will never be accepted
-├── SubmissionUncertain       the request left us and no trustworthy answer came back: it may have been bought
+├── SubmissionUncertain       the request left us and no trustworthy answer came back: it may have been accepted
 ├── NotListed                 there is no list of requests for us to look in
 ├── Unavailable               a status, result or cancel call failed on the way; asking again is free
 │   └── ProviderNotConfigured nobody here has a key for it: an operator has to act
@@ -34,7 +34,7 @@ class ProviderError(Exception):
 
 
 class NotAccepted(ProviderError):
-    """The provider certainly did not take the submission: nothing was bought."""
+    """The provider certainly did not take the submission: nothing was accepted."""
 
 
 class Unreachable(NotAccepted):

@@ -67,7 +67,7 @@ class FalProvider:
         self.account = self._api.account
 
     async def submit(self, request: SubmissionRequest) -> Submission:
-        """Send the POST once. Whether it bought something is decided here and in `fal_answers.accepted`."""
+        """Send the POST once. Whether it created a request is decided here and in `fal_answers.accepted`."""
         answer = await self._api.submit(
             f"{self._base}/{request.endpoint.strip('/')}",
             json_of(request.arguments),
@@ -155,7 +155,7 @@ class FalProvider:
     ) -> Answer:
         """The queue's answer; when it has none, or does not know the request, that of the first other base that does.
 
-        Raises: Unavailable, with the queue's own trouble.
+        Raises: Unavailable, with the queue's own error.
         """
         try:
             answer = await self._ask("GET", url, params=params, within=within, at_most=at_most)

@@ -47,7 +47,7 @@ MAX_POSITION = 2**31
 def accepted(answer: Answer) -> dict[str, Any]:
     """The body of an accepted submission; its `request_id` is safe in a URL.
 
-    This and `FalProvider.submit` decide what a POST has bought: nothing for certain (a refusal: 4xx), one request
+    This and `FalProvider.submit` decide what a POST has created: nothing for certain (a refusal: 4xx), one request
     (2xx that names it), or perhaps one (everything else).
     Raises: NotAccepted, SubmissionUncertain.
     """
@@ -219,8 +219,8 @@ def _billable_units(answer: Answer) -> float | None:
 
 
 def _unusable_units(answer: Answer) -> str | None:
-    told = answer.headers.get("x-fal-billable-units")
-    return readable(told)[:40] if told is not None and _billable_units(answer) is None else None
+    units = answer.headers.get("x-fal-billable-units")
+    return readable(units)[:40] if units is not None and _billable_units(answer) is None else None
 
 
 def _is_locked(answer: Answer) -> bool:

@@ -26,7 +26,7 @@ NOTHING_SENT = (
 )
 SHORTEST_TRY = timedelta(seconds=1)
 MIN_MASKED_LENGTH = 8
-"""Shorter keys are stand-ins, and masking them would garble ordinary words."""
+"""Shorter keys are stand-ins, and masking them would garble ordinary text."""
 
 
 class KeyedApi:
@@ -119,7 +119,7 @@ class KeyedApi:
     async def _exchange(
         self, client: httpx.AsyncClient, call: httpx.Request, *, within: timedelta, at_most: int
     ) -> Answer:
-        """The first answer that is no 401, which proves that the call had no effect: a submission bought nothing.
+        """The first answer that is no 401, which proves that the call had no effect: a submission created no request.
 
         The key that got it comes first from then on.
         """

@@ -54,7 +54,7 @@ class WebhookVerifier(Protocol):
 
 
 class FinalPushes(Protocol):
-    """The verified pushes in which providers that cannot be asked told how generations ended."""
+    """The verified pushes by which providers that cannot be polled reported the outcome."""
 
     async def get(self, generation_id: UUID) -> bytes | None:
         """The push as it came, None while there is none. Raises: Unavailable."""

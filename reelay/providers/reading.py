@@ -19,7 +19,7 @@ def is_request_id(value: object) -> TypeGuard[str]:
 
 
 def is_refusal(answer: Answer) -> bool:
-    """Whether an answer to a submission says for certain that nothing was bought."""
+    """Whether an answer to a submission says for certain that nothing was accepted."""
     return 400 <= answer.status < 500 and answer.status not in UNCERTAIN_CODES
 
 

@@ -41,7 +41,7 @@ class ReplicateProvider:
         self.account = self._api.account
 
     async def submit(self, request: SubmissionRequest) -> Submission:
-        """Send the POST once. Whether it bought something is decided here and in `replicate_answers.created`."""
+        """Send the POST once. Whether it created a request is decided here and in `replicate_answers.created`."""
         model, version = _model_and_version(request.endpoint)
         path = "predictions" if version else f"models/{model}/predictions"
         answer = await self._api.submit(

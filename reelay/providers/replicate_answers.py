@@ -63,7 +63,7 @@ def succeeded(word: str) -> bool:
 def created(answer: Answer) -> dict[str, Any]:
     """The prediction that a submission became; its `id` is safe in a URL.
 
-    This and `ReplicateProvider.submit` decide what a POST has bought: nothing for certain (4xx), one prediction (2xx
+    This and `ReplicateProvider.submit` decide what a POST has created: nothing for certain (4xx), one prediction (2xx
     that names it), or perhaps one (everything else).
     Raises: NotAccepted, SubmissionUncertain.
     """

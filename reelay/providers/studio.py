@@ -80,13 +80,13 @@ class StudioProvider:
         self._timeout = timeout
 
     async def submit(self, request: SubmissionRequest) -> Submission:
-        """Send the POST once. Whether it bought something is decided here and in `_refusal`."""
+        """Send the POST once. Whether it created a request is decided here and in `_refusal`."""
         if request.endpoint != STARTED_BY_BACKEND:
             await self._post_job(request)
         return self.recover(endpoint=request.endpoint, request_id=str(request.job_id), attempt=request.attempt)
 
     async def progress(self, submission: Submission, *, logs: bool = False) -> ProviderProgress:
-        """Whether its last word has come. Raises: Unavailable."""
+        """Whether its final push has come. Raises: Unavailable."""
         ended = await self._final_pushes.get(UUID(submission.request_id)) is not None
         return ProviderProgress(state=ProviderState.ENDED if ended else ProviderState.RUNNING)
 
@@ -101,7 +101,7 @@ class StudioProvider:
         return Result(media=push.videos, data=push.data)
 
     async def cancel(self, submission: Submission) -> CancelAnswer:
-        """A wish: a backend need not understand it. Raises: Unavailable."""
+        """Best effort: a backend need not support it. Raises: Unavailable."""
         if self._url is None:
             return CancelAnswer.TOO_LATE
         url = f"{self._url}/{submission.request_id}"
@@ -115,7 +115,7 @@ class StudioProvider:
         raise NotListed("the studio backend lists no jobs")
 
     def download_headers(self, url: str) -> Mapping[str, str]:
-        """None: the secret is for jobs and pushes, a video's address speaks for itself."""
+        """None: videos are fetched without the secret."""
         return {}
 
     def recover(self, *, endpoint: str, request_id: str, attempt: int) -> Submission:
@@ -165,5 +165,5 @@ def _refusal(answer: Answer) -> ProviderError:
 def _explanation(answer: Answer) -> str:
     body = object_of(answer)
     reasons = (body.get(name) for name in ("detail", "error", "message"))
-    told = next((reason for reason in reasons if isinstance(reason, str) and reason), "")
-    return readable(told) or f"The studio backend answered HTTP {answer.status} and gave no reason."
+    given = next((reason for reason in reasons if isinstance(reason, str) and reason), "")
+    return readable(given) or f"The studio backend answered HTTP {answer.status} and gave no reason."

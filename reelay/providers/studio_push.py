@@ -38,7 +38,7 @@ MAX_NAME_LENGTH = 255
 class Phase:
     """A status of the backend, and what it means for the job."""
 
-    word: str
+    name: str
     status: Status
     stage: Stage
     percent: int
@@ -48,19 +48,19 @@ class Phase:
         return self.status.is_final
 
     def message(self, language: Language) -> str:
-        """What callers are told."""
-        return message(f"studio_{self.word}", language)
+        """What callers read."""
+        return message(f"studio_{self.name}", language)
 
 
 PHASES = {
-    phase.word: phase
+    phase.name: phase
     for phase in (
-        Phase(word="pending", status=Status.SUBMITTED, stage=Stage.QUEUED, percent=0),
-        Phase(word="processing", status=Status.IN_PROGRESS, stage=Stage.GENERATING, percent=25),
-        Phase(word="generating", status=Status.IN_PROGRESS, stage=Stage.GENERATING, percent=50),
-        Phase(word="downloading", status=Status.IN_PROGRESS, stage=Stage.FETCHING, percent=75),
-        Phase(word="completed", status=Status.COMPLETED, stage=Stage.DONE, percent=100),
-        Phase(word="failed", status=Status.FAILED, stage=Stage.DONE, percent=0),
+        Phase(name="pending", status=Status.SUBMITTED, stage=Stage.QUEUED, percent=0),
+        Phase(name="processing", status=Status.IN_PROGRESS, stage=Stage.GENERATING, percent=25),
+        Phase(name="generating", status=Status.IN_PROGRESS, stage=Stage.GENERATING, percent=50),
+        Phase(name="downloading", status=Status.IN_PROGRESS, stage=Stage.FETCHING, percent=75),
+        Phase(name="completed", status=Status.COMPLETED, stage=Stage.DONE, percent=100),
+        Phase(name="failed", status=Status.FAILED, stage=Stage.DONE, percent=0),
     )
 }
 
@@ -76,9 +76,9 @@ class Push:
     percent: int
     """The status's own, or further on the way to the next when the backend measured it."""
     note: str | None
-    """The backend's own words."""
+    """The backend's own text."""
     error: str | None
-    """Why it failed, in the backend's own words."""
+    """The backend's own reason for the failure."""
     is_policy: bool
     """Whether it failed by the backend's rules for content."""
     videos: tuple[RemoteMedia, ...]
@@ -113,7 +113,7 @@ def read_push(raw: bytes) -> Push:
         job_id=job_id,
         phase=phase,
         percent=_percent(phase, body.get("progress")) if phase else 0,
-        note=_words(body.get("message")),
+        note=_text_or_none(body.get("message")),
         error=reason,
         is_policy="content_policy" in code.lower(),
         videos=_videos(data) if phase and phase.status is Status.COMPLETED else (),
@@ -122,7 +122,7 @@ def read_push(raw: bytes) -> Push:
 
 
 def failure_of(push: Push, language: Language) -> Failure:
-    """Why it failed, in the backend's words if it has any."""
+    """Why it failed: the backend's own reason if it gives one."""
     return Failure(
         code=FailureCode.CONTENT_POLICY if push.is_policy else FailureCode.PROVIDER_ERROR,
         message=push.error or push.note or failure_without_reason(push.data, language),
@@ -130,8 +130,8 @@ def failure_of(push: Push, language: Language) -> Failure:
 
 
 def failure_without_reason(data: Mapping[str, Any], language: Language) -> str:
-    """What is said of a failure of which the backend tells nothing but its data."""
-    if prompt := _words(_object(data.get("metadata")).get("prompt_used")):
+    """The message of a failure without a reason."""
+    if prompt := _text_or_none(_object(data.get("metadata")).get("prompt_used")):
         return message("studio_failed_for_prompt", language, prompt=prompt)
     return message("studio_failed_without_reason", language)
 
@@ -147,16 +147,16 @@ def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _words(value: object) -> str | None:
+def _text_or_none(value: object) -> str | None:
     return (readable(value) or None) if isinstance(value, str) else None
 
 
 def _error(body: dict[str, Any], data: dict[str, Any]) -> tuple[str, str | None]:
     """The error's code, if it has one, and its text."""
     given = (place.get(name) for place in (body, data) for name in ("error", "error_message"))
-    told = next((told for told in given if told), None)
-    code = _object(told).get("code")
-    return code if isinstance(code, str) else "", _words(_object(told).get("message", told))
+    error = next((value for value in given if value), None)
+    code = _object(error).get("code")
+    return code if isinstance(code, str) else "", _text_or_none(_object(error).get("message", error))
 
 
 def _percent(phase: Phase, measured: object) -> int:

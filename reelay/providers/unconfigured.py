@@ -1,4 +1,4 @@
-"""A provider whose key was taken away while jobs are open there."""
+"""A provider whose key was removed while jobs are open there."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,11 +13,11 @@ REQUIRED_VARIABLES = {
     ProviderName.STUDIO: "WEBHOOK_SECRET",
 }
 ASK_AGAIN = timedelta(seconds=5)
-"""A look that finds no key costs nobody anything."""
+"""An attempt that finds no key is free."""
 
 
 class UnconfiguredProvider:
-    """Implements `providers.provider.Provider`. Buys nothing; what was bought waits for the key until its deadline."""
+    """Implements `providers.provider.Provider`. What was submitted waits for the key until its deadline."""
 
     account = ""
 

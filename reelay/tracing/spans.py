@@ -18,7 +18,7 @@ tracer = trace.get_tracer("reelay")
 
 
 def is_on() -> bool:
-    """Whether the process's environment asks for traces, in OpenTelemetry's own words."""
+    """Whether the process's environment asks for traces, by OpenTelemetry's own variables."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     if exporters := os.environ.get("OTEL_TRACES_EXPORTER"):
