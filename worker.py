@@ -108,7 +108,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
         graceful_shutdown_timeout=GRACE,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
-        # Beats are sent at most this often; the archive step hears of a cancellation no later.
+        # Beats are sent at most this often; the archive activity hears of a cancellation no later.
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         max_concurrent_activities=200,
         # Each runs in a thread. The SDK's 100 leave the event loop no time for heartbeats when many wake up at once.

@@ -191,10 +191,10 @@ def archive_error(error: MediaError) -> Exception:
 
 
 def _bad_media_error(error: MediaError, code: FailureCode) -> Exception:
-    tries = bad_media_attempts() + 1
-    if tries >= BAD_MEDIA_ATTEMPTS:
+    attempts = bad_media_attempts() + 1
+    if attempts >= BAD_MEDIA_ATTEMPTS:
         return non_retryable(_unusable(error, code))
-    activity.heartbeat(tries)
+    activity.heartbeat(attempts)
     return try_again(error)
 
 

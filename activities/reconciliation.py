@@ -65,7 +65,7 @@ class ReconciliationActivities:
         What another backend has submitted is taken over first, and then checked like the rest. Also deletes old webhook
         deliveries.
 
-        A generation whose check fails does not keep the others waiting; its error is the step's in the end.
+        A generation whose check fails does not keep the others waiting; its error fails the activity in the end.
         """
         found: Counter[str] = Counter()
         errors: list[BaseException] = []

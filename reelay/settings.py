@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     max_cached_workflows: int = Field(
         1000, ge=0, validation_alias=AliasChoices("REELAY_MAX_CACHED_WORKFLOWS", "max_cached_workflows")
     )
-    """Runs that a worker keeps in memory. 0: every step replays its run's whole history."""
+    """Runs that a worker keeps in memory. 0: every workflow task replays its run's whole history."""
 
     database_url: SecretStr = SecretStr("")
     database_service_url: SecretStr | None = None
@@ -68,10 +68,10 @@ class Settings(BaseSettings):
     database_admin_url: SecretStr = SecretStr("")
 
     temporal_ui_url: str | None = None
+    """The Temporal UI, to which the page links. Public."""
     worker_metrics_host: str = "127.0.0.1"
     worker_metrics_port: int | None = Field(None, gt=0, le=65535)
-    """Where a worker serves Prometheus its metrics; unset: nowhere."""
-    """Where people look at runs: the page links there. Public."""
+    """Where a worker serves its metrics to Prometheus; unset: nowhere."""
 
     fal_key: SecretStr | None = Field(None, validation_alias=AliasChoices("FAL_KEY", "FAL_API_KEY", "fal_key"))
     fal_key_new: SecretStr | None = None
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     fal_timeout: timedelta = Field(
         timedelta(minutes=5), le=timedelta(minutes=5), validation_alias=AliasChoices("FAL_TIMEOUT_MS", "fal_timeout")
     )
-    """For one submission. The submit step's own limit in the workflow is a little longer than this may be."""
+    """For one submission. The submit activity's own limit in the workflow is a little longer than this may be."""
     provider_logs: bool = Field(False, validation_alias=AliasChoices("FAL_QUEUE_LOGS_DEFAULT", "provider_logs"))
     """Whether polls ask providers for what they print."""
     fal_webhook_path: str = "/api/fal/webhook"

@@ -24,10 +24,10 @@ from reelay.background import in_background
 from workflows.ids import reconciliation_id
 from workflows.reconciliation import ReconciliationWorkflow
 
-# A step writes the row within moments of its workflow's event; what is quiet for longer has nobody at work on it.
+# An activity writes the row within moments of its workflow's event; a row unchanged for longer is not worked on.
 GRACE = timedelta(seconds=30)
 # A Temporal that has lost its database has lost the schedule, too: it is back within this time.
-LOOK_AT_LEAST_EVERY = timedelta(minutes=1)
+CHECK_AT_LEAST_EVERY = timedelta(minutes=1)
 
 log = structlog.get_logger()
 
@@ -55,14 +55,14 @@ def schedule(task_queue: str, every: timedelta) -> Schedule:
 
 async def _keep(client: Client, schedule_id: str, wanted: Schedule) -> None:
     is_current = False
-    look_every = min(LOOK_AT_LEAST_EVERY, *(interval.every for interval in wanted.spec.intervals))
+    check_every = min(CHECK_AT_LEAST_EVERY, *(interval.every for interval in wanted.spec.intervals))
     while True:
         try:
             await _make_or_update(client, schedule_id, wanted, is_current=is_current)
             is_current = True
         except RPCError as error:
             log.warning("schedule_upsert_failed", error=str(error))
-        await asyncio.sleep(look_every.total_seconds())
+        await asyncio.sleep(check_every.total_seconds())
 
 
 async def _make_or_update(client: Client, schedule_id: str, wanted: Schedule, *, is_current: bool) -> None:

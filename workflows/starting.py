@@ -37,7 +37,7 @@ async def connect(*, lazy: bool = False, runtime: Runtime | None = None) -> Clie
 
 
 def tracing_interceptors() -> Sequence["TracingInterceptor"]:
-    """None unless traces are on. A client's workers take them over: the trace goes in headers from start to step."""
+    """None unless traces are on. Workers take over those of their client: the trace goes on in headers."""
     if not is_on():
         return []
     from temporalio.contrib.opentelemetry import TracingInterceptor  # imports OpenTelemetry's SDK

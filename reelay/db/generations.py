@@ -300,7 +300,7 @@ async def complete_generation(
 
 
 def _remarks(charge: Charge) -> dict[str, Any]:
-    """What an operator may want to look into."""
+    """What an operator may want to check."""
     overrun = {"overrunCents": charge.overrun_cents} if charge.overrun_cents else {}
     return overrun | ({"doubtfulCost": charge.doubt} if charge.doubt else {})
 

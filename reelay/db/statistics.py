@@ -198,7 +198,7 @@ async def read_current_state(session: AsyncSession) -> CurrentState:
 
 
 async def action_required(session: AsyncSession, window: Window, *, at_most: int) -> Rows:
-    """Living generations that hang, then those that ended in the window in a way that somebody has to look into."""
+    """Living generations that hang, then those that ended in the window so that an operator has to act."""
     living = await _rows(session, OPEN_ACTIONS, {"at_most": at_most})
     span = {"begins": window.begins, "ends": window.ends, "at_most": at_most - len(living)}
     return [*living, *await _rows(session, ENDED_ACTIONS, span)]

@@ -423,7 +423,7 @@ class MediaLinkKey(SQLModel, table=True):
 
 
 class CreditAccount(SQLModel, table=True):
-    """A user's credits in cents, made with the user: the sums of the user's entries, kept for the hold to look at."""
+    """A user's credits in cents, made with the user: the sums of the user's entries, kept for the hold to check."""
 
     __tablename__ = "credit_accounts"
     __table_args__ = (CheckConstraint("available_cents >= 0 and held_cents >= 0", name="nothing_is_overdrawn"),)

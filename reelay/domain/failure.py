@@ -28,7 +28,7 @@ class FailureCode(StrEnum):
 
     @property
     def advice(self) -> str:
-        """For operators: what to look at, and whether a retry helps."""
+        """For operators: what to check, and whether a retry helps."""
         return ADVICE[self]
 
 

@@ -234,7 +234,7 @@ class MediaFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Archived:
-    """What the archive step leaves behind for the finish."""
+    """What the archive activity hands to the completion."""
 
     files: tuple[MediaFile, ...]
     provider_url: str | None

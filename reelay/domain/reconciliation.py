@@ -37,7 +37,7 @@ class Repair(StrEnum):
     LEAVE = "left"
     START = "started"
     RESUME = "resumed"
-    """A new run, whose submit step finds what was sent before instead of sending it."""
+    """A new run, whose submit activity finds what was sent before instead of sending it."""
     CANCEL = "canceled"
     FAIL = "failed"
 

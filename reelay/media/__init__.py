@@ -1,1 +1,1 @@
-"""Media: downloaded with care, looked into, and kept in our own storage."""
+"""Media: downloaded, probed, and kept in our own storage."""

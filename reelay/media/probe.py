@@ -1,4 +1,4 @@
-"""A look inside a media file: how long, how large, and a picture of it.
+"""Probing a media file: duration, size, and a picture of it.
 
 FFmpeg reads the file through PyAV and is told to open no other file, no network and no playlist. All of it blocks: run
 it with `asyncio.to_thread`.

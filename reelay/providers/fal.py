@@ -23,7 +23,7 @@ LONG_NAMESPACES = frozenset({"workflows", "comfy"})
 QUICK_CALL = timedelta(seconds=20)
 """The most that a status or cancel call may take: they are repeated anyway."""
 ELSEWHERE = timedelta(seconds=3)
-"""The most that each other base may take: with the queue's own time this stays below the polling step's 30 s."""
+"""The most that each other base may take: with the queue's own time this stays below the polling activity's 30 s."""
 MOST_OTHER_BASES = 3
 PROOF = "x-fal-request-id"
 MAX_SHORT_ANSWER_BYTES = 64 * 1024

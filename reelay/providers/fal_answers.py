@@ -76,7 +76,7 @@ def _submission_error(answer: Answer) -> ProviderError:
 def progress_of(answer: Answer) -> ProviderProgress:
     """What a status answer says. Raises: ResultExpired, Unauthorized, Unavailable."""
     if not answer.is_success:
-        raise _error_of_a_question(answer)
+        raise _call_error(answer)
     body = object_of(answer)
     word = body.get("status")
     if not isinstance(word, str):
@@ -121,12 +121,12 @@ def result_of(answer: Answer) -> Result:
 def _result_error(answer: Answer) -> ProviderError:
     """fal replays what the model answered, with its code: a 5xx may be the run's end or a failure on the way to us."""
     if answer.status in (401, 403, 404, 410, 429):
-        return _error_of_a_question(answer)
+        return _call_error(answer)
     if answer.status == 400 and not _error_types(answer) and NOT_YET.search(explanation(answer)):
         return StillRunning("fal is still working on it")
     if answer.status >= 400 and _is_of_the_run(answer):
         return GenerationFailed(failure_of(answer))
-    return _error_of_a_question(answer)
+    return _call_error(answer)
 
 
 def _is_of_the_run(answer: Answer) -> bool:
@@ -152,10 +152,10 @@ def cancel_of(answer: Answer) -> CancelAnswer:
             return CancelAnswer.REQUESTED
         case 400 | 404:
             return CancelAnswer.TOO_LATE
-    raise _error_of_a_question(answer)
+    raise _call_error(answer)
 
 
-def _error_of_a_question(answer: Answer) -> ProviderError:
+def _call_error(answer: Answer) -> ProviderError:
     """The error of a call that is free to repeat. A locked account is no reason to give up what it has paid for."""
     status = answer.status
     if status in (401, 403) and not _is_locked(answer):

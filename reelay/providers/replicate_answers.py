@@ -142,7 +142,7 @@ def cancel_of(answer: Answer) -> CancelAnswer:
     return CancelAnswer.TOO_LATE if state_of(word) is ProviderState.ENDED else CancelAnswer.REQUESTED
 
 
-def error_of_a_question(answer: Answer) -> ProviderError:
+def call_error(answer: Answer) -> ProviderError:
     """The error of a call that is free to repeat."""
     if answer.status in (401, 403):
         return Unauthorized(f"Replicate does not accept our token (HTTP {answer.status})")
@@ -169,7 +169,7 @@ def _reason(item: Any) -> str:
 
 def _prediction(answer: Answer) -> dict[str, Any]:
     if not answer.is_success:
-        raise error_of_a_question(answer)
+        raise call_error(answer)
     if answer.is_cut:
         raise GenerationFailed(Failure(code=FailureCode.PROVIDER_ERROR, message="The provider's answer is too large."))
     body = object_of(answer)

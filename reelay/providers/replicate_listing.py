@@ -13,7 +13,7 @@ from typing import Any
 from reelay.providers.errors import NotListed, Unavailable
 from reelay.providers.exchange import Answer
 from reelay.providers.reading import is_request_id, object_of
-from reelay.providers.replicate_answers import error_of_a_question
+from reelay.providers.replicate_answers import call_error
 
 NOT_FOR_US = frozenset({401, 403, 404})
 
@@ -47,7 +47,7 @@ def page_of(answer: Answer) -> Page:
     if answer.status in NOT_FOR_US:
         raise NotListed(f"Replicate does not list predictions to our token (HTTP {answer.status})")
     if not answer.is_success:
-        raise error_of_a_question(answer)
+        raise call_error(answer)
     body = object_of(answer)
     results, next_url = body.get("results"), body.get("next")
     if answer.is_cut or not isinstance(results, list) or not isinstance(next_url, str | None):
