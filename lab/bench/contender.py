@@ -9,7 +9,7 @@ import httpx
 
 PROVIDER_SECONDS = 0.2
 """How long the provider takes, from the submission to its webhook."""
-LOOK_AFTER_SECONDS = 0.1
+STATUS_AFTER_SECONDS = 0.1
 """When a timed generation is asked for its status: while it waits for the provider."""
 
 # A server that closes a resting connection after 5 s, uvicorn's way, may do so just when it is used again.
@@ -22,7 +22,7 @@ class Step(StrEnum):
 
     CREATE = "create"
     STATUS = "status"
-    TELL = "tell"
+    WEBHOOK = "webhook"
     """The provider's word, until it is acknowledged."""
     FINISH = "finish"
     """From the provider's word to the end."""

@@ -54,10 +54,10 @@ class Goal:
         figures = [(check, _figure(check, row)) for check, row in found]
         measured = [(check, figure) for check, figure in figures if figure is not None]
         passed = sum(check.passes(figure) for check, figure in measured)
-        words = ", ".join(_in_words(check, figure) for check, figure in figures)
+        text = ", ".join(_in_words(check, figure) for check, figure in figures)
         smaller = {row.section for _, row in found if row and not row.section.startswith(self.size)}
         notes = "; ".join(f"measured with {each}" for each in sorted(smaller))
-        return f"| {self.what} | {words} | {_verdict(passed, len(measured), len(figures))}{notes and f'; {notes}'} |"
+        return f"| {self.what} | {text} | {_verdict(passed, len(measured), len(figures))}{notes and f'; {notes}'} |"
 
 
 def _figure(check: Check, row: Row | None) -> float | None:
@@ -71,8 +71,8 @@ def _in_words(check: Check, figure: float | None) -> str:
     if figure is None:
         return "-"
     digits = 2 if check.unit == "x" or (abs(figure) < 10 and figure != round(figure)) else 0
-    words = f"{figure:.{digits}f}{check.unit}"
-    return words if check.passes(figure) else f"**{words}**"
+    text = f"{figure:.{digits}f}{check.unit}"
+    return text if check.passes(figure) else f"**{text}**"
 
 
 def _verdict(passed: int, measured: int, wanted: int) -> str:
@@ -83,7 +83,7 @@ def _verdict(passed: int, measured: int, wanted: int) -> str:
 
 
 RATES, SINGLE, CPU = "generations per second", "milliseconds at concurrency 1,", "CPU milliseconds per generation"
-POST, TELL = "POST (skeleton: insert, then start)", "webhook until acknowledged (skeleton: signal)"
+POST, WEBHOOK = "POST (skeleton: insert, then start)", "webhook until acknowledged (skeleton: signal)"
 FINISH = "webhook until the end (skeleton: signal), p50"
 FOOTPRINT, LARGE = "per generation at concurrency 1", "archive: one file of 512 MiB"
 HUNDRED = "archive: 100 files of 5 MiB"
@@ -94,17 +94,17 @@ SEEN = "webhook sent until its user's streams tell the end, p99, ms"
 
 
 def _waiting() -> Iterator[Check]:
-    """The section's own words come first in its size, whatever that is."""
+    """The section's own text comes first in its size, whatever that is."""
     killed = "the same when the worker is killed first"
-    for words, least in (("all webhooks at once", 0.9), (killed, 0.7)):
+    for text, least in (("all webhooks at once", 0.9), (killed, 0.7)):
         yield Check(
             section="",
-            label=f"{words}: completions per second",
+            label=f"{text}: completions per second",
             figure=ratio("Reelay", "steady rate at 64"),
             at_least=least,
         )
-    for words in ("all webhooks at once", killed):
-        label = f"{words}: most MiB of the worker"
+    for text in ("all webhooks at once", killed):
+        label = f"{text}: most MiB of the worker"
         yield Check(section="", label=label, figure=ours(MIB / MB), unit=" MB", at_most=512)
 
 
@@ -126,7 +126,7 @@ GOALS = (
     ),
     Goal(
         what="webhook acknowledged p99 <= 2x one raw signal's",
-        checks=[Check(section=SINGLE, label=f"{TELL}, p99", figure=to_skeleton, at_most=2)],
+        checks=[Check(section=SINGLE, label=f"{WEBHOOK}, p99", figure=to_skeleton, at_most=2)],
     ),
     Goal(
         what="status p50 <= 1.5x one raw query; <= 0.1 engine queries per poll with 50 readers of one job",

@@ -16,4 +16,4 @@ def _high_water(pid: int) -> int | None:
     if not status.exists():
         return None
     lines = (line.split() for line in status.read_text().splitlines())
-    return next((int(words[1]) * 1024 for words in lines if words[0] == "VmHWM:"), None)
+    return next((int(fields[1]) * 1024 for fields in lines if fields[0] == "VmHWM:"), None)

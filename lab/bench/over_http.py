@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from temporalio.client import Client
 
-from lab.bench.contender import CONNECTIONS, LOOK_AFTER_SECONDS, Footprint, Step, Timings
+from lab.bench.contender import CONNECTIONS, STATUS_AFTER_SECONDS, Footprint, Step, Timings
 from lab.bench.history import footprint_of
 from lab.bench.provider import Delivery
 
@@ -53,7 +53,7 @@ class OverHttp:
         begun = time.monotonic()
         job = await self._create()
         created = time.monotonic()
-        await asyncio.sleep(LOOK_AFTER_SECONDS)
+        await asyncio.sleep(STATUS_AFTER_SECONDS)
         asked = time.monotonic()
         await answer_of(lambda: self.api.get(self.creating.status_path.format(job=job)))
         answered = time.monotonic()
@@ -63,7 +63,7 @@ class OverHttp:
         return {
             Step.CREATE: created - begun,
             Step.STATUS: answered - asked,
-            Step.TELL: webhook.acknowledged_at - webhook.sent_at,
+            Step.WEBHOOK: webhook.acknowledged_at - webhook.sent_at,
             Step.FINISH: ended - webhook.sent_at,
             Step.WHOLE: ended - begun,
         }

@@ -20,7 +20,7 @@ class Plan:
     archive_rounds: int = 0
     """0 leaves the study out; so do the next ones."""
     cancelled_bytes: int = 0
-    """Of a file whose generation is canceled while it is brought home."""
+    """Of a file whose generation is canceled while it is archived."""
     pollers: int = 0
     """Readers of one living job."""
     polls: int = 7

@@ -94,11 +94,11 @@ def svg_of(results: Results) -> str:
 
 def _legend() -> Iterator[str]:
     x = 8.0
-    for words, colour, dashes in LINES.values():
+    for text, colour, dashes in LINES.values():
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
         yield f'<path class="line" stroke="{colour}"{dashed} d="M{x:g} 34h24"/>'
-        yield _text(x + 30, 38, words, "start")
-        x += 46 + 6.6 * len(words)
+        yield _text(x + 30, 38, text, "start")
+        x += 46 + 6.6 * len(text)
 
 
 def _points(row: Row) -> list[tuple[int, float]]:
@@ -110,8 +110,8 @@ def _short(count: int) -> str:
     return f"{count // 1_000_000} M" if count >= 1_000_000 else f"{count:,}"
 
 
-def _text(x: float, y: float, words: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{words}</text>'
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>'
 
 
 def main(results: Path, picture: Path) -> None:

@@ -96,7 +96,7 @@ class Provider:
         return JSONResponse(self._result(request.path_params["request_id"]))
 
     async def status(self, request: Request) -> Response:
-        """For whoever lost an answer of ours, as a worker that is killed does."""
+        """For clients that lost an answer, as a killed worker does."""
         request_id = request.path_params["request_id"]
         if request_id in self._ended:
             return JSONResponse({"status": "COMPLETED", "request_id": request_id})

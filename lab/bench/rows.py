@@ -13,7 +13,7 @@ from lab.bench.measuring import Latency, Round, Throughput
 STEPS = {
     Step.CREATE: "POST (skeleton: insert, then start)",
     Step.STATUS: "GET of a living job (skeleton: query)",
-    Step.TELL: "webhook until acknowledged (skeleton: signal)",
+    Step.WEBHOOK: "webhook until acknowledged (skeleton: signal)",
     Step.FINISH: "webhook until the end (skeleton: signal)",
     Step.WHOLE: "creation until the end",
 }
@@ -57,11 +57,11 @@ def _rates(throughput: Sequence[Throughput]) -> Iterator[Row]:
 def _latencies(latency: Sequence[Latency]) -> Iterator[Row]:
     for concurrency, here in _by_concurrency(latency):
         samples = min(_by_contender(here, _count).values())
-        for step, words in STEPS.items():
+        for step, label in STEPS.items():
             for name, share in SHARES.items():
                 yield Row(
                     section=f"milliseconds at concurrency {concurrency}, of {samples:g} generations",
-                    label=f"{words}, {name}",
+                    label=f"{label}, {name}",
                     values=_by_contender(here, _milliseconds(step, share)),
                 )
 

@@ -47,7 +47,7 @@ async def run_bench(folder: Path, plan: Plan, say: Callable[[str], None], keep: 
     """Everything is started in the folder, on loopback, and stopped again. `keep` is given what there is so far.
 
     Raises: StackError, and whatever kept a contender's generations from completing. What keeps a study from its end
-    is told by the report.
+    is in the report.
     """
     api, temporal, ui, postgres, provider = free_ports(5)
     begun = time.monotonic()

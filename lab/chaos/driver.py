@@ -23,7 +23,7 @@ NO_ANSWER = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolErr
 ASK_AGAIN_SECONDS = 0.3
 ANSWER_WITHIN_SECONDS = 60
 """Longer than any outage that a kill causes."""
-LOOK_EVERY_SECONDS = 0.5
+POLL_EVERY_SECONDS = 0.5
 PART_BACK_WITHIN_SECONDS = 30
 SLACK_SECONDS = 60
 """For what comes after the deadline of the last job: an archive that is tried again, an end to be written down."""
@@ -107,13 +107,13 @@ class Driver:
         while True:
             with suppress(OSError, TimeoutError, *DRIVER_ERRORS):
                 await self._watch_with(await asyncpg.connect(url, timeout=5))
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            await asyncio.sleep(POLL_EVERY_SECONDS)
 
     async def _watch_with(self, connection: asyncpg.Connection) -> None:
         try:
             while True:
                 self._note(await connection.fetch("select id, status from generation_jobs"))
-                await asyncio.sleep(LOOK_EVERY_SECONDS)
+                await asyncio.sleep(POLL_EVERY_SECONDS)
         finally:
             connection.terminate()
 
@@ -135,7 +135,7 @@ class Driver:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_seconds):
                 while not wanted <= self.notes.first_ends.keys():  # noqa: ASYNC110 - what changes is in a database
-                    await asyncio.sleep(LOOK_EVERY_SECONDS)
+                    await asyncio.sleep(POLL_EVERY_SECONDS)
 
     async def _sleep_until(self, moment: float) -> None:
         await asyncio.sleep(max(self._started + moment - self._now(), 0))

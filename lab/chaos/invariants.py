@@ -118,9 +118,9 @@ def what_completed_is_paid(evidence: Evidence) -> Iterator[str]:
             continue
         if not job.billed:
             yield f"{job.name} was not billed, and charged {job.charged_cents} cents"
-        told, due = job.row.charged_cents, (job.row.cost_cents or 0) - job.overrun_cents
-        if {job.charged_cents, told} != {due}:
-            yield f"{job.name} cost {job.row.cost_cents} cents; charged {job.charged_cents}, told {told}"
+        shown, due = job.row.charged_cents, (job.row.cost_cents or 0) - job.overrun_cents
+        if {job.charged_cents, shown} != {due}:
+            yield f"{job.name} cost {job.row.cost_cents} cents; charged {job.charged_cents}, shown {shown}"
         if job.overrun_cents and COUNTED_TWICE not in job.planned.faults:
             yield f"{job.name} cost {job.overrun_cents} cents more than was held, and no fault is the reason"
 

@@ -176,8 +176,8 @@ def _job(dice: Random, number: int, at: float, *, late: bool, aimed: bool) -> Pl
     faults = tuple(fault for fault in drawn if fault not in kind.unknown)
     if aimed:
         faults = (AIMED, *(fault for fault in faults if fault not in SUBMIT))
-    words = f"job {number} of a chaotic day" + (f" [sim: {', '.join(faults)}]" if faults else "")
-    body = {kind.field: words, **kind.more}
+    prompt = f"job {number} of a chaotic day" + (f" [sim: {', '.join(faults)}]" if faults else "")
+    body = {kind.field: prompt, **kind.more}
     return PlannedJob(number=number, at=at, path=kind.path, body=body, faults=faults, cancel_after=cancel_after)
 
 

@@ -47,7 +47,7 @@ def right_ends(job: JobTrace, kills: Sequence[Kill]) -> Mapping[str, str]:
         ends[failed(FailureCode.DEADLINE_EXCEEDED)] = "the account was locked until the deadline"
     if job.cancel_sent:
         ends[Status.CANCELED] = "canceled midway"
-    if (why := lost_answer(job, kills)) and not was_told(job):
+    if (why := lost_answer(job, kills)) and not is_reported(job):
         ends[failed(FailureCode.UNKNOWN_OUTCOME)] = f"{why}, and neither webhook nor list told of it in time"
     return ends
 
@@ -66,7 +66,7 @@ def lost_answer(job: JobTrace, kills: Sequence[Kill]) -> str | None:
     return None
 
 
-def was_told(job: JobTrace) -> bool:
+def is_reported(job: JobTrace) -> bool:
     """Whether we acknowledged the provider's webhook while the job lived."""
     ended = job.row.completed_at if job.row else None
     return any(

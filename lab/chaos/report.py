@@ -33,9 +33,11 @@ class Report:
     def line(self) -> str:
         """What a run comes down to, for one of many."""
         jobs, ends = self.evidence.jobs, Counter((job.end or "stuck").partition(":")[0] for job in self.evidence.jobs)
-        told = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
+        counts = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
         verdict = "every promise held" if self.holds else "PROMISES BROKEN"
-        return f"seed {self.evidence.plan.seed}: {len(jobs)} jobs, {len(self.evidence.kills)} kills; {told}; {verdict}"
+        return (
+            f"seed {self.evidence.plan.seed}: {len(jobs)} jobs, {len(self.evidence.kills)} kills; {counts}; {verdict}"
+        )
 
     def show(self, console: Console) -> None:
         table = Table(box=None, show_header=False)

@@ -1,4 +1,4 @@
-"""What the parts of the embedded stack are told through their environment."""
+"""The environment of the parts of the embedded stack."""
 
 from collections.abc import Mapping
 

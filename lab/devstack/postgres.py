@@ -1,4 +1,4 @@
-"""PostgreSQL 18 out of the virtual environment, on a data folder of ours."""
+"""PostgreSQL 18 out of the virtual environment, on a data folder of its own."""
 
 import asyncio
 import os
@@ -46,7 +46,7 @@ class EmbeddedPostgres:
     port: int
     secrets: Secrets
     settings: Mapping[str, str] = field(default_factory=dict)
-    """On top of ours, e.g. for tests that promise no durability."""
+    """On top of the standard ones, e.g. for tests that promise no durability."""
 
     @property
     def superuser_url(self) -> str:
@@ -88,7 +88,7 @@ class EmbeddedPostgres:
         )
 
     async def make_folder(self) -> None:
-        """The first time only. One that was interrupted half-way is made anew."""
+        """The first time only. One that was interrupted half-way is made again."""
         if self.folder.exists():
             return
         new, password_file = self.folder.with_suffix(".new"), self.folder.with_suffix(".password")

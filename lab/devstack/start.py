@@ -19,7 +19,7 @@ from reelay_client import AsyncReelay
 
 
 async def run_dev(data_dir: DataDir, ports: Ports, announce: Callable[[str], None]) -> None:
-    """The stack, until it is told to stop. Raises: StackError."""
+    """The stack, until it is stopped. Raises: StackError."""
     with data_dir.held():
         ports.check_free()
         announce(f"starting; data and logs are in {data_dir.path}")

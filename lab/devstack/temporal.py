@@ -40,7 +40,7 @@ class EmbeddedTemporal:
     search_attributes: Mapping[str, str] = field(default_factory=dict)
     """Name to type."""
     dynamic_config: Mapping[str, object] = field(default_factory=dict)
-    """On top of ours, e.g. `{"frontend.WorkflowTimeSkippingEnabled": True}` for tests."""
+    """On top of the standard ones, e.g. `{"frontend.WorkflowTimeSkippingEnabled": True}` for tests."""
 
     @property
     def address(self) -> str:

@@ -96,7 +96,7 @@ class FalWebhookFormat:
         return None if request.removed_from_queue else webhook_body(request, self._answer(request))
 
     def headers(self, request: SimulatedRequest, body: bytes) -> dict[str, str]:
-        """Signed anew for each delivery. Receivers compare with their own clock, so skipped time does not count."""
+        """Signed again for each delivery. Receivers compare with their own clock, so skipped time does not count."""
         return signed_headers(
             Ed25519PrivateKey.generate() if Fault.WEBHOOK_FORGED in request.faults else self._keys.current,
             request_id=request.id,

@@ -55,7 +55,7 @@ class Submission:
     """The sender's, where an account can be locked."""
     webhook_events: frozenset[str] | None = None
     job_id: str | None = None
-    """Of a provider that is told it by itself."""
+    """Of a provider that receives it in the submission."""
     cancel_after: timedelta | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""What a simulator is told when it starts."""
+"""The settings of a simulator."""
 
 from datetime import timedelta
 from pathlib import Path

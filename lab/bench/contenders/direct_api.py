@@ -40,11 +40,11 @@ class DirectApi:
 
     async def status(self, request: Request) -> Response:
         run = self._temporal.get_workflow_handle(run_of(request.path_params["job"]))
-        return JSONResponse({"told": await run.query(DirectWorkflow.was_told)})
+        return JSONResponse({"signaled": await run.query(DirectWorkflow.is_signaled)})
 
     async def webhook(self, request: Request) -> Response:
         job = await self._steps.verify(request)
-        await self._temporal.get_workflow_handle(run_of(job)).signal(DirectWorkflow.tell)
+        await self._temporal.get_workflow_handle(run_of(job)).signal(DirectWorkflow.webhook)
         return JSONResponse({})
 
 

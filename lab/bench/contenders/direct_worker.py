@@ -1,4 +1,4 @@
-"""The floor's worker, with the settings of ours. The process behind `python -m lab.bench.contenders.direct_worker`."""
+"""The worker of the floor, set like Reelay's. The process behind `python -m lab.bench.contenders.direct_worker`."""
 
 import asyncio
 import signal

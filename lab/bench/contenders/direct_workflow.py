@@ -52,12 +52,12 @@ class DirectActivities:
 @workflow.defn(name="Direct")
 class DirectWorkflow:
     def __init__(self) -> None:
-        self.told = False
+        self.signaled = False
 
     @workflow.run
     async def run(self, job: str) -> None:
         request_id = await workflow.execute_activity_method(DirectActivities.submit, job, start_to_close_timeout=LIMIT)
-        await workflow.wait_condition(lambda: self.told, timeout=timedelta(minutes=4))
+        await workflow.wait_condition(lambda: self.signaled, timeout=timedelta(minutes=4))
         url = await workflow.execute_activity_method(DirectActivities.fetch, request_id, start_to_close_timeout=LIMIT)
         kept = await workflow.execute_activity_method(
             DirectActivities.archive, Fetched(job, url), start_to_close_timeout=LIMIT
@@ -67,9 +67,9 @@ class DirectWorkflow:
         )
 
     @workflow.signal
-    def tell(self) -> None:
-        self.told = True
+    def webhook(self) -> None:
+        self.signaled = True
 
     @workflow.query
-    def was_told(self) -> bool:
-        return self.told
+    def is_signaled(self) -> bool:
+        return self.signaled

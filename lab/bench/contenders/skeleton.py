@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 from temporalio.client import Client, WorkflowHandle
 
-from lab.bench.contender import LOOK_AFTER_SECONDS, PROVIDER_SECONDS, Contender, Footprint, Step, Timings
+from lab.bench.contender import PROVIDER_SECONDS, STATUS_AFTER_SECONDS, Contender, Footprint, Step, Timings
 from lab.bench.contenders.skeleton_workflow import TASK_QUEUE, SkeletonWorkflow
 from lab.bench.ground import Ground, part
 from lab.bench.history import footprint_of
@@ -36,7 +36,7 @@ class Skeleton:
     async def generate(self) -> str:
         run = await self._start()
         await asyncio.sleep(PROVIDER_SECONDS)
-        await run.signal(SkeletonWorkflow.tell)
+        await run.signal(SkeletonWorkflow.webhook)
         await run.result()
         return run.id
 
@@ -45,20 +45,20 @@ class Skeleton:
         await self._database.execute(INSERT, uuid4(), "A paper boat sails down a rain-soaked street at dusk")
         run = await self._start()
         created = time.monotonic()
-        await asyncio.sleep(LOOK_AFTER_SECONDS)
+        await asyncio.sleep(STATUS_AFTER_SECONDS)
         asked = time.monotonic()
-        await run.query(SkeletonWorkflow.was_told)
+        await run.query(SkeletonWorkflow.is_signaled)
         answered = time.monotonic()
         await asyncio.sleep(max(0.0, created + PROVIDER_SECONDS - answered))
         sent = time.monotonic()
-        await run.signal(SkeletonWorkflow.tell)
+        await run.signal(SkeletonWorkflow.webhook)
         acknowledged = time.monotonic()
         await run.result()
         ended = time.monotonic()
         return {
             Step.CREATE: created - begun,
             Step.STATUS: answered - asked,
-            Step.TELL: acknowledged - sent,
+            Step.WEBHOOK: acknowledged - sent,
             Step.FINISH: ended - sent,
             Step.WHOLE: ended - begun,
         }

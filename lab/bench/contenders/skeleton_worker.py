@@ -1,4 +1,4 @@
-"""The skeleton's worker, with the settings of ours: `python -m lab.bench.contenders.skeleton_worker`."""
+"""The skeleton's worker, with the settings of Reelay's: `python -m lab.bench.contenders.skeleton_worker`."""
 
 import asyncio
 import signal

@@ -14,21 +14,21 @@ async def nothing() -> None: ...
 @workflow.defn(name="Skeleton")
 class SkeletonWorkflow:
     def __init__(self) -> None:
-        self.told = False
+        self.signaled = False
 
     @workflow.run
     async def run(self) -> None:
         await self.steps(2)
-        await workflow.wait_condition(lambda: self.told, timeout=timedelta(minutes=4))
+        await workflow.wait_condition(lambda: self.signaled, timeout=timedelta(minutes=4))
         await self.steps(3)
 
     @workflow.signal
-    def tell(self) -> None:
-        self.told = True
+    def webhook(self) -> None:
+        self.signaled = True
 
     @workflow.query
-    def was_told(self) -> bool:
-        return self.told
+    def is_signaled(self) -> bool:
+        return self.signaled
 
     async def steps(self, count: int) -> None:
         for _ in range(count):

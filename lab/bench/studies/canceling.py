@@ -1,4 +1,4 @@
-"""A generation that is canceled while its large file is brought home: its heartbeats, and how soon it ends."""
+"""A generation that is canceled while its large file is archived: its heartbeats, and how soon it ends."""
 
 import asyncio
 import time
@@ -19,8 +19,8 @@ from workflows.ids import workflow_id
 
 MIB_PER_SECOND = 32
 """Of the provider: so the file takes longer than we look."""
-LOOKING_SECONDS = 6.0
-LOOK_EVERY_SECONDS = 0.05
+POLLING_SECONDS = 6.0
+POLL_EVERY_SECONDS = 0.05
 MIB = 1024 * 1024
 
 
@@ -38,8 +38,8 @@ class Canceling:
             if any(each.HasField("last_heartbeat_time") for each in pending):
                 (last,) = (each.last_heartbeat_time.ToDatetime(UTC) for each in pending)
                 longest = max(longest, (datetime.now(UTC) - last).total_seconds())
-                until = min(until, time.monotonic() + LOOKING_SECONDS)
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
+                until = min(until, time.monotonic() + POLLING_SECONDS)
+            await asyncio.sleep(POLL_EVERY_SECONDS)
         return longest
 
     async def seconds_until_canceled(self) -> float:

@@ -24,7 +24,7 @@ from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 
 RAW_QUERIES = 20
-LOOK_EVERY_SECONDS = 0.05
+POLL_EVERY_SECONDS = 0.05
 QUERIES = re.compile(
     r'^service_requests\{namespace="default",operation="QueryWorkflow",service_name="frontend"\} (\S+)$', re.MULTILINE
 )
@@ -84,7 +84,7 @@ class Polling:
         answer = await self.api.post(CREATING.path, json=dict(CREATING.body))
         job = str(answer.raise_for_status().json()[CREATING.id_field])
         while await self._stage(job) not in AT_THE_PROVIDER:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            await asyncio.sleep(POLL_EVERY_SECONDS)
         return job
 
     async def _stage(self, job: str) -> str:

@@ -161,7 +161,7 @@ async def timed_calls(ground: Ground, reelay: OverHttp, finished: str) -> AsyncI
             "reconciliation: what has been quiet": reconcile,
         }
         generations = [await reelay.generate_timed() for _ in range(REPEATS // 2)]
-        for label, step in (("POST", Step.CREATE), ("webhook until acknowledged", Step.TELL)):
+        for label, step in (("POST", Step.CREATE), ("webhook until acknowledged", Step.WEBHOOK)):
             yield label, median(each[step] for each in generations)
         for label, call in calls.items():
             yield label, await _median_seconds(call)

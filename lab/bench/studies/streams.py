@@ -76,7 +76,7 @@ class Readers:
         await self._asked(keys)
 
     async def seen(self, expected: Mapping[str, int]) -> Mapping[str, Sequence[float]]:
-        """By job, the moments at which streams told that it was completed, once there are so many."""
+        """By job, the moments at which streams showed that it was completed, once there are so many."""
         found: Mapping[str, Sequence[float]] = await self._asked(expected)
         return found
 
@@ -119,11 +119,11 @@ class Streams:
             values={"Reelay": load.api_milliseconds, "no stream": without.api_milliseconds},
         )
         for name, share in SHARES.items():
-            told, ended = quantile(load.until_seen(seen), share), quantile(load.until_ended, share)
+            seen_at, ended = quantile(load.until_seen(seen), share), quantile(load.until_ended, share)
             yield Row(
                 section=section,
                 label=f"webhook sent until its user's streams tell the end, {name}, ms",
-                values={"Reelay": 1000 * told, "workflow's end": 1000 * ended},
+                values={"Reelay": 1000 * seen_at, "workflow's end": 1000 * ended},
             )
 
     async def generate(self, keys: Sequence[str], count: int) -> Load:

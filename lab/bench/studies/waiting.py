@@ -24,8 +24,8 @@ from lab.bench.rows import Row
 
 CREATORS = 32
 STEADY_CONCURRENCY, STEADY_GENERATIONS = 64, 192
-LOOK_EVERY_SECONDS = 0.25
-TELL_EVERY_SECONDS = 20.0
+POLL_EVERY_SECONDS = 0.25
+REPORT_EVERY_SECONDS = 20.0
 ENDS = """
 select count(*) filter (where status = 'completed') as completed,
     count(*) filter (where status in ('failed', 'canceled')) as failed,
@@ -79,11 +79,11 @@ class Waiting:
         for row in self._drained(section, "the same when the worker is killed first", killed, rate):
             yield row
 
-    def _drained(self, section: str, words: str, drain: Drain, rate: float) -> Iterator[Row]:
+    def _drained(self, section: str, label: str, drain: Drain, rate: float) -> Iterator[Row]:
         values = {"Reelay": drain.per_second, f"steady rate at {STEADY_CONCURRENCY}": rate}
-        yield Row(section=section, label=f"{words}: completions per second", values=values)
-        yield _row(section, f"{words}: first to last completion, s", drain.first_to_last_seconds)
-        yield _row(section, f"{words}: most MiB of the worker", drain.worker_peak / MIB)
+        yield Row(section=section, label=f"{label}: completions per second", values=values)
+        yield _row(section, f"{label}: first to last completion, s", drain.first_to_last_seconds)
+        yield _row(section, f"{label}: most MiB of the worker", drain.worker_peak / MIB)
 
     async def drain(self, count: int, *, kill_worker: bool) -> Drain:
         """Raises: RuntimeError when not every generation completes."""
@@ -125,21 +125,21 @@ class Waiting:
 
     async def _submitted(self, count: int) -> None:
         while await self._held() < count:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            await asyncio.sleep(POLL_EVERY_SECONDS)
 
     async def _all_completed(self, start: datetime, count: int) -> float:
         """Seconds from the first to the last completion."""
-        told = time.monotonic()
+        reported_at = time.monotonic()
         while True:
             ends = await self.database.fetchrow(ENDS, start)
             if ends["failed"]:
                 raise RuntimeError(f"{ends['failed']} of {count:,} generations that waited have failed")
             if ends["completed"] == count:
                 return float(ends["seconds"])
-            if time.monotonic() - told > TELL_EVERY_SECONDS:
-                told = time.monotonic()
+            if time.monotonic() - reported_at > REPORT_EVERY_SECONDS:
+                reported_at = time.monotonic()
                 self.say(f"{ends['completed']:,} of {count:,} have completed")
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            await asyncio.sleep(POLL_EVERY_SECONDS)
 
     def _memory(self) -> dict[str, int]:
         parts = self.ground.data_dir.find_stack().parts
