@@ -31,7 +31,7 @@ from reelay.db.generations import TARIFF, TIMING, find_generation, find_generati
 from reelay.db.tables import GenerationJob
 from reelay.domain.messages import Sentence
 from reelay.providers.registry import can_submit
-from reelay.tracing.spans import is_about
+from reelay.tracing.spans import record_job_id
 
 WORDS_BESIDE = [str(field.alias) for field in CreateRequest.model_fields.values()]
 """Ours in every creating body, as documented."""
@@ -159,7 +159,7 @@ class Creation:
                 route=self._route,
             )
         stored = ensure_same_request(stored, job)
-        is_about(stored.id)
+        record_job_id(stored.id)
         await start_or_leave_to_sweeper(self._services, stored)
         return Created(stored, headers)
 

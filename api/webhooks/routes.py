@@ -28,7 +28,7 @@ from reelay.domain.messages import Sentence
 from reelay.domain.webhook_token import read_token
 from reelay.providers.errors import WebhookRejected
 from reelay.providers.registry import FAL_WEBHOOK_PATH, REPLICATE_WEBHOOK_PATH
-from reelay.tracing.spans import is_about
+from reelay.tracing.spans import record_job_id
 
 PROBLEMS = (
     HTTPStatus.BAD_REQUEST,
@@ -77,7 +77,7 @@ class Arrival:
         headers, services = self._request.headers, self._services
         verdict = await judge(services, provider, delivery_id, headers, body, self._job, self._token)
         if verdict.job_id:
-            is_about(verdict.job_id)
+            record_job_id(verdict.job_id)
         took = time.perf_counter() - arrived
         services.metrics.note_webhook(provider, verdict.word, took)
         if not await self._kept(delivery_of(provider, delivery_id, headers, body, verdict, took_ms=took * 1000)):

@@ -63,9 +63,9 @@ async def archive_media(
         downloaded = await download(
             client, remote.url, to=folder / "media", policy=policy, on_bytes=on_bytes, headers_for=headers_for
         )
-        found, probed = await _look_inside(downloaded, expected_kind)
+        found, probed = await _probe_and_check(downloaded, expected_kind)
         name = f"{name_stem}.{found.extension}"
-        poster_name = await _keep_poster(downloaded.path, found, storage, key_prefix, name_stem)
+        poster_name = await _store_poster(downloaded.path, found, storage, key_prefix, name_stem)
         await storage.put_file(downloaded.path, f"{key_prefix}/{name}", found.content_type)
     return MediaFile(
         name=name,
@@ -82,7 +82,7 @@ async def archive_media(
     )
 
 
-async def _look_inside(downloaded: Downloaded, expected: MediaKind) -> tuple[SniffedType, Probe]:
+async def _probe_and_check(downloaded: Downloaded, expected: MediaKind) -> tuple[SniffedType, Probe]:
     try:
         found, probed = await asyncio.to_thread(_identify, downloaded.path)
         if not downloaded.length_announced and await asyncio.to_thread(ends_early, downloaded.path):
@@ -103,7 +103,9 @@ def _identify(path: Path) -> tuple[SniffedType, Probe]:
     return (found if probed.width else found.without_picture()), probed
 
 
-async def _keep_poster(path: Path, found: SniffedType, storage: Storage, key_prefix: str, name_stem: str) -> str | None:
+async def _store_poster(
+    path: Path, found: SniffedType, storage: Storage, key_prefix: str, name_stem: str
+) -> str | None:
     """The name under which a video's poster was kept."""
     if found.kind is not MediaKind.VIDEO:
         return None

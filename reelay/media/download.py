@@ -22,7 +22,7 @@ from reelay.media.errors import (
     TooLarge,
 )
 from reelay.media.guard import DownloadPolicy, GuardedTransport, Resolve, resolve
-from reelay.tracing.spans import calling
+from reelay.tracing.spans import client_span
 
 OnBytes: TypeAlias = Callable[[int, int | None], None]
 """Hears the bytes received so far and, when the source announced it, their final number."""
@@ -104,7 +104,7 @@ async def _answer(
     target = _parse(url)
     for _ in range(MAX_REDIRECTS + 1):
         policy.check_url(target)
-        with calling("GET", target.host) as span:
+        with client_span("GET", target.host) as span:
             async with client.stream("GET", target, headers=headers_for(str(target))) as response:
                 span.set_attribute("http.response.status_code", response.status_code)
                 if response.status_code == 200:

@@ -20,12 +20,12 @@ from reelay.providers.strict_json import parse_json
 # Endpoints of these namespaces are addressed by three segments, all others by two.
 LONG_NAMESPACES = frozenset({"workflows", "comfy"})
 
-QUICK_CALL = timedelta(seconds=20)
+CALL_TIMEOUT = timedelta(seconds=20)
 """The most that a status or cancel call may take: they are repeated anyway."""
-ELSEWHERE = timedelta(seconds=3)
+OTHER_BASE_TIMEOUT = timedelta(seconds=3)
 """The most that each other base may take: with the queue's own time this stays below the polling activity's 30 s."""
 MOST_OTHER_BASES = 3
-PROOF = "x-fal-request-id"
+REQUEST_ID_HEADER = "x-fal-request-id"
 MAX_SHORT_ANSWER_BYTES = 64 * 1024
 MAX_STATUS_BYTES = 1024 * 1024
 """A status answer carries the logs."""
@@ -92,7 +92,7 @@ class FalProvider:
             await self._find(
                 submission.status_url,
                 params={"logs": "1"} if logs else None,
-                within=QUICK_CALL,
+                within=CALL_TIMEOUT,
                 at_most=MAX_STATUS_BYTES,
             )
         )
@@ -104,7 +104,7 @@ class FalProvider:
     async def cancel(self, submission: Submission) -> CancelAnswer:
         """Out of the queue at once; once it runs, only models with a cancel handler stop."""
         return cancel_of(
-            await self._ask("PUT", submission.cancel_url, within=QUICK_CALL, at_most=MAX_SHORT_ANSWER_BYTES)
+            await self._ask("PUT", submission.cancel_url, within=CALL_TIMEOUT, at_most=MAX_SHORT_ANSWER_BYTES)
         )
 
     async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
@@ -118,7 +118,7 @@ class FalProvider:
         }
         found: list[str] = []
         for _ in range(MAX_PAGES):
-            page = page_of(await self._look_up(query))
+            page = page_of(await self._get_page(query))
             found += [
                 listed["request_id"]
                 for listed in page.requests
@@ -160,22 +160,22 @@ class FalProvider:
         try:
             answer = await self._ask("GET", url, params=params, within=within, at_most=at_most)
         except Unavailable:
-            if (found := await self._find_elsewhere(url, params, at_most)) is None:
+            if (found := await self._find_at_other_bases(url, params, at_most)) is None:
                 raise
             return found
         if answer.status not in (404, 410):
             return answer
-        return await self._find_elsewhere(url, params, at_most) or answer
+        return await self._find_at_other_bases(url, params, at_most) or answer
 
-    async def _find_elsewhere(self, url: str, params: Mapping[str, str] | None, at_most: int) -> Answer | None:
+    async def _find_at_other_bases(self, url: str, params: Mapping[str, str] | None, at_most: int) -> Answer | None:
         if not url.startswith(f"{self._base}/"):
             return None
         for base in self._others:
             with suppress(Unavailable):
                 other = base + url.removeprefix(self._base)
-                answer = await self._ask("GET", other, params=params, within=ELSEWHERE, at_most=at_most)
+                answer = await self._ask("GET", other, params=params, within=OTHER_BASE_TIMEOUT, at_most=at_most)
                 # Only what speaks of a request counts: another host's 404, or its home page, says nothing.
-                if answer.is_success and PROOF in answer.headers:
+                if answer.is_success and REQUEST_ID_HEADER in answer.headers:
                     return answer
         return None
 
@@ -184,6 +184,6 @@ class FalProvider:
     ) -> Answer:
         return await self._api.ask(method, url, params=params, within=min(within, self._timeout), at_most=at_most)
 
-    async def _look_up(self, query: Mapping[str, str]) -> Answer:
+    async def _get_page(self, query: Mapping[str, str]) -> Answer:
         url = f"{self._platform}/models/requests/by-endpoint"
-        return await self._ask("GET", url, params=query, within=QUICK_CALL, at_most=MAX_PAGE_BYTES)
+        return await self._ask("GET", url, params=query, within=CALL_TIMEOUT, at_most=MAX_PAGE_BYTES)

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from reelay.domain.failure import Failure, FailureCode
 from reelay.providers.errors import Rejected, SubmissionUncertain, Unavailable, Unreachable
 from reelay.providers.exchange import Answer, exchange
-from reelay.tracing.spans import calling
+from reelay.tracing.spans import client_span
 
 NOTHING_SENT = (
     httpx.ConnectError,  # refused, DNS, TLS
@@ -127,7 +127,7 @@ class KeyedApi:
         for key in tuple(self._keys):
             call.headers.update(self._authorization(key))
             left = timedelta(seconds=deadline - time.monotonic())
-            with calling(call.method, call.url.host) as span:
+            with client_span(call.method, call.url.host) as span:
                 answer = await exchange(client, call, within=max(left, SHORTEST_TRY), at_most=at_most)
                 span.set_attribute("http.response.status_code", answer.status)
             if answer.status != HTTPStatus.UNAUTHORIZED:

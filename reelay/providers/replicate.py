@@ -18,7 +18,7 @@ from reelay.providers.strict_json import parse_json
 
 SUBMISSION_LIMIT = timedelta(minutes=1)
 """Replicate answers as soon as the prediction exists: it is not asked to wait for the end."""
-QUICK_CALL = timedelta(seconds=20)
+CALL_TIMEOUT = timedelta(seconds=20)
 SHORTEST_DEADLINE = timedelta(seconds=5)
 MAX_PREDICTION_BYTES = 10 * 1024 * 1024
 """A prediction carries its input, its output and its logs."""
@@ -66,7 +66,7 @@ class ReplicateProvider:
     async def cancel(self, submission: Submission) -> CancelAnswer:
         """Stops it, also while it runs; the time that it ran is charged."""
         return cancel_of(
-            await self._api.ask("POST", submission.cancel_url, within=QUICK_CALL, at_most=MAX_PREDICTION_BYTES)
+            await self._api.ask("POST", submission.cancel_url, within=CALL_TIMEOUT, at_most=MAX_PREDICTION_BYTES)
         )
 
     async def requests_like(self, original: SubmissionRequest, *, sent_between: tuple[datetime, datetime]) -> list[str]:
@@ -82,7 +82,7 @@ class ReplicateProvider:
         url = str(httpx.URL(f"{self._v1}/predictions", params={"created_after": sent_between[0].isoformat()}))
         found: list[str] = []
         for _ in range(MAX_PAGES):
-            page = page_of(await self._api.ask("GET", url, within=QUICK_CALL, at_most=MAX_PAGE_BYTES))
+            page = page_of(await self._api.ask("GET", url, within=CALL_TIMEOUT, at_most=MAX_PAGE_BYTES))
             found += [listed["id"] for listed in page.predictions if is_like(listed, wanted)]
             if page.next_url is None or page.reaches_back_to(sent_between[0]):
                 return list(dict.fromkeys(found))
@@ -109,7 +109,7 @@ class ReplicateProvider:
         )
 
     async def _get(self, url: str) -> Answer:
-        return await self._api.ask("GET", url, within=QUICK_CALL, at_most=MAX_PREDICTION_BYTES)
+        return await self._api.ask("GET", url, within=CALL_TIMEOUT, at_most=MAX_PREDICTION_BYTES)
 
 
 def _is_file(url: str, folder: str) -> bool:

@@ -42,7 +42,7 @@ NO_SECRET = SecretStr("development")
 """Sent to a backend with which no secret is shared."""
 ALREADY_THERE = 409
 SUBMIT_WITHIN = timedelta(minutes=1)
-QUICK_CALL = timedelta(seconds=10)
+CALL_TIMEOUT = timedelta(seconds=10)
 MAX_ANSWER_BYTES = 64 * 1024
 
 
@@ -105,7 +105,7 @@ class StudioProvider:
         if self._url is None:
             return CancelAnswer.TOO_LATE
         url = f"{self._url}/{submission.request_id}"
-        answer = await self._api.ask("DELETE", url, within=QUICK_CALL, at_most=MAX_ANSWER_BYTES)
+        answer = await self._api.ask("DELETE", url, within=CALL_TIMEOUT, at_most=MAX_ANSWER_BYTES)
         if answer.status >= 500:
             raise Unavailable(f"the studio backend answered HTTP {answer.status}", answer.retry_after)
         return CancelAnswer.REQUESTED if answer.is_success else CancelAnswer.TOO_LATE

@@ -32,25 +32,25 @@ def tracing(service: str) -> Iterator[None]:
     if not is_on():
         yield
         return
-    from reelay.tracing.export import exporting  # half a second of imports that only those pay who want it
+    from reelay.tracing.export import exporting  # half a second of imports, only where traces are on
 
     with exporting(service):
         yield
 
 
-def calling(method: str, host: str) -> AbstractContextManager[trace.Span]:
+def client_span(method: str, host: str) -> AbstractContextManager[trace.Span]:
     """A span around one outgoing request. It has the host alone: paths and queries carry tokens."""
     attributes = {"http.request.method": method, "server.address": host}
     return tracer.start_as_current_span(f"{method} {host}", kind=trace.SpanKind.CLIENT, attributes=attributes)
 
 
-def is_about(job_id: object) -> None:
-    """The current span, if there is one, says whose it is."""
+def record_job_id(job_id: object) -> None:
+    """Put the job id on the current span, if there is one."""
     trace.get_current_span().set_attribute(JOB_ID, str(job_id))
 
 
 def is_probe(scope: MutableMapping[str, Any]) -> bool:
-    """Requests that come every few seconds and tell nothing."""
+    """Requests that come every few seconds and say nothing."""
     return scope.get("path") in PROBES
 
 

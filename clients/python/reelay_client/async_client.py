@@ -75,7 +75,7 @@ class AsyncReelay:
         """The same by a creating call's own path and body."""
         key = idempotency_key or str(uuid4())
         try:
-            created = await self._insist("POST", path, json=body or {}, headers={"idempotency-key": key})
+            created = await self._request_with_retries("POST", path, json=body or {}, headers={"idempotency-key": key})
         except NotReachable as error:
             raise NotReachable(f"{error}; to repeat this safely, use the idempotency key {key}") from error
         return Created.read(created)
@@ -104,11 +104,11 @@ class AsyncReelay:
             query["after"] = page["nextCursor"]
 
     async def cancel(self, job_id: UUID) -> Job:
-        return Job.read(await self._insist("POST", f"/api/jobs/{job_id}/cancel"))
+        return Job.read(await self._request_with_retries("POST", f"/api/jobs/{job_id}/cancel"))
 
     async def poll(self, job_id: UUID) -> Job:
         """Have the provider asked now."""
-        return Job.read(await self._insist("POST", f"/api/jobs/{job_id}/poll"))
+        return Job.read(await self._request_with_retries("POST", f"/api/jobs/{job_id}/poll"))
 
     async def history(self, job_id: UUID) -> list[TimelineEvent]:
         return [TimelineEvent.read(event) for event in (await self.get(f"/api/jobs/{job_id}/history"))["data"]]
@@ -118,21 +118,23 @@ class AsyncReelay:
 
     async def estimate(self, model: str, /, **inputs: Any) -> Estimate:
         """What `create` with the same model and inputs would cost."""
-        return Estimate.read(await self._insist("POST", "/api/estimate", json={"model": model, "input": inputs}))
+        return Estimate.read(
+            await self._request_with_retries("POST", "/api/estimate", json={"model": model, "input": inputs})
+        )
 
     async def credits(self) -> Credits:
         return Credits.read(await self.get("/api/credits"))
 
     async def create_campaign(self, name: str, *, metadata: Mapping[str, Any] | None = None) -> Campaign:
         body = {"name": name, "metadata": metadata or {}}
-        return Campaign.read(await self._insist("POST", "/api/campaigns", json=body, headers=_once()))
+        return Campaign.read(await self._request_with_retries("POST", "/api/campaigns", json=body, headers=_once()))
 
     async def campaign(self, campaign_id: UUID) -> Campaign:
         return Campaign.read(await self.get(f"/api/campaigns/{campaign_id}"))
 
     async def create_clip(self, campaign_id: UUID, *, title: str = "", position: int = 0) -> Clip:
         path, body = f"/api/campaigns/{campaign_id}/clips", {"title": title, "position": position}
-        return Clip.read(await self._insist("POST", path, json=body, headers=_once()))
+        return Clip.read(await self._request_with_retries("POST", path, json=body, headers=_once()))
 
     async def clip(self, clip_id: UUID) -> Clip:
         return Clip.read(await self.get(f"/api/clips/{clip_id}"))
@@ -142,11 +144,11 @@ class AsyncReelay:
 
         By events, by polling where these do not come through; outlasts an API that is restarted.
         """
-        following = Following()
+        state = WatchState()
         patience = Patience(self._patience)
         while True:
             try:
-                async with aclosing(self._follow(job_id, following)) as states:
+                async with aclosing(self._read_states(job_id, state)) as states:
                     async for job in states:
                         patience.renew()
                         yield job
@@ -196,46 +198,46 @@ class AsyncReelay:
                     async for part in response.aiter_bytes():
                         await asyncio.to_thread(download.write, part)
         except httpx.TransportError as error:
-            raise self._no_answer(error) from error
+            raise self._not_reachable(error) from error
         return file
 
     async def get(self, path: str, **query: str | int | None) -> Any:
         """Any other call that changes nothing."""
         params = {name: value for name, value in query.items() if value is not None}
-        return await self._insist("GET", path, params=params)
+        return await self._request_with_retries("GET", path, params=params)
 
     async def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Any other call. It is sent once."""
         return await self._call("POST", path, json=body or {})
 
-    async def _follow(self, job_id: UUID, following: "Following") -> AsyncGenerator[Job]:
-        if following.by_events:
-            async with aclosing(self._events(f"/api/jobs/{job_id}/events", following)) as events:
+    async def _read_states(self, job_id: UUID, state: "WatchState") -> AsyncGenerator[Job]:
+        if state.by_events:
+            async with aclosing(self._events(f"/api/jobs/{job_id}/events", state)) as events:
                 async for event in events:
-                    if job := following.job_after(event):
+                    if job := state.job_after(event):
                         yield job
         else:
             yield Job.read(await self._call("GET", f"/api/jobs/{job_id}", params={"wait": WAIT_SECONDS}))
 
-    async def _events(self, path: str, following: "Following") -> AsyncGenerator[Event]:
+    async def _events(self, path: str, state: "WatchState") -> AsyncGenerator[Event]:
         """Until the stream ends. After one that is no stream, or silent, polling takes over."""
         timeout = httpx.Timeout(WAIT_SECONDS, read=SILENCE_SECONDS)
-        headers = {"accept": "text/event-stream", "last-event-id": following.after}
+        headers = {"accept": "text/event-stream", "last-event-id": state.after}
         try:
             async with self._http.stream(
                 "GET", path, params={"progress": "true"}, headers=headers, timeout=timeout
             ) as response:
                 await _check(response)
-                following.by_events = response.headers.get("content-type", "").startswith("text/event-stream")
+                state.by_events = response.headers.get("content-type", "").startswith("text/event-stream")
                 async with aclosing(read_events(response)) as events:
                     async for event in events:
                         yield event
         except httpx.ReadTimeout:
-            following.by_events = False
+            state.by_events = False
         except httpx.TransportError as error:
-            raise self._no_answer(error) from error
+            raise self._not_reachable(error) from error
 
-    async def _insist(self, method: str, path: str, **options: Any) -> Any:
+    async def _request_with_retries(self, method: str, path: str, **options: Any) -> Any:
         """A call that may be repeated, because it changes nothing, or nothing twice."""
         patience = Patience(self._patience)
         while True:
@@ -250,11 +252,11 @@ class AsyncReelay:
         try:
             response = await self._http.request(method, path, **options)
         except httpx.TransportError as error:
-            raise self._no_answer(error) from error
+            raise self._not_reachable(error) from error
         await _check(response)
         return response.json()
 
-    def _no_answer(self, error: httpx.TransportError) -> NotReachable:
+    def _not_reachable(self, error: httpx.TransportError) -> NotReachable:
         return NotReachable(f"{self.url} does not answer ({type(error).__name__})")
 
 
@@ -262,7 +264,7 @@ def _once() -> dict[str, str]:
     return {"idempotency-key": str(uuid4())}
 
 
-class Following:
+class WatchState:
     """How far a job has been followed."""
 
     def __init__(self) -> None:
