@@ -6,7 +6,7 @@ const PAGE = 100;
 
 /**
  * Tells `changed` with a job that is new or moved, `ended` with one that ended while it was watched, `listed` when a
- * page of older ones came, `state` with how news arrive, `tick` every second while something is under way.
+ * page of older ones came, `state` with how updates arrive, `tick` every second while something is under way.
  */
 export class Jobs extends EventTarget {
   /** @param {import("./session.js").Session} session */
@@ -67,19 +67,19 @@ export class Jobs extends EventTarget {
     return answer;
   }
 
-  take(news) {
-    const before = this.known.get(news.id);
-    if (!before && !news.createdAt) return;
-    if (before && FINAL.has(before.status) && !FINAL.has(news.status)) return;
-    const job = this.keep(news);
+  take(update) {
+    const before = this.known.get(update.id);
+    if (!before && !update.createdAt) return;
+    if (before && FINAL.has(before.status) && !FINAL.has(update.status)) return;
+    const job = this.keep(update);
     this.tell("changed", job);
     if (before && !FINAL.has(before.status) && FINAL.has(job.status)) this.tell("ended", job);
   }
 
-  keep(news) {
-    const before = this.known.get(news.id);
-    if (before && FINAL.has(before.status) && !FINAL.has(news.status)) return before;
-    const job = { ...before, ...news, seenAt: Date.now() };
+  keep(update) {
+    const before = this.known.get(update.id);
+    if (before && FINAL.has(before.status) && !FINAL.has(update.status)) return before;
+    const job = { ...before, ...update, seenAt: Date.now() };
     job.resultData ??= before?.resultData ?? null; // lists leave it out
     // A bar that goes backwards says nothing; only a new run of the job may start over.
     if (before && !FINAL.has(job.status)) job.progress = Math.max(job.progress, before.progress);

@@ -197,7 +197,7 @@ async function* changesOf(id, { pollInterval = 3000, maxPollTime = 600_000, sign
   const path = `/api/jobs/${encodeURIComponent(id)}`;
   let job = null;
   let polled = 0;
-  const news = follow(`${path}/events?progress=true`, {
+  const events = follow(`${path}/events?progress=true`, {
     ...connection,
     signal,
     pollInterval,
@@ -208,7 +208,7 @@ async function* changesOf(id, { pollInterval = 3000, maxPollTime = 600_000, sign
       if (polled > maxPollTime) throw new WatchTimeout(job);
     },
   });
-  for await (const { data } of news) {
+  for await (const { data } of events) {
     const next = { ...job, ...data };
     if (JSON.stringify(next) === JSON.stringify(job)) continue;
     job = next;
@@ -229,14 +229,14 @@ async function* changesOf(id, { pollInterval = 3000, maxPollTime = 600_000, sign
  * @throws {Refused} When it is not let in.
  */
 export async function watchGenerations({ onJob, onState, pollInterval = 3000, signal, ...connection }) {
-  const news = follow("/api/events?progress=true", {
+  const events = follow("/api/events?progress=true", {
     ...connection,
     signal,
     pollInterval,
     onState,
     poll: async () => (await request("/api/jobs?limit=100", { ...connection, signal })).data.reverse(),
   });
-  for await (const { data } of news) {
+  for await (const { data } of events) {
     if (signal?.aborted) return;
     onJob(data);
   }

@@ -128,7 +128,7 @@ class EmbeddedPostgres:
 
     async def _prepare(self) -> None:
         await self.make_folder()
-        _forget_dead_server(self.folder / "postmaster.pid")
+        _remove_stale_pid_file(self.folder / "postmaster.pid")
 
     async def _answers(self, pid: int) -> bool:
         with suppress(OSError, asyncpg.PostgresError, TimeoutError):
@@ -167,7 +167,7 @@ async def _initdb(folder: Path, password_file: Path, privileges: tuple[str, ...]
         raise StackError(f"Postgres could not make its data folder:\n{output.decode(errors='replace').strip()}")
 
 
-def _forget_dead_server(pid_file: Path) -> None:
+def _remove_stale_pid_file(pid_file: Path) -> None:
     """A killed server leaves its pid; whoever has that pid now, e.g. after a container's restart, is taken for it."""
     if not pid_file.exists():
         return

@@ -35,7 +35,7 @@ async def requests_by_endpoint(
     since = start or now - DEFAULT_RANGE
     ended = [
         request
-        for request in simulator.queue.of(Provider.FAL)
+        for request in simulator.queue.requests_of(Provider.FAL)
         if request.endpoint == endpoint_id and request.ends_at >= since and _is_listed(request, now)
     ]
     ended.sort(key=lambda request: request.ends_at, reverse=True)

@@ -131,7 +131,7 @@ class Queue:
         request = self.requests.get(request_id)
         return request if request is not None and request.provider is provider else None
 
-    def of(self, provider: Provider) -> list[SimulatedRequest]:
+    def requests_of(self, provider: Provider) -> list[SimulatedRequest]:
         """The provider's, in the order in which they were accepted."""
         return [request for request in self.requests.values() if request.provider is provider]
 
@@ -174,7 +174,7 @@ class Queue:
     def reset(self) -> None:
         """Forget every request and every count."""
         for kind in ("request", "posts"):
-            self._store.forget(kind)
+            self._store.delete_all(kind)
         self.requests.clear()
         self.posts.clear()
         self.locked_keys.clear()

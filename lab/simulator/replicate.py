@@ -80,7 +80,7 @@ class Creation:
         self._wait = _wait_of(prefer)
         self._cancel_after = _duration_of(cancel_after)
 
-    async def of(self, endpoint: str, body: ModelPrediction) -> Response:
+    async def create(self, endpoint: str, body: ModelPrediction) -> Response:
         simulator = self._simulator
         submission = Submission(
             provider=Provider.REPLICATE,
@@ -111,24 +111,24 @@ class Creation:
         return JSONResponse(_body(self._simulator, request), 201 if self._wait is None or ended else 202)
 
 
-Create = Annotated[Creation, Depends(Creation)]
+Creating = Annotated[Creation, Depends(Creation)]
 
 
 @router.post("/predictions")
-async def create_by_version(create: Create, body: VersionPrediction) -> Response:
+async def create_by_version(creation: Creating, body: VersionPrediction) -> Response:
     """`version` is a version's id, `owner/name:id`, or the `owner/name` of an official model."""
     endpoint = next((endpoint for endpoint in MODELS if body.version in (endpoint, endpoint.partition(":")[2])), None)
     if endpoint is None:
         raise Refused(422, NO_VERSION)
-    return await create.of(endpoint, body)
+    return await creation.create(endpoint, body)
 
 
 @router.post("/models/{owner}/{name}/predictions")
-async def create_by_model(create: Create, owner: str, name: str, body: ModelPrediction) -> Response:
+async def create_by_model(creation: Creating, owner: str, name: str, body: ModelPrediction) -> Response:
     """Official models alone can be run by name."""
     if f"{owner}/{name}" not in MODELS:
         raise Refused(404, NOT_FOUND)
-    return await create.of(f"{owner}/{name}", body)
+    return await creation.create(f"{owner}/{name}", body)
 
 
 @router.get("/predictions")
@@ -139,7 +139,7 @@ async def predictions(
     now = simulator.clock.now()
     listed = [
         request
-        for request in reversed(simulator.queue.of(Provider.REPLICATE))
+        for request in reversed(simulator.queue.requests_of(Provider.REPLICATE))
         if _is_listed(request, now) and (created_after is None or request.accepted_at >= created_after)
     ]
     page = listed[cursor : cursor + PAGE_LENGTH]

@@ -25,7 +25,7 @@ class Store:
         query = "SELECT name, body FROM documents WHERE kind = ? ORDER BY name"
         return dict(self._connection.execute(query, (kind,)).fetchall())
 
-    def forget(self, kind: str) -> None:
+    def delete_all(self, kind: str) -> None:
         self._connection.execute("DELETE FROM documents WHERE kind = ?", (kind,))
 
     def close(self) -> None:
