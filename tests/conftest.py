@@ -3,13 +3,17 @@
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from temporalio.service import RPCError
 
 from lab.devstack.temporal import EmbeddedTemporal
 from tests.running import Service, running_service
 from tests.servers import Postgres, Servers, postgres_server, simulator_server, temporal_server
+from workflows.starting import connect
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -65,3 +69,19 @@ async def patient_service(servers: Servers) -> AsyncIterator[Service]:
     """A service that waits for the webhook for as long as a test lasts: what it completes, it was told."""
     async with running_service(servers, webhook_patience=60) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+async def no_run_outlives_its_test(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Jobs that a test left open would be polled several times a second until the session ends.
+
+    Those of fixtures with a wider scope stay: they were there before.
+    """
+    began = datetime.now(UTC).isoformat()
+    yield
+    if "temporal" in request.fixturenames:
+        client = await connect()
+        left_open = f"WorkflowType = 'Generation' and ExecutionStatus = 'Running' and StartTime > '{began}'"
+        async for run in client.list_workflows(left_open):
+            with suppress(RPCError):  # it has ended meanwhile
+                await client.get_workflow_handle(run.id).terminate("the test is over")
