@@ -21,7 +21,7 @@ def dev(
     temporal_port: int = 7233,
     ui_port: int = 8233,
     simulator_port: int = 8010,
-    simulator: Annotated[bool, typer.Option(help="Simulate the providers instead of paying them.")] = True,
+    simulator: Annotated[bool, typer.Option(help="Simulate the providers instead of calling them.")] = True,
 ) -> None:
     """Run the whole stack until Ctrl-C. Its state outlives it in the data dir."""
     from lab.devstack.ports import free_ports
@@ -42,7 +42,7 @@ def dev(
 
 @app.command()
 def demo(data_dir: DataDirOption = None) -> None:
-    """Run one video through a stack of its own, on free ports, and check all that is promised of it."""
+    """Generate one video on a stack of its own, on free ports, and check the result."""
     from lab.devstack.start import run_demo
 
     folder = data_dir or find_data_dir(None).path / "demo"

@@ -16,11 +16,11 @@ app = typer.Typer(help="Users' credits. One credit is one US cent.", no_args_is_
 def add_credits(
     user: str,
     cents: str,
-    reference: Annotated[str | None, typer.Option(help="E.g. the payment's number: the same one adds once.")] = None,
+    reference: Annotated[str | None, typer.Option(help="E.g. the payment's id. The same reference adds once.")] = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Give the user credits. The user is made if there is none."""
+    """Add credits. A user that does not exist is created."""
     from reelay.cli import ledger
 
     show_credits(run(ledger.add(find_data_dir(data_dir), user, cents, reference)), as_json=as_json)
@@ -30,11 +30,11 @@ def add_credits(
 def adjust_credits(
     user: str,
     cents: str,
-    reason: Annotated[str, typer.Option(help="Kept in the ledger; the same one corrects once.")],
+    reason: Annotated[str, typer.Option(help="Written to the ledger. The same reason corrects once.")],
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Correct what the user has, up (50) or down (-50)."""
+    """Correct the balance, up (50) or down (-50)."""
     from reelay.cli import ledger
 
     show_credits(run(ledger.adjust_balance(find_data_dir(data_dir), user, cents, reason)), as_json=as_json)
@@ -42,7 +42,7 @@ def adjust_credits(
 
 @app.command("show")
 def show_credits_of(user: str, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Show what the user has."""
+    """Show the balance of a user."""
     from reelay.cli import ledger
 
     show_credits(run(ledger.show(find_data_dir(data_dir), user)), as_json=as_json)

@@ -14,7 +14,7 @@ MARKS = {"ok": "[green]ok   [/]", "off": "[dim]off  [/]", "wrong": "[red]wrong[/
 
 
 def doctor(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Tell what is configured, what answers, and what to do about the rest. Exits with 1 when something is wrong."""
+    """Check the configuration and the services, with advice. Exits with 1 when something is wrong."""
     from reelay.cli import checks
 
     findings: list[dict[str, Any]] = run(checks.examine(find_data_dir(data_dir)))

@@ -16,8 +16,8 @@ def import_rows(
         typer.Argument(help="A Postgres URL, a file of `pg_dump --data-only`, or a folder of TABLE.csv, TABLE.jsonl."),
     ],
     apply: Annotated[bool, typer.Option("--apply", help="Write the rows. Without it this is a dry run.")] = False,
-    create_users: Annotated[bool, typer.Option("--create-users", help="Make users that are not there yet.")] = False,
-    user: Annotated[str | None, typer.Option(help="Whose the rows are that name no user, by name or id.")] = None,
+    create_users: Annotated[bool, typer.Option("--create-users", help="Create users that do not exist.")] = False,
+    user: Annotated[str | None, typer.Option(help="The owner of rows that name no user, by name or id.")] = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:

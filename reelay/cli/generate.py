@@ -27,25 +27,25 @@ class VideoByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=VideoByDefault,
-    help='Generate media, and watch it happen. `reelay generate "a lighthouse"` is a video.',
-    epilog="Exits with 0 when it completed. What else a model takes, for --set: reelay models <name>.",
+    help='Generate media and follow the job. `reelay generate "a lighthouse"` is a video.',
+    epilog="Exits with 0 when the job completed. Other inputs of a model, for --set: reelay models <name>.",
     no_args_is_help=True,
 )
 
-Prompt = Annotated[str, typer.Argument(help="What is to be seen or heard.")]
+Prompt = Annotated[str, typer.Argument(help="What to generate.")]
 ModelOption = Annotated[str | None, typer.Option("--model", help="One of `reelay models`.")]
 AspectRatioOption = Annotated[str | None, typer.Option(help="E.g. 16:9.")]
 DurationOption = Annotated[float | None, typer.Option(help="Seconds.")]
 SeedOption = Annotated[int | None, typer.Option(help="The same seed and input give about the same media.")]
 MoreOption = Annotated[list[str] | None, typer.Option("--set", help="Any other input, e.g. cfgScale=0.7.")]
-ClipOption = Annotated[UUID | None, typer.Option(help="The clip that gets the media.")]
+ClipOption = Annotated[UUID | None, typer.Option(help="The clip to update with the media.")]
 CampaignOption = Annotated[UUID | None, typer.Option(help="The clip's campaign.")]
-ConfirmOption = Annotated[bool, typer.Option(help="Needed above the interactive budget.")]
+ConfirmOption = Annotated[bool, typer.Option(help="Accept a price above the interactive budget.")]
 KeyOption = Annotated[
     str | None,
-    typer.Option("--idempotency-key", help="The same key starts the same job once, however often it is sent."),
+    typer.Option("--idempotency-key", help="Requests with the same key create one job."),
 ]
-WatchOption = Annotated[bool, typer.Option(help="Stay until it ends, or print the job's id and leave.")]
+WatchOption = Annotated[bool, typer.Option(help="Wait until the job ends, or print its id and exit.")]
 
 
 class Quality(StrEnum):
@@ -88,12 +88,12 @@ class GenerateOptions:
 @app.command()
 def video(
     prompt: Prompt,
-    first_frame: Annotated[str | None, typer.Option(help="URL of the image that it begins with.")] = None,
+    first_frame: Annotated[str | None, typer.Option(help="URL of the first frame.")] = None,
     duration: DurationOption = None,
     quality: Quality | None = None,
     aspect_ratio: AspectRatioOption = None,
     resolution: Annotated[str | None, typer.Option(help="E.g. 1080p.")] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What is not to be seen.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What the video should not show.")] = None,
     seed: SeedOption = None,
     model: ModelOption = None,
     more: MoreOption = None,
@@ -143,7 +143,7 @@ def first_frame(
 
 @app.command()
 def voice(
-    text: Annotated[str, typer.Argument(help="What is to be said.")],
+    text: Annotated[str, typer.Argument(help="The text to say.")],
     sample: Annotated[str | None, typer.Option(help="URL of a recording of the voice.")] = None,
     exaggeration: Annotated[float | None, typer.Option(help="From 0, flat, to 1.")] = None,
     seed: SeedOption = None,
@@ -166,7 +166,7 @@ def voice(
 def ambient(
     prompt: Prompt,
     duration: DurationOption = None,
-    loop: Annotated[bool | None, typer.Option(help="Make its end fit its beginning.")] = None,
+    loop: Annotated[bool | None, typer.Option(help="Make a sound that loops seamlessly.")] = None,
     model: ModelOption = None,
     more: MoreOption = None,
     clip: ClipOption = None,

@@ -22,14 +22,14 @@ INPUT_COLUMNS = ("name", "type", "required", "default", "limit", "about")
 def watch(
     job_id: UUID, output: OutputOption = None, as_json: JsonLinesOption = False, data_dir: DataDirOption = None
 ) -> None:
-    """Follow a job to its end. Exits with 1 unless it completes; Ctrl-C leaves the job running."""
+    """Follow a job to its end. Exits with 1 unless it completes. Ctrl-C leaves the job running."""
     watch_to_end(job_id, data_dir, output, as_json=as_json)
 
 
 def jobs(
     status: Annotated[str | None, typer.Option(help="A status, or `active`.")] = None,
     kind: Annotated[str | None, typer.Option("--type", help="A job's type, or `video` for all videos.")] = None,
-    clip: Annotated[UUID | None, typer.Option(help="Those of one clip.")] = None,
+    clip: Annotated[UUID | None, typer.Option(help="Jobs of one clip.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
@@ -50,11 +50,11 @@ def cancel(job_id: UUID, as_json: JsonOption = False, data_dir: DataDirOption = 
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="Show what this one takes.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show the inputs of this model.")] = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """List the models, or what one of them takes."""
+    """List the models, or the inputs of one."""
     found = run(ask(data_dir, "/api/models"))["data"]
     named = [model for model in found if name in (None, model["name"])]
     if not named:

@@ -27,11 +27,11 @@ def create_key(
     user: str,
     scope: KeyScope = KeyScope.USER,
     expires: Annotated[
-        str | None, typer.Option(help="How long it is good, e.g. 12h or 30d; else until it is revoked.")
+        str | None, typer.Option(help="How long the key is valid, e.g. 12h or 30d. Default: until it is revoked.")
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Print a new key of the user, who is made if there is none."""
+    """Create an API key and print it. A user that does not exist is created."""
     from reelay.cli import accounts
 
     lifetime = None if expires is None else duration(expires)

@@ -19,12 +19,12 @@ OutputOption = Annotated[
 
 
 def watch_to_end(job_id: UUID, data_dir: Path | None, output: Path | None, *, as_json: bool) -> None:
-    """Shows the job until it has ended, and stores its media. The exit code says how it ended."""
+    """Show the job until it has ended, and store its media. The exit code says how it ended."""
     try:
         job = run(_watch(job_id, data_dir, output, as_json=as_json))
     except typer.Exit as ended:
         if ended.exit_code == Exit.INTERRUPTED:
-            typer.echo(f"The job goes on. To see more of it: reelay watch {job_id}", err=True)
+            typer.echo(f"The job continues. To follow it: reelay watch {job_id}", err=True)
         raise
     if job.status != "completed":
         raise typer.Exit(Exit.FAILED)
