@@ -8,7 +8,7 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
@@ -29,7 +29,6 @@ from reelay.tracing.spans import tracing
 from workflows.generation import GenerationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
-from workflows.sandbox import Sandbox
 from workflows.schedule import keeping_schedule
 from workflows.starting import connect
 
@@ -104,7 +103,8 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
             reconciliation.reconcile,
         ],
         interceptors=[MetricsInterceptor()],
-        workflow_runner=Sandbox(),
+        # A replay costs a third of what it does in the sandbox, which the tests run in: docs/decisions/021.
+        workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=GRACE,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
@@ -119,11 +119,15 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
 
 
 def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
-    """A run goes on with the current version: what is recorded replays, and no old worker has to be kept for it."""
+    """Where workers are versioned, a run ends on the version that began it, whatever becomes of the workflow's code.
+
+    None: the worker that is there goes on with every run.
+    """
     if settings.worker_deployment is None or settings.worker_build_id is None:
         return None
     return WorkerDeploymentConfig(
         version=WorkerDeploymentVersion(deployment_name=settings.worker_deployment, build_id=settings.worker_build_id),
         use_worker_versioning=True,
-        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+        # Here and not on the classes: of a worker without a version the server takes no task that says so.
+        default_versioning_behavior=VersioningBehavior.PINNED,
     )

@@ -8,7 +8,6 @@ from temporalio.workflow import NondeterminismError
 from tests.workflow.record import HISTORIES, PATHS, SHAPE
 from workflows.converter import data_converter
 from workflows.generation import GenerationWorkflow
-from workflows.sandbox import Sandbox
 from workflows.starting import tracing_interceptors
 
 RECORDED = {path.stem: path.read_text() for path in HISTORIES.glob("*.json")}
@@ -42,7 +41,6 @@ async def test_replay_notices_a_changed_order() -> None:
 async def replay(history: str) -> None:
     replayer = Replayer(
         workflows=[GenerationWorkflow],
-        workflow_runner=Sandbox(),
         data_converter=data_converter,
         interceptors=tracing_interceptors(),
     )

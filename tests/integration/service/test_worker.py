@@ -2,12 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
+from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.deployment.v1 import WorkerDeploymentVersion as DeploymentVersion
+from temporalio.api.workflow.v1 import VersioningOverride, WorkflowExecutionOptions
+from temporalio.api.workflowservice.v1 import (
+    SetWorkerDeploymentCurrentVersionRequest,
+    UpdateWorkflowExecutionOptionsRequest,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
@@ -44,8 +51,24 @@ async def make_current(service: Service, build_id: str) -> None:
             await asyncio.sleep(0.1)
 
 
+async def move(service: Service, job_id: str, *, to: str) -> None:
+    """As `temporal workflow update-options --versioning-override-behavior pinned` does."""
+    version = DeploymentVersion(deployment_name=service.settings.worker_deployment or "", build_id=to)
+    pinned = VersioningOverride.PinnedOverride(
+        behavior=VersioningOverride.PINNED_OVERRIDE_BEHAVIOR_PINNED, version=version
+    )
+    await service.temporal.workflow_service.update_workflow_execution_options(
+        UpdateWorkflowExecutionOptionsRequest(
+            namespace=service.temporal.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=service.run(job_id).id),
+            workflow_execution_options=WorkflowExecutionOptions(versioning_override=VersioningOverride(pinned=pinned)),
+            update_mask=FieldMask(paths=["versioning_override"]),
+        )
+    )
+
+
 async def build_of(service: Service, job_id: str) -> str:
-    """That did the run's last step."""
+    """That did the run's last task."""
     description = await service.run(job_id).describe()
     return description.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
 
@@ -56,30 +79,62 @@ async def completes(service: Service, job_id: str) -> None:
     assert (await service.simulated(job_id))["accepted"] == 1
 
 
-@pytest.mark.fault("O9", "O8")
-async def test_new_build_takes_over_the_runs_of_the_old_one(servers: Servers) -> None:
+@asynccontextmanager
+async def without_workers(servers: Servers) -> AsyncIterator[Service]:
+    """The service of a deployment of its own."""
     deployment = f"reelay-{uuid4()}"
-    async with AsyncExitStack() as new, AsyncExitStack() as old:
-        service = await new.enter_async_context(
-            running_service(
-                servers, worker=False, worker_deployment=deployment, worker_build_id="unused", webhook_patience=60
-            )
-        )
-        await old.enter_async_context(build(service, "old"))
-        await make_current(service, "old")
-        ended = await service.create("control")
-        await completes(service, ended)
-        under_way = await service.create(IN_A_WHILE)
-        await service.until_accepted(under_way)
-        await new.enter_async_context(build(service, "new"))
-        await make_current(service, "new")
-        await old.aclose()
+    async with running_service(
+        servers, worker=False, worker_deployment=deployment, worker_build_id="unused", webhook_patience=60
+    ) as service:
+        yield service
 
-        await completes(service, under_way)
-        fresh = await service.create("after the old one has gone")
-        await completes(service, fresh)
-        builds = [await build_of(service, job_id) for job_id in (ended, under_way, fresh)]
-        assert builds == ["old", "new", "new"]
+
+@pytest.mark.fault("O9", "O8")
+async def test_run_ends_on_the_version_that_began_it_and_the_way_back_is_the_same(servers: Servers) -> None:
+    async with without_workers(servers) as service, build(service, "old"):
+        await make_current(service, "old")
+        begun_on_old = await service.create(IN_A_WHILE)
+        await service.until_accepted(begun_on_old)
+        async with build(service, "new"):
+            await make_current(service, "new")
+            begun_on_new = await service.create(IN_A_WHILE)
+            await service.until_accepted(begun_on_new)
+            await make_current(service, "old")
+            begun_after_the_way_back = await service.create()
+
+            jobs = (begun_on_old, begun_on_new, begun_after_the_way_back)
+            for job_id in jobs:
+                await completes(service, job_id)
+        assert [await build_of(service, job_id) for job_id in jobs] == ["old", "new", "old"]
+
+
+@pytest.mark.fault("O9")
+async def test_run_that_waits_for_its_version_can_be_moved_to_another(servers: Servers) -> None:
+    """What an operator does about a version that has no workers any more."""
+    async with without_workers(servers) as service, build(service, "new"):
+        async with build(service, "old"):
+            await make_current(service, "old")
+            job_id = await service.create(IN_A_WHILE)
+            await service.until_accepted(job_id)
+        await make_current(service, "new")
+        await move(service, job_id, to="new")
+
+        await completes(service, job_id)
+        assert await build_of(service, job_id) == "new"
+
+
+@pytest.mark.fault("O9")
+async def test_first_version_takes_over_the_runs_of_workers_without_one(servers: Servers) -> None:
+    async with without_workers(servers) as service:
+        unversioned = service.settings.model_copy(update={"worker_deployment": None, "worker_build_id": None})
+        async with replace(service, settings=unversioned).worker():
+            job_id = await service.create(IN_A_WHILE)
+            await service.until_accepted(job_id)
+        async with build(service, "first"):
+            await make_current(service, "first")
+
+            await completes(service, job_id)
+        assert await build_of(service, job_id) == "first"
 
 
 @pytest.mark.fault("O9")
