@@ -2,15 +2,15 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
 
 from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
 from api.services import Services, ServicesDep
+from reelay.db.migrate import newest_revision
+from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
 from reelay.media.errors import MediaError
 
 router = APIRouter(tags=["health"])
@@ -25,22 +25,38 @@ async def alive() -> dict[str, str]:
 
 @router.get("/readyz")
 async def ready(services: ServicesDep) -> JSONResponse:
-    """200 when all that a request may need answers; else 503, naming what does not."""
-    looks = {"postgres": look_at_postgres, "temporal": look_at_temporal, "archive": look_at_archive}
-    answers = await asyncio.gather(*(look(services) for look in looks.values()))
-    parts: dict[str, Any] = dict(zip(looks, answers, strict=True))
-    ok = all(answer == "ok" for answer in answers)
-    body = {"status": "ok" if ok else "unavailable", "parts": parts}
+    """200 when all that a request may need answers; else 503, naming what does not.
+
+    `schema` has the revisions of the database and of this version. A database that is ahead serves older versions, too.
+    """
+    (postgres, revision), temporal, archive = await asyncio.gather(
+        look_at_postgres(services), look_at_temporal(services), look_at_archive(services)
+    )
+    parts = {"postgres": postgres, "temporal": temporal, "archive": archive}
+    ok = set(parts.values()) == {"ok"}
+    body = {
+        "status": "ok" if ok else "unavailable",
+        "parts": parts,
+        "schema": {"database": revision, "code": newest_revision()},
+    }
     return JSONResponse(body, status.HTTP_200_OK if ok else status.HTTP_503_SERVICE_UNAVAILABLE)
 
 
-async def look_at_postgres(services: Services) -> str:
+async def look_at_postgres(services: Services) -> tuple[str, str | None]:
+    """And the revision of its schema."""
+    revision = None
     try:
-        async with asyncio.timeout(LOOK_SECONDS), services.sessions() as session:
-            await session.execute(text("select 1"))
+        async with (
+            asyncio.timeout(LOOK_SECONDS),
+            services.sessions() as session,
+            services.service_sessions() as service_session,
+        ):
+            revision = await revision_of(service_session)
+            trouble = revision_trouble(revision)
+            trouble = trouble or await app_role_trouble(session) or await service_role_trouble(service_session)
     except (SQLAlchemyError, OSError, TimeoutError):
-        return "does not answer"
-    return "ok"
+        return "does not answer", revision
+    return trouble or "ok", revision
 
 
 async def look_at_temporal(services: Services) -> str:

@@ -11,7 +11,7 @@ from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
 from reelay.db.keys import create_key, list_keys, revoke_key
-from reelay.db.migrate import migrate
+from reelay.db.migrate import MigrationBlocked, migrate
 from reelay.db.tables import Scope
 from reelay.db.users import disable_user, enable_user, list_users
 from workflows.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
@@ -21,13 +21,18 @@ from workflows.starting import connect
 async def migrate_database(data_dir: DataDir) -> None:
     """The schema, and where the environment names a Temporal, the search attributes there."""
     environment = user_environment()
+    urls: tuple[str, str, str | None]
     if admin_url := environment.get("DATABASE_ADMIN_URL"):
         if not (app_url := environment.get("DATABASE_URL")):
             raise StackError("DATABASE_URL is not set: the migrations grant its role what the API needs")
-        await migrate(admin_url, app_url, environment.get("DATABASE_SERVICE_URL"))
+        urls = (admin_url, app_url, environment.get("DATABASE_SERVICE_URL"))
     else:
         stack = data_dir.find_stack()
-        await migrate(stack.database_admin_url, stack.database_url, stack.database_service_url)
+        urls = (stack.database_admin_url, stack.database_url, stack.database_service_url)
+    try:
+        await migrate(*urls)
+    except MigrationBlocked as error:
+        raise StackError(str(error)) from error
     if "TEMPORAL_ADDRESS" in environment:
         await _register_search_attributes()
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import platform
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -10,9 +11,10 @@ from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import httpx
 from pydantic import SecretStr, ValidationError
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -21,7 +23,9 @@ from temporalio.service import RPCError
 from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import NotRunning
+from reelay.db.engine import POSTGRES_UNAVAILABLE, make_engine, make_sessions
 from reelay.db.migrate import newest_revision
+from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
 from reelay.media.errors import MediaError
 from reelay.media.storage import open_storage
 from reelay.settings import Environment, Settings, complaints
@@ -110,7 +114,7 @@ async def check_all(context: Context) -> Sequence[Finding]:
         checks: list[Awaitable[Finding]] = [
             check_api(client, context.api_url),
             check_temporal(context.temporal_address),
-            check_postgres(settings.service_url),
+            check_postgres(settings),
             check_archive(settings),
             check_key(client, "FAL_KEY", settings.fal_key, settings),
             check_key(client, "FAL_KEY_NEW", settings.fal_key_new, settings),
@@ -150,24 +154,34 @@ async def check_temporal(address: str | None) -> Finding:
     return Finding("Temporal", State.OK, f"{where}, server {info.server_version}, namespace {client.namespace}")
 
 
-async def check_postgres(url: str) -> Finding:
+async def check_postgres(settings: Settings) -> Finding:
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            connection = await asyncpg.connect(url)
-            try:
-                server = await connection.fetchval("show server_version")
-                there = await connection.fetchval("select to_regclass('alembic_version') is not null")
-                at = await connection.fetchval("select version_num from alembic_version") if there else None
-            finally:
-                await connection.close(timeout=1)
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        return Finding(
-            "Postgres", State.WRONG, f"refuses the connection ({type(error).__name__})", "see DATABASE_SERVICE_URL"
-        )
-    newest = newest_revision()
-    if at != newest:
-        return Finding("Postgres", State.WRONG, f"schema {at or 'missing'}, not {newest}", "run `reelay migrate`")
-    return Finding("Postgres", State.OK, f"server {server}, schema {at}")
+        async with (
+            asyncio.timeout(PATIENCE_SECONDS),
+            opened(settings.database_url.get_secret_value()) as session,
+            opened(settings.service_url) as service_session,
+        ):
+            server = await service_session.scalar(text("show server_version"))
+            revision = await revision_of(service_session)
+            trouble = revision_trouble(revision)
+            trouble = trouble or await app_role_trouble(session) or await service_role_trouble(service_session)
+    except (*POSTGRES_UNAVAILABLE, TimeoutError, ValueError) as error:
+        found, advice = f"refuses the connection ({type(error).__name__})", "see DATABASE_URL and DATABASE_SERVICE_URL"
+        return Finding("Postgres", State.WRONG, found, advice)
+    if trouble:
+        return Finding("Postgres", State.WRONG, trouble, "bring the database and this version together")
+    ahead = "" if revision == newest_revision() else f", ahead of this version's {newest_revision()}"
+    return Finding("Postgres", State.OK, f"server {server}, schema {revision}{ahead}")
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[AsyncSession]:
+    engine = make_engine(url, pool_size=1)
+    try:
+        async with make_sessions(engine)() as session:
+            yield session
+    finally:
+        await engine.dispose()
 
 
 async def check_archive(settings: Settings) -> Finding:

@@ -28,8 +28,9 @@ POSTGRES_UNAVAILABLE = (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS, OSError)
 IDLE_SECONDS = 0.5
 
 
-def make_engine(url: str, *, pool_size: int = 10, statement_seconds: int = 30) -> AsyncEngine:
-    """An engine for a `postgresql://` URL. A statement without an answer is given up after `statement_seconds`.
+def make_engine(url: str, *, pool_size: int = 10, statement_seconds: int | None = 30) -> AsyncEngine:
+    """An engine for a `postgresql://` URL. A statement without an answer is given up after `statement_seconds`;
+    None: never.
 
     Idle connections are checked before use: Postgres may have restarted. Those of a busy pool are not: the round
     trip costs 0.8 ms of CPU, three to six times per generation.

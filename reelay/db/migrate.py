@@ -1,19 +1,34 @@
-"""Brings a database to the current schema. Safe to run twice, and by two processes at once."""
+"""Brings a database to the current schema. Safe to run twice, and by two processes at once.
 
+Each migration is a transaction of its own, and may take as long as it needs. It does not wait long for a lock:
+whoever else wants the table would wait behind it.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from asyncpg import LockNotAvailableError
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from reelay.db.engine import make_engine
 from reelay.db.migrations.scripts import run_script
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_KEY = 0x5EE1A7  # any number that nobody else locks with
-
+LOCK_NOT_AVAILABLE = LockNotAvailableError.sqlstate
+LOCK_PATIENCE = timedelta(minutes=15)
+ASK_FOR_LOCK_EVERY = timedelta(seconds=0.5)
+# A role, or a managed server, may have limits of its own.
+SESSION = ("set statement_timeout = 0", "set idle_in_transaction_session_timeout = 0", "set lock_timeout = '5s'")
 
 # Every row, and nothing else.
 SERVICE_GRANTS = """
@@ -27,34 +42,99 @@ TABLES_WITHOUT_SERVICE_POLICY = text("""
 """)
 
 
-async def migrate(admin_url: str, app_url: str, service_url: str | None = None) -> None:
+class MigrationBlocked(Exception):
+    """Somebody else is in the way. The message is for the operator: what was waited for, and what to do."""
+
+
+async def migrate(
+    admin_url: str,
+    app_url: str,
+    service_url: str | None = None,
+    *,
+    patience: timedelta = LOCK_PATIENCE,
+    more_versions: Iterable[Path] = (),
+) -> None:
     """Apply what is missing as the owner, and let the roles of the other URLs use it.
 
     Such a role is created with its URL's password if it does not exist. Without a `service_url` the owner serves.
+
+    `patience`: how long to wait for another process that migrates.
+    `more_versions`: folders of migrations that follow ours.
+
+    Raises: MigrationBlocked.
     """
-    engine = make_engine(admin_url, pool_size=1)
+    engine = make_engine(admin_url, pool_size=1, statement_seconds=None)
     try:
-        async with engine.begin() as connection:
-            await connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
-            app_role = await connection.run_sync(_ensure_role, make_url(app_url), "reelay_app")
-            await connection.run_sync(_upgrade, app_role)
-            if service_url:
-                service_role = await connection.run_sync(_ensure_role, make_url(service_url), "reelay_service")
-                await connection.run_sync(_grant_service_role, service_role)
+        async with engine.connect() as connection:
+            for setting in SESSION:
+                await connection.execute(text(setting))
+            await connection.commit()
+            await _lock(connection, patience)
+            await _migrate(connection, app_url, service_url, more_versions)
+    except (DBAPIError, LockNotAvailableError) as error:
+        if getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise MigrationBlocked(
+            "For more than 5 s a transaction held a lock that the migration needs. The migration was undone, those "
+            "before it stay. End the transaction (select * from pg_stat_activity order by xact_start), then try again."
+        ) from error
     finally:
         await engine.dispose()
 
 
+async def _migrate(
+    connection: AsyncConnection, app_url: str, service_url: str | None, more_versions: Iterable[Path]
+) -> None:
+    async with connection.begin():
+        app_role = await connection.run_sync(_ensure_role, make_url(app_url), "reelay_app")
+    await connection.run_sync(_upgrade, app_role, more_versions)
+    await connection.commit()
+    if service_url:
+        async with connection.begin():
+            service_role = await connection.run_sync(_ensure_role, make_url(service_url), "reelay_service")
+            await connection.run_sync(_grant_service_role, service_role)
+
+
+@cache
 def newest_revision() -> str | None:
     """That of the code's last migration."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return ScriptDirectory.from_config(config).get_current_head()
+    return ScriptDirectory.from_config(_config()).get_current_head()
 
 
-def _upgrade(connection: Connection, app_role: str) -> None:
+@cache
+def known_revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+async def _lock(connection: AsyncConnection, patience: timedelta) -> None:
+    """One process migrates at a time. The lock is the connection's, which keeps it until it is closed.
+
+    It is asked for, not waited for: `create index concurrently` waits for every statement under way, so that a process
+    that migrates and one that waits for it in a statement would wait for each other.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience.total_seconds()
+    while not await connection.scalar(text("select pg_try_advisory_lock(:key)"), {"key": LOCK_KEY}):
+        await connection.commit()
+        if loop.time() >= deadline:
+            raise MigrationBlocked(
+                f"Another process has been migrating this database for {patience}. When it has ended, migrate again; "
+                "should it hang, end it (select pid from pg_locks where locktype = 'advisory')."
+            )
+        await asyncio.sleep(ASK_FOR_LOCK_EVERY.total_seconds())
+    await connection.commit()
+
+
+def _config(more_versions: Iterable[Path] = ()) -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", "\n".join(map(str, [MIGRATIONS / "versions", *more_versions])))
+    return config
+
+
+def _upgrade(connection: Connection, app_role: str, more_versions: Iterable[Path]) -> None:
+    config = _config(more_versions)
     config.attributes["connection"] = connection
     config.attributes["app_role"] = app_role
     command.upgrade(config, "head")

@@ -1,0 +1,47 @@
+"""Whether a database is as this version needs it."""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from reelay.db.migrate import known_revisions, newest_revision
+
+THERE = text("select to_regclass('public.alembic_version') is not null")
+REVISION = text("select version_num from alembic_version")
+# Migrations grant to the roles by their names.
+SERVED = text("""
+    select exists (
+        select from pg_policies join pg_roles on rolname = any (roles)
+        where schemaname = 'public' and policyname = :policy and pg_has_role(current_user, pg_roles.oid, 'usage')
+    )
+""")
+ROLE = text("select current_user")
+
+
+async def revision_of(session: AsyncSession) -> str | None:
+    """Of the last migration that the database has seen; None without any."""
+    return await session.scalar(REVISION) if await session.scalar(THERE) else None
+
+
+def revision_trouble(found: str | None) -> str | None:
+    """What is wrong with that revision. A newer version's is none of ours, and serves: migrations expand first."""
+    if found is None:
+        return "has no schema: run `reelay migrate`"
+    if found != newest_revision() and found in known_revisions():
+        return f"has the schema {found}, and this version needs {newest_revision()}: run `reelay migrate`"
+    return None
+
+
+async def app_role_trouble(session: AsyncSession) -> str | None:
+    """Of the role of DATABASE_URL: without a policy it would see an empty service."""
+    return await _role_trouble(session, "own_rows", "DATABASE_URL")
+
+
+async def service_role_trouble(session: AsyncSession) -> str | None:
+    return await _role_trouble(session, "service", "DATABASE_SERVICE_URL")
+
+
+async def _role_trouble(session: AsyncSession, policy: str, variable: str) -> str | None:
+    if await session.scalar(SERVED, {"policy": policy}):
+        return None
+    role = await session.scalar(ROLE)
+    return f"shows no rows to the role {role} of {variable}: its migrations granted them to a role of another name"
