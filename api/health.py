@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
 from api.services import Services, ServicesDep
-from reelay.db.migrate import newest_revision
+from reelay.db.migrate import known_revisions
 from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
 from reelay.media.errors import MediaError
 
@@ -37,7 +37,7 @@ async def ready(services: ServicesDep) -> JSONResponse:
     body = {
         "status": "ok" if ok else "unavailable",
         "parts": parts,
-        "schema": {"database": revision, "code": newest_revision()},
+        "schema": {"database": revision, "code": known_revisions()[0]},
     }
     return JSONResponse(body, status.HTTP_200_OK if ok else status.HTTP_503_SERVICE_UNAVAILABLE)
 
@@ -52,7 +52,7 @@ async def look_at_postgres(services: Services) -> tuple[str, str | None]:
             services.service_sessions() as service_session,
         ):
             revision = await revision_of(service_session)
-            trouble = revision_trouble(revision)
+            trouble = revision_trouble(revision, known_revisions())
             trouble = trouble or await app_role_trouble(session) or await service_role_trouble(service_session)
     except (SQLAlchemyError, OSError, TimeoutError):
         return "does not answer", revision

@@ -24,7 +24,7 @@ from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import NotRunning
 from reelay.db.engine import POSTGRES_UNAVAILABLE, make_engine, make_sessions
-from reelay.db.migrate import newest_revision
+from reelay.db.migrate import known_revisions
 from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
 from reelay.media.errors import MediaError
 from reelay.media.storage import open_storage
@@ -163,14 +163,14 @@ async def check_postgres(settings: Settings) -> Finding:
         ):
             server = await service_session.scalar(text("show server_version"))
             revision = await revision_of(service_session)
-            trouble = revision_trouble(revision)
+            trouble = revision_trouble(revision, known_revisions())
             trouble = trouble or await app_role_trouble(session) or await service_role_trouble(service_session)
     except (*POSTGRES_UNAVAILABLE, TimeoutError, ValueError) as error:
         found, advice = f"refuses the connection ({type(error).__name__})", "see DATABASE_URL and DATABASE_SERVICE_URL"
         return Finding("Postgres", State.WRONG, found, advice)
     if trouble:
         return Finding("Postgres", State.WRONG, trouble, "bring the database and this version together")
-    ahead = "" if revision == newest_revision() else f", ahead of this version's {newest_revision()}"
+    ahead = "" if revision == known_revisions()[0] else f", ahead of this version's {known_revisions()[0]}"
     return Finding("Postgres", State.OK, f"server {server}, schema {revision}{ahead}")
 
 

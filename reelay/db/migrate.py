@@ -96,14 +96,9 @@ async def _migrate(
 
 
 @cache
-def newest_revision() -> str | None:
-    """That of the code's last migration."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
-
-
-@cache
-def known_revisions() -> frozenset[str]:
-    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+def known_revisions() -> tuple[str, ...]:
+    """Those of the code's migrations, the newest first."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 async def _lock(connection: AsyncConnection, patience: timedelta) -> None:

@@ -1,9 +1,9 @@
 """Whether a database is as this version needs it."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
-
-from reelay.db.migrate import known_revisions, newest_revision
 
 THERE = text("select to_regclass('public.alembic_version') is not null")
 REVISION = text("select version_num from alembic_version")
@@ -22,12 +22,15 @@ async def revision_of(session: AsyncSession) -> str | None:
     return await session.scalar(REVISION) if await session.scalar(THERE) else None
 
 
-def revision_trouble(found: str | None) -> str | None:
-    """What is wrong with that revision. A newer version's is none of ours, and serves: migrations expand first."""
+def revision_trouble(found: str | None, known: Sequence[str]) -> str | None:
+    """What is wrong with that revision, for a version that knows these, the newest first.
+
+    One that it does not know is a newer version's, and serves it, too: migrations expand before they contract.
+    """
     if found is None:
         return "has no schema: run `reelay migrate`"
-    if found != newest_revision() and found in known_revisions():
-        return f"has the schema {found}, and this version needs {newest_revision()}: run `reelay migrate`"
+    if found in known[1:]:
+        return f"has the schema {found}, and this version needs {known[0]}: run `reelay migrate`"
     return None
 
 
