@@ -67,6 +67,14 @@ async def move(service: Service, job_id: str, *, to: str) -> None:
     )
 
 
+async def until_listed(service: Service, build_id: str) -> None:
+    """The filter by which docs/upgrade.md finds the running generations of a version."""
+    version = f"TemporalWorkerDeploymentVersion = '{service.settings.worker_deployment}:{build_id}'"
+    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        while not (await service.temporal.count_workflows(version)).count:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)
+
+
 async def build_of(service: Service, job_id: str) -> str:
     """That did the run's last task."""
     description = await service.run(job_id).describe()
@@ -117,6 +125,7 @@ async def test_run_that_waits_for_its_version_can_be_moved_to_another(servers: S
             job_id = await service.create(IN_A_WHILE)
             await service.until_accepted(job_id)
         await make_current(service, "new")
+        await until_listed(service, "old")
         await move(service, job_id, to="new")
 
         await completes(service, job_id)
