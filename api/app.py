@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -73,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = Api(
         settings.cors_origins,
         title="Reelay",
-        version="0.1.0",
+        version=version("reelay"),
         description=DESCRIPTION,
         dependencies=[Depends(KnownQueryParameters())],
         lifespan=lifespan,

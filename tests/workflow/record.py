@@ -1,6 +1,7 @@
-"""Record one history per path: `python -m tests.workflow.record`, for each released shape of the workflow.
+"""Record what a release writes: `python -m tests.workflow.record`, once per release, before it is tagged.
 
-Old files stay: a running generation may have any of them behind it.
+One history per path of each workflow, and of each payload examples and the schema. Old releases' files stay: a running
+generation may be of any.
 """
 
 import asyncio
@@ -8,25 +9,33 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID, uuid4
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio import activity
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.worker import Worker
 
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Generation, Stage, UncertainSubmitPolicy
+from reelay.domain.reconciliation import Reconciled
 from tests.servers import temporal_server
 from tests.workflow.conftest import generation, report
+from tests.workflow.payloads import payload_types, schema_of, written_today
 from tests.workflow.steps import Steps, lost_answer, running, verdict, without_a_list
 from workflows.generation import GenerationWorkflow
-from workflows.ids import workflow_id
+from workflows.ids import reconciliation_id, workflow_id
+from workflows.reconciliation import ReconciliationWorkflow
+from workflows.schedule import GRACE
 from workflows.starting import connect
 
-HISTORIES = Path(__file__).parent / "histories"
-SHAPE = "0.1.0"
+RELEASES = Path(__file__).parent / "releases"
+RELEASE = version("reelay")
+FOLDER = RELEASES / RELEASE
+RECONCILIATION = "reconciliation"
 Handle = WorkflowHandle[GenerationWorkflow, list[str]]
 MOMENT = timedelta(seconds=1)
 
@@ -127,7 +136,34 @@ async def record(client: Client, name: str) -> None:
         await happening(handle)
         await asyncio.gather(handle.result(), return_exceptions=True)
         history = await handle.fetch_history()
-    (HISTORIES / f"{SHAPE}-{name}.json").write_text(json.dumps(scrubbed(history.to_json_dict()), indent=1) + "\n")
+    write(name, history)
+
+
+async def record_reconciliation(client: Client) -> None:
+    """A pass, as the schedule starts it."""
+    queue = f"record-{uuid4()}"
+    async with Worker(client, task_queue=queue, workflows=[ReconciliationWorkflow], activities=[reconcile]):
+        handle = await client.start_workflow(
+            ReconciliationWorkflow.run, GRACE, id=reconciliation_id("recorded"), task_queue=queue
+        )
+        await handle.result()
+        write(RECONCILIATION, await handle.fetch_history())
+
+
+@activity.defn
+async def reconcile(grace: timedelta) -> Reconciled:
+    return Reconciled(checked=3, started=1, left=2)
+
+
+def write(name: str, history: WorkflowHistory) -> None:
+    (FOLDER / "histories" / f"{name}.json").write_text(json.dumps(scrubbed(history.to_json_dict()), indent=1) + "\n")
+
+
+def write_payloads() -> None:
+    recorded = {
+        name: {"schema": schema_of(kind), "examples": written_today(kind)} for name, kind in payload_types().items()
+    }
+    (FOLDER / "payloads.json").write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
 
 
 def scrubbed(value: Any) -> Any:
@@ -142,12 +178,15 @@ def scrubbed(value: Any) -> Any:
 
 
 async def main() -> None:
+    (FOLDER / "histories").mkdir(parents=True, exist_ok=True)
+    write_payloads()
     with TemporaryDirectory() as folder:
         async with temporal_server(Path(folder)) as server:
             os.environ["TEMPORAL_ADDRESS"] = server.address
             client = await connect()
             for name in PATHS:
                 await record(client, name)
+            await record_reconciliation(client)
 
 
 if __name__ == "__main__":
