@@ -54,7 +54,7 @@ export class Jobs extends EventTarget {
     return [...this.known.values()].filter((job) => !FINAL.has(job.status));
   }
 
-  /** @throws {Refused | Unreachable} */
+  /** @throws {Refused | NotReachable} */
   async read(id) {
     this.take(await this.session.call(`/api/jobs/${encodeURIComponent(id)}?logs=1`));
     return this.known.get(id);

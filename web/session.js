@@ -14,7 +14,7 @@ export class Session extends EventTarget {
     this.end = new AbortController();
   }
 
-  /** @throws {Refused | Unreachable} */
+  /** @throws {Refused | NotReachable} */
   async call(path, options = {}) {
     return this.watched(request(path, { ...options, apiKey: this.key, signal: this.end.signal }));
   }

@@ -114,7 +114,7 @@ export function useVideoGeneration({ updateClipProgress } = {}) {
  * aborted before that.
  *
  * @type {typeof import("./react.d.ts").generateVideoAsync}
- * @throws {GenerationFailed | Refused | Unreachable | WatchTimeout}
+ * @throws {GenerationFailed | Refused | NotReachable | WaitTimeout}
  */
 export async function generateVideoAsync(clip, input, options = {}) {
   const { jobId } = await createGeneration("video", input);
@@ -128,7 +128,7 @@ export async function generateVideoAsync(clip, input, options = {}) {
  * The job once it has completed, failed or been canceled; null when `signal` was aborted before that.
  *
  * @type {typeof import("./react.d.ts").pollJobStatus}
- * @throws {Refused | WatchTimeout}
+ * @throws {Refused | WaitTimeout}
  */
 export async function pollJobStatus(
   jobId,

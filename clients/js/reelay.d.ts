@@ -69,7 +69,7 @@ export class ReelayError extends Error {
   readonly status: number;
 }
 
-export class Unreachable extends ReelayError {}
+export class NotReachable extends ReelayError {}
 
 export class Refused extends ReelayError {
   readonly problem: Record<string, unknown>;
@@ -86,7 +86,7 @@ export class GenerationFailed extends ReelayError {
 }
 
 /** It was polled for `maxPollTime` without an end. It goes on without us. */
-export class WatchTimeout extends ReelayError {
+export class WaitTimeout extends ReelayError {
   /** As it was seen last. */
   readonly job: Job | null;
 }
@@ -121,7 +121,7 @@ export function watchGeneration(
     PollTimes & {
       onProgress?: (job: Job) => void;
       onCompleted?: (job: Job) => void;
-      onFailed?: (error: GenerationFailed | WatchTimeout | Refused) => void;
+      onFailed?: (error: GenerationFailed | WaitTimeout | Refused) => void;
     },
 ): Promise<Job | undefined>;
 

@@ -35,7 +35,7 @@ export class ReelayError extends Error {
 }
 
 /** The API cannot be reached. Trying again may help. */
-export class Unreachable extends ReelayError {
+export class NotReachable extends ReelayError {
   constructor(cause) {
     super("The service cannot be reached.", { code: "UNREACHABLE", cause });
   }
@@ -61,20 +61,20 @@ export class Refused extends ReelayError {
 
 /** @param {unknown} error */
 function isPassing(error) {
-  return error instanceof Unreachable || (error instanceof Refused && error.isPassing);
+  return error instanceof NotReachable || (error instanceof Refused && error.isPassing);
 }
 
 /** The generation ended without its media: `job` tells why. */
 export class GenerationFailed extends ReelayError {
   /** @param {Job} job */
   constructor(job) {
-    super(job.errorMessage ?? "Generation failed", { code: job.errorCode ?? job.status });
+    super(job.errorMessage ?? `The generation was ${job.status}.`, { code: job.errorCode ?? job.status });
     this.job = job;
   }
 }
 
 /** It was polled for `maxPollTime` without an end. It goes on without us. */
-export class WatchTimeout extends ReelayError {
+export class WaitTimeout extends ReelayError {
   /** @param {Job | null} job As it was seen last. */
   constructor(job) {
     super("Timeout waiting for generation", { code: "WATCH_TIMEOUT" });
@@ -103,7 +103,7 @@ export function configureReelay(connection) {
  * @param {Object} input
  * @param {Connection & {idempotencyKey?: string, signal?: AbortSignal}} [options]
  * @returns {Promise<Created>}
- * @throws {Refused | Unreachable}
+ * @throws {Refused | NotReachable}
  */
 export async function createGeneration(kind, input, { idempotencyKey = newKey(), ...options } = {}) {
   const path = kind ? `/api/generate/${kind}` : "/api/jobs";
@@ -112,7 +112,7 @@ export async function createGeneration(kind, input, { idempotencyKey = newKey(),
   try {
     return await create();
   } catch (error) {
-    if (!(error instanceof Unreachable)) throw error;
+    if (!(error instanceof NotReachable)) throw error;
     await pause(1000, options.signal);
     return create();
   }
@@ -128,7 +128,7 @@ export async function createGeneration(kind, input, { idempotencyKey = newKey(),
  * @param {Connection & {
  *   onProgress?: (job: Job) => void,
  *   onCompleted?: (job: Job) => void,
- *   onFailed?: (error: GenerationFailed | WatchTimeout | Refused) => void,
+ *   onFailed?: (error: GenerationFailed | WaitTimeout | Refused) => void,
  *   pollInterval?: number,
  *   maxPollTime?: number,
  *   signal?: AbortSignal,
@@ -170,7 +170,7 @@ export async function watchGeneration(id, options = {}) {
  * @param {string} path Of the job.
  * @param {Connection & {pollInterval?: number, maxPollTime?: number, signal?: AbortSignal}} [options] In milliseconds.
  * @returns {AsyncGenerator<Job, void, void>}
- * @throws {Refused | WatchTimeout}
+ * @throws {Refused | WaitTimeout}
  */
 export async function* pollJob(path, { pollInterval = 3000, maxPollTime = 600_000, signal, ...connection } = {}) {
   const deadline = Date.now() + maxPollTime;
@@ -187,7 +187,7 @@ export async function* pollJob(path, { pollInterval = 3000, maxPollTime = 600_00
       if (!isPassing(error)) throw error;
       wait = Math.max(wait, error.retryAfter ?? 0);
     }
-    if (Date.now() >= deadline) throw new WatchTimeout(job);
+    if (Date.now() >= deadline) throw new WaitTimeout(job);
     await pause(wait, signal);
   }
 }
@@ -205,7 +205,7 @@ async function* changesOf(id, { pollInterval = 3000, maxPollTime = 600_000, sign
     poll: async () => [await request(path, { ...connection, signal })],
     onPolled: () => {
       polled += pollInterval;
-      if (polled > maxPollTime) throw new WatchTimeout(job);
+      if (polled > maxPollTime) throw new WaitTimeout(job);
     },
   });
   for await (const { data } of events) {
@@ -294,7 +294,7 @@ async function* follow(path, { poll, onPolled, onState, pollInterval, firstWithi
  * The events of one connection, and null for the answer's head and for a comment. Ends when the server ends it.
  *
  * @param {string} path @param {{lastEventId: string}} place Where to go on; moved along.
- * @throws {Refused | Unreachable}
+ * @throws {Refused | NotReachable}
  */
 async function* readEvents(path, place, { firstWithin = SILENCE, headers, signal, ...connection }) {
   const life = new AbortController();
@@ -322,7 +322,7 @@ async function* readEvents(path, place, { firstWithin = SILENCE, headers, signal
       for (const block of blocks) yield readEvent(block, place);
     }
   } catch (error) {
-    throw error instanceof ReelayError ? error : new Unreachable(error);
+    throw error instanceof ReelayError ? error : new NotReachable(error);
   } finally {
     clearInterval(watch);
     signal?.removeEventListener("abort", end);
@@ -347,7 +347,7 @@ function readEvent(block, place) {
  *
  * @param {string} path
  * @param {Connection & {method?: string, body?: unknown, signal?: AbortSignal}} [options]
- * @throws {Refused | Unreachable}
+ * @throws {Refused | NotReachable}
  */
 export async function request(path, { signal, ...options } = {}) {
   const late = AbortSignal.timeout(ANSWER);
@@ -355,7 +355,7 @@ export async function request(path, { signal, ...options } = {}) {
   try {
     return response.status === 204 ? null : await response.json();
   } catch (error) {
-    throw new Unreachable(error);
+    throw new NotReachable(error);
   }
 }
 
@@ -376,7 +376,7 @@ async function send(path, { method = "GET", body, headers, signal, ...connection
   try {
     response = await fetch(baseUrl + path, init);
   } catch (error) {
-    throw new Unreachable(error);
+    throw new NotReachable(error);
   }
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));

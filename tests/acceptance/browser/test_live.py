@@ -192,7 +192,7 @@ async def test_the_client_tells_each_end(visit: Visit, service: Service) -> None
 
     await visitor.page.route("**/events*", lambda route: route.abort())
     slow = await service.create("watched for too long [sim: latency=30s]")
-    assert (await watched(slow, {"maxPollTime": 500}))["failed"]["name"] == "WatchTimeout"
+    assert (await watched(slow, {"maxPollTime": 500}))["failed"]["name"] == "WaitTimeout"
     await visitor.page.unroute("**/events*")
     aborted = await visitor.page.evaluate(ABORTED, [slow, service_key(service)])
     assert aborted == {"result": None, "calls": ["progress"]}
