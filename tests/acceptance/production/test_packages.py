@@ -103,7 +103,7 @@ async def test_clients_end_fail_and_refuse_alike(
     ]
 
     completed, failed, canceled, refused = outcomes[0]
-    assert completed == ["completed", ["mp4"]]
+    assert completed == ["completed", ["video/mp4"]]
     assert failed[:3] == ["GenerationFailed", "provider_rejected", "failed"]
     assert canceled == ["GenerationFailed", "canceled", "canceled", "The generation was canceled."]
     assert refused == [422, "INVALID_PARAMS", ["prompt"]]
