@@ -33,6 +33,8 @@ class Plan:
     """Growth: concurrency to generations."""
     waiting: int = 0
     """Generations at once."""
+    pythons: int = 0
+    """Generations by each Python, per round."""
     stored: Sequence[int] = ()
     """Generations in the database; growing."""
     stored_generations: int = 64
@@ -53,6 +55,7 @@ STUDIES = {
     "streams": "streams",
     "growth": "concurrency",
     "waiting": "waiting",
+    "pythons": "pythons",
     "stored": "stored",
 }
 """In their order, each with the field that says how much of it there is."""
@@ -72,6 +75,7 @@ FULL = Plan(
     streams=1000,
     concurrency={1: 8, 4: 32, 16: 64, 64: 128, 256: 256},
     waiting=500,
+    pythons=48,
     stored=(1, 1000, 10_000, 100_000, 1_000_000),
     stored_generations=48,
 )

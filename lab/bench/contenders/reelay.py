@@ -1,6 +1,6 @@
 """Reelay as it is run: API and worker as processes, called over HTTP with an API key."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -45,18 +45,29 @@ CREATING = Creating(
 
 @asynccontextmanager
 async def open_reelay(ground: Ground) -> AsyncIterator[Contender]:
-    headers = await api_headers(ground)
+    processes = {name: ground.stack.parts[name].pid for name in ("api", "worker")}
+    async with reelay_at(
+        ground, ground.stack.api_url, name="Reelay", processes=processes, headers=await api_headers(ground)
+    ) as reelay:
+        yield reelay
+
+
+@asynccontextmanager
+async def reelay_at(
+    ground: Ground, api_url: str, *, name: str, processes: Mapping[str, int], headers: Mapping[str, str]
+) -> AsyncIterator[Contender]:
+    """The API there, and the worker that it starts workflows for."""
     temporal = await ground.connect("default")
 
     async def end_of(job: str) -> None:
         # Not by the API or the database: so it costs the same one long poll as with a bare workflow.
         await temporal.get_workflow_handle(_run_of(job)).result()
 
-    async with clients(ground.stack.api_url, ground.provider_url, headers=headers) as (api, provider):
+    async with clients(api_url, ground.provider_url, headers=headers) as (api, provider):
         yield OverHttp(
-            name="Reelay",
+            name=name,
             promise=Footprint(events=29, actions=6),
-            processes={name: ground.stack.parts[name].pid for name in ("api", "worker")},
+            processes=processes,
             creating=CREATING,
             api=api,
             provider=provider,
