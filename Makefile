@@ -62,7 +62,7 @@ setup: $(READY) ## Make the virtual environment
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	--no-emit-index-url --fork-strategy fewest --python-version 3.11 pyproject.toml
 
-lock: $(READY) ## Resolve the dependencies anew
+lock: $(READY) ## Resolve the dependencies again
 	@$(BIN)/python -m pip install --quiet uv
 	@$(COMPILE) --all-extras -o requirements.lock
 	@$(COMPILE) --extra build -o requirements-runtime.lock
