@@ -103,7 +103,8 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
             reconciliation.reconcile,
         ],
         interceptors=[MetricsInterceptor()],
-        # A replay costs a third of what it does in the sandbox, which the tests run in: docs/decisions/021.
+        # A replay costs a third of what it does in the sandbox, which the tests run in:
+        # docs/decisions/021-workflow-workers.md.
         workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=GRACE,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.
