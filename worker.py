@@ -26,11 +26,11 @@ from reelay.media.storage import open_storage
 from reelay.providers.registry import open_providers
 from reelay.settings import Settings
 from reelay.tracing.spans import tracing
+from workflows.client import connect
 from workflows.generation import GenerationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
 from workflows.schedule import keeping_schedule
-from workflows.starting import connect
 
 # A POST that is under way when the worker is told to stop gets this long to come back.
 GRACE = timedelta(seconds=30)

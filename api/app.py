@@ -25,9 +25,8 @@ from api.http.openapi import DocumentedApi, serve_documentation
 from api.http.problem_handlers import install_problem_handlers
 from api.http.query_parameters import KnownQueryParameters
 from api.media import routes as media
-from api.metrics import Measured, Metrics
+from api.metrics import Metrics, MetricsMiddleware
 from api.services import open_services
-from api.webhooks import video_completion
 from api.webhooks.routes import webhook_routes
 from reelay.settings import Settings
 from reelay.tracing.spans import is_probe, tracing
@@ -50,11 +49,11 @@ provider once, followed by webhook or polling, archived, and put into its clip, 
 
 
 class Api(DocumentedApi):
-    """Every answer has its id, and can be read where it may be: also that to a bug, which Starlette gives outside of
+    """Every answer has its id and the headers for other origins: also that to a bug, which Starlette makes outside of
     the middleware that is added to it."""
 
-    def __init__(self, cors_origins: Sequence[str], **words: Any) -> None:
-        super().__init__(**words)
+    def __init__(self, cors_origins: Sequence[str], **options: Any) -> None:
+        super().__init__(**options)
         self._cors_origins = cors_origins
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -88,7 +87,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_problem_handlers(app)
     app.add_middleware(BodyLimits, within=BODY_TIMEOUT, at_most=MAX_BODY_BYTES)
     app.add_middleware(LanguageHeaders)
-    app.add_middleware(Measured, metrics=measured)
+    app.add_middleware(MetricsMiddleware, metrics=measured)
     app.state.metrics = measured
     app.state.language = settings.language
     for router in (
@@ -105,11 +104,11 @@ def create_app(settings: Settings) -> FastAPI:
         chat_routes(settings),
         accounts.router,
         health.router,
-        video_completion.router,
         deliveries.router,
         statistics.router,
         metrics.router,
         page.router,
     ):
         app.include_router(router)
+    app.mount("/web", page.PageFiles())
     return app

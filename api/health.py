@@ -14,7 +14,7 @@ from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, se
 from reelay.media.errors import MediaError
 
 router = APIRouter(tags=["health"])
-LOOK_SECONDS = 2.0
+CHECK_SECONDS = 2.0
 
 
 @router.get("/healthz")
@@ -30,7 +30,7 @@ async def ready(services: ServicesDep) -> JSONResponse:
     `schema` has the revisions of the database and of this version. A database that is ahead serves older versions, too.
     """
     (postgres, revision), temporal, archive = await asyncio.gather(
-        look_at_postgres(services), look_at_temporal(services), look_at_archive(services)
+        check_postgres(services), check_temporal(services), check_archive(services)
     )
     parts = {"postgres": postgres, "temporal": temporal, "archive": archive}
     ok = set(parts.values()) == {"ok"}
@@ -42,12 +42,12 @@ async def ready(services: ServicesDep) -> JSONResponse:
     return JSONResponse(body, status.HTTP_200_OK if ok else status.HTTP_503_SERVICE_UNAVAILABLE)
 
 
-async def look_at_postgres(services: Services) -> tuple[str, str | None]:
+async def check_postgres(services: Services) -> tuple[str, str | None]:
     """And the revision of its schema."""
     revision = None
     try:
         async with (
-            asyncio.timeout(LOOK_SECONDS),
+            asyncio.timeout(CHECK_SECONDS),
             services.sessions() as session,
             services.service_sessions() as service_session,
         ):
@@ -59,18 +59,18 @@ async def look_at_postgres(services: Services) -> tuple[str, str | None]:
     return trouble or "ok", revision
 
 
-async def look_at_temporal(services: Services) -> str:
+async def check_temporal(services: Services) -> str:
     try:
-        async with asyncio.timeout(LOOK_SECONDS):
-            await services.temporal.service_client.check_health(timeout=timedelta(seconds=LOOK_SECONDS))
+        async with asyncio.timeout(CHECK_SECONDS):
+            await services.temporal.service_client.check_health(timeout=timedelta(seconds=CHECK_SECONDS))
     except (RPCError, RuntimeError, TimeoutError):
         return "does not answer"
     return "ok"
 
 
-async def look_at_archive(services: Services) -> str:
+async def check_archive(services: Services) -> str:
     try:
-        async with asyncio.timeout(LOOK_SECONDS):
+        async with asyncio.timeout(CHECK_SECONDS):
             await services.storage.head("readiness")  # that it takes objects, the worker finds out
     except (MediaError, TimeoutError):
         return "does not answer"

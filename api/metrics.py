@@ -12,18 +12,19 @@ from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.admin.ledger import Audit, Books
+from api.admin.ledger import Audit, LedgerAudit
 from reelay.background import in_background
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
 from reelay.db.statistics import CurrentState, read_current_state
 from reelay.domain.generation import ProviderName, Stage
+from reelay.domain.verdict import Verdict
 
 QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Seconds."""
-LOOK_EVERY_SECONDS = 15.0
+REFRESH_EVERY_SECONDS = 15.0
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNROUTED = "(none)"
-"""The route of what no route takes: a stranger's paths must not become labels."""
+"""The label of requests without a route: arbitrary paths must not become labels."""
 
 DRIFTING = ("available", "held", "held for living jobs")
 """The figures of `db.credits.Drift`."""
@@ -39,34 +40,30 @@ class Metrics:
         self.registry = CollectorRegistry()
         counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
         quick = partial(Histogram, buckets=QUICK, registry=self.registry)
-        self.requests = counter("reelay_http_requests", "Answered requests.", ("method", "route", "status"))
+        self.requests = counter("reelay_http_requests", "Responses sent.", ("method", "route", "status"))
         self.request_seconds = quick(
-            "reelay_http_request_seconds", "From a request to the first byte of its answer.", ("method", "route")
+            "reelay_http_request_seconds", "Time from a request to the first byte of its response.", ("method", "route")
         )
-        self.webhooks = counter(
-            "reelay_webhooks", "Inbound webhooks by what was made of them.", ("provider", "verdict")
-        )
+        self.webhooks = counter("reelay_webhooks", "Inbound webhooks by verdict.", ("provider", "verdict"))
         self.webhook_seconds = quick(
-            "reelay_webhook_seconds", "From a webhook's arrival until its verdict.", ("provider",)
+            "reelay_webhook_seconds", "Time from a webhook's arrival to its verdict.", ("provider",)
         )
         self.signal_seconds = quick(
-            "reelay_signal_seconds", "Handing a report to its workflow, by what came of it.", ("result",)
+            "reelay_signal_seconds", "Time to signal a report to its workflow, by verdict.", ("verdict",)
         )
-        self.active = gauge("reelay_generations_active", "Living generations.", ("stage",))
-        self.inbox = gauge("reelay_inbox_waiting", "Webhooks that have still to reach their workflow.")
-        self.inbox_oldest = gauge("reelay_inbox_oldest_seconds", "How long the oldest has waited.")
-        self.uncertain = gauge("reelay_submissions_uncertain", "Submissions whose request is looked for.")
-        self.parked = gauge("reelay_accounts_parked", "Accounts that take no submissions.")
+        self.active = gauge("reelay_generations_active", "Generations that have not ended.", ("stage",))
+        self.inbox = gauge("reelay_inbox_waiting", "Webhook deliveries waiting for their workflow.")
+        self.inbox_oldest = gauge("reelay_inbox_oldest_seconds", "How long the oldest of them has waited.")
+        self.uncertain = gauge("reelay_submissions_uncertain", "Submissions whose outcome is unknown.")
+        self.parked = gauge("reelay_accounts_parked", "Parked accounts at providers.")
         self.drift = gauge(
             "reelay_ledger_drift_accounts",
-            "Accounts that entries and living jobs do not explain. Not there until it was looked at.",
+            "Credit accounts that differ from their entries and open jobs. Absent before the first audit.",
             ("account",),
         )
-        self.looked_at = gauge(
-            "reelay_db_scrape_timestamp_seconds", "Unix time of the last look at what the gauges say."
-        )
+        self.looked_at = gauge("reelay_db_scrape_timestamp_seconds", "Unix time of the last refresh of the gauges.")
 
-    def note_webhook(self, provider: ProviderName, verdict: str, seconds: float) -> None:
+    def observe_webhook(self, provider: ProviderName, verdict: Verdict, seconds: float) -> None:
         self.webhooks.labels(provider, verdict).inc()
         self.webhook_seconds.labels(provider).observe(seconds)
 
@@ -82,7 +79,7 @@ class Metrics:
         self.looked_at.set_to_current_time()
 
 
-class Measured:
+class MetricsMiddleware:
     """Counts and times every request by its route."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
@@ -94,14 +91,14 @@ class Measured:
             return await self._app(scope, receive, send)
         arrived = time.perf_counter()
 
-        async def send_measured(message: Message) -> None:
+        async def send_observed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._note(scope, message["status"], time.perf_counter() - arrived)
+                self._observe(scope, message["status"], time.perf_counter() - arrived)
             await send(message)
 
-        await self._app(scope, receive, send_measured)
+        await self._app(scope, receive, send_observed)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         route = scope.get("route")
         path = route.path if isinstance(route, APIRoute) else UNROUTED
         method = scope["method"] if scope["method"] in METHODS else UNROUTED
@@ -117,17 +114,17 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def watching(metrics: Metrics, sessions: Sessions, books: Books) -> AbstractAsyncContextManager[None]:
+def refreshing_gauges(metrics: Metrics, sessions: Sessions, ledger: LedgerAudit) -> AbstractAsyncContextManager[None]:
     """While the block runs, the gauges are brought up to date: a scrape never asks the database."""
-    return in_background(_keep_watching(metrics, sessions, books))
+    return in_background(_keep_refreshing(metrics, sessions, ledger))
 
 
-async def _keep_watching(metrics: Metrics, sessions: Sessions, books: Books) -> None:
+async def _keep_refreshing(metrics: Metrics, sessions: Sessions, ledger: LedgerAudit) -> None:
     while True:
         try:
-            audit = await books.audit()
+            audit = await ledger.latest()
             async with sessions() as session:
                 metrics.show(await read_current_state(session), audit)
         except POSTGRES_UNAVAILABLE as error:
             log.warning("gauges_not_updated", error=str(error))
-        await asyncio.sleep(LOOK_EVERY_SECONDS)
+        await asyncio.sleep(REFRESH_EVERY_SECONDS)

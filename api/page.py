@@ -4,14 +4,17 @@ from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from html import escape
+from os import PathLike, stat, stat_result
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from anyio import Path as AsyncPath
 from fastapi import APIRouter, Header, Response, status
+from fastapi.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from api.http.language import RequestLanguage
-from api.http.problems import NotFound
 from api.services import Services, ServicesDep
 from reelay.domain.language import Language
 from reelay.media.errors import MediaError
@@ -23,8 +26,6 @@ ROOT = PACKAGED.parent.parent
 WEB, CLIENT = (
     (PACKAGED, PACKAGED / "reelay.js") if PACKAGED.is_dir() else (ROOT / "web", ROOT / "clients" / "js" / "reelay.js")
 )
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-"""What is served of the folder. `mimetypes` would ask the machine."""
 RUNS = "{{runs}}"
 """In the pages: where the runs are in the Temporal UI."""
 LANGUAGE = "{{language}}"
@@ -38,9 +39,8 @@ IfNoneMatch = Annotated[str | None, Header()]
 @router.get("/")
 async def page(services: ServicesDep, language: RequestLanguage, if_none_match: IfNoneMatch = None) -> Response:
     """In the language that the browser asks for: `web/messages.js` goes by the page's `lang`."""
-    answer = served_page(
-        "index.html", services, if_none_match, policy(await media_origin(services.storage)), language=language
-    )
+    media = await media_origin(services.storage)
+    answer = await render_page("index.html", services, if_none_match, media=media, language=language)
     answer.headers.update({"content-language": language, "vary": "accept-language"})
     return answer
 
@@ -48,44 +48,54 @@ async def page(services: ServicesDep, language: RequestLanguage, if_none_match: 
 @router.get("/admin")
 async def operators_page(services: ServicesDep, if_none_match: IfNoneMatch = None) -> Response:
     """For everybody to load: what it shows, it asks with an operator's key."""
-    return served_page("admin.html", services, if_none_match, policy(""))
+    return await render_page("admin.html", services, if_none_match)
 
 
-@router.get("/web/{name}")
-async def page_file(name: str, if_none_match: IfNoneMatch = None) -> Response:
-    file = next((each for each in (CLIENT, *WEB.iterdir()) if each.name == name and each.is_file()), None)
-    suffix = f".{name.rpartition('.')[2]}"
-    if file is None or suffix not in TYPES:
-        raise NotFound
-    return served(file.read_bytes(), suffix, if_none_match, policy(""))
-
-
-def served_page(
+async def render_page(
     name: str,
     services: Services,
     if_none_match: str | None,
-    content_security_policy: str,
     *,
+    media: str = "",
     language: Language = Language.ENGLISH,
 ) -> Response:
-    body = (WEB / name).read_text().replace(RUNS, escape(runs_address(services))).replace(LANGUAGE, language)
-    return served(body.encode(), ".html", if_none_match, content_security_policy)
-
-
-def served(body: bytes, suffix: str, if_none_match: str | None, content_security_policy: str) -> Response:
     """Asked for again each time, and sent again only when it has changed."""
+    text = await AsyncPath(WEB / name).read_text()
+    body = text.replace(RUNS, escape(runs_address(services))).replace(LANGUAGE, language).encode()
     etag = f'"{sha256(body).hexdigest()[:32]}"'
-    headers = {
-        "etag": etag,
+    headers = page_headers(media) | {"etag": etag}
+    if etag in (if_none_match or "").replace("W/", "").split(", "):
+        return Response(None, status.HTTP_304_NOT_MODIFIED, headers)
+    return Response(body, status.HTTP_200_OK, headers, "text/html")
+
+
+class PageFiles(StaticFiles):
+    """What the pages load: the files of `web/`, and the client module on which they are built."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=WEB)
+
+    def lookup_path(self, path: str) -> tuple[str, stat_result | None]:
+        if path == CLIENT.name:
+            return str(CLIENT), stat(CLIENT)
+        return super().lookup_path(path)
+
+    def file_response(
+        self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        answer = super().file_response(full_path, stat_result, scope, status_code)
+        answer.headers.update(page_headers())
+        return answer
+
+
+def page_headers(media: str = "") -> dict[str, str]:
+    return {
         "cache-control": "no-cache",
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
         "cross-origin-opener-policy": "same-origin",
-        "content-security-policy": content_security_policy,
+        "content-security-policy": policy(media),
     }
-    if etag in (if_none_match or "").replace("W/", "").split(", "):
-        return Response(None, status.HTTP_304_NOT_MODIFIED, headers)
-    return Response(body, status.HTTP_200_OK, headers, TYPES[suffix])
 
 
 def policy(media: str) -> str:

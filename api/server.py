@@ -1,4 +1,4 @@
-"""The API's server: uvicorn, which tells the event streams when it is to stop. They would outlast its patience."""
+"""The API's server: uvicorn, which ends the event streams before it stops: they would outlast its grace period."""
 
 import socket
 from contextlib import suppress

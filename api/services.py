@@ -7,25 +7,24 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import httpx
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
-from api.admin.ledger import Books
+from api.admin.ledger import LedgerAudit
 from api.chat.models import chat_models
-from api.dependency import dependency
 from api.events.changes import Changes, open_changes
-from api.events.shared_reads import SharedReads
-from api.generations.live import LiveStatus
+from api.events.reads import SharedReads
 from api.generations.logs import NoFinalPushes, QueueLogs
-from api.generations.start import Starter, starting_unstarted
+from api.generations.start import starting_unstarted
+from api.http.links import Links
 from api.identity.callers import Callers
 from api.identity.limits import Limits
-from api.identity.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, token_keys_of
-from api.metrics import Metrics, watching
+from api.identity.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, parse_token_keys
+from api.metrics import Metrics, refreshing_gauges
 from api.webhooks.delivery_log import DeliveryLog
 from api.webhooks.inbox import Inbox
-from api.webhooks.pushes import Pushes
 from api.webhooks.redelivery import Redelivery, draining
+from api.webhooks.studio import Pushes
 from reelay.catalog.catalog import Catalog
 from reelay.catalog.loader import load_catalog
 from reelay.catalog.model import JobKind, Model
@@ -34,7 +33,8 @@ from reelay.media.storage import Storage, open_storage
 from reelay.providers.jwks import JwksCache
 from reelay.providers.registry import Verifiers, build_verifiers, open_providers
 from reelay.settings import Settings
-from workflows.starting import connect
+from workflows.client import connect
+from workflows.runs import GenerationRuns
 
 STATEMENT_SECONDS = 5
 """To a caller, a database that takes longer is one that is away: 503, and the session is free for the next."""
@@ -51,8 +51,7 @@ class Services:
     service_sessions: Sessions
     """The service role, for providers' webhooks and operators. What a user asks for is answered without it."""
     temporal: Client
-    starter: Starter
-    live: LiveStatus
+    runs: GenerationRuns
     changes: Changes
     shared_reads: SharedReads
     signing_secret: bytes = field(repr=False)
@@ -65,7 +64,7 @@ class Services:
     pushes: Pushes
     redelivery: Redelivery
     delivery_log: DeliveryLog
-    books: Books
+    ledger: LedgerAudit
     metrics: Metrics
     storage: Storage
 
@@ -79,19 +78,19 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
     service_engine = make_engine(settings.service_url, statement_seconds=STATEMENT_SECONDS)
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
     temporal = await connect(lazy=True)
-    starter = Starter(temporal, settings.task_queue, settings.app_url)
-    inbox = Inbox(temporal, service_sessions, metrics)
+    runs = GenerationRuns(temporal, settings.task_queue, settings.app_url)
+    inbox = Inbox(runs, service_sessions, metrics)
     pushes = Pushes(service_sessions, inbox, settings.language)
     redelivery = Redelivery(service_sessions, inbox, pushes)
-    books = Books(service_sessions)
+    ledger = LedgerAudit(service_sessions)
     try:
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
             open_providers(settings, NoFinalPushes()) as providers,
             open_changes(settings.service_url) as changes,
-            starting_unstarted(service_sessions, starter),
+            starting_unstarted(service_sessions, runs),
             draining(redelivery),
-            watching(metrics, service_sessions, books),
+            refreshing_gauges(metrics, service_sessions, ledger),
         ):
             yield Services(
                 settings=settings,
@@ -100,10 +99,9 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                 sessions=sessions,
                 service_sessions=service_sessions,
                 temporal=temporal,
-                starter=starter,
-                live=LiveStatus(temporal),
+                runs=runs,
                 changes=changes,
-                shared_reads=SharedReads(),
+                shared_reads=SharedReads(sessions),
                 signing_secret=settings.api_key_pepper.get_secret_value().encode(),
                 callers=Callers(
                     sessions,
@@ -119,7 +117,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                 pushes=pushes,
                 redelivery=redelivery,
                 delivery_log=DeliveryLog(service_sessions),
-                books=books,
+                ledger=ledger,
                 metrics=metrics,
                 storage=open_storage(
                     settings.archive_location,
@@ -137,7 +135,7 @@ def open_tokens(settings: Settings, client: httpx.AsyncClient) -> Tokens:
     keys = settings.jwt_jwks_url and JwksCache(
         client,
         settings.jwt_jwks_url,
-        parse=token_keys_of,
+        parse=parse_token_keys,
         clock=time.monotonic,
         renewed_after=KEYS_RENEWED_AFTER,
         kept_for=KEYS_KEPT_FOR,
@@ -153,8 +151,17 @@ def services_of(app: FastAPI) -> Services:
     return services
 
 
-def _services(request: Request) -> Services:
+# Dependencies are coroutines throughout: FastAPI sends each call of a plain function through a thread.
+async def _services(request: Request) -> Services:
     return services_of(request.app)
 
 
-ServicesDep = Annotated[Services, dependency(_services)]
+ServicesDep = Annotated[Services, Depends(_services)]
+
+
+async def _links(request: Request, services: ServicesDep) -> Links:
+    """To where clients reach us: as configured, else as this one did."""
+    return Links(services.settings.app_url or str(request.base_url), services.signing_secret)
+
+
+LinksDep = Annotated[Links, Depends(_links)]

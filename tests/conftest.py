@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from lab.devstack.temporal import EmbeddedTemporal
 from tests.running import Service, running_service
 from tests.servers import Postgres, Servers, postgres_server, simulator_server, temporal_server
-from workflows.starting import connect
+from workflows.client import connect
 
 
 def pytest_xdist_auto_num_workers() -> int:

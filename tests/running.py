@@ -27,9 +27,9 @@ from reelay.settings import Environment, Settings
 from tests.lines import Lines
 from tests.servers import Database, Servers, listening, loopback_socket
 from worker import open_worker
+from workflows.client import connect
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
-from workflows.starting import connect
 
 Job = dict[str, Any]
 PATIENCE_WITH_TESTS = 20.0

@@ -5,7 +5,7 @@ import { orderButton } from "./list.js";
 import { toast } from "./notices.js";
 import { bytes, moment } from "./format.js";
 
-const VERDICTS = ["", "accepted", "duplicate", "deferred", "ignored", "running", "mismatch", "forged", "stale", "wrong token", "malformed", "ambiguous", "unknown", "unverifiable", "unavailable"];
+const VERDICTS = ["", "accepted", "duplicate", "deferred", "ignored", "running", "mismatch", "forged", "stale", "wrong_token", "malformed", "ambiguous", "unknown", "unverifiable", "unavailable"];
 const PROVIDERS = ["", "fal", "replicate", "studio"];
 const GOOD = new Set(["accepted", "duplicate", "running", "ignored"]);
 
@@ -46,7 +46,7 @@ export function deliveriesView({ session, signal, query }) {
     "div",
     {},
     h("h1", {}, "Deliveries"),
-    h("p", { class: "hint" }, "Webhooks as they came in, newest first, without the headers that hold secrets. What was proved to come from its provider can be fed in again."),
+    h("p", { class: "hint" }, "Webhooks as they came in, newest first, without the headers that hold secrets. What was proved to come from its provider can be replayed."),
     h(
       "form",
       { class: "search", role: "search", onsubmit: (event) => { event.preventDefault(); read(); } },
@@ -105,7 +105,7 @@ function contents(delivery, session, verdict) {
     const { verdict: word, detail } = await session.call(`/api/admin/webhooks/${delivery.id}/replay`, { method: "POST" });
     say(verdict, word);
     verdict.className = GOOD.has(word) ? "verdict" : "verdict bad";
-    toast(`Fed in again: ${word}. ${detail}`);
+    toast(`Replayed: ${word}. ${detail}`);
   };
   const shown = delivery.body.length < delivery.bodyBytes ? `Body, the beginning of ${bytes(delivery.bodyBytes)}` : `Body, ${bytes(delivery.bodyBytes)}`;
   return [

@@ -1,22 +1,35 @@
-"""The runs of generations, as the reconciliation sees and repairs them."""
+"""The runs of generations, from outside: the one module that touches their workflow handles.
 
+Exception
+├── NoRun                 there is no run of the generation, or it is closed
+└── TemporalUnavailable   Temporal did not answer in time, or answered with an error
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+from async_lru import alru_cache
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
-from temporalio.client import Client, WorkflowFailureError
-from temporalio.common import WorkflowIDReusePolicy
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.errors import failure_of
 from reelay.db.generations import generation_of
 from reelay.db.tables import GenerationJob
 from reelay.domain.failure import Failure, FailureCode
+from reelay.domain.generation import Generation, GenerationStatus, Report
 from reelay.domain.reconciliation import Run, RunState
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
-from workflows.starting import prompt_excerpt, start_generation
+from workflows.search_attributes import search_attributes
 
 CLOSED = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED: RunState.COMPLETED,
@@ -25,8 +38,26 @@ CLOSED = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED: RunState.TERMINATED,
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: RunState.TIMED_OUT,
 }
-# The server itself calls a workflow task failed from its third try on, and then refuses queries.
+# The server itself calls a workflow task failed from its third attempt on, and then refuses queries.
 FAILING_FROM_ATTEMPT = 3
+
+# The SDK's own retries go on for 6-10 s while Temporal is down. A caller waits less, a provider's webhook still less.
+CALL_TIMEOUT = timedelta(seconds=3)
+REPORT_TIMEOUT = timedelta(seconds=1)
+QUERY_TIMEOUT = timedelta(seconds=1.5)
+# A query is a billed action, and queries of one run wait for each other: readers share one answer for this long.
+STATUS_FRESH_SECONDS = 1.0
+STATUSES_KEPT = 10_000
+
+Handle = WorkflowHandle[GenerationWorkflow, list[str]]
+
+
+class NoRun(Exception):
+    """There is no run of the generation, or it is closed."""
+
+
+class TemporalUnavailable(Exception):
+    """Temporal did not answer in time, or answered with an error."""
 
 
 class GenerationRuns:
@@ -35,6 +66,38 @@ class GenerationRuns:
         self._client = client
         self._task_queue = task_queue
         self._origin = origin
+        self.status = alru_cache(maxsize=STATUSES_KEPT, ttl=STATUS_FRESH_SECONDS)(self._status)
+        """What the run says of itself, about a second old at most; None when it cannot answer: no worker, no Temporal,
+        no run."""
+
+    async def start(self, job: GenerationJob) -> None:
+        """The first run. Safe to repeat: one that has ended is not started again. Raises: TemporalUnavailable."""
+        async with _answered_within(CALL_TIMEOUT):
+            await self._start(job, reuse=WorkflowIDReusePolicy.REJECT_DUPLICATE)
+
+    async def resume(self, job: GenerationJob, *, poll_first: bool) -> None:
+        """Another run after one that is over or lost; `poll_first`: it asks the provider before it waits.
+
+        Raises: RPCError.
+        """
+        # The attempt's row, not the id, keeps a second POST away.
+        await self._start(job, reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE, poll_first=poll_first)
+
+    async def report(self, generation_id: UUID, report: Report) -> None:
+        """Signal what a provider reported. Raises: NoRun, TemporalUnavailable."""
+        async with _answered_within(REPORT_TIMEOUT):
+            await self._handle(generation_id).signal(GenerationWorkflow.report, report, rpc_timeout=REPORT_TIMEOUT)
+
+    async def poll(self, generation_id: UUID) -> None:
+        """Ask the provider now. Raises: NoRun, TemporalUnavailable."""
+        async with _answered_within(CALL_TIMEOUT):
+            await self._handle(generation_id).signal(GenerationWorkflow.poll)
+
+    async def cancel(self, job: GenerationJob) -> None:
+        """Stop it; a job that was not started yet is started for it. Raises: NoRun, TemporalUnavailable."""
+        await self.start(job)
+        async with _answered_within(CALL_TIMEOUT):
+            await self._handle(job.id).cancel()
 
     async def describe(self, generation_id: UUID) -> Run:
         """The newest run, by id: the visibility store may lag behind. Raises: RPCError."""
@@ -50,26 +113,31 @@ class GenerationRuns:
             raise
         return await self._run(generation_id, described)
 
-    async def start(self, job: GenerationJob) -> None:
-        await start_generation(
-            self._client,
-            generation_of(job),
-            task_queue=self._task_queue,
-            summary=prompt_excerpt(job.input_params),
-            origin=self._origin,
-        )
+    async def _status(self, generation_id: UUID) -> GenerationStatus | None:
+        try:
+            async with _answered_within(QUERY_TIMEOUT):
+                handle = self._handle(generation_id)
+                return await handle.query(GenerationWorkflow.current_status, rpc_timeout=QUERY_TIMEOUT)
+        except (NoRun, TemporalUnavailable):
+            return None
 
-    async def resume(self, job: GenerationJob, *, poll_first: bool) -> None:
-        await start_generation(
-            self._client,
-            generation_of(job),
-            task_queue=self._task_queue,
-            summary=prompt_excerpt(job.input_params),
-            origin=self._origin,
-            # The attempt's row, not the id, keeps a second POST away.
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            poll_first=poll_first,
-        )
+    async def _start(self, job: GenerationJob, *, reuse: WorkflowIDReusePolicy, poll_first: bool = False) -> None:
+        generation = generation_of(job)
+        try:
+            await self._client.start_workflow(
+                GenerationWorkflow.run,
+                generation,
+                id=workflow_id(generation.id),
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=reuse,
+                start_signal="poll" if poll_first else None,
+                search_attributes=search_attributes(generation),
+                static_summary=f"{generation.model}: {prompt_excerpt(job.input_params)}"[:200],
+                static_details=run_details(generation, self._origin) if self._origin else None,
+            )
+        except WorkflowAlreadyStartedError:
+            return  # it has run to its end already
 
     async def _run(self, generation_id: UUID, described: DescribeWorkflowExecutionResponse) -> Run:
         state = CLOSED.get(described.workflow_execution_info.status, RunState.OPEN)
@@ -80,9 +148,38 @@ class GenerationRuns:
         )
 
     async def _failure(self, generation_id: UUID) -> Failure | None:
-        handle = self._client.get_workflow_handle_for(GenerationWorkflow.run, workflow_id(generation_id))
         try:
-            await handle.result()
+            await self._handle(generation_id).result()
         except WorkflowFailureError as error:
             return failure_of(error.cause, otherwise=FailureCode.UNKNOWN_OUTCOME)
         return None
+
+    def _handle(self, generation_id: UUID) -> Handle:
+        return self._client.get_workflow_handle_for(GenerationWorkflow.run, workflow_id(generation_id))
+
+
+@asynccontextmanager
+async def _answered_within(limit: timedelta) -> AsyncIterator[None]:
+    """Raises: NoRun, TemporalUnavailable."""
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            yield
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise NoRun("The workflow is not running.") from error
+        raise TemporalUnavailable(f"Temporal refused: {error}") from error
+    except (TimeoutError, RuntimeError) as error:  # a lazy client that cannot connect raises RuntimeError
+        raise TemporalUnavailable(f"Temporal did not answer: {error}") from error
+
+
+def run_details(generation: Generation, origin: str) -> str:
+    """Links for the Temporal UI: the job as its user sees it, and its webhooks as operators do."""
+    return (
+        f"[its page]({origin}/#/jobs/{generation.id}) (for its user)\n\n"
+        f"[its webhooks]({origin}/admin#/deliveries?jobId={generation.id}) (for operators)"
+    )
+
+
+def prompt_excerpt(inputs: Mapping[str, Any]) -> str:
+    """The first eight words of the prompt or text, for the Temporal UI."""
+    return " ".join(str(inputs.get("prompt") or inputs.get("text") or "").split()[:8])

@@ -1,1 +1,1 @@
-"""What operators look at, and what they can do."""
+"""Operators' calls: one module per subject, with its routes and schemas."""

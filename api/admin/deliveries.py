@@ -1,4 +1,4 @@
-"""For operators: the delivery log, and feeding a stored delivery in again."""
+"""For operators: the delivery log, and replaying a stored delivery."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -7,14 +7,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 
-from api.http.pagination import make_cursor, read_cursor
+from api.http.pagination import Cursor, PageSize, read_cursor, split_page
 from api.http.problems import Conflict, NotFound, problems
-from api.http.wire import Text, Wire
+from api.http.wire import Wire
 from api.identity.dependencies import require_admin
 from api.services import ServicesDep
 from reelay.db.deliveries import find_delivery, newest_deliveries
 from reelay.db.tables import WebhookDelivery
 from reelay.domain.generation import ProviderName
+from reelay.domain.verdict import Verdict
 
 SHOWN_BODY_BYTES = 4 * 1024
 
@@ -35,7 +36,7 @@ class DeliveryView(Wire):
     job_id: UUID | None
     attempt: int | None
     request_id: str | None
-    verdict: str
+    verdict: Verdict
     status_code: int
     detail: str
     verified: bool
@@ -61,11 +62,11 @@ class DeliveryList(Wire):
 
 
 class Replayed(Wire):
-    """What became of a delivery that was fed in again."""
+    """The result of a replay."""
 
     id: UUID
     job_id: UUID | None
-    verdict: str
+    verdict: Verdict
     detail: str
 
 
@@ -73,10 +74,10 @@ class Replayed(Wire):
 async def list_deliveries(
     services: ServicesDep,
     provider: ProviderName | None = None,
-    verdict: Annotated[Text | None, Query(description="E.g. `accepted`, `forged`, `malformed`.")] = None,
+    verdict: Verdict | None = None,
     job_id: Annotated[UUID | None, Query(alias="jobId")] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(description="`nextCursor` of the page before.")] = None,
+    limit: PageSize = 20,
+    after: Cursor = None,
 ) -> DeliveryList:
     """The delivery log, newest first."""
     async with services.service_sessions() as session:
@@ -86,21 +87,21 @@ async def list_deliveries(
             provider=provider,
             verdict=verdict,
             job_id=job_id,
-            before=read_cursor(after) if after else None,
+            before=read_cursor(after),
         )
-    page, has_more = found[:limit], len(found) > limit
-    cursor = make_cursor(page[-1].received_at, page[-1].id) if has_more else None
-    return DeliveryList(data=[DeliveryView.from_row(row) for row in page], has_more=has_more, next_cursor=cursor)
+    page, next_cursor = split_page(found, limit, lambda row: (row.received_at, row.id))
+    data = [DeliveryView.from_row(row) for row in page]
+    return DeliveryList(data=data, has_more=next_cursor is not None, next_cursor=next_cursor)
 
 
 @router.post("/webhooks/{delivery_id}/replay", responses=problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT))
 async def replay_delivery(delivery_id: UUID, services: ServicesDep) -> Replayed:
-    """Feed it in as if it came now. It was verified when it came, so its age does not count."""
+    """Process it as if it came now. It was verified when it came, so its age does not count."""
     async with services.service_sessions() as session:
         delivery = await find_delivery(session, delivery_id)
     if delivery is None:
-        raise NotFound("There is no such delivery.")
+        raise NotFound("Delivery not found.")
     if not delivery.verified:
-        raise Conflict("It was not proved to come from the provider, so it is not fed in again.")
-    verdict = await services.redelivery.replay(delivery)
-    return Replayed(id=delivery.id, job_id=delivery.job_id, verdict=verdict.word, detail=verdict.detail)
+        raise Conflict("It was not verified, so it cannot be replayed.")
+    result = await services.redelivery.replay(delivery)
+    return Replayed(id=delivery.id, job_id=delivery.job_id, verdict=result.verdict, detail=result.detail)

@@ -199,7 +199,7 @@ class Statistics(Wire):
 async def statistics(services: ServicesDep, window: WindowName = WindowName.DAY) -> Statistics:
     """How it went in the window, what is open now, and which jobs need a hand."""
     span = window.until(datetime.now(UTC))
-    audit = await services.books.audit()
+    audit = await services.ledger.latest()
     async with services.service_sessions() as session:
         happened = await read_window_figures(session, span)
         now = await read_current_state(session)

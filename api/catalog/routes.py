@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from api.catalog.schemas import Estimate, ModelList
-from api.generations.create import priced, resolve_model
+from api.generations.create import arguments_and_price, resolve_model
 from api.generations.schemas import JobRequest
 from api.identity.dependencies import CurrentCaller
 from api.services import ServicesDep
@@ -35,8 +35,8 @@ async def list_models(services: ServicesDep) -> ModelList:
 @router.post("/estimate")
 async def estimate(body: JobRequest, _: CurrentCaller, services: ServicesDep) -> Estimate:
     """What the request would cost, without creating anything."""
-    words = body.words()
-    model = resolve_model(services, None, body.model_named, words)
-    _arguments, cents = priced(model, words)
+    inputs = body.inputs()
+    model = resolve_model(services, None, body.model_name, inputs)
+    _arguments, cents = arguments_and_price(model, inputs)
     expected = timing_of(model, services.settings).expected
     return Estimate(model=model.name, estimated_cost_cents=cents, estimated_seconds=int(expected.total_seconds()))

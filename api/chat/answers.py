@@ -4,11 +4,11 @@ import secrets
 import string
 import time
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
+from api.chat.schemas import AnswerType, ChatAnswer
 from api.generations.schemas import JobView
 from api.http.problems import Problem
-from api.http.wire import Wire
 from reelay.catalog.model import KINDS, JobKind
 from reelay.db.generations import TIMING
 from reelay.db.tables import GenerationJob
@@ -19,8 +19,7 @@ from reelay.domain.messages import in_language, message
 
 COMMANDS = ("/video", "/image", "/voice", "/status", "/cancel", "/help")
 
-Kind = Literal["info", "video", "image", "audio", "text", "error"]
-SHOWN_AS: dict[JobKind, Kind] = {
+SHOWN_AS: dict[JobKind, AnswerType] = {
     JobKind.VIDEO: "video",
     JobKind.FIRST_FRAME: "image",
     JobKind.VOICE: "audio",
@@ -28,19 +27,11 @@ SHOWN_AS: dict[JobKind, Kind] = {
     JobKind.TRANSCRIBE: "text",
 }
 LETTERS = string.ascii_lowercase + string.digits
-SHORTEST_MINUTES = 120
-"""Seconds from which on minutes are told."""
+MINUTES_FROM_SECONDS = 120
+"""Longer times are shown in minutes."""
 
 
-class ChatAnswer(Wire):
-    success: bool
-    type: Kind
-    """How to show `content`."""
-    content: dict[str, Any]
-    metadata: dict[str, Any]
-
-
-def started(job: GenerationJob, text: str, prompt: str, language: Language) -> ChatAnswer:
+def render_started(job: GenerationJob, text: str, prompt: str, language: Language) -> ChatAnswer:
     """A function of what was fixed at creation, so that a replayed answer equals the first."""
     task_id = task_id_of(job)
     content = {
@@ -58,13 +49,13 @@ def estimated_time(job: GenerationJob, language: Language) -> str:
     """From half of what the model usually takes to all of it, e.g. `30-60 secondes`."""
     high = int(TIMING.validate_python(job.timing).expected.total_seconds())
     low = high // 2
-    if high < SHORTEST_MINUTES:
+    if high < MINUTES_FROM_SECONDS:
         return message("chat_seconds", language, low=low, high=high)
     return message("chat_minutes", language, low=low // 60, high=-(-high // 60))
 
 
-def told(job: JobView, task_id: str, language: Language) -> ChatAnswer:
-    """How far the job is, or what came of it."""
+def render_job(job: JobView, task_id: str, language: Language) -> ChatAnswer:
+    """How far the job is, or how it ended."""
     status: str = job.status if job.status.is_final else "processing"
     task = {"taskId": task_id, "progress": job.progress}
     match job.status:
@@ -106,7 +97,7 @@ def reason_of(job: JobView, language: Language) -> str:
     return job.error_message or ""
 
 
-def cancel_requested(task_id: str, language: Language) -> ChatAnswer:
+def render_cancel_requested(task_id: str, language: Language) -> ChatAnswer:
     return ChatAnswer(
         success=True,
         type="info",
@@ -115,31 +106,31 @@ def cancel_requested(task_id: str, language: Language) -> ChatAnswer:
     )
 
 
-def help_in(language: Language, key: str = "chat_help") -> ChatAnswer:
+def render_help(language: Language, key: str = "chat_help") -> ChatAnswer:
     text = message("chat_help", language)
     text = text if key == "chat_help" else message(key, language, help=text)
     return ChatAnswer(success=True, type="info", content={"message": text, "commands": list(COMMANDS)}, metadata={})
 
 
-def not_understood(key: str, command: str, language: Language) -> ChatAnswer:
+def render_not_understood(key: str, command: str, language: Language) -> ChatAnswer:
     text = message(key, language, command=command, help=message("chat_help", language))
-    return refused(text, "NOT_UNDERSTOOD", commands=list(COMMANDS))
+    return render_error(text, "NOT_UNDERSTOOD", commands=list(COMMANDS))
 
 
-def to_be_confirmed(cents: int, command: str, language: Language) -> ChatAnswer:
+def render_confirmation(cents: int, command: str, language: Language) -> ChatAnswer:
     """Nothing was started: it costs more than the interactive budget."""
     text = message("chat_confirm", language, price=dollars(cents), command=command)
     content = {"message": text, "code": "CONFIRMATION_REQUIRED", "estimatedCostCents": cents}
     return ChatAnswer(success=False, type="info", content=content, metadata={"status": "confirmation_required"})
 
 
-def problem_in_chat(problem: Problem, language: Language) -> ChatAnswer:
-    """An error as a chat shows it: in words, with the code for programs."""
-    wrong = [f"{error['field']} {in_language(error['message'], language)}." for error in problem.errors]
-    return refused(" ".join([in_language(problem.detail, language), *wrong]), problem.code, **problem.extra)
+def render_problem(problem: Problem, language: Language) -> ChatAnswer:
+    """An error as a chat shows it: as text, with the code for programs."""
+    errors = [f"{error['field']} {in_language(error['message'], language)}." for error in problem.errors]
+    return render_error(" ".join([in_language(problem.detail, language), *errors]), problem.code, **problem.extra)
 
 
-def refused(text: str, code: str, **more: Any) -> ChatAnswer:
+def render_error(text: str, code: str, **more: Any) -> ChatAnswer:
     content = {"message": text, "error": text, "code": code, **more}
     return ChatAnswer(success=False, type="error", content=content, metadata={"status": "error"})
 

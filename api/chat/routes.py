@@ -4,28 +4,16 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from pydantic import Field
 
-from api.chat.answers import ChatAnswer
-from api.chat.commands import Said, TheCommands
-from api.generations.schemas import ExternalId
+from api.chat.commands import Reply, answer_message, start_task
+from api.chat.schemas import ChatAnswer, ChatRequest, TaskRequest
+from api.context import Context
+from api.generations.create import CreateOptionsDep
 from api.http.problems import problems
-from api.http.wire import Text, Wire
 from reelay.settings import Settings
 
 CHAT_PATH = "/api/chat"
 TASKS_PATH = "/api/tasks"
-
-
-class ChatRequest(Wire):
-    message: Text = Field(max_length=25_000, description="A command, e.g. `/video <prompt>`; `/help` lists them.")
-    confirm: bool = Field(False, description="Needed above the interactive budget; `/confirm` says the same.")
-
-
-class TaskRequest(Wire):
-    task_id: ExternalId = Field(description="Yours. The same task is started once.")
-    prompt: Text
-    confirm: bool = Field(False, description="Needed above the interactive budget.")
 
 
 def chat_routes(settings: Settings) -> APIRouter:
@@ -48,16 +36,17 @@ def chat_routes(settings: Settings) -> APIRouter:
     return router
 
 
-async def chat(body: ChatRequest, commands: TheCommands) -> JSONResponse:
+async def chat(body: ChatRequest, context: Context, options: CreateOptionsDep) -> JSONResponse:
     """Generate by a message, and ask after it by another. Always 200 for what was understood as a message."""
-    return shown(await commands.answer(body.message, confirmed=body.confirm), HTTPStatus.OK)
+    reply = await answer_message(context, options, body.message, confirmed=body.confirm)
+    return _rendered(reply, HTTPStatus.OK)
 
 
-async def create_task(body: TaskRequest, commands: TheCommands) -> JSONResponse:
+async def create_task(body: TaskRequest, context: Context, options: CreateOptionsDep) -> JSONResponse:
     """Start the chat's video under a task id of the caller's own."""
-    said = await commands.start_task(body.task_id, body.prompt, confirmed=body.confirm)
-    return shown(said, HTTPStatus.ACCEPTED)
+    reply = await start_task(context, options, body.task_id, body.prompt, confirmed=body.confirm)
+    return _rendered(reply, HTTPStatus.ACCEPTED)
 
 
-def shown(said: Said, status: HTTPStatus) -> JSONResponse:
-    return JSONResponse(said.answer.model_dump(mode="json", by_alias=True), status, said.headers)
+def _rendered(reply: Reply, status: HTTPStatus) -> JSONResponse:
+    return JSONResponse(reply.answer.model_dump(mode="json", by_alias=True), status, reply.headers)

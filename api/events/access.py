@@ -17,18 +17,18 @@ from reelay.domain.event_token import read_event_token
 from reelay.domain.messages import Sentence
 from reelay.providers.errors import KeysUnavailable
 
-LOOK_AGAIN_SECONDS = 2.0
+REVALIDATE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class EventReader:
     user_id: UUID
-    _look: Callable[[], Awaitable[bool]]
+    _revalidate: Callable[[], Awaitable[bool]]
 
-    async def is_still_let_in(self) -> bool:
-        """Whether what opened the stream is good yet. Streams ask every `LOOK_AGAIN_SECONDS`."""
+    async def is_still_valid(self) -> bool:
+        """Whether what opened the stream is still accepted. Streams ask every `REVALIDATE_SECONDS`."""
         try:
-            return await self._look()
+            return await self._revalidate()
         except InvalidToken:
             return False
         except KeysUnavailable:
@@ -45,7 +45,7 @@ async def _reader(
 ) -> EventReader:
     if credentials or token is None:
         caller = await find_caller(request, services, credentials)
-        return EventReader(caller.user_id, lambda: services.callers.is_still(caller))
+        return EventReader(caller.user_id, lambda: services.callers.is_still_valid(caller))
     event_pass = read_event_token(services.signing_secret, token, now=time.time())
     if event_pass is None or not await services.callers.is_pass_valid(event_pass):
         raise Unauthenticated(Sentence("event_token_unknown"))
@@ -53,4 +53,4 @@ async def _reader(
     return EventReader(event_pass.user_id, lambda: services.callers.is_pass_valid(event_pass))
 
 
-TheEventReader = Annotated[EventReader, Depends(_reader)]
+EventReaderDep = Annotated[EventReader, Depends(_reader)]

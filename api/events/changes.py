@@ -1,6 +1,7 @@
-"""News of generations from Postgres LISTEN/NOTIFY: one connection per process, whatever the number of readers.
+"""Changes of generations from Postgres LISTEN/NOTIFY: one connection per process, whatever the number of readers.
 
-Who reads one generation is told at once: its events are written one after the other. Who reads all of a user's is told
+A reader of one generation is notified at once: its events are written one after the other. A reader of all of a user's
+is notified
 up to an event before which nothing can appear any more, because transactions end in another order than they took their
 numbers in: docs/decisions/013-event-streams.md.
 """
@@ -22,14 +23,14 @@ from reelay.db.generations import PROGRESS_CHANNEL
 CHANGED = "generation_changed"
 RECONNECT_SECONDS = 1.0
 QUIET_SECONDS = 10.0
-"""After so long without news the connection is tried: one that died silently tells nothing."""
+"""After so long without a notification the connection is checked: one that died silently delivers nothing."""
 ANSWER_SECONDS = 5.0
 GATHER_SECONDS = 0.005
 """Between two reads: what happens meanwhile is read together."""
 LOOK_BACK = 1000
 PAGE = 1000
-HOLE_PAUSE_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-HOLE_IS_ODD_SECONDS = 10.0
+GAP_PAUSE_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+GAP_WARNING_SECONDS = 10.0
 
 TAIL = """
 select id, user_id, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as oldest_open,
@@ -50,12 +51,12 @@ class Changes:
         self._known = asyncio.Event()
         self.settled = 0
         """Of every user's events up to this one all are visible. 0: not known yet."""
-        self.heard = 0
-        """Counts the news. A read that began at another count may not show what the latest of them is about."""
+        self.notified = 0
+        """Counts the notifications. A read that began at another count may lack what the latest is about."""
         self.closing = False
 
     @contextmanager
-    def of(self, key: UUID) -> Iterator[asyncio.Event]:
+    def subscribe(self, key: UUID) -> Iterator[asyncio.Event]:
         """An event that is set at each change of the generation, or of one of the user's, whose id the key is.
 
         Subscribe first, then read, then wait: no gap.
@@ -70,7 +71,7 @@ class Changes:
                 del self._waiting[key]
 
     @contextmanager
-    def measures_of(self, key: UUID) -> Iterator[Measures]:
+    def subscribe_measures(self, key: UUID) -> Iterator[Measures]:
         """Where the measured percents of the generation, or of the user's, are laid. The reader takes them away."""
         measures: Measures = {}
         self._measuring[key].append(measures)
@@ -87,7 +88,7 @@ class Changes:
                 measures[generation_id] = percent
 
     async def settled_event(self) -> int:
-        """The newest event before which nothing can appear any more. Waits for the first look at the database."""
+        """The newest event before which nothing can appear any more. Waits for the first read of the database."""
         await self._known.wait()
         return self.settled
 
@@ -95,32 +96,32 @@ class Changes:
         self.settled = number
         self._known.set()
 
-    def tell(self, key: UUID) -> None:
-        self.heard += 1
+    def notify(self, key: UUID) -> None:
+        self.notified += 1
         for changed in self._waiting.get(key, ()):
             changed.set()
 
-    def tell_all(self) -> None:
-        """Once there is a connection again nobody knows what was missed: everybody looks for himself."""
+    def notify_all(self) -> None:
+        """After a reconnect nobody knows what was missed: every reader reads again."""
         for key in list(self._waiting):
-            self.tell(key)
+            self.notify(key)
 
     def close(self) -> None:
         """Streams end: their clients go on elsewhere."""
         self.closing = True
-        self.tell_all()
+        self.notify_all()
 
 
 @dataclass
-class Hole:
+class Gap:
     """Numbers that are missing: of transactions that are open yet, or that were rolled back."""
 
     after: int
     open_until: int
     """Once every transaction before this one has ended, what is missing will never come."""
     since: float
-    looks: int = 0
-    is_odd: bool = False
+    reads: int = 0
+    is_warned: bool = False
 
 
 class Tail:
@@ -130,7 +131,7 @@ class Tail:
         self._connection = connection
         self._changes = changes
         self._at = changes.settled
-        self._hole: Hole | None = None
+        self._gap: Gap | None = None
 
     async def begin(self) -> None:
         """Goes on where it was; at first, and in a database that was set back, a little before the end."""
@@ -150,7 +151,7 @@ class Tail:
                 users.add(row["user_id"])
             self._changes.settle(self._at)
             for user in users:
-                self._changes.tell(user)
+                self._changes.notify(user)
             if self._at != rows[-1]["id"]:
                 return self._pause()
         self._changes.settle(self._at)
@@ -158,18 +159,18 @@ class Tail:
 
     def _is_dead(self, row: asyncpg.Record) -> bool:
         """Whether the numbers missing before this row will never come."""
-        if self._hole is None or self._hole.after != self._at:
-            self._hole = Hole(self._at, row["next"], _now())
-        return bool(row["oldest_open"] >= self._hole.open_until)
+        if self._gap is None or self._gap.after != self._at:
+            self._gap = Gap(self._at, row["next"], _now())
+        return bool(row["oldest_open"] >= self._gap.open_until)
 
     def _pause(self) -> float:
-        hole = self._hole
-        assert hole is not None
-        if _now() - hole.since > HOLE_IS_ODD_SECONDS and not hole.is_odd:
-            hole.is_odd = True
-            log.warning("event_stream_waits_for_transaction", event=hole.after)
-        hole.looks += 1
-        return HOLE_PAUSE_SECONDS[min(hole.looks, len(HOLE_PAUSE_SECONDS)) - 1]
+        gap = self._gap
+        assert gap is not None
+        if _now() - gap.since > GAP_WARNING_SECONDS and not gap.is_warned:
+            gap.is_warned = True
+            log.warning("event_stream_waits_for_transaction", event=gap.after)
+        gap.reads += 1
+        return GAP_PAUSE_SECONDS[min(gap.reads, len(GAP_PAUSE_SECONDS)) - 1]
 
 
 @asynccontextmanager
@@ -189,38 +190,38 @@ async def _listen(url: str, changes: Changes) -> None:
 
 
 async def _listen_until_lost(url: str, changes: Changes) -> None:
-    news = asyncio.Event()
+    notified = asyncio.Event()
 
-    def hear(_connection: object, _pid: int, _channel: str, payload: object) -> None:
-        changes.tell(UUID(str(payload)))
-        news.set()
+    def on_change(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+        changes.notify(UUID(str(payload)))
+        notified.set()
 
-    def measure(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+    def on_measure(_connection: object, _pid: int, _channel: str, payload: object) -> None:
         user_id, generation_id, percent = str(payload).split()
         changes.measured(UUID(user_id), UUID(generation_id), int(percent))
 
     connection = await asyncpg.connect(url, timeout=5, command_timeout=ANSWER_SECONDS)
     try:
-        connection.add_termination_listener(lambda _: news.set())
-        await connection.add_listener(CHANGED, hear)
-        await connection.add_listener(PROGRESS_CHANNEL, measure)
+        connection.add_termination_listener(lambda _: notified.set())
+        await connection.add_listener(CHANGED, on_change)
+        await connection.add_listener(PROGRESS_CHANNEL, on_measure)
         tail = Tail(connection, changes)
         await tail.begin()
-        changes.tell_all()
+        changes.notify_all()
         while not connection.is_closed():
-            news.clear()
+            notified.clear()
             pause = await tail.read()
-            await _either(news, QUIET_SECONDS if pause is None else pause)
+            await _wait(notified, QUIET_SECONDS if pause is None else pause)
             await asyncio.sleep(GATHER_SECONDS if pause is None else 0)
     finally:
         await connection.close(timeout=2)
 
 
-async def _either(news: asyncio.Event, seconds: float) -> None:
-    """Until there are news, or so many seconds have passed."""
+async def _wait(notified: asyncio.Event, seconds: float) -> None:
+    """Until notified, or until so many seconds have passed."""
     try:
         async with asyncio.timeout(seconds):
-            await news.wait()
+            await notified.wait()
     except TimeoutError:
         pass
 

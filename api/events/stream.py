@@ -1,4 +1,4 @@
-"""Server-sent events: what is, then each change.
+"""Server-sent events: the current state, then each change.
 
 Nothing is kept for a reader: it reads when it is ready, and a slow one reads later states. One that takes nothing for
 `SEND_SECONDS` is dropped; it resumes where it was.
@@ -10,26 +10,27 @@ from contextlib import aclosing, suppress
 from typing import Protocol
 from uuid import UUID
 
+from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
-from api.events.access import LOOK_AGAIN_SECONDS, EventReader
+from api.events.access import REVALIDATE_SECONDS, EventReader
 from api.events.changes import Measures
 from api.generations.schemas import JobView, ProgressView
 from api.http.links import Links
 from api.services import Services
-from reelay.db.changes import Batch, Change, change_of_generation, changes_of_user, snapshot_of_user
-from reelay.db.engine import POSTGRES_UNAVAILABLE, as_user
+from reelay.db.changes import Batch, Change
+from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.tables import GenerationJob
 from reelay.domain.language import Language
 
 # no-transform: a proxy that compresses would hold the stream back.
 HEADERS = {"cache-control": "no-cache, no-store, no-transform", "x-accel-buffering": "no"}
-RETRY = "retry: 1000\n"
-"""With the first event: how long a client waits before it connects again. Milliseconds."""
-HEARTBEAT = ": still here\n\n"
+RETRY_MILLISECONDS = 1000
+"""With the first event: how long a client waits before it connects again."""
+HEARTBEAT = format_sse_event(comment="keep-alive")
 SETTLING_SECONDS = 5.0
-AWAY_SECONDS = 1.0
+RETRY_READ_SECONDS = 1.0
 SEND_SECONDS = 20.0
 
 
@@ -37,7 +38,7 @@ class Subject(Protocol):
     """What a stream is about."""
 
     key: UUID
-    """Who is told of it by `Changes`."""
+    """Whose changes `Changes` is subscribed for."""
 
     async def read(self, after: int) -> Batch:
         """What changed since the event `after`; since 0, what there is."""
@@ -50,12 +51,8 @@ class OneJob:
         self._user_id = user_id
 
     async def read(self, after: int) -> Batch:
-        what = (self._user_id, self.key, after, self._services.changes.heard)
-        return await self._services.shared_reads.of(what, lambda: self._read(after))
-
-    async def _read(self, after: int) -> Batch:
-        async with as_user(self._services.sessions, self._user_id) as session:
-            return await change_of_generation(session, self.key, after=after)
+        notified = self._services.changes.notified
+        return await self._services.shared_reads.change_of_generation(self._user_id, self.key, after, notified)
 
 
 class AllJobs:
@@ -68,17 +65,11 @@ class AllJobs:
     async def read(self, after: int) -> Batch:
         async with asyncio.timeout(SETTLING_SECONDS):
             upto = await self._services.changes.settled_event()
-        return await self._services.shared_reads.of((self.key, after, upto), lambda: self._read(after, upto))
-
-    async def _read(self, after: int, upto: int) -> Batch:
-        async with as_user(self._services.sessions, self.key) as session:
-            if after == 0:
-                return await snapshot_of_user(session, upto=upto)
-            return await changes_of_user(session, self.key, after=after, upto=upto)
+        return await self._services.shared_reads.changes_of_user(self.key, after, upto)
 
 
 class EventStream:
-    """The text of one stream."""
+    """One stream."""
 
     def __init__(
         self,
@@ -98,77 +89,78 @@ class EventStream:
         self._with_progress = with_progress
         self._links = links
         self._language = language
-        self._moving: dict[UUID, tuple[GenerationJob, int]] = {}
+        self._live: dict[UUID, tuple[GenerationJob, int]] = {}
         """Rows of jobs that have not ended, with the percent that was sent."""
         self._measured: Measures = {}
-        self._heartbeat = Clock(services.settings.events_heartbeat.total_seconds())
-        self._look = Clock(LOOK_AGAIN_SECONDS)
+        self._heartbeat = Interval(services.settings.events_heartbeat.total_seconds())
+        self._revalidation = Interval(REVALIDATE_SECONDS)
         self._is_over = False
-        self._retry = RETRY
+        self._retry: int | None = RETRY_MILLISECONDS
 
-    async def text(self) -> AsyncGenerator[str]:
+    async def content(self) -> AsyncGenerator[bytes]:
         key = self._subject.key
-        with self._changes.of(key) as news, self._changes.measures_of(key) as self._measured:
-            news.set()
+        with self._changes.subscribe(key) as changed, self._changes.subscribe_measures(key) as self._measured:
+            changed.set()
             while not self._is_over and not self._changes.closing:
-                for event in await self._due(news):
+                for event in await self._due(changed):
                     yield event
                 if not self._is_over:
-                    await self._wait(news)
+                    await self._wait(changed)
 
-    async def _due(self, news: asyncio.Event) -> list[str]:
+    async def _due(self, changed: asyncio.Event) -> list[bytes]:
         events = []
-        if self._look.is_due():
-            if not await self._reader.is_still_let_in():
+        if self._revalidation.is_due():
+            if not await self._reader.is_still_valid():
                 self._is_over = True
                 return []
             if self._with_progress:
                 events += list(self._progress())
-        if news.is_set():
-            events += await self._changed(news)
+        if changed.is_set():
+            events += await self._changed(changed)
         if self._heartbeat.is_due():
             events.append(HEARTBEAT)
         return events
 
-    async def _changed(self, news: asyncio.Event) -> list[str]:
-        news.clear()
+    async def _changed(self, changed: asyncio.Event) -> list[bytes]:
+        changed.clear()
         try:
             batch = await self._subject.read(self._after)
         except POSTGRES_UNAVAILABLE:
-            await asyncio.sleep(AWAY_SECONDS)
-            news.set()
+            await asyncio.sleep(RETRY_READ_SECONDS)
+            changed.set()
             return []
         self._after, self._is_over = batch.upto, batch.is_last
         if not batch.is_whole:
-            news.set()
+            changed.set()
         return [self._updated(change) for change in batch.changes]
 
-    def _updated(self, change: Change) -> str:
+    def _updated(self, change: Change) -> bytes:
         view = JobView.from_row(change.row, change.files, self._links, self._language)
         if view.status.is_final:
-            self._moving.pop(view.id, None)
+            self._live.pop(view.id, None)
             self._measured.pop(view.id, None)
         else:
-            self._moving[view.id] = (change.row, view.progress)
-        retry, self._retry = self._retry, ""
-        return f"{retry}id: {change.number}\nevent: job.updated\ndata: {view.model_dump_json(by_alias=True)}\n\n"
+            self._live[view.id] = (change.row, view.progress)
+        retry, self._retry = self._retry, None
+        data = view.model_dump_json(by_alias=True)
+        return format_sse_event(id=str(change.number), event="job.updated", data_str=data, retry=retry)
 
-    def _progress(self) -> Iterator[str]:
-        """What was measured or estimated otherwise than it was sent. Without an id: there is nothing to resume."""
-        for row, sent in list(self._moving.values()):
+    def _progress(self) -> Iterator[bytes]:
+        """What was measured or estimated since it was sent. Without an id: there is nothing to resume."""
+        for row, sent in list(self._live.values()):
             row.progress_percent = max(row.progress_percent, self._measured.pop(row.id, 0))
             view = ProgressView.from_row(row, self._language)
             if view.progress != sent:
-                self._moving[row.id] = (row, view.progress)
-                yield f"event: job.progress\ndata: {view.model_dump_json(by_alias=True)}\n\n"
+                self._live[row.id] = (row, view.progress)
+                yield format_sse_event(event="job.progress", data_str=view.model_dump_json(by_alias=True))
 
-    async def _wait(self, news: asyncio.Event) -> None:
+    async def _wait(self, changed: asyncio.Event) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(min(self._look.due, self._heartbeat.due)):
-                await news.wait()
+            async with asyncio.timeout_at(min(self._revalidation.due, self._heartbeat.due)):
+                await changed.wait()
 
 
-class Clock:
+class Interval:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.due = _now() + seconds
@@ -181,13 +173,13 @@ class Clock:
 
 
 class EventResponse(StreamingResponse):
-    """Leaves a reader who takes nothing for too long."""
+    """Drops a reader that takes nothing for too long."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, text: AsyncGenerator[str], *, patience: float = SEND_SECONDS) -> None:
-        super().__init__(text, headers=HEADERS)
-        self._text = text
+    def __init__(self, content: AsyncGenerator[bytes], *, patience: float = SEND_SECONDS) -> None:
+        super().__init__(content, headers=HEADERS)
+        self._content = content
         self._patience = patience
 
     async def stream_response(self, send: Send) -> None:
@@ -195,7 +187,7 @@ class EventResponse(StreamingResponse):
             async with asyncio.timeout(self._patience):
                 await send(message)
 
-        async with aclosing(self._text):
+        async with aclosing(self._content):
             with suppress(TimeoutError):
                 await super().stream_response(send_in_time)
 

@@ -1,17 +1,16 @@
-"""Reading a generation by the id of its request, in the words of a client that polls until `completed` or `failed`."""
+"""A generation by the id of its request, for clients that poll until `completed` or `failed`."""
 
 from enum import StrEnum
 from typing import Any, Self
 
 from fastapi import APIRouter, Response
 
-from api.generations.provider_log import ProviderLog
-from api.generations.read import Jobs
+from api.context import Context
+from api.generations.read import Logs, job_view, with_logs
 from api.generations.schemas import JobView
-from api.http.conditional import UNCHANGED, IfNoneMatch, answered
+from api.http.conditional import UNCHANGED, IfNoneMatch, conditional_response
 from api.http.problems import NotFound
 from api.http.wire import Text
-from api.identity.dependencies import Rows
 from reelay.catalog.model import KINDS, JobKind
 from reelay.db.generations import find_generation_by_request, find_generation_named
 from reelay.domain.generation import JobType, Status
@@ -20,7 +19,7 @@ router = APIRouter(prefix="/api", tags=["generations"])
 
 
 class RequestStatus(StrEnum):
-    """The three words that end or continue a client's polling."""
+    """The three statuses that end or continue a client's polling."""
 
     PENDING = "pending"
     COMPLETED = "completed"
@@ -31,7 +30,7 @@ class RequestStatus(StrEnum):
         return self is not RequestStatus.PENDING
 
     @classmethod
-    def of(cls, status: Status) -> Self:
+    def from_status(cls, status: Status) -> Self:
         """A canceled job will not complete: it has failed."""
         if not status.is_final:
             return cls("pending")
@@ -39,7 +38,7 @@ class RequestStatus(StrEnum):
 
 
 class FalJobView(JobView):
-    status: RequestStatus  # type: ignore[assignment]  # fewer words than elsewhere
+    status: RequestStatus  # type: ignore[assignment]  # fewer statuses than elsewhere
     """`pending` until the end; a canceled job is `failed`. `stage` and `progress` say more."""
     result: dict[str, Any] | None
     """As the provider shapes it, with our addresses: `{video: {url}}`, `{audio: {url}}`, `{images: [{url}]}`, or a
@@ -51,14 +50,13 @@ class FalJobView(JobView):
 
     @classmethod
     def from_job(cls, job: JobView) -> Self:
-        status = RequestStatus.of(job.status)
-        told = job.error_message or job.progress_message
+        status = RequestStatus.from_status(job.status)
         return cls(
             **{
                 **job.model_dump(),
                 "status": status,
                 "result": result_of(job),
-                "error": told if status is RequestStatus.FAILED else None,
+                "error": (job.error_message or job.progress_message) if status is RequestStatus.FAILED else None,
                 "node_id": job.metadata.get("nodeId"),
                 "project_id": job.metadata.get("projectId"),
             }
@@ -81,12 +79,13 @@ def result_of(job: JobView) -> dict[str, Any] | None:
 
 @router.get("/fal-jobs/{request_id}", response_model=FalJobView, responses=UNCHANGED)
 async def read_job_by_request(
-    request_id: Text, rows: Rows, jobs: Jobs, log: ProviderLog, if_none_match: IfNoneMatch = None
+    request_id: Text, context: Context, logs: Logs = None, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The job by its `requestId`, which is there from the first moment, by the caller's own id of it, or by the
     provider's of its request; where these look the same, in this order."""
-    async with rows() as session:
+    async with context.transaction() as session:
         row = await find_generation_named(session, request_id) or await find_generation_by_request(session, request_id)
     if row is None:
         raise NotFound
-    return answered(FalJobView.from_job(await log.shown_in(await jobs.view(row.id))), if_none_match)
+    view = await with_logs(context, await job_view(context, row.id), wanted=logs)
+    return conditional_response(FalJobView.from_job(view), if_none_match)

@@ -1,21 +1,19 @@
-"""The caller's completed videos, in the words of galleries that exist."""
+"""The caller's completed videos, in the shape that existing galleries read."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import computed_field
 
+from api.context import Context
 from api.generations.model_run import ModelRun
-from api.generations.read import Jobs
-from api.generations.routes import types_named
 from api.generations.schemas import FileView, prompt_of
 from api.http.links import Links
-from api.http.pagination import make_cursor, read_cursor
+from api.http.pagination import Cursor, PageSize, read_cursor, split_page
 from api.http.wire import Wire
-from api.identity.dependencies import Rows
 from reelay.db.generations import files_of, newest_generations
 from reelay.db.pushes import pushed_data_of
 from reelay.db.tables import GenerationJob, MediaFileRow
@@ -88,7 +86,7 @@ class VideoView(GalleryFile, ModelRun):
             "created_at": row.created_at,
             "completed_at": row.completed_at,
         }
-        return cls(**(dict(shown[0]) | job | dict(ModelRun.of(ProviderName(row.provider), pushed))))
+        return cls(**(dict(shown[0]) | job | dict(ModelRun.from_push(ProviderName(row.provider), pushed))))
 
 
 class VideoList(Wire):
@@ -97,36 +95,25 @@ class VideoList(Wire):
     next_cursor: str | None
 
 
+VIDEO_TYPES = [JobType.VIDEO, JobType.VIDEO_VEO31]
+
 router = APIRouter(prefix="/api", tags=["generations"])
 
 
 @router.get("/videos/user")
-async def list_videos(
-    rows: Rows,
-    jobs: Jobs,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(description="`nextCursor` of the page before.")] = None,
-) -> VideoList:
+async def list_videos(context: Context, limit: PageSize = 20, after: Cursor = None) -> VideoList:
     """The caller's completed videos with their files, newest first."""
-    async with rows() as session:
+    async with context.transaction() as session:
         found = await newest_generations(
-            session,
-            limit=limit + 1,
-            statuses=[Status.COMPLETED],
-            job_types=types_named(JobType.VIDEO),
-            before=read_cursor(after) if after else None,
+            session, limit=limit + 1, statuses=[Status.COMPLETED], job_types=VIDEO_TYPES, before=read_cursor(after)
         )
-        page = found[:limit]
+        page, next_cursor = split_page(found, limit, lambda row: (row.created_at, row.id))
         files = await files_of(session, [row.id for row in page])
         pushed = await pushed_data_of(session, page)
     of_job = {row.id: [file for file in files if file.job_id == row.id] for row in page}
-    has_more = len(found) > limit
-    return VideoList(
-        data=[
-            VideoView.from_job(row, of_job[row.id], jobs.links, pushed=pushed.get(row.id))
-            for row in page
-            if of_job[row.id]
-        ],
-        has_more=has_more,
-        next_cursor=make_cursor(page[-1].created_at, page[-1].id) if has_more else None,
-    )
+    videos = [
+        VideoView.from_job(row, of_job[row.id], context.links, pushed=pushed.get(row.id))
+        for row in page
+        if of_job[row.id]
+    ]
+    return VideoList(data=videos, has_more=next_cursor is not None, next_cursor=next_cursor)

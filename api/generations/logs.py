@@ -1,14 +1,13 @@
-"""What a provider printed about a request, asked for when somebody wants to read it."""
+"""What a provider printed about a request, read from the provider when a caller asks for it."""
 
 import asyncio
 from datetime import timedelta
-from functools import partial
 from uuid import UUID
 
 import structlog
+from async_lru import alru_cache
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.shared_answers import SharedAnswers
 from reelay.db.attempts import attempt_of, submission_of
 from reelay.db.engine import Sessions, as_user
 from reelay.db.generations import find_generation
@@ -18,9 +17,10 @@ from reelay.domain.generation import ProviderName, Status, Submission
 from reelay.providers.errors import ProviderError
 from reelay.providers.registry import Providers
 
-# Readers of one job share one question to the provider for this long.
+# Readers of one job share one answer of the provider for this long.
 FRESH_SECONDS = 3.0
-LONGEST_QUESTION = timedelta(seconds=5)
+PROVIDER_TIMEOUT = timedelta(seconds=5)
+LOGS_KEPT = 1_000
 
 log = structlog.get_logger()
 
@@ -33,39 +33,39 @@ class NoFinalPushes:
 
 
 class QueueLogs:
-    """The log lines of requests: what is kept, and what the provider says now."""
+    """The log lines of requests: those stored, and those that the provider shows now."""
 
     def __init__(self, providers: Providers, sessions: Sessions) -> None:
         self._providers = providers
         self._sessions = sessions
-        self._answers = SharedAnswers[tuple[UUID, Status], list[str]](fresh_seconds=FRESH_SECONDS)
+        self._lines = alru_cache(maxsize=LOGS_KEPT, ttl=FRESH_SECONDS)(self._read)
 
-    async def of(self, user_id: UUID, generation_id: UUID, status: Status) -> list[str]:
+    async def lines(self, user_id: UUID, generation_id: UUID, status: Status) -> list[str]:
         """The lines of the user's job, at most a few seconds old and not from before this status.
 
-        Of a provider that does not answer: what it said before.
+        Of a provider that does not answer: what it printed before.
         """
-        return await self._answers.of((generation_id, status), partial(self._ask, user_id, generation_id))
+        return await self._lines(user_id, generation_id, status)
 
-    async def _ask(self, user_id: UUID, generation_id: UUID) -> list[str]:
+    async def _read(self, user_id: UUID, generation_id: UUID, _: Status) -> list[str]:
         async with as_user(self._sessions, user_id) as session:
             job = await find_generation(session, generation_id)
             submission = await _submission_of(session, job) if job else None
             kept = await read_log(session, generation_id)
         if job is None or submission is None:
             return kept
-        lines = await self._lines(ProviderName(job.provider), submission)
+        lines = await self._ask(ProviderName(job.provider), submission)
         if not lines:
             return kept
         async with as_user(self._sessions, user_id) as session:
             return await append_log(session, generation_id, lines)
 
-    async def _lines(self, name: ProviderName, submission: Submission) -> tuple[str, ...]:
+    async def _ask(self, name: ProviderName, submission: Submission) -> tuple[str, ...]:
         provider = self._providers.get(name)
         if provider is None:
             return ()
         try:
-            async with asyncio.timeout(LONGEST_QUESTION.total_seconds()):
+            async with asyncio.timeout(PROVIDER_TIMEOUT.total_seconds()):
                 return (await provider.progress(submission, logs=True)).logs
         except (ProviderError, TimeoutError) as trouble:
             log.info("provider_log_unavailable", provider=name, error=str(trouble))

@@ -28,12 +28,12 @@ class ModelRun(Wire):
     """When the backend was done; `completedAt` is when the videos were archived."""
 
     @classmethod
-    def of(cls, provider: ProviderName, data: Mapping[str, Any] | None) -> Self:
-        """`data`: what was pushed with the end, None before. What is odd in it is left out."""
+    def from_push(cls, provider: ProviderName, data: Mapping[str, Any] | None) -> Self:
+        """`data`: what was pushed with the end, None before. What is malformed in it is left out."""
         if not provider.reports_by_push:
             return cls()
-        told = (data or {}).get("metadata")
-        metadata = told if isinstance(told, dict) else {}
+        pushed = (data or {}).get("metadata")
+        metadata = pushed if isinstance(pushed, dict) else {}
         return cls(
             model_name=_text(metadata.get("model_name")) or MODEL_NAME,
             model_version=_text(metadata.get("model_version")) or MODEL_VERSION,

@@ -13,7 +13,7 @@ from reelay.domain.language import Language
 from reelay.domain.messages import message, translate_stored
 from reelay.domain.progress import SPANS, WAITING, estimate_progress
 
-# A stage further down is newer news. POLLING stands before what a poll reveals.
+# A stage further down is newer. POLLING stands before what a poll reveals.
 NEWER = (
     Stage.RESERVING,
     Stage.SUBMITTING,
@@ -31,21 +31,21 @@ NEWER = (
 def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatus:
     """A step writes the row before its workflow hears of it, and the workflow moves on before the next step writes.
 
-    An end is told by the row alone: only then are its files, cost and failure there to be shown.
+    An end is read from the row alone: only then are its files, cost and failure there to be shown.
     """
     status, stage = Status(row.status), Stage(row.stage)
     if live and {stage, live.stage} <= AT_THE_PROVIDER and ProviderName(row.provider).reports_by_push:
         live = None  # what it pushed went into the row
     if live and not live.status.is_final and not status.is_final:
-        told, written = (NEWER.index(live.stage), live.stage_since), (NEWER.index(stage), row.stage_at)
-        if told >= written:
+        reported, written = (NEWER.index(live.stage), live.stage_since), (NEWER.index(stage), row.stage_at)
+        if reported >= written:
             return live
     return GenerationStatus(status=status, stage=stage, stage_since=row.stage_at, message=row.progress_message)
 
 
 def progress_percent(row: GenerationJob, at: GenerationStatus) -> int:
     expected = TIMING.validate_python(row.timing).expected
-    # Counted from the submission, not from the stage, which every look at the provider begins anew.
+    # Counted from the submission, not from the stage, which every poll starts again.
     since = row.submitted_at or at.stage_since
     estimate = estimate_progress(at.status, at.stage, datetime.now(UTC) - since, expected)
     start, end = SPANS[at.stage]

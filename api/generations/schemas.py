@@ -36,7 +36,7 @@ Label = Annotated[Text, Field(max_length=200)]
 
 
 class CreateRequest(Wire):
-    """What every creating call may say beside the model's own words."""
+    """What every creating call takes beside the model's inputs."""
 
     external_id: ExternalId | None = Field(
         None, description="Your own id of the job, unique among yours: the job is found by it as by ours."
@@ -62,13 +62,13 @@ class CreateRequest(Wire):
         return self.metadata | self.model_dump(by_alias=True, include={"node_id", "project_id"}, exclude_none=True)
 
 
-class WordsRequest(CreateRequest):
-    """The model's words beside ours. Fields that only some models take (`seed`, `negativePrompt`, ...) may be added."""
+class ModelRequest(CreateRequest):
+    """The model's inputs beside our fields. What only some models take (`seed`, ...) may be added."""
 
     model_config = ConfigDict(extra="allow")
 
-    choosing: ClassVar[frozenset[str]] = frozenset({"model", "model_id"})
-    """Words that choose the model, and are no input of it."""
+    selectors: ClassVar[frozenset[str]] = frozenset({"model", "model_id"})
+    """Fields that choose the model, and are no input of it."""
 
     model: str | None = Field(None, description="A name from `GET /api/models`; without one, the default.")
     model_id: str | None = Field(None, description="The same as `model`.")
@@ -81,51 +81,53 @@ class WordsRequest(CreateRequest):
         return model_id
 
     @property
-    def model_named(self) -> str | None:
+    def model_name(self) -> str | None:
         return self.model or self.model_id
 
-    def words(self) -> dict[str, Any]:
+    def inputs(self) -> dict[str, Any]:
         """The model's input as the client spelled it."""
-        return self.model_dump(by_alias=True, exclude={*CreateRequest.model_fields, *self.choosing}, exclude_unset=True)
+        return self.model_dump(
+            by_alias=True, exclude={*CreateRequest.model_fields, *self.selectors}, exclude_unset=True
+        )
 
-    def said(self) -> dict[str, Any]:
-        """All that the client said of what to make: the model's input, and what chose the model."""
+    def inputs_and_selectors(self) -> dict[str, Any]:
+        """The model's input, and what chose the model."""
         return self.model_dump(by_alias=True, exclude={*CreateRequest.model_fields}, exclude_unset=True)
 
 
-Words = Any
+Input = Any
 
 
-class VideoRequest(WordsRequest):
-    choosing = WordsRequest.choosing | {"quality"}
+class VideoRequest(ModelRequest):
+    selectors = ModelRequest.selectors | {"quality"}
 
-    prompt: Words = Field(None, description="What to see.", json_schema_extra={"type": "string"})
-    first_frame_url: Words = Field(None, description="An image to start from.", json_schema_extra={"type": "string"})
-    duration: Words = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
-    aspect_ratio: Words = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
+    prompt: Input = Field(None, description="What to see.", json_schema_extra={"type": "string"})
+    first_frame_url: Input = Field(None, description="An image to start from.", json_schema_extra={"type": "string"})
+    duration: Input = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
+    aspect_ratio: Input = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
     quality: Quality = Quality.STANDARD
 
 
-class FirstFrameRequest(WordsRequest):
-    prompt: Words = Field(None, description="What to see.", json_schema_extra={"type": "string"})
-    aspect_ratio: Words = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
+class FirstFrameRequest(ModelRequest):
+    prompt: Input = Field(None, description="What to see.", json_schema_extra={"type": "string"})
+    aspect_ratio: Input = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
 
 
-class VoiceRequest(WordsRequest):
-    text: Words = Field(None, description="What to say.", json_schema_extra={"type": "string"})
+class VoiceRequest(ModelRequest):
+    text: Input = Field(None, description="What to say.", json_schema_extra={"type": "string"})
 
 
-class AmbientRequest(WordsRequest):
-    prompt: Words = Field(None, description="What to hear.", json_schema_extra={"type": "string"})
-    duration: Words = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
+class AmbientRequest(ModelRequest):
+    prompt: Input = Field(None, description="What to hear.", json_schema_extra={"type": "string"})
+    duration: Input = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
 
 
-class TranscribeRequest(WordsRequest):
-    audio_url: Words = Field(None, description="What to write down.", json_schema_extra={"type": "string"})
+class TranscribeRequest(ModelRequest):
+    audio_url: Input = Field(None, description="What to write down.", json_schema_extra={"type": "string"})
 
 
-class JobRequest(WordsRequest):
-    """The model's words under `input`, beside ours, or in both places."""
+class JobRequest(ModelRequest):
+    """The model's inputs under `input`, beside our fields, or in both places."""
 
     model_config = ConfigDict(
         extra="allow", json_schema_extra={"anyOf": [{"required": ["model"]}, {"required": ["modelId"]}]}
@@ -133,28 +135,29 @@ class JobRequest(WordsRequest):
 
     model: str | None = Field(None, description="A name from `GET /api/models`, or the provider's own.")
     input: dict[str, JsonValue] = Field(
-        {}, description="The model's words, in our spelling or the provider's. They may stand beside `model` as well."
+        {},
+        description="The model's inputs, in camelCase or as the provider spells them; also beside `model`.",
     )
 
-    def words(self) -> dict[str, Any]:
+    def inputs(self) -> dict[str, Any]:
         return (self.model_extra or {}) | self.input
 
     @model_validator(mode="after")
     def _is_one_request(self) -> Self:
-        """It names a model, and says no word twice."""
-        wrong = [
+        """It names a model, and gives no input twice."""
+        errors = [
             InitErrorDetails(
                 type=PydanticCustomError("given_twice", "is given twice, in input with another value"),
-                loc=(word,),
+                loc=(name,),
                 input=value,
             )
-            for word, value in (self.model_extra or {}).items()
-            if self.input.get(word, value) != value
+            for name, value in (self.model_extra or {}).items()
+            if self.input.get(name, value) != value
         ]
-        if not self.model_named:
-            wrong.append(InitErrorDetails(type="missing", loc=("model",), input=self.model))
-        if wrong:
-            raise ValidationError.from_exception_data(type(self).__name__, wrong)
+        if not self.model_name:
+            errors.append(InitErrorDetails(type="missing", loc=("model",), input=self.model))
+        if errors:
+            raise ValidationError.from_exception_data(type(self).__name__, errors)
         return self
 
 
@@ -214,7 +217,7 @@ class JobView(ModelRun):
     error_advice: str | None
     """What the user can do about it."""
     input: dict[str, Any]
-    """The caller's words."""
+    """As the caller sent it."""
     estimated_cost_cents: int
     actual_cost_cents: int | None
     credits_deducted: int
@@ -250,7 +253,7 @@ class JobView(ModelRun):
         *,
         pushed: Mapping[str, Any] | None = None,
     ) -> Self:
-        """The row, and where the workflow's word is newer, the workflow's.
+        """The row, or where it is newer, the status of the workflow.
 
         `pushed` is what a pushing provider said of the result, where the row was read without it.
         """
@@ -283,7 +286,7 @@ class JobView(ModelRun):
             campaign_id=row.campaign_id,
             clip_id=row.clip_id,
             prompt=prompt_of(row),
-            aspect_ratio=_asked_ratio(row) or next((file.aspect_ratio for file in shown), None),
+            aspect_ratio=_requested_ratio(row) or next((file.aspect_ratio for file in shown), None),
             assets=_assets(row),
             metadata=row.metadata_,
             created_at=row.created_at,
@@ -291,7 +294,7 @@ class JobView(ModelRun):
             completed_at=row.completed_at,
             seconds_left=seconds_left(row, at),
             source="workflow" if live else "database",
-            **dict(ModelRun.of(ProviderName(row.provider), result_data or pushed)),
+            **dict(ModelRun.from_push(ProviderName(row.provider), result_data or pushed)),
         )
 
 
@@ -318,19 +321,19 @@ class ProgressView(Wire):
         )
 
 
-def _asked_ratio(row: GenerationJob) -> str | None:
+def _requested_ratio(row: GenerationJob) -> str | None:
     asked = row.arguments.get("aspect_ratio")
     return asked if isinstance(asked, str) and ":" in asked else None
 
 
 def prompt_of(row: GenerationJob) -> str | None:
-    words = row.input_params.get("prompt") or row.input_params.get("text")
-    return words if isinstance(words, str) else None
+    prompt = row.input_params.get("prompt") or row.input_params.get("text")
+    return prompt if isinstance(prompt, str) else None
 
 
 def _assets(row: GenerationJob) -> dict[str, str]:
-    words = {to_camel(name): value for name, value in row.input_params.items()}
-    return {name: value for name, value in words.items() if name.endswith("Url") and isinstance(value, str)}
+    inputs = {to_camel(name): value for name, value in row.input_params.items()}
+    return {name: value for name, value in inputs.items() if name.endswith("Url") and isinstance(value, str)}
 
 
 class WaitedView(JobView):
@@ -341,8 +344,7 @@ class WaitedView(JobView):
 
     @classmethod
     def from_job(cls, job: JobView) -> Self:
-        told = job.error_message or job.progress_message
-        return cls(**job.model_dump(), job_id=job.id, message=told)
+        return cls(**job.model_dump(), job_id=job.id, message=job.error_message or job.progress_message)
 
 
 class NodeData(Wire):

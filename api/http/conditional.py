@@ -1,4 +1,4 @@
-"""Answers to clients that ask again and again: 304 while nothing has changed, and when to come back."""
+"""Answers to clients that ask again and again: 304 while nothing has changed, and when to ask again."""
 
 from hashlib import sha256
 from http import HTTPStatus
@@ -11,24 +11,24 @@ from api.generations.schemas import JobView
 IfNoneMatch = Annotated[str | None, Header(description="The `ETag` of the last answer: 304 while it is the same.")]
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing has changed since that `ETag`."}}
 
-COME_BACK_SECONDS = 2
-# They change without news: who answered, and the clock.
-NOT_NEWS = {"source", "seconds_left"}
+RETRY_AFTER_SECONDS = 2
+# They change although the job does not: who answered, and the clock.
+UNTAGGED = {"source", "seconds_left"}
 
 
-def answered(view: JobView, if_none_match: str | None) -> Response:
+def conditional_response(view: JobView, if_none_match: str | None) -> Response:
     """The job with its `ETag`; 304 when the client has it already. A living one comes with `Retry-After`."""
     headers = {"etag": etag_of(view), "cache-control": "private, no-cache", "vary": "authorization, apikey, cookie"}
     if not view.status.is_final:
-        headers["retry-after"] = str(COME_BACK_SECONDS)
+        headers["retry-after"] = str(RETRY_AFTER_SECONDS)
     if if_none_match is not None and matches(if_none_match, headers["etag"]):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(view.model_dump_json(by_alias=True), headers=headers, media_type="application/json")
 
 
 def etag_of(view: JobView) -> str:
-    """Weak (RFC 9110, 8.8.1): the same tag is the same news, not the same bytes."""
-    return f'W/"{sha256(view.model_dump_json(exclude=NOT_NEWS).encode()).hexdigest()[:32]}"'
+    """Weak (RFC 9110, 8.8.1): the same tag is the same state, not the same bytes."""
+    return f'W/"{sha256(view.model_dump_json(exclude=UNTAGGED).encode()).hexdigest()[:32]}"'
 
 
 def matches(if_none_match: str, etag: str) -> bool:

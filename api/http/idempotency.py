@@ -1,13 +1,12 @@
-"""Requests that may be sent again: what an `Idempotency-Key` created once, its repetitions create never again."""
+"""Requests that are safe to retry: what an `Idempotency-Key` created once is found by its repetitions."""
 
 import hashlib
 import json
 from typing import Annotated, Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
-from fastapi import Header, Request
+from fastapi import Depends, Header, Request
 
-from api.dependency import dependency
 from api.http.problems import KeyReused
 from api.identity.dependencies import CurrentCaller
 from reelay.db.tables import Campaign, Clip, GenerationJob
@@ -15,44 +14,42 @@ from reelay.domain.messages import Sentence
 
 REPLAYED = {"idempotency-replayed": "true"}
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x20-\x7e]+$",
-        description="The same request with the same key is answered like the first one, and creates nothing.",
-    ),
-]
+
+async def _scoped_key(
+    request: Request,
+    caller: CurrentCaller,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            pattern=r"^[\x20-\x7e]+$",
+            description="The same request with the same key is answered like the first one, and creates nothing.",
+        ),
+    ] = None,
+) -> str | None:
+    return f"{caller.user_id}:{request.url.path}:{idempotency_key}" if idempotency_key else None
 
 
-class Repeatable:
-    """Names what a request creates, so that its repetitions find it: per user, route and key."""
+IdempotencyKey = Annotated[str | None, Depends(_scoped_key)]
+"""The request's key within its user and path; None without one."""
 
-    def __init__(self, request: Request, caller: CurrentCaller, idempotency_key: IdempotencyKey = None) -> None:
-        self._key = f"{caller.user_id}:{request.url.path}:{idempotency_key}" if idempotency_key else None
 
-    def new_id(self) -> UUID:
-        return uuid5(NAMESPACE_URL, self._key) if self._key else uuid4()
+def id_for(key: str | None) -> UUID:
+    """The id of what a request creates: the same for all repetitions with one key."""
+    return uuid5(NAMESPACE_URL, key) if key else uuid4()
 
-    def fingerprint(self, content: Any, *, is_named: bool = False) -> bytes | None:
-        """Of the parsed content, not of its bytes: clients may spell the same request anew.
 
-        None where no repetition can be recognised: without a key, and without a name that the caller gave.
-        """
-        if not self._key and not is_named:
-            return None
-        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
+def fingerprint(content: Any) -> bytes:
+    """Of the parsed content, not of its bytes: clients may serialize the same request differently."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
 
 
 Row = TypeVar("Row", GenerationJob, Campaign, Clip)
 
 
 def ensure_same_request(stored: Row | None, sent: Row) -> Row:
-    """The stored row, if it came of the same request. Raises: KeyReused."""
+    """The stored row, if the same request created it. Raises: KeyReused."""
     if stored is None or stored.request_fingerprint != sent.request_fingerprint:
         raise KeyReused(Sentence("key_reused"))
     return stored
-
-
-Repetition = Annotated[Repeatable, dependency(Repeatable)]

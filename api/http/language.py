@@ -2,14 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.dependency import dependency
 from reelay.domain.language import Language, preferred_language
 
-WORDS = ("application/json", "application/problem+json", "text/event-stream")
+LOCALIZED = ("application/json", "application/problem+json", "text/event-stream")
 """Content types of answers that people read. Media has no language of ours."""
 
 
@@ -19,7 +18,7 @@ def language_of(request: Request) -> Language:
 
 
 class LanguageHeaders:
-    """Says of what the API answers in words which language it is in, and that it depends on `Accept-Language`."""
+    """Adds to answers with text which language they are in, and that it depends on `Accept-Language`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -31,7 +30,7 @@ class LanguageHeaders:
         async def send_with_language(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                if headers.get("content-type", WORDS[0]).partition(";")[0] in WORDS:
+                if headers.get("content-type", LOCALIZED[0]).partition(";")[0] in LOCALIZED:
                     headers["content-language"] = language_of(Request(scope))
                     headers.add_vary_header("accept-language")
             await send(message)
@@ -39,4 +38,8 @@ class LanguageHeaders:
         await self._app(scope, receive, send_with_language)
 
 
-RequestLanguage = Annotated[Language, dependency(language_of)]
+async def _language(request: Request) -> Language:
+    return language_of(request)
+
+
+RequestLanguage = Annotated[Language, Depends(_language)]

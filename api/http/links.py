@@ -26,9 +26,9 @@ class Links:
             address = sign_media_address(self._secret, user_id, address, now=time.time())
         return self.to(address)
 
-    def in_clip(self, user_id: UUID, words: dict[str, Any]) -> dict[str, Any]:
+    def clip_media(self, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
         """What a clip got: its `video`, `firstFrame` or `audio`."""
         return {
             key: self.to_media(user_id, value) if key.endswith("_url") and isinstance(value, str) else value
-            for key, value in words.items()
+            for key, value in values.items()
         }

@@ -67,7 +67,7 @@ def open_to_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 
 class BodyLimits:
-    """A body has to arrive in time and be small: a server without this waits, or reads, for ever."""
+    """A body has to arrive in time and be small; without this a server waits, or reads, without end."""
 
     def __init__(self, app: ASGIApp, *, within: timedelta, at_most: int) -> None:
         """`at_most`: bytes."""

@@ -8,7 +8,6 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
-from temporalio.service import RPCError
 
 from api.http.language import language_of
 from api.http.problems import (
@@ -20,11 +19,12 @@ from api.http.problems import (
     Problem,
     ServiceUnavailable,
     Unauthenticated,
+    field_errors,
     problem_body,
-    wrong_fields,
 )
 from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.domain.messages import Sentence, in_language
+from workflows.runs import TemporalUnavailable
 
 CODES = {
     HTTPStatus.UNAUTHORIZED: Unauthenticated.code,
@@ -33,12 +33,12 @@ CODES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge.code,
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "RANGE_NOT_SATISFIABLE",
 }
-FRAMEWORKS = {
+FRAMEWORK_DETAILS = {
     HTTPStatus.NOT_FOUND: Sentence("not_found"),
     HTTPStatus.METHOD_NOT_ALLOWED: Sentence("method_not_allowed"),
 }
 """What the framework raises by itself, in our words."""
-OUTAGES = (RPCError, *POSTGRES_UNAVAILABLE)
+OUTAGES = (TemporalUnavailable, *POSTGRES_UNAVAILABLE)
 # The database is there and says that the statement is wrong: trying again would not help.
 BUGS = (IntegrityError, ProgrammingError, DataError)
 
@@ -63,14 +63,14 @@ async def _problem(request: Request, problem: Problem) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    return await _problem(request, InvalidParams(Sentence("request_invalid"), errors=wrong_fields(error)))
+    return await _problem(request, InvalidParams(Sentence("request_invalid"), errors=field_errors(error)))
 
 
 async def _http(request: Request, error: HTTPException) -> JSONResponse:
     status = HTTPStatus(error.status_code)
-    if status is HTTPStatus.BAD_REQUEST:  # the framework's word for bytes that are no text
+    if status is HTTPStatus.BAD_REQUEST:  # the framework's answer to bytes that are not text
         return await _problem(request, InvalidParams(Sentence("body_not_json")))
-    detail = in_language(FRAMEWORKS.get(status, error.detail), language_of(request))
+    detail = in_language(FRAMEWORK_DETAILS.get(status, error.detail), language_of(request))
     body = problem_body(status, CODES.get(status, status.name), detail)
     headers = dict(error.headers or {})
     if status is HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_of_path(request)):

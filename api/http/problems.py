@@ -149,12 +149,12 @@ def problem_body(status: int, code: str, detail: str, *, error: str | None = Non
     }
 
 
-def wrong_fields(error: RequestValidationError) -> list[dict[str, Any]]:
+def field_errors(error: RequestValidationError) -> list[dict[str, Any]]:
     """What the framework found, as our errors name it."""
     return [
         {
             "field": shown(".".join(str(part) for part in entry["loc"][1:]) or str(entry["loc"][0])),
-            "message": _in_our_words(entry["type"], entry.get("ctx", {})) or entry["msg"],
+            "message": _sentence_for(entry["type"], entry.get("ctx", {})) or entry["msg"],
             "limit": {name: shown(limit) for name, limit in entry.get("ctx", {}).items() if name != "error"} or None,
             "value": shown(entry.get("input")),
         }
@@ -162,11 +162,11 @@ def wrong_fields(error: RequestValidationError) -> list[dict[str, Any]]:
     ]
 
 
-def _in_our_words(kind: str, context: Mapping[str, Any]) -> str | None:
+def _sentence_for(kind: str, context: Mapping[str, Any]) -> str | None:
     """The framework's kind of error as a sentence of ours, if there is one."""
     match kind:
-        case "value_error" if context["error"].args and isinstance(told := context["error"].args[0], Sentence):
-            return told
+        case "value_error" if context["error"].args and isinstance(sentence := context["error"].args[0], Sentence):
+            return sentence
         case "missing":
             return Sentence("field_required")
         case "string_type":

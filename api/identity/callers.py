@@ -27,7 +27,7 @@ class Caller:
     user_id: UUID
     scope: Scope
     credential: SecretStr = field(repr=False)
-    """The API key or the token, to be looked at again while a stream is open."""
+    """The API key or the token, checked again while a stream is open."""
 
 
 class Callers:
@@ -51,7 +51,7 @@ class Callers:
         self._starting_cents = starting_cents
         self._remembered: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
-    async def named_by(self, credential: str) -> Caller | None:
+    async def authenticate(self, credential: str) -> Caller | None:
         """Whose API key or token this is; None for an unknown, expired or revoked key, and for a disabled user.
 
         Raises: InvalidToken; KeysUnavailable when the identity provider's keys cannot be had.
@@ -68,26 +68,26 @@ class Callers:
                 self._remembered.popitem(last=False)
         return caller
 
-    async def is_still(self, caller: Caller) -> bool:
-        """Whether the caller would be let in again. While Postgres is away nobody is shut out: nothing is read, either.
+    async def is_still_valid(self, caller: Caller) -> bool:
+        """Whether the credential is still accepted. While Postgres is away nobody is shut out: nothing is read, either.
 
-        Raises what `named_by` does.
+        Raises what `authenticate` does.
         """
         try:
-            return await self.named_by(caller.credential.get_secret_value()) == caller
+            return await self.authenticate(caller.credential.get_secret_value()) == caller
         except POSTGRES_UNAVAILABLE as error:
             log.warning("caller_recheck_failed", error=str(error))
             return True
 
-    async def pass_of(self, caller: Caller) -> EventPass:
-        """For an event token: whom to look at again, without the credential. Raises: InvalidToken, KeysUnavailable."""
+    async def event_pass(self, caller: Caller) -> EventPass:
+        """For an event token: what to check again, without the credential. Raises: InvalidToken, KeysUnavailable."""
         credential = caller.credential.get_secret_value()
         if credential.startswith(KEY_MARK):
             return EventPass(user_id=caller.user_id, key_hash=hash_key(credential, self._pepper))
         return EventPass(user_id=caller.user_id, ends_at=int((await self._tokens.owner_of(credential)).expires_at))
 
     async def is_pass_valid(self, event_pass: EventPass) -> bool:
-        """Whether the key, or the user of the token, that it was made for would be let in. As for `is_still`."""
+        """Whether the key, or the token's user, that it was made for is still accepted. As for `is_still_valid`."""
         if time.time() >= event_pass.ends_at:
             return False
         try:
@@ -108,13 +108,13 @@ class Callers:
             return float("inf"), Caller(*owner, SecretStr(credential)) if owner else None
         token_owner = await self._tokens.owner_of(credential)
         if self._starting_cents:
-            await self._welcome(token_owner.user_id)
+            await self._grant_starting_credits(token_owner.user_id)
         async with one_statement(self._sessions) as session:
             is_let_in = await provision_user(session, token_owner.user_id)
         caller = Caller(token_owner.user_id, token_owner.scope, SecretStr(credential))
         return token_owner.expires_at, caller if is_let_in else None
 
-    async def _welcome(self, user_id: UUID) -> None:
+    async def _grant_starting_credits(self, user_id: UUID) -> None:
         async with as_user(self._sessions, user_id) as session:
             if await session.get(CreditAccount, user_id):
                 return

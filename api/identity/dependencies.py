@@ -1,24 +1,21 @@
-"""The caller of a request, and the transaction that shows only the caller's rows.
+"""The caller of a request.
 
 A caller shows an API key or a token in `Authorization`. Where tokens are taken, they also come as a Supabase client
 sends them: in `apikey`, or in the session cookie. The first of the three counts, but for keys of a whole project.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.dependency import dependency
 from api.http.problems import Forbidden, ServiceUnavailable, Unauthenticated
 from api.identity.callers import Caller
 from api.identity.session_cookie import require_allowed_page, session_tokens
 from api.identity.tokens import InvalidToken, is_project_key
 from api.services import Services, ServicesDep
-from reelay.db.engine import as_user
 from reelay.db.tables import Scope
 from reelay.domain.messages import Sentence
 from reelay.providers.errors import KeysUnavailable
@@ -42,10 +39,10 @@ async def find_caller(
         in_header.append(api_key)
     credential = next((each for each in in_header if not is_project_key(each)), None)
     if credential is not None:
-        caller = await named_by(services, credential)
+        caller = await authenticate(services, credential)
     elif takes_tokens and (tokens := session_tokens(request.cookies)):
         require_allowed_page(request, services.settings)
-        caller = await named_by_one_of(services, tokens)
+        caller = await authenticate_any(services, tokens)
     elif in_header:
         raise Unauthenticated(Sentence("project_key"))
     else:
@@ -54,18 +51,18 @@ async def find_caller(
     return caller
 
 
-async def named_by_one_of(services: Services, tokens: Sequence[str]) -> Caller:
-    """Of several projects' sessions at most one is ours. Raises what `named_by` does."""
+async def authenticate_any(services: Services, tokens: Sequence[str]) -> Caller:
+    """Of several projects' sessions at most one is ours. Raises what `authenticate` does."""
     for token in tokens[:-1]:
         with suppress(Unauthenticated):
-            return await named_by(services, token)
-    return await named_by(services, tokens[-1])
+            return await authenticate(services, token)
+    return await authenticate(services, tokens[-1])
 
 
-async def named_by(services: Services, credential: str) -> Caller:
+async def authenticate(services: Services, credential: str) -> Caller:
     """Raises: Unauthenticated, ServiceUnavailable."""
     try:
-        caller = await services.callers.named_by(credential)
+        caller = await services.callers.authenticate(credential)
     except InvalidToken as invalid:
         raise Unauthenticated(str(invalid)) from invalid
     except KeysUnavailable as unavailable:
@@ -79,9 +76,9 @@ CurrentCaller = Annotated[Caller, Depends(find_caller)]
 
 
 async def revalidate_caller(services: Services, caller: Caller) -> None:
-    """After a wait, before anything is told. Raises: Unauthenticated when the caller's key or token ended meanwhile."""
+    """After a wait, before the answer. Raises: Unauthenticated when the caller's key or token ended meanwhile."""
     try:
-        still = await services.callers.is_still(caller)
+        still = await services.callers.is_still_valid(caller)
     except InvalidToken as invalid:
         raise Unauthenticated(str(invalid)) from invalid
     except KeysUnavailable:  # it was good when the wait began
@@ -97,17 +94,3 @@ async def require_admin(caller: CurrentCaller) -> Caller:
 
 
 AdminCaller = Annotated[Caller, Depends(require_admin)]
-
-
-class CallersRows:
-    """Opens transactions as the caller: `async with rows() as session`."""
-
-    def __init__(self, services: ServicesDep, caller: CurrentCaller) -> None:
-        self._sessions = services.sessions
-        self._caller = caller
-
-    def __call__(self) -> AbstractAsyncContextManager[AsyncSession]:
-        return as_user(self._sessions, self._caller.user_id)
-
-
-Rows = Annotated[CallersRows, dependency(CallersRows)]

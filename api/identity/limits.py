@@ -22,8 +22,8 @@ BURST_SECONDS = 10
 SLICES = 50
 """A process takes a 50th of the bucket at a time: one write for 40 requests at the default."""
 POSTGRES_SECONDS = 0.5
-REMEMBERED_USERS = 10_000
-ENDLESS = 10**9
+MAX_SLICES = 10_000
+UNLIMITED = 10**9
 CONCURRENCY_PAUSE_SECONDS = 5
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ class Slice:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     requests: int = 0
     refused: Grant | None = None
-    ask_again_at: float = 0.0
+    retry_at: float = 0.0
 
 
 class Limits:
@@ -45,32 +45,32 @@ class Limits:
         self._requests = Quota(
             name="requests", amount=settings.requests_per_second * BURST_SECONDS, window=BURST_SECONDS
         )
-        self._creations = Quota(name="creations", amount=settings.creations_per_minute or ENDLESS, window=60)
+        self._creations = Quota(name="creations", amount=settings.creations_per_minute or UNLIMITED, window=60)
         self._concurrent = settings.concurrent_generations
         self._slices: OrderedDict[UUID, Slice] = OrderedDict()
 
     async def admit_request(self, user_id: UUID) -> None:
-        """Raises: RateLimited. While Postgres is away everybody is admitted: it has nothing to tell them."""
+        """Raises: RateLimited. While Postgres is away everybody is admitted: no count can be read."""
         if not self._requests.amount:
             return
-        mine = self._slice_of(user_id)
-        async with mine.lock:
-            if not mine.requests and time.monotonic() >= mine.ask_again_at:
-                await self._renew(mine, user_id)
-            if not mine.requests and mine.refused:
-                raise refusal(mine.refused, after=mine.ask_again_at - time.monotonic())
-            mine.requests -= 1
+        part = self._slice_of(user_id)
+        async with part.lock:
+            if not part.requests and time.monotonic() >= part.retry_at:
+                await self._refill(part, user_id)
+            if not part.requests and part.refused:
+                raise rate_limited(part.refused, after=part.retry_at - time.monotonic())
+            part.requests -= 1
 
     async def admit_creation(self, session: AsyncSession, user_id: UUID) -> dict[str, str]:
         """Count a generation that the session's transaction has just written. The answer's fields. Raises: RateLimited.
 
         The user's other creations wait for the end of the transaction, so that none is counted too few.
         """
-        if self._creations.amount == ENDLESS and not self._concurrent:
+        if self._creations.amount == UNLIMITED and not self._concurrent:
             return {}
         grant = await take_from_quota(session, user_id, self._creations)
         if not grant.granted:
-            raise refusal(grant, after=grant.seconds_to_next)
+            raise rate_limited(grant, after=grant.seconds_to_next)
         if self._concurrent and await count_active(session, user_id, at_most=self._concurrent + 1) > self._concurrent:
             raise RateLimited(
                 Sentence("too_many_generations", most=self._concurrent),
@@ -80,42 +80,42 @@ class Limits:
                     "ratelimit": '"generations";r=0',
                 },
             )
-        return {} if self._creations.amount == ENDLESS else fields(grant)
+        return {} if self._creations.amount == UNLIMITED else ratelimit_headers(grant)
 
-    async def _renew(self, mine: Slice, user_id: UUID) -> None:
+    async def _refill(self, part: Slice, user_id: UUID) -> None:
         slice_size = max(1, self._requests.amount // SLICES)
         try:
             grant = await within(POSTGRES_SECONDS, self._take(user_id, slice_size))
         except POSTGRES_UNAVAILABLE as error:
             log.warning("rate_limit_unavailable", error=str(error))
-            mine.requests, mine.refused = slice_size, None
+            part.requests, part.refused = slice_size, None
             return
-        mine.requests = grant.granted
-        mine.refused = None if grant.granted else grant
-        mine.ask_again_at = 0.0 if grant.granted else time.monotonic() + grant.seconds_to_next
+        part.requests = grant.granted
+        part.refused = None if grant.granted else grant
+        part.retry_at = 0.0 if grant.granted else time.monotonic() + grant.seconds_to_next
 
     async def _take(self, user_id: UUID, slice_size: int) -> Grant:
         async with as_user(self._sessions, user_id) as session:
             return await take_from_quota(session, user_id, self._requests, slice_size)
 
     def _slice_of(self, user_id: UUID) -> Slice:
-        mine = self._slices.setdefault(user_id, Slice())
+        part = self._slices.setdefault(user_id, Slice())
         self._slices.move_to_end(user_id)
-        if len(self._slices) > REMEMBERED_USERS:
+        if len(self._slices) > MAX_SLICES:
             self._slices.popitem(last=False)
-        return mine
+        return part
 
 
-def refusal(grant: Grant, *, after: float) -> RateLimited:
+def rate_limited(grant: Grant, *, after: float) -> RateLimited:
     quota = grant.quota
     return RateLimited(
         Sentence("too_many_requests", most=quota.amount, what=quota.name, seconds=f"{quota.window:g}"),
-        {"retry-after": str(max(1, ceil(after))), **fields(grant)},
+        {"retry-after": str(max(1, ceil(after))), **ratelimit_headers(grant)},
     )
 
 
-def fields(grant: Grant) -> dict[str, str]:
-    """As draft-ietf-httpapi-ratelimit-headers-10 words them: the quota in its window, and what is left for how long."""
+def ratelimit_headers(grant: Grant) -> dict[str, str]:
+    """As in draft-ietf-httpapi-ratelimit-headers-10: the quota in its window, and what is left for how long."""
     quota = grant.quota
     return {
         "ratelimit-policy": f'"{quota.name}";q={quota.amount};w={quota.window:g}',

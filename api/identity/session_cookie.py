@@ -18,19 +18,19 @@ from reelay.settings import Settings
 
 NAME = re.compile(r"(sb-.+-auth-token)(?:\.\d{1,3})?")
 BASE64_MARK = "base64-"
-MOST_SESSIONS = 5
+MAX_SESSIONS = 5
 """A machine of a developer has one of every project that was opened at this address."""
-CHANGES_NOTHING = ("GET", "HEAD")
+SAFE_METHODS = ("GET", "HEAD")
 
 
 def session_tokens(cookies: Mapping[str, str]) -> list[str]:
     """The access tokens of all sessions in the cookies, one per project."""
     projects = dict.fromkeys(match[1] for match in map(NAME.fullmatch, cookies) if match)
-    found = [_access_token(_put_together(cookies, project)) for project in projects]
-    return [token for token in found if token][:MOST_SESSIONS]
+    found = [_access_token(_join_chunks(cookies, project)) for project in projects]
+    return [token for token in found if token][:MAX_SESSIONS]
 
 
-def _put_together(cookies: Mapping[str, str], name: str) -> str:
+def _join_chunks(cookies: Mapping[str, str], name: str) -> str:
     chunks = (cookies.get(f"{name}.{number}") for number in count())
     return cookies.get(name) or "".join(takewhile(bool, chunks))  # type: ignore[arg-type]  # no None among the taken
 
@@ -56,7 +56,7 @@ def require_allowed_page(request: Request, settings: Settings) -> None:
 
     Raises: Forbidden.
     """
-    if request.method in CHANGES_NOTHING or request.headers.get("sec-fetch-site") == "same-origin":
+    if request.method in SAFE_METHODS or request.headers.get("sec-fetch-site") == "same-origin":
         return
     sender = request.headers.get("origin") or origin_in(request.headers.get("referer", ""))
     ours = {origin_in(str(request.base_url)), origin_in(settings.app_url or "")} - {""}

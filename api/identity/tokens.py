@@ -14,7 +14,7 @@ from reelay.providers.strict_json import parse_json
 
 SYMMETRIC = "HS256"
 ASYMMETRIC = ("ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
-LONGEST_TOKEN = 8 * 1024
+MAX_TOKEN_LENGTH = 8 * 1024
 """Characters."""
 LEEWAY_SECONDS = 5
 """The issuer's clock and ours are never quite the same."""
@@ -26,7 +26,7 @@ KEYS_KEPT_FOR = timedelta(hours=1).total_seconds()
 
 
 class InvalidToken(Exception):
-    """Not a token that lets anybody in. The message is safe to show."""
+    """Not a token that is accepted here. The message is safe to show."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class Tokens:
 
     async def owner_of(self, token: str) -> TokenOwner:
         """Raises: InvalidToken; KeysUnavailable when the identity provider's keys cannot be had."""
-        if len(token) > LONGEST_TOKEN:
+        if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidToken("This token is too long.")
         try:
             header = jwt.get_unverified_header(token)
             claims = self._verified(token, await self._keys_for(header))
-        # A deeply nested header is parsed before any signature is looked at; a time may be infinite.
+        # A deeply nested header is parsed before any signature is checked; a time may be infinite.
         except (jwt.PyJWTError, RecursionError, OverflowError) as error:
             raise InvalidToken("This token is malformed, expired, or not for this service.") from error
-        return owner_named_in(claims)
+        return owner_from_claims(claims)
 
     async def _keys_for(self, header: dict[str, Any]) -> list[tuple[Any, str]]:
         """What the token may be signed with, each with its one algorithm. The header chooses, but only among ours: the
@@ -67,7 +67,7 @@ class Tokens:
             return [(self._secret.get_secret_value(), SYMMETRIC)]
         if algorithm not in ASYMMETRIC or self._keys is None:
             return []
-        found = matching(await self._keys.keys(), header) or matching(await self._keys.refetched(), header)
+        found = matching_keys(await self._keys.keys(), header) or matching_keys(await self._keys.refetched(), header)
         return [(key, algorithm) for key in found]
 
     def _verified(self, token: str, keys: list[tuple[Any, str]]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def is_project_key(credential: str) -> bool:
     """
     if credential.startswith(PROJECT_KEYS):
         return True
-    if len(credential) > LONGEST_TOKEN or credential.count(".") != 2:
+    if len(credential) > MAX_TOKEN_LENGTH or credential.count(".") != 2:
         return False
     try:
         claims = jwt.decode(credential, options={"verify_signature": False})
@@ -105,7 +105,7 @@ def is_project_key(credential: str) -> bool:
     return "sub" not in claims and claims.get("role") in PROJECT_ROLES
 
 
-def owner_named_in(claims: dict[str, Any]) -> TokenOwner:
+def owner_from_claims(claims: dict[str, Any]) -> TokenOwner:
     """The user is `sub`. An administrator is whom `app_metadata` calls so: of the metadata only that part is beyond the
     user's own reach. Raises: InvalidToken."""
     try:
@@ -117,12 +117,12 @@ def owner_named_in(claims: dict[str, Any]) -> TokenOwner:
     return TokenOwner(user_id, Scope.ADMIN if is_admin else Scope.USER, float(claims["exp"]) + LEEWAY_SECONDS)
 
 
-def matching(keys: tuple[jwt.PyJWK, ...], header: dict[str, Any]) -> list[jwt.PyJWK]:
+def matching_keys(keys: tuple[jwt.PyJWK, ...], header: dict[str, Any]) -> list[jwt.PyJWK]:
     wanted = header.get("kid")
     return [key for key in keys if key.algorithm_name == header["alg"] and wanted in (None, key.key_id)]
 
 
-def token_keys_of(document: bytes) -> tuple[jwt.PyJWK, ...]:
+def parse_token_keys(document: bytes) -> tuple[jwt.PyJWK, ...]:
     """The public signing keys of a JWKS document, at most 32; what is not one is passed over. Never raises."""
     try:
         content = parse_json(document)

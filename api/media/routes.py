@@ -31,14 +31,14 @@ router = APIRouter(prefix="/api", tags=["media"])
 
 PRESIGNED_FOR = timedelta(hours=1)
 """A player asks the storage for each further range without asking us again."""
-EXPIRED = "This link has expired, or is not as we gave it. `GET /api/jobs/{id}` gives a fresh one."
-SAFE = {
+EXPIRED = "The link is invalid or has expired. `GET /api/jobs/{id}` returns a new one."
+HEADERS = {
     # The bytes came from a provider: no browser shall take them for anything but media.
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; sandbox",
     "cache-control": "private, max-age=3600",
     "accept-ranges": "bytes",
-    # A link plays in any page, also in one that is isolated from other origins; and is told to no other page.
+    # A link plays in any page, also in one that is isolated from other origins; and is passed on to no other page.
     "cross-origin-resource-policy": "cross-origin",
     "referrer-policy": "no-referrer",
 }
@@ -113,7 +113,7 @@ async def read_media(
     if size is None:
         raise NotFound(Sentence("file_gone"))
     if not asked_for_bytes:
-        return Response(headers=SAFE | {"content-length": str(size)}, media_type=stored.content_type)
+        return Response(headers=HEADERS | {"content-length": str(size)}, media_type=stored.content_type)
     return await serve(services.storage, stored.key, stored.content_type, size, range)
 
 
@@ -127,7 +127,7 @@ async def serve(storage: Storage, key: str, content_type: str, size: int, range_
             {"content-range": error.content_range},
         ) from error
     start, end = (part.start, part.end) if part else (0, size)
-    headers = SAFE | {"content-length": str(end - start)} | ({"content-range": part.content_range} if part else {})
+    headers = HEADERS | {"content-length": str(end - start)} | ({"content-range": part.content_range} if part else {})
     code = status.HTTP_206_PARTIAL_CONTENT if part else status.HTTP_200_OK
     return StreamingResponse(stream(storage, key, start, end), code, headers, content_type)
 

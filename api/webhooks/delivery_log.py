@@ -6,11 +6,9 @@ from http import HTTPStatus
 
 import structlog
 
-from api.webhooks.verdicts import Verdict
 from reelay.db.deliveries import log_delivery
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, one_statement
 from reelay.db.tables import WebhookDelivery
-from reelay.domain.generation import ProviderName
 
 REFUSED_AT_MOST = 60
 REFUSED_WINDOW = timedelta(minutes=1)
@@ -18,18 +16,6 @@ REFUSED_WINDOW = timedelta(minutes=1)
 REFUSED_BODY_BYTES = 4 * 1024
 
 log = structlog.get_logger()
-
-
-def log_received(provider: ProviderName, verdict: Verdict, took_ms: float) -> None:
-    """The one line that every webhook leaves in the process's log, whatever became of it."""
-    log.info(
-        "webhook_received",
-        provider=provider.value,
-        verdict=str(verdict.word),
-        job_id=verdict.job_id and str(verdict.job_id),
-        status=int(verdict.status),
-        took_ms=round(took_ms, 1),
-    )
 
 
 class DeliveryLog:
@@ -53,11 +39,11 @@ class DeliveryLog:
 
     def _has_room(self) -> bool:
         if self._refused == 0:
-            asyncio.get_running_loop().call_later(self._window, self._begin_anew)
+            asyncio.get_running_loop().call_later(self._window, self._reset_window)
         self._refused += 1
         return self._refused <= REFUSED_AT_MOST
 
-    def _begin_anew(self) -> None:
+    def _reset_window(self) -> None:
         if self._refused > REFUSED_AT_MOST:
             log.warning("refused_webhooks_not_logged", count=self._refused - REFUSED_AT_MOST, seconds=self._window)
         self._refused = 0

@@ -1,15 +1,13 @@
-"""Stored deliveries, fed in again: those of the inbox by themselves, any verified one when an operator wants it."""
+"""Stored deliveries, redelivered: those of the inbox by a loop, any verified one when an operator replays it."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 
 import structlog
 
-from api.webhooks.inbox import Handover, Inbox, NotNow
-from api.webhooks.pushes import Pushes
-from api.webhooks.verdicts import DEFERRED, HANDOVERS, MISMATCH, RUNNING, UNAVAILABLE, Verdict
+from api.webhooks.inbox import Inbox, WebhookResult
+from api.webhooks.studio import Pushes
 from reelay.background import in_background
 from reelay.db.attempts import is_another_request
 from reelay.db.deliveries import claim_due_deliveries, record_replay, settle_delivery
@@ -17,6 +15,7 @@ from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
 from reelay.db.generations import find_generation_by_request
 from reelay.db.tables import WebhookDelivery
 from reelay.domain.generation import ProviderName, Report
+from reelay.domain.verdict import Verdict
 
 DRAIN_EVERY_SECONDS = 2.0
 BATCH = 20
@@ -33,62 +32,61 @@ class Redelivery:
         self._pushes = pushes
 
     async def drain(self) -> None:
-        """Feed in what is due of the inbox, the oldest first, for as long as any of it is taken."""
+        """Redeliver what is due of the inbox, the oldest first, for as long as any of it is taken."""
         while due := await self._claim():
-            verdicts = await asyncio.gather(*(self._again(delivery) for delivery in due))
+            results = await asyncio.gather(*(self._retry(delivery) for delivery in due))
             async with self._sessions.begin() as session:
-                for delivery, verdict in zip(due, verdicts, strict=True):
-                    if verdict:
-                        await settle_delivery(session, delivery.id, verdict.word)
-            settled = sum(verdict is not None for verdict in verdicts)
+                for delivery, result in zip(due, results, strict=True):
+                    if result:
+                        await settle_delivery(session, delivery.id, result.verdict)
+            settled = sum(result is not None for result in results)
             log.info("inbox_drained", settled=settled, waiting=len(due) - settled)
             if not settled:
                 return
 
-    async def replay(self, delivery: WebhookDelivery) -> Verdict:
-        """Feed in a verified delivery as if it came now. What cannot be taken at once goes into the inbox."""
+    async def replay(self, delivery: WebhookDelivery) -> WebhookResult:
+        """Process a verified delivery as if it came now. What cannot be taken at once goes into the inbox."""
         if delivery.provider == ProviderName.STUDIO:
-            verdict = await self._pushes.take(delivery)
-        elif delivery.verdict == RUNNING:
-            verdict = Verdict(RUNNING, HTTPStatus.OK, delivery.detail)
+            result = await self._pushes.receive(delivery)
+        elif delivery.verdict == Verdict.RUNNING:
+            result = WebhookResult(Verdict.RUNNING, delivery.detail)
         elif not await self._find_attempt(delivery):
-            verdict = Verdict(Handover.UNKNOWN, *HANDOVERS[Handover.UNKNOWN])
+            result = WebhookResult(Verdict.UNKNOWN, "No such job.")
+        elif await self._is_another_request(delivery):
+            result = WebhookResult(Verdict.MISMATCH, "The request is not the attempt's.")
         else:
-            verdict = await self._hand_over(delivery)
+            result = await self._deliver(delivery)
+        waits = result.verdict is Verdict.DEFERRED
         async with self._sessions.begin() as session:
-            await record_replay(session, delivery, verdict.word, waits=verdict.word == DEFERRED)
-        return verdict
+            await record_replay(session, delivery, result.verdict, waits=waits)
+        return result
 
-    async def _again(self, delivery: WebhookDelivery) -> Verdict | None:
+    async def _retry(self, delivery: WebhookDelivery) -> WebhookResult | None:
         """None while it has to wait on."""
         if delivery.provider != ProviderName.STUDIO:
-            verdict = await self._signal(delivery)
-            return None if verdict.word == DEFERRED else verdict
-        verdict = await self._pushes.take(delivery)
+            result = await self._deliver(delivery)
+            return None if result.verdict is Verdict.DEFERRED else result
+        result = await self._pushes.receive(delivery)
         may_yet_be_made = datetime.now(UTC) - delivery.received_at < UNKNOWN_FOR
-        waits = verdict.word in (DEFERRED, UNAVAILABLE) or (verdict.word == Handover.UNKNOWN and may_yet_be_made)
-        return None if waits else verdict
+        waits = result.verdict in (Verdict.DEFERRED, Verdict.UNAVAILABLE) or (
+            result.verdict is Verdict.UNKNOWN and may_yet_be_made
+        )
+        return None if waits else result
 
-    async def _hand_over(self, delivery: WebhookDelivery) -> Verdict:
+    async def _is_another_request(self, delivery: WebhookDelivery) -> bool:
         assert delivery.job_id is not None
         assert delivery.attempt is not None
         assert delivery.request_id is not None
         provider = ProviderName(delivery.provider)
         async with self._sessions() as session:
-            if await is_another_request(session, provider, delivery.job_id, delivery.attempt, delivery.request_id):
-                return Verdict(MISMATCH, HTTPStatus.UNAUTHORIZED, "The request is not the attempt's.")
-        return await self._signal(delivery)
+            return await is_another_request(session, provider, delivery.job_id, delivery.attempt, delivery.request_id)
 
-    async def _signal(self, delivery: WebhookDelivery) -> Verdict:
+    async def _deliver(self, delivery: WebhookDelivery) -> WebhookResult:
         assert delivery.job_id is not None
         assert delivery.attempt is not None
         assert delivery.request_id is not None
         report = Report(attempt=delivery.attempt, request_id=delivery.request_id, delivery_id=delivery.id)
-        try:
-            handover = await self._inbox.hand_over(delivery.job_id, report)
-        except NotNow as reason:
-            return Verdict(DEFERRED, HTTPStatus.OK, str(reason))
-        return Verdict(handover, *HANDOVERS[handover])
+        return await self._inbox.deliver(delivery.job_id, report)
 
     async def _find_attempt(self, delivery: WebhookDelivery) -> bool:
         """Whether it is known which attempt it is about; one that came without our address is found by its request."""
@@ -110,7 +108,7 @@ class Redelivery:
 
 
 def draining(redelivery: Redelivery) -> AbstractAsyncContextManager[None]:
-    """While the block runs, feed in what waits in the inbox. Every API process does; none is in another's way."""
+    """While the block runs, redeliver what waits in the inbox. Every API process does; none is in another's way."""
     return in_background(_keep_draining(redelivery))
 
 

@@ -5,6 +5,8 @@ Every body may have more fields than are named here.
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from reelay.providers.fal_webhook import TOLERANCE
 from reelay.providers.media_mapping import MAX_FILES
 from reelay.providers.reading import REQUEST_ID
@@ -135,3 +137,20 @@ STUDIO = json_body(
         },
     },
 )
+
+
+class PushAnswer(BaseModel):
+    """What the studio backend is answered, in the snake case that it reads."""
+
+    success: bool
+    message: str
+    job_id: str
+    """As the backend named the job."""
+    num_videos: int
+    processing_time_ms: int
+    """Of this request."""
+
+
+class Health(BaseModel):
+    status: str
+    message: str

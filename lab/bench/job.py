@@ -21,7 +21,8 @@ from starlette.requests import Request
 
 from lab.bench.contender import CONNECTIONS
 from reelay.media.probe import poster, probe
-from reelay.providers.jwks import FalWebhooks, JwksCache, keys_of
+from reelay.providers.fal_webhook import FalWebhooks, keys_of
+from reelay.providers.jwks import JwksCache
 
 ENDPOINT = "fal-ai/veo3.1/fast"
 PROMPT = "A paper boat sails down a rain-soaked street at dusk"

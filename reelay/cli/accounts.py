@@ -14,8 +14,8 @@ from reelay.db.keys import create_key, list_keys, revoke_key
 from reelay.db.migrate import MigrationBlocked, migrate
 from reelay.db.tables import Scope
 from reelay.db.users import disable_user, enable_user, list_users
+from workflows.client import connect
 from workflows.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
-from workflows.starting import connect
 
 
 async def migrate_database(data_dir: DataDir) -> None:

@@ -6,9 +6,10 @@ id, and treat the notice as a hint.
 Source: https://fal.ai/docs/documentation/model-apis/inference/webhooks
 """
 
+import base64
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from reelay.providers.errors import Forged, Malformed, Stale
+from reelay.providers.jwks import MAX_KEYS, JwksCache
 from reelay.providers.provider import WebhookNotice
 from reelay.providers.reading import REQUEST_ID
 from reelay.providers.strict_json import parse_json
@@ -27,6 +29,13 @@ TOLERANCE = timedelta(minutes=5)
 USER_ID = re.compile(r"[\x21-\x7e]{1,200}")
 UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
 HEX_SIGNATURE = re.compile(r"[0-9A-Fa-f]{128}")
+X_COORDINATE = re.compile(r"[A-Za-z0-9_-]{43}=?")
+
+# The y coordinates of Curve25519's eight points of small order (0, 1, -1 and those of order 8), under which
+# signatures can be made without a private key. OpenSSL accepts such keys. RFC 8032 section 5.1 gives the curve.
+FIELD = 2**255 - 19
+ORDER_EIGHT_Y = 2707385501144840649318225287225658788936804267575313519463743609750303402022
+SMALL_ORDER_Y = frozenset({0, 1, FIELD - 1, ORDER_EIGHT_Y, FIELD - ORDER_EIGHT_Y})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +117,53 @@ def _matches(key: Ed25519PublicKey, notice: SignedNotice) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def keys_of(document: bytes) -> tuple[Ed25519PublicKey, ...]:
+    """The usable Ed25519 keys of a JWKS document, at most 32; what is not one is passed over. Never raises."""
+    try:
+        content = parse_json(document)
+    except ValueError:
+        return ()
+    entries = content.get("keys") if isinstance(content, dict) else None
+    return tuple(_usable(entries[:MAX_KEYS])) if isinstance(entries, list) else ()
+
+
+def _usable(entries: list[Any]) -> Iterator[Ed25519PublicKey]:
+    for entry in entries:
+        if not isinstance(entry, dict) or (entry.get("kty"), entry.get("crv")) != ("OKP", "Ed25519"):
+            continue
+        x = entry.get("x")
+        if not isinstance(x, str) or not X_COORDINATE.fullmatch(x):
+            continue
+        raw = base64.urlsafe_b64decode(x.rstrip("=") + "=")
+        if not has_small_order(raw):
+            yield Ed25519PublicKey.from_public_bytes(raw)
+
+
+def has_small_order(public_key: bytes) -> bool:
+    """Whether 32 bytes encode, canonically or not, a point of small order."""
+    y = int.from_bytes(public_key, "little") % 2**255  # the top bit is the sign of x
+    return y % FIELD in SMALL_ORDER_Y
+
+
+class FalWebhooks:
+    """Verifies what arrives at the webhook route."""
+
+    def __init__(
+        self, jwks: JwksCache[Ed25519PublicKey], *, user_id: str | None, clock: Callable[[], datetime]
+    ) -> None:
+        """`user_id`: our own at fal; None trusts every fal account. `clock`: the present, with its time zone."""
+        self._jwks = jwks
+        self._user_id = user_id
+        self._clock = clock
+
+    async def verify(self, headers: Mapping[str, str], body: bytes) -> WebhookNotice:
+        """What fal says, proved to be from fal. Raises: Malformed, Forged, Stale, KeysUnavailable; nothing else."""
+        notice = parse(headers, body)
+        check_claims(notice, now=self._clock(), user_id=self._user_id)
+        keys = await self._jwks.keys()
+        try:
+            return verify(notice, keys)
+        except Forged:
+            return verify(notice, await self._jwks.refetched())

@@ -1,20 +1,14 @@
-"""Public keys at an address, kept for a while, and the verification of fal's webhooks with fal's."""
+"""Public keys at an address, kept for a while."""
 
 import asyncio
-import base64
-import re
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Generic, TypeVar
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from reelay.providers.errors import Forged, KeysUnavailable
+from reelay.providers.errors import KeysUnavailable
 from reelay.providers.exchange import exchange
-from reelay.providers.fal_webhook import check_claims, parse, verify
-from reelay.providers.provider import WebhookNotice
-from reelay.providers.strict_json import parse_json
 
 KEPT_FOR = timedelta(hours=24).total_seconds()
 """fal asks not to cache its keys for longer."""
@@ -29,42 +23,6 @@ MAX_DOCUMENT_BYTES = 64 * 1024
 MAX_KEYS = 32
 
 Key = TypeVar("Key")
-
-X_COORDINATE = re.compile(r"[A-Za-z0-9_-]{43}=?")
-
-# The y coordinates of Curve25519's eight points of small order (0, 1, -1 and those of order 8), under which
-# signatures can be made without a private key. OpenSSL accepts such keys. RFC 8032 section 5.1 gives the curve.
-FIELD = 2**255 - 19
-ORDER_EIGHT_Y = 2707385501144840649318225287225658788936804267575313519463743609750303402022
-SMALL_ORDER_Y = frozenset({0, 1, FIELD - 1, ORDER_EIGHT_Y, FIELD - ORDER_EIGHT_Y})
-
-
-def keys_of(document: bytes) -> tuple[Ed25519PublicKey, ...]:
-    """The usable Ed25519 keys of a JWKS document, at most 32; what is not one is passed over. Never raises."""
-    try:
-        content = parse_json(document)
-    except ValueError:
-        return ()
-    entries = content.get("keys") if isinstance(content, dict) else None
-    return tuple(_usable(entries[:MAX_KEYS])) if isinstance(entries, list) else ()
-
-
-def _usable(entries: list[Any]) -> Iterator[Ed25519PublicKey]:
-    for entry in entries:
-        if not isinstance(entry, dict) or (entry.get("kty"), entry.get("crv")) != ("OKP", "Ed25519"):
-            continue
-        x = entry.get("x")
-        if not isinstance(x, str) or not X_COORDINATE.fullmatch(x):
-            continue
-        raw = base64.urlsafe_b64decode(x.rstrip("=") + "=")
-        if not has_small_order(raw):
-            yield Ed25519PublicKey.from_public_bytes(raw)
-
-
-def has_small_order(public_key: bytes) -> bool:
-    """Whether 32 bytes encode, canonically or not, a point of small order."""
-    y = int.from_bytes(public_key, "little") % 2**255  # the top bit is the sign of x
-    return y % FIELD in SMALL_ORDER_Y
 
 
 class JwksCache(Generic[Key]):
@@ -138,25 +96,3 @@ class JwksCache(Generic[Key]):
         except httpx.TransportError:
             return b""
         return answer.body if answer.status == 200 else b""
-
-
-class FalWebhooks:
-    """Verifies what arrives at the webhook route."""
-
-    def __init__(
-        self, jwks: JwksCache[Ed25519PublicKey], *, user_id: str | None, clock: Callable[[], datetime]
-    ) -> None:
-        """`user_id`: our own at fal; None trusts every fal account. `clock`: the present, with its time zone."""
-        self._jwks = jwks
-        self._user_id = user_id
-        self._clock = clock
-
-    async def verify(self, headers: Mapping[str, str], body: bytes) -> WebhookNotice:
-        """What fal says, proved to be from fal. Raises: Malformed, Forged, Stale, KeysUnavailable; nothing else."""
-        notice = parse(headers, body)
-        check_claims(notice, now=self._clock(), user_id=self._user_id)
-        keys = await self._jwks.keys()
-        try:
-            return verify(notice, keys)
-        except Forged:
-            return verify(notice, await self._jwks.refetched())

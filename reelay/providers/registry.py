@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from reelay.domain.generation import ProviderName
 from reelay.providers.fal import FalProvider
-from reelay.providers.jwks import FalWebhooks, JwksCache, keys_of
+from reelay.providers.fal_webhook import FalWebhooks, keys_of
+from reelay.providers.jwks import JwksCache
 from reelay.providers.provider import FinalPushes, Provider, WebhookVerifier
 from reelay.providers.replicate import ReplicateProvider
 from reelay.providers.replicate_webhook import ReplicateWebhooks

@@ -1,7 +1,9 @@
 """Imports run one way: api -> workflows -> activities -> reelay -> reelay.domain. Nobody imports lab or tests."""
 
 import ast
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +49,13 @@ def is_under(module: str, packages: set[str]) -> bool:
 def test_a_package_imports_what_lies_below_it(package: str) -> None:
     allowed = ALLOWED[package] | {package}
     assert not {(path, module) for path, module in imports(package) if not is_under(module, allowed)}
+
+
+# Who starts, signals, queries, cancels or describes a workflow. Schedules have a place of their own.
+HANDLES = re.compile(r"\.(get_workflow_handle\w*|start_workflow|execute_workflow|describe_workflow_execution)\b")
+PRODUCT = ("activities", "api", "reelay", "workflows")
+
+
+def test_one_module_touches_workflow_handles() -> None:
+    paths = [ROOT / "worker.py", *(path for package in PRODUCT for path in (ROOT / package).rglob("*.py"))]
+    assert [path.relative_to(ROOT) for path in paths if HANDLES.search(path.read_text())] == [Path("workflows/runs.py")]

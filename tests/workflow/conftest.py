@@ -17,10 +17,10 @@ from temporalio.worker import Replayer, Worker
 from lab.devstack.temporal import EmbeddedTemporal
 from reelay.domain.generation import Generation, JobType, ProviderName, Report, Stage, Timing, UncertainSubmitPolicy
 from tests.workflow.steps import REQUEST, Steps
+from workflows.client import connect
 from workflows.converter import data_converter
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
-from workflows.starting import connect
 
 
 def generation(policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL, **timing: timedelta) -> Generation:

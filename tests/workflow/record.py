@@ -26,11 +26,11 @@ from tests.servers import temporal_server
 from tests.workflow.conftest import generation, report
 from tests.workflow.payloads import payload_types, schema_of, written_today
 from tests.workflow.steps import Steps, lost_answer, running, verdict, without_a_list
+from workflows.client import connect
 from workflows.generation import GenerationWorkflow
 from workflows.ids import reconciliation_id, workflow_id
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.schedule import GRACE
-from workflows.starting import connect
 
 RELEASES = Path(__file__).parent / "releases"
 RELEASE = version("reelay")

@@ -7,10 +7,10 @@ from temporalio.workflow import NondeterminismError
 
 from tests.paths import ROOT
 from tests.workflow.record import PATHS, RECONCILIATION, RELEASE, RELEASES
+from workflows.client import tracing_interceptors
 from workflows.converter import data_converter
 from workflows.generation import GenerationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
-from workflows.starting import tracing_interceptors
 
 # Those whose running generations today's workers go on with where workers have no versions. One that today's workflow
 # does not replay any more leaves this list, and the changelog says "let running generations end first".

@@ -70,7 +70,7 @@ async def test_a_delivery_can_be_read_and_fed_in_again_on_a_phone(
     await expect(page.locator(".deliveries pre").first).to_contain_text('"status": "OK"')
     await expect(page.locator(".deliveries")).not_to_contain_text("token=")
     await page.get_by_role("button", name="Replay").first.click()
-    await expect(page.locator("#toasts")).to_contain_text("Fed in again: duplicate")
+    await expect(page.locator("#toasts")).to_contain_text("Replayed: duplicate")
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert await visitor.barriers() == []
 

@@ -14,8 +14,6 @@ from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app
-from api.generations.live import LiveStatus
-from api.generations.start import Starter
 from api.identity.callers import REMEMBERED_SECONDS
 from reelay.db.keys import create_key, revoke_key
 from reelay.db.tables import Scope
@@ -23,6 +21,7 @@ from reelay.db.users import disable_user, enable_user
 from tests.integration.api.recording import NotedCalls, recorded
 from tests.integration.api.shared import new_clip, problem, wrong_fields
 from tests.running import Service
+from workflows.runs import GenerationRuns
 
 
 @dataclass(frozen=True)
@@ -266,8 +265,7 @@ async def inside(patient_service: Service) -> AsyncIterator[Inside]:
         app.state.services = replace(
             app.state.services,
             temporal=temporal,
-            starter=Starter(temporal, settings.task_queue, settings.app_url),
-            live=LiveStatus(temporal),
+            runs=GenerationRuns(temporal, settings.task_queue, settings.app_url),
         )
         yield Inside(app, patient_service.origin)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from api.admin.ledger import Books
+from api.admin.ledger import LedgerAudit
 from reelay.db.credits import top_up
 from reelay.db.tables import Scope
 from reelay.db.users import find_or_create_user
@@ -114,8 +114,8 @@ async def test_what_needs_a_hand_says_why_and_what_to_do(counted: Service, opera
 
 
 async def test_books_that_do_not_balance_are_shown(counted: Service) -> None:
-    books = Books(counted.sessions, kept_for=timedelta(0))
-    assert [each for each in (await books.audit()).drift if each.account == "available"] == []
+    ledger = LedgerAudit(counted.sessions, every=timedelta(0))
+    assert [each for each in (await ledger.latest()).drift if each.account == "available"] == []
     async with counted.sessions.begin() as session:
         user = await find_or_create_user(session, "drifter")
         await top_up(session, user, 500)
@@ -125,7 +125,7 @@ async def test_books_that_do_not_balance_are_shown(counted: Service) -> None:
             {"id": user.id},
         )
 
-    (drift,) = [each for each in (await books.audit()).drift if each.account == "available"]
+    (drift,) = [each for each in (await ledger.latest()).drift if each.account == "available"]
     assert (drift.user_id, drift.kept, drift.counted) == (user.id, 507, 500)
 
 
@@ -150,7 +150,7 @@ async def test_metrics_count_by_route_and_tell_nothing_of_users(counted: Service
     assert response.status_code == 200
     assert 'reelay_http_requests_total{method="POST",route="/api/generate/video",status="202"}' in response.text
     assert 'reelay_webhooks_total{provider="fal",verdict="accepted"}' in response.text
-    assert 'reelay_signal_seconds_count{result="accepted"}' in response.text
+    assert 'reelay_signal_seconds_count{verdict="accepted"}' in response.text
     assert 'reelay_generations_active{stage="generating"}' in response.text
     assert 'reelay_ledger_drift_accounts{account="available"}' in response.text
     assert not re.search(r"wp-login|BREW|secret plan|\bann\b|[0-9a-f]{8}-[0-9a-f]{4}-", response.text)

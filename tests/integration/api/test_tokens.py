@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from api.identity.tokens import LEEWAY_SECONDS, owner_named_in
+from api.identity.tokens import LEEWAY_SECONDS, owner_from_claims
 from reelay.db.credits import top_up
 from reelay.db.tables import Scope
 from reelay.db.users import find_or_create_user
@@ -180,7 +180,7 @@ async def test_a_token_in_the_query_lets_nobody_in(guarded: Service) -> None:
     ids=str,
 )
 def test_only_what_the_user_cannot_write_makes_an_administrator(words: dict[str, Any], scope: Scope) -> None:
-    assert owner_named_in(claims(**words)).scope is scope
+    assert owner_from_claims(claims(**words)).scope is scope
 
 
 async def test_without_an_issuer_no_token_is_good(patient_service: Service) -> None:

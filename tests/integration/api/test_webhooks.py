@@ -20,10 +20,10 @@ from structlog.testing import capture_logs
 from api.metrics import Metrics
 from api.webhooks.delivery_log import REFUSED_AT_MOST, REFUSED_BODY_BYTES, DeliveryLog
 from api.webhooks.inbox import Inbox
-from api.webhooks.pushes import Pushes
 from api.webhooks.redelivery import Redelivery
+from api.webhooks.studio import Pushes
 from reelay.db.deliveries import put_into_inbox
-from reelay.db.generations import cancel_generation, generation_of, insert_generation
+from reelay.db.generations import cancel_generation, insert_generation
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import AT_THE_PROVIDER, JobType, ProviderName, Report, Stage
 from reelay.domain.language import Language
@@ -34,7 +34,7 @@ from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers
 from tests.unit.providers.signing import notice
 from workflows.generation import GenerationWorkflow
-from workflows.starting import start_generation
+from workflows.runs import GenerationRuns
 
 FIRST_ROUTE = "/api/webhooks/fal"
 OPERATORS_ROUTE = "/hooks/fal"
@@ -264,15 +264,17 @@ async def test_report_without_a_run_waits_for_what_becomes_of_the_job(fal: Fal, 
     for job in (started, ended, gone):
         answer = await fal.says_ok(address_of(fal, job.id), str(uuid4()))
         assert (answer.status_code, answer.json()["verdict"]) == (200, "deferred")
-    await start_generation(
-        fal.service.temporal, generation_of(started), task_queue=fal.service.settings.task_queue, summary=""
-    )
+    await runs_of(fal.service).start(started)
     async with fal.service.sessions.begin() as session:
         await cancel_generation(session, ended.id, "Canceled")
         await session.delete(await session.get_one(GenerationJob, gone.id))
 
     for job, verdict in ((started, "accepted"), (ended, "duplicate"), (gone, "unknown")):
         assert (await settled(fal.service, job.id)).verdict == verdict
+
+
+def runs_of(service: Service) -> GenerationRuns:
+    return GenerationRuns(service.temporal, service.settings.task_queue, service.settings.app_url)
 
 
 async def settled(service: Service, job_id: UUID) -> WebhookDelivery:
@@ -297,7 +299,7 @@ async def test_two_processes_drain_one_inbox_and_hand_each_report_over_once(fal:
                 body=b"",
             )
             await put_into_inbox(session, waits)
-    sessions, inbox = fal.service.sessions, Inbox(fal.service.temporal, fal.service.sessions, Metrics())
+    sessions, inbox = fal.service.sessions, Inbox(runs_of(fal.service), fal.service.sessions, Metrics())
     processes = [Redelivery(sessions, inbox, Pushes(sessions, inbox, Language.ENGLISH)) for _ in range(2)]
     await asyncio.gather(*(process.drain() for process in processes))
 

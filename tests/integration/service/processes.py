@@ -15,7 +15,7 @@ from reelay.settings import Environment, Settings
 from tests.integration.service.killed_worker import environment_of
 from tests.running import PATIENCE_WITH_TESTS, Service
 from tests.servers import Servers
-from workflows.starting import connect
+from workflows.client import connect
 
 
 @asynccontextmanager

@@ -165,10 +165,10 @@ async def test_streams_end_when_the_api_is_to_stop(servers: Servers) -> None:
 async def test_reader_who_takes_nothing_is_left() -> None:
     left = asyncio.Event()
 
-    async def endless() -> AsyncGenerator[str]:
+    async def endless() -> AsyncGenerator[bytes]:
         try:
             while True:
-                yield "data: " + "x" * 100_000 + "\n\n"
+                yield b"data: " + b"x" * 100_000 + b"\n\n"
         finally:
             left.set()
 

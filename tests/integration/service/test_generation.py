@@ -9,12 +9,11 @@ from uuid import UUID, uuid4
 import av
 import pytest
 
-from reelay.db.generations import generation_of
 from reelay.db.tables import GenerationJob
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers
 from tests.unit.providers.scripted_server import json_answer, scripted_server
-from workflows.starting import start_generation
+from workflows.runs import GenerationRuns
 
 
 async def test_video_goes_from_post_to_archive_and_clip(patient_service: Service) -> None:
@@ -181,9 +180,8 @@ async def test_finished_generation_is_not_started_again(patient_service: Service
     first = await patient_service.run(job_id).describe()
     async with patient_service.sessions() as session:
         row = await session.get_one(GenerationJob, UUID(job_id))
-    await start_generation(
-        patient_service.temporal, generation_of(row), task_queue=patient_service.settings.task_queue, summary="again"
-    )
+    settings = patient_service.settings
+    await GenerationRuns(patient_service.temporal, settings.task_queue, settings.app_url).start(row)
 
     assert (await patient_service.run(job_id).describe()).run_id == first.run_id
 

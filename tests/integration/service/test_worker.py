@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from tests.running import PATIENCE_WITH_TESTS, Service, running_service
 from tests.servers import Servers
-from workflows.starting import connect
+from workflows.client import connect
 
 IN_A_WHILE = "[sim: latency=8s]"
 

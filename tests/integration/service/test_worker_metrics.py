@@ -14,7 +14,7 @@ from tests.paths import ROOT
 from tests.running import Service, running_service
 from tests.servers import Servers
 from worker import measured, open_worker
-from workflows.starting import connect
+from workflows.client import connect
 
 DASHBOARD = ROOT / "docs" / "grafana.json"
 METRIC = re.compile(r"\b(?:reelay|temporal)_[a-z_]+")

@@ -75,10 +75,13 @@ def skip_the_user_id(patch: pytest.MonkeyPatch) -> None:
 def allow_a_second_run(patch: pytest.MonkeyPatch) -> None:
     from temporalio.common import WorkflowIDReusePolicy
 
-    from workflows.starting import start_generation
+    from reelay.db.tables import GenerationJob
+    from workflows.runs import GenerationRuns
 
-    defaults = {**(start_generation.__kwdefaults__ or {}), "id_reuse_policy": WorkflowIDReusePolicy.ALLOW_DUPLICATE}
-    patch.setattr(start_generation, "__kwdefaults__", defaults)
+    async def again(self: GenerationRuns, job: GenerationJob) -> None:
+        await self._start(job, reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+
+    patch.setattr(GenerationRuns, "start", again)
 
 
 def send_again_as_fal_client_does(patch: pytest.MonkeyPatch) -> None:
@@ -178,12 +181,12 @@ def parse_before_verifying(patch: pytest.MonkeyPatch) -> None:
 
 
 def share_idempotency_keys(patch: pytest.MonkeyPatch) -> None:
-    from api.http.idempotency import Repeatable
+    from api.http.idempotency import id_for
 
-    def everybodys(self: Repeatable) -> UUID:
-        return uuid5(NAMESPACE_URL, self._key.partition(":")[2]) if self._key else uuid4()
+    def everybodys(key: str | None) -> UUID:
+        return uuid5(NAMESPACE_URL, key.partition(":")[2]) if key else uuid4()
 
-    patch.setattr(Repeatable, "new_id", everybodys)
+    replace(patch, id_for, everybodys)
 
 
 def count_no_bytes(patch: pytest.MonkeyPatch) -> None:
@@ -200,13 +203,13 @@ def count_no_bytes(patch: pytest.MonkeyPatch) -> None:
 def say_200_though_nothing_was_kept(patch: pytest.MonkeyPatch) -> None:
     from api.webhooks.inbox import Inbox
 
-    keep = Inbox.keep
+    store = Inbox.store
 
     async def careless(self: Inbox, delivery: Any) -> bool:
-        await keep(self, delivery)
+        await store(self, delivery)
         return True
 
-    patch.setattr(Inbox, "keep", careless)
+    patch.setattr(Inbox, "store", careless)
 
 
 PLANTS = {

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from api.events.changes import Changes
-from api.events.shared_reads import SharedReads
+from api.events.reads import shared
 from reelay.db.changes import Batch
 
 
@@ -19,7 +19,7 @@ class Source:
     begins: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def read(self) -> Batch:
+    async def read(self, *_: object) -> Batch:
         self.reads += 1
         number = self.reads
         self.begins.put_nowait(number)
@@ -38,27 +38,28 @@ def source() -> Source:
 
 
 async def test_all_who_ask_meanwhile_share_and_who_asks_later_reads_anew(source: Source) -> None:
-    shared = SharedReads()
-    asking = [asyncio.create_task(shared.of("alice", source.read)) for _ in range(20)]
+    read = shared(source.read)
+    asking = [asyncio.create_task(read("alice")) for _ in range(20)]
     await source.begun()
-    asking.append(asyncio.create_task(shared.of("alice", source.read)))
+    asking.append(asyncio.create_task(read("alice")))
     source.is_open.set()
 
     assert [each.upto for each in await asyncio.gather(*asking)] == [1] * 21
-    assert (await shared.of("alice", source.read)).upto == 2
+    await asyncio.sleep(0)  # a turn of the loop
+    assert (await read("alice")).upto == 2
 
 
 async def test_another_s_rows_are_another_read(source: Source) -> None:
-    shared = SharedReads()
+    read = shared(source.read)
     source.is_open.set()
-    found = await asyncio.gather(*(shared.of(who, source.read) for who in ("alice", "bob", "alice")))
+    found = await asyncio.gather(*(read(who) for who in ("alice", "bob", "alice")))
 
     assert [each.upto for each in found] == [1, 2, 1]
 
 
 async def test_who_goes_away_does_not_take_the_read_from_the_others(source: Source) -> None:
-    shared = SharedReads()
-    gone, left = (asyncio.create_task(shared.of("alice", source.read)) for _ in range(2))
+    read = shared(source.read)
+    gone, left = (asyncio.create_task(read("alice")) for _ in range(2))
     await source.begun()
     gone.cancel()
     source.is_open.set()
@@ -67,25 +68,29 @@ async def test_who_goes_away_does_not_take_the_read_from_the_others(source: Sour
     assert gone.cancelled()
 
 
-async def test_failure_is_everybodys_and_not_kept(source: Source) -> None:
-    async def fails() -> Batch:
-        raise ConnectionError
+async def test_failure_is_everybodys_and_not_kept() -> None:
+    calls: list[str] = []
 
-    shared = SharedReads()
-    found = await asyncio.gather(*(shared.of("alice", fails) for _ in range(3)), return_exceptions=True)
-    source.is_open.set()
+    @shared
+    async def read(who: str) -> int:
+        calls.append(who)
+        if len(calls) == 1:
+            raise ConnectionError
+        return len(calls)
+
+    found = await asyncio.gather(*(read("alice") for _ in range(3)), return_exceptions=True)
 
     assert [type(each) for each in found] == [ConnectionError] * 3
-    assert (await shared.of("alice", source.read)).upto == 1
+    assert await read("alice") == 2
 
 
 @pytest.mark.parametrize("told", [UUID(int=1), UUID(int=2)], ids=["its own news", "news of another"])
 async def test_news_since_a_read_began_make_another_one(source: Source, told: UUID) -> None:
-    changes, shared, job = Changes(), SharedReads(), UUID(int=1)
-    early = asyncio.create_task(shared.of((job, changes.heard), source.read))
+    changes, read, job = Changes(), shared(source.read), UUID(int=1)
+    early = asyncio.create_task(read(job, changes.notified))
     await source.begun()
-    changes.tell(told)
-    late = asyncio.create_task(shared.of((job, changes.heard), source.read))
+    changes.notify(told)
+    late = asyncio.create_task(read(job, changes.notified))
     await source.begun()
     source.is_open.set()
 

@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from reelay.providers.errors import Forged, KeysUnavailable, Malformed, Stale
-from reelay.providers.jwks import FETCH_LIMIT, FIELD, SMALL_ORDER_Y, FalWebhooks, JwksCache, has_small_order, keys_of
+from reelay.providers.fal_webhook import FIELD, SMALL_ORDER_Y, FalWebhooks, has_small_order, keys_of
+from reelay.providers.jwks import FETCH_LIMIT, JwksCache
 from tests.unit.providers.scripted_server import Behaviour, ScriptedServer, answer, hang, json_answer, reset
 from tests.unit.providers.signing import NOW, USER_ID, jwk, jwk_of, notice, private_key, signed
 

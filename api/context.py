@@ -1,0 +1,37 @@
+"""What a route works with on behalf of its caller."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.http.language import RequestLanguage
+from api.http.links import Links
+from api.identity.callers import Caller
+from api.identity.dependencies import CurrentCaller
+from api.services import LinksDep, Services, ServicesDep
+from reelay.db.engine import as_user
+from reelay.domain.language import Language
+
+
+@dataclass(frozen=True)
+class RequestContext:
+    services: Services
+    caller: Caller
+    links: Links
+    language: Language
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A transaction that shows the caller's rows alone: `async with context.transaction() as session`."""
+        return as_user(self.services.sessions, self.caller.user_id)
+
+
+async def _context(
+    services: ServicesDep, caller: CurrentCaller, links: LinksDep, language: RequestLanguage
+) -> RequestContext:
+    return RequestContext(services, caller, links, language)
+
+
+Context = Annotated[RequestContext, Depends(_context)]

@@ -1,0 +1,39 @@
+"""The connection to Temporal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
+
+from reelay.tracing.spans import is_on
+from workflows.converter import data_converter
+
+if TYPE_CHECKING:
+    from temporalio.contrib.opentelemetry import TracingInterceptor
+
+
+async def connect(*, lazy: bool = False, runtime: Runtime | None = None) -> Client:
+    """A client by `TEMPORAL_*`, with the one data converter. A lazy one connects at its first call.
+
+    `runtime`: where its metrics, and those of its workers, go; else nowhere.
+    """
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "localhost:7233")
+    return await Client.connect(
+        **config,
+        data_converter=data_converter,
+        interceptors=tracing_interceptors(),
+        lazy=lazy,
+        runtime=runtime,
+    )
+
+
+def tracing_interceptors() -> Sequence["TracingInterceptor"]:
+    """None unless traces are on. Workers take over those of their client: the trace goes on in headers."""
+    if not is_on():
+        return []
+    from temporalio.contrib.opentelemetry import TracingInterceptor  # imports OpenTelemetry's SDK
+
+    return [TracingInterceptor()]
