@@ -24,6 +24,7 @@ from reelay.cli.exit_codes import Exit
 from reelay.cli.main import app
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, Status
+from reelay.domain.verdict import Verdict
 from reelay.settings import Settings
 from tests.paths import ROOT
 from tests.unit.production.files import read_example
@@ -97,6 +98,13 @@ def test_every_error_code_is_described_with_its_status() -> None:
     described = {code(name)[0]: int(status) for name, status, *_ in rows("api.md", "## Errors")}
     expected = {name: int(status) for name, status in (problems | by_status).items()}
     assert described == expected | {"METHOD_NOT_ALLOWED": 405}
+
+
+def test_every_verdict_is_described_with_its_answer() -> None:
+    described = {
+        code(verdict)[0]: int(answer) for verdict, answer, _ in rows("observability.md", "### Verdicts of webhooks")
+    }
+    assert described == {verdict.value: int(verdict.status) for verdict in Verdict}
 
 
 def test_every_call_is_described() -> None:
