@@ -14,7 +14,7 @@ from tests.node import node_environment
 from tests.paths import ROOT
 from tests.running import Service
 
-pytestmark = [pytest.mark.programs, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 HTTPX_AND_ITS_OWN = {"anyio", "certifi", "h11", "httpcore", "httpx", "idna", "typing_extensions"}
 BROUGHT_BY_VENV = {"pip", "setuptools"}
