@@ -10,7 +10,6 @@ from contextlib import aclosing, suppress
 from typing import Protocol
 from uuid import UUID
 
-from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
@@ -26,9 +25,9 @@ from reelay.domain.language import Language
 
 # no-transform: a proxy that compresses would hold the stream back.
 HEADERS = {"cache-control": "no-cache, no-store, no-transform", "x-accel-buffering": "no"}
-RETRY_MILLISECONDS = 1000
-"""With the first event: how long a client waits before it connects again."""
-HEARTBEAT = format_sse_event(comment="keep-alive")
+RETRY = "retry: 1000\n"
+"""With the first event: how long a client waits before it connects again. Milliseconds."""
+HEARTBEAT = b": keep-alive\n\n"
 SETTLING_SECONDS = 5.0
 RETRY_READ_SECONDS = 1.0
 SEND_SECONDS = 20.0
@@ -95,7 +94,7 @@ class EventStream:
         self._heartbeat = Interval(services.settings.events_heartbeat.total_seconds())
         self._revalidation = Interval(REVALIDATE_SECONDS)
         self._is_over = False
-        self._retry: int | None = RETRY_MILLISECONDS
+        self._retry = RETRY
 
     async def content(self) -> AsyncGenerator[bytes]:
         key = self._subject.key
@@ -141,9 +140,8 @@ class EventStream:
             self._measured.pop(view.id, None)
         else:
             self._live[view.id] = (change.row, view.progress)
-        retry, self._retry = self._retry, None
-        data = view.model_dump_json(by_alias=True)
-        return format_sse_event(id=str(change.number), event="job.updated", data_str=data, retry=retry)
+        retry, self._retry = self._retry, ""
+        return _framed("job.updated", view.model_dump_json(by_alias=True), head=f"{retry}id: {change.number}\n")
 
     def _progress(self) -> Iterator[bytes]:
         """What was measured or estimated since it was sent. Without an id: there is nothing to resume."""
@@ -152,12 +150,18 @@ class EventStream:
             view = ProgressView.from_row(row, self._language)
             if view.progress != sent:
                 self._live[row.id] = (row, view.progress)
-                yield format_sse_event(event="job.progress", data_str=view.model_dump_json(by_alias=True))
+                yield _framed("job.progress", view.model_dump_json(by_alias=True))
 
     async def _wait(self, changed: asyncio.Event) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(min(self._revalidation.due, self._heartbeat.due)):
                 await changed.wait()
+
+
+def _framed(event: str, data: str, *, head: str = "") -> bytes:
+    """`data` is one line, as JSON is."""
+    # `fastapi.sse.format_sse_event` looks for line ends in it: 25 us for a job of 3 KB, and this 1 us.
+    return f"{head}event: {event}\ndata: {data}\n\n".encode()
 
 
 class Interval:
