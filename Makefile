@@ -20,6 +20,7 @@ dev: $(READY) ## Run the whole stack until Ctrl-C
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m tests.acceptance.browser.chromium
 	@$(BIN)/python -m tests.node
+	@$(BIN)/python -m tests.acceptance.generated.python_generator
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 unit: $(READY) ## Run the tests that start no other program: within a minute
@@ -60,12 +61,14 @@ setup: $(READY) ## Make the virtual environment
 # One version of each package for all Pythons: `fewest`. The second lock is the image's: without the embedded stack and
 # the tools.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
-	--no-emit-index-url --fork-strategy fewest --python-version 3.11 pyproject.toml
+	--no-emit-index-url --fork-strategy fewest --python-version 3.11
+GENERATOR := tests/acceptance/generated/python/requirements
 
 lock: $(READY) ## Resolve the dependencies again
 	@$(BIN)/python -m pip install --quiet uv
-	@$(COMPILE) --all-extras -o requirements.lock
-	@$(COMPILE) --extra build -o requirements-runtime.lock
+	@$(COMPILE) pyproject.toml --all-extras -o requirements.lock
+	@$(COMPILE) pyproject.toml --extra build -o requirements-runtime.lock
+	@$(COMPILE) $(GENERATOR).in -o $(GENERATOR).lock
 
 clean: ## Remove the virtual environments and the caches
 	@rm -rf .venv .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

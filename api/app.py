@@ -19,6 +19,7 @@ from api.credits import routes as credits
 from api.events import routes as events
 from api.generations import fal_jobs, gallery
 from api.generations import routes as generations
+from api.generations.schemas import ProgressView
 from api.http.language import LanguageHeaders
 from api.http.middleware import BodyLimits, RequestId, open_to_origins
 from api.http.openapi import DocumentedApi, serve_documentation
@@ -45,7 +46,23 @@ SPANS: TelemetryConfig = {
 DESCRIPTION = """
 Durable generative-media jobs. `POST /api/generate/...` answers with a job id at once; the job is submitted to its
 provider once, followed by webhook or polling, archived, and put into its clip, whatever dies on the way.
+
+Names are camelCase, times are RFC 3339 in UTC, money is whole US cents. Errors are `application/problem+json` with a
+`code` to act on. Unknown fields and unknown query parameters are refused with `INVALID_PARAMS`.
 """
+TAGS = [
+    {"name": "generate", "description": "Create jobs."},
+    {"name": "generations", "description": "Read jobs, follow them, cancel them."},
+    {"name": "campaigns", "description": "Campaigns and their clips, which receive the media of jobs."},
+    {"name": "models", "description": "The catalogue and its prices."},
+    {"name": "credits", "description": "The caller's credits."},
+    {"name": "media", "description": "The archived files."},
+    {"name": "chat", "description": "Generate from a chat or an n8n workflow."},
+    {"name": "webhooks", "description": "For providers: where they report."},
+    {"name": "operators", "description": "For operators: needs a key of the scope `admin`."},
+    {"name": "health", "description": "For monitoring."},
+]
+LICENSE = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 
 
 class Api(DocumentedApi):
@@ -72,9 +89,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = Api(
         settings.cors_origins,
-        title="Reelay",
+        also=[ProgressView],
+        title="Reelay API",  # its first word would be the package's name of our own client
         version=version("reelay"),
         description=DESCRIPTION,
+        license_info=LICENSE,
+        servers=[{"url": settings.app_url or "/"}],
+        openapi_tags=TAGS,
         dependencies=[Depends(KnownQueryParameters())],
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,

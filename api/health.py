@@ -2,12 +2,15 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Literal
 
 from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
+from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
+from api.http.wire import Described
 from api.services import Services, ServicesDep
 from reelay.db.migrate import known_revisions
 from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
@@ -17,18 +20,44 @@ router = APIRouter(tags=["health"])
 CHECK_SECONDS = 2.0
 
 
+class Alive(Described):
+    """That the process answers."""
+
+    status: Literal["ok"]
+    """Always `ok`."""
+
+
+class Revisions(Described):
+    """Revisions of the database's schema."""
+
+    database: str | None
+    """The revision of the database; null where it cannot be read."""
+    code: str
+    """The revision that this version brings."""
+
+
+class Ready(Described):
+    """Whether all that a request may need answers."""
+
+    status: Literal["ok", "unavailable"]
+    """`ok` with status 200, `unavailable` with 503."""
+    parts: dict[str, str]
+    """`ok`, or what is wrong, for each of `postgres`, `temporal` and `archive`."""
+    revisions: Revisions = Field(alias="schema")
+    """A database that is ahead serves older versions, too."""
+
+
 @router.get("/healthz")
-async def alive() -> dict[str, str]:
+async def alive() -> Alive:
     """The process answers. Says nothing of what it depends on."""
-    return {"status": "ok"}
+    return Alive(status="ok")
 
 
-@router.get("/readyz")
+@router.get(
+    "/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "A part does not answer."}}
+)
 async def ready(services: ServicesDep) -> JSONResponse:
-    """200 when all that a request may need answers; else 503, naming what does not.
-
-    `schema` has the revisions of the database and of this version. A database that is ahead serves older versions, too.
-    """
+    """200 when all that a request may need answers; else 503, naming what does not."""
     (postgres, revision), temporal, archive = await asyncio.gather(
         check_postgres(services), check_temporal(services), check_archive(services)
     )

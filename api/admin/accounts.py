@@ -2,9 +2,9 @@
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Self
+from typing import Annotated, Self
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from api.http.problems import problems
 from api.http.wire import Wire
@@ -18,13 +18,22 @@ router = APIRouter(prefix="/api/admin/accounts", tags=["operators"], responses=p
 
 
 class AccountView(Wire):
+    """One account of ours at a provider."""
+
     provider: ProviderName
+    """The provider."""
     account: str
+    """The account, by a fingerprint of its key."""
     parked_since: datetime | None
+    """Since when jobs wait for it; null while it takes submissions."""
     reason: str | None
+    """Why the provider refuses it, in the provider's words."""
     next_probe_at: datetime | None
+    """When the next job tries it."""
     last_probe_at: datetime | None
+    """When a job tried it last."""
     probes: int
+    """How many jobs have tried it in vain."""
 
     @classmethod
     def from_row(cls, row: ProviderAccount) -> Self:
@@ -41,7 +50,10 @@ class AccountView(Wire):
 
 
 class AccountList(Wire):
+    """Accounts at providers."""
+
     data: list[AccountView]
+    """The accounts that were ever refused."""
 
 
 @router.get("")
@@ -52,7 +64,9 @@ async def list_accounts(admin: AdminCaller, services: ServicesDep) -> AccountLis
 
 
 @router.post("/{provider}/resume")
-async def resume_account(provider: ProviderName, admin: AdminCaller, services: ServicesDep) -> AccountList:
+async def resume_account(
+    provider: Annotated[ProviderName, Path(description="The provider.")], admin: AdminCaller, services: ServicesDep
+) -> AccountList:
     """Let the provider's accounts take submissions again. Jobs that wait notice within two pauses."""
     async with services.service_sessions.begin() as session:
         await resume_accounts(session, provider)

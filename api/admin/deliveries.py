@@ -5,9 +5,9 @@ from http import HTTPStatus
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 
-from api.http.pagination import Cursor, PageSize, read_cursor, split_page
+from api.http.pagination import Cursor, Page, PageSize, read_cursor, split_page
 from api.http.problems import Conflict, NotFound, problems
 from api.http.wire import Wire
 from api.identity.dependencies import require_admin
@@ -29,24 +29,40 @@ router = APIRouter(
 
 
 class DeliveryView(Wire):
-    """One inbound webhook request. Of its headers only those are kept that hold no secret."""
+    """One inbound webhook request. Its headers are kept without those that hold secrets."""
 
     id: UUID
+    """The delivery's id."""
     provider: str
+    """Whose webhook it is."""
     job_id: UUID | None
+    """The job that it belongs to, where it is known."""
     attempt: int | None
+    """Which submission of the job it belongs to."""
     request_id: str | None
+    """The provider's id of the request; null unless the delivery was verified."""
     verdict: Verdict
+    """What was made of it."""
     status_code: int
+    """The HTTP status that answered it."""
     detail: str
+    """Why, in English."""
     verified: bool
+    """Whether it was proved to come from the provider."""
     headers: dict[str, Any]
+    """Its headers, without secrets."""
     body: str
+    """The first 4 KiB of its body."""
     body_bytes: int
+    """The size of its body in bytes, of at most 256 KiB that are kept."""
     received_at: datetime
+    """When it arrived."""
     took_ms: float
+    """Milliseconds from its arrival to the verdict."""
     next_try_at: datetime | None
+    """When it is offered to its workflow again; null when nothing is left to do."""
     handed_over_at: datetime | None
+    """When its workflow took it out of the inbox."""
 
     @classmethod
     def from_row(cls, row: WebhookDelivery) -> Self:
@@ -55,27 +71,32 @@ class DeliveryView(Wire):
         return cls(**columns, provider=row.provider, body=body, body_bytes=len(row.body))
 
 
-class DeliveryList(Wire):
+class DeliveryList(Page):
+    """A page of the delivery log, newest first."""
+
     data: list[DeliveryView]
-    has_more: bool
-    next_cursor: str | None
+    """The deliveries."""
 
 
 class Replayed(Wire):
-    """The result of a replay."""
+    """The outcome of a replayed delivery."""
 
     id: UUID
+    """The delivery's id."""
     job_id: UUID | None
+    """The job that it belongs to."""
     verdict: Verdict
+    """What was made of it this time."""
     detail: str
+    """Why, in English."""
 
 
 @router.get("/webhooks")
 async def list_deliveries(
     services: ServicesDep,
-    provider: ProviderName | None = None,
-    verdict: Verdict | None = None,
-    job_id: Annotated[UUID | None, Query(alias="jobId")] = None,
+    provider: Annotated[ProviderName | None, Query(description="Only this provider's.")] = None,
+    verdict: Annotated[Verdict | None, Query(description="Only those with this verdict.")] = None,
+    job_id: Annotated[UUID | None, Query(alias="jobId", description="Only those of this job.")] = None,
     limit: PageSize = 20,
     after: Cursor = None,
 ) -> DeliveryList:
@@ -95,8 +116,10 @@ async def list_deliveries(
 
 
 @router.post("/webhooks/{delivery_id}/replay", responses=problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT))
-async def replay_delivery(delivery_id: UUID, services: ServicesDep) -> Replayed:
-    """Process it as if it came now. It was verified when it came, so its age does not count."""
+async def replay_delivery(
+    delivery_id: Annotated[UUID, Path(description="The delivery's id.")], services: ServicesDep
+) -> Replayed:
+    """Process the delivery again as if it came now. It was verified when it came, so its age does not count."""
     async with services.service_sessions() as session:
         delivery = await find_delivery(session, delivery_id)
     if delivery is None:

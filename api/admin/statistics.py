@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Row
 
 from api.admin.accounts import AccountView
@@ -27,7 +27,7 @@ from reelay.db.statistics import (
     read_window_figures,
 )
 from reelay.domain.action_required import ActionRequired
-from reelay.domain.generation import ProviderName, Status
+from reelay.domain.generation import ProviderName, Stage, Status
 
 NEEDS_AT_MOST = 100
 
@@ -40,6 +40,8 @@ router = APIRouter(
 
 
 class WindowName(StrEnum):
+    """An hour, a day, or a week."""
+
     HOUR = "1h"
     DAY = "24h"
     WEEK = "7d"
@@ -57,24 +59,39 @@ LENGTHS = {
 
 
 class Outcomes(Wire):
+    """What became of the jobs in the window."""
+
     created: int
+    """Jobs created."""
     completed: int
+    """Jobs completed."""
     failed: int
+    """Jobs failed."""
     canceled: int
+    """Jobs canceled."""
     success_rate: float | None
-    """Of those that completed or failed, 0..1; none where there are none: a cancellation is nobody's failure."""
+    """Completed jobs among those completed or failed, from 0 to 1; null without any."""
 
 
 class ModelOutcomes(Wire):
+    """What became of one model's jobs in the window."""
+
     provider: ProviderName
+    """The provider."""
     model: str
+    """The model's name."""
     completed: int
+    """Jobs completed."""
     failed: int
+    """Jobs failed."""
     canceled: int
+    """Jobs canceled."""
     success_rate: float | None
+    """Completed jobs among those completed or failed, from 0 to 1; null without any."""
     p50_seconds: float | None
-    """From creation to the end, of those that completed."""
+    """The median of the seconds from creation to completion."""
     p95_seconds: float | None
+    """The 95th percentile of the seconds from creation to completion."""
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> Self:
@@ -92,68 +109,115 @@ class ModelOutcomes(Wire):
 
 
 class OutcomeSlice(Wire):
+    """What became of the jobs in one slice of the window."""
+
     at: datetime
+    """When the slice begins."""
     completed: int
+    """Jobs completed."""
     failed: int
+    """Jobs failed."""
     canceled: int
+    """Jobs canceled."""
 
 
 class WebhookSlice(Wire):
+    """Inbound webhooks in one slice of the window."""
+
     at: datetime
+    """When the slice begins."""
     deliveries: int
+    """Webhooks received."""
     verdicts: dict[str, int]
+    """Webhooks by verdict."""
     p50_ms: float | None
-    """From a delivery's arrival to its verdict."""
+    """The median of the milliseconds from arrival to verdict."""
     p95_ms: float | None
+    """The 95th percentile of the milliseconds from arrival to verdict."""
 
 
 class Webhooks(Wire):
+    """Inbound webhooks in the window."""
+
     deliveries: int
+    """Webhooks received."""
     verdicts: dict[str, int]
+    """Webhooks by verdict."""
     slices: list[WebhookSlice]
+    """The same by slices of the window."""
 
 
 class Submissions(Wire):
+    """Submissions whose answer was lost."""
+
     uncertain_now: int
+    """Submissions whose request is looked for now."""
     doubted: int
-    """Whose answer was lost, of those sent in the window."""
+    """Submissions of the window whose answer was lost."""
     adopted: int
-    """Of these, whose request was found again."""
+    """Those of them whose request was found again."""
     unknown_outcome: int
-    """Generations that ended so in the window."""
+    """Jobs of the window that failed because it was not."""
 
 
 class DriftView(Wire):
+    """An account whose balance its entries do not explain."""
+
     user_id: UUID
+    """The user."""
     account: str
+    """Which of the user's figures: `available`, `held`, or `held for living jobs`."""
     kept_cents: int
+    """The stored figure in US cents."""
     counted_cents: int
+    """The figure by the entries, in US cents."""
 
 
 class Ledger(Wire):
+    """The credits of all users."""
+
     available_cents: int
+    """What new jobs can take, in US cents."""
     held_cents: int
+    """What is held for jobs that have not ended, in US cents."""
     drift: list[DriftView]
-    """Empty when accounts, entries and living jobs agree."""
+    """Accounts whose entries do not add up; empty when all do."""
     audited_at: datetime
+    """When the entries were last added up."""
 
 
 class InboxView(Wire):
+    """Webhooks that have yet to reach their workflow."""
+
     waiting: int
+    """How many there are."""
     oldest_seconds: float
+    """The age of the oldest in seconds."""
 
 
 class NeedView(Wire):
+    """A job that needs an operator."""
+
     job_id: UUID
+    """The job's id."""
     user_id: UUID
+    """The job's user."""
     provider: ProviderName
+    """The provider."""
     model: str
-    stage: str
+    """The model's name."""
+    stage: Stage
+    """The stage that the job is in."""
     request_id: str | None
+    """The provider's id of the request."""
     since: datetime
+    """Since when."""
     need: ActionRequired
+    """What the job needs."""
     detail: str | None
+    """What is known of the cause."""
     advice: str
+    """What an operator can do, in English."""
 
     @classmethod
     def from_row(cls, row: Row[Any]) -> Self:
@@ -163,7 +227,7 @@ class NeedView(Wire):
             user_id=row.user_id,
             provider=row.provider,
             model=row.model,
-            stage=row.stage,
+            stage=Stage(row.stage),
             request_id=row.provider_request_id,
             since=row.since,
             need=need,
@@ -173,31 +237,48 @@ class NeedView(Wire):
 
 
 class Statistics(Wire):
+    """How the service did in the window, and what is open now."""
+
     window: WindowName
+    """The window."""
     since: datetime
+    """When the window begins."""
     until: datetime
+    """When the window ends."""
     slice_seconds: int
+    """The length of a slice in seconds."""
     outcomes: Outcomes
+    """What became of the jobs."""
     failures: dict[str, int]
-    """By error code."""
+    """Failed jobs by `errorCode`, the most frequent first."""
     models: list[ModelOutcomes]
+    """What became of the jobs by model."""
     slices: list[OutcomeSlice]
+    """What became of the jobs by slices of the window."""
     active: dict[str, int]
-    """Living generations by stage."""
+    """Jobs that have not ended, by stage."""
     webhooks: Webhooks
+    """Inbound webhooks."""
     rescued_by_poll: dict[str, int]
-    """Generations whose end a poll found before their webhook came, by provider."""
+    """Jobs whose end a poll found before their webhook came, by provider."""
     submissions: Submissions
+    """What became of submissions whose answer was lost."""
     ledger: Ledger
+    """The credits of all users together."""
     inbox: InboxView
+    """Inbound webhooks on their way to their workflow."""
     parked_accounts: list[AccountView]
+    """Accounts at providers that take no submissions."""
     needs: list[NeedView]
-    """At most 100."""
+    """Jobs that need an operator, at most 100."""
 
 
 @router.get("/stats")
-async def statistics(services: ServicesDep, window: WindowName = WindowName.DAY) -> Statistics:
-    """How it went in the window, what is open now, and which jobs need a hand."""
+async def statistics(
+    services: ServicesDep,
+    window: Annotated[WindowName, Query(description="The length of the window, which ends now.")] = WindowName.DAY,
+) -> Statistics:
+    """How the service did in the window, what is open now, and which jobs need an operator."""
     span = window.until(datetime.now(UTC))
     audit = await services.ledger.latest()
     async with services.service_sessions() as session:

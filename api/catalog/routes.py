@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.catalog.schemas import Estimate, ModelList
+from api.catalog.schemas import Estimate, ModelList, ModelView
 from api.generations.create import arguments_and_price, resolve_model
 from api.generations.schemas import JobRequest
 from api.identity.dependencies import CurrentCaller
@@ -22,11 +22,13 @@ async def list_models(services: ServicesDep) -> ModelList:
     models = services.catalog.models
     return ModelList(
         data=[
-            model.describe()
-            | {
-                "available": can_submit(services.settings, model.provider, model.endpoint),
-                "isDefault": model.name in defaults,
-            }
+            ModelView.model_validate(
+                {
+                    **model.describe(),
+                    "available": can_submit(services.settings, model.provider, model.endpoint),
+                    "isDefault": model.name in defaults,
+                }
+            )
             for model in models
         ]
     )

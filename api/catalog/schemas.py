@@ -1,15 +1,141 @@
 """Models and prices as clients see them."""
 
-from typing import Any
+from typing import Any, Literal
 
-from api.http.wire import Wire
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict  # pydantic takes that of `typing` from 3.12 on
+
+from api.http.wire import Wire, any_key_may_be_left_out
+from reelay.catalog.model import JobKind
+from reelay.domain.generation import JobType, ProviderName
+
+KEYS = ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_extra=any_key_may_be_left_out)
+"""Of an object whose keys are there only where they say something."""
+
+
+@with_config(KEYS)
+class Bounds(TypedDict, total=False):
+    """The bounds of a number."""
+
+    min: int | float
+    """The least, itself allowed."""
+    max: int | float
+    """The greatest, itself allowed."""
+
+
+@with_config(KEYS)
+class InputLimit(TypedDict, total=False):
+    """The bounds of an input's values, as far as there are any."""
+
+    min: int | float
+    """The least number, itself allowed."""
+    max: int | float
+    """The greatest number, itself allowed."""
+    maxLength: int
+    """The most characters of a text or an address."""
+    schemes: list[str]
+    """Which schemes an address may have."""
+    choices: list[Any]
+    """Allowed values beside those that keep to the other bounds."""
+    width: Bounds
+    """The bounds of a size's width in pixels."""
+    height: Bounds
+    """The bounds of a size's height in pixels."""
+
+
+class InputView(Wire):
+    """One input of a model."""
+
+    name: str
+    """The input's name, for example `firstFrameUrl`."""
+    provider_name: str
+    """The provider's name of the input, for example `image_url`, which is taken as well."""
+    aliases: list[str]
+    """Further names that are taken."""
+    type: Literal["text", "url", "flag", "integer", "number", "choice", "duration", "size"]
+    """The kind of value; a `duration` is in seconds, a `size` is a ratio or a width and height."""
+    about: str
+    """What the input means."""
+    required: bool
+    """Whether a request without it is refused."""
+    default: Any
+    """The value used when the input is omitted; null leaves that to the provider."""
+    limit: list[Any] | InputLimit | None
+    """The allowed values, or their bounds; null when anything of the type is allowed."""
+
+
+class RateView(Wire):
+    """The price of one unit under a condition."""
+
+    cents: float
+    """US cents per unit."""
+    when: dict[str, Any]
+    """The inputs and their values for which this rate applies; empty: always."""
+
+
+class PriceView(Wire):
+    """How a model's price is computed: the base, and for each unit beyond the included ones the first fitting rate."""
+
+    words: str
+    """The price in words, in English."""
+    unit: str
+    """What is counted, for example `second`."""
+    measured: list[str]
+    """The inputs whose values, multiplied, are the number of units; with none of them, one unit is charged."""
+    base_cents: float
+    """What every request costs, in US cents."""
+    included_units: int
+    """How many units the base includes."""
+    usual_units: float
+    """How many units a request is taken to need that no input measures."""
+    rates: list[RateView]
+    """The prices of a unit; the first that fits applies, and the last one always does."""
+    estimated: bool
+    """Whether the real cost may be higher, because the provider bills what nobody knows in advance."""
+
+
+class ModelView(Wire):
+    """One model of the catalogue."""
+
+    name: str
+    """The name that `model` takes."""
+    title: str
+    """The name for a person to read."""
+    endpoint: str
+    """The provider's name of the model, which `model` takes as well."""
+    provider: ProviderName
+    """Who generates."""
+    type: JobType
+    """The `type` of its jobs."""
+    kind: JobKind
+    """The call `POST /api/generate/{kind}` that takes it."""
+    takes_first_frame: bool
+    """Whether it starts from an image."""
+    inputs: list[InputView]
+    """What it takes."""
+    price: PriceView
+    """What it costs."""
+    expected_seconds: int
+    """How long it usually takes, in seconds."""
+    available: bool
+    """Whether its provider is set up here."""
+    is_default: bool
+    """Whether it serves the requests of its kind that name no model."""
 
 
 class ModelList(Wire):
-    data: list[dict[str, Any]]
+    """The catalogue."""
+
+    data: list[ModelView]
+    """All models."""
 
 
 class Estimate(Wire):
+    """The price of one request."""
+
     model: str
+    """The model that would be used."""
     estimated_cost_cents: int
+    """The price in US cents."""
     estimated_seconds: int
+    """How long the model usually takes, in seconds."""

@@ -1,12 +1,14 @@
 """Campaigns and clips: the caller's own rows, which generations give their media to."""
 
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Path, Response, status
 
 from api.clips.schemas import CampaignLine, CampaignList, CampaignRequest, CampaignView, ClipList, ClipRequest, ClipView
 from api.context import Context
 from api.http.idempotency import REPLAYED, IdempotencyKey, ensure_same_request, fingerprint, id_for
+from api.http.openapi import with_headers
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
 from api.http.problems import NotFound
 from reelay.db.clips import (
@@ -23,8 +25,13 @@ from reelay.db.tables import Campaign, Clip
 
 router = APIRouter(prefix="/api", tags=["campaigns"])
 
+REPLAYABLE: dict[int | str, dict[str, Any]] = {201: with_headers("Idempotency-Replayed")}
 
-@router.post("/campaigns", status_code=status.HTTP_201_CREATED)
+CampaignId = Annotated[UUID, Path(description="The campaign's id.")]
+ClipId = Annotated[UUID, Path(description="The clip's id.")]
+
+
+@router.post("/campaigns", status_code=status.HTTP_201_CREATED, responses=REPLAYABLE)
 async def create_campaign(
     body: CampaignRequest,
     context: Context,
@@ -59,7 +66,7 @@ async def list_campaigns(context: Context, limit: PageSize = 20, after: Cursor =
 
 
 @router.get("/campaigns/{campaign_id}")
-async def read_campaign(campaign_id: UUID, context: Context) -> CampaignView:
+async def read_campaign(campaign_id: CampaignId, context: Context) -> CampaignView:
     """The campaign with its clips."""
     async with context.transaction() as session:
         campaign = await find_campaign(session, campaign_id)
@@ -70,15 +77,15 @@ async def read_campaign(campaign_id: UUID, context: Context) -> CampaignView:
 
 
 @router.delete("/campaigns/{campaign_id}", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_campaign(campaign_id: UUID, context: Context) -> None:
-    """Delete it with its clips. Jobs go on, and keep their media."""
+async def delete_campaign(campaign_id: CampaignId, context: Context) -> None:
+    """Delete the campaign with its clips. Its jobs go on and keep their media."""
     async with context.transaction() as session:
         if not await remove_campaign(session, campaign_id):
             raise NotFound
 
 
 @router.get("/campaigns/{campaign_id}/clips")
-async def list_clips(campaign_id: UUID, context: Context) -> ClipList:
+async def list_clips(campaign_id: CampaignId, context: Context) -> ClipList:
     """The campaign's clips by their position."""
     async with context.transaction() as session:
         if await find_campaign(session, campaign_id) is None:
@@ -87,15 +94,15 @@ async def list_clips(campaign_id: UUID, context: Context) -> ClipList:
     return ClipList(data=[ClipView.from_row(clip, context.links) for clip in clips])
 
 
-@router.post("/campaigns/{campaign_id}/clips", status_code=status.HTTP_201_CREATED)
+@router.post("/campaigns/{campaign_id}/clips", status_code=status.HTTP_201_CREATED, responses=REPLAYABLE)
 async def create_clip(
-    campaign_id: UUID,
+    campaign_id: CampaignId,
     body: ClipRequest,
     context: Context,
     key: IdempotencyKey,
     response: Response,
 ) -> ClipView:
-    """Create a clip, which generations can give their media to."""
+    """Create a clip, which receives the media of the jobs that name it."""
     clip = Clip(
         id=id_for(key),
         user_id=context.caller.user_id,
@@ -114,8 +121,8 @@ async def create_clip(
 
 
 @router.get("/clips/{clip_id}")
-async def read_clip(clip_id: UUID, context: Context) -> ClipView:
-    """The clip with what its generations gave it so far."""
+async def read_clip(clip_id: ClipId, context: Context) -> ClipView:
+    """The clip with the media that it has so far."""
     async with context.transaction() as session:
         clip = await find_clip(session, clip_id)
     if clip is None:
@@ -124,8 +131,8 @@ async def read_clip(clip_id: UUID, context: Context) -> ClipView:
 
 
 @router.delete("/clips/{clip_id}", status_code=status.HTTP_204_NO_CONTENT)
-async def delete_clip(clip_id: UUID, context: Context) -> None:
-    """Delete it. Jobs that were to give it their media go on, and keep it."""
+async def delete_clip(clip_id: ClipId, context: Context) -> None:
+    """Delete the clip. Its jobs go on and keep their media."""
     async with context.transaction() as session:
         if not await remove_clip(session, clip_id):
             raise NotFound

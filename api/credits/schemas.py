@@ -7,12 +7,16 @@ from reelay.db.credits import Balance
 
 
 class Credits(Wire):
+    """The caller's credits; one credit is one US cent."""
+
     balance_cents: int
+    """What there is, the held part included, in US cents."""
     held_cents: int
-    """Set aside for jobs that have not ended."""
+    """What is held for jobs that have not ended, in US cents."""
     available_cents: int
+    """What new jobs can take, in US cents."""
     unmetered: bool
-    """New jobs take no credits, whatever there is."""
+    """Whether new jobs take no credits at all."""
 
     @classmethod
     def from_balance(cls, balance: Balance, *, unmetered: bool) -> Self:

@@ -40,7 +40,8 @@ async def _reader(
     services: ServicesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
     token: Annotated[
-        str | None, Query(max_length=500, description="Of `POST /api/events/token`, where no header can be sent.")
+        str | None,
+        Query(max_length=500, description="The token of `POST /api/events/token`, for clients that send no header."),
     ] = None,
 ) -> EventReader:
     if credentials or token is None:

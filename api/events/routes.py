@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query
 
 from api.events.access import EventReader, EventReaderDep
-from api.events.schemas import EventToken
+from api.events.schemas import EVENTS, EventToken
 from api.events.stream import AllJobs, EventResponse, EventStream, OneJob, Subject
 from api.generations.read import JobName
 from api.http.language import RequestLanguage
@@ -35,11 +35,25 @@ class StreamOptions:
 
 
 async def _options(
-    header: Annotated[int, Header(alias="last-event-id", ge=0, le=LARGEST_EVENT, description="Go on after it.")] = 0,
-    query: Annotated[
-        int, Query(alias="lastEventId", ge=0, le=LARGEST_EVENT, description="The same, where no header can be sent.")
+    header: Annotated[
+        int,
+        Header(
+            alias="last-event-id",
+            ge=0,
+            le=LARGEST_EVENT,
+            description="The id of the last event received: the stream goes on after it.",
+        ),
     ] = 0,
-    progress: Annotated[bool, Query(description="Send `job.progress`, too.")] = False,
+    query: Annotated[
+        int,
+        Query(
+            alias="lastEventId",
+            ge=0,
+            le=LARGEST_EVENT,
+            description="The same as `Last-Event-ID`, for clients that send no header.",
+        ),
+    ] = 0,
+    progress: Annotated[bool, Query(description="Whether `job.progress` events are sent.")] = False,
 ) -> StreamOptions:
     return StreamOptions(after=header or query, with_progress=progress)
 
@@ -47,7 +61,7 @@ async def _options(
 StreamOptionsDep = Annotated[StreamOptions, Depends(_options)]
 
 
-@router.get("/jobs/{job_id}/events", response_class=EventResponse, status_code=200)
+@router.get("/jobs/{job_id}/events", response_class=EventResponse, status_code=200, responses=EVENTS)
 async def stream_job(
     job_id: JobName,
     services: ServicesDep,
@@ -56,9 +70,10 @@ async def stream_job(
     language: RequestLanguage,
     options: StreamOptionsDep,
 ) -> EventResponse:
-    """The job now, then at every change, until it has ended: `job.updated` with the whole job and a growing id.
+    """Stream a job: as it is now, then after every change, until it has ended.
 
-    With `progress`, between changes `job.progress`, without an id, when what is measured or estimated has moved.
+    Each `job.updated` has the whole job as data and a growing id. With `progress=true`, `job.progress` events between
+    the changes tell the percentage when it has moved.
     """
     async with as_user(services.sessions, reader.user_id) as session:
         row = await find_generation_named(session, job_id)
@@ -67,20 +82,21 @@ async def stream_job(
     return _stream(services, reader, OneJob(services, reader.user_id, row.id), options, links, language)
 
 
-@router.get("/events", response_class=EventResponse, status_code=200)
+@router.get("/events", response_class=EventResponse, status_code=200, responses=EVENTS)
 async def stream_jobs(
     services: ServicesDep, reader: EventReaderDep, links: LinksDep, language: RequestLanguage, options: StreamOptionsDep
 ) -> EventResponse:
-    """All of the caller's jobs: first the active ones and the latest others, then each that changes, as above.
+    """Stream all of the caller's jobs: first the active and the latest ones, then each job that changes.
 
-    It stays open. A client that resumes gets what changed meanwhile, and nothing twice.
+    The events are those of a single job's stream. The stream stays open; with `Last-Event-ID` it sends what changed
+    meanwhile, and nothing twice.
     """
     return _stream(services, reader, AllJobs(services, reader.user_id), options, links, language)
 
 
 @router.post("/events/token")
 async def create_event_token(services: ServicesDep, caller: CurrentCaller) -> EventToken:
-    """A token for `?token=` of the two streams, where no header can be sent (`EventSource`). It expires soon."""
+    """Create a token for the `token` parameter of the streams, for clients that send no header (`EventSource`)."""
     token = make_event_token(services.signing_secret, await services.callers.event_pass(caller), now=time.time())
     return EventToken(token=token, expires_in_seconds=CONNECT_WITHIN_SECONDS)
 

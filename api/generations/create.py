@@ -59,7 +59,8 @@ async def _options(
     services: ServicesDep,
     key: IdempotencyKey,
     prefer: Annotated[
-        str | None, Header(description="`wait=N`: answer with the finished job, or after N seconds.")
+        str | None,
+        Header(description="`wait=N`: answer 200 with the ended job, or after N seconds 202; N is at most 300."),
     ] = None,
 ) -> CreateOptions:
     default = 0.0 if services.settings.use_async_generation else LONGEST_WAIT_SECONDS

@@ -1,9 +1,9 @@
 """A generation by the id of its request, for clients that poll until `completed` or `failed`."""
 
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 
 from api.context import Context
 from api.generations.read import Logs, job_view, with_logs
@@ -38,15 +38,19 @@ class RequestStatus(StrEnum):
 
 
 class FalJobView(JobView):
+    """One job, in the words of a client that polls until `completed` or `failed`."""
+
     status: RequestStatus  # type: ignore[assignment]  # fewer statuses than elsewhere
     """`pending` until the end; a canceled job is `failed`. `stage` and `progress` say more."""
     result: dict[str, Any] | None
-    """As the provider shapes it, with our addresses: `{video: {url}}`, `{audio: {url}}`, `{images: [{url}]}`, or a
-    transcript. None until it is completed."""
+    """What fal would answer, with addresses of the archived files: `{video: {url}}`, `{audio: {url}}`,
+    `{images: [{url}]}`, or a transcript. Null until the job is completed."""
     error: str | None
-    """Why it failed."""
+    """Why the job failed, for a person, in the language asked for."""
     node_id: Any
+    """`metadata.nodeId`, as sent at creation."""
     project_id: Any
+    """`metadata.projectId`, as sent at creation."""
 
     @classmethod
     def from_job(cls, job: JobView) -> Self:
@@ -77,9 +81,12 @@ def result_of(job: JobView) -> dict[str, Any] | None:
             return {"video": {"url": job.result_url}}
 
 
+RequestId = Annotated[Text, Path(description="The job's `requestId`, your `externalId`, or the provider's request id.")]
+
+
 @router.get("/fal-jobs/{request_id}", response_model=FalJobView, responses=UNCHANGED)
 async def read_job_by_request(
-    request_id: Text, context: Context, logs: Logs = None, if_none_match: IfNoneMatch = None
+    request_id: RequestId, context: Context, logs: Logs = None, if_none_match: IfNoneMatch = None
 ) -> Response:
     """The job by its `requestId`, which is there from the first moment, by the caller's own id of it, or by the
     provider's of its request; where these look the same, in this order."""

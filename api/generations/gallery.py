@@ -12,7 +12,7 @@ from api.context import Context
 from api.generations.model_run import ModelRun
 from api.generations.schemas import FileView, prompt_of
 from api.http.links import Links
-from api.http.pagination import Cursor, PageSize, read_cursor, split_page
+from api.http.pagination import Cursor, Page, PageSize, read_cursor, split_page
 from api.http.wire import Wire
 from reelay.db.generations import files_of, newest_generations
 from reelay.db.pushes import pushed_data_of
@@ -20,46 +20,71 @@ from reelay.db.tables import GenerationJob, MediaFileRow
 from reelay.domain.generation import JobType, ProviderName, Status
 
 
+class Dimensions(Wire):
+    """The size of a video or image."""
+
+    width: int | None
+    """Pixels."""
+    height: int | None
+    """Pixels."""
+
+
 class GalleryFile(FileView):
-    """A file under our names, and under those by which galleries of the pushing backend know it."""
+    """A file by our names, and by those of galleries of the pushing backend."""
 
     @computed_field(alias="file_url")
     def url_of_file(self) -> str:
+        """The same as `fileUrl`."""
         return self.file_url
 
     @computed_field(alias="file_path")
     def path_of_file(self) -> str:
+        """The same as `filePath`."""
         return self.file_path
 
     @computed_field(alias="file_size")
     def size_of_file(self) -> int:
+        """The same as `fileSize`."""
         return self.file_size
 
     @computed_field(alias="duration_seconds")
     def seconds_of_file(self) -> float | None:
+        """The same as `durationSeconds`."""
         return self.duration_seconds
 
     @computed_field
-    def dimensions(self) -> dict[str, int | None]:
-        return {"width": self.width, "height": self.height}
+    def dimensions(self) -> Dimensions:
+        """The size in pixels."""
+        return Dimensions(width=self.width, height=self.height)
 
 
 class VideoView(GalleryFile, ModelRun):
     """A completed video: its first file, all of its files, and the job that made them."""
 
     id: UUID
+    """The job's id."""
     job_id: UUID
+    """The same as `id`."""
     external_id: str | None
+    """Your own id for the job, when you gave one."""
     model: str
+    """The name of the model that made it."""
     prompt: str | None
+    """The prompt that it was made from."""
     files: list[FileView]
+    """All files of the job."""
     videos: list[GalleryFile]
-    """The same, as the pushing backend's galleries call them."""
+    """The same files, as galleries of the pushing backend know them."""
     campaign_id: UUID | None
+    """The campaign that the job belongs to."""
     clip_id: UUID | None
+    """The clip that received the video."""
     metadata: dict[str, Any]
+    """Your own data, as sent at creation."""
     created_at: datetime
+    """When the job was created."""
     completed_at: datetime | None
+    """When the job was completed."""
 
     @classmethod
     def from_job(
@@ -89,10 +114,11 @@ class VideoView(GalleryFile, ModelRun):
         return cls(**(dict(shown[0]) | job | dict(ModelRun.from_push(ProviderName(row.provider), pushed))))
 
 
-class VideoList(Wire):
+class VideoList(Page):
+    """A page of completed videos, newest first."""
+
     data: list[VideoView]
-    has_more: bool
-    next_cursor: str | None
+    """The videos with their files."""
 
 
 VIDEO_TYPES = [JobType.VIDEO, JobType.VIDEO_VEO31]

@@ -16,16 +16,20 @@ MOMENT = TypeAdapter(AwareDatetime)
 
 
 class ModelRun(Wire):
-    """All of it null for providers that do not push."""
+    """How a backend that pushes made it. All of it is null for other providers."""
 
     model_name: str | None = None
+    """The backend's name of its model."""
     model_version: str | None = None
+    """The version of the backend's model."""
     processing_time: float | None = None
-    """Seconds, as the next two."""
+    """How long the backend worked in total, in seconds."""
     generation_time: float | None = None
+    """How long the backend's model worked, in seconds."""
     download_time: float | None = None
+    """How long the backend downloaded, in seconds."""
     generated_at: datetime | None = None
-    """When the backend was done; `completedAt` is when the videos were archived."""
+    """When the backend was done; `completedAt` is when the files were archived."""
 
     @classmethod
     def from_push(cls, provider: ProviderName, data: Mapping[str, Any] | None) -> Self:

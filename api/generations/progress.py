@@ -4,6 +4,7 @@ The row's own texts are English, for operators and the timeline.
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from reelay.db.generations import TIMING
 from reelay.db.tables import GenerationJob
@@ -74,20 +75,23 @@ def progress_message(row: GenerationJob, at: GenerationStatus, language: Languag
     return message(f"stage_{stage}", language, provider=row.provider)
 
 
-def error_code(row: GenerationJob) -> str | None:
-    return FailureCode.CANCELED if row.status == Status.CANCELED else row.error_code
+def error_code(row: GenerationJob) -> FailureCode | Literal["other"] | None:
+    if row.status == Status.CANCELED:
+        return FailureCode.CANCELED
+    if not row.error_code:
+        return None
+    return FailureCode(row.error_code) if row.error_code in set(FailureCode) else "other"
 
 
 def error_message(row: GenerationJob, language: Language) -> str | None:
     """By the error code; a provider's own reason is quoted as it came."""
     code, reason = error_code(row), row.error_message or ""
-    if code not in set(FailureCode):  # of a row that another system made
+    if code is None or code == "other":
         return row.error_message
     return translate_stored(reason, language) or message(f"error_{code}", language, reason=reason)
 
 
 def error_advice(row: GenerationJob, language: Language) -> str | None:
     """What the user can do about a failure; None where there is none."""
-    if (code := error_code(row)) is None:
-        return None
-    return message(f"advice_{code}" if code in set(FailureCode) else "advice_other", language)
+    code = error_code(row)
+    return message(f"advice_{code}", language) if code else None

@@ -21,8 +21,8 @@ from reelay.domain.messages import Sentence
 
 LONGEST_WAIT_SECONDS = 300.0
 
-Logs = Annotated[bool | None, Query(description="Whether to show what the provider printed.")]
-JobName = Annotated[Text, Path(description="The job's id, or the `externalId` that you gave it.")]
+Logs = Annotated[bool | None, Query(description="Whether the answer shows what the provider printed.")]
+JobName = Annotated[Text, Path(description="The job's id, or your `externalId` for it.")]
 
 
 async def find_job(context: RequestContext, name: UUID | str) -> GenerationJob:

@@ -22,29 +22,38 @@ from api.generations.schemas import (
     JobList,
     JobRequest,
     JobView,
+    StatusFilter,
     TranscribeRequest,
     VideoRequest,
     VoiceRequest,
     WaitedView,
 )
 from api.http.conditional import UNCHANGED, IfNoneMatch, conditional_response
+from api.http.openapi import with_headers
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
-from api.http.problems import Conflict, InvalidParams, problems
+from api.http.problems import Conflict, problems
 from reelay.catalog.model import JobKind
 from reelay.db.generations import files_of, newest_generations, timeline
 from reelay.db.pushes import pushed_data_of
-from reelay.domain.generation import ACTIVE, JobType, Status
+from reelay.domain.generation import JobType, Status
 from reelay.domain.messages import Sentence
 from workflows.runs import NoRun
 
 creating = APIRouter(prefix="/api", tags=["generate"], route_class=CreatingRoute)
 
 
+QUOTAS = ("Idempotency-Replayed", "Preference-Applied", "RateLimit", "RateLimit-Policy")
 CREATED: dict[str, Any] = {
     "status_code": status.HTTP_202_ACCEPTED,
     "response_model": CreatedView,
+    "response_description": "The job is stored and goes on by itself.",
     "responses": {
-        200: {"model": WaitedView, "description": "The finished job, as preferred."},
+        200: {
+            "model": WaitedView,
+            "description": "The ended job, where the request preferred to wait for it.",
+            **with_headers(*QUOTAS),
+        },
+        202: with_headers("Location", "Retry-After", *QUOTAS),
         **problems(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT),
     },
 }
@@ -52,38 +61,38 @@ CREATED: dict[str, Any] = {
 
 @creating.post("/generate/video", **CREATED)
 async def generate_video(body: VideoRequest, context: Context, options: CreateOptionsDep) -> Response:
-    """Create a video from a prompt, and from a first frame if one is given."""
+    """Generate a video from a prompt, and from a first frame if one is given."""
     defaults = context.services.settings.generate_video_defaults
     return await create.create_of_kind(context, options, JobKind.VIDEO, body, quality=body.quality, defaults=defaults)
 
 
 @creating.post("/generate/first-frame", **CREATED)
 async def generate_first_frame(body: FirstFrameRequest, context: Context, options: CreateOptionsDep) -> Response:
-    """Create an image to start a video from."""
+    """Generate an image to start a video from."""
     return await create.create_of_kind(context, options, JobKind.FIRST_FRAME, body)
 
 
 @creating.post("/generate/voice", **CREATED)
 async def generate_voice(body: VoiceRequest, context: Context, options: CreateOptionsDep) -> Response:
-    """Create speech from a text."""
+    """Generate speech from a text."""
     return await create.create_of_kind(context, options, JobKind.VOICE, body)
 
 
 @creating.post("/generate/ambient", **CREATED)
 async def generate_ambient(body: AmbientRequest, context: Context, options: CreateOptionsDep) -> Response:
-    """Create an ambient sound from a prompt."""
+    """Generate an ambient sound from a prompt."""
     return await create.create_of_kind(context, options, JobKind.AMBIENT, body)
 
 
 @creating.post("/generate/transcribe", **CREATED)
 async def transcribe(body: TranscribeRequest, context: Context, options: CreateOptionsDep) -> Response:
-    """Write down what is said in a recording."""
+    """Transcribe a recording."""
     return await create.create_of_kind(context, options, JobKind.TRANSCRIBE, body)
 
 
 @creating.post("/jobs", **CREATED)
 async def create_job(body: JobRequest, context: Context, options: CreateOptionsDep) -> Response:
-    """Create with any model of the catalogue."""
+    """Generate with any model of the catalogue."""
     inputs = body.inputs()
     model = create.resolve_model(context.services, None, body.model_name, inputs)
     return await create.create_and_answer(context, options, JobSpec(model=model, inputs=inputs, request=body))
@@ -91,7 +100,7 @@ async def create_job(body: JobRequest, context: Context, options: CreateOptionsD
 
 @creating.post("/jobs/{job_id}/retry", **CREATED)
 async def retry_job(job_id: JobName, context: Context, options: CreateOptionsDep) -> Response:
-    """A new job with the input of one that failed or was canceled."""
+    """Create a new job with the input of one that failed or was canceled."""
     row = await find_job(context, job_id)
     if row.status not in (Status.FAILED, Status.CANCELED):
         raise Conflict(Sentence("retry_conflict", status=row.status))
@@ -107,25 +116,12 @@ async def retry_job(job_id: JobName, context: Context, options: CreateOptionsDep
 router = APIRouter(prefix="/api", tags=["generations"])
 
 
-RUNNING = [Status.SUBMITTED, Status.IN_PROGRESS]
-
-
-STATUS_GROUPS = {"active": sorted(ACTIVE), "running": RUNNING, "processing": RUNNING}
-"""Filters that stand for more than one status."""
-
-
 @router.get("/jobs")
 async def list_jobs(
     context: Context,
-    status: Annotated[
-        str | None,
-        Query(
-            description="A status, `active` for what is not finished, or `running` (the same: `processing`) for what "
-            "the provider has accepted and not finished: `submitted` and `in_progress`."
-        ),
-    ] = None,
-    type: Annotated[str | None, Query(description="A job's `type`, or `video` for all videos.")] = None,
-    clip_id: Annotated[UUID | None, Query(alias="clipId")] = None,
+    status: Annotated[StatusFilter | None, Query(description="Only jobs with this status.")] = None,
+    type: Annotated[JobType | None, Query(description="Only jobs of this type; `video` means all videos.")] = None,
+    clip_id: Annotated[UUID | None, Query(alias="clipId", description="Only jobs of this clip.")] = None,
     limit: PageSize = 20,
     after: Cursor = None,
 ) -> JobList:
@@ -134,7 +130,7 @@ async def list_jobs(
         found = await newest_generations(
             session,
             limit=limit + 1,
-            statuses=statuses_of(status),
+            statuses=status.statuses if status else [],
             job_types=job_types_of(type),
             clip_id=clip_id,
             before=read_cursor(after),
@@ -160,17 +156,19 @@ async def read_job(
     job_id: JobName,
     context: Context,
     logs: Logs = None,
-    wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for a change.")] = 0,
+    wait: Annotated[
+        float, Query(ge=0, le=60, description="Seconds to wait for the job's next change. Default: 0.")
+    ] = 0,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """The job now, or with `wait` after its next change."""
+    """The job now, or with `wait` after its next change (which need not be its end) or that many seconds."""
     view = await next_view(context, job_id, wait=wait) if wait else await job_view(context, job_id)
     return conditional_response(await with_logs(context, view, wanted=logs), if_none_match)
 
 
 @router.get("/jobs/{job_id}/history")
 async def read_history(job_id: JobName, context: Context) -> History:
-    """The timeline: every step with its time."""
+    """The job's timeline: everything that happened to it, with its time."""
     row = await find_job(context, job_id)
     async with context.transaction() as session:
         return History(data=[EventView.from_row(event) for event in await timeline(session, row.id)])
@@ -178,7 +176,7 @@ async def read_history(job_id: JobName, context: Context) -> History:
 
 @router.post("/jobs/{job_id}/poll", status_code=status.HTTP_202_ACCEPTED)
 async def poll_job(job_id: JobName, context: Context) -> JobView:
-    """Ask the provider now instead of at the next interval."""
+    """Ask the provider now instead of at the next interval. The answer is the job as it is meanwhile."""
     row = await find_job(context, job_id)
     if not Status(row.status).is_final:
         with suppress(NoRun):  # it has ended meanwhile, or was not started yet
@@ -188,32 +186,12 @@ async def poll_job(job_id: JobName, context: Context) -> JobView:
 
 @router.post("/jobs/{job_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
 async def cancel_job(job_id: JobName, context: Context) -> JobView:
-    """Stop it, here and as far as possible at the provider. Once ended, it stays as it ended."""
+    """Cancel the job, also at the provider as far as possible. A job that has ended stays as it is."""
     return await cancel.cancel_job(context, job_id)
 
 
-def statuses_of(name: str | None) -> list[Status]:
-    if name is None:
+def job_types_of(type: JobType | None) -> list[JobType]:
+    """The job types that a filter means; none stands for all."""
+    if type is None:
         return []
-    if name in STATUS_GROUPS:
-        return STATUS_GROUPS[name]
-    if name not in set(Status):
-        raise InvalidParams(
-            Sentence("filter_invalid"), errors=[_choice_error("status", name, [*Status, *STATUS_GROUPS])]
-        )
-    return [Status(name)]
-
-
-def job_types_of(name: str | None) -> list[JobType]:
-    if name is None:
-        return []
-    if name == JobType.VIDEO:
-        return VIDEO_TYPES
-    if name not in set(JobType):
-        raise InvalidParams(Sentence("filter_invalid"), errors=[_choice_error("type", name, list(JobType))])
-    return [JobType(name)]
-
-
-def _choice_error(field: str, value: str, allowed: list[str]) -> dict[str, Any]:
-    message = Sentence("field_choice", choices=", ".join(allowed))
-    return {"field": field, "message": message, "limit": allowed, "value": value[:100]}
+    return VIDEO_TYPES if type is JobType.VIDEO else [type]

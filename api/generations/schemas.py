@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from sqlalchemy import inspect
 
@@ -21,11 +24,13 @@ from api.generations.progress import (
     seconds_left,
 )
 from api.http.links import Links
+from api.http.pagination import Page
 from api.http.wire import Metadata, Text, Wire
 from reelay.catalog.model import Quality
 from reelay.db.generations import TIMING
 from reelay.db.tables import GenerationJob, JobEvent, MediaFileRow
-from reelay.domain.generation import GenerationStatus, ProviderName, Stage, Status, media_address
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import ACTIVE, GenerationStatus, JobType, ProviderName, Stage, Status, media_address
 from reelay.domain.language import Language
 from reelay.domain.messages import message
 
@@ -38,15 +43,19 @@ Label = Annotated[Text, Field(max_length=200)]
 class CreateRequest(Wire):
     """What every creating call takes beside the model's inputs."""
 
-    external_id: ExternalId | None = Field(
-        None, description="Your own id of the job, unique among yours: the job is found by it as by ours."
-    )
+    external_id: ExternalId | None = None
+    """Your own id for the job, unique among your jobs. The job can be read by it as by `jobId`."""
     campaign_id: UUID | None = None
-    clip_id: UUID | None = Field(None, description="The clip that the finished media goes to.")
-    confirm: bool = Field(False, description="Needed above the interactive budget.")
+    """The campaign that the job belongs to."""
+    clip_id: UUID | None = None
+    """The clip that receives the finished media."""
+    confirm: bool = False
+    """Confirms a price above the interactive budget, without which such a request answers 409."""
     metadata: Metadata = Field(default_factory=dict)
-    node_id: Label | None = Field(None, description="Yours; the same as `metadata.nodeId`.")
-    project_id: Label | None = Field(None, description="Yours; the same as `metadata.projectId`.")
+    node_id: Label | None = None
+    """An editor's id of its node, the same as `metadata.nodeId`."""
+    project_id: Label | None = None
+    """An editor's id of its project, the same as `metadata.projectId`."""
 
     @field_validator("node_id", "project_id")
     @classmethod
@@ -70,8 +79,10 @@ class ModelRequest(CreateRequest):
     selectors: ClassVar[frozenset[str]] = frozenset({"model", "model_id"})
     """Fields that choose the model, and are no input of it."""
 
-    model: str | None = Field(None, description="A name from `GET /api/models`; without one, the default.")
-    model_id: str | None = Field(None, description="The same as `model`.")
+    model: str | None = None
+    """A model's name, see `GET /api/models`. Omitted: the default model of the kind."""
+    model_id: str | None = None
+    """Another name for `model`."""
 
     @field_validator("model_id")
     @classmethod
@@ -96,48 +107,90 @@ class ModelRequest(CreateRequest):
 
 
 Input = Any
+TEXT: JsonDict = {"type": "string"}
+NUMBER: JsonDict = {"type": "number"}
+"""The model says whether a value fits it, and more about what does not: the document alone has these types."""
+EXAMPLES = {
+    "prompt": "A lighthouse in the rain",
+    "text": "Welcome to the harbour.",
+    "audioUrl": "https://example.com/speech.mp3",
+    "model": "veo-3.1",
+}
+
+
+def documented(required: str, **more: Any) -> JsonDict:
+    """A body's one required field, and an example of it."""
+    return {"required": [required], "examples": [{required: EXAMPLES[required], **more}]}
 
 
 class VideoRequest(ModelRequest):
+    """A video to generate. Inputs that only some models take (`seed`, `negativePrompt`, ...) may be added."""
+
+    model_config = ConfigDict(json_schema_extra=documented("prompt", duration=8, aspectRatio="9:16"))
+
     selectors = ModelRequest.selectors | {"quality"}
 
-    prompt: Input = Field(None, description="What to see.", json_schema_extra={"type": "string"})
-    first_frame_url: Input = Field(None, description="An image to start from.", json_schema_extra={"type": "string"})
-    duration: Input = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
-    aspect_ratio: Input = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
+    prompt: Input = Field(None, json_schema_extra=TEXT)
+    """What the video shows."""
+    first_frame_url: Input = Field(None, json_schema_extra=TEXT)
+    """The http(s) address of an image to start from."""
+    duration: Input = Field(None, json_schema_extra=NUMBER)
+    """The video's length in seconds."""
+    aspect_ratio: Input = Field(None, json_schema_extra=TEXT)
+    """Width to height, for example `16:9`."""
     quality: Quality = Quality.STANDARD
+    """Chooses between the default models when none is named."""
 
 
 class FirstFrameRequest(ModelRequest):
-    prompt: Input = Field(None, description="What to see.", json_schema_extra={"type": "string"})
-    aspect_ratio: Input = Field(None, description="As `16:9`.", json_schema_extra={"type": "string"})
+    """An image to generate. Inputs that only some models take (`seed`, ...) may be added."""
+
+    model_config = ConfigDict(json_schema_extra=documented("prompt", aspectRatio="9:16"))
+
+    prompt: Input = Field(None, json_schema_extra=TEXT)
+    """What the image shows."""
+    aspect_ratio: Input = Field(None, json_schema_extra=TEXT)
+    """Width to height, for example `16:9`."""
 
 
 class VoiceRequest(ModelRequest):
-    text: Input = Field(None, description="What to say.", json_schema_extra={"type": "string"})
+    """Speech to generate. Inputs that only some models take (`voice`, ...) may be added."""
+
+    model_config = ConfigDict(json_schema_extra=documented("text"))
+
+    text: Input = Field(None, json_schema_extra=TEXT)
+    """The text to speak."""
 
 
 class AmbientRequest(ModelRequest):
-    prompt: Input = Field(None, description="What to hear.", json_schema_extra={"type": "string"})
-    duration: Input = Field(None, description="Seconds.", json_schema_extra={"type": "number"})
+    """A sound to generate. Inputs that only some models take may be added."""
+
+    model_config = ConfigDict(json_schema_extra=documented("prompt", duration=10))
+
+    prompt: Input = Field(None, json_schema_extra=TEXT)
+    """What the sound is."""
+    duration: Input = Field(None, json_schema_extra=NUMBER)
+    """The sound's length in seconds."""
 
 
 class TranscribeRequest(ModelRequest):
-    audio_url: Input = Field(None, description="What to write down.", json_schema_extra={"type": "string"})
+    """A recording to transcribe. Inputs that only some models take (`language`, ...) may be added."""
+
+    model_config = ConfigDict(json_schema_extra=documented("audioUrl"))
+
+    audio_url: Input = Field(None, json_schema_extra=TEXT)
+    """The http(s) address of the recording."""
 
 
 class JobRequest(ModelRequest):
-    """The model's inputs under `input`, beside our fields, or in both places."""
+    """A generation by any model of the catalogue. The model's inputs stand in `input`, beside `model`, or in both."""
 
-    model_config = ConfigDict(
-        extra="allow", json_schema_extra={"anyOf": [{"required": ["model"]}, {"required": ["modelId"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra=documented("model", input={"prompt": EXAMPLES["prompt"]}))
 
-    model: str | None = Field(None, description="A name from `GET /api/models`, or the provider's own.")
-    input: dict[str, JsonValue] = Field(
-        {},
-        description="The model's inputs, in camelCase or as the provider spells them; also beside `model`.",
-    )
+    model: str | None = None
+    """A model's name, see `GET /api/models`, or the provider's name of it. `modelId` may stand in its place."""
+    input: dict[str, JsonValue] = Field(default_factory=dict)
+    """The model's inputs, by our names or by the provider's, as `GET /api/models` lists them."""
 
     def inputs(self) -> dict[str, Any]:
         return (self.model_extra or {}) | self.input
@@ -161,20 +214,59 @@ class JobRequest(ModelRequest):
         return self
 
 
+class StatusFilter(StrEnum):
+    """A status, or several: `active` for all that are not final, `running` and `processing` for `submitted` and
+    `in_progress`."""
+
+    PENDING = "pending"
+    SUBMITTED = "submitted"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    ACTIVE = "active"
+    RUNNING = "running"
+    PROCESSING = "processing"
+
+    @property
+    def statuses(self) -> list[Status]:
+        match self:
+            case StatusFilter.ACTIVE:
+                return sorted(ACTIVE)
+            case StatusFilter.RUNNING | StatusFilter.PROCESSING:
+                return [Status.SUBMITTED, Status.IN_PROGRESS]
+        return [Status(self.value)]
+
+
 class FileView(Wire):
+    """One archived media file."""
+
     name: str
+    """The file's name within its job, for example `video.mp4`."""
     file_url: str
+    """A signed address that plays without credentials for at least an hour. Reading the job again renews it."""
     file_path: str
+    """The file's path in the archive."""
     file_size: int
+    """The file's size in bytes."""
     format: str
+    """The file's format, for example `mp4`, by its content."""
     sha256: str
+    """The SHA-256 of the file, in lower-case hexadecimal; empty where it is not known."""
     duration_seconds: float | None
+    """The length of a video or sound in seconds."""
     width: int | None
+    """The width of a video or image in pixels."""
     height: int | None
+    """The height of a video or image in pixels."""
     aspect_ratio: str | None
+    """Width to height, for example `16:9`."""
     poster_url: str | None
+    """The signed address of a still image of a video."""
     file_name: str | None
+    """The provider's name of the file."""
     metadata: dict[str, Any]
+    """What the provider said about the file."""
 
     @classmethod
     def from_row(cls, row: MediaFileRow, links: Links) -> Self:
@@ -196,51 +288,79 @@ class FileView(Wire):
 
 
 class JobView(ModelRun):
+    """One job: a request for one output of one model."""
+
     id: UUID
+    """The job's id."""
     external_id: str | None
-    """The caller's own id of it, if one was given."""
+    """Your own id for the job, when you gave one."""
     request_id: UUID
-    """The same: what `GET /api/fal-jobs/{requestId}` takes before the provider has given its own."""
-    type: str
+    """The same as `id`: what `GET /api/fal-jobs/{requestId}` takes from the first moment."""
+    type: JobType
+    """What the job makes."""
     model: str
-    provider: str
+    """The model's name, see `GET /api/models`."""
+    provider: ProviderName
+    """Who generates it."""
     status: Status
+    """Where the job stands."""
     stage: Stage
+    """What happens to the job at the moment, in more detail than `status`."""
     progress: int
+    """Progress in percent, from 0 to 100: estimated from the usual time until the provider reports it."""
     progress_message: str
+    """What happens at the moment, for a person, in the language asked for."""
     result_url: str | None
+    """The signed address of the first file, once the job is completed. It plays without credentials for at least
+    an hour."""
     provider_url: str | None
+    """The provider's own address of the first file, which expires."""
     files: list[FileView]
+    """The archived files, once the job is completed."""
     result_data: dict[str, Any] | None
-    error_code: str | None
+    """The provider's answer, for example a transcript. Lists of jobs leave it out: null."""
+    error_code: FailureCode | Literal["other"] | None
+    """Why the job failed; `other` for a job that another system wrote with a code of its own."""
     error_message: str | None
+    """Why the job failed, for a person, in the language asked for."""
     error_advice: str | None
-    """What the user can do about it."""
+    """What the user can do about the failure, in the language asked for."""
     input: dict[str, Any]
-    """As the caller sent it."""
+    """The inputs as you sent them."""
     estimated_cost_cents: int
+    """The price at creation in US cents, held until the job ends."""
     actual_cost_cents: int | None
+    """What the provider charged in US cents, where it is known."""
     credits_deducted: int
-    """In cents."""
+    """What you were charged in US cents: 0 until the job is completed, and when it fails."""
     fal_request_id: str | None
+    """The provider's id of the request, whichever the provider, once it has accepted it."""
     attempts: int
+    """How many times the request was submitted to the provider."""
     campaign_id: UUID | None
+    """The campaign that the job belongs to."""
     clip_id: UUID | None
+    """The clip that receives the media."""
     prompt: str | None
-    """The prompt, or the text to say."""
+    """The prompt, or the text to speak."""
     aspect_ratio: str | None
-    """As asked for, else as the first file has it."""
+    """Width to height as asked for, else that of the first file."""
     assets: dict[str, str]
-    """The addresses among the inputs, e.g. `firstFrameUrl`."""
+    """The addresses among the inputs, by their names, for example `firstFrameUrl`."""
     metadata: dict[str, Any]
+    """Your own data, as sent at creation."""
     logs: list[str] | None = None
-    """What the provider printed, when it was asked for."""
+    """What the provider printed, when `logs=1` asked for it."""
     created_at: datetime
+    """When the job was created."""
     submitted_at: datetime | None
+    """When the provider accepted it."""
     completed_at: datetime | None
+    """When it ended, however it ended."""
     seconds_left: int | None
-    """By what the model usually takes; None when that is over, and once the job has ended."""
+    """Seconds until the usual end; null before the provider has it, when it takes longer than usual, and after it."""
     source: Literal["workflow", "database"]
+    """Whether the running workflow answered, or the stored row: for an ended job, and while no worker answers."""
 
     @classmethod
     def from_row(
@@ -299,14 +419,20 @@ class JobView(ModelRun):
 
 
 class ProgressView(Wire):
-    """How far a job is, by what was measured last and by time."""
+    """How far a job is: what the provider reported last, or an estimate."""
 
     id: UUID
+    """The job's id."""
     status: Status
+    """Where the job stands."""
     stage: Stage
+    """What happens to the job at the moment."""
     progress: int
+    """Progress in percent, from 0 to 100."""
     progress_message: str
+    """What happens at the moment, for a person, in the language asked for."""
     seconds_left: int | None
+    """Seconds until the usual end; null when it is not known."""
 
     @classmethod
     def from_row(cls, row: GenerationJob, language: Language) -> Self:
@@ -337,10 +463,14 @@ def _assets(row: GenerationJob) -> dict[str, str]:
 
 
 class WaitedView(JobView):
-    """The answer to a creating call that waited for the end: the job, by the names of the immediate answer, too."""
+    """The answer to a creating call that waited for the end: the job, and the names of the immediate answer."""
 
+    status: Literal[Status.COMPLETED, Status.FAILED, Status.CANCELED]
+    """How the job ended. An answer that did not wait says `submitted`."""
     job_id: UUID
+    """The same as `id`."""
     message: str
+    """How the job ended, for a person, in the language asked for."""
 
     @classmethod
     def from_job(cls, job: JobView) -> Self:
@@ -348,11 +478,14 @@ class WaitedView(JobView):
 
 
 class NodeData(Wire):
-    """What an editor keeps at its node, to poll with."""
+    """What a node editor stores at its node, to poll with."""
 
     status: Literal["pending"]
+    """Always `pending`."""
     request_id: UUID
+    """The job's id, for `GET /api/fal-jobs/{requestId}`."""
     updated_at: datetime
+    """When the job was created."""
 
     @classmethod
     def from_row(cls, row: GenerationJob) -> Self | None:
@@ -363,22 +496,30 @@ class NodeData(Wire):
 
 
 class CreatedView(Wire):
-    """The answer to a creating call."""
+    """The answer to a creating call: the job is stored, and nothing can be lost from now on."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)  # what is null is left out
 
     job_id: UUID
+    """The job's id."""
     request_id: UUID
-    """The same, see `JobView`."""
-    status: Status
-    """`submitted`: it is written down, and will be generated whatever happens."""
+    """The same as `jobId`: what `GET /api/fal-jobs/{requestId}` takes."""
+    status: Literal[Status.SUBMITTED]
+    """Always `submitted`, also when the provider has yet to accept the job."""
     message: str
+    """A confirmation for a person, in the language asked for."""
     estimated_cost_cents: int
+    """The price in US cents, held until the job ends."""
     estimated_seconds: int
+    """How long the model usually takes, in seconds."""
     status_url: str
+    """Where to read the job."""
     events_url: str
-    metadata: dict[str, Any] | None = None
-    """The caller's, if any came."""
-    node_data: NodeData | None = None
-    """With `nodeId`."""
+    """Where to follow the job as server-sent events."""
+    metadata: dict[str, Any] | SkipJsonSchema[None] = None
+    """Your own data, when you sent any."""
+    node_data: NodeData | SkipJsonSchema[None] = None
+    """For a node editor, when the request had a `nodeId`."""
 
     @classmethod
     def from_row(cls, row: GenerationJob, links: Links, language: Language) -> Self:
@@ -397,21 +538,28 @@ class CreatedView(Wire):
         )
 
 
-class JobList(Wire):
+class JobList(Page):
+    """A page of jobs, newest first."""
+
     data: list[JobView]
-    has_more: bool
-    next_cursor: str | None
+    """The jobs, each without its `resultData`."""
 
 
 class EventView(Wire):
-    """One line of the timeline."""
+    """One entry of a job's timeline."""
 
     id: int
+    """The entry's number, growing over all jobs."""
     at: datetime
+    """When it happened."""
     status: Status
+    """The job's status from then on."""
     stage: Stage
+    """The job's stage from then on."""
     detail: str
+    """What happened, in English."""
     data: dict[str, Any]
+    """Figures of what happened, by the kind of event."""
 
     @classmethod
     def from_row(cls, row: JobEvent) -> Self:
@@ -419,4 +567,7 @@ class EventView(Wire):
 
 
 class History(Wire):
+    """A job's timeline."""
+
     data: list[EventView]
+    """The entries, oldest first."""

@@ -7,9 +7,13 @@ from typing import Annotated, Any
 from fastapi import Header, Response
 
 from api.generations.schemas import JobView
+from api.http.openapi import with_headers
 
-IfNoneMatch = Annotated[str | None, Header(description="The `ETag` of the last answer: 304 while it is the same.")]
-UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing has changed since that `ETag`."}}
+IfNoneMatch = Annotated[str | None, Header(description="The `ETag` of the last answer: 304 while nothing has changed.")]
+UNCHANGED: dict[int | str, dict[str, Any]] = {
+    200: with_headers("ETag", "Retry-After"),
+    304: {"description": "Nothing has changed since that `ETag`.", **with_headers("ETag", "Retry-After")},
+}
 
 RETRY_AFTER_SECONDS = 2
 # They change although the job does not: who answered, and the clock.

@@ -24,7 +24,8 @@ async def _scoped_key(
             min_length=1,
             max_length=255,
             pattern=r"^[\x20-\x7e]+$",
-            description="The same request with the same key is answered like the first one, and creates nothing.",
+            description="Makes the request safe to retry: with the same key it is answered as the first time, and "
+            "creates nothing more.",
         ),
     ] = None,
 ) -> str | None:

@@ -1,6 +1,7 @@
-"""The OpenAPI document: FastAPI's own, with our problems in the place of its errors."""
+"""The OpenAPI document: FastAPI's own, with our problems in the place of its errors, and with response headers."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -8,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.http.problems import SCHEMAS, ProblemView, problems
@@ -17,12 +19,32 @@ PAGE = "/docs"
 ASSETS = "/docs/assets"
 METHODS = {"get", "post", "put", "patch", "delete"}
 FASTAPIS_ERRORS = ("HTTPValidationError", "ValidationError")
+HEADERS = "#/components/headers/"
+RESPONSE_HEADERS = {
+    "X-Request-Id": "The id of this request in the logs of the service.",
+    "Location": "The address of the job, or of the file.",
+    "Retry-After": "After how many seconds it is worth asking again.",
+    "RateLimit": "What is left of the quota, and for how long (draft-ietf-httpapi-ratelimit-headers-10).",
+    "RateLimit-Policy": "The quota and its window (draft-ietf-httpapi-ratelimit-headers-10).",
+    "Idempotency-Replayed": "`true` where the answer is that of an earlier request with the same key.",
+    "Preference-Applied": "`wait=N` where the request preferred to wait.",
+    "ETag": "What `If-None-Match` takes.",
+    "WWW-Authenticate": "How to authenticate.",
+    "Content-Range": "Which bytes of the file these are.",
+}
+ALWAYS = {"X-Request-Id", "WWW-Authenticate", "ETag", "Content-Range"}
+"""Where the document names one of these, it is never missing."""
 
 
 class DocumentedApi(FastAPI):
+    def __init__(self, *, also: Sequence[type[BaseModel]] = (), **options: Any) -> None:
+        """`also`: schemas that no route returns by itself."""
+        super().__init__(**options)
+        self._also: list[type[BaseModel]] = [ProblemView, *also]
+
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            self.openapi_schema = with_problems(super().openapi())
+            self.openapi_schema = completed(super().openapi(), self._also)
         return self.openapi_schema
 
 
@@ -41,21 +63,36 @@ def serve_documentation(app: FastAPI) -> None:
         )
 
 
-def with_problems(document: dict[str, Any]) -> dict[str, Any]:
-    """Every operation with the problems that its shape brings along, beside those that its route declares."""
+def with_headers(*names: str) -> dict[str, Any]:
+    """For a response of a route."""
+    return {"headers": {name: {"$ref": HEADERS + name} for name in names}}
+
+
+def completed(document: dict[str, Any], also: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    """Every operation with the problems and headers of its shape, beside those that its route declares."""
+    schemas = document["components"]["schemas"]
     for path, item in document["paths"].items():
         for method in METHODS & item.keys():
-            responses = item[method]["responses"]
-            responses |= {str(code): problem for code, problem in problems(*brought_along(path, item[method])).items()}
-    schemas = document["components"]["schemas"]
+            operation = item[method]
+            responses = operation["responses"]
+            responses |= {str(code): problem for code, problem in problems(*problems_of(path, operation)).items()}
+            for status, response in responses.items():
+                names = headers_of(int(status), operation)
+                response["headers"] = with_headers(*names)["headers"] | response.get("headers", {})
+            for body in operation.get("requestBody", {}).get("content", {}).values():
+                tell_defaults(schemas.get(body["schema"].get("$ref", "").removeprefix(SCHEMAS), {}))
     for name in FASTAPIS_ERRORS:
         schemas.pop(name, None)
-    _, ours = models_json_schema([(ProblemView, "serialization")], ref_template=SCHEMAS + "{model}")
-    schemas |= ours["$defs"]
+    _, ours = models_json_schema([(model, "serialization") for model in also], ref_template=SCHEMAS + "{model}")
+    schemas |= ours["$defs"] | {"JsonValue": {"description": "Any JSON value."}}
+    document["components"]["headers"] = {
+        name: {"description": description, "required": name in ALWAYS, "schema": {"type": "string"}}
+        for name, description in RESPONSE_HEADERS.items()
+    }
     return document
 
 
-def brought_along(path: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
+def problems_of(path: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
     if "security" in operation:
         yield HTTPStatus.UNAUTHORIZED
         yield HTTPStatus.TOO_MANY_REQUESTS
@@ -67,3 +104,22 @@ def brought_along(path: str, operation: dict[str, Any]) -> Iterator[HTTPStatus]:
         yield HTTPStatus.UNPROCESSABLE_ENTITY
     if path.startswith("/api/"):
         yield HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def headers_of(status: int, operation: dict[str, Any]) -> Iterator[str]:
+    yield "X-Request-Id"
+    match status:
+        case HTTPStatus.UNAUTHORIZED if "security" in operation:
+            yield "WWW-Authenticate"
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            yield from ("Retry-After", "RateLimit", "RateLimit-Policy")
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            yield "Retry-After"
+
+
+def tell_defaults(body: dict[str, Any]) -> None:
+    """In the description: to generators of clients a default means that the field is always there."""
+    for field in body.get("properties", {}).values():
+        default = field.pop("default", None)
+        if default is not None:
+            field["description"] += f" Default: `{json.dumps(default)}`."

@@ -9,14 +9,26 @@ from uuid import UUID
 from fastapi import Query
 
 from api.http.problems import InvalidParams
+from api.http.wire import Wire
 from reelay.domain.messages import Sentence
 
 Row = TypeVar("Row")
 Position = tuple[datetime, UUID]
 """The time and the id of a row, which order the list."""
 
-PageSize = Annotated[int, Query(alias="limit", ge=1, le=100)]
-Cursor = Annotated[str | None, Query(alias="after", description="`nextCursor` of the page before.")]
+PageSize = Annotated[int, Query(alias="limit", ge=1, le=100, description="How many to return at most. Default: 20.")]
+Cursor = Annotated[
+    str | None, Query(alias="after", description="The `nextCursor` of the page before; omitted, the first page.")
+]
+
+
+class Page(Wire):
+    """One page of a list."""
+
+    has_more: bool
+    """Whether another page follows."""
+    next_cursor: str | None
+    """What `after` takes for the next page; null on the last one."""
 
 
 def split_page(

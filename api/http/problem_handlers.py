@@ -12,13 +12,10 @@ from starlette.routing import Match
 from api.http.language import language_of
 from api.http.problems import (
     MEDIA_TYPE,
-    Forbidden,
     InvalidParams,
-    NotFound,
-    PayloadTooLarge,
     Problem,
+    ProblemCode,
     ServiceUnavailable,
-    Unauthenticated,
     field_errors,
     problem_body,
 )
@@ -27,11 +24,13 @@ from reelay.domain.messages import Sentence, in_language
 from workflows.runs import TemporalUnavailable
 
 CODES = {
-    HTTPStatus.UNAUTHORIZED: Unauthenticated.code,
-    HTTPStatus.FORBIDDEN: Forbidden.code,
-    HTTPStatus.NOT_FOUND: NotFound.code,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge.code,
-    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "RANGE_NOT_SATISFIABLE",
+    HTTPStatus.UNAUTHORIZED: ProblemCode.UNAUTHENTICATED,
+    HTTPStatus.FORBIDDEN: ProblemCode.FORBIDDEN,
+    HTTPStatus.NOT_FOUND: ProblemCode.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED: ProblemCode.METHOD_NOT_ALLOWED,
+    HTTPStatus.REQUEST_TIMEOUT: ProblemCode.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ProblemCode.PAYLOAD_TOO_LARGE,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: ProblemCode.RANGE_NOT_SATISFIABLE,
 }
 FRAMEWORK_DETAILS = {
     HTTPStatus.NOT_FOUND: Sentence("not_found"),
@@ -71,7 +70,7 @@ async def _http(request: Request, error: HTTPException) -> JSONResponse:
     if status is HTTPStatus.BAD_REQUEST:  # the framework's answer to bytes that are not text
         return await _problem(request, InvalidParams(Sentence("body_not_json")))
     detail = in_language(FRAMEWORK_DETAILS.get(status, error.detail), language_of(request))
-    body = problem_body(status, CODES.get(status, status.name), detail)
+    body = problem_body(status, CODES.get(status, ProblemCode.INTERNAL), detail)
     headers = dict(error.headers or {})
     if status is HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_of_path(request)):
         headers["Allow"] = ", ".join(methods)

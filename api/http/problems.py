@@ -14,25 +14,70 @@ Problem
 └── ServiceUnavailable     503 UNAVAILABLE with Retry-After
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
+from uuid import UUID
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import ConfigDict
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
 
+from api.http.wire import Described
 from reelay.catalog.errors import shown
 from reelay.domain.messages import Sentence
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMAS = "#/components/schemas/"
+CHOICES = ("enum", "literal_error")
+"""The framework's kinds of error for a value that is none of those allowed."""
+
+
+class ProblemCode(StrEnum):
+    """What went wrong, for a program to act on.
+
+    - `INVALID_PARAMS`: `errors` names each wrong field. Correct the request.
+    - `UNAUTHENTICATED`: no key or token, or one that is not accepted.
+    - `FORBIDDEN`: this needs more than the caller may do.
+    - `NOT_FOUND`: there is no such thing, or it belongs to somebody else.
+    - `METHOD_NOT_ALLOWED`: the path has other methods, which `Allow` names.
+    - `INSUFFICIENT_CREDITS`: the price is more than there is.
+    - `CONFIRMATION_REQUIRED`: the price is above the interactive budget. Send `confirm: true`.
+    - `CONFLICT`: the state of what is there does not allow it.
+    - `IDEMPOTENCY_KEY_REUSED`: the key was used with a different request.
+    - `PAYLOAD_TOO_LARGE`: the body is larger than allowed.
+    - `REQUEST_TIMEOUT`: the body did not arrive in time.
+    - `RANGE_NOT_SATISFIABLE`: the file has no such bytes.
+    - `RATE_LIMITED`: too many requests. Retry after `Retry-After` seconds.
+    - `UNAVAILABLE`: the service cannot do it at the moment. Retry after `Retry-After` seconds.
+    - `INTERNAL`: an error of ours, which is logged.
+    """
+
+    INVALID_PARAMS = "INVALID_PARAMS"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
+    CONFIRMATION_REQUIRED = "CONFIRMATION_REQUIRED"
+    CONFLICT = "CONFLICT"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
+    RANGE_NOT_SATISFIABLE = "RANGE_NOT_SATISFIABLE"
+    RATE_LIMITED = "RATE_LIMITED"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL = "INTERNAL"
 
 
 class Problem(Exception):
     """`detail` and each `message` in `errors` are `Sentence`s, so that they can be said in the language asked for."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
-    code = "INTERNAL"
+    code = ProblemCode.INTERNAL
     headers: Mapping[str, str] = {}
     error: str | None = None
     """In short what it is; None where the detail is short."""
@@ -46,19 +91,19 @@ class Problem(Exception):
 
 class Unauthenticated(Problem):
     status = HTTPStatus.UNAUTHORIZED
-    code = "UNAUTHENTICATED"
+    code = ProblemCode.UNAUTHENTICATED
     headers: Mapping[str, str] = {"www-authenticate": "Bearer"}
     error = Sentence("not_authenticated")
 
 
 class Forbidden(Problem):
     status = HTTPStatus.FORBIDDEN
-    code = "FORBIDDEN"
+    code = ProblemCode.FORBIDDEN
 
 
 class NotFound(Problem):
     status = HTTPStatus.NOT_FOUND
-    code = "NOT_FOUND"
+    code = ProblemCode.NOT_FOUND
 
     def __init__(self, detail: str = Sentence("not_found")) -> None:
         super().__init__(detail)
@@ -66,37 +111,37 @@ class NotFound(Problem):
 
 class InvalidParams(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    code = "INVALID_PARAMS"
+    code = ProblemCode.INVALID_PARAMS
 
 
 class InsufficientCredits(Problem):
     status = HTTPStatus.PAYMENT_REQUIRED
-    code = "INSUFFICIENT_CREDITS"
+    code = ProblemCode.INSUFFICIENT_CREDITS
 
 
 class ConfirmationRequired(Problem):
     status = HTTPStatus.CONFLICT
-    code = "CONFIRMATION_REQUIRED"
+    code = ProblemCode.CONFIRMATION_REQUIRED
 
 
 class KeyReused(Problem):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    code = "IDEMPOTENCY_KEY_REUSED"
+    code = ProblemCode.IDEMPOTENCY_KEY_REUSED
 
 
 class Conflict(Problem):
     status = HTTPStatus.CONFLICT
-    code = "CONFLICT"
+    code = ProblemCode.CONFLICT
 
 
 class PayloadTooLarge(Problem):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    code = "PAYLOAD_TOO_LARGE"
+    code = ProblemCode.PAYLOAD_TOO_LARGE
 
 
 class RateLimited(Problem):
     status = HTTPStatus.TOO_MANY_REQUESTS
-    code = "RATE_LIMITED"
+    code = ProblemCode.RATE_LIMITED
 
     def __init__(self, detail: str, headers: Mapping[str, str]) -> None:
         super().__init__(detail)
@@ -105,29 +150,52 @@ class RateLimited(Problem):
 
 class ServiceUnavailable(Problem):
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    code = "UNAVAILABLE"
+    code = ProblemCode.UNAVAILABLE
     headers: Mapping[str, str] = {"retry-after": "2"}
 
 
-class FieldProblemView(BaseModel):
-    """One wrong field."""
+class FieldProblemView(Described):
+    """One wrong field or parameter."""
 
     field: str
+    """The field's name, as it was sent."""
     message: str
+    """What is wrong with it, for a person, in the language asked for: it goes on after the name."""
     limit: Any
+    """What is allowed: a list of values, or an object of bounds by name; null where nothing is."""
     value: Any
+    """What was sent, shortened; an object or a list is described in words."""
 
 
-class ProblemView(BaseModel):
+class ProblemView(Described):
     """An error (RFC 9457)."""
 
-    type: str
+    model_config = ConfigDict(alias_generator=to_camel, json_schema_serialization_defaults_required=False)
+
+    type: Literal["about:blank"]
+    """Always `about:blank`: `code` tells the errors apart."""
     title: str
+    """The HTTP status in words."""
     status: int
-    detail: str = Field(description="For a person to read.")
-    code: str = Field(description="For a program to act on, e.g. `INVALID_PARAMS`.")
-    error: str = Field(description="In short, in the language asked for.")
-    errors: list[FieldProblemView] = Field(description="With `INVALID_PARAMS` every wrong field, else empty.")
+    """The HTTP status."""
+    detail: str
+    """What went wrong, for a person, in the language asked for."""
+    code: ProblemCode
+    """What went wrong, for a program."""
+    error: str
+    """What went wrong in short, for a person, in the language asked for."""
+    errors: list[FieldProblemView]
+    """With `INVALID_PARAMS` each wrong field, else empty."""
+    estimated_cost_cents: int | SkipJsonSchema[None] = None
+    """With `CONFIRMATION_REQUIRED` and `INSUFFICIENT_CREDITS`: the price of the request in US cents."""
+    available_cents: int | SkipJsonSchema[None] = None
+    """With `INSUFFICIENT_CREDITS`: what there is, in US cents."""
+    monthly_budget_cents: int | SkipJsonSchema[None] = None
+    """With `INSUFFICIENT_CREDITS`, where the monthly budget is spent: the budget in US cents."""
+    spent_this_month_cents: int | SkipJsonSchema[None] = None
+    """With `INSUFFICIENT_CREDITS`, where the monthly budget is spent: what was spent of it, in US cents."""
+    job_id: UUID | SkipJsonSchema[None] = None
+    """With `CONFLICT`: the job that has the `externalId` already."""
 
 
 def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -136,7 +204,9 @@ def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {int(status): {"description": status.phrase, "content": content} for status in statuses}
 
 
-def problem_body(status: int, code: str, detail: str, *, error: str | None = None, **extra: Any) -> dict[str, Any]:
+def problem_body(
+    status: int, code: ProblemCode, detail: str, *, error: str | None = None, **extra: Any
+) -> dict[str, Any]:
     return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -155,11 +225,22 @@ def field_errors(error: RequestValidationError) -> list[dict[str, Any]]:
         {
             "field": shown(".".join(str(part) for part in entry["loc"][1:]) or str(entry["loc"][0])),
             "message": _sentence_for(entry["type"], entry.get("ctx", {})) or entry["msg"],
-            "limit": {name: shown(limit) for name, limit in entry.get("ctx", {}).items() if name != "error"} or None,
+            "limit": _limit(entry["type"], entry.get("ctx", {})),
             "value": shown(entry.get("input")),
         }
         for entry in error.errors()
     ]
+
+
+def _limit(kind: str, context: Mapping[str, Any]) -> list[str] | dict[str, Any] | None:
+    if kind in CHOICES:
+        return _choices(context)
+    return {name: shown(limit) for name, limit in context.items() if name != "error"} or None
+
+
+def _choices(context: Mapping[str, Any]) -> list[str]:
+    """Out of `'a', 'b' or 'c'`."""
+    return re.findall("'([^']*)'", context["expected"])
 
 
 def _sentence_for(kind: str, context: Mapping[str, Any]) -> str | None:
@@ -189,8 +270,8 @@ def _sentence_for(kind: str, context: Mapping[str, Any]) -> str | None:
             return Sentence("field_json")
         case "extra_forbidden":
             return Sentence("field_not_known")
-        case "enum" | "literal_error":
-            return Sentence("field_choice", choices=context["expected"])
+        case _ if kind in CHOICES:
+            return Sentence("field_choice", choices=", ".join(_choices(context)))
         case "greater_than_equal":
             return Sentence("field_at_least", least=context["ge"])
         case "less_than_equal":

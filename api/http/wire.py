@@ -1,7 +1,7 @@
 """The wire's spelling: camelCase, RFC 3339 UTC, whole cents; and what of it can be kept."""
 
 import math
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
@@ -12,8 +12,23 @@ from reelay.domain.messages import Sentence
 Json = TypeVar("Json", bound=JsonValue)
 
 
-class Wire(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+def any_key_may_be_left_out(schema: dict[str, Any]) -> None:
+    """For the configuration of a `TypedDict` that is not total: that of the model around it counts for it, too."""
+    schema.pop("required", None)
+
+
+class Described(BaseModel):
+    """The docstrings of its fields are their descriptions in the OpenAPI document."""
+
+    model_config = ConfigDict(
+        frozen=True, use_attribute_docstrings=True, json_schema_serialization_defaults_required=True
+    )
+
+
+class Wire(Described):
+    """In our own spelling: camelCase."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
 def storable(value: Json) -> Json:
@@ -50,5 +65,5 @@ Metadata = Annotated[
     dict[str, JsonValue],
     AfterValidator(bounded),
     AfterValidator(storable),
-    Field(description="Yours; echoed everywhere."),
+    Field(description="Your own data, of up to 16,384 characters of JSON. It is returned unchanged."),
 ]

@@ -9,10 +9,11 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response, Security, status
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request, Response, Security, status
 from fastapi.responses import RedirectResponse, StreamingResponse
 from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials
 
+from api.http.openapi import with_headers
 from api.http.problems import NotFound, Unauthenticated, problems
 from api.http.wire import Text
 from api.identity.dependencies import bearer, find_caller
@@ -43,9 +44,10 @@ HEADERS = {
     "referrer-policy": "no-referrer",
 }
 
-signed = APIKeyQuery(
-    name="signature", auto_error=False, description="Of a link as the API gives it: good for at least an hour."
-)
+JobId = Annotated[UUID, Path(description="The job's id.")]
+FileName = Annotated[Text, Path(description="The file's name within its job.")]
+
+signed = APIKeyQuery(name="signature", auto_error=False, description="The signature of a link as the API returns it.")
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,13 @@ class Reader:
 async def _reader(
     request: Request,
     services: ServicesDep,
-    job_id: UUID,
-    name: Text,
+    job_id: JobId,
+    name: FileName,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
     signature: Annotated[str | None, Security(signed)],
-    expires: Annotated[int, Query(ge=0, le=2**53, description="Of a link, like `signature`.")] = 0,
+    expires: Annotated[
+        int, Query(ge=0, le=2**53, description="When a signed link expires, in seconds since 1970.")
+    ] = 0,
 ) -> Reader:
     if signature is not None:
         address = media_address(job_id, name)
@@ -91,20 +95,21 @@ async def find_media(services: Services, reader: Reader, job_id: UUID, name: str
     "/media/{job_id}/{name}",
     response_class=StreamingResponse,
     responses={
-        206: {"description": "The range asked for."},
-        302: {"description": "Where the storage serves it."},
+        200: {"description": "The file."},
+        206: {"description": "The range asked for.", **with_headers("Content-Range")},
+        302: {"description": "Where the storage serves the file.", **with_headers("Location")},
         **problems(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
     },
 )
 async def read_media(
     request: Request,
-    job_id: UUID,
-    name: Text,
+    job_id: JobId,
+    name: FileName,
     services: ServicesDep,
     reader: Annotated[Reader, Depends(_reader)],
-    range: Annotated[str | None, Header(description="One range of bytes.")] = None,
+    range: Annotated[str | None, Header(description="One range of bytes, for example `bytes=0-1023`.")] = None,
 ) -> Response:
-    """The archived file or its poster, for the generation's owner, and by the link that a job shows for anybody."""
+    """The archived file or its poster, for the job's owner, and for anybody by the signed link that the job shows."""
     stored = await find_media(services, reader, job_id, name)
     asked_for_bytes = request.method != "HEAD"  # a link is signed for GET alone
     if asked_for_bytes and (link := await services.storage.presign(stored.key, PRESIGNED_FOR)) is not None:

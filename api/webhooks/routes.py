@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api.http.problems import MEDIA_TYPE, problem_body, problems
+from api.http.problems import MEDIA_TYPE, ProblemCode, problem_body, problems
 from api.services import Services, ServicesDep
 from api.webhooks import schemas, studio
 from api.webhooks.inbox import WebhookResult
@@ -25,10 +25,10 @@ PROBLEMS = (
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 CODES = {
-    HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
-    HTTPStatus.NOT_FOUND: "NOT_FOUND",
-    HTTPStatus.CONFLICT: "CONFLICT",
-    HTTPStatus.SERVICE_UNAVAILABLE: "UNAVAILABLE",
+    HTTPStatus.UNAUTHORIZED: ProblemCode.UNAUTHENTICATED,
+    HTTPStatus.NOT_FOUND: ProblemCode.NOT_FOUND,
+    HTTPStatus.CONFLICT: ProblemCode.CONFLICT,
+    HTTPStatus.SERVICE_UNAVAILABLE: ProblemCode.UNAVAILABLE,
 }
 DETAILS = {
     Verdict.UNKNOWN: "There is no job for this request.",
@@ -43,8 +43,8 @@ DETAILS = {
 """A forger learns nothing more."""
 RETRY_SOON = {"retry-after": "2"}
 
-JobParameter = Annotated[str | None, Query(description="The generation, in the URL that we gave to the provider.")]
-TokenParameter = Annotated[str | None, Query(description="The attempt's token.")]
+JobParameter = Annotated[str | None, Query(description="The job, in the URL that the provider was given.")]
+TokenParameter = Annotated[str | None, Query(description="What proves that the URL is ours.")]
 
 
 def webhook_routes(fal_webhook_path: str) -> APIRouter:
@@ -54,7 +54,14 @@ def webhook_routes(fal_webhook_path: str) -> APIRouter:
         (FAL_WEBHOOK_PATH, receive_fal, schemas.FAL),
         (REPLICATE_WEBHOOK_PATH, receive_replicate, schemas.REPLICATE),
     ):
-        router.add_api_route(path, endpoint, methods=["POST"], responses=problems(*PROBLEMS), openapi_extra=body)
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            response_model=schemas.WebhookAnswer,
+            responses=problems(*PROBLEMS),
+            openapi_extra=body,
+        )
     if fal_webhook_path != FAL_WEBHOOK_PATH:
         router.add_api_route(fal_webhook_path, receive_fal, methods=["POST"], include_in_schema=False)
     router.add_api_route(STUDIO_WEBHOOK_PATH, push_health, methods=["GET"])
@@ -76,7 +83,7 @@ async def receive_fal(
     job: JobParameter = None,
     token: TokenParameter = None,
 ) -> Response:
-    """fal's report of an ended request. 2xx once it is durable: the workflow has it, or else the inbox."""
+    """Receive fal's report of an ended request. 2xx once it is stored durably."""
     return await _receive_report(ProviderName.FAL, request, services, tasks, job, token)
 
 
@@ -87,17 +94,17 @@ async def receive_replicate(
     job: JobParameter = None,
     token: TokenParameter = None,
 ) -> Response:
-    """Replicate's report of an ended prediction (Standard Webhooks). 2xx once it is durable."""
+    """Receive Replicate's report of an ended prediction (Standard Webhooks). 2xx once it is stored durably."""
     return await _receive_report(ProviderName.REPLICATE, request, services, tasks, job, token)
 
 
 async def push_health() -> schemas.Health:
-    """For the backend to see that it reaches us."""
+    """Tell a backend that it reaches this webhook."""
     return schemas.Health(status="healthy", message="POST the progress and the end of a job here.")
 
 
 async def receive_push(request: Request, services: ServicesDep, tasks: BackgroundTasks) -> Response:
-    """A push. 2xx once it is durable: written to the job, or kept with its end for the workflow."""
+    """Receive the progress or the end of a job from the studio backend. 2xx once it is stored durably."""
     received = await receive(ProviderName.STUDIO, request, services, tasks, partial(judge_push, services, request))
     result = received.result
     if result.status is HTTPStatus.OK:
@@ -117,12 +124,14 @@ async def _receive_report(
     judge = partial(judge_report, services, request.headers, job, token)
     result = (await receive(provider, request, services, tasks, judge)).result
     if result.status is HTTPStatus.OK:
-        return JSONResponse({"success": True, "received": True, "verdict": result.verdict})
+        return JSONResponse(schemas.WebhookAnswer(success=True, received=True, verdict=result.verdict).model_dump())
     error = Sentence("job_not_found") if result.status is HTTPStatus.NOT_FOUND else None
     return _problem(result, DETAILS[result.verdict], error=error)
 
 
 def _problem(result: WebhookResult, detail: str, *, error: str | None, **extra: str) -> Response:
     headers = RETRY_SOON if result.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-    body = problem_body(result.status, CODES.get(result.status, "INVALID_PARAMS"), detail, error=error, **extra)
+    body = problem_body(
+        result.status, CODES.get(result.status, ProblemCode.INVALID_PARAMS), detail, error=error, **extra
+    )
     return JSONResponse(body, result.status, headers, MEDIA_TYPE)

@@ -3,10 +3,10 @@
 Every body may have more fields than are named here.
 """
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel
-
+from api.http.wire import Described
+from reelay.domain.verdict import Verdict
 from reelay.providers.fal_webhook import TOLERANCE
 from reelay.providers.media_mapping import MAX_FILES
 from reelay.providers.reading import REQUEST_ID
@@ -14,10 +14,14 @@ from reelay.providers.replicate_answers import STATES
 from reelay.providers.studio_push import CONTENT_TYPE, MAX_NAME_LENGTH, PHASES, SECRET_HEADER
 
 MINUTES = int(TOLERANCE.total_seconds() // 60)
-TEXT = {"type": "string"}
-OPTIONAL_TEXT = {"type": ["string", "null"]}
-OPTIONAL_NUMBER = {"type": ["number", "null"]}
-PROVIDERS_ID = {"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"}
+
+
+def optional(kind: str, description: str) -> dict[str, Any]:
+    return {"type": [kind, "null"], "description": description}
+
+
+def provider_id(description: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": f"^{REQUEST_ID.pattern}$", "description": description}
 
 
 def json_body(description: str, schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
@@ -32,12 +36,12 @@ FAL = json_body(
     {
         "required": ["request_id", "status"],
         "properties": {
-            "request_id": PROVIDERS_ID | {"description": "The same as in the header."},
-            "gateway_request_id": TEXT,
-            "status": {"enum": ["OK", "ERROR"]},
+            "request_id": provider_id("fal's id of the request, the same as in the header."),
+            "gateway_request_id": {"type": "string", "description": "fal's id of the attempt that answered."},
+            "status": {"enum": ["OK", "ERROR"], "description": "Whether the request succeeded."},
             "payload": {"description": "The result, or what the model says of its failure."},
-            "error": OPTIONAL_TEXT,
-            "payload_error": OPTIONAL_TEXT,
+            "error": optional("string", "What went wrong."),
+            "payload_error": optional("string", "Why there is no payload."),
         },
     },
     {
@@ -53,11 +57,11 @@ REPLICATE = json_body(
     {
         "required": ["id", "status"],
         "properties": {
-            "id": PROVIDERS_ID,
+            "id": provider_id("Replicate's id of the prediction."),
             "status": {"type": "string", "description": f"{', '.join(STATES)}; any other means that it goes on."},
             "output": {"description": "What the model made, once it has succeeded."},
-            "error": {},
-            "logs": OPTIONAL_TEXT,
+            "error": {"description": "What went wrong."},
+            "logs": optional("string", "What the model printed."),
         },
     },
     {
@@ -72,26 +76,36 @@ VIDEO = {
     "required": ["file_url"],
     "properties": {
         "file_url": {"type": "string", "description": "Where it can be fetched, without a header."},
-        "filename": {"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH},
-        "file_path": OPTIONAL_TEXT,
-        "file_size": OPTIONAL_NUMBER | {"description": "Bytes."},
-        "format": OPTIONAL_TEXT,
-        "duration_seconds": OPTIONAL_NUMBER,
-        "aspect_ratio": OPTIONAL_TEXT,
-        "dimensions": {"type": "object", "properties": {"width": OPTIONAL_NUMBER, "height": OPTIONAL_NUMBER}},
-        "created_at": OPTIONAL_TEXT,
+        "filename": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_NAME_LENGTH,
+            "description": "The video's name.",
+        },
+        "file_path": optional("string", "The video's path at the backend."),
+        "file_size": optional("number", "The video's size in bytes."),
+        "format": optional("string", "The video's format, for example `mp4`."),
+        "duration_seconds": optional("number", "The video's length in seconds."),
+        "aspect_ratio": optional("string", "Width to height, for example `16:9`."),
+        "dimensions": {
+            "type": "object",
+            "description": "The video's size.",
+            "properties": {"width": optional("number", "Pixels."), "height": optional("number", "Pixels.")},
+        },
+        "created_at": optional("string", "When the video was made (RFC 3339)."),
     },
 }
 
 METADATA = {
     "type": "object",
+    "description": "How the videos were made.",
     "properties": {
-        "model_name": OPTIONAL_TEXT,
-        "model_version": OPTIONAL_TEXT,
-        "processing_time": OPTIONAL_NUMBER | {"description": "Seconds."},
-        "generation_time": OPTIONAL_NUMBER | {"description": "Seconds."},
-        "download_time": OPTIONAL_NUMBER | {"description": "Seconds."},
-        "prompt_used": OPTIONAL_TEXT | {"description": "Also the reason of a failure that has no other."},
+        "model_name": optional("string", "The name of the backend's model."),
+        "model_version": optional("string", "The version of the backend's model."),
+        "processing_time": optional("number", "Seconds."),
+        "generation_time": optional("number", "Seconds."),
+        "download_time": optional("number", "Seconds."),
+        "prompt_used": optional("string", "The prompt used; also the reason of a failure that gives no other."),
     },
 }
 
@@ -102,23 +116,28 @@ STUDIO = json_body(
         "required": ["job_id", "content_type", "status"],
         "properties": {
             "job_id": {"type": "string", "description": "Our job's id, or the job's `externalId`."},
-            "content_type": {"const": CONTENT_TYPE},
+            "content_type": {"const": CONTENT_TYPE, "description": "Always this."},
             "status": {"enum": list(PHASES), "description": "In any case."},
-            "progress": OPTIONAL_NUMBER
-            | {"description": "Percent, as far as it lies between this status and the next."},
+            "progress": optional("number", "Percent, as far as it lies between this status and the next."),
             "data": {
                 "type": "object",
+                "description": "The result.",
                 "properties": {
-                    "videos": {"type": "array", "items": VIDEO, "maxItems": MAX_FILES},
+                    "videos": {
+                        "type": "array",
+                        "items": VIDEO,
+                        "maxItems": MAX_FILES,
+                        "description": "The videos, with `completed` at least one.",
+                    },
                     "metadata": METADATA,
-                    "generated_at": OPTIONAL_TEXT,
+                    "generated_at": optional("string", "When the backend was done (RFC 3339)."),
                 },
             },
             "error": {"description": "Of a failure: its text, or an object with `code` and `message`."},
-            "error_message": OPTIONAL_TEXT,
-            "message": OPTIONAL_TEXT,
-            "timestamp": OPTIONAL_TEXT,
-            "environment": OPTIONAL_TEXT,
+            "error_message": optional("string", "The text of a failure, where `error` has none."),
+            "message": optional("string", "What the backend has to say."),
+            "timestamp": optional("string", "When the push was sent (RFC 3339)."),
+            "environment": optional("string", "Which installation of the backend it is."),
         },
         "if": {"properties": {"status": {"const": "completed"}}, "required": ["status"]},
         "then": {
@@ -139,18 +158,36 @@ STUDIO = json_body(
 )
 
 
-class PushAnswer(BaseModel):
-    """What the studio backend is answered, in the snake case that it reads."""
+class WebhookAnswer(Described):
+    """The answer to a webhook that was taken."""
+
+    success: Literal[True]
+    """Always true: refusals are problems."""
+    received: Literal[True]
+    """Always true."""
+    verdict: Verdict
+    """What was made of it."""
+
+
+class PushAnswer(Described):
+    """The answer to a push, in the backend's own spelling."""
 
     success: bool
+    """Always true: refusals are problems."""
     message: str
+    """What was done with the push, in English."""
     job_id: str
-    """As the backend named the job."""
+    """The job as the backend named it."""
     num_videos: int
+    """How many videos the push had."""
     processing_time_ms: int
-    """Of this request."""
+    """How long this request took, in milliseconds."""
 
 
-class Health(BaseModel):
-    status: str
+class Health(Described):
+    """That the webhook can be reached."""
+
+    status: Literal["healthy"]
+    """Always `healthy`."""
     message: str
+    """What to send here, in English."""

@@ -20,7 +20,7 @@ MOST_UNKNOWN_FIELDS_NAMED = 20
 
 
 class JobKind(StrEnum):
-    """The calls `/api/generate/...`, by their own names."""
+    """The calls `POST /api/generate/{kind}`."""
 
     VIDEO = "video"
     FIRST_FRAME = "first-frame"
@@ -30,6 +30,8 @@ class JobKind(StrEnum):
 
 
 class Quality(StrEnum):
+    """The better model, or the faster and cheaper one."""
+
     STANDARD = "standard"
     FAST = "fast"
 

@@ -6,7 +6,7 @@ from reelay.domain.failure import FailureCode
 
 
 class ActionRequired(StrEnum):
-    """The first six are of living generations, the others of ended ones and named like their failure."""
+    """What keeps a job from going on; the last three are of jobs that ended so, and named like their `errorCode`."""
 
     NOT_STARTED = "not_started"
     EXTERNAL = "external"

@@ -5,26 +5,30 @@ from enum import StrEnum
 
 
 class FailureCode(StrEnum):
-    """The job's `errorCode`. Also the Temporal error type of the failed run."""
+    """Why a job ended without its media. Also the Temporal error type of the failed run.
+
+    - `provider_rejected`: the provider refused the input, at submission or while running (422 and other 4xx).
+    - `content_policy_violation`: the provider's rules refuse the input.
+    - `provider_error`: the provider tried and failed (5xx of the model, timeout of its runner).
+    - `provider_unauthorized`: the provider does not accept the service's key; an operator has to act.
+    - `unknown_outcome`: the submission's answer was lost, and nothing proved in time that it was accepted.
+    - `deadline_exceeded`: the provider did not finish in time.
+    - `result_expired`: the provider no longer has the result.
+    - `bad_media`: what the provider serves is not playable media of the promised kind.
+    - `archive_failed`: the media could not be stored for as long as the provider kept it.
+    - `canceled`: the job was canceled, here or at the provider.
+    """
 
     PROVIDER_REJECTED = "provider_rejected"
-    """The provider refused the input, at submission or while running (422 and other 4xx)."""
     CONTENT_POLICY = "content_policy_violation"
     PROVIDER_ERROR = "provider_error"
-    """The provider tried and failed (5xx of the model, timeout of its runner)."""
     PROVIDER_UNAUTHORIZED = "provider_unauthorized"
-    """The provider does not accept our key. An operator has to act."""
     UNKNOWN_OUTCOME = "unknown_outcome"
-    """A submission was sent, its answer was lost, and nothing proved within the window that it was accepted."""
     DEADLINE_EXCEEDED = "deadline_exceeded"
     RESULT_EXPIRED = "result_expired"
-    """The provider no longer has the result."""
     BAD_MEDIA = "bad_media"
-    """What the provider serves is not playable media of the promised kind."""
     ARCHIVE_FAILED = "archive_failed"
-    """The media could not be copied into our storage for as long as its source lived."""
     CANCELED = "canceled"
-    """The provider's request was canceled there, not by us."""
 
     @property
     def advice(self) -> str:

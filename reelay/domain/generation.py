@@ -12,7 +12,7 @@ from reelay.domain.money import Tariff
 
 
 class JobType(StrEnum):
-    """What is made, as the column `generation_jobs.job_type` names it."""
+    """What a job makes, as the column `generation_jobs.job_type` names it."""
 
     VIDEO_VEO31 = "video_veo31"
     VIDEO = "video"
@@ -31,6 +31,8 @@ class Origin(StrEnum):
 
 
 class ProviderName(StrEnum):
+    """Who generates: `studio` is a self-hosted backend that pushes its own progress."""
+
     FAL = "fal"
     REPLICATE = "replicate"
     STUDIO = "studio"
@@ -42,13 +44,19 @@ class ProviderName(StrEnum):
 
 
 class Status(StrEnum):
-    """What every client sees. `COMPLETED`, `FAILED` and `CANCELED` are final."""
+    """Where a job stands; the last three are final.
+
+    - `pending`: stored, and not yet accepted by the provider.
+    - `submitted`: accepted, in the provider's queue.
+    - `in_progress`: the provider works on it, or its media is being archived.
+    - `completed`: its files are archived.
+    - `failed`: it ended without its media; `errorCode` says why.
+    - `canceled`: it was canceled.
+    """
 
     PENDING = "pending"
     SUBMITTED = "submitted"
-    """The provider has it in its queue."""
     IN_PROGRESS = "in_progress"
-    """The provider works on it, or its media is archived."""
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELED = "canceled"
@@ -63,7 +71,19 @@ ACTIVE = frozenset(Status) - FINAL
 
 
 class Stage(StrEnum):
-    """Where inside its status a generation is."""
+    """What happens to a job inside its status.
+
+    - `reserving`: it waits for its workflow.
+    - `submitting`: it is sent to the provider, or waits until the provider takes it.
+    - `uncertain`: the submission's answer was lost, and its request is looked for.
+    - `queued`: it waits in the provider's queue.
+    - `generating`: the provider works on it.
+    - `polling`: the provider is asked, because its webhook did not come.
+    - `fetching`: the result is fetched.
+    - `archiving`: the media is copied into the archive.
+    - `finishing`: the job, its clip and its credits are updated.
+    - `done`: it has ended.
+    """
 
     RESERVING = "reserving"
     SUBMITTING = "submitting"

@@ -5,30 +5,38 @@ from http import HTTPStatus
 
 
 class Verdict(StrEnum):
+    """What was made of an inbound webhook.
+
+    - `accepted`: its workflow, or its row, has it.
+    - `deferred`: stored in the inbox; its workflow gets it from there.
+    - `duplicate`: the job has ended, or its end is known.
+    - `running`: nothing follows from it, because the request has not ended.
+    - `ignored`: nothing follows from it, because it says nothing new.
+    - `unknown`: there is no such job.
+    - `ambiguous`: it names a job by a name that several users have given.
+    - `malformed`: it cannot be read.
+    - `forged`: its signature does not match.
+    - `stale`: its timestamp is too far from the current time.
+    - `wrong_token`: the token in its URL does not match.
+    - `mismatch`: it is genuine, but its request is not the attempt's.
+    - `unverifiable`: the provider's keys cannot be fetched at the moment.
+    - `unavailable`: it could not be stored.
+    """
+
     ACCEPTED = "accepted"
-    """Its workflow, or its row, has it."""
     DEFERRED = "deferred"
-    """Durable in the inbox; its workflow gets it from there."""
     DUPLICATE = "duplicate"
-    """The job has ended, or its end is known."""
     RUNNING = "running"
-    """Nothing follows from it: the request has not ended."""
     IGNORED = "ignored"
-    """Nothing follows from it: it says nothing new."""
     UNKNOWN = "unknown"
-    """There is no such job."""
     AMBIGUOUS = "ambiguous"
-    """It names a job by a name that several users have given."""
     MALFORMED = "malformed"
     FORGED = "forged"
     STALE = "stale"
     WRONG_TOKEN = "wrong_token"
     MISMATCH = "mismatch"
-    """Genuine, but its request is not the attempt's."""
     UNVERIFIABLE = "unverifiable"
-    """The provider's keys cannot be fetched at the moment."""
     UNAVAILABLE = "unavailable"
-    """Nothing of ours could take it."""
 
     @property
     def status(self) -> HTTPStatus:

@@ -68,7 +68,7 @@ async def test_token_opens_nothing_else(patient_service: Service) -> None:
             bearer = {"authorization": f"Bearer {token}"}
             problem(await client.request(method, path, json={}, headers=bearer), 401, "UNAUTHENTICATED")
         for method, path in calls[:-1]:
-            problem(await client.request(method, path, json={}, params={"token": token}), 401, "UNAUTHENTICATED")
+            problem(await client.request(method, path, json={}, params={"token": token}), 422, "INVALID_PARAMS")
 
 
 async def test_expired_or_foreign_token_opens_nothing(patient_service: Service) -> None:
