@@ -30,6 +30,7 @@ from api.metrics import Metrics, MetricsMiddleware
 from api.services import open_services
 from api.webhooks.routes import webhook_routes
 from reelay.settings import Settings
+from reelay.timeouts import TIMEOUTS, Timeouts
 from reelay.tracing.spans import is_probe, tracing
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -77,14 +78,14 @@ class Api(DocumentedApi):
         return RequestId(open_to_origins(super().build_middleware_stack(), self._cors_origins))
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
     measured = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Here and not around the server: uvicorn ends the process by the signal that it was stopped with.
         with tracing("reelay-api"):
-            async with open_services(settings, measured) as app.state.services:
+            async with open_services(settings, measured, timeouts) as app.state.services:
                 yield
 
     app = Api(

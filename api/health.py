@@ -17,7 +17,6 @@ from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, se
 from reelay.media.errors import MediaError
 
 router = APIRouter(tags=["health"])
-CHECK_SECONDS = 2.0
 
 
 class Alive(Described):
@@ -76,7 +75,7 @@ async def check_postgres(services: Services) -> tuple[str, str | None]:
     revision = None
     try:
         async with (
-            asyncio.timeout(CHECK_SECONDS),
+            asyncio.timeout(services.timeouts.readiness),
             services.sessions() as session,
             services.service_sessions() as service_session,
         ):
@@ -90,8 +89,8 @@ async def check_postgres(services: Services) -> tuple[str, str | None]:
 
 async def check_temporal(services: Services) -> str:
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await services.temporal.service_client.check_health(timeout=timedelta(seconds=CHECK_SECONDS))
+        async with asyncio.timeout(services.timeouts.readiness):
+            await services.temporal.service_client.check_health(timeout=timedelta(seconds=services.timeouts.readiness))
     except (RPCError, RuntimeError, TimeoutError):
         return "does not answer"
     return "ok"
@@ -99,7 +98,7 @@ async def check_temporal(services: Services) -> str:
 
 async def check_archive(services: Services) -> str:
     try:
-        async with asyncio.timeout(CHECK_SECONDS):
+        async with asyncio.timeout(services.timeouts.readiness):
             await services.storage.head("readiness")  # that it takes objects, the worker finds out
     except (MediaError, TimeoutError):
         return "does not answer"

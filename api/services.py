@@ -33,16 +33,15 @@ from reelay.media.storage import Storage, open_storage
 from reelay.providers.jwks import JwksCache
 from reelay.providers.registry import Verifiers, build_verifiers, open_providers
 from reelay.settings import Settings
+from reelay.timeouts import Timeouts
 from workflows.client import connect
 from workflows.runs import GenerationRuns
-
-STATEMENT_SECONDS = 5
-"""To a caller, a database that takes longer is one that is away: 503, and the session is free for the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
     settings: Settings
+    timeouts: Timeouts
     catalog: Catalog
     chat_models: Mapping[JobKind, Model]
     """What the chat generates with."""
@@ -70,17 +69,19 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts) -> AsyncIterator[Services]:
     """Raises: ValueError, when a setting names a model that there is not."""
     catalog = load_catalog()
     models = chat_models(catalog, settings)
-    engine = make_engine(settings.database_url.get_secret_value(), statement_seconds=STATEMENT_SECONDS)
-    service_engine = make_engine(settings.service_url, statement_seconds=STATEMENT_SECONDS)
+    engine, service_engine = (
+        make_engine(url, connection_seconds=timeouts.connection, statement_seconds=timeouts.statement)
+        for url in (settings.database_url.get_secret_value(), settings.service_url)
+    )
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
     temporal = await connect(lazy=True)
-    runs = GenerationRuns(temporal, settings.task_queue, settings.app_url)
-    inbox = Inbox(runs, service_sessions, metrics)
-    pushes = Pushes(service_sessions, inbox, settings.language)
+    runs = GenerationRuns(temporal, settings.task_queue, settings.app_url, timeouts)
+    inbox = Inbox(runs, service_sessions, metrics, timeouts)
+    pushes = Pushes(service_sessions, inbox, settings.language, timeouts)
     redelivery = Redelivery(service_sessions, inbox, pushes)
     ledger = LedgerAudit(service_sessions)
     try:
@@ -94,6 +95,7 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
         ):
             yield Services(
                 settings=settings,
+                timeouts=timeouts,
                 catalog=catalog,
                 chat_models=models,
                 sessions=sessions,
@@ -110,8 +112,8 @@ async def open_services(settings: Settings, metrics: Metrics) -> AsyncIterator[S
                     service_sessions=service_sessions,
                     starting_cents=settings.starting_credits_cents,
                 ),
-                limits=Limits(sessions, settings),
-                logs=QueueLogs(providers, sessions),
+                limits=Limits(sessions, settings, timeout=timeouts.quota),
+                logs=QueueLogs(providers, sessions, timeout=timeouts.provider_log),
                 verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
                 pushes=pushes,

@@ -58,17 +58,35 @@ async def servers(folder: Path, postgres: Postgres, temporal: EmbeddedTemporal) 
 
 
 @pytest.fixture(scope="session")
-async def service(servers: Servers) -> AsyncIterator[Service]:
-    """The service that most tests share: it is called back, and polls after half a second without a call."""
+async def shared_service(servers: Servers) -> AsyncIterator[Service]:
     async with running_service(servers, webhook_patience=0.5) as running:
         yield running
 
 
+@pytest.fixture
+async def service(shared_service: Service, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+    """The service that most tests share, to a user of the test's own.
+
+    It is called back, and polls after half a second without a call.
+    """
+    async with shared_service.for_user(request.node.name) as mine:
+        yield mine
+
+
 @pytest.fixture(scope="session")
-async def patient_service(servers: Servers) -> AsyncIterator[Service]:
-    """A service that waits for the webhook for as long as a test lasts: what it completes, it was told."""
+async def shared_patient_service(servers: Servers) -> AsyncIterator[Service]:
     async with running_service(servers, webhook_patience=60) as running:
         yield running
+
+
+@pytest.fixture
+async def patient_service(shared_patient_service: Service, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+    """A service that waits for the webhook for as long as a test lasts: what it completes, it was told.
+
+    To a user of the test's own.
+    """
+    async with shared_patient_service.for_user(request.node.name) as mine:
+        yield mine
 
 
 @pytest.fixture(autouse=True)

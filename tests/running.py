@@ -1,12 +1,12 @@
 """Reelay itself, running in the test's process against the shared servers."""
 
-import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import httpx
@@ -22,8 +22,10 @@ from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.db.keys import create_key
 from reelay.db.tables import Scope
 from reelay.db.users import find_or_create_user
-from reelay.domain.generation import AT_THE_PROVIDER
+from reelay.domain.generation import AT_THE_PROVIDER, FINAL
 from reelay.settings import Environment, Settings
+from reelay.timeouts import TIMEOUTS, Timeouts
+from tests.eventually import PATIENCE, eventually
 from tests.lines import Lines
 from tests.servers import Database, Servers, listening, loopback_socket
 from worker import open_worker
@@ -32,9 +34,37 @@ from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 
 Job = dict[str, Any]
-PATIENCE_WITH_TESTS = 20.0
+NO_TLS = ssl.create_default_context()
+"""Shared, because a client that makes its own takes 20 ms for it."""
 PLENTY = 100_000_000
 """Cents that no test can spend."""
+PATIENT = Timeouts(
+    connection=60,
+    statement=60,
+    quota=30,
+    query=10,
+    command=30,
+    provider_log=30,
+    readiness=30,
+    signal=15,
+    webhook_statement=15,
+)
+"""For servers that are slow because the machine is busy. A test that takes one away says how soon that is noticed."""
+
+
+async def until(client: httpx.AsyncClient, address: str, *wanted: str) -> Job:
+    """The job at the address once its status or stage is one of those. Fails at once when it ends otherwise."""
+
+    async def seen() -> Job:
+        response = await client.get(address)
+        assert response.status_code == 200, response.text
+        job: Job = response.json()
+        assert {job["status"], job["stage"]} & {*wanted, *FINAL}, f"{job['stage']}: {job['progressMessage']}"
+        return job
+
+    job = await eventually(seen)
+    assert {job["status"], job["stage"]} & set(wanted), f"{job['status']}: {job['errorMessage']}"
+    return job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +77,8 @@ class Service:
     sessions: Sessions
     temporal: Client
     client: httpx.AsyncClient
-    """As the user `ann`."""
+    """As the user whose name is next."""
+    user_name: str = "ann"
 
     async def user(self, name: str, *, credits: int = PLENTY, scope: Scope = Scope.USER) -> httpx.AsyncClient:
         """A client with a new key of that user, who gets so many cents more. To be closed by the caller."""
@@ -57,8 +88,15 @@ class Service:
                 await top_up(session, await find_or_create_user(session, name), credits)
             key = await create_key(session, user=name, scope=scope, pepper=pepper)
         return httpx.AsyncClient(
-            base_url=self.origin, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE_WITH_TESTS
+            base_url=self.origin, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE, verify=NO_TLS
         )
+
+    @asynccontextmanager
+    async def for_user(self, purpose: str) -> AsyncIterator[Self]:
+        """The same service, whose client is a user who has done nothing yet."""
+        name = f"{purpose} {uuid4()}"
+        async with await self.user(name) as client:
+            yield replace(self, client=client, user_name=name)
 
     async def create(self, prompt: str = "a lighthouse in the rain", **words: Any) -> str:
         """A video job's id."""
@@ -73,18 +111,23 @@ class Service:
         return job
 
     async def until(self, job_id: str, *wanted: str) -> Job:
-        """The job once its status or stage is one of those. Fails, telling where it hangs, when that takes too long."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE_WITH_TESTS
-        while not {(job := await self.job(job_id))["status"], job["stage"]} & set(wanted):
-            assert loop.time() < deadline, f"still {job['status']}/{job['stage']}: {job['progressMessage']}"
-            assert job["status"] not in ("completed", "failed", "canceled"), f"{job['status']}: {job['errorMessage']}"
-            await asyncio.sleep(0.05)
-        return job
+        """The job once its status or stage is one of those. Fails at once when it ends otherwise."""
+        return await until(self.client, f"/api/jobs/{job_id}", *wanted)
 
     async def until_accepted(self, job_id: str) -> Job:
         """The job once the provider has it."""
         return await self.until(job_id, *AT_THE_PROVIDER)
+
+    async def webhook_is_awaited(self, job_id: str) -> None:
+        """Returns once the job's run has begun to wait: a webhook that comes earlier costs fewer events."""
+
+        async def is_awaited() -> bool:
+            return any(
+                event.HasField("timer_started_event_attributes")
+                for event in (await self.run(job_id).fetch_history()).events
+            )
+
+        await eventually(is_awaited)
 
     async def trail(self, job_id: str) -> list[str]:
         """The timeline's lines."""
@@ -97,11 +140,13 @@ class Service:
 
     async def deliveries(self, job_id: str, *, count: int) -> list[dict[str, Any]]:
         """The simulator's webhooks of the job with our answers, once it has sent so many."""
-        async with asyncio.timeout(PATIENCE_WITH_TESTS):
-            while len(sent := (await self.simulated(job_id))["webhooks"]) < count:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.1)
-        deliveries: list[dict[str, Any]] = sent
-        return deliveries
+
+        async def sent() -> list[dict[str, Any]]:
+            deliveries: list[dict[str, Any]] = (await self.simulated(job_id))["webhooks"]
+            assert len(deliveries) >= count
+            return deliveries
+
+        return await eventually(sent)
 
     def run(self, job_id: str) -> WorkflowHandle[GenerationWorkflow, list[str]]:
         return self.temporal.get_workflow_handle_for(GenerationWorkflow.run, workflow_id(UUID(job_id)))
@@ -109,7 +154,7 @@ class Service:
     async def closed_as(self, job_id: str) -> str:
         """How Temporal calls the end of the job's run, which comes a moment after the row's."""
         with suppress(WorkflowFailureError):
-            await self.run(job_id).result(rpc_timeout=timedelta(seconds=PATIENCE_WITH_TESTS))
+            await self.run(job_id).result(rpc_timeout=timedelta(seconds=PATIENCE))
         status = (await self.run(job_id).describe()).status
         return status.name if status else "?"
 
@@ -128,12 +173,15 @@ async def running_service(
     lines: Lines | None = None,
     database: Database | None = None,
     port: int = 0,
+    timeouts: Timeouts = PATIENT,
     **overrides: Any,
 ) -> AsyncIterator[Service]:
     """A service with short times, on a fresh database unless one is given; its API alone by `lines` that can be cut.
 
     `overrides` are fields of Settings.
     """
+    if not worker:  # nobody answers a query
+        timeouts = replace(timeouts, query=TIMEOUTS.query)
     database = database or await servers.postgres.copy()
     bound = loopback_socket(port)
     origin = f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -157,22 +205,22 @@ async def running_service(
         "webhook_secret": "simulated-webhook-secret",
         "api_key_pepper": "pepper for tests",
         "poll_interval": 0.2,
-        "adoption_window": 3,
+        "adoption_window": 60,
         "account_pause": 1,
         "max_cached_workflows": os.environ.get("REELAY_MAX_CACHED_WORKFLOWS", "1000"),
         "reconcile_interval": 3600,  # tests start the passes themselves
     }
     settings = Settings.model_validate(values | overrides)
-    app = create_app(lines.leading_to(settings) if lines else settings)
+    app = create_app(lines.leading_to(settings) if lines else settings, timeouts)
     server = ApiServer(app, uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-    engine = make_engine(database.admin_url)
+    engine = make_engine(database.admin_url, connection_seconds=PATIENT.connection)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
         with pytest.MonkeyPatch.context() as environment:
             if lines:
                 environment.setenv("TEMPORAL_ADDRESS", lines.temporal.address)
             await stack.enter_async_context(listening(server, bound))
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=origin, timeout=PATIENCE_WITH_TESTS))
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=origin, timeout=PATIENCE))
         service = Service(
             settings=settings,
             origin=origin,

@@ -22,6 +22,7 @@ from lab.simulator.app import create_simulator
 from lab.simulator.settings import SimulatorSettings
 from reelay.cli.secrets import Secrets
 from reelay.db.migrate import migrate
+from tests.eventually import PATIENCE
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
 # Tests lose nothing by a power cut.
@@ -82,6 +83,8 @@ async def temporal_server(folder: Path) -> AsyncIterator[EmbeddedTemporal]:
 @asynccontextmanager
 async def listening(server: uvicorn.Server, bound: socket.socket) -> AsyncIterator[str]:
     """The server on the socket, for as long as the block lasts; its origin."""
+    # Closed after 5 s, as uvicorn does, a connection may end in the moment in which a slow client uses it again.
+    server.config.timeout_keep_alive = 300
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     try:
         while not server.started:
@@ -103,9 +106,16 @@ def loopback_socket(port: int = 0) -> socket.socket:
 
 @asynccontextmanager
 async def simulator_server(folder: Path) -> AsyncIterator[str]:
-    """A simulator whose generations take 0.3 s and whose webhooks are repeated 120 times faster than fal's."""
+    """A simulator whose generations take 0.3 s and whose webhooks are repeated 120 times faster than fal's.
+
+    It waits longer than fal for the answer to a webhook: a receiver on a busy machine may be slow.
+    """
     settings = SimulatorSettings(
-        media_dir=folder / "media", latency=timedelta(seconds=0.3), webhook_compression=120, verify_tls=False
+        media_dir=folder / "media",
+        latency=timedelta(seconds=0.3),
+        webhook_timeout=timedelta(minutes=1),
+        webhook_compression=120,
+        verify_tls=False,
     )
     config = uvicorn.Config(create_simulator(settings), log_level="warning", timeout_graceful_shutdown=1)
     async with listening(uvicorn.Server(config), loopback_socket()) as origin:
@@ -130,11 +140,25 @@ class Servers:
         found: dict[str, Any] = request
         return found
 
+    async def end_at_provider(self, job_id: str) -> None:
+        """The first request of the job ends now, however long it was to take."""
+        await self._end((await self.simulated_jobs())[job_id]["requests"][0])
+
+    async def end_all_at_provider(self) -> None:
+        """Whatever runs ends now: for jobs that a page has made."""
+        for request in await self._ask_simulator("requests"):
+            if request["ended"] is None:
+                await self._end(request["request_id"])
+
+    async def _end(self, request_id: str) -> None:
+        async with httpx.AsyncClient(base_url=self.simulator, timeout=PATIENCE) as client:
+            (await client.post(f"/__sim/requests/{request_id}/end")).raise_for_status()
+
     async def lock_account(self, key: str, *, locked: bool = True) -> None:
         """The provider refuses every submission with that key, or takes them again."""
-        async with httpx.AsyncClient(base_url=self.simulator) as client:
+        async with httpx.AsyncClient(base_url=self.simulator, timeout=PATIENCE) as client:
             (await client.post("/__sim/lock", json={"key": key, "locked": locked})).raise_for_status()
 
     async def _ask_simulator(self, what: str) -> Any:
-        async with httpx.AsyncClient(base_url=self.simulator) as client:
+        async with httpx.AsyncClient(base_url=self.simulator, timeout=PATIENCE) as client:
             return (await client.get(f"/__sim/{what}")).json()

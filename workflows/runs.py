@@ -27,6 +27,7 @@ from reelay.db.tables import GenerationJob
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Generation, GenerationStatus, Report
 from reelay.domain.reconciliation import Run, RunState
+from reelay.timeouts import TIMEOUTS, Timeouts
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 from workflows.search_attributes import search_attributes
@@ -41,10 +42,6 @@ CLOSED = {
 # The server itself calls a workflow task failed from its third attempt on, and then refuses queries.
 FAILING_FROM_ATTEMPT = 3
 
-# The SDK's own retries go on for 6-10 s while Temporal is down. A caller waits less, a provider's webhook still less.
-CALL_TIMEOUT = timedelta(seconds=3)
-REPORT_TIMEOUT = timedelta(seconds=1)
-QUERY_TIMEOUT = timedelta(seconds=1.5)
 # A query is a billed action, and queries of one run wait for each other: readers share one answer for this long.
 STATUS_FRESH_SECONDS = 1.0
 STATUSES_KEPT = 10_000
@@ -61,18 +58,19 @@ class TemporalUnavailable(Exception):
 
 
 class GenerationRuns:
-    def __init__(self, client: Client, task_queue: str, origin: str | None) -> None:
+    def __init__(self, client: Client, task_queue: str, origin: str | None, timeouts: Timeouts = TIMEOUTS) -> None:
         """`origin`: of our page, for the links that engineers follow from a run."""
         self._client = client
         self._task_queue = task_queue
         self._origin = origin
+        self._timeouts = timeouts
         self.status = alru_cache(maxsize=STATUSES_KEPT, ttl=STATUS_FRESH_SECONDS)(self._status)
         """What the run says of itself, about a second old at most; None when it cannot answer: no worker, no Temporal,
         no run."""
 
     async def start(self, job: GenerationJob) -> None:
         """The first run. Safe to repeat: one that has ended is not started again. Raises: TemporalUnavailable."""
-        async with _answered_within(CALL_TIMEOUT):
+        async with _answered_within(self._timeouts.command):
             await self._start(job, reuse=WorkflowIDReusePolicy.REJECT_DUPLICATE)
 
     async def resume(self, job: GenerationJob, *, poll_first: bool) -> None:
@@ -85,18 +83,20 @@ class GenerationRuns:
 
     async def report(self, generation_id: UUID, report: Report) -> None:
         """Signal what a provider reported. Raises: NoRun, TemporalUnavailable."""
-        async with _answered_within(REPORT_TIMEOUT):
-            await self._handle(generation_id).signal(GenerationWorkflow.report, report, rpc_timeout=REPORT_TIMEOUT)
+        seconds = self._timeouts.signal
+        async with _answered_within(seconds):
+            handle = self._handle(generation_id)
+            await handle.signal(GenerationWorkflow.report, report, rpc_timeout=timedelta(seconds=seconds))
 
     async def poll(self, generation_id: UUID) -> None:
         """Ask the provider now. Raises: NoRun, TemporalUnavailable."""
-        async with _answered_within(CALL_TIMEOUT):
+        async with _answered_within(self._timeouts.command):
             await self._handle(generation_id).signal(GenerationWorkflow.poll)
 
     async def cancel(self, job: GenerationJob) -> None:
         """Stop it; a job that was not started yet is started for it. Raises: NoRun, TemporalUnavailable."""
         await self.start(job)
-        async with _answered_within(CALL_TIMEOUT):
+        async with _answered_within(self._timeouts.command):
             await self._handle(job.id).cancel()
 
     async def describe(self, generation_id: UUID) -> Run:
@@ -115,9 +115,9 @@ class GenerationRuns:
 
     async def _status(self, generation_id: UUID) -> GenerationStatus | None:
         try:
-            async with _answered_within(QUERY_TIMEOUT):
-                handle = self._handle(generation_id)
-                return await handle.query(GenerationWorkflow.current_status, rpc_timeout=QUERY_TIMEOUT)
+            async with _answered_within(self._timeouts.query):
+                handle, limit = self._handle(generation_id), timedelta(seconds=self._timeouts.query)
+                return await handle.query(GenerationWorkflow.current_status, rpc_timeout=limit)
         except (NoRun, TemporalUnavailable):
             return None
 
@@ -159,10 +159,10 @@ class GenerationRuns:
 
 
 @asynccontextmanager
-async def _answered_within(limit: timedelta) -> AsyncIterator[None]:
+async def _answered_within(seconds: float) -> AsyncIterator[None]:
     """Raises: NoRun, TemporalUnavailable."""
     try:
-        async with asyncio.timeout(limit.total_seconds()):
+        async with asyncio.timeout(seconds):
             yield
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:

@@ -1,7 +1,6 @@
 """What a provider printed about a request, read from the provider when a caller asks for it."""
 
 import asyncio
-from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -19,7 +18,6 @@ from reelay.providers.registry import Providers
 
 # Readers of one job share one answer of the provider for this long.
 FRESH_SECONDS = 3.0
-PROVIDER_TIMEOUT = timedelta(seconds=5)
 LOGS_KEPT = 1_000
 
 log = structlog.get_logger()
@@ -35,8 +33,10 @@ class NoFinalPushes:
 class QueueLogs:
     """The log lines of requests: those stored, and those that the provider shows now."""
 
-    def __init__(self, providers: Providers, sessions: Sessions) -> None:
+    def __init__(self, providers: Providers, sessions: Sessions, *, timeout: float) -> None:
+        """`timeout`: seconds that a provider has to answer."""
         self._providers = providers
+        self._timeout = timeout
         self._sessions = sessions
         self._lines = alru_cache(maxsize=LOGS_KEPT, ttl=FRESH_SECONDS)(self._read)
 
@@ -65,7 +65,7 @@ class QueueLogs:
         if provider is None:
             return ()
         try:
-            async with asyncio.timeout(PROVIDER_TIMEOUT.total_seconds()):
+            async with asyncio.timeout(self._timeout):
                 return (await provider.progress(submission, logs=True)).logs
         except (ProviderError, TimeoutError) as trouble:
             log.info("provider_log_unavailable", provider=name, error=str(trouble))

@@ -21,7 +21,6 @@ BURST_SECONDS = 10
 """A second's requests may come at once for this long, after a pause."""
 SLICES = 50
 """A process takes a 50th of the bucket at a time: one write for 40 requests at the default."""
-POSTGRES_SECONDS = 0.5
 MAX_SLICES = 10_000
 UNLIMITED = 10**9
 CONCURRENCY_PAUSE_SECONDS = 5
@@ -40,8 +39,10 @@ class Slice:
 
 
 class Limits:
-    def __init__(self, sessions: Sessions, settings: Settings) -> None:
+    def __init__(self, sessions: Sessions, settings: Settings, *, timeout: float) -> None:
+        """`timeout`: seconds that a request waits to be counted."""
         self._sessions = sessions
+        self._timeout = timeout
         self._requests = Quota(
             name="requests", amount=settings.requests_per_second * BURST_SECONDS, window=BURST_SECONDS
         )
@@ -85,7 +86,7 @@ class Limits:
     async def _refill(self, part: Slice, user_id: UUID) -> None:
         slice_size = max(1, self._requests.amount // SLICES)
         try:
-            grant = await within(POSTGRES_SECONDS, self._take(user_id, slice_size))
+            grant = await within(self._timeout, self._take(user_id, slice_size))
         except POSTGRES_UNAVAILABLE as error:
             log.warning("rate_limit_unavailable", error=str(error))
             part.requests, part.refused = slice_size, None

@@ -14,10 +14,8 @@ from reelay.db.generations import find_generation
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import Report, Status
 from reelay.domain.verdict import Verdict
+from reelay.timeouts import Timeouts
 from workflows.runs import GenerationRuns, NoRun, TemporalUnavailable
-
-# A webhook needs Postgres twice at most: with the signal's second, three are not used up. Providers wait 5-15 s.
-POSTGRES_SECONDS = 0.8
 
 log = structlog.get_logger()
 
@@ -38,13 +36,14 @@ class WebhookResult:
 
 
 class Inbox:
-    def __init__(self, runs: GenerationRuns, sessions: Sessions, metrics: Metrics) -> None:
+    def __init__(self, runs: GenerationRuns, sessions: Sessions, metrics: Metrics, timeouts: Timeouts) -> None:
         self._runs = runs
         self._sessions = sessions
         self._metrics = metrics
+        self._timeout = timeouts.webhook_statement
 
     async def deliver(self, generation_id: UUID, report: Report) -> WebhookResult:
-        """Signal the workflow, within a second or two: accepted, duplicate or unknown; else deferred, to be stored."""
+        """Signal the workflow, soon or not at all: accepted, duplicate or unknown; else deferred, to be stored."""
         begun = time.perf_counter()
         verdict, detail = await self._signal(generation_id, report)
         self._metrics.signal_seconds.labels(verdict).observe(time.perf_counter() - begun)
@@ -53,7 +52,7 @@ class Inbox:
     async def store(self, delivery: WebhookDelivery) -> bool:
         """Put a delivery into the inbox, durably. False when Postgres does not take it, either."""
         try:
-            await within(POSTGRES_SECONDS, self._insert(delivery))
+            await within(self._timeout, self._insert(delivery))
         except POSTGRES_UNAVAILABLE as error:
             log.warning("webhook_lost", delivery_id=str(delivery.id), error=str(error))
             return False
@@ -71,7 +70,7 @@ class Inbox:
     async def _without_a_run(self, generation_id: UUID) -> tuple[Verdict, str]:
         """The row tells a run that has ended from one that has yet to be started."""
         try:
-            row = await within(POSTGRES_SECONDS, self._find(generation_id))
+            row = await within(self._timeout, self._find(generation_id))
         except POSTGRES_UNAVAILABLE as error:
             return Verdict.DEFERRED, f"There is no run, and the job cannot be read: {error}"
         if row is None:

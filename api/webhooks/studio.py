@@ -9,7 +9,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from uuid import UUID
 
-from api.webhooks.inbox import POSTGRES_SECONDS, Inbox, WebhookResult
+from api.webhooks.inbox import Inbox, WebhookResult
 from api.webhooks.schemas import PushAnswer
 from reelay.db.deliveries import has_waiting_duplicate, put_into_inbox
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, within
@@ -22,6 +22,7 @@ from reelay.domain.language import Language
 from reelay.domain.verdict import Verdict
 from reelay.providers.errors import Malformed
 from reelay.providers.studio_push import Phase, Push, read_push
+from reelay.timeouts import Timeouts
 
 # An end is signalled within this time, or else from the inbox.
 INBOX_DELAY = timedelta(seconds=3)
@@ -37,11 +38,12 @@ NAMING_THE_JOB = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
 class Pushes:
-    def __init__(self, sessions: Sessions, inbox: Inbox, language: Language) -> None:
+    def __init__(self, sessions: Sessions, inbox: Inbox, language: Language, timeouts: Timeouts) -> None:
         """`language`: of what is written into the jobs."""
         self._sessions = sessions
         self._inbox = inbox
         self._language = language
+        self._timeout = timeouts.webhook_statement
 
     async def receive(self, delivery: WebhookDelivery) -> WebhookResult:
         """Let the push do what it can do now. Safe to repeat with the same delivery, and with a copy of it.
@@ -54,7 +56,7 @@ class Pushes:
             return WebhookResult(Verdict.MALFORMED, str(rejected))
         delivery.job_id = parse_uuid(push.job_id)
         try:
-            jobs = await within(POSTGRES_SECONDS, self._jobs(push.job_id, delivery.key_owner_id))
+            jobs = await within(self._timeout, self._jobs(push.job_id, delivery.key_owner_id))
             return await self._judge(push, jobs, delivery)
         except POSTGRES_UNAVAILABLE as error:
             return WebhookResult(Verdict.UNAVAILABLE, f"Postgres does not answer: {error}")
@@ -74,18 +76,18 @@ class Pushes:
             return await self._end(job, push, delivery)
         if Stage(job.stage) in BEFORE_THE_PROVIDER:
             return await self._too_early(job, push.phase, delivery)
-        moved = await within(POSTGRES_SECONDS, self._record(job.id, push, push.phase))
+        moved = await within(self._timeout, self._record(job.id, push, push.phase))
         return _result(job, Verdict.ACCEPTED if moved else Verdict.IGNORED, push.phase.name)
 
     async def _end(self, job: GenerationJob, push: Push, delivery: WebhookDelivery) -> WebhookResult:
-        if not await within(POSTGRES_SECONDS, self._store_final_push(job.id, push, delivery)):
+        if not await within(self._timeout, self._store_final_push(job.id, push, delivery)):
             return _result(job, Verdict.DUPLICATE, "Its end has been reported already.")
         return await self._inbox.deliver(job.id, _report(job, delivery.id, ended=True))
 
     async def _too_early(self, job: GenerationJob, phase: Phase, delivery: WebhookDelivery) -> WebhookResult:
         """Its submission is still under way, or its answer was lost: then this proves that it was accepted."""
         waits = f"Waits for the submission: {phase.name}"
-        if await within(POSTGRES_SECONDS, self._has_waiting_duplicate(delivery, waits)):
+        if await within(self._timeout, self._has_waiting_duplicate(delivery, waits)):
             return _result(job, Verdict.IGNORED, waits)
         signalled = await self._inbox.deliver(job.id, _report(job, delivery.id, ended=False))
         deferred = signalled.verdict is Verdict.DEFERRED

@@ -104,6 +104,14 @@ async def advance_clock(simulator: Running, advance: Advance) -> None:
     simulator.advance(timedelta(seconds=advance.seconds))
 
 
+@router.post("/requests/{request_id}/end", status_code=204)
+async def end_request(simulator: Running, request_id: str) -> None:
+    """Let a request end now, and its webhook be sent."""
+    request = simulator.queue.requests[request_id]
+    simulator.queue.end(request)
+    simulator.webhook_sender.dispatch(request)
+
+
 @router.post("/lock", status_code=204)
 async def lock_account(simulator: Running, lock: Lock) -> None:
     """Refuse the submissions with this key as fal does when the balance is used up, or take them again."""

@@ -154,6 +154,12 @@ class Queue:
         self.save(request)
         return answer
 
+    def end(self, request: SimulatedRequest) -> None:
+        """As if it had taken no longer than until now."""
+        now = self._clock.now()
+        request.starts_at, request.ends_at = min(request.starts_at, now), min(request.ends_at, now)
+        self.save(request)
+
     def waiting(self, app: str, before: datetime | None = None) -> int:
         """How many requests of an app are queued, of those accepted before a moment."""
         now = self._clock.now()

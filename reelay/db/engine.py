@@ -28,8 +28,10 @@ POSTGRES_UNAVAILABLE = (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS, OSError)
 IDLE_SECONDS = 0.5
 
 
-def make_engine(url: str, *, pool_size: int = 10, statement_seconds: int | None = 30) -> AsyncEngine:
-    """An engine for a `postgresql://` URL. A statement without an answer is given up after `statement_seconds`;
+def make_engine(
+    url: str, *, pool_size: int = 10, connection_seconds: int = 5, statement_seconds: int | None = 30
+) -> AsyncEngine:
+    """An engine for a `postgresql://` URL. After so many seconds without a connection, or an answer, it gives up;
     None: never.
 
     Idle connections are checked before use: Postgres may have restarted. Those of a busy pool are not: the round
@@ -39,9 +41,9 @@ def make_engine(url: str, *, pool_size: int = 10, statement_seconds: int | None 
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=5,
+        pool_timeout=connection_seconds,
         pool_use_lifo=True,  # in turn, every connection of a pool that was full once would idle
-        connect_args={"timeout": 5, "command_timeout": statement_seconds},
+        connect_args={"timeout": connection_seconds, "command_timeout": statement_seconds},
     )
     event.listen(engine.sync_engine, "checkin", _record_checkin)
     event.listen(engine.sync_engine, "checkout", partial(_ping_if_idle, engine.dialect))

@@ -1,6 +1,5 @@
 """Runs of the workflow with scripted steps and skipped time. Every history is replayed before its test is over."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from temporalio.worker import Replayer, Worker
 
 from lab.devstack.temporal import EmbeddedTemporal
 from reelay.domain.generation import Generation, JobType, ProviderName, Report, Stage, Timing, UncertainSubmitPolicy
+from tests.eventually import PATIENCE, eventually
 from tests.workflow.steps import REQUEST, Steps
 from workflows.client import connect
 from workflows.converter import data_converter
@@ -63,7 +63,7 @@ class Run:
     async def over(self) -> str:
         """How Temporal calls the end."""
         with suppress(WorkflowFailureError):
-            await self.handle.result(rpc_timeout=timedelta(seconds=20))
+            await self.handle.result(rpc_timeout=timedelta(seconds=PATIENCE))
         status = (await self.handle.describe()).status
         return status.name if status else "?"
 
@@ -74,13 +74,13 @@ class Run:
     async def cancel_and_be_understood(self) -> None:
         """Return when the workflow has done what a cancellation makes it do at once."""
         await self.handle.cancel()
-        async with asyncio.timeout(10):
-            while True:
-                events = [event.WhichOneof("attributes") for event in (await self.handle.fetch_history()).events]
-                asked = events.index("workflow_execution_cancel_requested_event_attributes")
-                if "workflow_task_completed_event_attributes" in events[asked:]:
-                    return
-                await asyncio.sleep(0.02)
+
+        async def is_understood() -> bool:
+            events = [event.WhichOneof("attributes") for event in (await self.handle.fetch_history()).events]
+            asked = events.index("workflow_execution_cancel_requested_event_attributes")
+            return "workflow_task_completed_event_attributes" in events[asked:]
+
+        await eventually(is_understood)
 
     async def took(self) -> timedelta:
         """From start to end on the run's own clock."""
@@ -89,9 +89,10 @@ class Run:
 
 
 async def until(run: Run, stage: Stage) -> None:
-    async with asyncio.timeout(10):
-        while (await run.handle.query(GenerationWorkflow.current_status)).stage is not stage:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    async def is_there() -> bool:
+        return (await run.handle.query(GenerationWorkflow.current_status)).stage is stage
+
+    await eventually(is_there)
 
 
 Start = Callable[..., Awaitable[Run]]

@@ -22,6 +22,7 @@ from temporalio.worker import Worker
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Generation, Stage, UncertainSubmitPolicy
 from reelay.domain.reconciliation import Reconciled
+from tests.eventually import eventually
 from tests.servers import temporal_server
 from tests.workflow.conftest import generation, report
 from tests.workflow.payloads import payload_types, schema_of, written_today
@@ -41,8 +42,10 @@ MOMENT = timedelta(seconds=1)
 
 
 async def until(handle: Handle, stage: Stage) -> None:
-    while (await handle.query(GenerationWorkflow.current_status)).stage is not stage:  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+    async def is_there() -> bool:
+        return (await handle.query(GenerationWorkflow.current_status)).stage is stage
+
+    await eventually(is_there)
 
 
 async def webhook_after_the_answer(handle: Handle) -> None:

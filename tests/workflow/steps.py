@@ -14,6 +14,7 @@ from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Archived, MediaFile, Submission
 from reelay.providers.provider import CancelAnswer
+from tests.eventually import eventually
 
 REQUEST = "request-1"
 VIDEO = MediaFile(
@@ -139,10 +140,11 @@ class Steps:
         self.done.append("end")
         self.ending = ending
 
-    async def until_begun(self, step: str, times: int) -> None:
-        async with asyncio.timeout(10):
-            while self.count(step) < times:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+    async def until_begun(self, step: str, times: int = 1) -> None:
+        async def has_begun() -> bool:
+            return self.count(step) >= times
+
+        await eventually(has_begun)
 
     def count(self, step: str) -> int:
         return self.done.count(step)

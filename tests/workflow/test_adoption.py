@@ -1,13 +1,14 @@
 """A submission whose answer was lost: found again by one of two roads, or not; sent again only by policy."""
 
-import asyncio
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, UncertainSubmitPolicy
+from tests.eventually import eventually
 from tests.workflow.conftest import Run, Start, generation, report, until
 from tests.workflow.steps import Steps, lost_answer, not_listed, running, without_a_list
 from workflows.generation import GenerationWorkflow
@@ -77,9 +78,7 @@ async def test_webhook_is_still_heard_where_there_is_no_list(start: Start) -> No
     steps = Steps(submits=[lost_answer()], finds=[without_a_list()])
     run = await start(steps)
     await until(run, Stage.UNCERTAIN)
-    async with asyncio.timeout(10):
-        while not steps.count("find"):  # noqa: ASYNC110 - the step runs in the worker
-            await asyncio.sleep(0.02)
+    await steps.until_begun("find")
     await run.hear(report())
 
     assert await run.over() == "COMPLETED"
@@ -175,9 +174,7 @@ async def test_what_the_list_shows_at_the_windows_very_end_is_not_given_up(start
     steps = Steps(submits=[lost_answer()], finds=[None])
     steps.listed.clear()
     run = await start(steps, generation(adoption_window=timedelta(seconds=1)))
-    async with asyncio.timeout(10):
-        while not await run.has_event("timer_fired_event_attributes"):  # noqa: ASYNC110 - the server's clock
-            await asyncio.sleep(0.05)
+    await eventually(partial(run.has_event, "timer_fired_event_attributes"))
     steps.listed.set()
 
     assert await run.over() == "COMPLETED"
@@ -189,11 +186,8 @@ async def test_cancel_in_the_middle_of_a_look_withdraws_what_it_finds(start: Sta
     steps.listed.clear()
     run = await start(steps)
     await until(run, Stage.UNCERTAIN)
-    async with asyncio.timeout(10):
-        while not steps.count("find"):  # noqa: ASYNC110 - the step runs in the worker
-            await asyncio.sleep(0.02)
-    await run.handle.cancel()
-    await asyncio.sleep(0.2)
+    await steps.until_begun("find")
+    await run.cancel_and_be_understood()
     steps.listed.set()
 
     assert await run.over() == "CANCELED"

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.acceptance.browser.chromium import MISSING, find_chromium, is_skipped
 from tests.acceptance.browser.visitor import DESKTOP, Visitor
+from tests.eventually import PATIENCE
 from tests.running import Service
 
 FLAGS = (
@@ -20,7 +21,7 @@ FLAGS = (
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 )
-PATIENCE_MS = 20_000
+PATIENCE_MS = PATIENCE * 1000
 
 Visit = Callable[..., Awaitable[Visitor]]
 
@@ -32,6 +33,7 @@ async def browser() -> AsyncIterator[Browser]:
     executable = find_chromium()
     if executable is None:
         pytest.fail(MISSING)
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
         yield running

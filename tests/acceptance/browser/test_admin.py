@@ -16,8 +16,8 @@ HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 
 
 @pytest.fixture(scope="module")
-async def operators_key(service: Service) -> AsyncIterator[str]:
-    async with await service.user("olga", scope=Scope.ADMIN, credits=0) as client:
+async def operators_key(shared_service: Service) -> AsyncIterator[str]:
+    async with await shared_service.user("olga", scope=Scope.ADMIN, credits=0) as client:
         yield client.headers["authorization"].removeprefix("Bearer ")
 
 

@@ -47,12 +47,12 @@ async def second_api(service: Service) -> AsyncIterator[SecondApi]:
     await api.stop()
 
 
-async def test_the_page_goes_on_after_the_api_was_away(visit: Visit, second_api: SecondApi) -> None:
+async def test_the_page_goes_on_after_the_api_was_away(visit: Visit, service: Service, second_api: SecondApi) -> None:
     visitor = await visit("patient", origin=second_api.origin)
     await visitor.enter()
     page = visitor.page
     await page.get_by_role("radio", name="Voice").press("Space")
-    await page.get_by_label("Text", exact=True).fill("still here [sim: latency=4s]")
+    await page.get_by_label("Text", exact=True).fill("still here [sim: latency=10m]")
     await page.get_by_role("button", name="Generate").click()
     row = visitor.row("still here")
     await expect(row.get_by_role("progressbar")).to_be_visible()
@@ -60,6 +60,7 @@ async def test_the_page_goes_on_after_the_api_was_away(visit: Visit, second_api:
     await second_api.stop()
     await expect(page.get_by_text("The connection is lost")).to_be_visible()
     await visitor.look("away")
+    await service.servers.end_all_at_provider()
     await second_api.start()
     await expect(page.get_by_text("The connection is lost")).to_be_hidden()
     await expect(row.get_by_text("Ready")).to_be_visible()
@@ -98,7 +99,7 @@ async def test_no_job_a_few_and_five_hundred(visit: Visit, service: Service) -> 
     job_id = await some_of_each(service)
     clip = await new_clip(service)
     for scheme in ("light", "dark"):
-        few = await visit("ann", color_scheme=scheme)
+        few = await visit(service.user_name, color_scheme=scheme)
         await few.enter()
         views = {
             "/": "Create",
@@ -109,7 +110,7 @@ async def test_no_job_a_few_and_five_hundred(visit: Visit, service: Service) -> 
         await see_views(few, views, f"few-{scheme}")
 
     many = await visit("veteran")
-    await copy_jobs(service, "ann", "veteran", count=MANY)
+    await copy_jobs(service, service.user_name, "veteran", count=MANY)
     await many.enter()
     rows = many.page.locator(".row")
     await expect(rows).to_have_count(100)
@@ -136,7 +137,7 @@ async def see_views(visitor: Any, views: dict[str, str], name: str) -> None:
 
 
 async def some_of_each(service: Service) -> str:
-    """Five finished jobs of ann's, one of each kind; the video's id."""
+    """Five finished jobs, one of each kind; the video's id."""
     audio = f"{service.servers.simulator}/files/sample.wav"
     calls = {
         "first-frame": {"prompt": "a red lighthouse on a rock, oil on canvas"},
@@ -155,7 +156,7 @@ async def some_of_each(service: Service) -> str:
 
 
 async def test_the_client_polls_where_events_do_not_get_through(visit: Visit, service: Service) -> None:
-    visitor = await visit("ann")
+    visitor = await visit(service.user_name)
     blocked = []
 
     async def block(route: Route) -> None:
@@ -173,7 +174,7 @@ async def test_the_client_polls_where_events_do_not_get_through(visit: Visit, se
 
 
 async def test_the_client_tells_each_end(visit: Visit, service: Service) -> None:
-    visitor = await visit("ann")
+    visitor = await visit(service.user_name)
     await visitor.page.goto(f"{service.origin}/web/icon.svg")
 
     async def watched(job_id: str, words: dict[str, Any]) -> Any:
@@ -191,7 +192,7 @@ async def test_the_client_tells_each_end(visit: Visit, service: Service) -> None
     assert (await watched(nobodys, {}))["failed"]["code"] == "NOT_FOUND"
 
     await visitor.page.route("**/events*", lambda route: route.abort())
-    slow = await service.create("watched for too long [sim: latency=30s]")
+    slow = await service.create("watched for too long [sim: latency=10m]")
     assert (await watched(slow, {"maxPollTime": 500}))["failed"]["name"] == "WaitTimeout"
     await visitor.page.unroute("**/events*")
     aborted = await visitor.page.evaluate(ABORTED, [slow, service_key(service)])

@@ -66,7 +66,7 @@ async def test_a_wrong_key_is_refused_and_a_right_one_let_in(visit: Visit) -> No
 async def test_a_job_is_canceled_and_retried(visit: Visit) -> None:
     visitor = await visit("canceler")
     await visitor.enter()
-    row = await visitor.create("slow tide [sim: latency=30s]")
+    row = await visitor.create("slow tide [sim: latency=10m]")
     await expect(row.get_by_role("progressbar")).to_be_visible()
     await row.get_by_role("button", name=re.compile("Cancel")).press("Enter")
     await expect(row.get_by_text("Canceled")).to_be_visible()

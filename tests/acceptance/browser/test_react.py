@@ -10,8 +10,7 @@ from playwright.async_api import Page, Request
 
 from tests.acceptance.browser.conftest import Visit
 from tests.acceptance.browser.react import HOUR, nothing_is_asked_after_leaving, open_component
-from tests.acceptance.systems.reading import until
-from tests.running import Service
+from tests.running import Service, until
 
 DAY = 24 * HOUR
 SHOWS = """expected => {
@@ -79,7 +78,7 @@ async def test_the_hook_polls_in_its_interval_and_tells_the_end_once(probe: Prob
     await probe.shows(job=None, isPolling=False, isCompleted=False, error=None)
     assert probe.polls == []
 
-    job = await probe.job("latency=60s")
+    job = await probe.job("latency=10m")
     request_id = job["falRequestId"]
     for _ in range(3):
         await probe.give(requestId=request_id)
@@ -95,7 +94,7 @@ async def test_the_hook_polls_in_its_interval_and_tells_the_end_once(probe: Prob
 
 
 async def test_another_request_is_followed_in_place_of_the_first(probe: Probe) -> None:
-    slow, quick = await probe.job("latency=60s"), await probe.job("latency=1ms")
+    slow, quick = await probe.job("latency=10m"), await probe.job("latency=1ms")
     await until(probe.client, f"/api/jobs/{quick['id']}", "completed")
     await probe.give(requestId=slow["falRequestId"])
     await probe.shows(job=slow["id"], isPolling=True)
@@ -134,7 +133,7 @@ async def test_a_request_that_nobody_knows_ends_it(probe: Probe) -> None:
 
 
 async def test_it_gives_up_after_its_time_and_stops_when_it_is_left(probe: Probe) -> None:
-    job = await probe.job("latency=60s")
+    job = await probe.job("latency=10m")
     await probe.give(requestId=job["falRequestId"], maxPollTime=HOUR)
     await probe.shows(job=job["id"], isPolling=True)
     await probe.later()

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.running import PATIENCE_WITH_TESTS
+from tests.eventually import PATIENCE
 from tests.servers import listening, loopback_socket
 
 Spoil = Callable[[str, httpx.Response], Response | None]
@@ -19,7 +19,7 @@ Spoil = Callable[[str, httpx.Response], Response | None]
 
 @asynccontextmanager
 async def proxy(origin: str, spoil: Spoil) -> AsyncIterator[str]:
-    async with httpx.AsyncClient(base_url=origin, timeout=PATIENCE_WITH_TESTS) as client:
+    async with httpx.AsyncClient(base_url=origin, timeout=PATIENCE) as client:
 
         async def forward(request: Request) -> Response:
             answer = await client.request(

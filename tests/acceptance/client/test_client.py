@@ -111,13 +111,14 @@ async def test_a_watch_outlasts_a_restart_of_the_api(servers: Servers) -> None:
     database = await servers.postgres.copy()
     (port,) = free_ports(1)
     async with running_service(servers, database=database, webhook_patience=0.5) as working:
-        job_id = UUID(await working.create("watched over a restart [sim: latency=2s]"))
+        job_id = UUID(await working.create("watched over a restart [sim: latency=10m]"))
         queue = working.settings.task_queue
         api = partial(running_service, servers, database=database, worker=False, port=port, task_queue=queue)
         async with AsyncReelay(f"http://127.0.0.1:{port}", key_of(working)) as client:
             watching = client.watch(job_id)
             async with api():
                 assert not (await anext(watching)).has_ended
+            await servers.end_at_provider(str(job_id))
             async with api():
                 assert [job.status async for job in watching][-1] == "completed"
 
@@ -131,7 +132,7 @@ async def test_refusals_have_types(reelay: AsyncReelay, patient_service: Service
     async with AsyncReelay(patient_service.origin, "rk_unknown") as stranger:
         with pytest.raises(NotAuthorized):
             await stranger.get("/api/jobs")
-    job = await reelay.cancel(await submitted(reelay, "video", prompt="no media [sim: latency=60s]", quality="fast"))
+    job = await reelay.cancel(await submitted(reelay, "video", prompt="no media [sim: latency=10m]", quality="fast"))
     with pytest.raises(NoMedia):
         await reelay.download(job, tmp_path / "nothing.mp4")
 
@@ -149,7 +150,7 @@ async def test_wait_raises_what_the_job_failed_with(reelay: AsyncReelay) -> None
 
 
 async def test_wait_ends_when_asked_to_and_the_job_goes_on(reelay: AsyncReelay) -> None:
-    job_id = await submitted(reelay, "video", prompt="slow [sim: latency=60s]", quality="fast")
+    job_id = await submitted(reelay, "video", prompt="slow [sim: latency=10m]", quality="fast")
     with pytest.raises(WaitTimeout) as late:
         await reelay.wait(job_id, timeout=0.5)
     assert late.value.job is not None

@@ -122,7 +122,7 @@ async def test_exit_codes_say_what_happened(terminal: Terminal) -> None:
 
 
 async def test_interrupted_watch_leaves_the_job_running(terminal: Terminal, patient_service: Service) -> None:
-    job_id = (await terminal.type("generate", "long [sim: latency=60s]", "--no-watch")).out.strip()
+    job_id = (await terminal.type("generate", "long [sim: latency=10m]", "--no-watch")).out.strip()
     watching = await terminal.start("watch", job_id)
     assert watching.stdout
     assert await watching.stdout.readline()

@@ -108,19 +108,20 @@ async def test_the_documents_own_hook_works_by_the_session_cookie(browser: Brows
     await api.stop()
 
 
-async def test_a_clip_gets_its_video(visit: Visit) -> None:
+async def test_a_clip_gets_its_video(visit: Visit, service: Service) -> None:
     visitor = await visit("director")
     page = visitor.page
     await page.clock.install()
     await open_component(visitor, "ClipCard")
     generate = page.get_by_role("button", name="Generate")
 
-    await simulate(page, "latency=4s")
+    await simulate(page, "latency=10m")
     async with page.expect_response("**/api/generate/video") as answer:
         await generate.click()
     assert (await (await answer.value).json())["status"] == "submitted"
     await expect(generate).to_be_disabled()
     await page.wait_for_function("() => document.querySelector('progress')?.value > 0")
+    await service.servers.end_all_at_provider()
     assert await played(page.locator("video")) > 0
     await expect(page.get_by_role("progressbar")).to_have_count(0)
 
@@ -128,7 +129,7 @@ async def test_a_clip_gets_its_video(visit: Visit) -> None:
     await generate.click()
     await page.get_by_role("alert").get_by_text("prompt: This input is not supported").wait_for()
 
-    await simulate(page, "latency=60s")
+    await simulate(page, "latency=10m")
     async with page.expect_response("**/api/jobs/*"):
         await generate.click()
     await nothing_is_asked_after_leaving(page)

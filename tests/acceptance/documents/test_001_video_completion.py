@@ -14,11 +14,10 @@ from structlog.testing import capture_logs
 
 from reelay.db.tables import GenerationJob, Scope, WebhookDelivery
 from reelay.domain.generation import ProviderName
-from tests.acceptance.systems.reading import until
 from tests.integration.api.shared import problem
 from tests.integration.api.studio import PATH
 from tests.paths import ROOT
-from tests.running import Service, running_service
+from tests.running import Service, running_service, until
 from tests.servers import Servers
 
 SCRIPT = ROOT / "scripts" / "test-video-webhook.sh"

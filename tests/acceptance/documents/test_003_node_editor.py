@@ -4,19 +4,21 @@ from playwright.async_api import expect
 
 from tests.acceptance.browser.conftest import Visit
 from tests.acceptance.browser.react import open_component, played, simulate
+from tests.running import Service
 
 
-async def test_the_component_generates_and_shows_a_video(visit: Visit) -> None:
+async def test_the_component_generates_and_shows_a_video(visit: Visit, service: Service) -> None:
     visitor = await visit("editor")
     page = visitor.page
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     await open_component(visitor, "VideoGenerator")
 
-    await simulate(page, "latency=2s")
+    await simulate(page, "latency=10m")
     await page.get_by_role("button", name="Generate Video").click()
     await expect(page.get_by_role("button", name="Generating...")).to_be_disabled()
     await expect(page.get_by_text("Status: pending")).to_be_visible()
+    await service.servers.end_all_at_provider()
     video = page.locator("video")
     assert await played(video) > 0
     await expect(page.get_by_text("Video ready!")).to_be_visible()

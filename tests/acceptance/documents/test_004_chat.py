@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from reelay.domain.language import Language
+from tests.eventually import PATIENCE
 from tests.node import node_environment
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.running import Service, running_service
 from tests.servers import Servers
 
 FRONT = Path(__file__).parent / "chat"
@@ -54,7 +55,7 @@ async def node(script: str, *arguments: str) -> Process:
 
 async def shown(process: Process) -> Any:
     """What the script shows last, once it has ended."""
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
+    async with asyncio.timeout(PATIENCE):
         output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
     return json.loads(output.decode().splitlines()[-1])
@@ -93,7 +94,7 @@ async def test_the_document_from_its_script_to_its_video(service: Service) -> No
         "content": {"url": url, "description": "un chat qui court dans un jardin"},
     }
     assert told == {"type": "video", "content": {"url": told["content"]["url"]}}
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(timeout=PATIENCE) as browser:
         for address in (url, told["content"]["url"]):
             played = await browser.get(address, follow_redirects=True)
             assert (played.status_code, played.headers["content-type"]) == (200, "video/mp4"), (

@@ -15,9 +15,10 @@ import httpx
 import psutil
 
 from lab.devstack.ports import free_ports
+from reelay.domain.generation import FINAL
+from tests.eventually import PATIENCE, eventually
 
 Job = dict[str, Any]
-PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +36,15 @@ class RunningStack:
         """kill -9, and wait until the part has a new life."""
         killed = self.pid_of(part)
         os.kill(killed, signal.SIGKILL)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while self.pid_of(part) == killed:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.05)
+        await self.is_replaced(part, killed)
+
+    async def is_replaced(self, part: str, pid: int) -> None:
+        """Returns once the part has a new process."""
+
+        async def has_new_pid() -> bool:
+            return self.pid_of(part) != pid
+
+        await eventually(has_new_pid)
 
     async def create(self, prompt: str) -> str:
         body = {"prompt": prompt, "quality": "fast"}
@@ -47,15 +54,15 @@ class RunningStack:
 
     async def until(self, job_id: str, *wanted: str) -> Job:
         """The job once its status or stage is one of those; the API may be away meanwhile."""
-        job: Job = {}
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while not {job.get("status"), job.get("stage")} & set(wanted):
-                    await asyncio.sleep(0.1)
-                    job = await self.look(job_id) or job
-                    assert job.get("status") not in {"completed", "failed", "canceled"} - set(wanted), job
-        except TimeoutError:
-            raise AssertionError(f"not {wanted}: {job}") from None
+
+        async def seen() -> Job:
+            job = await self.look(job_id)
+            assert job, "no answer"
+            assert {job["status"], job["stage"]} & {*wanted, *FINAL}, job
+            return job
+
+        job = await eventually(seen)
+        assert {job["status"], job["stage"]} & set(wanted), job
         return job
 
     async def look(self, job_id: str) -> Job | None:
@@ -66,8 +73,13 @@ class RunningStack:
         job: Job = response.json()
         return job if response.status_code == 200 else None
 
+    async def end_at_provider(self, job_id: str) -> None:
+        (request_id,) = (await self.simulated(job_id))["requests"]
+        async with httpx.AsyncClient(base_url=self.simulator_url, timeout=PATIENCE) as client:
+            (await client.post(f"/__sim/requests/{request_id}/end")).raise_for_status()
+
     async def simulated(self, job_id: str) -> dict[str, Any]:
-        async with httpx.AsyncClient(base_url=self.simulator_url) as client:
+        async with httpx.AsyncClient(base_url=self.simulator_url, timeout=PATIENCE) as client:
             counted: dict[str, Any] = (await client.get("/__sim/stats")).json()["jobs"][job_id]
             return counted
 
@@ -87,7 +99,7 @@ async def running_stack(data_dir: Path) -> AsyncIterator[RunningStack]:
         key = await reelay(data_dir, "keys", "create", "ann")
         await reelay(data_dir, "credits", "add", "ann", "1000000")
         async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{api}", headers={"authorization": f"Bearer {key}"}, timeout=10
+            base_url=f"http://127.0.0.1:{api}", headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE
         ) as client:
             yield RunningStack(
                 process=process, data_dir=data_dir, simulator_url=f"http://127.0.0.1:{simulator}", client=client
@@ -105,7 +117,7 @@ async def running_stack(data_dir: Path) -> AsyncIterator[RunningStack]:
 
 async def _ready(process: asyncio.subprocess.Process) -> None:
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         async for line in process.stdout:
             if line.startswith(b"ready"):
                 return

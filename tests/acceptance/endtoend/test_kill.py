@@ -28,12 +28,12 @@ async def test_without_a_kill_it_completes(stack: RunningStack) -> None:
 @pytest.mark.fault("O5", "D18")
 @pytest.mark.parametrize("part", PARTS)
 async def test_killed_while_one_waits_and_one_is_archived(stack: RunningStack, part: str) -> None:
+    waiting = await stack.create(f"the {part} dies while this waits [sim: latency=10m]")
+    await stack.until(waiting, "generating")
     archived = await stack.create(f"the {part} dies while this is archived [sim: latency=100ms, media=slow:5s]")
     await stack.until(archived, "archiving")
-    waiting = await stack.create(f"the {part} dies while this waits [sim: latency=4s]")
-    await stack.until(waiting, "generating")
-    await stack.until(archived, "archiving")
     await stack.kill(part)
+    await stack.end_at_provider(waiting)
 
     await completes(stack, waiting)
     await completes(stack, archived)

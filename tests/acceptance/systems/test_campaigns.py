@@ -7,9 +7,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.acceptance.systems.reading import until
 from tests.integration.api.shared import problem, wrong_fields
-from tests.running import Service
+from tests.running import Service, until
 
 VIDEO = {"prompt": "a harbour", "quality": "fast", "duration": 4}
 

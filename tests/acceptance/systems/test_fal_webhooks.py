@@ -7,8 +7,7 @@ import httpx
 from sqlmodel import select
 
 from reelay.db.tables import GenerationJob
-from tests.acceptance.systems.reading import until
-from tests.running import Service
+from tests.running import Service, until
 
 PROMPT = "a lighthouse in the rain"
 STEPS: list[tuple[str, dict[str, Any], str]] = [
@@ -62,7 +61,7 @@ async def test_accepted_job_is_no_longer_pending_though_nobody_reports(
     patient_service: Service, caller: httpx.AsyncClient
 ) -> None:
     """Neither a webhook nor a poll has come: the provider's acceptance alone makes it run."""
-    body = {"prompt": f"{PROMPT} [sim: latency=60s]", "quality": "fast"}
+    body = {"prompt": f"{PROMPT} [sim: latency=10m]", "quality": "fast"}
     created = (await caller.post("/api/generate/video", json=body)).json()
     job = await until(caller, created["statusUrl"], "in_progress")
     counted = await patient_service.simulated(job["id"])

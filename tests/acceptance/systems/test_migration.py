@@ -4,8 +4,8 @@ import asyncio
 
 import httpx
 
-from tests.acceptance.systems.reading import until
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.eventually import eventually
+from tests.running import Job, Service, running_service, until
 from tests.servers import Servers
 
 VIDEO = {"prompt": "a lighthouse", "quality": "fast"}
@@ -21,7 +21,7 @@ async def test_with_the_switch_off_every_post_waits_for_its_video(servers: Serve
 
 
 async def test_one_caller_prefers_to_wait_and_another_does_not(caller: httpx.AsyncClient) -> None:
-    waited = await caller.post("/api/generate/video", json=VIDEO, headers={"prefer": "wait=20"})
+    waited = await caller.post("/api/generate/video", json=VIDEO, headers={"prefer": "wait=90"})
     at_once = await caller.post("/api/generate/video", json=VIDEO)
 
     assert (waited.status_code, waited.json()["status"]) == (200, "completed")
@@ -32,13 +32,15 @@ async def test_dropped_connection_loses_nothing(patient_service: Service, caller
     """The caller goes away while its POST waits; the same POST again brings the video of the first."""
 
     async def post() -> httpx.Response:
-        headers = {"idempotency-key": "k", "prefer": "wait=20"}
+        headers = {"idempotency-key": "k", "prefer": "wait=90"}
         return await caller.post("/api/generate/video", json=VIDEO | {"prompt": "[sim: latency=2s]"}, headers=headers)
 
     waiting = asyncio.create_task(post())
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while not (jobs := (await caller.get("/api/jobs")).json()["data"]):  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.05)
+
+    async def listed() -> list[Job]:
+        return list((await caller.get("/api/jobs")).json()["data"])
+
+    jobs = await eventually(listed)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
 

@@ -5,8 +5,7 @@ from uuid import UUID
 import httpx
 
 from reelay.db.tables import GenerationJob
-from tests.acceptance.systems.reading import until
-from tests.running import Service
+from tests.running import Service, until
 
 ZEROSCOPE = "zeroscope-v2-xl"
 
@@ -16,7 +15,7 @@ async def test_a_background_video_from_its_prompt_to_the_gallery(
 ) -> None:
     """Posted, answered at once, pending in the list, told by the prediction's id, archived, shown in the chat."""
     prompt = "a clown fish swims in a coral reef"
-    body = {"model": ZEROSCOPE, "input": {"prompt": f"{prompt} [sim: latency=1s]"}}
+    body = {"model": ZEROSCOPE, "input": {"prompt": f"{prompt} [sim: latency=10m]"}}
     created = await caller.post("/api/jobs", json=body)
     assert (created.status_code, created.json()["status"]) == (202, "submitted")
     task_id = created.json()["jobId"]
@@ -27,6 +26,7 @@ async def test_a_background_video_from_its_prompt_to_the_gallery(
     prediction = await patient_service.servers.simulated_request(running["falRequestId"])
     assert prediction["input"]["prompt"] == body["input"]["prompt"]  # type: ignore[index]
 
+    await patient_service.servers.end_at_provider(task_id)
     done = await until(caller, created.json()["statusUrl"], "completed")
     (delivery,) = await patient_service.deliveries(task_id, count=1)
     assert (done["provider"], done["progress"], delivery["status_code"]) == ("replicate", 100, 200)

@@ -9,9 +9,8 @@ import pytest
 from sqlmodel import select
 
 from reelay.db.tables import MediaFileRow
-from tests.acceptance.systems.reading import until
 from tests.integration.api.studio import PATH, Studio, playing
-from tests.running import Service
+from tests.running import Service, until
 
 STEPS = [("pending", 0), ("processing", 25), ("generating", 50), ("downloading", 75)]
 

@@ -5,8 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.systems.reading import until
-from tests.running import Service
+from tests.running import Service, until
 
 RECORDING = {"audioUrl": "https://example.com/speech.mp3"}
 FORMATS = {

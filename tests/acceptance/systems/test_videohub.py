@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.acceptance.systems.reading import until
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.eventually import eventually
+from tests.running import Service, running_service, until
 from tests.servers import Servers
 
 PICTURE = "https://example.com/first.png"
@@ -23,11 +23,11 @@ async def unhurried_service(servers: Servers) -> AsyncIterator[Service]:
         yield running
 
 
-async def test_a_video_from_its_post_to_the_gallery(caller: httpx.AsyncClient) -> None:
+async def test_a_video_from_its_post_to_the_gallery(patient_service: Service, caller: httpx.AsyncClient) -> None:
     """Created with its assets, running, its log shown on demand, completed, its steps kept, its files listed."""
     body = {
         "model": "kling-2.5-turbo-pro",
-        "input": {"prompt": "a reef [sim: latency=2s]", "firstFrameUrl": PICTURE, "duration": 5},
+        "input": {"prompt": "a reef [sim: latency=10m]", "firstFrameUrl": PICTURE, "duration": 5},
         "metadata": {"projectId": "p-7"},
     }
     created = await caller.post("/api/jobs", json=body)
@@ -39,11 +39,12 @@ async def test_a_video_from_its_post_to_the_gallery(caller: httpx.AsyncClient) -
     assert running["metadata"] == {"projectId": "p-7"}
     assert running["logs"] is None
 
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while not (logs := (await caller.get(address, params={"logs": 1})).json()["logs"]):  # noqa: ASYNC110
-            await asyncio.sleep(0.2)
-    assert logs[0] == "Loading the model"
+    async def logs() -> list[str]:
+        return list((await caller.get(address, params={"logs": 1})).json()["logs"])
 
+    assert (await eventually(logs))[0] == "Loading the model"
+
+    await patient_service.servers.end_at_provider(running["id"])
     done = await until(caller, address, "completed")
     assert done["aspectRatio"] == done["files"][0]["aspectRatio"] == "16:9"
     history = (await caller.get(f"{address}/history")).json()["data"]
@@ -167,7 +168,7 @@ async def test_the_interactive_budget_asks_before_it_is_exceeded(patient_service
 
 
 async def test_running_jobs_are_listed_by_either_word(caller: httpx.AsyncClient) -> None:
-    form = {"model": "veo3.1-fast", "prompt": "a reef [sim: latency=60s]"}
+    form = {"model": "veo3.1-fast", "prompt": "a reef [sim: latency=10m]"}
     created = (await caller.post("/api/jobs", json=form)).json()
     await until(caller, created["statusUrl"], "submitted", "in_progress")
     listed = {
@@ -183,7 +184,7 @@ async def test_running_jobs_are_listed_by_either_word(caller: httpx.AsyncClient)
 
 @pytest.mark.parametrize(("asked", "shown"), [("9:16", "9:16"), (None, "9:16")])
 async def test_ratio_is_the_one_that_was_asked_for(caller: httpx.AsyncClient, asked: str | None, shown: str) -> None:
-    words = {"prompt": "a reef [sim: latency=60s]"} | ({"aspectRatio": asked} if asked else {})
+    words = {"prompt": "a reef [sim: latency=10m]"} | ({"aspectRatio": asked} if asked else {})
     created = (await caller.post("/api/generate/video", json=words)).json()
 
     job = (await caller.get(created["statusUrl"])).json()
@@ -218,16 +219,18 @@ async def test_logs_by_default_are_shown_and_kept_while_polling(servers: Servers
 async def test_completed_without_media_stays_in_progress_until_somebody_asks(unhurried_service: Service) -> None:
     service = unhurried_service
     job_id = await service.create("empty at first [sim: webhook=no-media:1s]")
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while not any("no media yet" in line for line in await service.trail(job_id)):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+
+    async def has_no_media_yet() -> bool:
+        return any("no media yet" in line for line in await service.trail(job_id))
+
+    async def is_completed_when_asked() -> bool:
+        assert (await service.client.post(f"/api/jobs/{job_id}/poll")).status_code == 202
+        return bool((await service.job(job_id))["status"] == "completed")
+
+    await eventually(has_no_media_yet)
     assert (await service.job(job_id))["status"] == "in_progress"
 
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while (await service.job(job_id))["status"] != "completed":
-            assert (await service.client.post(f"/api/jobs/{job_id}/poll")).status_code == 202
-            await asyncio.sleep(0.5)
-
+    await eventually(is_completed_when_asked, every=0.5)
     assert (await service.job(job_id))["files"]
     assert (await service.simulated(job_id))["accepted"] == 1
 

@@ -1,4 +1,4 @@
-"""The callers of these tests: `ann`, who is `Service.client`, and `bob`, who must see nothing of hers."""
+"""Callers beside the test's own user, who is `Service.client`."""
 
 from collections.abc import AsyncIterator
 
@@ -9,6 +9,7 @@ from tests.running import Service
 
 
 @pytest.fixture(scope="session")
-async def bob(patient_service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    async with await patient_service.user("bob") as client:
+async def bob(shared_patient_service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """Who must see nothing of anybody else's."""
+    async with await shared_patient_service.user("bob") as client:
         yield client

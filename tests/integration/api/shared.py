@@ -1,6 +1,5 @@
 """What several of these files say."""
 
-import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +7,8 @@ import httpx
 from sqlmodel import col, select
 
 from reelay.db.tables import WebhookDelivery
-from tests.running import PATIENCE_WITH_TESTS, Service
+from tests.eventually import eventually
+from tests.running import Service
 
 
 def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -50,10 +50,9 @@ async def logged(
         statement = statement.where(col(WebhookDelivery.request_id) == request_id)
     if job_id:
         statement = statement.where(col(WebhookDelivery.job_id) == UUID(job_id))
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while True:
-            async with service.sessions() as session:
-                rows = list((await session.scalars(statement)).all())
-            if rows:
-                return rows
-            await asyncio.sleep(0.05)
+
+    async def rows() -> list[WebhookDelivery]:
+        async with service.sessions() as session:
+            return list(await session.scalars(statement))
+
+    return await eventually(rows)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-PATIENCE_SECONDS = 20.0
+from tests.eventually import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Stream:
 
     async def next(self) -> Event | None:
         """The next event; None once the server has ended the stream."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             async for item in self._items:
                 if item:
                     return item
@@ -42,7 +42,7 @@ class Stream:
 
     async def comment(self) -> None:
         """Fails when an event comes first."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             assert await anext(self._items) is None
 
     async def until_end(self) -> list[Event]:

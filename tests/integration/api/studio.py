@@ -1,6 +1,5 @@
 """The studio backend, played by hand: what it pushes, with the secret or without."""
 
-import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,8 @@ import httpx
 from sqlmodel import col, select
 
 from reelay.db.tables import WebhookDelivery
-from tests.running import PATIENCE_WITH_TESTS, Job, Service
+from tests.eventually import eventually
+from tests.running import Job, Service
 
 PATH = "/api/webhooks/video-completion"
 
@@ -58,14 +58,14 @@ class Studio:
     async def logged(self, job_id: str, *verdicts: str) -> list[WebhookDelivery]:
         """The job's deliveries, oldest first, once the log has these verdicts."""
         statement = select(WebhookDelivery).where(col(WebhookDelivery.job_id) == UUID(job_id))
-        async with asyncio.timeout(PATIENCE_WITH_TESTS):
-            while True:
-                async with self.service.sessions() as session:
-                    rows = await session.scalars(statement.order_by(col(WebhookDelivery.received_at)))
-                found = list(rows)
-                if sorted(row.verdict for row in found) == sorted(verdicts):
-                    return found
-                await asyncio.sleep(0.05)
+
+        async def found() -> list[WebhookDelivery]:
+            async with self.service.sessions() as session:
+                rows = list(await session.scalars(statement.order_by(col(WebhookDelivery.received_at))))
+            assert sorted(row.verdict for row in rows) == sorted(verdicts)
+            return rows
+
+        return await eventually(found)
 
 
 async def playing(service: Service) -> Studio:

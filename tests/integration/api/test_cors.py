@@ -8,7 +8,8 @@ from fastapi import Request
 
 from api.app import create_app
 from reelay.settings import Settings
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.eventually import PATIENCE
+from tests.running import Service, running_service
 from tests.servers import Servers
 
 FRONT, EVIL = "https://front.example.com", "https://evil.example.com"
@@ -59,7 +60,7 @@ async def test_a_named_origin_may_send_and_read(open_service: Service) -> None:
 
 
 async def test_errors_can_be_read_as_well(open_service: Service) -> None:
-    async with httpx.AsyncClient(base_url=open_service.origin, headers={"origin": FRONT}) as page:
+    async with httpx.AsyncClient(base_url=open_service.origin, headers={"origin": FRONT}, timeout=PATIENCE) as page:
         answers = [
             await page.get("/api/jobs"),
             await page.get("/api/nothing"),
@@ -77,7 +78,9 @@ async def test_the_answer_to_a_bug_of_ours_can_be_read() -> None:
         raise LookupError("a bug")
 
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers={"origin": FRONT}) as page:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://test", headers={"origin": FRONT}, timeout=PATIENCE
+    ) as page:
         answer = await page.get("/bug")
     assert (answer.status_code, lets_in(answer)) == (500, True)
     assert len(answer.headers.get_list("x-request-id")) == 1
@@ -86,7 +89,7 @@ async def test_the_answer_to_a_bug_of_ours_can_be_read() -> None:
 async def test_streams_and_media_can_be_read(open_service: Service) -> None:
     job = await open_service.until(await open_service.create(), "completed")
     headers = dict(open_service.client.headers) | {"origin": FRONT}
-    async with httpx.AsyncClient(base_url=open_service.origin, timeout=PATIENCE_WITH_TESTS) as page:
+    async with httpx.AsyncClient(base_url=open_service.origin, timeout=PATIENCE) as page:
         async with page.stream("GET", f"/api/jobs/{job['id']}/events", headers=headers) as stream:
             assert lets_in(stream)
         part = await page.get(job["resultUrl"], headers={"origin": FRONT, "range": "bytes=0-9"})

@@ -334,25 +334,22 @@ async def test_longest_key_is_taken(patient_service: Service) -> None:
 
 
 async def test_caller_who_prefers_to_wait_gets_the_finished_job(patient_service: Service) -> None:
-    answer = await patient_service.client.post("/api/generate/video", json=VIDEO, headers={"prefer": "wait=15"})
+    answer = await patient_service.client.post("/api/generate/video", json=VIDEO, headers={"prefer": "wait=90"})
 
     assert answer.status_code == 200
-    assert answer.headers["preference-applied"] == "wait=15"
+    assert answer.headers["preference-applied"] == "wait=90"
     job = await patient_service.job(answer.json()["id"])
     assert answer.json() == job | {"jobId": job["id"], "message": job["progressMessage"]}
     assert (job["requestId"], job["status"]) == (job["id"], "completed")
 
 
 async def test_wait_that_runs_out_gets_the_202(patient_service: Service) -> None:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    body = VIDEO | {"prompt": "slow [sim: latency=3s]"}
+    body = VIDEO | {"prompt": "slow [sim: latency=10m]"}
     answer = await patient_service.client.post("/api/generate/video", json=body, headers={"prefer": "wait=1"})
 
-    assert 1 <= loop.time() - began < 2.5
     assert answer.status_code == 202
     assert answer.json().keys() == CREATED
-    await patient_service.until(answer.json()["jobId"], "completed")
+    assert (await patient_service.client.post(f"/api/jobs/{answer.json()['jobId']}/cancel")).status_code == 202
 
 
 async def test_applied_preference_is_never_longer_than_what_is_waited(patient_service: Service) -> None:

@@ -13,14 +13,15 @@ from sqlalchemy import text
 
 from reelay.db.credits import ledger_drift, limit_month, top_up
 from reelay.db.users import find_or_create_user
+from tests.eventually import PATIENCE
 from tests.integration.api.shared import new_clip, problem, wrong_fields
 from tests.lines import Lines, open_line
-from tests.running import Service, running_service
+from tests.running import Job, Service, running_service, until
 from tests.servers import Servers
 
 VIDEO = {"prompt": "a lighthouse in the rain", "quality": "fast", "duration": 4}
 PRICE = 60
-FOREVER = VIDEO | {"prompt": "a while [sim: latency=60s]"}
+FOREVER = VIDEO | {"prompt": "a while [sim: latency=10m]"}
 
 
 @asynccontextmanager
@@ -54,18 +55,16 @@ async def create(client: httpx.AsyncClient, body: dict[str, Any]) -> str:
     return str(created.json()["jobId"])
 
 
-async def job_until(client: httpx.AsyncClient, job_id: str, status: str) -> dict[str, Any]:
-    async with asyncio.timeout(20):
-        while (job := (await client.get(f"/api/jobs/{job_id}?wait=5")).json())["status"] != status:
-            assert job["status"] not in ("completed", "failed", "canceled"), job
-    found: dict[str, Any] = job
-    return found
+async def job_until(client: httpx.AsyncClient, job_id: str, status: str) -> Job:
+    return await until(client, f"/api/jobs/{job_id}", status)
 
 
 async def test_price_is_held_then_charged(patient_service: Service) -> None:
     async with user_with(patient_service, 100) as (_, client):
-        job_id = await create(client, VIDEO | {"prompt": "a harbour [sim: latency=1s]"})
+        job_id = await create(client, VIDEO | {"prompt": "a harbour [sim: latency=10m]"})
         assert await credits(client) == (100, PRICE, 40)
+        await job_until(client, job_id, "in_progress")
+        await patient_service.servers.end_at_provider(job_id)
         job = await job_until(client, job_id, "completed")
         assert (job["estimatedCostCents"], job["actualCostCents"], job["creditsDeducted"]) == (PRICE, PRICE, PRICE)
         assert await credits(client) == (40, 0, 40)
@@ -289,7 +288,7 @@ async def test_image_mode_without_its_image_is_refused(
 
 @pytest.mark.fault("T1")
 async def test_credits_are_the_callers_own(patient_service: Service) -> None:
-    async with httpx.AsyncClient(base_url=patient_service.origin) as nobody:
+    async with httpx.AsyncClient(base_url=patient_service.origin, timeout=PATIENCE) as nobody:
         problem(await nobody.get("/api/credits"), 401, "UNAUTHENTICATED")
     async with user_with(patient_service, 7) as (_, one), user_with(patient_service, 8) as (_, other):
         assert (await credits(one), await credits(other)) == ((7, 0, 7), (8, 0, 8))

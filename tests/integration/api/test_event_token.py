@@ -8,6 +8,7 @@ import pytest
 
 from reelay.db.keys import revoke_key
 from reelay.domain.event_token import EventPass, make_event_token, read_event_token
+from tests.eventually import PATIENCE
 from tests.integration.api.shared import problem
 from tests.integration.api.streams import opened
 from tests.running import Service
@@ -47,7 +48,7 @@ async def new_token(client: httpx.AsyncClient) -> str:
 async def test_token_opens_the_streams_of_its_owner_alone(patient_service: Service, bob: httpx.AsyncClient) -> None:
     job_id = await patient_service.create("by token")
     token, bobs = await new_token(patient_service.client), await new_token(bob)
-    async with httpx.AsyncClient(base_url=patient_service.origin) as client:
+    async with httpx.AsyncClient(base_url=patient_service.origin, timeout=PATIENCE) as client:
         async with opened(client, f"/api/jobs/{job_id}/events", token=token) as events:
             assert (await events.until_end())[-1].status == "completed"
         async with opened(client, "/api/events", token=token) as events:
@@ -63,7 +64,7 @@ async def test_token_opens_nothing_else(patient_service: Service) -> None:
         ("POST", "/api/generate/video"),
         ("GET", "/api/events"),
     ]
-    async with httpx.AsyncClient(base_url=patient_service.origin) as client:
+    async with httpx.AsyncClient(base_url=patient_service.origin, timeout=PATIENCE) as client:
         for method, path in calls:
             bearer = {"authorization": f"Bearer {token}"}
             problem(await client.request(method, path, json={}, headers=bearer), 401, "UNAUTHENTICATED")
@@ -78,13 +79,16 @@ async def test_expired_or_foreign_token_opens_nothing(patient_service: Service) 
     expired = make_event_token(pepper, event_pass, now=time.time() - 60)
     foreign = make_event_token(b"another", event_pass, now=time.time())
     key = patient_service.client.headers["authorization"].removeprefix("Bearer ")
-    async with httpx.AsyncClient(base_url=patient_service.origin) as client:
+    async with httpx.AsyncClient(base_url=patient_service.origin, timeout=PATIENCE) as client:
         for token in ("", expired, foreign, key):
             problem(await client.get("/api/events", params={"token": token}), 401, "UNAUTHENTICATED")
 
 
 async def test_streams_end_when_their_key_is_revoked(patient_service: Service) -> None:
-    async with await patient_service.user("erin") as erin, httpx.AsyncClient(base_url=patient_service.origin) as client:
+    async with (
+        await patient_service.user("erin") as erin,
+        httpx.AsyncClient(base_url=patient_service.origin, timeout=PATIENCE) as client,
+    ):
         token = await new_token(erin)
         async with opened(erin, "/api/events") as by_key, opened(client, "/api/events", token=token) as by_token:
             async with patient_service.sessions.begin() as session:

@@ -54,7 +54,7 @@ async def test_stream_of_a_finished_job_is_its_end(patient_service: Service) -> 
 
 
 async def test_estimate_moves_between_the_changes_for_who_asks(patient_service: Service) -> None:
-    job_id = await patient_service.create("expected for long [sim: latency=60s]")
+    job_id = await patient_service.create("expected for long [sim: latency=10m]")
     await patient_service.until_accepted(job_id)
     async with opened(patient_service.client, f"/api/jobs/{job_id}/events", progress="true") as events:
         seen = [await events.next()]

@@ -10,7 +10,7 @@ import pytest
 from reelay.domain.language import Language
 from tests.integration.api.shared import problem
 from tests.integration.api.streams import Stream
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.running import Service, running_service
 from tests.servers import Servers
 
 FRENCH = {"accept-language": "fr-FR,fr;q=0.9,en;q=0.8"}
@@ -156,8 +156,7 @@ async def test_readers_of_one_job_are_each_streamed_their_own_language(patient_s
             assert response.headers["content-language"] == headers.get("accept-language", "en")[:2]
             return str((await Stream(response).until_end())[-1].job["progressMessage"])
 
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        said = await asyncio.gather(*(last(headers) for headers in ({}, FRENCH, PORTUGUESE)))
+    said = await asyncio.gather(*(last(headers) for headers in ({}, FRENCH, PORTUGUESE)))
     assert said == ["Completed", "Génération terminée avec succès", "Geração concluída com sucesso"]
 
 

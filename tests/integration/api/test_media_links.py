@@ -1,6 +1,5 @@
 """Media by its link: whoever has it needs no key, and it opens nothing else."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -11,8 +10,16 @@ from sqlalchemy import text
 
 from reelay.db.users import disable_user, enable_user, find_user
 from reelay.domain.media_link import sign_media_address
+from tests.eventually import PATIENCE
 from tests.integration.api.shared import new_clip, problem
-from tests.running import Job, Service
+from tests.running import Job, Service, until
+
+
+@pytest.fixture(scope="module")
+async def patient_service(shared_patient_service: Service) -> AsyncIterator[Service]:
+    """To one user for all tests of this file, because they share what that user has."""
+    async with shared_patient_service.for_user("one for this file") as mine:
+        yield mine
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +31,7 @@ async def finished(patient_service: Service) -> Job:
 
 @pytest.fixture
 async def anybody(patient_service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=patient_service.origin) as client:
+    async with httpx.AsyncClient(base_url=patient_service.origin, timeout=PATIENCE) as client:
         yield client
 
 
@@ -79,7 +86,7 @@ async def test_expired_link_says_where_a_fresh_one_is(
     patient_service: Service, anybody: httpx.AsyncClient, finished: Job
 ) -> None:
     async with patient_service.sessions() as session:
-        ann = await find_user(session, "ann")
+        ann = await find_user(session, patient_service.user_name)
     assert ann
     pepper = patient_service.settings.api_key_pepper.get_secret_value().encode()
     address = finished["resultUrl"].removeprefix(patient_service.origin).split("?")[0]
@@ -101,9 +108,7 @@ async def test_links_of_a_disabled_user_and_to_deleted_files_stop(
     async with await patient_service.user("ivan") as ivan:
         created = await ivan.post("/api/generate/voice", json={"text": "Good bye."})
         path = f"/api/jobs/{created.json()['jobId']}"
-        async with asyncio.timeout(20):
-            while (job := (await ivan.get(path, params={"wait": 5})).json())["status"] != "completed":
-                pass
+        job = await until(ivan, path, "completed")
     assert (await anybody.get(job["resultUrl"])).status_code == 200
 
     async with patient_service.sessions.begin() as session:

@@ -21,6 +21,7 @@ from api.http.middleware import BodyLimits
 from api.http.problem_handlers import install_problem_handlers
 from reelay.domain.language import Language
 from reelay.settings import Settings
+from tests.eventually import PATIENCE
 from tests.integration.api.shared import problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers, listening, loopback_socket
@@ -65,7 +66,7 @@ async def test_405_names_every_allowed_method(patient_service: Service, path: st
 
 
 async def test_retry_of_what_did_not_fail_is_a_conflict(patient_service: Service) -> None:
-    job_id = await patient_service.create("[sim: latency=60s]")
+    job_id = await patient_service.create("[sim: latency=10m]")
     problem(await patient_service.client.post(f"/api/jobs/{job_id}/retry"), 409, "CONFLICT")
     await patient_service.client.post(f"/api/jobs/{job_id}/cancel")
 
@@ -116,7 +117,7 @@ async def small_app() -> AsyncIterator[str]:
 @pytest.mark.fault("O4")
 async def test_driver_that_a_dying_database_confuses_is_an_outage(small_app: str) -> None:
     """Seen after a SIGKILL of Postgres."""
-    async with httpx.AsyncClient(base_url=small_app) as client:
+    async with httpx.AsyncClient(base_url=small_app, timeout=PATIENCE) as client:
         problem(await client.get("/confused"), 503, "UNAVAILABLE")
 
 
@@ -125,8 +126,7 @@ async def test_body_that_does_not_arrive_in_time_is_given_up(small_app: str) -> 
     url = httpx.URL(small_app)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(b"POST /read HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nfirst words")
-    async with asyncio.timeout(5):
-        head, _, body = (await reader.read()).partition(b"\r\n\r\n")  # to the end: the connection is closed, too
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")  # to the end: the connection is closed, too
     writer.close()
     await writer.wait_closed()
 
@@ -136,7 +136,7 @@ async def test_body_that_does_not_arrive_in_time_is_given_up(small_app: str) -> 
 
 
 async def test_bug_of_ours_has_the_shape_of_all_errors_and_tells_nothing(small_app: str) -> None:
-    async with httpx.AsyncClient(base_url=small_app) as client:
+    async with httpx.AsyncClient(base_url=small_app, timeout=PATIENCE) as client:
         broken = await client.get("/broken")
 
     assert problem(broken, 500, "INTERNAL")["error"] == "Internal server error"

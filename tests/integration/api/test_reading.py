@@ -2,15 +2,25 @@
 
 import asyncio
 from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from tests.eventually import eventually
 from tests.integration.api.shared import new_clip, problem, wrong_fields
 from tests.running import Job, Service, running_service
 from tests.servers import Servers
+
+
+@pytest.fixture(scope="module")
+async def patient_service(shared_patient_service: Service) -> AsyncIterator[Service]:
+    """To one user for all tests of this file, because they share what that user has."""
+    async with shared_patient_service.for_user("one for this file") as mine:
+        yield mine
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +60,7 @@ async def test_list_can_be_filtered(patient_service: Service) -> None:
         clip = (await fred.post(f"/api/campaigns/{campaign}/clips", json={})).json()["id"]
         body = {"text": "Hello.", "clipId": clip}
         done = (await fred.post("/api/generate/voice", json=body, headers={"prefer": "wait=15"})).json()["id"]
-        video = (await fred.post("/api/generate/video", json={"prompt": "[sim: latency=60s]"})).json()["jobId"]
+        video = (await fred.post("/api/generate/video", json={"prompt": "[sim: latency=10m]"})).json()["jobId"]
 
         assert await listed(fred, status="active") == [video]
         assert await listed(fred, status="completed") == [done]
@@ -94,11 +104,15 @@ async def test_cursor_without_a_time_zone_is_no_accident(patient_service: Servic
 async def test_timeline_grows_in_order(patient_service: Service) -> None:
     job_id = await patient_service.create("[sim: latency=1s]")
     longest: list[dict[str, Any]] = []
-    while (await patient_service.job(job_id))["status"] != "completed":
-        history = (await patient_service.client.get(f"/api/jobs/{job_id}/history")).json()["data"]
-        assert history[: len(longest)] == longest
-        longest = history
-        await asyncio.sleep(0.1)
+
+    async def is_over() -> bool:
+        nonlocal longest
+        before, longest = longest, (await patient_service.client.get(f"/api/jobs/{job_id}/history")).json()["data"]
+        if longest[: len(before)] != before:
+            pytest.fail(f"{before} became {longest}")
+        return bool(longest[-1]["status"] == "completed")
+
+    await eventually(is_over)
 
     history = (await patient_service.client.get(f"/api/jobs/{job_id}/history")).json()["data"]
     assert [event["id"] for event in history] == sorted(event["id"] for event in history)
@@ -116,22 +130,27 @@ async def test_job_is_found_by_the_providers_request_id(patient_service: Service
 
 async def test_progress_only_grows_and_is_complete_only_at_the_end(service: Service) -> None:
     """Of a model that is expected to take 4 s, by the webhook's patience, by polls, and by a slow download."""
-    words = {"model": "flux-dev", "prompt": "a hill [sim: latency=2s, webhook=lost, media=slow:1s]"}
+    words = {"model": "flux-dev", "prompt": "a hill [sim: latency=10m, webhook=lost, media=slow:1s]"}
     job_id = (await service.client.post("/api/generate/first-frame", json=words)).json()["jobId"]
     seen = [await service.job(job_id)]
-    while seen[-1]["status"] != "completed":
-        assert seen[-1]["status"] != "failed", seen[-1]["errorMessage"]
-        await asyncio.sleep(0.05)
+
+    async def has(least: int) -> bool:
         seen.append(await service.job(job_id))
+        assert seen[-1]["status"] != "failed", seen[-1]["errorMessage"]
+        return bool(seen[-1]["progress"] >= least)
+
+    await eventually(partial(has, 70))
+    await service.servers.end_at_provider(job_id)
+    await eventually(partial(has, 100))
 
     progress = [job["progress"] for job in seen]
     assert progress == sorted(progress)
-    assert len(set(progress)) > 5
+    assert len(set(progress)) >= 3
     assert all((job["progress"] == 100) == (job["status"] == "completed") for job in seen)
 
 
 async def test_living_job_is_answered_by_its_workflow(patient_service: Service) -> None:
-    job_id = await patient_service.create("[sim: latency=60s]")
+    job_id = await patient_service.create("[sim: latency=10m]")
     job = await patient_service.until_accepted(job_id)
 
     assert job["source"] == "workflow"
@@ -141,42 +160,40 @@ async def test_living_job_is_answered_by_its_workflow(patient_service: Service) 
     assert (await patient_service.until(job_id, "canceled"))["source"] == "database"
 
 
-async def test_without_a_worker_the_row_answers_soon(servers: Servers) -> None:
-    loop = asyncio.get_running_loop()
+async def test_without_a_worker_the_row_answers(servers: Servers) -> None:
     async with running_service(servers, worker=False) as service:
         job_id = await service.create()
-        asked = loop.time()
         jobs = await asyncio.gather(*(service.job(job_id) for _ in range(20)))
 
-        assert loop.time() - asked < 10  # by default a client waits 30 s for the answer of a query
         assert {(job["status"], job["source"]) for job in jobs} == {("pending", "database")}
 
 
 async def test_wait_ends_with_the_next_change(patient_service: Service) -> None:
-    loop = asyncio.get_running_loop()
-    job_id = await patient_service.create("[sim: latency=1.5s]")
-    await patient_service.until_accepted(job_id)
-    asked = loop.time()
-    changed = await patient_service.client.get(f"/api/jobs/{job_id}", params={"wait": 15})
+    job_id = await patient_service.create("[sim: latency=10m]")
+    before = await patient_service.until_accepted(job_id)
+    waiting = asyncio.create_task(patient_service.client.get(f"/api/jobs/{job_id}", params={"wait": 60}))
+    unchanged = await patient_service.client.get(f"/api/jobs/{job_id}", params={"wait": 1})
+    assert not waiting.done()
+    await patient_service.servers.end_at_provider(job_id)
 
-    assert 0.7 < loop.time() - asked < 5
-    assert changed.json()["status"] in ("in_progress", "completed")
+    assert unchanged.json()["stage"] == before["stage"]
+    assert (await waiting).json()["stage"] != before["stage"]
 
 
 async def test_wait_without_a_change_runs_out(patient_service: Service, finished: Job) -> None:
-    loop = asyncio.get_running_loop()
-    job_id = await patient_service.create("[sim: latency=60s]")
+    job_id = await patient_service.create("[sim: latency=10m]")
     await patient_service.until_accepted(job_id)
-    asked = loop.time()
-    unchanged = await patient_service.client.get(f"/api/jobs/{job_id}", params={"wait": 1})
-    waited = loop.time() - asked
-    ended = await patient_service.client.get(f"/api/jobs/{finished['id']}", params={"wait": 30})
+    short, long, none = [
+        asyncio.create_task(patient_service.client.get(f"/api/jobs/{name}", params={"wait": wait}))
+        for name, wait in ((job_id, 1), (job_id, 60), (finished["id"], 60))
+    ]
+    unchanged, ended = await short, await none
 
     assert unchanged.json()["status"] == "in_progress"
-    assert 1 <= waited < 3
     assert ended.json()["status"] == "completed"
-    assert loop.time() - asked - waited < 3
+    assert not long.done()
     await patient_service.client.post(f"/api/jobs/{job_id}/cancel")
+    await long
 
 
 @pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "soon"])

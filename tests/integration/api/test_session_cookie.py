@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from api.identity.session_cookie import session_tokens
 from api.identity.tokens import LEEWAY_SECONDS
+from tests.eventually import PATIENCE
 from tests.integration.api.issuer import SECRET, by_secret, claims, put_together
 from tests.integration.api.shared import problem
 from tests.integration.api.streams import opened
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.running import Service, running_service
 from tests.servers import Servers
 
 NAME = "sb-abcdefghijklmnopqrst-auth-token"
@@ -87,7 +88,7 @@ async def guarded(servers: Servers) -> AsyncIterator[Service]:
 
 @pytest.fixture
 async def browser(guarded: Service) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=guarded.origin, timeout=PATIENCE_WITH_TESTS) as client:
+    async with httpx.AsyncClient(base_url=guarded.origin, timeout=PATIENCE) as client:
         yield client
 
 
@@ -214,7 +215,7 @@ async def test_a_few_seconds_between_the_clocks_are_forgiven(browser: httpx.Asyn
 
 
 async def test_where_no_token_is_taken_neither_are_apikey_and_cookie(patient_service: Service) -> None:
-    async with httpx.AsyncClient(base_url=patient_service.origin) as client:
+    async with httpx.AsyncClient(base_url=patient_service.origin, timeout=PATIENCE) as client:
         key = patient_service.client.headers["authorization"].removeprefix("Bearer ")
         for headers in ({"apikey": key}, in_cookie(by_secret(claims()))):
             problem(await client.get("/api/jobs", headers=headers), 401, "UNAUTHENTICATED")

@@ -14,6 +14,7 @@ from api.admin.ledger import LedgerAudit
 from reelay.db.credits import top_up
 from reelay.db.tables import Scope
 from reelay.db.users import find_or_create_user
+from tests.eventually import PATIENCE
 from tests.integration.api.shared import logged, problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers
@@ -144,7 +145,7 @@ async def test_metrics_count_by_route_and_tell_nothing_of_users(counted: Service
     await counted.client.get("/wp-login.php")
     await counted.client.request("BREW", "/api/jobs")
 
-    async with httpx.AsyncClient(base_url=counted.origin) as prometheus:
+    async with httpx.AsyncClient(base_url=counted.origin, timeout=PATIENCE) as prometheus:
         response = await prometheus.get("/metrics")
 
     assert response.status_code == 200

@@ -1,6 +1,5 @@
 """Tokens of an identity provider let in whom they name, for as long as they say, and nobody else."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -13,10 +12,11 @@ from api.identity.tokens import LEEWAY_SECONDS, owner_from_claims
 from reelay.db.credits import top_up
 from reelay.db.tables import Scope
 from reelay.db.users import find_or_create_user
+from tests.eventually import PATIENCE
 from tests.integration.api.issuer import ISSUER, SECRET, Issuer, by_secret, claims, put_together, unsigned
 from tests.integration.api.shared import problem
 from tests.integration.api.streams import opened
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.unit.providers.scripted_server import answer, json_answer, scripted_server
 
@@ -38,7 +38,7 @@ async def guarded(servers: Servers) -> AsyncIterator[Service]:
 
 
 async def asked_with(token: str, service: Service, path: str = "/api/jobs", **query: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=service.origin) as client:
+    async with httpx.AsyncClient(base_url=service.origin, timeout=PATIENCE) as client:
         return await client.get(path, headers={"authorization": f"Bearer {token}"}, params=query)
 
 
@@ -54,7 +54,9 @@ async def test_a_token_lets_its_user_in(guarded: Service, sign: Sign) -> None:
 
 
 async def call_with(token: str, service: Service, campaign: dict[str, str]) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=service.origin, headers={"authorization": f"Bearer {token}"}) as client:
+    async with httpx.AsyncClient(
+        base_url=service.origin, headers={"authorization": f"Bearer {token}"}, timeout=PATIENCE
+    ) as client:
         return await client.post("/api/campaigns", json=campaign)
 
 
@@ -80,13 +82,14 @@ async def test_open_stream_ends_when_its_token_does(guarded: Service) -> None:
     async with guarded.sessions.begin() as session:
         await top_up(session, await find_or_create_user(session, subject), 700)
     short, long = by_secret(claims(sub=subject, exp=int(time.time()) + 5)), by_secret(claims(sub=subject))
-    async with httpx.AsyncClient(base_url=guarded.origin, headers={"authorization": f"Bearer {long}"}) as client:
+    async with httpx.AsyncClient(
+        base_url=guarded.origin, headers={"authorization": f"Bearer {long}"}, timeout=PATIENCE
+    ) as client:
         created = await client.post("/api/generate/voice", json={"text": "Hello."})
         path = f"/api/jobs/{created.json()['jobId']}/events"
-        async with client.stream("GET", path, headers={"authorization": f"Bearer {short}"}, timeout=30) as stream:
+        async with client.stream("GET", path, headers={"authorization": f"Bearer {short}"}) as stream:
             assert stream.status_code == 200
-            async with asyncio.timeout(20):
-                assert "pending" in "".join([line async for line in stream.aiter_lines()])
+            assert "pending" in "".join([line async for line in stream.aiter_lines()])
 
     problem(await asked_with(short, guarded, path), 401, "UNAUTHENTICATED")
     assert (await asked_with(long, guarded)).status_code == 200
@@ -94,7 +97,7 @@ async def test_open_stream_ends_when_its_token_does(guarded: Service) -> None:
 
 async def test_an_event_token_asked_for_with_a_token_ends_with_it(guarded: Service) -> None:
     token = by_secret(claims(exp=int(time.time()) + 4))
-    async with httpx.AsyncClient(base_url=guarded.origin, timeout=PATIENCE_WITH_TESTS) as client:
+    async with httpx.AsyncClient(base_url=guarded.origin, timeout=PATIENCE) as client:
         asked = await client.post("/api/events/token", headers={"authorization": f"Bearer {token}"})
         event_token = asked.json()["token"]
         async with opened(client, "/api/events", token=event_token) as stream:
@@ -153,7 +156,7 @@ def encoded_nest() -> str:
 @pytest.mark.parametrize("case", REFUSED)
 async def test_other_tokens_are_refused(guarded: Service, case: str) -> None:
     token = REFUSED[case]().encode("latin-1")
-    async with httpx.AsyncClient(base_url=guarded.origin) as client:
+    async with httpx.AsyncClient(base_url=guarded.origin, timeout=PATIENCE) as client:
         refused = await client.get("/api/jobs", headers=[(b"authorization", b"Bearer " + token)])
 
     problem(refused, 401, "UNAUTHENTICATED")
@@ -162,7 +165,7 @@ async def test_other_tokens_are_refused(guarded: Service, case: str) -> None:
 
 @pytest.mark.fault("T7")
 async def test_a_token_in_the_query_lets_nobody_in(guarded: Service) -> None:
-    async with httpx.AsyncClient(base_url=guarded.origin) as client:
+    async with httpx.AsyncClient(base_url=guarded.origin, timeout=PATIENCE) as client:
         refused = await client.get("/api/jobs", params={"access_token": by_secret(claims())})
     problem(refused, 422, "INVALID_PARAMS")
 

@@ -14,11 +14,11 @@ from sqlmodel import col, select
 from structlog.testing import capture_logs
 
 from reelay.db.deliveries import delete_old_deliveries
-from reelay.db.keys import create_key
 from reelay.db.tables import Scope, User, WebhookDelivery
+from tests.eventually import PATIENCE, eventually
 from tests.integration.api.shared import problem
 from tests.integration.api.studio import PATH, Studio, playing
-from tests.running import PATIENCE_WITH_TESTS, Service
+from tests.running import Service
 
 MESSAGES = {
     "pending": "Waiting to be processed",
@@ -31,25 +31,21 @@ MESSAGES = {
 MODEL_RUN = ("modelName", "modelVersion", "processingTime", "generationTime", "downloadTime", "generatedAt")
 
 
-@pytest.fixture(scope="session")
-async def studio(patient_service: Service) -> Studio:
-    return await playing(patient_service)
+@pytest.fixture(scope="module")
+async def studio(shared_patient_service: Service) -> AsyncIterator[Studio]:
+    async with shared_patient_service.for_user("whom the studio works for") as service:
+        yield await playing(service)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def job_id(studio: Studio) -> str:
     """A job for what must have no effect on it."""
     return await studio.started()
 
 
-@pytest.fixture(scope="session")
-async def operator(patient_service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    pepper = patient_service.settings.api_key_pepper.get_secret_value().encode()
-    async with patient_service.sessions.begin() as session:
-        key = await create_key(session, user="operator", scope=Scope.ADMIN, pepper=pepper)
-    async with httpx.AsyncClient(
-        base_url=patient_service.origin, headers={"authorization": f"Bearer {key}"}, timeout=20
-    ) as client:
+@pytest.fixture(scope="module")
+async def operator(shared_patient_service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    async with await shared_patient_service.user("operator", scope=Scope.ADMIN, credits=0) as client:
         yield client
 
 
@@ -122,6 +118,7 @@ async def test_progress_goes_onward_alone(studio: Studio) -> None:
 
 async def test_any_number_of_pushes_leaves_no_trace_in_the_workflow(studio: Studio) -> None:
     job_id = await studio.started()
+    await studio.service.webhook_is_awaited(job_id)
     before = len((await studio.service.run(job_id).fetch_history()).events)
     for batch in range(5):
         pushes = (studio.push(job_id, "generating", progress=50 + batch, message=f"frame {n}") for n in range(20))
@@ -249,9 +246,9 @@ async def test_odd_text_and_numbers_are_kept_without_harm(studio: Studio) -> Non
 async def test_a_push_that_comes_before_its_job_is_fed_in_again(studio: Studio) -> None:
     # The id that the API derives from the caller's key, known to the backend before the job is there.
     async with studio.service.sessions() as session:
-        ann = (await session.scalars(select(col(User.id)).where(col(User.name) == "ann"))).one()
+        user_id = (await session.scalars(select(col(User.id)).where(col(User.name) == studio.service.user_name))).one()
     key = f"render {uuid4()}"
-    job_id = str(uuid5(NAMESPACE_URL, f"{ann}:/api/jobs:{key}"))
+    job_id = str(uuid5(NAMESPACE_URL, f"{user_id}:/api/jobs:{key}"))
     problem(await studio.push(job_id, "generating"), 404, "NOT_FOUND")
     created = await studio.service.client.post(
         "/api/jobs", json={"model": "studio-push", "input": {}}, headers={"idempotency-key": key}
@@ -268,19 +265,18 @@ async def test_a_push_that_comes_before_its_job_is_fed_in_again(studio: Studio) 
 async def test_the_log_is_for_operators(studio: Studio, operator: httpx.AsyncClient) -> None:
     problem(await studio.service.client.get("/api/admin/webhooks"), 403, "FORBIDDEN")
     problem(await studio.service.client.post(f"/api/admin/webhooks/{uuid4()}/replay"), 403, "FORBIDDEN")
-    async with httpx.AsyncClient(base_url=studio.service.origin) as nobody:
+    async with httpx.AsyncClient(base_url=studio.service.origin, timeout=PATIENCE) as nobody:
         problem(await nobody.get("/api/admin/webhooks"), 401, "UNAUTHENTICATED")
     problem(await operator.post(f"/api/admin/webhooks/{uuid4()}/replay"), 404, "NOT_FOUND")
 
 
 async def listed(operator: httpx.AsyncClient, verdict: str) -> list[dict[str, Any]]:
     """The deliveries with that verdict, once there are any: the log is written after the answer."""
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while True:
-            answer = await operator.get("/api/admin/webhooks", params={"verdict": verdict})
-            if rows := answer.json()["data"]:
-                return list(rows)
-            await asyncio.sleep(0.05)
+
+    async def rows() -> list[dict[str, Any]]:
+        return list((await operator.get("/api/admin/webhooks", params={"verdict": verdict})).json()["data"])
+
+    return await eventually(rows)
 
 
 async def test_the_log_is_read_page_by_page(studio: Studio, operator: httpx.AsyncClient) -> None:

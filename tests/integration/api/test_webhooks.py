@@ -28,9 +28,10 @@ from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import AT_THE_PROVIDER, JobType, ProviderName, Report, Stage
 from reelay.domain.language import Language
 from reelay.domain.webhook_token import make_token
+from tests.eventually import eventually
 from tests.integration.api.fal import ACCOUNT, Fal, key_server
 from tests.integration.api.shared import logged, problem
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.running import PATIENT, Service, running_service
 from tests.servers import Servers
 from tests.unit.providers.signing import notice
 from workflows.generation import GenerationWorkflow
@@ -228,7 +229,10 @@ async def test_request_of_another_attempt_is_not_adopted(fal: Fal, waiting: Wait
     stolen = Report(attempt=1, request_id=waiting.request_id, delivery_id=uuid4())
     await fal.service.run(job_id).signal(GenerationWorkflow.report, stolen)
 
-    assert (await fal.service.until(job_id, "failed"))["errorCode"] == "unknown_outcome"
+    (request_id,) = (await fal.service.simulated(job_id))["requests"]
+    url = (await fal.service.servers.simulated_request(request_id))["webhook_url"]
+    assert (await fal.says_ok(url, request_id)).status_code == 200
+    assert (await fal.service.until(job_id, "completed"))["falRequestId"] == request_id
     assert await still_waits(fal, waiting)
 
 
@@ -274,14 +278,16 @@ async def test_report_without_a_run_waits_for_what_becomes_of_the_job(fal: Fal, 
 
 
 def runs_of(service: Service) -> GenerationRuns:
-    return GenerationRuns(service.temporal, service.settings.task_queue, service.settings.app_url)
+    return GenerationRuns(service.temporal, service.settings.task_queue, service.settings.app_url, PATIENT)
 
 
 async def settled(service: Service, job_id: UUID) -> WebhookDelivery:
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while not (row := (await logged(service, job_id=str(job_id)))[-1]).handed_over_at:  # noqa: ASYNC110 - a database
-            await asyncio.sleep(0.1)
-    return row
+    async def handed_over() -> WebhookDelivery:
+        row = (await logged(service, job_id=str(job_id)))[-1]
+        assert row.handed_over_at
+        return row
+
+    return await eventually(handed_over)
 
 
 @pytest.mark.fault("O8")
@@ -299,8 +305,9 @@ async def test_two_processes_drain_one_inbox_and_hand_each_report_over_once(fal:
                 body=b"",
             )
             await put_into_inbox(session, waits)
-    sessions, inbox = fal.service.sessions, Inbox(runs_of(fal.service), fal.service.sessions, Metrics())
-    processes = [Redelivery(sessions, inbox, Pushes(sessions, inbox, Language.ENGLISH)) for _ in range(2)]
+    sessions = fal.service.sessions
+    inbox = Inbox(runs_of(fal.service), sessions, Metrics(), PATIENT)
+    processes = [Redelivery(sessions, inbox, Pushes(sessions, inbox, Language.ENGLISH, PATIENT)) for _ in range(2)]
     await asyncio.gather(*(process.drain() for process in processes))
 
     for row in await logged(fal.service, job_id=job.id):
@@ -505,11 +512,14 @@ async def test_refused_webhooks_beyond_the_limit_are_counted_in_one_line(fal: Fa
         return WebhookDelivery(provider=ProviderName.FAL, job_id=job_id, verdict="forged", status_code=401, body=b"")
 
     with capture_logs() as lines:
+
+        async def counts() -> list[int]:
+            return [line["count"] for line in lines if "count" in line]  # the service's own lines are beside it
+
         await asyncio.gather(*(deliveries.write(refused()) for _ in range(REFUSED_AT_MOST + 7)))
-        await asyncio.sleep(0.6)
+        assert await eventually(counts) == [7]
         await deliveries.write(refused())
 
-    assert [line["count"] for line in lines if "count" in line] == [7]  # the service's own lines are beside it
     assert len(await logged(fal.service, job_id=str(job_id))) == REFUSED_AT_MOST + 1
 
 

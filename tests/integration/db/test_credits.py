@@ -37,6 +37,7 @@ from reelay.db.tables import GenerationJob, User
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, ProviderName
 from reelay.domain.money import MOST_CENTS, Charge
+from tests.eventually import eventually
 from tests.lines import open_line
 from tests.servers import Database, Postgres
 
@@ -249,6 +250,9 @@ async def test_commit_whose_answer_is_lost_happens_once(ledger: Ledger, database
         by_line = url.set(host=HOST, port=line.port).render_as_string(hide_password=False)
         engine = make_engine(by_line, pool_size=1)
 
+        async def is_committed() -> bool:
+            return await ledger.phases(job) == ["hold", "settle"]
+
         async def finish_and_top_up(*, losing_the_answer: bool) -> tuple[bool, bool]:
             charge = Charge(cost_cents=45, charged_cents=45)
             async with make_sessions(engine).begin() as session:
@@ -256,9 +260,7 @@ async def test_commit_whose_answer_is_lost_happens_once(ledger: Ledger, database
                 added = await top_up(session, user, 7, reference="payment 1")
                 with line.deaf() if losing_the_answer else nullcontext():
                     commit = asyncio.create_task(session.commit())
-                    async with asyncio.timeout(10):
-                        while await ledger.phases(job) != ["hold", "settle"]:  # noqa: ASYNC110 - committed over there
-                            await asyncio.sleep(0.01)
+                    await eventually(is_committed)
                 await commit
             return completed, added
 

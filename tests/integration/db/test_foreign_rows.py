@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
+from tests.eventually import eventually
 from tests.servers import Database, Postgres
 
 INSERT = """
@@ -119,8 +121,7 @@ async def test_a_clip_is_deleted_while_its_job_ends_without_a_deadlock(
                     f" delete from campaign_clips where id = '{clip}'; commit"
                 )
             )
-            while not await backend.fetchval(WAITING):  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.01)
+            await eventually(partial(backend.fetchval, WAITING))
             await backend.execute("update campaign_clips set status = 'video_ready' where id = $1", clip)
         await deletion
     finally:

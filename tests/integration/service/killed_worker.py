@@ -6,18 +6,17 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlmodel import select
 
 from reelay.db.tables import SubmissionAttempt
+from reelay.domain.generation import FINAL
 from reelay.settings import Settings
-from tests.running import PATIENCE_WITH_TESTS, Job, Service
-
-FINAL = {"completed", "failed", "canceled"}
-# A dead worker is noticed when its submission has not sent a heartbeat for 15 s.
-PATIENCE_WITH_THE_DEAD = 60.0
+from tests.eventually import eventually
+from tests.running import Job, Service
 
 
 @asynccontextmanager
@@ -64,9 +63,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 async def accepted(service: Service, job_id: str) -> None:
     """Wait until the simulator has taken the submission."""
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while not (await service.simulated(job_id))["accepted"]:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.02)
+
+    async def is_accepted() -> bool:
+        return bool((await service.simulated(job_id))["accepted"])
+
+    await eventually(is_accepted)
 
 
 @asynccontextmanager
@@ -75,9 +76,7 @@ async def unrecordable(service: Service, job_id: str) -> AsyncIterator[None]:
     async with service.sessions.begin() as session:
         attempt = select(SubmissionAttempt).where(SubmissionAttempt.job_id == UUID(job_id))
         (await session.scalars(attempt.with_for_update())).one()
-        async with asyncio.timeout(PATIENCE_WITH_TESTS):
-            while not await _somebody_waits(service):  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.02)
+        await eventually(partial(_somebody_waits, service))
         yield
 
 
@@ -92,7 +91,5 @@ async def _somebody_waits(service: Service) -> bool:
 
 
 async def ended(service: Service, job_id: str) -> Job:
-    async with asyncio.timeout(PATIENCE_WITH_THE_DEAD):
-        while (job := await service.job(job_id))["status"] not in FINAL:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.2)
-    return job
+    # A dead worker is noticed when its submission has not sent a heartbeat for 15 s.
+    return await service.until(job_id, *FINAL)

@@ -12,8 +12,9 @@ import httpx
 from lab.devstack.ports import HOST, free_ports
 from reelay.db.engine import make_engine, make_sessions
 from reelay.settings import Environment, Settings
+from tests.eventually import PATIENCE, eventually
 from tests.integration.service.killed_worker import environment_of
-from tests.running import PATIENCE_WITH_TESTS, Service
+from tests.running import Service
 from tests.servers import Servers
 from workflows.client import connect
 
@@ -55,7 +56,7 @@ async def as_processes(
             await stack.enter_async_context(process(*words, environment=variables, log=folder / f"{words[0]}.log"))
         engine = make_engine(database.admin_url)
         stack.push_async_callback(engine.dispose)
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=origin, timeout=PATIENCE_WITH_TESTS))
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=origin, timeout=PATIENCE))
         await answering(client)
         yield Service(
             settings=settings,
@@ -81,9 +82,9 @@ async def process(*words: str, environment: Mapping[str, str], log: Path) -> Asy
 
 
 async def answering(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            with suppress(httpx.TransportError):
-                if (await client.get("/readyz")).status_code == 200:
-                    return
-            await asyncio.sleep(0.2)
+    async def is_ready() -> bool:
+        with suppress(httpx.TransportError):
+            return (await client.get("/readyz")).status_code == 200
+        return False
+
+    await eventually(is_ready)

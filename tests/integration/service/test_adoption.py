@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from reelay.domain.generation import UncertainSubmitPolicy
+from tests.eventually import eventually
 from tests.integration.service.gate import HELD, Gate, gate
 from tests.integration.service.killed_worker import accepted, ended, kill, unrecordable, worker_process
 from tests.running import Job, Service, running_service
@@ -18,7 +19,9 @@ RESUBMIT = UncertainSubmitPolicy.RESUBMIT
 
 @pytest.fixture(scope="module")
 async def resubmitting(servers: Servers) -> AsyncIterator[Service]:
-    async with running_service(servers, webhook_patience=0.5, uncertain_submit_policy=RESUBMIT) as running:
+    async with running_service(
+        servers, webhook_patience=0.5, adoption_window=2, uncertain_submit_policy=RESUBMIT
+    ) as running:
         yield running
 
 
@@ -61,28 +64,30 @@ async def test_lost_answer_is_adopted_by_listing(service: Service, listing: str)
 
 
 @pytest.mark.fault("P4")
-async def test_what_neither_calls_nor_is_listed_ends_as_unknown_outcome(service: Service) -> None:
-    listings = ("lost", "no-input", "late:60s")
-    jobs = [await service.create(f"gone [sim: submit=drop, webhook=lost, listing={listing}]") for listing in listings]
+async def test_what_neither_calls_nor_is_listed_ends_as_unknown_outcome(unwaiting_service: Service) -> None:
+    listings = ("lost", "no-input", "late:10m")
+    jobs = [
+        await unwaiting_service.create(f"gone [sim: submit=drop, webhook=lost, listing={listing}]")
+        for listing in listings
+    ]
     for job_id in jobs:
-        job = await service.until(job_id, "failed")
+        job = await unwaiting_service.until(job_id, "failed")
 
         assert (job["errorCode"], job["attempts"]) == ("unknown_outcome", 1)
-        assert (await service.simulated(job_id))["accepted"] == 1
-    await completes(service, await service.create("a fresh one after the losses"))
+        assert (await unwaiting_service.simulated(job_id))["accepted"] == 1
+    await completes(unwaiting_service, await unwaiting_service.create("a fresh one after the losses"))
 
 
-async def test_of_two_alike_neither_is_adopted_by_listing(servers: Servers) -> None:
+async def test_of_two_alike_neither_is_adopted_by_listing(unwaiting_service: Service) -> None:
     """Either request could be either job's."""
-    async with running_service(servers, webhook_patience=0.5, adoption_window=2) as service:
-        prompt = "twins [sim: submit=drop, webhook=lost]"
-        twins = [await service.create(prompt) for _ in range(2)]
+    prompt = "twins [sim: submit=drop, webhook=lost]"
+    twins = await asyncio.gather(*(unwaiting_service.create(prompt) for _ in range(2)))
 
-        for job_id in twins:
-            job = await service.until(job_id, "failed")
-            assert job["errorCode"] == "unknown_outcome"
-            assert (await service.simulated(job_id))["accepted"] == 1
-        await completes(service, await service.create("an only child"))
+    for job_id in twins:
+        job = await unwaiting_service.until(job_id, "failed")
+        assert job["errorCode"] == "unknown_outcome"
+        assert (await unwaiting_service.simulated(job_id))["accepted"] == 1
+    await completes(unwaiting_service, await unwaiting_service.create("an only child"))
 
 
 @pytest.mark.fault("P15")
@@ -104,10 +109,11 @@ async def test_policy_resubmits_once(resubmitting: Service) -> None:
     assert job["falRequestId"] == (await resubmitting.simulated(job_id))["requests"][1]
 
 
-async def test_policy_does_not_resubmit_what_is_found(resubmitting: Service) -> None:
-    job_id = await resubmitting.create("found in time [sim: submit=drop, webhook=lost]")
+async def test_policy_does_not_resubmit_what_is_found(servers: Servers) -> None:
+    async with running_service(servers, webhook_patience=60, uncertain_submit_policy=RESUBMIT) as service:
+        job_id = await service.create("found in time [sim: submit=drop, webhook=lost]")
 
-    assert (await completes(resubmitting, job_id))["attempts"] == 1
+        assert (await completes(service, job_id))["attempts"] == 1
 
 
 async def test_policy_does_not_resubmit_twice(resubmitting: Service) -> None:
@@ -120,15 +126,19 @@ async def test_policy_does_not_resubmit_twice(resubmitting: Service) -> None:
 
 
 async def test_first_request_that_ends_after_all_is_used_and_the_second_withdrawn(resubmitting: Service) -> None:
-    job_id = await resubmitting.create("late after all [sim: submit=drop, latency=5s, listing=lost]")
+    job_id = await resubmitting.create("late after all [sim: submit=drop, latency=10m, listing=lost]")
+
+    async def both_are_accepted() -> bool:
+        return any(line.startswith("Accepted by fal") for line in await resubmitting.trail(job_id))
+
+    await eventually(both_are_accepted)
+    await resubmitting.servers.end_at_provider(job_id)
     job = await resubmitting.until(job_id, "completed")
 
     counted = await resubmitting.simulated(job_id)
     assert (counted["accepted"], counted["cancel_calls"]) == (2, 1)
     assert job["falRequestId"] == counted["requests"][0]
-    trail = await resubmitting.trail(job_id)
-    assert any(line.startswith("Accepted by fal") for line in trail)
-    assert any("overtook attempt 2" in line for line in trail)
+    assert any("overtook attempt 2" in line for line in await resubmitting.trail(job_id))
 
 
 @dataclass(frozen=True)
@@ -150,24 +160,44 @@ class Aftermath:
 
 async def kill_around_the_post(stack: AsyncExitStack, servers: Servers, policy: UncertainSubmitPolicy) -> Aftermath:
     way = await stack.enter_async_context(gate(servers.simulator))
+    database = await servers.postgres.copy()
     service = await stack.enter_async_context(
         running_service(
-            servers, worker=False, webhook_patience=0.5, fal_queue_base=way.origin, uncertain_submit_policy=policy
+            servers,
+            database=database,
+            worker=False,
+            webhook_patience=0.5,
+            fal_queue_base=way.origin,
+            uncertain_submit_policy=policy,
+        )
+    )
+    # An API of its own takes the job that nothing is ever heard of: its adoption window is soon over.
+    unwaiting = await stack.enter_async_context(
+        running_service(
+            servers,
+            database=database,
+            worker=False,
+            task_queue=service.settings.task_queue,
+            app_url=service.origin,
+            adoption_window=2,
+            uncertain_submit_policy=policy,
         )
     )
     async with worker_process(service.settings) as doomed:
-        jobs = await jobs_at_every_point(service, way, policy)
+        jobs = await jobs_at_every_point(service, unwaiting, way, policy)
         async with unrecordable(service, jobs["after the answer"]):
             await kill(doomed)
     await stack.enter_async_context(service.worker())
     return Aftermath(service, jobs)
 
 
-async def jobs_at_every_point(service: Service, way: Gate, policy: UncertainSubmitPolicy) -> dict[str, str]:
+async def jobs_at_every_point(
+    service: Service, unwaiting: Service, way: Gate, policy: UncertainSubmitPolicy
+) -> dict[str, str]:
     control = await service.create(f"control, {policy}")
     await completes(service, control)
     jobs = {
-        "before it arrived": await service.create(f"{HELD}, {policy}"),
+        "before it arrived": await unwaiting.create(f"{HELD}, {policy}"),
         # Not listed: the search begins beside the adoption, and either may be first.
         "before the answer": await service.create(f"called, {policy} [sim: submit=slow:60s, listing=lost]"),
         "before the answer, no webhook": await service.create(f"mute, {policy} [sim: submit=slow:60s, webhook=lost]"),

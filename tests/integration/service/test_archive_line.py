@@ -1,4 +1,4 @@
-"""More results than a worker copies at once: they wait in line, all come home, and can be canceled there."""
+"""More results than a worker copies at once: they wait in line, come home in turn, and can be canceled there."""
 
 from collections.abc import AsyncIterator
 
@@ -18,7 +18,7 @@ async def service(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
 
 async def test_results_wait_in_line_and_one_is_canceled_there(service: Service) -> None:
-    slow = await service.create("a long way home [sim: media=slow:8s]")
+    slow = await service.create("a long way home [sim: media=slow:10m]")
     await service.until(slow, "archiving")
     in_line = [await service.create(f"in line {number}") for number in range(3)]
     for job_id in in_line:
@@ -28,7 +28,8 @@ async def test_results_wait_in_line_and_one_is_canceled_there(service: Service) 
     assert (await service.client.post(f"/api/jobs/{canceled}/cancel")).status_code == 202
     await service.until(canceled, "canceled")
     assert (await service.job(slow))["status"] == "in_progress"
-    for job_id in (slow, *others):
+    assert (await service.client.post(f"/api/jobs/{slow}/cancel")).status_code == 202
+    for job_id in others:
         await service.until(job_id, "completed")
     downloads = {job_id: (await service.simulated(job_id)).get("downloads", 0) for job_id in in_line}
     assert downloads == {canceled: 0, **dict.fromkeys(others, 1)}

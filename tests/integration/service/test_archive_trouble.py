@@ -1,11 +1,11 @@
 """Trouble on the way into the archive: nothing wrong is ever published, and what can still be had is had."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.running import Service, running_service
 from tests.servers import Servers
 
@@ -27,9 +27,10 @@ def half_way(service: Service) -> list[Path]:
 
 
 async def until_downloaded(service: Service, job_id: str, *, times: int) -> None:
-    async with asyncio.timeout(20):
-        while (await service.simulated(job_id)).get("downloads", 0) < times:  # noqa: ASYNC110 - the worker's doing
-            await asyncio.sleep(0.1)
+    async def downloaded() -> bool:
+        return bool((await service.simulated(job_id)).get("downloads", 0) >= times)
+
+    await eventually(downloaded)
 
 
 async def completes_as_served(service: Service, job_id: str) -> None:

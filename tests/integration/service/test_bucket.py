@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from lab.devstack.ports import free_ports
+from tests.eventually import PATIENCE
 from tests.running import running_service
 from tests.s3 import point_at, s3_server
 from tests.servers import Servers
@@ -23,7 +24,7 @@ async def test_media_in_a_bucket_is_served_by_a_link_of_its_own(
             answer = await service.client.get(file["fileUrl"])
 
             assert answer.status_code == 302
-            async with httpx.AsyncClient() as anybody:
+            async with httpx.AsyncClient(timeout=PATIENCE) as anybody:
                 media = await anybody.get(answer.headers["location"])
             assert sha256(media.content).hexdigest() == file["sha256"]
 

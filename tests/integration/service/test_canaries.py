@@ -1,6 +1,5 @@
 """Secrets stay where they are: after traffic of every kind none is found in what the service writes down or says."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from lab.simulator.settings import SimulatorSettings
 from reelay.domain.webhook_token import make_token
 from tests.integration.api.issuer import by_secret, claims
 from tests.integration.service.processes import as_processes
-from tests.running import PATIENCE_WITH_TESTS, Service
+from tests.running import Service
 from tests.servers import Servers, listening, loopback_socket
 from workflows.ids import workflow_id
 
@@ -94,7 +93,7 @@ async def busy(service: Service, folder: Path) -> Told:
     ]
     await service.until(jobs[0], "completed")
     await service.until(jobs[3], "completed")
-    await ended(service, jobs[1])
+    await service.until(jobs[1], "failed")
     answers += [await service.client.get(f"/api/jobs/{job}{part}") for job in jobs for part in ("", "/history")]
     canaries = {
         **{name: secret for name, secret in SECRETS.items()},
@@ -115,12 +114,6 @@ async def busy(service: Service, folder: Path) -> Told:
         logs={name: folder / f"{name}.log" for name in ("api", "worker")},
         archive=folder / "archive",
     )
-
-
-async def ended(service: Service, job_id: str) -> None:
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while (await service.job(job_id))["status"] != "failed":  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.1)
 
 
 def found_in(text: bytes, told: Told) -> list[str]:

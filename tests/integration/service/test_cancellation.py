@@ -1,10 +1,9 @@
 """Canceling at every stage: the provider is told as far as it has something of ours, and the end stays the end."""
 
-import asyncio
-
 import pytest
 
-from tests.running import PATIENCE_WITH_TESTS, Service
+from tests.eventually import eventually
+from tests.running import Service
 
 
 async def canceled(service: Service, job_id: str) -> None:
@@ -17,7 +16,7 @@ async def canceled(service: Service, job_id: str) -> None:
 
 
 async def test_cancel_while_submitting_lets_the_post_end_and_withdraws_it(patient_service: Service) -> None:
-    job_id = await patient_service.create("slow [sim: submit=slow:2s, latency=60s]")
+    job_id = await patient_service.create("slow [sim: submit=slow:2s, latency=10m]")
     await patient_service.until(job_id, "submitting")
     await canceled(patient_service, job_id)
 
@@ -26,7 +25,7 @@ async def test_cancel_while_submitting_lets_the_post_end_and_withdraws_it(patien
 
 
 async def test_cancel_while_waiting_for_the_webhook(patient_service: Service) -> None:
-    job_id = await patient_service.create("long [sim: latency=60s]")
+    job_id = await patient_service.create("long [sim: latency=10m]")
     await patient_service.until_accepted(job_id)
     await canceled(patient_service, job_id)
 
@@ -35,11 +34,13 @@ async def test_cancel_while_waiting_for_the_webhook(patient_service: Service) ->
 
 @pytest.mark.fault("S8")
 async def test_cancel_while_polling(service: Service) -> None:
-    job_id = await service.create("long [sim: latency=60s, webhook=lost]")
+    job_id = await service.create("long [sim: latency=10m, webhook=lost]")
     await service.until_accepted(job_id)
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while not (await service.simulated(job_id))["status_calls"]:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.05)
+
+    async def is_polled() -> bool:
+        return bool((await service.simulated(job_id))["status_calls"])
+
+    await eventually(is_polled)
     await canceled(service, job_id)
 
     assert (await service.simulated(job_id))["cancel_calls"] == 1
@@ -47,7 +48,7 @@ async def test_cancel_while_polling(service: Service) -> None:
 
 @pytest.mark.fault("D7")
 async def test_cancel_while_archiving_leaves_no_file(patient_service: Service) -> None:
-    job_id = await patient_service.create("dripping [sim: media=slow]")
+    job_id = await patient_service.create("dripping [sim: media=slow:10m]")
     await patient_service.until(job_id, "archiving")
     await canceled(patient_service, job_id)
 
@@ -76,12 +77,15 @@ async def test_cancel_twice_and_after_the_end_changes_nothing(patient_service: S
 
 @pytest.mark.fault("W13")
 async def test_webhook_after_the_cancellation_does_not_wake_the_job(service: Service) -> None:
-    job_id = await service.create("stubborn [sim: latency=3s, cancel=ignored]")
+    job_id = await service.create("stubborn [sim: latency=10m, cancel=ignored]")
     request_id = (await service.until_accepted(job_id))["falRequestId"]
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):  # what waits in the provider's queue can be canceled
-        while (await service.servers.simulated_request(request_id))["status"] != "IN_PROGRESS":  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+
+    async def has_left_the_queue() -> bool:  # in which it could still be canceled
+        return bool((await service.servers.simulated_request(request_id))["status"] == "IN_PROGRESS")
+
+    await eventually(has_left_the_queue)
     await canceled(service, job_id)
+    await service.servers.end_at_provider(job_id)
     (delivery,) = await service.deliveries(job_id, count=1)
 
     assert delivery["status_code"] == 200
@@ -90,7 +94,7 @@ async def test_webhook_after_the_cancellation_does_not_wake_the_job(service: Ser
 
 
 async def test_canceled_job_can_be_retried_as_a_new_one(patient_service: Service) -> None:
-    job_id = await patient_service.create("long [sim: latency=60s]", duration=4)
+    job_id = await patient_service.create("long [sim: latency=10m]", duration=4)
     await canceled(patient_service, job_id)
     retried = await patient_service.client.post(f"/api/jobs/{job_id}/retry")
 

@@ -19,9 +19,10 @@ from api.events.stream import EventResponse
 from reelay.db.generations import advance_generation
 from reelay.db.tables import JobEvent
 from reelay.domain.generation import Stage, Status
+from tests.eventually import PATIENCE
 from tests.integration.api.streams import Event, Stream, opened
 from tests.lines import Lines, open_line
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.running import Service, running_service
 from tests.servers import Servers, listening, loopback_socket
 
 
@@ -149,7 +150,7 @@ async def test_reader_who_resumes_misses_nothing_and_is_told_nothing_twice(serve
 
 async def test_streams_end_when_the_api_is_to_stop(servers: Servers) -> None:
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=PATIENCE_WITH_TESTS))
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=PATIENCE))
         async with running_service(servers, worker=False) as service:
             client.base_url, client.headers = service.client.base_url, service.client.headers
             job_id = await service.create("watched at the end")
@@ -180,6 +181,6 @@ async def test_reader_who_takes_nothing_is_left() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(origin).port, limit=1024)
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         assert b"200 OK" in await reader.readline()
-        async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        async with asyncio.timeout(PATIENCE):
             await left.wait()
         writer.transport.abort()

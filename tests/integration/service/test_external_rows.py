@@ -15,6 +15,7 @@ from reelay.cli.data_dir import DataDir
 from reelay.cli.errors import StackError
 from reelay.cli.external import start
 from reelay.domain.reconciliation import Reconciled
+from tests.eventually import PATIENCE
 from tests.running import Service, running_service
 from tests.servers import Database, Servers
 from workflows.reconciliation import ReconciliationWorkflow
@@ -44,7 +45,7 @@ class Backend:
 
     async def submit(self, prompt: str) -> dict[str, Any]:
         """The provider's answer to a POST of its own."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             answer = await client.post(
                 f"{self.service.servers.simulator}/{ENDPOINT}",
                 json={"prompt": prompt, "duration": "6s"},
@@ -66,7 +67,7 @@ class Backend:
 
     async def posts(self, prompt: str) -> int:
         """How often the provider was asked for it."""
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             seen = (await client.get(f"{self.service.servers.simulator}/__sim/requests")).json()
         return sum(request["input"].get("prompt") == prompt for request in seen)
 
@@ -99,11 +100,12 @@ async def reconcile(service: Service) -> Reconciled:
 
 @pytest.mark.parametrize("addresses", [True, False], ids=["with its addresses", "by its request id alone"])
 async def test_open_row_with_a_request_is_followed_and_not_bought_again(backend: Backend, addresses: bool) -> None:
-    prompt = f"a harbour {uuid4()} [sim: latency=1s]"
+    prompt = f"a harbour {uuid4()} [sim: latency=10m]"
     job_id = await backend.insert(prompt)
     await backend.note_submission(job_id, await backend.submit(prompt), addresses=addresses)
 
     assert await reconcile(backend.service) == Reconciled(checked=1, resumed=1, taken_over=1)
+    await backend.service.servers.end_all_at_provider()
     job = await backend.service.until(job_id, "completed")
     assert job["files"]
     assert job["resultUrl"]
@@ -135,7 +137,7 @@ async def test_row_without_a_request_is_left_until_an_operator_starts_it(
 
 
 async def test_row_that_its_backend_completes_meanwhile_is_left_alone(backend: Backend) -> None:
-    prompt = f"a street {uuid4()} [sim: latency=3s]"
+    prompt = f"a street {uuid4()} [sim: latency=10m]"
     job_id = await backend.insert(prompt)
     await backend.note_submission(job_id, await backend.submit(prompt))
     assert (await reconcile(backend.service)).taken_over == 1
@@ -144,6 +146,7 @@ async def test_row_that_its_backend_completes_meanwhile_is_left_alone(backend: B
         " completed_at = now(), progress_percent = 100 where id = $1",
         UUID(job_id),
     )
+    await backend.service.servers.end_all_at_provider()
 
     assert await backend.service.closed_as(job_id) == "COMPLETED"
     job = await backend.service.job(job_id)

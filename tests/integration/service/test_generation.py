@@ -10,7 +10,8 @@ import av
 import pytest
 
 from reelay.db.tables import GenerationJob
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.eventually import eventually
+from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.unit.providers.scripted_server import json_answer, scripted_server
 from workflows.runs import GenerationRuns
@@ -53,8 +54,9 @@ async def test_video_goes_from_post_to_archive_and_clip(patient_service: Service
 
 
 async def test_happy_path_by_webhook_costs_29_events_and_6_actions(patient_service: Service) -> None:
-    # Long enough that the webhook cannot come before the wait for it has begun, which would cost less.
-    job_id = await patient_service.create("a calm day [sim: latency=1500ms]")
+    job_id = await patient_service.create("a calm day [sim: latency=10m]")
+    await patient_service.webhook_is_awaited(job_id)
+    await patient_service.servers.end_at_provider(job_id)
     await patient_service.until(job_id, "completed")
     assert await patient_service.closed_as(job_id) == "COMPLETED"
     history = await patient_service.run(job_id).fetch_history()
@@ -68,17 +70,21 @@ async def test_happy_path_by_webhook_costs_29_events_and_6_actions(patient_servi
 
 @pytest.mark.fault("O13")
 async def test_polling_adds_no_history(service: Service) -> None:
-    often = await service.create("a slow one [sim: webhook=lost, latency=3s]")
+    often = await service.create("a slow one [sim: webhook=lost, latency=10m]")
     seldom = await service.create("a quick one [sim: webhook=lost]")
+    await service.until(seldom, "completed")
+    asked_seldom = (await service.simulated(seldom))["status_calls"]
+
+    async def is_asked_often() -> bool:
+        return bool((await service.simulated(often))["status_calls"] > asked_seldom + 3)
+
+    await eventually(is_asked_often)
+    await service.servers.end_at_provider(often)
     lengths = []
     for job_id in (often, seldom):
         await service.until(job_id, "completed")
         assert await service.closed_as(job_id) == "COMPLETED"
         lengths.append(len((await service.run(job_id).fetch_history()).events))
-    asked_often = (await service.simulated(often))["status_calls"]
-    asked_seldom = (await service.simulated(seldom))["status_calls"]
-
-    assert asked_often > asked_seldom + 3
     assert lengths[0] == lengths[1]
 
 
@@ -125,16 +131,23 @@ async def test_a_hundred_webhooks_at_once_have_one_effect(patient_service: Servi
     assert answers == [200] * 100
 
 
-async def test_post_is_answered_while_the_provider_takes_5_s_to_accept(patient_service: Service) -> None:
-    loop = asyncio.get_running_loop()
-    asked = loop.time()
-    job_id = await patient_service.create("slow to accept [sim: submit=slow:5s]")
-    job = await patient_service.job(job_id)
+async def test_post_is_answered_before_the_provider_accepts(servers: Servers) -> None:
+    may_accept = asyncio.Event()
+    async with scripted_server() as fal:
 
-    assert loop.time() - asked < 4
-    assert job["status"] == "pending"
-    job = await patient_service.until(job_id, "completed")
-    assert (await patient_service.simulated(job_id))["accepted"] == 1
+        async def always(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await may_accept.wait()
+            await json_answer(200, {"status": "IN_QUEUE", "request_id": str(uuid4())})(reader, writer)
+
+        fal.always = always
+        async with running_service(servers, fal_queue_base=fal.url, webhook_patience=60) as service:
+            job_id = await service.create()
+            assert (await service.job(job_id))["status"] == "pending"
+            may_accept.set()
+            await service.until_accepted(job_id)
+            await service.client.post(f"/api/jobs/{job_id}/cancel")
+            await service.until(job_id, "canceled")
+    assert [seen.method for seen in fal.seen].count("POST") == 1
 
 
 async def test_provider_that_refuses_the_input_while_running_fails_the_job(patient_service: Service) -> None:
@@ -219,10 +232,12 @@ async def follows_its_queue(servers: Servers, ahead: int, polled: dict[str, Any]
             job_id = await service.create()
             accepted = await service.until_accepted(job_id)
             await service.client.post(f"/api/jobs/{job_id}/poll")
-            async with asyncio.timeout(PATIENCE_WITH_TESTS):
-                while sum(seen.method == "GET" for seen in fal.seen) < 2:
-                    await service.client.post(f"/api/jobs/{job_id}/poll")
-                    await asyncio.sleep(0.05)
+
+            async def is_asked_twice() -> bool:
+                await service.client.post(f"/api/jobs/{job_id}/poll")
+                return sum(seen.method == "GET" for seen in fal.seen) >= 2
+
+            await eventually(is_asked_twice)
             asked = await service.job(job_id)
             await service.client.post(f"/api/jobs/{job_id}/cancel")
             await service.until(job_id, "canceled")
@@ -243,8 +258,12 @@ async def test_job_with_nobody_ahead_is_in_progress_and_stays_so(servers: Server
 
 async def test_manual_poll_finds_a_result_at_once(patient_service: Service) -> None:
     job_id = await patient_service.create("quiet [sim: webhook=lost]")
-    await patient_service.until_accepted(job_id)
-    await asyncio.sleep(1)
+    job = await patient_service.until_accepted(job_id)
+
+    async def has_ended_unheard() -> bool:
+        return bool((await patient_service.servers.simulated_request(job["falRequestId"]))["webhook_settled"])
+
+    await eventually(has_ended_unheard)
     assert (await patient_service.job(job_id))["stage"] == "generating"
 
     assert (await patient_service.client.post(f"/api/jobs/{job_id}/poll")).status_code == 202

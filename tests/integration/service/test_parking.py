@@ -1,7 +1,7 @@
 """What stops submissions of all jobs at once: a locked account, a provider that is away, one that mixes requests up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +13,9 @@ from reelay.db.accounts import park_account
 from reelay.db.tables import Scope
 from reelay.domain.generation import ProviderName
 from reelay.providers.keyed_api import fingerprint
+from tests.eventually import eventually
 from tests.lines import open_line
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.unit.providers.scripted_server import json_answer, scripted_server
 
@@ -40,12 +41,6 @@ async def account(operator: httpx.AsyncClient) -> dict[str, Any]:
     assert response.status_code == 200, response.text
     (found,) = response.json()["data"]
     return dict(found)
-
-
-async def eventually(such: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while not await such():  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.05)
 
 
 async def says(service: Service, job_id: str, words: str) -> None:

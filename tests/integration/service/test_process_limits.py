@@ -1,6 +1,5 @@
 """A worker to which the machine gives too little: it waits and tries again, and nothing wrong comes of it."""
 
-import asyncio
 import resource
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -9,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.eventually import eventually
 from tests.integration.service.killed_worker import worker_process
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.running import Service, running_service
 from tests.servers import Servers
 
 SMALL_FILE = 64 * 1024
@@ -44,13 +44,13 @@ def held_to(pid: int, kind: int, limit: int) -> Iterator[None]:
 
 async def failing_step(service: Service, job_id: str) -> str:
     """The message with which a step of the job was last given back to be tried again."""
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while True:
-            run = await service.run(job_id).describe()
-            for step in run.raw_description.pending_activities:
-                if step.HasField("last_failure"):
-                    return step.last_failure.message
-            await asyncio.sleep(0.05)
+
+    async def message() -> str | None:
+        run = await service.run(job_id).describe()
+        steps = run.raw_description.pending_activities
+        return next((step.last_failure.message for step in steps if step.HasField("last_failure")), None)
+
+    return str(await eventually(message))
 
 
 async def completes(service: Service, job_id: str) -> None:
@@ -79,9 +79,10 @@ async def test_worker_that_cannot_write_a_file_waits_for_room(service: Service, 
 
 @pytest.mark.fault("O10")
 async def test_worker_without_file_descriptors_waits_for_some(service: Service, worker: int) -> None:
-    job_id = await service.create("nothing can be opened [sim: latency=1s]")
+    job_id = await service.create("nothing can be opened [sim: latency=10m]")
     await service.until_accepted(job_id)
     with held_to(worker, resource.RLIMIT_NOFILE, 3):
+        await service.servers.end_at_provider(job_id)
         assert await failing_step(service, job_id)
         assert stored(service, job_id) == []
         assert (await service.job(job_id))["status"] != "failed"

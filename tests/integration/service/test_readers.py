@@ -8,6 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests.eventually import PATIENCE
 from tests.running import Service, running_service
 from tests.servers import Database, Servers
 
@@ -94,7 +95,7 @@ async def test_video_url_plays_without_a_header(service: Service, reader: asyncp
     url = await reader.fetchval("select video_url from video_tasks where task_id = $1", job_id)
 
     assert url == await reader.fetchval("select job.result_link from generation_jobs job where id = $1", UUID(job_id))
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(timeout=PATIENCE) as browser:
         answer = await browser.get(url)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
         assert (await browser.get(url.replace("expires=", "expires=1"))).status_code == 401

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,6 +18,7 @@ from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Generation, JobType, ProviderName
 from reelay.domain.reconciliation import Reconciled
 from reelay.providers.registry import Providers
+from tests.eventually import eventually
 from tests.running import Service, running_service
 from tests.servers import Database, Servers, temporal_server
 from workflows.converter import data_converter
@@ -75,9 +76,17 @@ async def never_started(service: Service, like: str) -> str:
             input_params=model.input_params,
             arguments=model.arguments,
             timing=model.timing,
+            created_at=datetime.now(UTC) + HOUR,  # young enough for the API, which starts such rows after ten seconds
         )
         assert await insert_generation(session, job)
     return str(job.id)
+
+
+async def age(service: Service, job_id: str) -> None:
+    """As if nothing had happened to the job for an hour."""
+    async with service.sessions.begin() as session:
+        aged = text("update generation_jobs set stage_at = now() - interval '1 hour' where id = :id")
+        await session.execute(aged, {"id": UUID(job_id)})
 
 
 async def row(service: Service, job_id: str) -> str:
@@ -91,10 +100,11 @@ async def reconciliations(service: Service, job_id: str) -> list[str]:
 
 
 async def test_what_runs_is_left_alone(service: Service) -> None:
-    job_id = await service.create("a while [sim: latency=2s]")
+    job_id = await service.create("a while [sim: latency=10m]")
     await service.until_accepted(job_id)
 
     assert await reconcile(service) == Reconciled(checked=1, left=1)
+    await service.servers.end_at_provider(job_id)
     await service.until(job_id, "completed")
     assert await reconciliations(service, job_id) == []
     assert await reconcile(service) == Reconciled()
@@ -122,7 +132,7 @@ async def test_row_that_is_younger_than_the_grace_period_is_nobodys_business(ser
 
 
 async def test_run_that_was_terminated_by_hand_is_withdrawn_and_canceled(service: Service) -> None:
-    job_id = await service.create("stopped [sim: latency=60s]")
+    job_id = await service.create("stopped [sim: latency=10m]")
     await service.until_accepted(job_id)
     await service.run(job_id).terminate("enough of it")
 
@@ -154,15 +164,16 @@ async def test_run_that_was_terminated_while_its_submission_is_uncertain_is_not_
 
 async def test_several_reconcilers_at_once_repair_once(service: Service) -> None:
     control = await service.create()
-    job_id = await service.create("stopped [sim: latency=60s]")
+    job_id = await service.create("stopped [sim: latency=10m]")
     await service.until(control, "completed")
     unstarted = await never_started(service, like=control)
     await service.until_accepted(job_id)
     await service.run(job_id).terminate()
-    grace = timedelta(seconds=1)
-    await asyncio.sleep(1.1)  # what was claimed a moment ago is not quiet, so both rows have to be it first
+    for each in (job_id, unstarted):
+        await age(service, each)
 
-    found = await asyncio.gather(*(reconcile(service, grace=grace) for _ in range(4)))
+    # What one of them has claimed is young again to the others.
+    found = await asyncio.gather(*(reconcile(service, grace=HOUR / 2) for _ in range(4)))
     assert (sum(each.started for each in found), sum(each.ended for each in found)) == (1, 1)
     await service.until(unstarted, "completed")
     for each in (job_id, unstarted):
@@ -207,7 +218,7 @@ async def test_failed_run_tells_why_when_the_database_lost_it(service: Service) 
 
 
 async def test_open_run_that_should_be_over_is_counted_and_left(service: Service) -> None:
-    job_id = await service.create("old [sim: latency=60s]")
+    job_id = await service.create("old [sim: latency=10m]")
     await service.until_accepted(job_id)
     async with service.sessions.begin() as session:
         aged = text("update generation_jobs set created_at = now() - interval '30 days' where id = :id")
@@ -233,9 +244,11 @@ async def test_run_whose_code_raises_is_counted_and_left(servers: Servers) -> No
         broken = [BrokenWorkflow, ReconciliationWorkflow]
         async with Worker(service.temporal, task_queue=queue, workflows=broken, activities=[reconciliation.reconcile]):
             job_id = await service.create("broken")
-            async with asyncio.timeout(30):
-                while not (await runs.describe(UUID(job_id))).failing:  # noqa: ASYNC110 - the server tries again
-                    await asyncio.sleep(0.1)
+
+            async def is_failing() -> bool:
+                return (await runs.describe(UUID(job_id))).failing
+
+            await eventually(is_failing)
             assert await reconcile(service) == Reconciled(checked=1, left=1, failing=1)
         await service.run(job_id).terminate()
         async with service.worker():
@@ -245,15 +258,18 @@ async def test_run_whose_code_raises_is_counted_and_left(servers: Servers) -> No
 
 @pytest.mark.fault("O2")
 async def test_temporal_with_an_empty_database_resumes_what_was_open(servers: Servers, database: Database) -> None:
-    async with running_service(servers, database=database, webhook_patience=60, adoption_window=5) as service:
+    async with running_service(servers, database=database, webhook_patience=60) as service:
         finished = await service.create()
         await service.until(finished, "completed")
         before = await row(service, finished), await service.trail(finished)
-        waiting = await service.create("waiting [sim: latency=3s]")
+        waiting = await service.create("waiting [sim: latency=10m]")
         uncertain = await service.create("lost [sim: submit=drop, webhook=lost, listing=lost]")
         unstarted = await never_started(service, like=finished)
         await service.until_accepted(waiting)
         await service.until(uncertain, "uncertain")
+        async with service.sessions.begin() as session:  # whoever resumes it need not wait for long
+            hasty = """update generation_jobs set timing = timing || '{"adoption_window": "PT2S"}' where id = :id"""
+            await session.execute(text(hasty), {"id": UUID(uncertain)})
 
     folder = servers.folder / uuid4().hex
     folder.mkdir()
@@ -264,6 +280,7 @@ async def test_temporal_with_an_empty_database_resumes_what_was_open(servers: Se
                 servers, database=database, webhook_patience=60, data_dir=service.settings.data_dir
             ) as successor:
                 assert await reconcile(successor) == Reconciled(checked=3, started=1, resumed=2)
+                await servers.end_at_provider(waiting)
                 assert (await successor.until(waiting, "completed"))["files"]
                 assert (await successor.until(uncertain, "failed"))["errorCode"] == "unknown_outcome"
                 await successor.until(unstarted, "completed")
@@ -292,21 +309,20 @@ async def test_schedule_fires_and_comes_back_when_temporal_loses_it(servers: Ser
     async with running_service(servers, reconcile_interval=1) as service:
         schedule_id = reconciliation_id(service.settings.task_queue)
         schedule = service.temporal.get_schedule_handle(schedule_id)
-        async with asyncio.timeout(20):
-            control = await service.create()
-            await service.until(control, "completed")
-            job_id = await never_started(service, like=control)
-            async with service.sessions.begin() as session:
-                aged = text("update generation_jobs set stage_at = now() - interval '1 hour' where id = :id")
-                await session.execute(aged, {"id": UUID(job_id)})
-            await service.until(job_id, "completed")
-            assert await reconciliations(service, job_id) == ["Reconciled: it had no workflow; starting it"]
+        control = await service.create()
+        await service.until(control, "completed")
+        job_id = await never_started(service, like=control)
+        await age(service, job_id)
+        await service.until(job_id, "completed")
+        assert await reconciliations(service, job_id) == ["Reconciled: it had no workflow; starting it"]
 
-            fired = (await schedule.describe()).info.num_actions
-            await schedule.delete()
-            while not await exists(service, schedule_id):  # noqa: ASYNC110 - a worker makes it again
-                await asyncio.sleep(0.1)
-        assert fired >= 1
+        assert (await schedule.describe()).info.num_actions >= 1
+        await schedule.delete()
+
+        async def is_back() -> bool:
+            return await exists(service, schedule_id)
+
+        await eventually(is_back)
     await schedule.delete()
 
 
@@ -319,9 +335,11 @@ async def test_worker_with_another_interval_changes_the_schedule_and_leaves_it_p
     schedule = service.temporal.get_schedule_handle(reconciliation_id(queue))
 
     async def every(interval: timedelta) -> None:
-        async with keeping_schedule(service.temporal, queue, interval), asyncio.timeout(10):
-            while not (await exists(service, schedule.id)) or await interval_of() != interval:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        async def is_so() -> bool:
+            return await exists(service, schedule.id) and await interval_of() == interval
+
+        async with keeping_schedule(service.temporal, queue, interval):
+            await eventually(is_so)
 
     async def interval_of() -> timedelta:
         (interval,) = (await schedule.describe()).schedule.spec.intervals

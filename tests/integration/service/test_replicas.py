@@ -4,15 +4,18 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
+from tests.eventually import eventually
 from tests.integration.service.killed_worker import kill, worker_process
 from tests.lines import Lines, open_line
-from tests.running import Service, running_service
+from tests.running import PATIENT, Service, running_service
 from tests.servers import Servers
 
 
@@ -43,7 +46,7 @@ async def test_one_of_two_apis_and_one_of_two_workers_are_enough(servers: Server
         )
         leaving.client.headers.update(staying.client.headers)
         victim = await doomed.enter_async_context(worker_process(staying.settings))
-        jobs = [await leaving.create(f"number {number} [sim: latency=3s]") for number in range(3)]
+        jobs = [await leaving.create(f"number {number} [sim: latency=10m]") for number in range(3)]
         watched = events(leaving.client, jobs[0])
         seen, job = await anext(watched)
         while job["status"] == "pending":
@@ -52,6 +55,8 @@ async def test_one_of_two_apis_and_one_of_two_workers_are_enough(servers: Server
         await kill(victim)
         await watched.aclose()
         await doomed.aclose()
+        for job_id in jobs:
+            await servers.end_at_provider(job_id)
 
         rest = [number async for number, _ in events(staying.client, jobs[0], after=seen)]
         assert rest
@@ -69,9 +74,11 @@ async def test_readiness_names_what_is_away_and_the_process_stays_alive(servers:
     async with (
         open_line(servers.temporal.port) as temporal,
         open_line(servers.postgres.server.port) as postgres,
-        running_service(servers, worker=False, lines=Lines(temporal, postgres)) as service,
+        running_service(
+            servers, worker=False, lines=Lines(temporal, postgres), timeouts=replace(PATIENT, readiness=3)
+        ) as service,
     ):
-        assert (await service.client.get("/readyz")).status_code == 200
+        await ready_again(service)
         for part, line in (("temporal", temporal), ("postgres", postgres)):
             with line.silent():
                 ready, alive = await asyncio.gather(service.client.get("/readyz"), service.client.get("/healthz"))
@@ -82,9 +89,10 @@ async def test_readiness_names_what_is_away_and_the_process_stays_alive(servers:
 
 
 async def ready_again(service: Service) -> None:
-    async with asyncio.timeout(20):
-        while (await service.client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.1)
+    async def answers() -> bool:
+        return (await service.client.get("/readyz")).status_code == 200
+
+    await eventually(answers)
 
 
 @pytest.mark.fault("O4", "O3")
@@ -93,9 +101,10 @@ async def test_database_that_ends_all_sessions_again_and_again_costs_no_job(serv
         jobs = [await service.create(f"number {number} [sim: latency=1s]") for number in range(3)]
         name = service.settings.database_url.get_secret_value().rpartition("/")[2]
         connection = await asyncpg.connect(servers.postgres.server.superuser_url)
+        sessions = "from pg_stat_activity where datname = $1"
         for _ in range(5):
-            await connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name)
-            await asyncio.sleep(0.2)
+            await eventually(partial(connection.fetchval, f"select count(*) {sessions}", name))
+            await connection.execute(f"select pg_terminate_backend(pid) {sessions}", name)
         await connection.close()
 
         for job_id in [*jobs, await service.create("a fresh one")]:

@@ -1,12 +1,12 @@
 """Generations at Replicate, on the same workflow as fal's: what differs is the provider's alone."""
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.eventually import PATIENCE, eventually
 from tests.integration.api.shared import wrong_fields
 from tests.running import Job, Service, running_service
 from tests.servers import Servers, simulator_server
@@ -101,7 +101,7 @@ async def test_throttled_submission_is_sent_again_and_bought_once(service: Servi
 
 
 async def test_cancellation_reaches_replicate(service: Service) -> None:
-    job_id = await service.create("a fox [sim: latency=30s]", model=SEEDANCE)
+    job_id = await service.create("a fox [sim: latency=10m]", model=SEEDANCE)
     await service.until(job_id, "in_progress")
     assert (await service.client.post(f"/api/jobs/{job_id}/cancel")).status_code == 202
     await service.until(job_id, "canceled")
@@ -127,10 +127,11 @@ async def test_lost_answer_is_adopted_and_not_bought_again(
     assert any(line.startswith(how) for line in await patient_service.trail(job_id))
 
 
-async def test_lost_answer_that_is_never_found_is_an_unknown_outcome(service: Service) -> None:
-    job_id = await service.create("a fox [sim: submit=drop, webhook=lost, listing=no-input]", model=SEEDANCE)
-    assert (await service.until(job_id, "failed"))["errorCode"] == "unknown_outcome"
-    assert (await service.simulated(job_id))["accepted"] == 1
+async def test_lost_answer_that_is_never_found_is_an_unknown_outcome(unwaiting_service: Service) -> None:
+    prompt = "a fox [sim: submit=drop, webhook=lost, listing=no-input]"
+    job_id = await unwaiting_service.create(prompt, model=SEEDANCE)
+    assert (await unwaiting_service.until(job_id, "failed"))["errorCode"] == "unknown_outcome"
+    assert (await unwaiting_service.simulated(job_id))["accepted"] == 1
 
 
 @pytest.mark.fault("S1")
@@ -139,7 +140,7 @@ async def test_output_that_replicate_has_deleted_is_a_clear_failure(servers: Ser
     async with (
         simulator_server(servers.folder) as origin,
         running_service(replace(servers, simulator=origin), webhook_patience=2) as service,
-        httpx.AsyncClient(base_url=origin) as simulator,
+        httpx.AsyncClient(base_url=origin, timeout=PATIENCE) as simulator,
     ):
         for hours in (1, 25):
             job_id = await service.create("a fox [sim: webhook=lost]", model=SEEDANCE)
@@ -163,7 +164,7 @@ async def test_without_a_token_its_models_are_unavailable(servers: Servers) -> N
 async def test_token_taken_away_makes_new_jobs_fail_and_open_ones_wait_for_it(servers: Servers) -> None:
     async with running_service(servers, worker=False, webhook_patience=0.2) as service:
         async with service.worker():
-            bought = await service.create("a fox [sim: latency=3s, webhook=lost]", model=SEEDANCE)
+            bought = await service.create("a fox [sim: latency=10m, webhook=lost]", model=SEEDANCE)
             await service.until(bought, "in_progress")
         unsent = await service.create("a fox", model=SEEDANCE)
         without = replace(service, settings=service.settings.model_copy(update={"replicate_api_token": None}))
@@ -178,6 +179,7 @@ async def test_token_taken_away_makes_new_jobs_fail_and_open_ones_wait_for_it(se
             assert "REPLICATE_API_TOKEN" in (await service.trail(bought))[-1]
             # Beyond its next look, which says the same.
             await service.until(await service.create("a fresh one at fal [sim: latency=6s]"), "completed")
+        await service.servers.end_at_provider(bought)
         async with service.worker():
             await service.until(bought, "completed")
         assert sum(line.startswith("Waiting: ") for line in await service.trail(bought)) == 1
@@ -185,7 +187,9 @@ async def test_token_taken_away_makes_new_jobs_fail_and_open_ones_wait_for_it(se
 
 
 async def until_it_waits(service: Service, job_id: str) -> Job:
-    async with asyncio.timeout(20):
-        while not (job := await service.job(job_id))["progressMessage"].startswith("Waiting for "):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-    return job
+    async def waiting() -> Job:
+        job = await service.job(job_id)
+        assert job["progressMessage"].startswith("Waiting for ")
+        return job
+
+    return await eventually(waiting)

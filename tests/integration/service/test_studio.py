@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api.shared import wrong_fields
+from tests.integration.api.studio import Studio
 from tests.running import Service, running_service
 from tests.servers import Servers
 
@@ -73,14 +74,14 @@ async def test_push_shows_that_a_submission_without_an_answer_was_accepted(
     assert any(line.startswith("Adopted by its webhook") for line in trail)
 
 
-async def test_submission_of_which_nothing_is_heard_fails_and_is_not_sent_again(patient_service: Service) -> None:
-    job_id = await created(patient_service, "gone [sim: submit=500]")
-    assert (await patient_service.until(job_id, "failed"))["errorCode"] == "unknown_outcome"
-    assert (await patient_service.simulated(job_id))["accepted"] == 0
+async def test_submission_of_which_nothing_is_heard_fails_and_is_not_sent_again(unwaiting_service: Service) -> None:
+    job_id = await created(unwaiting_service, "gone [sim: submit=500]")
+    assert (await unwaiting_service.until(job_id, "failed"))["errorCode"] == "unknown_outcome"
+    assert (await unwaiting_service.simulated(job_id))["accepted"] == 0
 
 
 async def test_cancellation_reaches_the_backend(patient_service: Service) -> None:
-    job_id = await created(patient_service, "long [sim: latency=60s]")
+    job_id = await created(patient_service, "long [sim: latency=10m]")
     await patient_service.until(job_id, "in_progress")
     await patient_service.client.post(f"/api/jobs/{job_id}/cancel")
     await patient_service.until(job_id, "canceled")
@@ -91,18 +92,19 @@ async def test_silence_ends_at_the_deadline_and_forgery_is_silence(servers: Serv
     async with running_service(servers, webhook_patience=0.5, generation_deadline=2.5) as service:
         silent = await created(service, "nobody calls [sim: webhook=lost]")
         forged = await created(service, "somebody calls [sim: webhook=forged]")
-        spoken = await created(service, "the backend calls")
         for job_id in (silent, forged):
             job = await service.until(job_id, "failed")
             assert (job["errorCode"], job["progress"]) == ("deadline_exceeded", 0)
-        await completes_once(service, spoken)
 
 
 async def test_progress_shows_while_our_own_looks_find_nothing(service: Service) -> None:
-    job_id = await created(service, "slow [sim: latency=4s]")
+    job_id = await created(service, "slow [sim: latency=10m]")
+    await service.until_accepted(job_id)
+    assert (await Studio(service=service, videos=[]).push(job_id, "downloading")).status_code == 200
     job = await service.until(job_id, "fetching")
     assert (job["status"], job["progress"]) == ("in_progress", 75)
     assert job["progressMessage"] == "Downloading the video from Google"
+    await service.servers.end_at_provider(job_id)
     await completes_once(service, job_id)
     assert "Generating at studio" not in await service.trail(job_id)
 

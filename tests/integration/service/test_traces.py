@@ -1,6 +1,5 @@
 """One generation is one trace, as a collector sees it; without the collector it is a generation all the same."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reelay.tracing.spans import JOB_ID
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.eventually import eventually
+from tests.running import Service, running_service
 from tests.servers import Servers, listening, loopback_socket
 from tests.workflow.test_replay import replay
 
@@ -68,12 +68,13 @@ class Collector:
 
     async def trace(self, trace_id: str, names: set[str]) -> dict[str, Span]:
         """Its spans by name, once those have come."""
-        found: dict[str, Span] = {}
-        async with asyncio.timeout(PATIENCE_WITH_TESTS):
-            while not names <= found.keys():
-                await asyncio.sleep(0.1)
-                found = {span["name"]: span for span in self.spans() if span["traceId"] == trace_id}
-        return found
+
+        async def found() -> dict[str, Span]:
+            spans = {span["name"]: span for span in self.spans() if span["traceId"] == trace_id}
+            assert names <= spans.keys()
+            return spans
+
+        return await eventually(found)
 
 
 @asynccontextmanager
@@ -109,8 +110,9 @@ async def create(service: Service, prompt: str, *, trace: str) -> str:
 
 
 async def one_trace(service: Service, collector: Collector) -> None:
-    # Long enough that the webhook cannot come before the wait for it has begun, which would cost less.
-    job_id = await create(service, f"{PRIVATE} [sim: latency=1500ms]", trace="1" * 32)
+    job_id = await create(service, f"{PRIVATE} [sim: latency=10m]", trace="1" * 32)
+    await service.webhook_is_awaited(job_id)
+    await service.servers.end_at_provider(job_id)
     await service.until(job_id, "completed")
     spans = await collector.trace("1" * 32, ON_THE_WAY)
 

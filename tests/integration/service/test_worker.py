@@ -1,6 +1,5 @@
 """Deploys: an old and a new worker at once, by Temporal's Worker Versioning; and a worker that remembers no run."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,11 +16,10 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from tests.running import PATIENCE_WITH_TESTS, Service, running_service
+from tests.eventually import eventually
+from tests.running import Service, running_service
 from tests.servers import Servers
 from workflows.client import connect
-
-IN_A_WHILE = "[sim: latency=8s]"
 
 
 @asynccontextmanager
@@ -40,15 +38,17 @@ async def make_current(service: Service, build_id: str) -> None:
         build_id=build_id,
         identity="test",
     )
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while True:
-            try:
-                await service.temporal.workflow_service.set_worker_deployment_current_version(request)
-                return
-            except RPCError as error:
-                if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
-                    raise
-            await asyncio.sleep(0.1)
+
+    async def is_current() -> bool:
+        try:
+            await service.temporal.workflow_service.set_worker_deployment_current_version(request)
+        except RPCError as error:
+            if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
+                raise
+            return False
+        return True
+
+    await eventually(is_current)
 
 
 async def move(service: Service, job_id: str, *, to: str) -> None:
@@ -70,9 +70,11 @@ async def move(service: Service, job_id: str, *, to: str) -> None:
 async def until_listed(service: Service, build_id: str) -> None:
     """The filter by which docs/upgrade.md finds the running generations of a version."""
     version = f"TemporalWorkerDeploymentVersion = '{service.settings.worker_deployment}:{build_id}'"
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while not (await service.temporal.count_workflows(version)).count:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.1)
+
+    async def is_listed() -> bool:
+        return bool((await service.temporal.count_workflows(version)).count)
+
+    await eventually(is_listed)
 
 
 async def build_of(service: Service, job_id: str) -> str:
@@ -101,14 +103,16 @@ async def without_workers(servers: Servers) -> AsyncIterator[Service]:
 async def test_run_ends_on_the_version_that_began_it_and_the_way_back_is_the_same(servers: Servers) -> None:
     async with without_workers(servers) as service, build(service, "old"):
         await make_current(service, "old")
-        begun_on_old = await service.create(IN_A_WHILE)
+        begun_on_old = await service.create("[sim: latency=10m]")
         await service.until_accepted(begun_on_old)
         async with build(service, "new"):
             await make_current(service, "new")
-            begun_on_new = await service.create(IN_A_WHILE)
+            begun_on_new = await service.create("[sim: latency=10m]")
             await service.until_accepted(begun_on_new)
             await make_current(service, "old")
             begun_after_the_way_back = await service.create()
+            for job_id in (begun_on_old, begun_on_new):
+                await servers.end_at_provider(job_id)
 
             jobs = (begun_on_old, begun_on_new, begun_after_the_way_back)
             for job_id in jobs:
@@ -122,11 +126,12 @@ async def test_run_that_waits_for_its_version_can_be_moved_to_another(servers: S
     async with without_workers(servers) as service, build(service, "new"):
         async with build(service, "old"):
             await make_current(service, "old")
-            job_id = await service.create(IN_A_WHILE)
+            job_id = await service.create("[sim: latency=10m]")
             await service.until_accepted(job_id)
         await make_current(service, "new")
         await until_listed(service, "old")
         await move(service, job_id, to="new")
+        await servers.end_at_provider(job_id)
 
         await completes(service, job_id)
         assert await build_of(service, job_id) == "new"
@@ -137,10 +142,11 @@ async def test_first_version_takes_over_the_runs_of_workers_without_one(servers:
     async with without_workers(servers) as service:
         unversioned = service.settings.model_copy(update={"worker_deployment": None, "worker_build_id": None})
         async with replace(service, settings=unversioned).worker():
-            job_id = await service.create(IN_A_WHILE)
+            job_id = await service.create("[sim: latency=10m]")
             await service.until_accepted(job_id)
         async with build(service, "first"):
             await make_current(service, "first")
+            await servers.end_at_provider(job_id)
 
             await completes(service, job_id)
         assert await build_of(service, job_id) == "first"
@@ -166,7 +172,7 @@ async def test_worker_that_remembers_no_run_loses_nothing(servers: Servers) -> N
                 "too early [sim: submit=slow:1s, webhook=early]",
             )
         ]
-        canceled = await service.create("[sim: latency=60s]")
+        canceled = await service.create("[sim: latency=10m]")
         await service.until_accepted(canceled)
         await service.client.post(f"/api/jobs/{canceled}/cancel")
         for job_id in jobs:

@@ -10,6 +10,7 @@ import pytest
 
 from api.metrics import Metrics
 from lab.devstack.ports import free_ports
+from tests.eventually import PATIENCE
 from tests.paths import ROOT
 from tests.running import Service, running_service
 from tests.servers import Servers
@@ -37,7 +38,7 @@ async def scraped(servers: Servers) -> AsyncIterator[tuple[Service, str]]:
         ]
         for job in jobs:
             await service.closed_as(job)
-        async with httpx.AsyncClient() as prometheus:
+        async with httpx.AsyncClient(timeout=PATIENCE) as prometheus:
             yield service, (await prometheus.get(f"http://127.0.0.1:{port}/metrics")).text
 
 

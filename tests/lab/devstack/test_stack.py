@@ -16,6 +16,7 @@ import pytest
 
 from lab.devstack.ports import free_ports
 from reelay.cli.data_dir import DataDir, ProcessId
+from tests.eventually import PATIENCE, eventually
 from tests.lab.devstack.commands import ENVIRONMENT, REELAY, reelay
 
 PARTS = ("api", "temporal", "ui", "simulator")
@@ -34,7 +35,7 @@ class Dev:
         """The next line that begins so."""
         assert self.process.stdout is not None
         seen = []
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while raw := await self.process.stdout.readline():
                 seen.append(raw.decode())
                 if seen[-1].startswith(beginning):
@@ -79,9 +80,11 @@ async def dev(folder: Path, ports: Sequence[int] | None = None) -> AsyncIterator
 
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for something that other processes do."""
-    async with asyncio.timeout(15):
-        while not condition():  # noqa: ASYNC110 - another process tells us nothing
-            await asyncio.sleep(0.05)
+
+    async def holds() -> bool:
+        return condition()
+
+    await eventually(holds)
 
 
 async def all_gone(family: Sequence[ProcessId]) -> None:

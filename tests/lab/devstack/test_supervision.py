@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -95,10 +94,8 @@ async def test_a_part_that_ignores_the_stop_is_killed(tmp_path: Path) -> None:
     part = replace(stand_in(tmp_path, "part", "stubborn"), stop_timeout=timedelta(seconds=0.3))
     async with running(part) as child:
         pid = child.pid
-        stopped_at = time.monotonic()
     assert pid is not None
     assert child.pid is None
-    assert 0.3 <= time.monotonic() - stopped_at < 5
 
 
 async def test_a_failing_completion_stops_everything(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 from lab.devstack.processes import Program
 from lab.devstack.supervision import Supervisor
+from tests.eventually import PATIENCE
 
 
 class Watched:
@@ -18,6 +19,6 @@ class Watched:
         """The pid of the part's next life."""
         while (now := self.supervisor.pids.get(name, pid)) == pid:
             self.changed.clear()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await self.changed.wait()
         return now

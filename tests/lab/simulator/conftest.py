@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from lab.simulator.settings import SimulatorSettings
+from tests.eventually import PATIENCE
 from tests.lab.simulator.servers import KEY, Receiver, RunningSimulator, receiving, running
 
 
@@ -28,7 +29,7 @@ async def one_for_all(settings: SimulatorSettings) -> AsyncIterator[RunningSimul
 @pytest.fixture
 async def simulator(one_for_all: RunningSimulator) -> AsyncIterator[RunningSimulator]:
     """Empty, and talked to over connections of its own."""
-    async with httpx.AsyncClient(base_url=one_for_all.url, headers=KEY) as http:
+    async with httpx.AsyncClient(base_url=one_for_all.url, headers=KEY, timeout=PATIENCE) as http:
         assert (await http.post("/__sim/reset")).status_code == 204
         yield replace(one_for_all, http=http)
 

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 
 from lab.simulator.app import simulator_server
 from lab.simulator.settings import SimulatorSettings
+from tests.eventually import PATIENCE, eventually
 from tests.servers import listening, loopback_socket
 
 KEY = {"authorization": "Key id:secret"}
@@ -42,11 +43,13 @@ class RunningSimulator:
 
     async def ended(self, accepted: dict[str, Any]) -> dict[str, Any]:
         """The status once it is COMPLETED."""
-        while True:
+
+        async def completed() -> dict[str, Any]:
             body: dict[str, Any] = (await self.http.get(accepted["status_url"])).json()
-            if body["status"] == "COMPLETED":
-                return body
-            await asyncio.sleep(0.02)
+            assert body["status"] == "COMPLETED"
+            return body
+
+        return await eventually(completed, every=0.02)
 
     async def result(self, accepted: dict[str, Any]) -> httpx.Response:
         await self.ended(accepted)
@@ -73,7 +76,10 @@ async def running(
         server = simulator_server(settings, port=port, certificate=certificate, private_key=private_key)
         url = f"{'http' if certificate is None else 'https'}://127.0.0.1:{port}"
         verify = True if certificate is None else ssl.create_default_context(cafile=certificate)
-        async with listening(server, bound), httpx.AsyncClient(base_url=url, headers=KEY, verify=verify) as http:
+        async with (
+            listening(server, bound),
+            httpx.AsyncClient(base_url=url, headers=KEY, verify=verify, timeout=PATIENCE) as http,
+        ):
             yield RunningSimulator(url=url, port=port, http=http)
 
 
@@ -101,7 +107,7 @@ class Receiver:
         return Response(status_code=self.answers.pop(0) if self.answers else 200, headers={"location": self.url})
 
     async def wait_for(self, number: int) -> list[Received]:
-        async with asyncio.timeout(10), self.arrived:
+        async with asyncio.timeout(PATIENCE), self.arrived:
             await self.arrived.wait_for(lambda: len(self.received) >= number)
         return self.received
 

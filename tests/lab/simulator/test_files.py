@@ -9,6 +9,7 @@ import av
 import httpx
 import pytest
 
+from tests.eventually import PATIENCE
 from tests.lab.simulator.servers import RunningSimulator
 
 IMAGE, VOICE = "fal-ai/nano-banana", "fal-ai/chatterbox/text-to-speech"
@@ -29,7 +30,7 @@ def decoded(content: bytes) -> Counter[str]:
 async def test_a_video_plays_and_is_the_one_that_was_counted(simulator: RunningSimulator) -> None:
     accepted = await simulator.submit("a lake")
     file = (await simulator.result(accepted)).json()["video"]
-    async with httpx.AsyncClient() as anybody:
+    async with httpx.AsyncClient(timeout=PATIENCE) as anybody:
         response = await anybody.get(file["url"])
     assert response.headers["content-type"] == file["content_type"] == "video/mp4"
     assert int(response.headers["content-length"]) == file["file_size"] == len(response.content)

@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import sys
+from typing import Any
 
 import pytest
 
+from tests.eventually import eventually
 from tests.lab.simulator.servers import Receiver, RunningSimulator
 
 ZEROSCOPE = "anotherjesse/zeroscope-v2-xl:9f747673945c62801b13b84701c783929c0ee784e4748ec062204894dda1a351"
@@ -143,9 +145,13 @@ async def test_the_end_is_reported_until_it_is_acknowledged_or_a_minute_has_pass
     created = (await simulator.http.post(path, json=body, headers=bearer)).json()
     expected = min(len(answers), 6)
     received = await receiver.wait_for(expected)
-    async with asyncio.timeout(5):
-        while not (seen := await simulator.seen(created["id"]))["webhook_settled"]:  # noqa: ASYNC110 - another server
-            await asyncio.sleep(0.02)
+
+    async def settled() -> dict[str, Any]:
+        request = await simulator.seen(created["id"])
+        assert request["webhook_settled"]
+        return request
+
+    seen = await eventually(settled)
 
     assert len(seen["deliveries"]) == len(received) == expected
     assert len({each.headers["webhook-id"] for each in received}) == 1

@@ -1,6 +1,5 @@
 """The simulated studio backend: what it takes, and what it pushes."""
 
-import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -10,6 +9,7 @@ import httpx
 import pytest
 
 from lab.simulator.studio_webhooks import PROGRESS, RETRY_WAITS
+from tests.eventually import eventually
 from tests.lab.simulator.servers import Receiver, RunningSimulator
 
 SECRET = "simulated-webhook-secret"
@@ -30,12 +30,11 @@ async def post(simulator: RunningSimulator, prompt: str, secret: str = SECRET, *
 
 
 async def pushed(receiver: Receiver, *, until: str) -> list[dict[str, Any]]:
-    async with asyncio.timeout(10):
-        while True:
-            said = [json.loads(delivery.body) for delivery in receiver.received]
-            if said and said[-1]["status"] == until:
-                return said
-            await asyncio.sleep(0.02)
+    async def said() -> list[dict[str, Any]]:
+        pushes = [json.loads(delivery.body) for delivery in receiver.received]
+        return pushes if pushes and pushes[-1]["status"] == until else []
+
+    return await eventually(said)
 
 
 async def test_a_job_is_pushed_from_pending_to_its_videos(simulator: RunningSimulator, receiver: Receiver) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from contextlib import suppress
 from datetime import timedelta
 
@@ -10,6 +9,7 @@ import httpx
 import pytest
 
 from lab.simulator.settings import SimulatorSettings
+from tests.eventually import PATIENCE
 from tests.lab.simulator.servers import KEY, VEO, Receiver, RunningSimulator, running
 
 
@@ -57,7 +57,7 @@ async def test_a_submission_that_is_never_answered_was_accepted(simulator: Runni
 
 
 async def test_a_simulator_that_stops_leaves_the_answer_unsaid(settings: SimulatorSettings) -> None:
-    async with httpx.AsyncClient(headers=KEY) as http:
+    async with httpx.AsyncClient(headers=KEY, timeout=PATIENCE) as http:
         async with running(settings.model_copy(update={"submit_timeout": timedelta(minutes=1)})) as simulator:
             waiting = asyncio.create_task(http.post(f"{simulator.url}/{VEO}", json={"prompt": "[sim: submit=timeout]"}))
             while not (await simulator.stats())["totals"]["accepted"]:
@@ -95,9 +95,7 @@ async def test_throttling_says_when_to_come_back_as_often_as_asked(simulator: Ru
 
 
 async def test_the_webhook_can_overtake_a_slow_answer(simulator: RunningSimulator, receiver: Receiver) -> None:
-    sent = time.monotonic()
-    posting = asyncio.create_task(simulator.submit("[sim: submit=slow:400ms, webhook=early]", webhook=receiver.url))
+    posting = asyncio.create_task(simulator.submit("[sim: submit=slow:2s, webhook=early]", webhook=receiver.url))
     webhook = json.loads((await receiver.wait_for(1))[0].body)
     assert not posting.done()
     assert (await posting)["request_id"] == webhook["request_id"]
-    assert time.monotonic() - sent >= 0.4

@@ -85,6 +85,15 @@ async def test_a_result_without_media_has_it_later(simulator: RunningSimulator, 
     assert (await simulator.result(accepted)).json()["video"]["url"]
 
 
+async def test_a_request_ends_when_it_is_told_to(simulator: RunningSimulator, receiver: Receiver) -> None:
+    accepted = await simulator.submit("[sim: latency=10m]", webhook=receiver.url)
+    assert (await simulator.http.post(f"/__sim/requests/{accepted['request_id']}/end")).status_code == 204
+
+    (received,) = await receiver.wait_for(1)
+    assert json.loads(received.body)["request_id"] == accepted["request_id"]
+    assert (await simulator.result(accepted)).status_code == 200
+
+
 async def test_each_retry_is_signed_anew_until_one_is_acknowledged(
     settings: SimulatorSettings, receiver: Receiver
 ) -> None:

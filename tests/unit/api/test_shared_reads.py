@@ -28,8 +28,7 @@ class Source:
 
     async def begun(self) -> None:
         """The next read has begun."""
-        async with asyncio.timeout(5):
-            await self.begins.get()
+        await self.begins.get()
 
 
 @pytest.fixture

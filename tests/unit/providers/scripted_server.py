@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -110,6 +111,11 @@ async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b" ")
         await writer.drain()
         await asyncio.sleep(0.02)
+
+
+def timeout_with(behaviour: Behaviour) -> timedelta:
+    """For a client: long, unless only its timeout ends what the server does."""
+    return timedelta(seconds=2 if behaviour in (hang, drip) else 30)
 
 
 async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

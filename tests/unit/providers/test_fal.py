@@ -5,7 +5,6 @@ import contextlib
 import json
 import math
 import socket
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -42,6 +41,7 @@ from tests.unit.providers.scripted_server import (
     raw,
     reset,
     scripted_server,
+    timeout_with,
 )
 
 KEY = "test-key-id:test-key-secret"
@@ -54,7 +54,8 @@ REQUEST = SubmissionRequest(
     attempt=1,
     webhook_url="https://app.test/hook?job=1",
 )
-TIMEOUT = timedelta(seconds=0.4)
+
+TIMEOUT = timedelta(seconds=30)
 
 
 @pytest.fixture
@@ -166,14 +167,12 @@ UNCERTAIN: dict[str, Behaviour] = {
 @pytest.mark.fault("P4", "P5", "P8", "P11", "P12")
 @pytest.mark.parametrize("behaviour", UNCERTAIN.values(), ids=UNCERTAIN.keys())
 async def test_a_lost_or_senseless_answer_is_uncertain_and_never_sent_again(
-    behaviour: Behaviour, fal: FalProvider, server: ScriptedServer
+    behaviour: Behaviour, client: httpx.AsyncClient, server: ScriptedServer
 ) -> None:
     server.script = [behaviour]
-    started = time.monotonic()
     with pytest.raises(SubmissionUncertain) as raised:
-        await fal.submit(REQUEST)
+        await provider(client, server.url, timeout=timeout_with(behaviour)).submit(REQUEST)
     assert len(server.seen) == 1
-    assert time.monotonic() - started < 2
     assert KEY not in str(raised.value)
 
 
@@ -311,7 +310,7 @@ async def test_a_failed_tls_handshake_means_nothing_was_sent(client: httpx.Async
 async def test_a_full_pool_means_nothing_was_sent(server: ScriptedServer) -> None:
     server.always = hang
     async with httpx.AsyncClient(limits=httpx.Limits(max_connections=1), trust_env=False) as client:
-        fal = provider(client, server.url)
+        fal = provider(client, server.url, timeout=timeout_with(hang))
         slow = asyncio.create_task(fal.submit(REQUEST))
         await server.reached.wait()
         with pytest.raises(Unreachable):
@@ -427,8 +426,9 @@ async def test_progress_decides_on_the_body_not_on_the_code(fal: FalProvider, se
 
 @pytest.mark.parametrize("behaviour", [reset, hang, drip, answer(503), answer(200, b"<html>")])
 async def test_a_question_without_an_answer_may_be_asked_again(
-    behaviour: Behaviour, fal: FalProvider, server: ScriptedServer
+    behaviour: Behaviour, client: httpx.AsyncClient, server: ScriptedServer
 ) -> None:
+    fal = provider(client, server.url, timeout=timeout_with(behaviour))
     server.always = behaviour
     with pytest.raises(Unavailable):
         await fal.progress(submission(fal))
@@ -501,7 +501,9 @@ async def others() -> AsyncIterator[list[ScriptedServer]]:
         yield [rest, last]
 
 
-def provider_with(client: httpx.AsyncClient, base: str, others: list[ScriptedServer]) -> FalProvider:
+def provider_with(
+    client: httpx.AsyncClient, base: str, others: list[ScriptedServer], trouble: Behaviour = reset
+) -> FalProvider:
     bases = [base, *(other.url for other in others)]  # the queue itself among them is not asked twice
     return FalProvider(
         client,
@@ -509,7 +511,7 @@ def provider_with(client: httpx.AsyncClient, base: str, others: list[ScriptedSer
         keys=[SecretStr(KEY)],
         queue_base=base,
         platform_base=f"{base}/v1",
-        timeout=TIMEOUT,
+        timeout=timeout_with(trouble),
         other_bases=bases,
     )
 
@@ -518,7 +520,7 @@ def provider_with(client: httpx.AsyncClient, base: str, others: list[ScriptedSer
 async def test_status_is_found_elsewhere_in_order(
     trouble: Behaviour, server: ScriptedServer, client: httpx.AsyncClient, others: list[ScriptedServer]
 ) -> None:
-    fal = provider_with(client, server.url, others)
+    fal = provider_with(client, server.url, others, trouble)
     server.always, others[0].always, others[1].always = trouble, json_answer(404, {}), DONE
 
     assert (await fal.progress(submission(fal), logs=True)).state is ProviderState.ENDED

@@ -25,7 +25,16 @@ from reelay.providers.errors import (
 )
 from reelay.providers.provider import CancelAnswer, SubmissionRequest
 from reelay.providers.studio import STARTED_BY_BACKEND, StudioProvider
-from tests.unit.providers.scripted_server import Behaviour, ScriptedServer, answer, hang, json_answer, raw, reset
+from tests.unit.providers.scripted_server import (
+    Behaviour,
+    ScriptedServer,
+    answer,
+    hang,
+    json_answer,
+    raw,
+    reset,
+    timeout_with,
+)
 from tests.unit.providers.test_fal import free_port
 
 JOB = UUID(int=7)
@@ -43,7 +52,12 @@ class Words:
         return None if self._said is None else json.dumps(self._said).encode()
 
 
-def studio(client: httpx.AsyncClient, url: str | None, said: dict[str, Any] | None = None) -> StudioProvider:
+def studio(
+    client: httpx.AsyncClient,
+    url: str | None,
+    said: dict[str, Any] | None = None,
+    timeout: timedelta = timedelta(seconds=30),
+) -> StudioProvider:
     return StudioProvider(
         client,
         submit_client=client,
@@ -51,7 +65,7 @@ def studio(client: httpx.AsyncClient, url: str | None, said: dict[str, Any] | No
         secret=SecretStr("shared secret"),
         final_pushes=Words(said),
         language=Language.ENGLISH,
-        timeout=timedelta(seconds=0.4),
+        timeout=timeout,
     )
 
 
@@ -114,7 +128,7 @@ async def test_each_answer_is_certain_or_not_and_never_asked_for_twice(
 ) -> None:
     server.script = [behaviour]
     with pytest.raises(error):
-        await studio(client, server.url).submit(request())
+        await studio(client, server.url, timeout=timeout_with(behaviour)).submit(request())
     assert len(server.seen) == 1
 
 
