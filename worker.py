@@ -20,6 +20,7 @@ from activities.submission import SubmissionActivities
 from reelay.catalog.loader import load_catalog
 from reelay.db.engine import make_engine, make_sessions
 from reelay.db.media_links import store_media_link_key
+from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_download_client
 from reelay.media.guard import DownloadPolicy
 from reelay.media.storage import open_storage
@@ -81,7 +82,8 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
         settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
     )
     await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
-    archive = ArchiveActivities(sessions, providers, storage, downloads, policy)
+    decoders = await stack.enter_async_context(DecoderPool())
+    archive = ArchiveActivities(sessions, providers, storage, downloads, policy, decoders.inspect)
     conclusion = ConclusionActivities(sessions, providers, settings.language)
     reconciliation = ReconciliationActivities(
         settings, sessions, providers, GenerationRuns(client, settings.task_queue, settings.app_url), load_catalog()

@@ -2,13 +2,15 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Unpack
 
 import httpx
 from temporalio import activity
 
 from activities.errors import non_retryable, still_running, try_again
-from activities.heartbeat import heartbeating
+from activities.heartbeat import Heartbeat, heartbeating
 from activities.inputs import Accepted
 from activities.missing_key import wait_reason
 from activities.progress import ByteProgress
@@ -28,9 +30,11 @@ from reelay.domain.generation import (
     Submission,
 )
 from reelay.media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem
+from reelay.media.decoder_pool import Inspect
 from reelay.media.download import OnBytes
 from reelay.media.errors import ArchiveMisconfigured, BadMedia, MediaError, Refused, SourceGone, TooLarge
 from reelay.media.guard import DownloadPolicy
+from reelay.media.inspection import Inspection
 from reelay.media.storage import Storage
 from reelay.media.transcript import archive_transcript
 from reelay.providers.errors import (
@@ -61,12 +65,14 @@ class ArchiveActivities:
         storage: Storage,
         downloads: httpx.AsyncClient,
         policy: DownloadPolicy,
+        inspect: Inspect,
     ) -> None:
         self._sessions = sessions
         self._providers = providers
         self._storage = storage
         self._downloads = downloads
         self._policy = policy
+        self._inspect = inspect
         self._slots = asyncio.Semaphore(TRANSFERS_AT_ONCE)
 
     @activity.defn
@@ -76,6 +82,8 @@ class ArchiveActivities:
         Keys are made of our own ids, so that running it twice stores the same bytes under the same names.
         """
         generation = accepted.generation
+        if bad_media_attempts() >= BAD_MEDIA_ATTEMPTS:
+            raise non_retryable(_unusable(BadMedia("each worker that opened it died"), FailureCode.BAD_MEDIA))
         async with heartbeating(bad_media_attempts(), every=HEARTBEAT_WHILE_QUEUED):
             await self._slots.acquire()
         try:
@@ -84,13 +92,13 @@ class ArchiveActivities:
             self._slots.release()
 
     async def _fetch_and_store(self, generation: Generation, submission: Submission) -> Archived | None:
-        async with heartbeating(bad_media_attempts(), every=HEARTBEAT):
+        async with heartbeating(bad_media_attempts(), every=HEARTBEAT) as heartbeat:
             result = await self._fetch(generation, submission)
             if generation.job_type is not JobType.TRANSCRIPTION and not result.media:
                 await self._record_missing_media(generation)
                 return None
             await self._record_result(generation, result)
-            files = await self._copy(generation, result)
+            files = await self._copy(generation, result, heartbeat)
         return Archived(
             files=files,
             provider_url=result.media[0].url if result.media else None,
@@ -115,7 +123,8 @@ class ArchiveActivities:
         except ProviderError as error:
             raise try_again(error) from error
 
-    async def _copy(self, generation: Generation, result: Result) -> tuple[MediaFile, ...]:
+    async def _copy(self, generation: Generation, result: Result, heartbeat: Heartbeat) -> tuple[MediaFile, ...]:
+        inspect = partial(self._inspect_suspect, heartbeat) if activity.info().attempt > 1 else self._inspect
         count = len(result.media)
         try:
             if generation.job_type is JobType.TRANSCRIPTION:
@@ -124,7 +133,7 @@ class ArchiveActivities:
             async with ByteProgress(self._sessions, generation.id, parts=count) as progress:
                 return tuple(
                     [
-                        await self._copy_one(generation, remote, index, count, progress.part(index))
+                        await self._copy_one(generation, remote, index, count, progress.part(index), inspect)
                         for index, remote in enumerate(result.media)
                     ]
                 )
@@ -132,7 +141,13 @@ class ArchiveActivities:
             raise archive_error(error) from error
 
     async def _copy_one(
-        self, generation: Generation, remote: RemoteMedia, index: int, count: int, on_bytes: OnBytes
+        self,
+        generation: Generation,
+        remote: RemoteMedia,
+        index: int,
+        count: int,
+        on_bytes: OnBytes,
+        inspect: Inspect,
     ) -> MediaFile:
         kind = PROMISED_KIND[generation.job_type]
         return await archive_media(
@@ -143,9 +158,25 @@ class ArchiveActivities:
             client=self._downloads,
             storage=self._storage,
             policy=self._policy,
+            inspect=inspect,
             on_bytes=on_bytes,
             headers_for=self._providers[generation.provider].download_headers,
         )
+
+    async def _inspect_suspect(
+        self, heartbeat: Heartbeat, path: Path, *, poster: Path | None, check_end: bool
+    ) -> Inspection:
+        """Should the worker die meanwhile, that is counted against the file.
+
+        Not in a first attempt: storing it would be a billed action for every file. So when the second attempt dies
+        here, the first one is taken to have died of the same.
+        """
+        known = bad_media_attempts()
+        await heartbeat.store(max(known, 1) + 1)
+        try:
+            return await self._inspect(path, poster=poster, check_end=check_end)
+        finally:
+            heartbeat.change(known)
 
     async def _record_result(self, generation: Generation, result: Result) -> None:
         """The provider's answer goes to the row here: it may be too large for the workflow's history."""
@@ -170,7 +201,7 @@ class ArchiveActivities:
 
 
 def bad_media_attempts() -> int:
-    """How many attempts of this activity found bad media so far. A database that was away does not count."""
+    """How many attempts of this activity found bad media so far, or died of it. Other troubles do not count."""
     details = activity.info().heartbeat_details
     return int(details[0]) if details else 0
 

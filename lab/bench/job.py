@@ -20,7 +20,7 @@ import httpx
 from starlette.requests import Request
 
 from lab.bench.contender import CONNECTIONS
-from reelay.media.probe import poster, probe
+from reelay.media.probe import inspect
 from reelay.providers.fal_webhook import FalWebhooks, keys_of
 from reelay.providers.jwks import JwksCache
 
@@ -88,15 +88,15 @@ class Steps:
                 async for chunk in answer.aiter_bytes():
                     digest.update(chunk)
                     file.write(chunk)
-        found = await asyncio.to_thread(probe, path)
-        made = await asyncio.to_thread(poster, path, path.with_suffix(".jpg"))
+        poster = path.with_suffix(".jpg")
+        found = await asyncio.to_thread(inspect, path, poster=poster)
         return Kept(
             path=str(path),
             sha256=digest.hexdigest(),
             width=found.width,
             height=found.height,
             seconds=found.duration_seconds,
-            poster=str(made) if made else None,
+            poster=str(poster) if found.has_poster else None,
         )
 
 

@@ -8,10 +8,11 @@ from uuid import UUID
 import httpx
 
 from reelay.domain.generation import JobType, MediaFile, RemoteMedia
+from reelay.media.decoder_pool import Inspect
 from reelay.media.download import Downloaded, HeadersFor, OnBytes, download, no_headers
-from reelay.media.errors import BadMedia, SourceUnavailable
+from reelay.media.errors import BadMedia, SourceUnavailable, TooCostly
 from reelay.media.guard import DownloadPolicy
-from reelay.media.probe import Probe, ends_early, poster, probe
+from reelay.media.inspection import Inspection
 from reelay.media.sniff import HEAD_BYTES, MediaKind, SniffedType, sniff
 from reelay.media.storage import Storage
 
@@ -51,6 +52,7 @@ async def archive_media(
     client: httpx.AsyncClient,
     storage: Storage,
     policy: DownloadPolicy,
+    inspect: Inspect,
     on_bytes: OnBytes,
     headers_for: HeadersFor = no_headers,
 ) -> MediaFile:
@@ -63,9 +65,12 @@ async def archive_media(
         downloaded = await download(
             client, remote.url, to=folder / "media", policy=policy, on_bytes=on_bytes, headers_for=headers_for
         )
-        found, probed = await _probe_and_check(downloaded, expected_kind)
+        poster = folder / "poster.jpg"
+        found, inspection = await _inspect_and_check(downloaded, expected_kind, poster, inspect)
         name = f"{name_stem}.{found.extension}"
-        poster_name = await _store_poster(downloaded.path, found, storage, key_prefix, name_stem)
+        poster_name = f"{name_stem}-poster.jpg" if inspection.has_poster else None
+        if poster_name:
+            await storage.put_file(poster, f"{key_prefix}/{poster_name}", "image/jpeg")
         await storage.put_file(downloaded.path, f"{key_prefix}/{name}", found.content_type)
     return MediaFile(
         name=name,
@@ -73,45 +78,34 @@ async def archive_media(
         content_type=found.content_type,
         size_bytes=downloaded.size_bytes,
         sha256=downloaded.sha256,
-        duration_seconds=None if found.kind is MediaKind.IMAGE else probed.duration_seconds,
-        width=probed.width,
-        height=probed.height,
+        duration_seconds=None if found.kind is MediaKind.IMAGE else inspection.duration_seconds,
+        width=inspection.width,
+        height=inspection.height,
         poster_name=poster_name,
         poster_key=f"{key_prefix}/{poster_name}" if poster_name else None,
         file_name=plain_name(remote.file_name),
     )
 
 
-async def _probe_and_check(downloaded: Downloaded, expected: MediaKind) -> tuple[SniffedType, Probe]:
+async def _inspect_and_check(
+    downloaded: Downloaded, expected: MediaKind, poster: Path, inspect: Inspect
+) -> tuple[SniffedType, Inspection]:
+    whole = downloaded.length_announced
     try:
-        found, probed = await asyncio.to_thread(_identify, downloaded.path)
-        if not downloaded.length_announced and await asyncio.to_thread(ends_early, downloaded.path):
-            raise BadMedia("the file ends before its container says so")
+        found = sniff(await asyncio.to_thread(_head, downloaded.path))
+        wanted = poster if found.kind is MediaKind.VIDEO else None
+        inspection = await inspect(downloaded.path, poster=wanted, check_end=not whole)
     except BadMedia as error:
-        if not downloaded.length_announced:
-            raise SourceUnavailable(f"the body may have been cut short: {error}") from error
-        raise
+        if whole or isinstance(error, TooCostly):
+            raise
+        raise SourceUnavailable(f"the body may have been cut short: {error}") from error
+    if not inspection.has_picture:
+        found = found.without_picture()
     if found.kind is not expected:
         raise BadMedia(f"{found.content_type} instead of the promised {expected}")
-    return found, probed
+    return found, inspection
 
 
-def _identify(path: Path) -> tuple[SniffedType, Probe]:
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        found = sniff(file.read(HEAD_BYTES))
-    probed = probe(path)
-    return (found if probed.width else found.without_picture()), probed
-
-
-async def _store_poster(
-    path: Path, found: SniffedType, storage: Storage, key_prefix: str, name_stem: str
-) -> str | None:
-    """The name under which a video's poster was kept."""
-    if found.kind is not MediaKind.VIDEO:
-        return None
-    made = await asyncio.to_thread(poster, path, path.with_name("poster.jpg"))
-    if made is None:
-        return None
-    name = f"{name_stem}-poster.jpg"
-    await storage.put_file(made, f"{key_prefix}/{name}", "image/jpeg")
-    return name
+        return file.read(HEAD_BYTES)

@@ -21,7 +21,7 @@ from reelay.media.errors import (
     SourceUnavailable,
     TooLarge,
 )
-from reelay.media.guard import DownloadPolicy, GuardedTransport, Resolve, resolve
+from reelay.media.guard import DownloadPolicy, GuardedTransport, Resolve, SystemResolver
 from reelay.tracing.spans import client_span
 
 OnBytes: TypeAlias = Callable[[int, int | None], None]
@@ -49,13 +49,13 @@ class Downloaded:
     """False when only the end of the connection ended the body: it may have been cut short unseen."""
 
 
-def open_download_client(policy: DownloadPolicy, *, resolve: Resolve = resolve) -> httpx.AsyncClient:
+def open_download_client(policy: DownloadPolicy, *, resolve: Resolve | None = None) -> httpx.AsyncClient:
     """A client that reaches only what the policy allows, keeps no cookies and knows no credentials.
 
     To be closed by the caller.
     """
     return httpx.AsyncClient(
-        transport=GuardedTransport(policy, resolve),
+        transport=GuardedTransport(policy, resolve or SystemResolver()),
         headers={"accept": "*/*", "accept-encoding": "identity", "user-agent": "reelay"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=TIMEOUT,
@@ -126,9 +126,12 @@ def _redirected(response: httpx.Response) -> httpx.URL:
 
 def _parse(url: str, *, relative_to: httpx.URL | None = None) -> httpx.URL:
     try:
-        return relative_to.join(url) if relative_to else httpx.URL(url)
-    except httpx.InvalidURL as error:
+        parsed = relative_to.join(url) if relative_to else httpx.URL(url)
+        # Decoded at each reading, and for some names (`xn--`) not at all.
+        _ = parsed.host
+    except (httpx.InvalidURL, ValueError) as error:
         raise Refused("not a valid URL") from error
+    return parsed
 
 
 def _status_error(response: httpx.Response) -> MediaError:

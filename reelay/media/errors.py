@@ -6,6 +6,9 @@ MediaError
 ├── SourceUnavailable      5xx, 408, 429, connection, time, a body cut short: ask again
 ├── TooLarge               more bytes than the limit; final
 ├── BadMedia               HTML, empty, unreadable, or not what was promised; final for this URL
+│   └── TooCostly          more memory or time than a file may take, or the death of the process that looked into it
+│       └── OutOfTime      the time alone
+├── DecoderUnavailable     no process could be started to look into it: try again
 ├── ArchiveUnavailable     the storage did not answer, or is full: try again
 ├── ArchiveMisconfigured   no such bucket, wrong key, no permission; an operator has to act
 └── NotInArchive           there is no object under this key
@@ -34,6 +37,18 @@ class TooLarge(MediaError):
 
 class BadMedia(MediaError):
     """The bytes are not playable media of the promised kind."""
+
+
+class TooCostly(BadMedia):
+    """Looking into the file costs more than any honest one, or kills the process that looks."""
+
+
+class OutOfTime(TooCostly):
+    """It takes too long."""
+
+
+class DecoderUnavailable(MediaError):
+    """There is no process to look into the file, which is not the file's fault."""
 
 
 class ArchiveUnavailable(MediaError):

@@ -5,10 +5,14 @@ server is not asked a second time. TLS and `Host` keep the name.
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Self, TypeAlias
 
@@ -23,6 +27,12 @@ Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[IPAddress]]]
 
 GLOBAL_UNICAST_IPV6 = IPv6Network("2000::/3")
 """All that is routed on the public internet. Outside: loopback, private, multicast, mapped IPv4, NAT64."""
+
+RESOLVER_THREADS = 8
+
+HOST = re.compile(rb"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9A-Fa-f:.]+")
+"""A name as the DNS takes it, or an address."""
+MAX_HOST_LENGTH = 254
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -53,10 +63,19 @@ def is_public(address: IPAddress) -> bool:
     )
 
 
-async def resolve(host: str, port: int) -> list[IPAddress]:
-    """All addresses of a name, in the system's order. Raises: socket.gaierror."""
-    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [ip_address(sockaddr[0]) for *_, sockaddr in answers]
+class SystemResolver:
+    """Asks the system, in threads of its own: neither do names wait for other work, nor that for a slow name server."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
+
+    async def __call__(self, host: str, port: int) -> list[IPAddress]:
+        """All addresses of a name, in the system's order. Raises: OSError, UnicodeError for what can be no name."""
+        with suppress(ValueError):
+            return [ip_address(host)]
+        asked = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        answers = await asyncio.get_running_loop().run_in_executor(self._threads, asked)
+        return [ip_address(sockaddr[0]) for *_, sockaddr in answers]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +105,8 @@ class DownloadPolicy:
 
     def check_url(self, url: httpx.URL) -> None:
         """Raises: Refused."""
+        if not HOST.fullmatch(url.raw_host) or len(url.raw_host) > MAX_HOST_LENGTH:
+            raise Refused("the URL names no host")
         if self.is_own(url.host, url.port or DEFAULT_PORTS.get(url.scheme, 0)) and not url.userinfo:
             return
         if url.scheme != "https" and not (url.scheme == "http" and self.allow_http):
@@ -147,7 +168,9 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             addresses = await asyncio.wait_for(self._resolve(host, port), timeout)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
-        except (OSError, UnicodeError) as error:
+        except UnicodeError as error:
+            raise Refused(f"{host} is not a name") from error
+        except OSError as error:
             raise httpcore.ConnectError(f"{host} does not resolve") from error
         if not self._policy.is_own(host, port):
             self._policy.check_addresses(host, addresses)

@@ -18,6 +18,7 @@ import httpx
 from lab.bench.memory import peak_memory
 from reelay.domain.generation import RemoteMedia
 from reelay.media.archive import archive_media
+from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_download_client
 from reelay.media.guard import DownloadPolicy
 from reelay.media.sniff import MediaKind
@@ -51,7 +52,7 @@ async def ours(folder: Path, urls: list[str]) -> None:
     """Guarded, hashed, sniffed, probed, given a poster, synced to disk and published whole."""
     policy = DownloadPolicy(max_bytes=2 * 1024**3, allow_http=True, allow_loopback=True)
     storage = open_storage(folder.as_uri(), scratch=folder / "scratch")
-    async with open_download_client(policy) as client:
+    async with open_download_client(policy) as client, DecoderPool() as decoders:
 
         async def archive(url: str) -> None:
             await archive_media(
@@ -62,6 +63,7 @@ async def ours(folder: Path, urls: list[str]) -> None:
                 client=client,
                 storage=storage,
                 policy=policy,
+                inspect=decoders.inspect,
                 on_bytes=lambda received, total: None,
             )
 

@@ -80,3 +80,55 @@ def make_bomb(path: Path, side: int) -> Path:
     rows = zlib.compress(bytes(1 + 3 * side) * 20)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
     return path
+
+
+def make_giant_frames(path: Path, *, side: int = 8192) -> Path:
+    """120 PNG frames of `side` times `side` pixels within a tenth of a second: seconds of work each."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png", rate=1000)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = side, side, "rgb24"
+        (packet,) = [*stream.encode(av.VideoFrame(side, side, "rgb24")), *stream.encode(None)]
+        content = bytes(packet)
+        for index in range(120):
+            repeated = av.Packet(content)
+            repeated.stream, repeated.time_base = stream, packet.time_base
+            repeated.pts = repeated.dts = index
+            container.mux(repeated)
+    return path
+
+
+def make_promise_of_samples(path: Path, count: int, *, size: int = 1) -> Path:
+    """An MP4 of a few hundred bytes whose one chunk holds `count` samples of `size` bytes, or so it says."""
+
+    def box(name: bytes, *parts: bytes) -> bytes:
+        body = b"".join(parts)
+        return struct.pack(">I4s", 8 + len(body), name) + body
+
+    def full(name: bytes, *parts: bytes) -> bytes:
+        return box(name, bytes(4), *parts)
+
+    entry = box(
+        b"avc1",
+        struct.pack(">6xH16xHHII4xH32xHh", 1, 320, 180, 0x480000, 0x480000, 1, 24, -1),
+    )
+    table = box(
+        b"stbl",
+        full(b"stsd", struct.pack(">I", 1), entry),
+        full(b"stts", struct.pack(">III", 1, count, 1)),
+        full(b"stsc", struct.pack(">IIII", 1, 1, count, 1)),
+        full(b"stsz", struct.pack(">II", size, count)),
+        full(b"stco", struct.pack(">II", 1, 28)),
+    )
+    reference = box(b"dinf", full(b"dref", struct.pack(">I", 1), box(b"url ", b"\0\0\0\1")))
+    media = box(
+        b"mdia",
+        full(b"mdhd", struct.pack(">IIIII", 0, 0, 1000, count, 0)),
+        full(b"hdlr", bytes(4), b"vide", bytes(13)),
+        box(b"minf", full(b"vmhd", bytes(8)), reference, table),
+    )
+    track = box(b"trak", full(b"tkhd", struct.pack(">IIIII", 0, 0, 1, 0, count), bytes(60)), media)
+    header = full(b"mvhd", struct.pack(">IIII", 0, 0, 1000, count), bytes(80))
+    start = box(b"ftyp", b"isom", bytes(4), b"isom") + box(b"moov", header, track)
+    path.write_bytes(start)
+    return path

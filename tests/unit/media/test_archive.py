@@ -9,9 +9,12 @@ import pytest
 
 from reelay.domain.generation import JobType, MediaFile, RemoteMedia
 from reelay.media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem, plain_name
+from reelay.media.decoder_pool import Inspect
 from reelay.media.download import OnBytes
-from reelay.media.errors import BadMedia, SourceGone, SourceUnavailable
+from reelay.media.errors import BadMedia, OutOfTime, SourceGone, SourceUnavailable
 from reelay.media.guard import DownloadPolicy
+from reelay.media.inspection import Inspection
+from reelay.media.probe import inspect
 from reelay.media.sniff import MediaKind
 from reelay.media.storage import LocalStorage, Storage
 from tests.unit.media.samples import make_video
@@ -20,13 +23,21 @@ from tests.unit.media.server import ScriptedServer, head
 PREFIX = media_prefix(UUID(int=1), UUID(int=2))
 
 
+async def inspect_here(path: Path, *, poster: Path | None, check_end: bool) -> Inspection:
+    """In this process: unit tests start no other, and make their files themselves."""
+    return await asyncio.to_thread(inspect, path, poster=poster, check_end=check_end)
+
+
 class Archive:
     """`archive_media` with everything but the source and the promise filled in."""
 
-    def __init__(self, client: httpx.AsyncClient, storage: Storage, policy: DownloadPolicy) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, storage: Storage, policy: DownloadPolicy, inspect: Inspect | None = None
+    ) -> None:
         self._client = client
         self._storage = storage
         self._policy = policy
+        self._inspect = inspect or inspect_here
 
     async def keep(self, url: str, kind: MediaKind, *, on_bytes: OnBytes = lambda received, total: None) -> MediaFile:
         return await archive_media(
@@ -37,6 +48,7 @@ class Archive:
             client=self._client,
             storage=self._storage,
             policy=self._policy,
+            inspect=self._inspect,
             on_bytes=on_bytes,
         )
 
@@ -193,6 +205,37 @@ async def test_a_connection_that_drops_without_an_announced_length_is_asked_agai
             await archive.keep(ends_with_the_connection(whole[:length]), MediaKind.VIDEO)
     assert kept() == []
     assert (await archive.keep(ends_with_the_connection(whole), MediaKind.VIDEO)).size_bytes == len(whole)
+
+
+@pytest.mark.fault("D25")
+async def test_a_costly_file_is_not_taken_for_one_cut_short(
+    client: httpx.AsyncClient,
+    storage: LocalStorage,
+    policy: DownloadPolicy,
+    server: ScriptedServer,
+    samples: dict[str, Path],
+) -> None:
+    async def ends_with_the_connection(writer: asyncio.StreamWriter) -> None:
+        writer.write(head() + samples["mp4"].read_bytes())
+
+    async def takes_too_long(path: Path, *, poster: Path | None, check_end: bool) -> Inspection:
+        raise OutOfTime("it takes too long")
+
+    archive = Archive(client, storage, policy, takes_too_long)
+    with pytest.raises(OutOfTime):
+        await archive.keep(server.plays("/", ends_with_the_connection), MediaKind.VIDEO)
+
+
+@pytest.mark.fault("D24")
+@pytest.mark.parametrize("tag", [b"zzzz", b"encv", b"lhv1"])
+async def test_a_video_that_nobody_can_decode_is_kept_with_what_is_known(
+    tag: bytes, archive: Archive, server: ScriptedServer, samples: dict[str, Path], kept: Callable[[], list[str]]
+) -> None:
+    content = samples["mp4"].read_bytes().replace(b"avc1", tag)
+    file = await archive.keep(server.sends("/", content), MediaKind.VIDEO)
+    assert kept() == [f"{PREFIX}/video.mp4"]
+    assert (file.content_type, file.size_bytes, file.width) == ("video/mp4", len(content), None)
+    assert (file.sha256, file.duration_seconds) == (hashlib.sha256(content).hexdigest(), 2.0)
 
 
 @pytest.mark.fault("D7")

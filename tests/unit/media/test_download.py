@@ -188,6 +188,49 @@ async def test_a_redirect_leads_nowhere_that_the_first_url_could_not(
         await fetch(client, url, policy, tmp_path / "file")
 
 
+NO_ADDRESSES = [
+    "https://xn--.com/v.mp4",
+    "https://xn--zzzzzzzzzzz.com/",
+    "https://a..com/",
+    "https://.com/",
+    f"https://{'a' * 64}.com/",
+    f"https://{'a.' * 200}com/",
+    f"https://{'ü' * 70}.example/",
+    "https://%00.com/",
+    "https://a b.com/",
+    "https://a%2fb.com/",
+    "https://*/",
+    "https://[::1/",
+    "https://[v1.x]/",
+    "https://a.com:99999/",
+    "https:///v.mp4",
+    "https:v.mp4",
+    "//",
+    "https://a.com/\x01",
+    "https://a.com/\x7f",
+    "https://\ud800.com/",
+    "https://\u202e.com/",
+]
+
+
+@pytest.mark.fault("D28")
+@pytest.mark.parametrize("url", NO_ADDRESSES)
+async def test_what_is_no_address_is_refused(
+    url: str, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
+) -> None:
+    with pytest.raises(Refused):
+        await fetch(client, url, policy, tmp_path / "file")
+
+
+@pytest.mark.fault("D28")
+@pytest.mark.parametrize("url", [url for url in NO_ADDRESSES if url.isascii() and url.isprintable()])
+async def test_a_redirect_to_what_is_no_address_is_refused(
+    url: str, server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
+) -> None:
+    with pytest.raises(Refused):
+        await fetch(client, server.sends("/", b"", f"location: {url}", status="302 Found"), policy, tmp_path / "file")
+
+
 @pytest.mark.fault("D12")
 async def test_a_redirect_does_not_leave_the_allowed_hosts(
     server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
