@@ -71,7 +71,8 @@ def _limit(memory_bytes: int) -> None:
             resource.setrlimit(which, (limit, limit))
     if sys.platform == "linux":
         # When the machine or the container has no memory left, the kernel takes this process and not the worker.
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def _die_with_parent() -> None:

