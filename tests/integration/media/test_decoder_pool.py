@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from reelay.media.decoder_pool import PATIENT, QUICK, QUICK_PROCESSES, DecoderPool, Limits
+from reelay.media.decoder_pool import PATIENT, QUICK, QUICK_PROCESSES, DecoderPool
 from reelay.media.download import download, open_download_client
 from reelay.media.errors import BadMedia, DecoderUnavailable, MediaError, OutOfTime, TooCostly
 from reelay.media.guard import DownloadPolicy
@@ -212,11 +212,11 @@ async def test_cancelling_kills_the_process_that_looks(never: Path, samples: dic
 async def test_a_process_that_is_killed_is_the_files_fault_and_replaced(never: Path, samples: dict[str, Path]) -> None:
     """As the kernel does when the machine has no memory left."""
     async with DecoderPool(quick=replace(QUICK, wall=NEVER)) as pool, under_way(pool, [never]) as (task,):
-        (process,) = await until_decoders(1)
-        await until_it_reads(process)
-        process.kill()
-        with pytest.raises(TooCostly, match="SIGKILL"):
-            await task
+        async with read_from(never):
+            (process,) = decoders()
+            process.kill()
+            with pytest.raises(TooCostly, match="SIGKILL"):
+                await task
         await pool.inspect(samples["mp4"])
         (idle,) = decoders()
         idle.kill()
@@ -224,15 +224,22 @@ async def test_a_process_that_is_killed_is_the_files_fault_and_replaced(never: P
         assert (await pool.inspect(samples["mp4"])).width == 320
 
 
-async def until_it_reads(process: psutil.Process) -> None:
-    """Until it sleeps where a FIFO is opened: with all imports and limits behind it."""
+@asynccontextmanager
+async def read_from(path: Path) -> AsyncIterator[None]:
+    """Entered once somebody has opened the FIFO to read it; they go on waiting, for what is never written."""
     async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while not _waits_for_a_writer(process):  # noqa: ASYNC110 - another process
+        while (writer := _opened_by_a_reader(path)) is None:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.02)
+    try:
+        yield
+    finally:
+        os.close(writer)
 
 
-def _waits_for_a_writer(process: psutil.Process) -> bool:
-    return "fifo" in Path(f"/proc/{process.pid}/wchan").read_text()
+def _opened_by_a_reader(path: Path) -> int | None:
+    with suppress(OSError):
+        return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    return None
 
 
 async def test_who_signals_the_workers_group_ends_no_inspection(samples: dict[str, Path]) -> None:
@@ -274,18 +281,20 @@ asyncio.run(main())
 @pytest.mark.fault("D27")
 async def test_the_process_dies_with_the_worker(never: Path) -> None:
     worker = await asyncio.create_subprocess_exec(sys.executable, "-c", WORKER, str(never))
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while not (children := psutil.Process(worker.pid).children()):  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.02)
-        await until_it_reads(children[0])
-    worker.kill()
-    await worker.wait()
-    children[0].wait(PATIENCE_WITH_TESTS)
+    async with read_from(never):
+        (decoder,) = psutil.Process(worker.pid).children()
+        worker.kill()
+        await worker.wait()
+        decoder.wait(PATIENCE_WITH_TESTS)
 
 
-async def test_a_process_that_cannot_start_is_not_the_files_fault(samples: dict[str, Path]) -> None:
-    cramped = Limits(cpu=QUICK.cpu, wall=QUICK.wall, memory_bytes=MIB)
-    async with DecoderPool(quick=cramped) as pool:
+@pytest.mark.parametrize("program", ["no such program", sys.executable])
+async def test_a_process_that_does_not_start_is_not_the_files_fault(
+    program: str, samples: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", program)
+    monkeypatch.setattr("reelay.media.decoder_pool.PROGRAM", ("-c", ""))
+    async with DecoderPool() as pool:
         with pytest.raises(DecoderUnavailable):
             await pool.inspect(samples["mp4"])
 

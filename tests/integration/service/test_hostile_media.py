@@ -46,7 +46,7 @@ async def test_media_that_ends_its_decoder_is_bad_after_three_tries(
     async with running_service(servers, webhook_patience=60) as service:
         poison = await pushed(service, source.sends("/giant.mov", giant))
         await service.until(await service.create("an innocent one"), "completed")
-        job = await service.until(poison, "failed")
+        job = await ended(service, poison)
         assert (job["errorCode"], len(source.requests)) == ("bad_media", 3)
         assert "CPU" in job["errorMessage"]
         await service.until(await service.create("a later one"), "completed")
@@ -73,6 +73,7 @@ async def test_address_that_is_none_ends_the_job_at_once(service: Service, sourc
 
 
 @pytest.mark.fault("D29")
+@pytest.mark.timeout(300)  # three workers have to be missed, for 15 s each
 async def test_file_whose_workers_die_is_bad_after_three_tries(
     servers: Servers, source: ScriptedServer, giant: bytes
 ) -> None:
