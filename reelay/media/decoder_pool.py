@@ -20,7 +20,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from reelay.media.errors import BadMedia, DecoderUnavailable, OutOfTime, TooCostly
-from reelay.media.inspection import OUT_OF_MEMORY, READY, Answer, Inspection, Request
+from reelay.media.inspection import OUT_OF_MEMORY, READY, TAKEN, Answer, Inspection, Request
 
 log = structlog.get_logger()
 
@@ -102,29 +102,17 @@ class DecoderLine:
     async def ask(self, request: Request) -> Answer:
         """Raises: OutOfTime, TooCostly, DecoderUnavailable."""
         async with self._places:
-            process = await self._take()
-            answer = None
+            while self._idle:
+                with suppress(ConnectionError):  # it died while there was nothing to do
+                    return await self._exchange(self._idle.pop(), request)
             try:
-                answer = await self._exchange(process, request)
-            finally:
-                if answer:
-                    self._idle.append(process)
-                else:
-                    await _end(process)
-        if answer is None:
-            raise self._cause_of_death(process.returncode)
-        return answer
+                return await self._exchange(await self._start(), request)
+            except ConnectionError as error:
+                raise DecoderUnavailable("the process ended before it began") from error
 
     async def close(self) -> None:
         while self._idle:
             await _end(self._idle.pop())
-
-    async def _take(self) -> Process:
-        while self._idle:
-            process = self._idle.pop()
-            if process.returncode is None:
-                return process
-        return await self._start()
 
     async def _start(self) -> Process:
         arguments = (str(self._limits.memory_bytes), str(self._limits.cpu.total_seconds()))
@@ -148,23 +136,34 @@ class DecoderLine:
             raise DecoderUnavailable(f"the process ended with exit code {process.returncode}")
         return process
 
-    async def _exchange(self, process: Process, request: Request) -> Answer | None:
-        """None when the process died, or answers what no decoder of ours would."""
+    async def _exchange(self, process: Process, request: Request) -> Answer:
+        """Raises: OutOfTime, TooCostly; ConnectionError, where the process had gone before it took the file."""
         assert process.stdin
         assert process.stdout
+        answer = None
         try:
             async with asyncio.timeout(self._limits.wall.total_seconds()):
                 process.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
                 await process.stdin.drain()
+                if await process.stdout.readline() != TAKEN:
+                    raise ConnectionError("the process is gone")
                 if line := await process.stdout.readline():
-                    return ANSWER.validate_json(line)
-                # It is dying. Killed on top of that, it would not tell of what.
-                await process.wait()
-                return None
+                    answer = ANSWER.validate_json(line)
+                else:
+                    # It is dying. Killed on top of that, it would not tell of what.
+                    await process.wait()
         except TimeoutError as error:
             raise OutOfTime(f"it takes more than {self._limits.wall} to look into the file") from error
-        except (ConnectionError, ValueError):
-            return None
+        except ValueError:
+            log.warning("decoder_answered_nonsense")
+        finally:
+            if answer:
+                self._idle.append(process)
+            else:
+                await _end(process)
+        if answer is None:
+            raise self._cause_of_death(process.returncode)
+        return answer
 
     def _cause_of_death(self, exit_code: int | None) -> TooCostly:
         if exit_code == -signal.SIGPROF:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from reelay.media.errors import BadMedia
-from reelay.media.inspection import OUT_OF_MEMORY, READY, Answer, Request
+from reelay.media.inspection import OUT_OF_MEMORY, READY, TAKEN, Answer, Request
 from reelay.media.probe import inspect
 
 MAX_WRITTEN_BYTES = 16 * 1024 * 1024
@@ -35,6 +35,7 @@ def main(memory_bytes: int, cpu_seconds: float) -> None:
     _limit(memory_bytes)
     _say(READY)
     for line in sys.stdin.buffer:
+        _say(TAKEN)
         # Its signal, SIGPROF, ends a process that has no handler for it.
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         answer = _answer(Request(**json.loads(line)))

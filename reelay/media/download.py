@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +34,10 @@ HeadersFor: TypeAlias = Callable[[str], Mapping[str, str]]
 CHUNK_BYTES = 1024 * 1024
 SMALL_BYTES = 16 * 1024 * 1024
 """So much may wait in memory for the sync that publishes a file."""
+HOST = re.compile(rb"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9A-Fa-f:.]+")
+"""A name as the DNS takes it, or an address."""
+MAX_HOST_LENGTH = 254
+MAX_PORT = 65_535
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TIMEOUT = httpx.Timeout(30, connect=10)
@@ -60,6 +65,7 @@ def open_download_client(policy: DownloadPolicy, *, resolve: Resolve | None = No
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=TIMEOUT,
         follow_redirects=False,
+        event_hooks={"response": [_refuse_odd_redirect]},
         trust_env=False,
     )
 
@@ -128,10 +134,18 @@ def _parse(url: str, *, relative_to: httpx.URL | None = None) -> httpx.URL:
     try:
         parsed = relative_to.join(url) if relative_to else httpx.URL(url)
         # Decoded at each reading, and for some names (`xn--`) not at all.
-        _ = parsed.host
+        is_named = bool(parsed.host) and HOST.fullmatch(parsed.raw_host) and len(parsed.raw_host) <= MAX_HOST_LENGTH
     except (httpx.InvalidURL, ValueError) as error:
         raise Refused("not a valid URL") from error
+    if not is_named or (parsed.port or 0) > MAX_PORT:
+        raise Refused("the URL names no host")
     return parsed
+
+
+async def _refuse_odd_redirect(response: httpx.Response) -> None:
+    """Before httpx reads it, which does so also where it follows none, and raises what would look like bad weather."""
+    if response.has_redirect_location:
+        _parse(response.headers["location"], relative_to=response.url)
 
 
 def _status_error(response: httpx.Response) -> MediaError:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 READY = b"ready\n"
-"""A decoder's first line: from here on, what happens to it is the file's fault."""
+"""A decoder's first line."""
+TAKEN = b"taken\n"
+"""Its line after a request: from here until its answer, what happens to it is the file's fault."""
 OUT_OF_MEMORY = 77
 """The exit code of a decoder whose file took more memory than it may."""
 

@@ -217,10 +217,14 @@ async def test_a_process_that_is_killed_is_the_files_fault_and_replaced(never: P
             process.kill()
             with pytest.raises(TooCostly, match="SIGKILL"):
                 await task
+        assert (await pool.inspect(samples["mp4"])).width == 320
+
+
+async def test_a_process_that_died_while_idle_is_no_files_fault(samples: dict[str, Path]) -> None:
+    async with DecoderPool() as pool:
         await pool.inspect(samples["mp4"])
         (idle,) = decoders()
         idle.kill()
-        idle.wait(PATIENCE_WITH_TESTS)
         assert (await pool.inspect(samples["mp4"])).width == 320
 
 
