@@ -22,11 +22,11 @@ from reelay.media.download import download, open_download_client
 from reelay.media.errors import BadMedia, DecoderUnavailable, MediaError, OutOfTime, TooCostly
 from reelay.media.guard import DownloadPolicy
 from reelay.media.inspection import Inspection
+from tests.eventually import PATIENCE, eventually
 from tests.unit.media.samples import make_giant_frames, make_promise_of_samples
 from tests.unit.media.server import ScriptedServer
 
 MIB = 1024 * 1024
-PATIENCE_WITH_TESTS = 60.0
 NEVER = timedelta(days=1)
 PATIENT_FOR_EVER = replace(PATIENT, wall=NEVER)
 # A file that never comes leaves the quick line at once.
@@ -56,11 +56,11 @@ def _is_decoder(process: psutil.Process) -> bool:
     return any("decoder_process" in argument for argument in process.cmdline())
 
 
-async def until_decoders(count: int) -> list[psutil.Process]:
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while len(found := decoders()) != count:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.02)
-    return found
+async def until_decoders(count: int) -> None:
+    async def are_there() -> bool:
+        return len(decoders()) == count
+
+    await eventually(are_there)
 
 
 @asynccontextmanager
@@ -140,7 +140,7 @@ async def test_a_disk_that_hangs_ends_at_the_wall_time(never: Path) -> None:
 @pytest.mark.fault("D26")
 async def test_seven_that_never_end_delay_nobody(never: Path, samples: dict[str, Path]) -> None:
     async with DecoderPool(quick=BRISK, patient=PATIENT_FOR_EVER) as pool, under_way(pool, [never] * 7) as stuck:
-        async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        async with asyncio.timeout(PATIENCE):
             for path in samples.values():
                 await pool.inspect(path)
         assert not any(task.done() for task in stuck)
@@ -172,7 +172,7 @@ async def test_downloads_and_names_wait_for_no_decoder(
     slow = replace(QUICK, wall=NEVER)
     async with DecoderPool(quick=slow) as pool, under_way(pool, [never] * 40), open_download_client(policy) as client:
         await until_decoders(QUICK_PROCESSES)
-        async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        async with asyncio.timeout(PATIENCE):
             await download(client, url, to=tmp_path / "file", policy=policy, on_bytes=lambda received, total: None)
 
 
@@ -192,7 +192,7 @@ async def test_downloads_wait_for_no_slow_name_server(
 
     waiting = [asyncio.create_task(fetch(f"http://{number}.example/", f"{number}")) for number in range(40)]
     try:
-        async with asyncio.timeout(PATIENCE_WITH_TESTS):
+        async with asyncio.timeout(PATIENCE):
             await fetch(server.sends("/file", b"body"), "file")
     finally:
         answers.set()
@@ -231,19 +231,18 @@ async def test_a_process_that_died_while_idle_is_no_files_fault(samples: dict[st
 @asynccontextmanager
 async def read_from(path: Path) -> AsyncIterator[None]:
     """Entered once somebody has opened the FIFO to read it; they go on waiting, for what is never written."""
-    async with asyncio.timeout(PATIENCE_WITH_TESTS):
-        while (writer := _opened_by_a_reader(path)) is None:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.02)
+
+    async def opened_by_a_reader() -> int | None:
+        with suppress(OSError):
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        return None
+
+    writer = await eventually(opened_by_a_reader)
+    assert writer
     try:
         yield
     finally:
         os.close(writer)
-
-
-def _opened_by_a_reader(path: Path) -> int | None:
-    with suppress(OSError):
-        return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-    return None
 
 
 async def test_who_signals_the_workers_group_ends_no_inspection(samples: dict[str, Path]) -> None:
@@ -289,7 +288,7 @@ async def test_the_process_dies_with_the_worker(never: Path) -> None:
         (decoder,) = psutil.Process(worker.pid).children()
         worker.kill()
         await worker.wait()
-        decoder.wait(PATIENCE_WITH_TESTS)
+        decoder.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("program", ["no such program", sys.executable])

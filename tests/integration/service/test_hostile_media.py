@@ -12,8 +12,9 @@ from temporalio.client import WorkflowFailureError
 
 import reelay.media.decoder_pool
 from reelay.media.decoder_pool import PATIENT
+from tests.eventually import eventually
 from tests.integration.api.studio import Studio
-from tests.integration.service.killed_worker import PATIENCE_WITH_THE_DEAD, ended, kill, worker_process
+from tests.integration.service.killed_worker import ended, kill, worker_process
 from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.unit.media.samples import make_giant_frames, make_video
@@ -76,7 +77,7 @@ async def test_address_that_is_none_ends_the_job_at_once(service: Service, sourc
 
 
 @pytest.mark.fault("D29")
-@pytest.mark.timeout(300)  # three workers have to be missed, for 15 s each
+@pytest.mark.timeout(600)  # three workers have to be missed, for 15 s each
 async def test_file_whose_workers_die_is_bad_after_three_tries(
     servers: Servers, source: ScriptedServer, giant: bytes
 ) -> None:
@@ -95,7 +96,9 @@ async def test_file_whose_workers_die_is_bad_after_three_tries(
 
 async def killed_while_it_looks(worker: asyncio.subprocess.Process) -> None:
     """A worker starts its first decoder when it has a file for it."""
-    async with asyncio.timeout(PATIENCE_WITH_THE_DEAD):
-        while not psutil.Process(worker.pid).children():  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.05)
+
+    async def has_a_decoder() -> bool:
+        return bool(psutil.Process(worker.pid).children())
+
+    await eventually(has_a_decoder)
     await kill(worker)
