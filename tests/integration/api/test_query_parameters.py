@@ -54,7 +54,7 @@ async def test_every_documented_call_takes_what_the_document_names_and_nothing_e
     [
         ("/api/jobs?limti=5", 'it takes status, type, clipId, limit, after; did you mean "limit"?'),
         ("/api/jobs?search=harbour", "it takes status, type, clipId, limit, after"),
-        (f"/api/jobs/{ANY_ID}?Wait=5", 'it takes wait, logs; did you mean "wait"?'),
+        (f"/api/jobs/{ANY_ID}?Wait=5", 'it takes logs, wait; did you mean "wait"?'),
         ("/api/credits?user=ann", "it takes none"),
     ],
 )
