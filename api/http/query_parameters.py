@@ -38,7 +38,7 @@ class KnownQueryParameters:
             return
         unknown = [name for name in request.query_params if name not in known]
         if unknown:
-            errors = [unknown_parameter(name, request.query_params[name], known) for name in unknown[:MOST_NAMED]]
+            errors = [unknown_parameter(name, known) for name in unknown[:MOST_NAMED]]
             raise InvalidParams(Sentence("request_invalid"), errors=errors)
 
     def _known_to(self, route: APIRoute, method: str) -> list[str] | None:
@@ -60,10 +60,11 @@ def is_strict(path: str) -> bool:
     return path.startswith(STRICT) and not path.startswith(EXEMPT)
 
 
-def unknown_parameter(name: str, value: str, known: list[str]) -> dict[str, Any]:
+def unknown_parameter(name: str, known: list[str]) -> dict[str, Any]:
+    """Without the value: it may be a key that somebody took for a parameter."""
     message = (
         Sentence("parameter_unknown", known=", ".join(known), hint=did_you_mean(name, known))
         if known
         else Sentence("parameter_none")
     )
-    return {"field": shown(name), "message": message, "limit": known, "value": shown(value)}
+    return {"field": shown(name), "message": message, "limit": known, "value": None}
