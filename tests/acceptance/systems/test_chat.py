@@ -74,7 +74,7 @@ async def test_a_video_by_chat(patient_service: Service, caller: httpx.AsyncClie
     assert done["content"]["description"] == prompt
     assert (done["content"]["model"], done["content"]["durationSeconds"]) == ("zeroscope-v2-xl", 3)
     assert (await caller.get(done["content"]["url"])).headers["content-type"] == "video/mp4"
-    assert 1 <= job["actualCostCents"] <= 5
+    assert job["actualCostCents"] <= pending["estimatedCostCents"]
     assert (await caller.get("/api/jobs", params={"status": "active", "type": "video"})).json()["data"] == []
 
 
