@@ -18,7 +18,7 @@ CONTRACT = """
 """
 # What the page and the gallery need besides, and what a pushing backend says of its run.
 BESIDE = """
-    prompt aspectRatio assets logs secondsLeft externalId
+    prompt aspectRatio assets logs secondsLeft externalId errorAdvice
     modelName modelVersion processingTime generationTime downloadTime generatedAt
 """
 
