@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 import uvicorn
+from sqlmodel import col, select
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from api.app import create_app
@@ -20,7 +21,7 @@ from lab.simulator.settings import REPLICATE_WEBHOOK_SECRET
 from reelay.db.credits import top_up
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.db.keys import create_key
-from reelay.db.tables import Scope
+from reelay.db.tables import GenerationJob, Scope
 from reelay.db.users import find_or_create_user
 from reelay.domain.generation import AT_THE_PROVIDER, FINAL
 from reelay.settings import Environment, Settings
@@ -117,6 +118,17 @@ class Service:
     async def until_accepted(self, job_id: str) -> Job:
         """The job once the provider has it."""
         return await self.until(job_id, *AT_THE_PROVIDER)
+
+    async def end_newest_at_provider(self) -> None:
+        """The job that was made last, by a page for example, ends once the provider has it."""
+        newest = select(GenerationJob).order_by(col(GenerationJob.created_at).desc()).limit(1)
+
+        async def accepted() -> UUID | None:
+            async with self.sessions() as session:
+                job = (await session.scalars(newest)).one()
+            return job.id if job.provider_request_id else None
+
+        await self.servers.end_at_provider(str(await eventually(accepted)))
 
     async def webhook_is_awaited(self, job_id: str) -> None:
         """Returns once the job's run has begun to wait: a webhook that comes earlier costs fewer events."""

@@ -145,7 +145,7 @@ class Servers:
         await self._end((await self.simulated_jobs())[job_id]["requests"][0])
 
     async def end_all_at_provider(self) -> None:
-        """Whatever runs ends now: for jobs that a page has made."""
+        """Whatever runs ends now, also what another backend has submitted."""
         for request in await self._ask_simulator("requests"):
             if request["ended"] is None:
                 await self._end(request["request_id"])

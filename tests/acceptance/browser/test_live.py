@@ -60,7 +60,7 @@ async def test_the_page_goes_on_after_the_api_was_away(visit: Visit, service: Se
     await second_api.stop()
     await expect(page.get_by_text("The connection is lost")).to_be_visible()
     await visitor.look("away")
-    await service.servers.end_all_at_provider()
+    await service.end_newest_at_provider()
     await second_api.start()
     await expect(page.get_by_text("The connection is lost")).to_be_hidden()
     await expect(row.get_by_text("Ready")).to_be_visible()

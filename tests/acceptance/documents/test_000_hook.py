@@ -121,7 +121,7 @@ async def test_a_clip_gets_its_video(visit: Visit, service: Service) -> None:
     assert (await (await answer.value).json())["status"] == "submitted"
     await expect(generate).to_be_disabled()
     await page.wait_for_function("() => document.querySelector('progress')?.value > 0")
-    await service.servers.end_all_at_provider()
+    await service.end_newest_at_provider()
     assert await played(page.locator("video")) > 0
     await expect(page.get_by_role("progressbar")).to_have_count(0)
 

@@ -81,7 +81,9 @@ async def test_a_service_without_credits_takes_none_and_the_switch_harms_nothing
             async with caller(generous.origin, poor) as metered, caller(unmetered.origin, rich) as freed:
                 refused = await metered.post("/api/generate/voice", json=words)
                 also_taken = (await freed.post("/api/generate/voice", json=words)).json()["jobId"]
-                await generous.servers.end_all_at_provider()
+                for client, job_id in ((free, taken), (paying, paid), (paying, also_taken)):
+                    await until(client, f"/api/jobs/{job_id}", "in_progress")
+                    await generous.servers.end_at_provider(job_id)
                 jobs = [
                     await completed(metered, taken),
                     await completed(freed, paid),
