@@ -202,5 +202,5 @@ async def test_a_row_of_nobody_is_named_and_the_others_are_taken(old: str, rows:
 
 
 async def test_a_source_that_is_none_is_said(target: Database) -> None:
-    with pytest.raises(StackError, match="no database address"):
+    with pytest.raises(StackError, match="neither a database address"):
         await importing("/nowhere/at/all", apply=False)
