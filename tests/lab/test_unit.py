@@ -32,7 +32,8 @@ def test_a_unit_test_starts_no_program(folder: str, code: str, exit_code: int, s
     file = tmp_path / folder / "test_it.py"
     file.parent.mkdir()
     file.write_text(code)
-    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), "-p", "tests.conftest", str(file)]
+    command = [sys.executable, "-m", "pytest", "-q", "-c", "pyproject.toml", "--rootdir", str(tmp_path)]
+    command += ["-p", "tests.conftest", str(file)]
     done = run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == exit_code, done.stdout + done.stderr
     assert says in done.stdout
