@@ -21,6 +21,7 @@ from api.http.middleware import BodyLimits
 from api.http.problem_handlers import install_problem_handlers
 from reelay.domain.language import Language
 from reelay.settings import Settings
+from reelay.timeouts import TIMEOUTS
 from tests.eventually import PATIENCE
 from tests.integration.api.shared import problem, wrong_fields
 from tests.running import Service, running_service
@@ -290,7 +291,7 @@ MORE_THAN_THE_POOL = 20
 @pytest.mark.fault("O4")
 async def test_database_that_is_stopped_takes_the_whole_pool_and_gives_it_back(servers: Servers) -> None:
     """SIGSTOP: sessions neither answer nor end, more requests come than there are sessions, and none waits for long."""
-    async with running_service(servers, worker=False) as service:
+    async with running_service(servers, worker=False, timeouts=TIMEOUTS) as service:
         job_id = await service.create()
         await asyncio.gather(*(service.job(job_id) for _ in range(MORE_THAN_THE_POOL)))
         async with sessions_stopped(service):
