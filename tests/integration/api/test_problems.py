@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
+import psutil
 import pytest
 import uvicorn
 from fastapi import Request
@@ -311,13 +312,16 @@ async def sessions_stopped(service: Service) -> AsyncIterator[None]:
     connection = await asyncpg.connect(service.servers.postgres.server.superuser_url)
     rows = await connection.fetch("select pid from pg_stat_activity where datname = $1", name)
     await connection.close()
-    for row in rows:
-        os.kill(row["pid"], signal.SIGSTOP)
+    sessions = [row["pid"] for row in rows]
+    # The postmaster first: a pool that is not full yet could open one session more.
+    stopped = [psutil.Process(sessions[0]).ppid(), *sessions]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        for row in rows:
-            os.kill(row["pid"], signal.SIGCONT)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def test_no_answer_tells_a_secret(patient_service: Service) -> None:
