@@ -32,9 +32,7 @@ async def owner(postgres: Postgres) -> AsyncIterator[Sessions]:
 
 
 async def completed(session: AsyncSession, job: GenerationJob) -> bool:
-    return await complete_generation(
-        session, job.id, files=(), result_url=None, charge=Charge(cost_cents=0, charged_cents=0)
-    )
+    return await complete_generation(session, job.id, files=(), result_url=None, charge=FREE)
 
 
 async def failed(session: AsyncSession, job: GenerationJob) -> bool:
