@@ -202,7 +202,7 @@ class GenerationWorkflow:
                 OutcomeActivities.poll,
                 Accepted(generation=self.generation, submission=submission),
                 **with_activity_id(
-                    POLL, "last-look", summary="the deadline has come", retry_policy=RetryPolicy(maximum_attempts=1)
+                    POLL, "last-poll", summary="the deadline has come", retry_policy=RetryPolicy(maximum_attempts=1)
                 ),
             )
         except ActivityError as error:
