@@ -2,18 +2,26 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
+from google.protobuf.json_format import MessageToDict
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
 from temporalio.service import RPCError
 
 from lab.devstack.temporal import EmbeddedTemporal
 from tests.running import Service, running_service
 from tests.servers import Postgres, Servers, postgres_server, simulator_server, temporal_server
 from workflows.client import connect
+
+log = structlog.get_logger()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -89,9 +97,20 @@ async def patient_service(shared_patient_service: Service, request: pytest.Fixtu
         yield mine
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture(autouse=True)
 async def no_run_outlives_its_test(request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """Jobs that a test left open would be polled several times a second until the session ends.
+    """Jobs that a test left open would be polled several times a second until the session ends. Where the test failed,
+    its output says what they wait for.
 
     Those of fixtures with a wider scope stay: they were there before.
     """
@@ -101,5 +120,24 @@ async def no_run_outlives_its_test(request: pytest.FixtureRequest) -> AsyncItera
         client = await connect()
         left_open = f"WorkflowType = 'Generation' and ExecutionStatus = 'Running' and StartTime > '{began}'"
         async for run in client.list_workflows(left_open):
+            handle = client.get_workflow_handle(run.id)
             with suppress(RPCError):  # it has ended meanwhile
-                await client.get_workflow_handle(run.id).terminate("the test is over")
+                if request.node.stash[FAILED]:
+                    described = (await handle.describe()).raw_description
+                    log.warning(
+                        "run_left_open",
+                        run=run.id,
+                        history_length=described.workflow_execution_info.history_length,
+                        task=MessageToDict(described.pending_workflow_task),
+                        activities=[MessageToDict(each) for each in described.pending_activities],
+                        pollers=await _pollers(client, run.task_queue),
+                    )
+                await handle.terminate("the test is over")
+
+
+async def _pollers(client: Client, task_queue: str) -> list[dict[str, Any]]:
+    """Who asks for workflow tasks of the queue."""
+    described = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=task_queue))
+    )
+    return [MessageToDict(poller) for poller in described.pollers]
