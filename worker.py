@@ -14,7 +14,7 @@ from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
 from activities.final_pushes import StoredFinalPushes
 from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor
-from activities.outcome import OutcomeActivities
+from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
 from reelay.catalog.loader import load_catalog
@@ -77,7 +77,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     policy = DownloadPolicy.from_settings(settings)
     downloads = await stack.enter_async_context(open_download_client(policy))
     submission = SubmissionActivities(settings, sessions, providers)
-    outcome = OutcomeActivities(settings, sessions, providers)
+    polling = PollingActivities(settings, sessions, providers)
     storage = open_storage(
         settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
     )
@@ -97,7 +97,7 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
             submission.submit,
             submission.adopt,
             submission.find,
-            outcome.poll,
+            polling.poll,
             archive.archive,
             conclusion.complete,
             conclusion.withdraw,

@@ -27,8 +27,8 @@ from reelay.domain.generation import AT_THE_PROVIDER, FINAL
 from reelay.settings import Environment, Settings
 from reelay.timeouts import TIMEOUTS, Timeouts
 from tests.eventually import PATIENCE, eventually
-from tests.lines import Lines
 from tests.servers import Database, Servers, listening, loopback_socket
+from tests.tcp_lines import Lines
 from worker import open_worker
 from workflows.client import connect
 from workflows.generation import GenerationWorkflow

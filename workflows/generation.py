@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.conclusion import ConclusionActivities
     from activities.errors import SUBMISSION_UNCERTAIN, failure_of, is_non_retryable, non_retryable
     from activities.inputs import Accepted, Attempt, Completion, Ending
-    from activities.outcome import OutcomeActivities
+    from activities.polling import PollingActivities
     from activities.submission import SubmissionActivities
     from reelay.domain.failure import Failure, FailureCode
     from reelay.domain.generation import (
@@ -175,7 +175,7 @@ class GenerationWorkflow:
         self.signals.poll_requested = False
         self.polls += 1
         return workflow.start_activity_method(
-            OutcomeActivities.poll,
+            PollingActivities.poll,
             Accepted(generation=self.generation, submission=submission),
             **with_activity_id(
                 POLL,
@@ -199,7 +199,7 @@ class GenerationWorkflow:
                 raise
         try:
             await workflow.execute_activity_method(
-                OutcomeActivities.poll,
+                PollingActivities.poll,
                 Accepted(generation=self.generation, submission=submission),
                 **with_activity_id(
                     POLL, "last-poll", summary="the deadline has come", retry_policy=RetryPolicy(maximum_attempts=1)

@@ -1,4 +1,4 @@
-"""What a provider charges, as data, and the one formula that turns it into whole cents."""
+"""What a provider charges, as data, and which rate applies to an input. The formula is `reelay.domain.money.Tariff`."""
 
 from collections.abc import Callable
 from decimal import Decimal

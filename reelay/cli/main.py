@@ -11,7 +11,7 @@ import typer
 from reelay.cli import credits, generate, keys, users
 from reelay.cli.doctor import doctor
 from reelay.cli.exit_codes import EXIT_CODES
-from reelay.cli.external_rows import import_rows, start_job
+from reelay.cli.import_and_start import import_rows, start_job
 from reelay.cli.jobs import cancel, jobs, models, status, watch
 from reelay.cli.processes import api, migrate, worker
 

@@ -16,7 +16,7 @@ from temporalio.api.common.v1 import Payload
 
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
-from activities.outcome import OutcomeActivities
+from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
 from workflows.converter import data_converter
@@ -28,7 +28,7 @@ CLASSES = (
     GenerationWorkflow,
     ReconciliationWorkflow,
     SubmissionActivities,
-    OutcomeActivities,
+    PollingActivities,
     ArchiveActivities,
     ConclusionActivities,
     ReconciliationActivities,

@@ -15,9 +15,9 @@ from reelay.db.credits import ledger_drift, limit_month, top_up
 from reelay.db.users import find_or_create_user
 from tests.eventually import PATIENCE
 from tests.integration.api.shared import new_clip, problem, wrong_fields
-from tests.lines import Lines, open_line
 from tests.running import Job, Service, running_service, until
 from tests.servers import Servers
+from tests.tcp_lines import Lines, open_line
 
 VIDEO = {"prompt": "a lighthouse in the rain", "quality": "fast", "duration": 4}
 PRICE = 60

@@ -38,8 +38,8 @@ from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, ProviderName
 from reelay.domain.money import MOST_CENTS, Charge
 from tests.eventually import eventually
-from tests.lines import open_line
 from tests.servers import Database, Postgres
+from tests.tcp_lines import open_line
 
 SEEDS = 100
 PRICE = 10

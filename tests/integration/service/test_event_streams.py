@@ -21,9 +21,9 @@ from reelay.db.tables import JobEvent
 from reelay.domain.generation import Stage, Status
 from tests.eventually import PATIENCE
 from tests.integration.api.streams import Event, Stream, opened
-from tests.lines import Lines, open_line
 from tests.running import Service, running_service
 from tests.servers import Servers, listening, loopback_socket
+from tests.tcp_lines import Lines, open_line
 
 
 @pytest.fixture(scope="module")

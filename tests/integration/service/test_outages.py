@@ -14,9 +14,9 @@ from sqlmodel import col, select
 
 from reelay.db.tables import WebhookDelivery
 from tests.eventually import eventually
-from tests.lines import Line, Lines, open_line
 from tests.running import PATIENT, Service, running_service
 from tests.servers import Servers
+from tests.tcp_lines import Line, Lines, open_line
 
 Outage = Callable[[Line], AbstractContextManager[None]]
 either_outage = pytest.mark.parametrize("outage", [Line.cut, Line.silent])

@@ -14,9 +14,9 @@ from reelay.db.tables import Scope
 from reelay.domain.generation import ProviderName
 from reelay.providers.keyed_api import fingerprint
 from tests.eventually import eventually
-from tests.lines import open_line
 from tests.running import Service, running_service
 from tests.servers import Servers
+from tests.tcp_lines import open_line
 from tests.unit.providers.scripted_server import json_answer, scripted_server
 
 KEY = "account:locked-now-and-then"

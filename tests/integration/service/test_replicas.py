@@ -14,9 +14,9 @@ import pytest
 
 from tests.eventually import eventually
 from tests.integration.service.killed_worker import kill, worker_process
-from tests.lines import Lines, open_line
 from tests.running import PATIENT, Service, running_service
 from tests.servers import Servers
+from tests.tcp_lines import Lines, open_line
 
 
 async def events(

@@ -25,7 +25,7 @@ from reelay.settings import Settings
 NOT_AT_WORK = (col(GenerationJob.status) != Status.IN_PROGRESS,)
 
 
-class OutcomeActivities:
+class PollingActivities:
     def __init__(self, settings: Settings, sessions: Sessions, providers: Providers) -> None:
         self._settings = settings
         self._sessions = sessions
