@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 JOBS_PER_SECOND = 6.0
 """Half of what two cores carry: the other half is for what a kill leaves undone."""
 SHORTEST_SECONDS = 15.0
-# The supervisor gives up on a part that dies three times within a minute, and the first try to come back may fail: a
-# port of the dead may be taken for a moment.
+# The supervisor restarts a part later with each death within a minute, and the first try to come back may fail: a port
+# of the dead may be taken for a moment.
 SAME_PART_AGAIN_SECONDS = 65.0
 BETWEEN_KILLS_SECONDS = (5.0, 11.0)
 

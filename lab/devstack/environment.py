@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from lab.simulator.settings import REPLICATE_WEBHOOK_SECRET
 from reelay.cli.errors import StackError
+from reelay.settings import Environment
 
 SIMULATED_FAL_KEY = "simulated-key-id:simulated-key-secret"
 SIMULATED_FAL_ACCOUNT = "github_40000001"
@@ -33,6 +34,15 @@ def simulated_provider(simulator_url: str) -> dict[str, str]:
         "REPLICATE_WEBHOOK_SECRET": REPLICATE_WEBHOOK_SECRET,
         "STUDIO_BACKEND_URL": f"{simulator_url}/studio/jobs",
     }
+
+
+def require_development(user: Mapping[str, str]) -> None:
+    environment = user.get("ENVIRONMENT", Environment.DEVELOPMENT)
+    if environment != Environment.DEVELOPMENT:
+        raise StackError(
+            f"ENVIRONMENT is {environment}, and this stack is for development alone: it admits http and loopback, and "
+            "its simulator replaces the providers. Unset it here; for production see docs/deploy.md"
+        )
 
 
 def require_provider_key(user: Mapping[str, str]) -> None:

@@ -72,6 +72,8 @@ class Child:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.answering = asyncio.Event()
+        self.was_ready = False
+        """Whether it has answered in any of its lives."""
         self._process: asyncio.subprocess.Process | None = None
         self._output_start = 0
 
@@ -81,11 +83,18 @@ class Child:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def start(self) -> None:
-        """Returns once it answers. Raises: ProcessDied."""
+        """Returns once it answers. Raises: ProcessDied; in its first life also what completing it raises."""
         await self.program.prepare()
         await self._spawn()
         await self._until_death(self._answer())
-        await self._until_death(self.program.complete())
+        try:
+            await self._until_death(self.program.complete())
+        except Exception as error:
+            if not self.was_ready or isinstance(error, ProcessDied):
+                raise
+            self.kill()  # it may have been killed again meanwhile
+            raise ProcessDied(f"could not be completed: {error!r}", self.last_lines()) from error
+        self.was_ready = True
         self.answering.set()
 
     async def death(self) -> ProcessDied:

@@ -91,7 +91,7 @@ class Stack:
         """Start the stack, do the work once all of it answers, and stop it when the work is done.
 
         SIGINT, SIGTERM and SIGHUP give the work up and stop the stack, a second one kills it.
-        Raises: RestartLimit, and what the work raises.
+        Raises: NeverReady, and what the work raises.
         """
         stop = asyncio.Event()
 

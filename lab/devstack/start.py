@@ -8,6 +8,7 @@ from functools import partial
 from rich.console import Console
 
 from lab.devstack.demo import Demo
+from lab.devstack.environment import require_development
 from lab.devstack.ports import HOST, free_ports
 from lab.devstack.stack import Ports, Stack
 from reelay.cli.access import local_key
@@ -20,10 +21,12 @@ from reelay_client import AsyncReelay
 
 async def run_dev(data_dir: DataDir, ports: Ports, announce: Callable[[str], None]) -> None:
     """The stack, until it is stopped. Raises: StackError."""
+    user = user_environment()
+    require_development(user)
     with data_dir.held():
         ports.check_free()
         announce(f"starting; data and logs are in {data_dir.path}")
-        stack = Stack(data_dir, ports, user=user_environment(), overrides={}, say=announce)
+        stack = Stack(data_dir, ports, user=user, overrides={}, say=announce)
 
         async def stay() -> None:
             # The key is for the eyes of whoever sits there, and for no log.

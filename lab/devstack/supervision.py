@@ -1,24 +1,34 @@
 """All parts together: started when what they need answers, restarted when they die, stopped in reverse."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from lab.devstack.processes import Child, ProcessDied, Program
-from reelay.cli.errors import RestartLimit
+from reelay.cli.errors import NeverReady
 
-DEATHS_AT_MOST = 3
-WITHIN = timedelta(minutes=1)
-PAUSE_SECONDS = 0.3
+STARTS_AT_MOST = 3
+"""Of a part that has never become ready. One that has is restarted for as long as the stack runs."""
+PAUSES_SECONDS = (0.3, 1, 2, 5, 10, 30)
+"""Before a restart, longer with each death; from the beginning again after a life of `STEADY_SECONDS`."""
+STEADY_SECONDS = 60.0
 TROUBLES_AT_MOST = 50
 
 
 class Supervisor:
     """Keeps programs running. Each starts, and starts again, only once those that it needs answer."""
 
-    def __init__(self, programs: Sequence[Program], *, say: Callable[[str], None], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        say: Callable[[str], None],
+        changed: Callable[[], None],
+        pauses: Sequence[float] = PAUSES_SECONDS,
+    ) -> None:
+        """`say` shows a line to the user; `changed` hears that other processes run now."""
+        self._pauses = pauses
         self._children = [Child(program) for program in programs]
         self._say = say
         self._changed = changed
@@ -30,7 +40,7 @@ class Supervisor:
     async def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Keep all running until the work is done, then stop the last program first.
 
-        Raises: RestartLimit, and what the work raises.
+        Raises: NeverReady, and what the work raises.
         """
         tasks = [asyncio.create_task(self._keep_running(child)) for child in self._children]
         tasks.append(asyncio.create_task(work))
@@ -54,22 +64,28 @@ class Supervisor:
             child.kill()
 
     async def _keep_running(self, child: Child) -> None:
-        deaths: deque[float] = deque(maxlen=DEATHS_AT_MOST)
-        troubles = 0
+        deaths = 0
         while True:
-            death = await self._live(child, again=bool(deaths))
-            if death.is_one_of(child.program.passing_troubles) and troubles < TROUBLES_AT_MOST:
-                troubles += 1
-            else:
-                troubles = 0
-                deaths.append(asyncio.get_running_loop().time())
-                self._report(child.program, death)
-            if len(deaths) == DEATHS_AT_MOST and deaths[-1] - deaths[0] < WITHIN.total_seconds():
-                raise RestartLimit(
-                    f"{child.program.name} died {DEATHS_AT_MOST} times within a minute; "
+            begun = _now()
+            death = await self._live_despite_passing_troubles(child, again=bool(deaths))
+            was_steady = child.was_ready and _now() - begun > STEADY_SECONDS
+            deaths = 1 if was_steady else deaths + 1
+            self._report(child.program, death)
+            if deaths >= STARTS_AT_MOST and not child.was_ready:
+                raise NeverReady(
+                    f"{child.program.name} did not become ready in {STARTS_AT_MOST} starts; "
                     f"all of its output is in {child.program.log_file}"
                 )
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pauses[min(deaths, len(self._pauses)) - 1])
+
+    async def _live_despite_passing_troubles(self, child: Child, *, again: bool) -> ProcessDied:
+        """One life; a start that only came too early is repeated."""
+        for attempt in count(1):
+            death = await self._live(child, again=again)
+            if attempt > TROUBLES_AT_MOST or not death.is_one_of(child.program.passing_troubles):
+                break
+            await asyncio.sleep(self._pauses[0])
+        return death
 
     async def _live(self, child: Child, *, again: bool) -> ProcessDied:
         """One life, from the start to the death."""
@@ -93,3 +109,7 @@ async def _answering(children: Sequence[Child]) -> None:
     """Returns at a moment at which all of them answer."""
     while silent := [child for child in children if not child.answering.is_set()]:
         await silent[0].answering.wait()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

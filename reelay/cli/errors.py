@@ -1,7 +1,7 @@
 """What can keep the embedded stack from running.
 
 StackError
-├── RestartLimit      a part died three times within a minute
+├── NeverReady        a part died in each of its first three starts
 ├── DataDirInUse      the data dir belongs to a stack that is running
 ├── NotRunning        a command needs a running stack, or the environment's URLs, and found neither
 ├── PortTaken         a port that was asked for is somebody else's
@@ -13,8 +13,8 @@ class StackError(Exception):
     """The message is for the person at the terminal: what is wrong and what to do."""
 
 
-class RestartLimit(StackError):
-    """Restarting has not helped."""
+class NeverReady(StackError):
+    """Starting a part again has not helped."""
 
 
 class DataDirInUse(StackError):

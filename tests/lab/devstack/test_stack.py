@@ -159,3 +159,12 @@ async def test_a_command_that_cannot_work_says_why(
     assert code == exit_code
     assert reason in output
     assert "Traceback" not in output
+
+
+async def test_in_production_dev_refuses_to_start_and_says_why(tmp_path: Path) -> None:
+    environment = {**ENVIRONMENT, "ENVIRONMENT": "production"}
+    code, output = await reelay("dev", "--data-dir", str(tmp_path / "data"), environment=environment)
+    assert code == 1
+    assert "ENVIRONMENT is production" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "data").exists()

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lab.devstack.processes import ProcessDied, Program, running
-from reelay.cli.errors import RestartLimit
+from lab.devstack.supervision import STARTS_AT_MOST
+from reelay.cli.errors import NeverReady
 from tests.lab.devstack.watched import Watched
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -64,9 +66,63 @@ async def test_a_killed_part_is_restarted_and_the_others_stay(tmp_path: Path) ->
     assert watched.said[0].startswith("part died (killed by SIGKILL)")
 
 
-async def test_three_deaths_within_a_minute_stop_everything(tmp_path: Path) -> None:
+async def test_a_part_that_was_ready_is_restarted_however_often_it_dies(tmp_path: Path) -> None:
+    watched = Watched(stand_in(tmp_path, "other"), stand_in(tmp_path, "part"))
+
+    async def kill_it_often() -> None:
+        await watched.supervisor.all_answer()
+        pid = watched.supervisor.pids["part"]
+        for _ in range(2 * STARTS_AT_MOST):
+            os.kill(pid, signal.SIGKILL)
+            pid = await watched.replaced("part", pid)
+        await watched.supervisor.all_answer()
+
+    await watched.supervisor.run(kill_it_often())
+    assert journal(tmp_path).count("part started") == 1 + 2 * STARTS_AT_MOST
+    assert journal(tmp_path).count("other started") == 1
+
+
+async def test_the_pause_before_a_restart_grows(tmp_path: Path) -> None:
+    pauses = (0.01, 0.4, 0.8)
+    watched = Watched(stand_in(tmp_path, "part"), pauses=pauses)
+    took = []
+
+    async def kill_it_thrice() -> None:
+        await watched.supervisor.all_answer()
+        pid = watched.supervisor.pids["part"]
+        for _ in pauses:
+            begun = time.monotonic()
+            os.kill(pid, signal.SIGKILL)
+            pid = await watched.replaced("part", pid)
+            took.append(time.monotonic() - begun)
+
+    await watched.supervisor.run(kill_it_thrice())
+    assert [seconds >= pause for seconds, pause in zip(took, pauses, strict=True)] == [True, True, True]
+
+
+async def test_a_part_that_dies_while_it_is_completed_again_is_restarted(tmp_path: Path) -> None:
+    lives = iter(("complete", "broken", "complete"))
+
+    async def complete() -> None:
+        if next(lives) == "broken":
+            raise ConnectionResetError("it died in the middle")
+
+    watched = Watched(replace(stand_in(tmp_path, "part"), complete=complete))
+
+    async def kill_it() -> None:
+        await watched.supervisor.all_answer()
+        pid = watched.supervisor.pids["part"]
+        os.kill(pid, signal.SIGKILL)
+        await watched.replaced("part", pid)
+
+    await watched.supervisor.run(kill_it())
+    assert journal(tmp_path).count("part started") == 3
+    assert any("could not be completed: ConnectionResetError" in line for line in watched.said)
+
+
+async def test_a_part_that_never_becomes_ready_stops_everything(tmp_path: Path) -> None:
     watched = Watched(stand_in(tmp_path, "other"), stand_in(tmp_path, "part", "dies"))
-    with pytest.raises(RestartLimit, match=r"part died 3 times within a minute; .*part\.log"):
+    with pytest.raises(NeverReady, match=r"part did not become ready in 3 starts; .*part\.log"):
         await watched.supervisor.run(watched.supervisor.all_answer())
     assert journal(tmp_path).count("part started") == 3
     assert journal(tmp_path)[-1] == "other stopped"
