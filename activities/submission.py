@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import structlog
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -103,7 +103,7 @@ class SubmissionActivities:
             )
         except IntegrityError as taken:
             raise await self._uncertain_error(attempt, _request_of_another_job(attempt, submission)) from taken
-        except (SQLAlchemyError, OSError):
+        except Exception:
             # The request id exists only here: hand it to the next attempt of this activity, which must not POST again.
             activity.heartbeat(submission)
             raise

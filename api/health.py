@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Literal
 
+import structlog
 from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
 from pydantic import Field
@@ -12,10 +13,12 @@ from temporalio.service import RPCError
 
 from api.http.wire import Described
 from api.services import Services, ServicesDep
+from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.migrate import known_revisions
 from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
 from reelay.media.errors import MediaError
 
+log = structlog.get_logger()
 router = APIRouter(tags=["health"])
 
 
@@ -82,8 +85,8 @@ async def check_postgres(services: Services) -> tuple[str, str | None]:
             revision = await revision_of(service_session)
             trouble = revision_trouble(revision, known_revisions())
             trouble = trouble or await app_role_trouble(session) or await service_role_trouble(service_session)
-    except (SQLAlchemyError, OSError, TimeoutError):
-        return "does not answer", revision
+    except (*POSTGRES_UNAVAILABLE, SQLAlchemyError) as error:
+        return does_not_answer("postgres", error), revision
     return trouble or "ok", revision
 
 
@@ -91,8 +94,8 @@ async def check_temporal(services: Services) -> str:
     try:
         async with asyncio.timeout(services.timeouts.readiness):
             await services.temporal.service_client.check_health(timeout=timedelta(seconds=services.timeouts.readiness))
-    except (RPCError, RuntimeError, TimeoutError):
-        return "does not answer"
+    except (RPCError, RuntimeError, TimeoutError) as error:
+        return does_not_answer("temporal", error)
     return "ok"
 
 
@@ -100,6 +103,12 @@ async def check_archive(services: Services) -> str:
     try:
         async with asyncio.timeout(services.timeouts.readiness):
             await services.storage.head("readiness")  # that it takes objects, the worker finds out
-    except (MediaError, TimeoutError):
-        return "does not answer"
+    except (MediaError, TimeoutError) as error:
+        return does_not_answer("archive", error)
     return "ok"
+
+
+def does_not_answer(part: str, error: Exception) -> str:
+    """Why, is for the log: strangers may ask."""
+    log.warning("part_not_ready", part=part, error_type=type(error).__name__, error=str(error))
+    return "does not answer"

@@ -1,8 +1,10 @@
 """The runs of generations, from outside: the one module that touches their workflow handles.
 
 Exception
-├── NoRun                 there is no run of the generation, or it is closed
-└── TemporalUnavailable   Temporal did not answer in time, or answered with an error
+├── NoRun                      there is no run of the generation, or it is closed
+└── TemporalFailed
+    ├── TemporalUnavailable    Temporal did not answer, or not in time, or has too much to do
+    └── TemporalRefused        Temporal answered with an error: a missing right, an argument that it does not take
 """
 
 import asyncio
@@ -12,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from async_lru import alru_cache
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
@@ -39,12 +42,20 @@ CLOSED = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TERMINATED: RunState.TERMINATED,
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: RunState.TIMED_OUT,
 }
+OUTAGES = (
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.CANCELLED,  # what the SDK itself says when `rpc_timeout` is over
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+)
 # The server itself calls a workflow task failed from its third attempt on, and then refuses queries.
 FAILING_FROM_ATTEMPT = 3
 
 # A query is a billed action, and queries of one run wait for each other: readers share one answer for this long.
 STATUS_FRESH_SECONDS = 1.0
 STATUSES_KEPT = 10_000
+
+log = structlog.get_logger()
 
 Handle = WorkflowHandle[GenerationWorkflow, list[str]]
 
@@ -53,8 +64,16 @@ class NoRun(Exception):
     """There is no run of the generation, or it is closed."""
 
 
-class TemporalUnavailable(Exception):
-    """Temporal did not answer in time, or answered with an error."""
+class TemporalFailed(Exception):
+    """What was asked of Temporal has not happened."""
+
+
+class TemporalUnavailable(TemporalFailed):
+    """Temporal did not answer, or not in time, or has too much to do: worth another try later."""
+
+
+class TemporalRefused(TemporalFailed):
+    """Temporal answered with an error that does not pass by itself."""
 
 
 class GenerationRuns:
@@ -69,7 +88,7 @@ class GenerationRuns:
         no run."""
 
     async def start(self, job: GenerationJob) -> None:
-        """The first run. Safe to repeat: one that has ended is not started again. Raises: TemporalUnavailable."""
+        """The first run. Safe to repeat: one that has ended is not started again. Raises: TemporalFailed."""
         async with _answered_within(self._timeouts.command):
             await self._start(job, reuse=WorkflowIDReusePolicy.REJECT_DUPLICATE)
 
@@ -82,19 +101,19 @@ class GenerationRuns:
         await self._start(job, reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE, poll_first=poll_first)
 
     async def report(self, generation_id: UUID, report: Report) -> None:
-        """Signal what a provider reported. Raises: NoRun, TemporalUnavailable."""
+        """Signal what a provider reported. Raises: NoRun, TemporalFailed."""
         seconds = self._timeouts.signal
         async with _answered_within(seconds):
             handle = self._handle(generation_id)
             await handle.signal(GenerationWorkflow.report, report, rpc_timeout=timedelta(seconds=seconds))
 
     async def poll(self, generation_id: UUID) -> None:
-        """Ask the provider now. Raises: NoRun, TemporalUnavailable."""
+        """Ask the provider now. Raises: NoRun, TemporalFailed."""
         async with _answered_within(self._timeouts.command):
             await self._handle(generation_id).signal(GenerationWorkflow.poll)
 
     async def cancel(self, job: GenerationJob) -> None:
-        """Stop it; a job that was not started yet is started for it. Raises: NoRun, TemporalUnavailable."""
+        """Stop it; a job that was not started yet is started for it. Raises: NoRun, TemporalFailed."""
         await self.start(job)
         async with _answered_within(self._timeouts.command):
             await self._handle(job.id).cancel()
@@ -118,6 +137,9 @@ class GenerationRuns:
             async with _answered_within(self._timeouts.query):
                 handle, limit = self._handle(generation_id), timedelta(seconds=self._timeouts.query)
                 return await handle.query(GenerationWorkflow.current_status, rpc_timeout=limit)
+        except TemporalRefused as error:
+            log.warning("status_query_failed", job_id=str(generation_id), error=str(error))
+            return None
         except (NoRun, TemporalUnavailable):
             return None
 
@@ -160,14 +182,15 @@ class GenerationRuns:
 
 @asynccontextmanager
 async def _answered_within(seconds: float) -> AsyncIterator[None]:
-    """Raises: NoRun, TemporalUnavailable."""
+    """Raises: NoRun, TemporalFailed."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise NoRun("The workflow is not running.") from error
-        raise TemporalUnavailable(f"Temporal refused: {error}") from error
+        failure = TemporalUnavailable if error.status in OUTAGES else TemporalRefused
+        raise failure(f"{error.status.name}: {error}") from error
     except (TimeoutError, RuntimeError) as error:  # a lazy client that cannot connect raises RuntimeError
         raise TemporalUnavailable(f"Temporal did not answer: {error}") from error
 

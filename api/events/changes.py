@@ -17,7 +17,7 @@ import asyncpg
 import structlog
 
 from reelay.background import in_background
-from reelay.db.engine import DRIVER_ERRORS
+from reelay.db.engine import POSTGRES_UNAVAILABLE, connect_to_postgres, naming_outages
 from reelay.db.generations import PROGRESS_CHANNEL
 
 CHANGED = "generation_changed"
@@ -183,8 +183,9 @@ async def open_changes(url: str) -> AsyncIterator[Changes]:
 async def _listen(url: str, changes: Changes) -> None:
     while True:
         try:
-            await _listen_until_lost(url, changes)
-        except (OSError, TimeoutError, *DRIVER_ERRORS) as error:
+            with naming_outages():
+                await _listen_until_lost(url, changes)
+        except POSTGRES_UNAVAILABLE as error:
             log.warning("listen_failed", error=str(error))
         await asyncio.sleep(RECONNECT_SECONDS)
 
@@ -200,7 +201,7 @@ async def _listen_until_lost(url: str, changes: Changes) -> None:
         user_id, generation_id, percent = str(payload).split()
         changes.measured(UUID(user_id), UUID(generation_id), int(percent))
 
-    connection = await asyncpg.connect(url, timeout=5, command_timeout=ANSWER_SECONDS)
+    connection = await connect_to_postgres(url, timeout=5, command_timeout=ANSWER_SECONDS)
     try:
         connection.add_termination_listener(lambda _: notified.set())
         await connection.add_listener(CHANGED, on_change)

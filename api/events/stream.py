@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 from typing import Protocol
 from uuid import UUID
 
+import structlog
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
@@ -31,6 +32,9 @@ HEARTBEAT = b": keep-alive\n\n"
 SETTLING_SECONDS = 5.0
 RETRY_READ_SECONDS = 1.0
 SEND_SECONDS = 20.0
+
+
+log = structlog.get_logger()
 
 
 class Subject(Protocol):
@@ -94,6 +98,7 @@ class EventStream:
         self._heartbeat = Interval(services.settings.events_heartbeat.total_seconds())
         self._revalidation = Interval(REVALIDATE_SECONDS)
         self._is_over = False
+        self._is_waiting_for_postgres = False
         self._retry = RETRY
 
     async def content(self) -> AsyncGenerator[bytes]:
@@ -124,10 +129,14 @@ class EventStream:
         changed.clear()
         try:
             batch = await self._subject.read(self._after)
-        except POSTGRES_UNAVAILABLE:
+        except POSTGRES_UNAVAILABLE as error:
+            if not self._is_waiting_for_postgres:
+                self._is_waiting_for_postgres = True
+                log.warning("event_stream_waits_for_postgres", error=str(error))
             await asyncio.sleep(RETRY_READ_SECONDS)
             changed.set()
             return []
+        self._is_waiting_for_postgres = False
         self._after, self._is_over = batch.upto, batch.is_last
         if not batch.is_whole:
             changed.set()

@@ -13,7 +13,7 @@ from workflows.runs import NoRun
 async def cancel_job(context: RequestContext, name: UUID | str) -> JobView:
     """Stop it, here and as far as possible at the provider. Once ended, it stays as it ended.
 
-    Raises: NotFound, TemporalUnavailable.
+    Raises: NotFound, TemporalFailed.
     """
     row = await find_job(context, name)
     if not Status(row.status).is_final:

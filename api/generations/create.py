@@ -30,7 +30,7 @@ from reelay.db.tables import GenerationJob
 from reelay.domain.messages import Sentence
 from reelay.providers.registry import can_submit
 from reelay.tracing.spans import record_job_id
-from workflows.runs import TemporalUnavailable
+from workflows.runs import TemporalFailed
 
 COMMON_FIELDS = [str(field.alias) for field in CreateRequest.model_fields.values()]
 """In every creating body, as documented."""
@@ -256,7 +256,7 @@ async def start_or_leave_to_sweeper(services: Services, job: GenerationJob) -> N
     """Start the workflow. The row is committed: should Temporal be away, it is started when Temporal is back."""
     try:
         await services.runs.start(job)
-    except TemporalUnavailable as error:
+    except TemporalFailed as error:
         log.warning("workflow_start_deferred", job_id=str(job.id), error=str(error))
 
 

@@ -12,7 +12,7 @@ import structlog
 from reelay.background import in_background
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
 from reelay.db.generations import unstarted_generations
-from workflows.runs import GenerationRuns, TemporalUnavailable
+from workflows.runs import GenerationRuns, TemporalFailed
 
 SWEEP_EVERY_SECONDS = 5.0
 UNSTARTED_AFTER = timedelta(seconds=10)
@@ -34,5 +34,5 @@ async def _keep_sweeping(sessions: Sessions, runs: GenerationRuns) -> None:
             for job in unstarted:
                 await runs.start(job)
                 log.info("unstarted_generation_started", job_id=str(job.id))
-        except (TemporalUnavailable, *POSTGRES_UNAVAILABLE) as error:
+        except (TemporalFailed, *POSTGRES_UNAVAILABLE) as error:
             log.warning("starting_unstarted_failed", error=str(error))

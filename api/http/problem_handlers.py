@@ -2,10 +2,10 @@
 
 from http import HTTPMethod, HTTPStatus
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -38,8 +38,8 @@ FRAMEWORK_DETAILS = {
 }
 """What the framework raises by itself, in our words."""
 OUTAGES = (TemporalUnavailable, *POSTGRES_UNAVAILABLE)
-# The database is there and says that the statement is wrong: trying again would not help.
-BUGS = (IntegrityError, ProgrammingError, DataError)
+
+log = structlog.get_logger()
 
 
 def install_problem_handlers(app: FastAPI) -> None:
@@ -53,6 +53,8 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 async def _problem(request: Request, problem: Problem) -> JSONResponse:
+    if isinstance(problem, ServiceUnavailable):
+        _log_outage(request, problem.__cause__ or problem)
     language = language_of(request)
     errors = [error | {"message": in_language(error["message"], language)} for error in map(dict, problem.errors)]
     detail, short = in_language(problem.detail, language), problem.error and in_language(problem.error, language)
@@ -87,9 +89,21 @@ def _methods_of_path(request: Request) -> list[str]:
 
 
 async def _outage(request: Request, error: Exception) -> JSONResponse:
-    if isinstance(error, BUGS):
-        raise error
-    return await _problem(request, ServiceUnavailable(Sentence("unavailable")))
+    problem = ServiceUnavailable(Sentence("unavailable"))
+    problem.__cause__ = error
+    return await _problem(request, problem)
+
+
+def _log_outage(request: Request, error: BaseException) -> None:
+    """`error`: what was not available. The line has the request's id, as all lines of a request."""
+    log.warning(
+        "service_unavailable",
+        method=request.method,
+        path=request.url.path,
+        error_type=type(error).__name__,
+        error=str(error),
+        cause=repr(error.__cause__) if error.__cause__ else None,
+    )
 
 
 async def _bug(request: Request, _: Exception) -> JSONResponse:

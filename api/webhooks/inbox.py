@@ -15,7 +15,7 @@ from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import Report, Status
 from reelay.domain.verdict import Verdict
 from reelay.timeouts import Timeouts
-from workflows.runs import GenerationRuns, NoRun, TemporalUnavailable
+from workflows.runs import GenerationRuns, NoRun, TemporalFailed
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ class Inbox:
             await self._runs.report(generation_id, report)
         except NoRun:
             return await self._without_a_run(generation_id)
-        except TemporalUnavailable as error:
+        except TemporalFailed as error:
             return Verdict.DEFERRED, str(error)
         return Verdict.ACCEPTED, ""
 

@@ -73,13 +73,14 @@ async def receive(
     services.metrics.observe_webhook(provider, result.verdict, took)
     _enter_result(delivery, result, took_ms=took * 1000)
     if not await _is_durable(services, tasks, delivery):
-        result = WebhookResult(Verdict.UNAVAILABLE, job_id=result.job_id)
+        result = WebhookResult(Verdict.UNAVAILABLE, result.detail, result.job_id)
     log.info(
         "webhook_received",
         provider=provider.value,
         verdict=result.verdict.value,
         job_id=result.job_id and str(result.job_id),
         status=int(result.status),
+        detail=result.detail,
         took_ms=round(took * 1000, 1),
     )
     return Received(delivery, result)

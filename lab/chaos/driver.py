@@ -16,7 +16,7 @@ import httpx
 from lab.chaos.evidence import Kill, Notes
 from lab.chaos.plan import Plan, PlannedJob, PlannedKill
 from reelay.cli.data_dir import DataDir
-from reelay.db.engine import DRIVER_ERRORS
+from reelay.db.engine import POSTGRES_UNAVAILABLE, connect_to_postgres, naming_outages
 from reelay.domain.generation import Status
 
 NO_ANSWER = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
@@ -105,8 +105,8 @@ class Driver:
         """Note the first end of each job, and show how far all is."""
         url = self._data_dir.find_stack().database_admin_url
         while True:
-            with suppress(OSError, TimeoutError, *DRIVER_ERRORS):
-                await self._watch_with(await asyncpg.connect(url, timeout=5))
+            with suppress(*POSTGRES_UNAVAILABLE), naming_outages():
+                await self._watch_with(await connect_to_postgres(url, timeout=5))
             await asyncio.sleep(POLL_EVERY_SECONDS)
 
     async def _watch_with(self, connection: asyncpg.Connection) -> None:

@@ -12,7 +12,7 @@ from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
 from reelay.cli.secrets import keep_secrets, write_private
 from reelay.db.credits import top_up
-from reelay.db.engine import make_engine, make_sessions
+from reelay.db.engine import POSTGRES_UNAVAILABLE, make_engine, make_sessions
 from reelay.db.keys import create_key
 from reelay.db.tables import Scope
 from reelay.db.users import find_or_create_user
@@ -36,7 +36,7 @@ class Database:
                 yield session
         except DBAPIError as error:
             raise StackError(f"the database does not take this: {error.orig}") from error
-        except OSError as error:
+        except POSTGRES_UNAVAILABLE as error:
             raise StackError(f"the database does not answer: {error}") from error
         finally:
             await engine.dispose()

@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
@@ -165,7 +166,7 @@ async def check_postgres(settings: Settings) -> Finding:
             revision = await revision_of(service_session)
             trouble = revision_trouble(revision, known_revisions())
             trouble = trouble or await app_role_trouble(session) or await service_role_trouble(service_session)
-    except (*POSTGRES_UNAVAILABLE, TimeoutError, ValueError) as error:
+    except (*POSTGRES_UNAVAILABLE, SQLAlchemyError, ValueError) as error:
         found, advice = f"refuses the connection ({type(error).__name__})", "see DATABASE_URL and DATABASE_SERVICE_URL"
         return Finding("Postgres", State.WRONG, found, advice)
     if trouble:

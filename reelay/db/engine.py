@@ -1,18 +1,22 @@
-"""Connections: one engine per role and process."""
+"""Connections: one engine per role and process.
+
+What an engine raises tells an outage from a mistake: `POSTGRES_UNAVAILABLE` is worth another try later, everything else
+(a wrong statement, a missing right, a full disk) is not.
+"""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import event, text
-from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.engine import Dialect, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -20,10 +24,25 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 Sessions = async_sessionmaker[AsyncSession]
 T = TypeVar("T")
 
-# While it connects, the pool passes on what the driver says as it is; and always what the driver says of itself, when
-# the server dies between two messages: "cannot switch to state 12; another operation (2) is in progress".
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-POSTGRES_UNAVAILABLE = (DBAPIError, PoolTimeoutError, *DRIVER_ERRORS, OSError)
+
+class PostgresUnavailable(Exception):
+    """Postgres cannot be reached, broke the connection off, did not answer in time, or takes no work at the moment."""
+
+
+# The pool's own, and what passes by the engine's translation: a ping of an idle connection, a driver that a server
+# confused by dying between two messages ("cannot switch to state 12; another operation (2) is in progress").
+POSTGRES_UNAVAILABLE = (
+    PostgresUnavailable,
+    PoolTimeoutError,
+    asyncpg.InternalClientError,
+    ConnectionError,
+    TimeoutError,
+)
+OUTAGE_CLASSES = ("08", "53", "57P")
+"""Beginnings of SQLSTATEs: the connection broke; the server is full; it starts, stops or closed the session."""
+OUTAGE_STATES = frozenset({"57014", "25P03", "25P04"})
+"""What the server's own limits of time ended."""
+NOT_ACCEPTING_CONNECTIONS = "55000"
 
 IDLE_SECONDS = 0.5
 
@@ -43,11 +62,59 @@ def make_engine(
         max_overflow=0,
         pool_timeout=connection_seconds,
         pool_use_lifo=True,  # in turn, every connection of a pool that was full once would idle
-        connect_args={"timeout": connection_seconds, "command_timeout": statement_seconds},
+        connect_args={
+            "timeout": connection_seconds,
+            "command_timeout": statement_seconds,
+            "async_creator_fn": connect_to_postgres,
+        },
     )
+    event.listen(engine.sync_engine, "handle_error", _outage_of)
     event.listen(engine.sync_engine, "checkin", _record_checkin)
     event.listen(engine.sync_engine, "checkout", partial(_ping_if_idle, engine.dialect))
     return engine
+
+
+async def connect_to_postgres(*arguments: Any, **options: Any) -> asyncpg.Connection:
+    """As `asyncpg.connect`. Raises: PostgresUnavailable, and what the server refuses."""
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except OSError as error:
+        raise PostgresUnavailable(_described(error)) from error
+    except asyncpg.PostgresError as error:
+        if _is_outage(error) or error.sqlstate == NOT_ACCEPTING_CONNECTIONS:
+            raise PostgresUnavailable(_described(error)) from error
+        raise
+
+
+@contextmanager
+def naming_outages() -> Iterator[None]:
+    """For a connection without an engine: what the driver raises of an outage becomes `PostgresUnavailable`."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        if _is_outage(error):
+            raise PostgresUnavailable(_described(error)) from error
+        raise
+
+
+def _outage_of(context: ExceptionContext) -> PostgresUnavailable | None:
+    """What the engine raises instead of the driver's error; None: the error itself."""
+    error = context.original_exception
+    if isinstance(error, context.dialect.loaded_dbapi.Error) and error.__cause__:
+        error = error.__cause__  # the driver's own
+    is_outage = context.is_disconnect or _is_outage(error)
+    return PostgresUnavailable(_described(error)) if is_outage else None
+
+
+def _is_outage(error: BaseException) -> bool:
+    if isinstance(error, asyncpg.PostgresError):
+        return error.sqlstate in OUTAGE_STATES or (error.sqlstate or "").startswith(OUTAGE_CLASSES)
+    # InterfaceError itself is said of a connection that is closed or still busy; its subclasses, of wrong arguments.
+    return isinstance(error, POSTGRES_UNAVAILABLE) or type(error) is asyncpg.InterfaceError
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _record_checkin(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:

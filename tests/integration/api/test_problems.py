@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -13,13 +14,19 @@ import asyncpg
 import httpx
 import psutil
 import pytest
+import structlog
 import uvicorn
 from fastapi import Request
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from structlog.testing import capture_logs
 
 from api.app import Api
 from api.http.middleware import BodyLimits
 from api.http.problem_handlers import install_problem_handlers
+from api.http.problems import ServiceUnavailable
+from reelay.db.engine import PostgresUnavailable
 from reelay.domain.language import Language
 from reelay.settings import Settings
 from reelay.timeouts import TIMEOUTS
@@ -27,6 +34,7 @@ from tests.eventually import PATIENCE
 from tests.integration.api.shared import problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers, listening, loopback_socket
+from workflows.runs import TemporalRefused, TemporalUnavailable
 
 NOBODYS = "7d9f2a4e-6f0b-4c1e-9a58-2b1d1c0f7e31"
 MEBIBYTE = 1024 * 1024
@@ -92,9 +100,48 @@ async def test_body_of_one_mebibyte_is_read(patient_service: Service) -> None:
     assert (await patient_service.client.post("/api/campaigns", content=text, headers=JSON)).status_code == 201
 
 
+OUTAGES = {
+    "confused": asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+    "database": PostgresUnavailable("ConnectionRefusedError: nobody there"),
+    "pool": PoolTimeoutError("no connection became free"),
+    "temporal": TemporalUnavailable("UNAVAILABLE: nobody there"),
+    "reset": ConnectionResetError("the other side is gone"),
+    "late": TimeoutError(),
+    "said": ServiceUnavailable("Later."),
+}
+MISTAKES = {
+    "file": FileNotFoundError(2, "no such file", "web/index.html"),
+    "disk": OSError(28, "no space left on device"),
+    "statement": ProgrammingError("select", {}, Exception("no such column")),
+    "right": DBAPIError("select", {}, Exception("permission denied")),
+    "refused": TemporalRefused("PERMISSION_DENIED: not yours"),
+}
+
+
+class Kept(logging.Handler):
+    """What a logger says, with the fields that `reelay.logs` adds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        vars(record).update(structlog.contextvars.get_contextvars())
+        self.records.append(record)
+
+
+@pytest.fixture
+def server_log() -> Iterator[Kept]:
+    """Of uvicorn."""
+    logger, kept = logging.getLogger("uvicorn.error"), Kept()
+    logger.addHandler(kept)
+    yield kept
+    logger.removeHandler(kept)
+
+
 @pytest.fixture
 async def small_app() -> AsyncIterator[str]:
-    """Our middleware and problem handlers around three routes, two of them broken. Bodies have 0.3 s."""
+    """Our middleware and problem handlers around routes of which most are broken. Bodies have 0.3 s."""
     app = Api(cors_origins=())
     app.state.language = Language.ENGLISH
     install_problem_handlers(app)
@@ -108,19 +155,46 @@ async def small_app() -> AsyncIterator[str]:
     async def broken() -> None:
         raise ZeroDivisionError("a secret detail")
 
-    @app.get("/confused")
-    async def confused() -> None:
-        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    @app.get("/fails/{name}")
+    async def fails(name: str) -> None:
+        raise (OUTAGES | MISTAKES)[name] from ValueError("the cause")
 
-    async with listening(uvicorn.Server(uvicorn.Config(app, log_level="critical")), loopback_socket()) as origin:
+    async with listening(uvicorn.Server(uvicorn.Config(app, log_level="error")), loopback_socket()) as origin:
         yield origin
 
 
 @pytest.mark.fault("O4")
-async def test_driver_that_a_dying_database_confuses_is_an_outage(small_app: str) -> None:
-    """Seen after a SIGKILL of Postgres."""
+@pytest.mark.parametrize("name", OUTAGES)
+async def test_an_outage_is_answered_503_and_logged_with_its_class_its_cause_and_the_request(
+    small_app: str, name: str
+) -> None:
+    with capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        async with httpx.AsyncClient(base_url=small_app, timeout=PATIENCE) as client:
+            answer = await client.get(f"/fails/{name}")
+
+    problem(answer, 503, "UNAVAILABLE")
+    assert int(answer.headers["retry-after"]) >= 1
+    [line] = lines
+    assert (line["event"], line["log_level"], line["path"]) == ("service_unavailable", "warning", f"/fails/{name}")
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert "the cause" in (line["cause"] or line["error"])
+    assert line["error_type"] == ("ValueError" if name == "said" else type(OUTAGES[name]).__name__)
+
+
+@pytest.mark.fault("O14")
+@pytest.mark.parametrize("name", MISTAKES)
+async def test_what_no_other_try_mends_is_answered_500_and_logged_with_its_cause(
+    small_app: str, name: str, server_log: Kept
+) -> None:
     async with httpx.AsyncClient(base_url=small_app, timeout=PATIENCE) as client:
-        problem(await client.get("/confused"), 503, "UNAVAILABLE")
+        answer = await client.get(f"/fails/{name}")
+
+    problem(answer, 500, "INTERNAL")
+    assert "retry-after" not in answer.headers
+    [record] = server_log.records
+    assert record.exc_info
+    assert record.exc_info[1] is MISTAKES[name]
+    assert vars(record)["request_id"] == answer.headers["x-request-id"]
 
 
 @pytest.mark.fault("W15")

@@ -30,7 +30,7 @@ from reelay.db.credits import (
     orphaned_holds,
     top_up,
 )
-from reelay.db.engine import Sessions, as_user, make_engine, make_sessions
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, make_engine, make_sessions
 from reelay.db.generations import cancel_generation, complete_generation, fail_generation, insert_generation
 from reelay.db.reconciliation import end_orphaned_hold
 from reelay.db.tables import GenerationJob, User
@@ -264,7 +264,7 @@ async def test_commit_whose_answer_is_lost_happens_once(ledger: Ledger, database
                 await commit
             return completed, added
 
-        with pytest.raises((DBAPIError, OSError)):
+        with pytest.raises(POSTGRES_UNAVAILABLE):
             await finish_and_top_up(losing_the_answer=True)
         assert await ledger.balance(user) == (62, 0)
         assert await finish_and_top_up(losing_the_answer=False) == (False, False)
