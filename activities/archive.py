@@ -9,7 +9,7 @@ from typing import Unpack
 import httpx
 from temporalio import activity
 
-from activities.errors import non_retryable, still_running, try_again
+from activities.errors import LONGEST_PAUSE, non_retryable, try_again
 from activities.heartbeat import Heartbeat, heartbeating
 from activities.inputs import Accepted
 from activities.missing_key import wait_reason
@@ -77,7 +77,7 @@ class ArchiveActivities:
 
     @activity.defn
     async def archive(self, accepted: Accepted) -> Archived | None:
-        """Fetch the result and copy its media. None when the answer holds no media (yet).
+        """Fetch the result and copy its media. None when there is no result, or it holds no media (yet).
 
         Keys are made of our own ids, so that running it twice stores the same bytes under the same names.
         """
@@ -94,7 +94,7 @@ class ArchiveActivities:
     async def _fetch_and_store(self, generation: Generation, submission: Submission) -> Archived | None:
         async with heartbeating(bad_media_attempts(), every=HEARTBEAT) as heartbeat:
             result = await self._fetch(generation, submission)
-            if generation.job_type is not JobType.TRANSCRIPTION and not result.media:
+            if result is None or not (result.media or generation.job_type is JobType.TRANSCRIPTION):
                 await self._record_missing_media(generation)
                 return None
             await self._record_result(generation, result)
@@ -106,22 +106,23 @@ class ArchiveActivities:
             unusable_units=result.unusable_units,
         )
 
-    async def _fetch(self, generation: Generation, submission: Submission) -> Result:
+    async def _fetch(self, generation: Generation, submission: Submission) -> Result | None:
+        """None when the provider is not done, although it said so."""
         try:
             return await self._providers[generation.provider].result(submission)
         except GenerationFailed as verdict:
             raise non_retryable(verdict.failure) from verdict
         except ResultExpired as gone:
             raise non_retryable(Failure(code=FailureCode.RESULT_EXPIRED, message=str(gone))) from gone
-        except StillRunning as early:
-            raise still_running(str(early), ask_again_in=generation.timing.poll_interval) from early
+        except StillRunning:
+            return None
         except ProviderNotConfigured as missing:
             await self._advance(generation, Stage.ARCHIVING, wait_reason(missing))
             raise try_again(missing, after=missing.retry_after) from missing
         except Unavailable as error:
-            raise try_again(error, after=error.retry_after) from error
+            raise try_again(error, after=error.retry_after, at_most=LONGEST_PAUSE) from error
         except ProviderError as error:
-            raise try_again(error) from error
+            raise try_again(error, at_most=LONGEST_PAUSE) from error
 
     async def _copy(self, generation: Generation, result: Result, heartbeat: Heartbeat) -> tuple[MediaFile, ...]:
         inspect = partial(self._inspect_suspect, heartbeat) if activity.info().attempt > 1 else self._inspect
@@ -218,7 +219,7 @@ def archive_error(error: MediaError) -> Exception:
         case ArchiveMisconfigured():
             return try_again(error, after=timedelta(minutes=1))
         case _:
-            return try_again(error)
+            return try_again(error, at_most=LONGEST_PAUSE)
 
 
 def _bad_media_error(error: MediaError, code: FailureCode) -> Exception:

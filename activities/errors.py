@@ -16,6 +16,7 @@ STILL_RUNNING = "StillRunning"
 NOT_LISTED = "NotListed"
 WAITING = "Waiting"
 LONGEST_BACKOFF = timedelta(minutes=1)
+LONGEST_DOUBLINGS = 12
 # What the other side asks for, a Retry-After of a day for instance, is honoured up to this: things change sooner.
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -26,10 +27,12 @@ def non_retryable(failure: Failure) -> ApplicationError:
     return ApplicationError(failure.message, failure.code.advice, type=failure.code, non_retryable=True)
 
 
-def try_again(error: Exception, *, after: timedelta | None = None) -> ApplicationError:
-    """A passing error: retried after what the other side asked for, else after a growing, jittered pause."""
+def try_again(
+    error: Exception, *, after: timedelta | None = None, at_most: timedelta = LONGEST_BACKOFF
+) -> ApplicationError:
+    """A passing error: retried after what the other side asked for, else after a growing, jittered pause, `at_most`."""
     # Spread: many were given the same moment.
-    pause = min(after, LONGEST_PAUSE) * (1 + random.random() / 4) if after else _backoff()
+    pause = min(after, LONGEST_PAUSE) * (1 + random.random() / 4) if after else _backoff(at_most)
     return ApplicationError(str(error), type=type(error).__name__, next_retry_delay=pause)
 
 
@@ -55,9 +58,9 @@ def request_list_unavailable(message: str) -> ApplicationError:
     return ApplicationError(message, type=NOT_LISTED, non_retryable=True, category=ApplicationErrorCategory.BENIGN)
 
 
-def _backoff() -> timedelta:
+def _backoff(at_most: timedelta) -> timedelta:
     # Full jitter, so that a thousand generations do not all come back to a healed provider in the same second.
-    ceiling = min(LONGEST_BACKOFF, timedelta(seconds=2 ** min(activity.info().attempt, 6)))
+    ceiling = min(at_most, timedelta(seconds=2 ** min(activity.info().attempt, LONGEST_DOUBLINGS)))
     return timedelta(seconds=0.5) + ceiling * random.random()
 
 

@@ -137,6 +137,11 @@ class Settings(BaseSettings):
     generation_deadline: timedelta | None = Field(
         None, validation_alias=AliasChoices("GENERATION_DEADLINE_SECONDS", "generation_deadline")
     )
+    archive_window: timedelta | None = Field(
+        None,
+        gt=timedelta(0),
+        validation_alias=AliasChoices("ARCHIVE_WINDOW_SECONDS", "archive_window"),
+    )
 
     account_pause: timedelta = Field(
         timedelta(minutes=1),
@@ -185,6 +190,7 @@ class Settings(BaseSettings):
         "poll_interval",
         "adoption_window",
         "generation_deadline",
+        "archive_window",
         "account_pause",
         "reconcile_interval",
         "events_heartbeat",

@@ -21,9 +21,13 @@ SUBMIT = ActivityConfig(
 # One short GET.
 POLL_TIMEOUT = timedelta(seconds=30)
 POLL = ActivityConfig(start_to_close_timeout=POLL_TIMEOUT)
-# A webhook has named the request, which only has to be written down.
-ADOPTION = ActivityConfig(start_to_close_timeout=POLL_TIMEOUT, retry_policy=FAST_RETRY)
-# Like a poll, but what it has found by the time it is canceled counts.
+# A webhook has named the request, which only has to be written down. What it found although it was canceled counts.
+ADOPTION = ActivityConfig(
+    start_to_close_timeout=POLL_TIMEOUT,
+    retry_policy=FAST_RETRY,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+# Like a poll, but what it found although it was canceled counts.
 SEARCH = ActivityConfig(
     start_to_close_timeout=POLL_TIMEOUT,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -33,10 +37,9 @@ BEST_EFFORT = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=15),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
 )
-# Fetch, download, probe, store: retried for as long as the source may live.
+# Fetch, download, probe, store: retried for as long as the generation's timing says.
 ARCHIVE = ActivityConfig(
     start_to_close_timeout=timedelta(hours=1),
-    schedule_to_close_timeout=timedelta(hours=6),
     heartbeat_timeout=timedelta(seconds=15),
     retry_policy=FAST_RETRY,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -4,19 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-    FailureError,
-    is_cancelled_exception,
-)
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from workflows.activity_options import ARCHIVE, BEST_EFFORT, DB_WRITE, POLL, SUBMIT, every, with_activity_id
+from workflows.cancellation import finish_despite_cancel, raise_if_canceled, stopped, unless_canceled
 from workflows.deadline import Deadline
 from workflows.lost_submission import LostSubmission
 from workflows.signals import Signals
@@ -24,7 +19,7 @@ from workflows.signals import Signals
 with workflow.unsafe.imports_passed_through():
     from activities.archive import ArchiveActivities
     from activities.conclusion import ConclusionActivities
-    from activities.errors import SUBMISSION_UNCERTAIN, failure_of, is_non_retryable, non_retryable
+    from activities.errors import LONGEST_PAUSE, SUBMISSION_UNCERTAIN, failure_of, is_non_retryable, non_retryable
     from activities.inputs import Accepted, Attempt, Completion, Ending
     from activities.polling import PollingActivities
     from activities.submission import SubmissionActivities
@@ -50,7 +45,7 @@ class GenerationWorkflow:
         self.deadline = Deadline(workflow.now() + generation.timing.deadline)
         self.signals = Signals()
         self.lost_submission = LostSubmission(generation, self.signals, self.deadline)
-        self.submit_handle: workflow.ActivityHandle[Submission] | None = None
+        self.submit_handles: list[workflow.ActivityHandle[Submission]] = []
         self.submission: Submission | None = None
         self.was_adopted = False
         self.polls = 0
@@ -62,14 +57,15 @@ class GenerationWorkflow:
     async def run(self, generation: Generation) -> list[str]:
         """The addresses of the archived files."""
         try:
+            raise_if_canceled()  # before anything is bought
             self.submission = await self.submit()
             self.submission = await self.wait_for_outcome(self.submission)
             archived = await self.fetch_and_archive(self.submission)
             await self.complete(archived)
-        except (asyncio.CancelledError, FailureError) as error:
-            if _is_cancellation(error):
-                await self.cancel()
-                raise asyncio.CancelledError from error
+        except asyncio.CancelledError:
+            await self.cancel()
+            raise
+        except FailureError as error:
             raise await self.fail(error) from error
         return [media_address(generation.id, file.name) for file in archived.files]
 
@@ -108,7 +104,7 @@ class GenerationWorkflow:
     async def submit_attempt(self, attempt: Attempt) -> Submission | None:
         """The POST. None when it may have been accepted, but its answer was lost."""
         self.enter(Stage.SUBMITTING, Status.PENDING, f"Submitting to {self.generation.provider}")
-        self.submit_handle = workflow.start_activity_method(
+        posting = workflow.start_activity_method(
             SubmissionActivities.submit,
             attempt,
             **with_activity_id(
@@ -118,9 +114,10 @@ class GenerationWorkflow:
                 schedule_to_close_timeout=self.deadline.time_left(),
             ),
         )
+        self.submit_handles.append(posting)
         try:
             # Shielded: a cancellation has to learn what was accepted before it can withdraw it.
-            return await asyncio.shield(self.submit_handle)
+            return await unless_canceled(asyncio.shield(posting))
         except ActivityError as error:
             if not (self.has_report or _may_have_been_accepted(error)):
                 raise
@@ -134,40 +131,38 @@ class GenerationWorkflow:
         return await self.lost_submission.find(attempt, until=ends)
 
     async def wait_for_outcome(self, submission: Submission) -> Submission:
-        """Until the provider has ended its work. Of two attempts, the one that ended first is used."""
-        while True:
-            await self.wait_for_end(submission)
-            report = self.pending_report
-            if report is None or report.request_id == submission.request_id:
-                return submission
-            if earlier := await self.lost_submission.adopt(report, instead_of=submission):
-                self.signals.ignore(submission.request_id)
-                await self.withdraw(submission)
-                if workflow.cancellation_reason() is not None:  # it came meanwhile
-                    raise asyncio.CancelledError
-                return earlier
-
-    async def wait_for_end(self, submission: Submission) -> None:
-        """By its webhook, or by polling once the model's patience is over."""
+        """Until the provider has ended its work: by its webhook, or by polling once the model's patience is over."""
         status, stage = state_at_acceptance(self.generation.provider, submission)
         self.enter(stage, status, "Waiting for the provider's webhook")
         patience = self.generation.timing.patience if submission.webhook_expected else timedelta(0)
-        if patience and await self.wait_for_report(
-            min(patience, self.deadline.time_left()), "patience for the webhook"
-        ):
-            return
-        await self.poll_until_ended(submission)
+        return await self.first_to_end(submission, patience, "patience for the webhook")
+
+    async def first_to_end(self, submission: Submission, patience: timedelta, what: str) -> Submission:
+        """Of two attempts, the one that ended first is used."""
+        while True:
+            if not (patience and await self.wait_for_report(min(patience, self.deadline.time_left()), what)):
+                await self.poll_until_ended(submission)
+            report = self.pending_report
+            if report is None or report.request_id == submission.request_id:
+                return submission
+            if self.deadline.has_passed:
+                raise non_retryable(self.deadline_failure())
+            if earlier := await self.lost_submission.adopt(report, instead_of=submission):
+                self.submission = earlier
+                self.signals.ignore(submission.request_id)
+                await unless_canceled(self.withdraw(submission))
+                return earlier
 
     async def poll_until_ended(self, submission: Submission) -> None:
         """One polling activity whose retries are the interval; a webhook, or a request to poll now, cuts it short."""
         self.enter(Stage.POLLING, self.status, "Asking the provider")
-        while not self.has_report:
+        while not (self.has_report or self.deadline.has_passed):
             poll = self.start_poll(submission)
             if await self.poll_answers_first(poll):
                 return await self.outcome_or_last_poll(poll, submission)
-            poll.cancel()
-            with suppress(ActivityError):
-                await poll
+            await stopped(poll)
+        if not self.has_report:
+            await self.last_poll(submission)
 
     def start_poll(self, submission: Submission) -> workflow.ActivityHandle[None]:
         interval = self.generation.timing.poll_interval
@@ -187,45 +182,62 @@ class GenerationWorkflow:
         )
 
     async def poll_answers_first(self, poll: workflow.ActivityHandle[None]) -> bool:
-        await workflow.wait_condition(lambda: poll.done() or self.has_report or self.signals.poll_requested)
+        await unless_canceled(
+            workflow.wait_condition(lambda: poll.done() or self.has_report or self.signals.poll_requested)
+        )
         return poll.done()
 
     async def outcome_or_last_poll(self, poll: workflow.ActivityHandle[None], submission: Submission) -> None:
-        """When polling has run into the deadline, poll once more, then tell the provider to stop."""
         try:
-            return await poll
+            return await unless_canceled(poll)
         except ActivityError as error:
-            if is_cancelled_exception(error):
+            if is_non_retryable(error):
                 raise
+        await self.last_poll(submission)  # polling has run into the deadline
+
+    async def last_poll(self, submission: Submission) -> None:
+        """Once more: the provider may have ended since the last interval."""
         try:
-            await workflow.execute_activity_method(
-                PollingActivities.poll,
-                Accepted(generation=self.generation, submission=submission),
-                **with_activity_id(
-                    POLL, "last-poll", summary="the deadline has come", retry_policy=RetryPolicy(maximum_attempts=1)
-                ),
+            await unless_canceled(
+                workflow.execute_activity_method(
+                    PollingActivities.poll,
+                    Accepted(generation=self.generation, submission=submission),
+                    **with_activity_id(
+                        POLL, "last-poll", summary="the deadline has come", retry_policy=RetryPolicy(maximum_attempts=1)
+                    ),
+                )
             )
         except ActivityError as error:
-            if is_cancelled_exception(error):
+            if is_non_retryable(error):
                 raise
-            await self.withdraw(submission)
             raise non_retryable(self.deadline_failure()) from error
 
     async def fetch_and_archive(self, submission: Submission) -> Archived:
-        """A result that holds no media yet is asked for again: completed is not success."""
+        """Completed is not success: a result without media is asked for again, ever more rarely, until the deadline."""
+        pause = self.generation.timing.poll_interval
         while (archived := await self.try_to_archive(submission)) is None:
-            self.signals.clear_reports()
-            if not await self.wait_for_report(self.generation.timing.poll_interval, "pause before the next poll"):
-                await self.poll_until_ended(submission)
+            if self.deadline.has_passed:
+                raise non_retryable(self.no_media_failure())
+            self.enter(Stage.POLLING, Status.IN_PROGRESS, "The result holds no media yet")
+            self.signals.clear_reports_of(submission.request_id)
+            submission = await self.first_to_end(submission, pause, "pause before the next poll")
+            pause = min(2 * pause, LONGEST_PAUSE)
         return archived
 
     async def try_to_archive(self, submission: Submission) -> Archived | None:
         self.enter(Stage.ARCHIVING, Status.IN_PROGRESS, "Fetching the result and copying its media into the archive")
         self.archive_attempts += 1
-        return await workflow.execute_activity_method(
-            ArchiveActivities.archive,
-            Accepted(generation=self.generation, submission=submission),
-            **with_activity_id(ARCHIVE, f"archive-{self.archive_attempts}", summary=f"request {submission.request_id}"),
+        return await unless_canceled(
+            workflow.execute_activity_method(
+                ArchiveActivities.archive,
+                Accepted(generation=self.generation, submission=submission),
+                **with_activity_id(
+                    ARCHIVE,
+                    f"archive-{self.archive_attempts}",
+                    summary=f"request {submission.request_id}",
+                    schedule_to_close_timeout=self.generation.timing.archive_window,
+                ),
+            )
         )
 
     async def complete(self, archived: Archived) -> None:
@@ -241,14 +253,16 @@ class GenerationWorkflow:
         )
         self.enter(Stage.DONE, Status.COMPLETED, "Completed")
 
-    async def fail(self, error: BaseException) -> ApplicationError:
+    async def fail(self, error: FailureError) -> ApplicationError:
         """Write the failure down; what is returned fails the run under the same name."""
         self.failure = self.failure_from(error)
+        if self.submission and self.stage not in (Stage.ARCHIVING, Stage.FINISHING):  # the provider may be at work
+            await self.withdraw(self.submission)
         await self.end(self.failure)
         self.enter(Stage.DONE, Status.FAILED, self.failure.message)
         return non_retryable(self.failure)
 
-    def failure_from(self, error: BaseException) -> Failure:
+    def failure_from(self, error: FailureError) -> Failure:
         archiving = self.stage is Stage.ARCHIVING
         failure = failure_of(
             error, otherwise=FailureCode.ARCHIVE_FAILED if archiving else FailureCode.DEADLINE_EXCEEDED
@@ -263,22 +277,34 @@ class GenerationWorkflow:
             message=f"{self.generation.provider} did not finish within {self.generation.timing.deadline}",
         )
 
+    def no_media_failure(self) -> Failure:
+        return Failure(
+            code=FailureCode.NO_MEDIA,
+            message=f"{self.generation.provider} says completed, and showed no media until the deadline",
+        )
+
     async def cancel(self) -> None:
-        """Cancel at the provider, as far as it has a request of this job, and write it down."""
+        """Cancel at the provider whatever it has accepted for this job, and write it down."""
         self.enter(self.stage, self.status, "Canceling")
-        if submission := self.submission or self.lost_submission.found or await self.submission_in_flight():
+        for submission in await self.accepted_submissions():
             await self.withdraw(submission)
         await self.end(None)
         self.enter(Stage.DONE, Status.CANCELED, "Canceled")
 
-    async def submission_in_flight(self) -> Submission | None:
-        """A submission under way comes to its end first; one that waits for its next attempt is dropped."""
-        if self.submit_handle is None:
-            return None
-        self.submit_handle.cancel()
-        with suppress(asyncio.CancelledError, ActivityError):
-            return await self.submit_handle
-        return None
+    async def accepted_submissions(self) -> list[Submission]:
+        """Those that were not withdrawn yet.
+
+        An activity that may find out about one comes to its end first; one that waits for its next attempt is dropped.
+        """
+        asked = [*self.submit_handles, *self.lost_submission.handles]
+        for handle in asked:
+            handle.cancel()
+        found: dict[str, Submission] = {}
+        for handle in asked:
+            with suppress(asyncio.CancelledError, ActivityError):
+                if (submission := await handle) and not self.signals.is_ignored(submission.request_id):
+                    found[submission.request_id] = submission
+        return list(found.values())
 
     async def withdraw(self, submission: Submission) -> None:
         with suppress(ActivityError):
@@ -305,8 +331,10 @@ class GenerationWorkflow:
         """Whether a webhook came. Also returns, without one, when a poll is requested."""
         self.show(f"{self.message}, at most until {workflow.now() + window:%H:%M:%S} UTC; then the provider is asked")
         with suppress(TimeoutError):
-            await workflow.wait_condition(
-                lambda: self.has_report or self.signals.poll_requested, timeout=window, timeout_summary=what
+            await unless_canceled(
+                workflow.wait_condition(
+                    lambda: self.has_report or self.signals.poll_requested, timeout=window, timeout_summary=what
+                )
             )
         return self.has_report
 
@@ -337,20 +365,6 @@ class GenerationWorkflow:
             yield f"`{self.failure.code}`: {self.failure.code.advice}"
         elif self.stage is not Stage.DONE:
             yield f"gives up at {self.deadline.at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-async def finish_despite_cancel(handle: workflow.ActivityHandle[Any]) -> None:
-    """Wait for the activity's end. A cancellation comes too late: once canceled, Temporal would not retry it."""
-    try:
-        await asyncio.shield(handle)
-    except asyncio.CancelledError:  # at most once in a run's life
-        await handle
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    """Also where the activity that it met failed meanwhile: Temporal does not retry such an activity."""
-    asked = workflow.cancellation_reason() is not None
-    return is_cancelled_exception(error) or (asked and not is_non_retryable(error))
 
 
 def _may_have_been_accepted(error: ActivityError) -> bool:

@@ -1,12 +1,13 @@
 """The search for the request of a submission whose answer was lost."""
 
+import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 from workflows.activity_options import ADOPTION, POLL_TIMEOUT, SEARCH, every, with_activity_id
+from workflows.cancellation import stopped, unless_canceled
 from workflows.deadline import Deadline
 from workflows.signals import Signals
 
@@ -20,8 +21,8 @@ class LostSubmission:
     """Two ways lead to the request: its webhook carries our token, and the provider may list it."""
 
     def __init__(self, generation: Generation, signals: Signals, deadline: Deadline) -> None:
-        self.found: Submission | None = None
-        """Also where the search was canceled: what it had written down by then is not given up."""
+        self.handles: list[workflow.ActivityHandle[Submission | None]] = []
+        """Of the activities that may find it, also after the search was canceled."""
         self._generation = generation
         self._signals = signals
         self._deadline = deadline
@@ -32,20 +33,15 @@ class LostSubmission:
         """None when neither way led to it within the window. A request to poll starts the provider's list over."""
         while True:
             search = self._start_search(attempt, until=until)
-            try:
-                if submission := await self._report_or_search_result(search, by=until):
-                    return submission
-            finally:
-                search.cancel()
-                with suppress(ActivityError):
-                    self.found = await search
-            if self.found or not self._signals.poll_requested or workflow.now() >= until:
-                return self.found
+            reported = await self._report_or_search_result(search, by=until)
+            listed = await stopped(search)
+            if reported or listed or not self._signals.poll_requested or workflow.now() >= until:
+                return reported or listed
 
     async def adopt(self, report: Report, instead_of: Submission | None = None) -> Submission | None:
         """The request that a webhook names. None when it turns out not to be ours; it is ignored from then on."""
         self._adoptions += 1
-        submission = await workflow.execute_activity_method(
+        adopting = workflow.start_activity_method(
             SubmissionActivities.adopt,
             Adoption(generation=self._generation, report=report, instead_of=instead_of),
             **with_activity_id(
@@ -55,6 +51,9 @@ class LostSubmission:
                 schedule_to_close_timeout=self._deadline.time_left(),
             ),
         )
+        self.handles.append(adopting)
+        # Shielded: canceled in the moment of its end, the handle would forget what it has found.
+        submission = await unless_canceled(asyncio.shield(adopting))
         if submission is None:
             self._signals.ignore(report.request_id)
         return submission
@@ -64,7 +63,7 @@ class LostSubmission:
         interval = self._generation.timing.poll_interval
         self._signals.poll_requested = False
         self._searches += 1
-        return workflow.start_activity_method(
+        search = workflow.start_activity_method(
             SubmissionActivities.find,
             attempt,
             **with_activity_id(
@@ -75,15 +74,17 @@ class LostSubmission:
                 retry_policy=every(interval),
             ),
         )
+        self.handles.append(search)
+        return search
 
     async def _report_or_search_result(
         self, search: workflow.ActivityHandle[Submission], *, by: datetime
     ) -> Submission | None:
-        """None when the window has passed, or a new search is requested."""
+        """None when the window has passed, whatever is reported then, or a new search is requested."""
         while await self._wait_until_found(search, by=by):
             report = self._signals.pending_report(None)
-            submission = await self.adopt(report) if report else await search
-            if submission:
+            submission = await self.adopt(report) if report else await unless_canceled(search)
+            if submission or workflow.now() >= by:
                 return submission
         return None
 
@@ -94,7 +95,9 @@ class LostSubmission:
 
         with suppress(TimeoutError):
             left = max(by - workflow.now(), timedelta(0))
-            await workflow.wait_condition(
-                lambda: found() or self._signals.poll_requested, timeout=left, timeout_summary="adoption window"
+            await unless_canceled(
+                workflow.wait_condition(
+                    lambda: found() or self._signals.poll_requested, timeout=left, timeout_summary="adoption window"
+                )
             )
         return found()

@@ -21,8 +21,11 @@ class Signals:
         """Reports about this request count no longer."""
         self._ignored_request_ids.add(request_id)
 
-    def clear_reports(self) -> None:
-        self._reports.clear()
+    def is_ignored(self, request_id: str) -> bool:
+        return request_id in self._ignored_request_ids
+
+    def clear_reports_of(self, request_id: str) -> None:
+        self._reports = [report for report in self._reports if report.request_id != request_id]
 
     def pending_report(self, ours: Submission | None) -> Report | None:
         """The first report that counts: about our request, or about one of another attempt that we know nothing of yet.

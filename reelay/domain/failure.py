@@ -13,9 +13,11 @@ class FailureCode(StrEnum):
     - `provider_unauthorized`: the provider does not accept the service's key; an operator has to act.
     - `unknown_outcome`: the submission's answer was lost, and nothing proved in time that it was accepted.
     - `deadline_exceeded`: the provider did not finish in time.
+    - `no_media`: the provider says completed, and showed no media until the deadline.
     - `result_expired`: the provider no longer has the result.
     - `bad_media`: what the provider serves is not playable media of the promised kind.
     - `archive_failed`: the media could not be stored for as long as the provider kept it.
+    - `internal_error`: the service failed at it in a way that no retry mends.
     - `canceled`: the job was canceled, here or at the provider.
     """
 
@@ -25,9 +27,11 @@ class FailureCode(StrEnum):
     PROVIDER_UNAUTHORIZED = "provider_unauthorized"
     UNKNOWN_OUTCOME = "unknown_outcome"
     DEADLINE_EXCEEDED = "deadline_exceeded"
+    NO_MEDIA = "no_media"
     RESULT_EXPIRED = "result_expired"
     BAD_MEDIA = "bad_media"
     ARCHIVE_FAILED = "archive_failed"
+    INTERNAL_ERROR = "internal_error"
     CANCELED = "canceled"
 
     @property
@@ -49,11 +53,18 @@ ADVICE = {
         "the user was not charged; the user may retry."
     ),
     FailureCode.DEADLINE_EXCEEDED: "The provider was asked to stop. See how long its queue is. A retry submits again.",
+    FailureCode.NO_MEDIA: (
+        "Open its result at the provider: either it is empty, and a retry helps, or its media stands where the model's "
+        "mapping does not look."
+    ),
     FailureCode.RESULT_EXPIRED: "It was fetched too late, or its address was wrong. A retry generates it again.",
     FailureCode.BAD_MEDIA: "Open the provider's address of it: what lies there is not what was asked for. Retry.",
     FailureCode.ARCHIVE_FAILED: (
-        "The media was paid for and could not be stored for six hours. Repair the bucket or its credentials; if the "
-        "provider still serves the result, download it there by the request id before it expires."
+        "The media was paid for and could not be stored within the archive window. Repair the bucket or its "
+        "credentials; if the provider still serves the result, download it there by the request id before it expires."
+    ),
+    FailureCode.INTERNAL_ERROR: (
+        "A mistake of the service: the log has it with its stack trace, under this job's id. Retry once it is mended."
     ),
     FailureCode.CANCELED: "Somebody canceled it at the provider, not here. A retry submits again.",
 }

@@ -114,7 +114,9 @@ class Timing:
     adoption_window: timedelta
     """How long the request of an uncertain submission is looked for: by its webhook and in the provider's list."""
     deadline: timedelta
-    """After this, counted from the submission, the generation ends whatever the provider does."""
+    """After this, counted from the submission, the provider is told to stop, and the generation ends."""
+    archive_window: timedelta = timedelta(hours=6)
+    """How long a result that the provider has is tried to be archived, whatever the deadline."""
 
 
 class UncertainSubmitPolicy(StrEnum):

@@ -95,6 +95,14 @@ async def until(run: Run, stage: Stage) -> None:
     await eventually(is_there)
 
 
+async def started(client: Client, given: Generation, task_queue: str, *, skipping: bool = False) -> Run:
+    skipper = TimeSkipper(client, config=TimeSkippingConfig(enabled=skipping))
+    handle = await skipper.client.start_workflow(
+        GenerationWorkflow.run, given, id=workflow_id(given.id), task_queue=task_queue
+    )
+    return Run(handle, skipper)
+
+
 Start = Callable[..., Awaitable[Run]]
 
 
@@ -120,12 +128,7 @@ async def start(temporal_client: Client) -> AsyncIterator[Start]:
         )
         workers.append(worker)
         await worker.__aenter__()
-        skipper = TimeSkipper(temporal_client, config=TimeSkippingConfig(enabled=skipping))
-        given = input or generation()
-        handle = await skipper.client.start_workflow(
-            GenerationWorkflow.run, given, id=workflow_id(given.id), task_queue=queue
-        )
-        runs.append(Run(handle, skipper))
+        runs.append(await started(temporal_client, input or generation(), queue, skipping=skipping))
         return runs[-1]
 
     yield start_run

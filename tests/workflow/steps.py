@@ -74,6 +74,10 @@ class Steps:
     """Set: the provider answers the submission. Cleared: it takes its time."""
     listed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the list is answered. Cleared: it takes its time."""
+    adopted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: an adoption is written down. Cleared: it takes its time."""
+    polled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: the provider answers a poll. Cleared: it takes its time."""
     fetched: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the archive's tries come to their outcome. Cleared: they take their time."""
     recorded: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,7 +88,9 @@ class Steps:
     ending: Ending | None = None
 
     def __post_init__(self) -> None:
-        for slow in (self.accepted, self.listed, self.fetched, self.recorded, self.withdrawn):
+        for slow in (self.accepted, self.listed, self.adopted, self.polled):
+            slow.set()
+        for slow in (self.fetched, self.recorded, self.withdrawn):
             slow.set()
 
     def activities(self) -> list[Callable[..., object]]:
@@ -100,6 +106,7 @@ class Steps:
     async def adopt(self, adoption: Adoption) -> Submission | None:
         named = adoption.report.request_id
         self.done.append(f"adopt {named}")
+        await self.adopted.wait()
         if named in self.strangers:
             return None
         return submission(named, attempt=adoption.report.attempt, webhook_expected=False)
@@ -112,7 +119,9 @@ class Steps:
 
     @activity.defn
     async def poll(self, accepted: Accepted) -> None:
-        self._act("poll", self.polls)
+        outcome = self._next("poll", self.polls)
+        await self.polled.wait()
+        _carried_out(outcome)
 
     @activity.defn
     async def archive(self, accepted: Accepted) -> Archived | None:
@@ -145,6 +154,11 @@ class Steps:
             return self.count(step) >= times
 
         await eventually(has_begun)
+
+    def failed_as(self) -> FailureCode:
+        assert self.ending is not None
+        assert self.ending.failure is not None
+        return self.ending.failure.code
 
     def count(self, step: str) -> int:
         return self.done.count(step)

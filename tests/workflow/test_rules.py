@@ -1,5 +1,6 @@
-"""The linter forbids what would not replay, in the folder of the workflows."""
+"""What the code of the workflows must not do: what would not replay, and what would not hear of a cancellation."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -38,3 +39,24 @@ def test_clock_chance_threads_and_files_are_for_activities(file: str, is_caught:
 
     caught = forbidden("--stdin-filename", file, "-", code=ALLOWED + PLANTED.lstrip())
     assert caught == (set(planted) if is_caught else set())
+
+
+HEARS_OF_CANCELLATION = {"unless_canceled", "stopped", "finish_despite_cancel"}
+"""Of `workflows/cancellation.py`."""
+AFTER_A_CANCELLATION = {"accepted_submissions"}
+
+
+def awaits_of_others(file: str) -> list[str]:
+    """What a file awaits neither by those nor of its own."""
+    others = []
+    for function in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(function, ast.AsyncFunctionDef) and function.name not in AFTER_A_CANCELLATION:
+            awaited = [node.value for node in ast.walk(function) if isinstance(node, ast.Await)]
+            called = [ast.unparse(each.func if isinstance(each, ast.Call) else each) for each in awaited]
+            others += [name for name in called if name not in HEARS_OF_CANCELLATION and not name.startswith("self.")]
+    return others
+
+
+@pytest.mark.parametrize("file", ["workflows/generation.py", "workflows/lost_submission.py"])
+def test_whatever_a_generation_awaits_hears_of_its_cancellation(file: str) -> None:
+    assert awaits_of_others(file) == []
