@@ -19,6 +19,7 @@ BETWEEN_KILLS_SECONDS = (5.0, 11.0)
 
 HOPELESS = "latency=10m"
 """Longer than any deadline."""
+NEVER_MEDIA = "result=never-media"
 SLOW = ("latency=100ms", "latency=4s", "latency=8s")
 SUBMIT = (
     *("submit=drop", "submit=timeout", "submit=500", "submit=slow:2s", "submit=429", "submit=429:3"),
@@ -37,17 +38,19 @@ MEDIA = (
 )
 UNITS = ("units=lost", "units=nan", "units=negative", "units=huge", "units=double", "units=half")
 """What the provider says that it counted. Whatever that is, the job completes and the books balance."""
+RESULT = ("result=504", "result=504:3")
 FAIL = ("fail=422", "fail=500", "fail=504", "fail=content_policy")
-SHARES = ((SLOW, 0.30), (SUBMIT, 0.15), (WEBHOOK, 0.25), (UNITS, 0.06))
+SHARES = ((SLOW, 0.30), (SUBMIT, 0.15), (WEBHOOK, 0.25), (UNITS, 0.06), (RESULT, 0.04))
 """How many of all jobs are hit by one fault of each kind. A fault of the end joins them for one job in eight."""
-ENDS_BADLY, HOPELESS_SHARE, UNKNOWN_WORD_SHARE, CANCEL_SHARE, CANCEL_IGNORED_SHARE = 0.125, 0.01, 0.05, 0.06, 0.3
+ENDS_BADLY, HOPELESS_SHARE, UNKNOWN_WORD_SHARE, CANCEL_SHARE, CANCEL_IGNORED_SHARE = 0.125, 0.02, 0.05, 0.06, 0.3
 
 FALS_OWN = frozenset({*UNITS, "submit=timeout"})
 """Of the times that a provider has for its answer, only fal's can be made short enough for a run."""
 NEEDS_LOOKING = frozenset({*LISTING, "webhook=lost", "webhook=forged"})
 """Heals where a provider can be asked. The studio only pushes: nobody can know of what it never told."""
-FALS_AND_REPLICATES = NEEDS_LOOKING | {"submit=403-locked", "status=unknown-word", "fail=422"}
-"""What the studio has no words for: a locked account, a state of its own making, an input refused after its run."""
+FALS_AND_REPLICATES = NEEDS_LOOKING | {"submit=403-locked", "status=unknown-word", "fail=422", *RESULT}
+"""What the studio has no words for: a locked account, a state of its own making, an input refused after its run; and it
+has no result to call for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,9 +188,9 @@ def _faults(dice: Random, *, late: bool, canceled: bool) -> Iterator[str]:
     """At most one of a kind, and nothing that hides another: a failed run has no media to break."""
     hopeless = dice.random() < HOPELESS_SHARE and not late  # a late one would only make the run longer
     if hopeless:
-        yield HOPELESS
+        yield dice.choice((HOPELESS, NEVER_MEDIA))
     for kind, share in SHARES:
-        if dice.random() < share and not (hopeless and kind is SLOW):
+        if dice.random() < share and not (hopeless and kind in (SLOW, RESULT)):
             yield dice.choice(kind)
             if kind is SUBMIT and dice.random() < LISTING_SHARE:
                 yield dice.choice(LISTING)

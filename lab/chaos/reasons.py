@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from lab.chaos.evidence import JobTrace, Kill, failed
-from lab.chaos.plan import HOPELESS, Part
+from lab.chaos.plan import HOPELESS, NEVER_MEDIA, Part
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Status
 
@@ -24,6 +24,10 @@ OWN_ENDS: Mapping[str, Mapping[str, str]] = {
     "media=redirect-private": BAD,
     "media=huge": BAD,
     HOPELESS: {failed(FailureCode.DEADLINE_EXCEEDED): "the provider was too slow, and told to stop at the deadline"},
+    NEVER_MEDIA: {
+        failed(FailureCode.NO_MEDIA): "the provider showed no media until the deadline",
+        failed(FailureCode.DEADLINE_EXCEEDED): "no media, and the last poll met a kill; or a push of it was refused",
+    },
 }
 """Faults after which a job cannot complete. All others heal."""
 LOSES_THE_ANSWER = frozenset({"submit=drop", "submit=timeout", "submit=500"})

@@ -81,8 +81,7 @@ def answer_of(request: SimulatedRequest, now: datetime, samples: Samples) -> Ans
     if failure := failure_of(request):
         return failure
     model_input = MODELS[request.endpoint].model_validate(request.input)
-    media_at = request.ends_at + request.faults.delays.get(Fault.WEBHOOK_NO_MEDIA, timedelta(0))
-    files = output_files(request, samples) if now >= media_at else []
+    files = output_files(request, samples) if request.shows_media(now) else []
     return Answer(
         body=model_input.result([file.described(request) for file in files]),
         headers=billing_headers(request, model_input.billable_units),

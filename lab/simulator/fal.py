@@ -12,7 +12,7 @@ from lab.simulator.answers import answer_of
 from lab.simulator.fal_models import MODELS
 from lab.simulator.faults import REPLICATES_OWN, Fault
 from lab.simulator.queue import CancelStatus, Queue, Submission
-from lab.simulator.refusals import Refused
+from lab.simulator.refusals import Refused, gateway_timeout
 from lab.simulator.requests import Provider, QueueStatus, SimulatedRequest, new_request_id
 from lab.simulator.simulator import Running, Simulator
 from lab.simulator.submissions import accept, faults_in, lost_answer
@@ -74,6 +74,8 @@ async def result(simulator: Running, found: Found) -> Response:
     now = simulator.clock.now()
     if found.status(now) is not QueueStatus.COMPLETED:
         raise Refused(400, {"detail": "Request is still in progress"})
+    if found.hits_gateway():
+        return gateway_timeout()
     answer = answer_of(found, now, simulator.samples)
     if now >= found.ends_at + answer.retention:
         raise Refused(404, NOT_FOUND)

@@ -54,6 +54,11 @@ class Fault(StrEnum):
     """Ends OK without media, in the webhook and for this long on the result; after that the media is there. The studio
     pushes its end without videos, and so much later with them."""
 
+    RESULT_NEVER_MEDIA = "result=never-media"
+    """Ends OK, and shows no media, neither in the webhook nor ever on the result."""
+    RESULT_504 = "result=504"
+    """A gateway in front of the provider answers the result's call this many times; the result itself is fine."""
+
     MEDIA_404 = "media=404"
     MEDIA_EXPIRED = "media=expired"
     """410."""
@@ -118,6 +123,7 @@ DEFAULTS: Mapping[Fault, int | timedelta] = {
     Fault.WEBHOOK_DUP: 2,
     Fault.WEBHOOK_REORDERED: timedelta(seconds=10),
     Fault.WEBHOOK_NO_MEDIA: timedelta(seconds=3),
+    Fault.RESULT_504: 1,
     Fault.LISTING_LATE: timedelta(seconds=20),
     Fault.MEDIA_404: ALWAYS,
     Fault.MEDIA_EXPIRED: ALWAYS,
@@ -130,7 +136,8 @@ DEFAULTS: Mapping[Fault, int | timedelta] = {
     Fault.TRANSCRIPT_LONG: 15_000,
 }
 """The argument of a fault: a duration, or how many times. For `submit=` that counts the POSTs of one job and for
-`media=` the downloads of one file that are hit before all is well again, for `transcript=` the chunks. Faults that are
+`media=` the downloads of one file that are hit before all is well again, for `result=` the calls of the ended request's
+result, for `transcript=` the chunks. Faults that are
 not here take no argument."""
 
 COMBINABLE = frozenset({"webhook"})

@@ -1,7 +1,9 @@
-"""Refusals of the queue itself, before or beside any request."""
+"""Refusals of the queue itself, or of what stands before it, before or beside any request."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from fastapi.responses import PlainTextResponse, Response
 
 
 class Refused(Exception):
@@ -12,3 +14,8 @@ class Refused(Exception):
         self.status_code = status_code
         self.body = body
         self.headers = headers
+
+
+def gateway_timeout() -> Response:
+    """Of a gateway between us and the provider, which says nothing of the request."""
+    return PlainTextResponse("upstream request timeout", 504)

@@ -13,7 +13,7 @@ from lab.simulator.answers import output_files
 from lab.simulator.faults import Fault
 from lab.simulator.files import serve_file
 from lab.simulator.queue import Submission
-from lab.simulator.refusals import Refused
+from lab.simulator.refusals import Refused, gateway_timeout
 from lab.simulator.replicate_models import MODELS
 from lab.simulator.replicate_predictions import is_gone, prediction_of
 from lab.simulator.requests import Provider, SimulatedRequest
@@ -154,7 +154,10 @@ async def predictions(
 @router.get("/predictions/{prediction_id}")
 async def get_prediction(simulator: Running, found: Found) -> Response:
     found.status_calls += 1
+    found.result_calls += found.ends_at <= simulator.clock.now()
     simulator.queue.save(found)
+    if found.result_calls and found.hits_gateway():
+        return gateway_timeout()
     if is_gone(found, simulator.clock.now()):
         raise Refused(404, NOT_FOUND)
     return JSONResponse(_body(simulator, found))

@@ -74,7 +74,7 @@ def status_of(request: SimulatedRequest, now: datetime) -> str:
 
 
 def _output(request: SimulatedRequest, now: datetime, files: list[OutputFile]) -> Any:
-    if now < request.ends_at + request.faults.delays.get(Fault.WEBHOOK_NO_MEDIA, timedelta(0)):
+    if not request.shows_media(now):
         return None
     urls = [file.url(request) for file in files]
     if Fault.OUTPUT_OBJECT in request.faults:

@@ -103,6 +103,14 @@ class SimulatedRequest(BaseModel):
         if deadline < self.ends_at:
             self.canceled_at = self.ends_at = deadline
 
+    def shows_media(self, now: datetime) -> bool:
+        late = self.faults.delays.get(Fault.WEBHOOK_NO_MEDIA, timedelta(0))
+        return Fault.RESULT_NEVER_MEDIA not in self.faults and now >= self.ends_at + late
+
+    def hits_gateway(self) -> bool:
+        """Whether this call of its result, which is counted already, is answered by something before the provider."""
+        return self.result_calls <= self.faults.times.get(Fault.RESULT_504, 0)
+
     def status(self, now: datetime) -> QueueStatus:
         if now >= self.ends_at:
             return QueueStatus.COMPLETED

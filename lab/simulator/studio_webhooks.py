@@ -57,7 +57,8 @@ class StudioWebhookFormat:
                 return _body(request, status="failed", data=data)
             reason = {"code": failure.error_type, "message": failure.error}
             return _body(request, status="failed", data=data, error=reason)
-        return _body(request, status="completed", data=self._data(request, output_files(request, self._samples)))
+        files = [] if Fault.RESULT_NEVER_MEDIA in request.faults else output_files(request, self._samples)
+        return _body(request, status="completed", data=self._data(request, files))
 
     def _data(self, request: SimulatedRequest, files: list[OutputFile]) -> dict[str, Any]:
         seconds, asked = request.inference_time, request.input

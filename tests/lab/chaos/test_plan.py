@@ -70,3 +70,4 @@ def test_hopeless_jobs_come_early_so_that_they_do_not_make_the_run_longer(large:
     hopeless = [job.at for job in large.jobs if "latency=10m" in job.faults]
     assert hopeless
     assert max(hopeless) < end * 0.6
+    assert any("result=never-media" in job.faults for job in large.jobs)

@@ -113,6 +113,22 @@ async def test_a_result_carries_what_was_billed(simulator: RunningSimulator) -> 
     assert (await simulator.seen(accepted["request_id"]))["billed"]
 
 
+async def test_a_result_that_never_holds_media_is_a_success_all_the_same(simulator: RunningSimulator) -> None:
+    accepted = await simulator.submit("a lake [sim: result=never-media]")
+    response = await simulator.result(accepted)
+    assert response.status_code == 200
+    assert "http" not in response.text
+    assert (await simulator.seen(accepted["request_id"]))["billed"]
+
+
+async def test_a_gateway_answers_the_first_calls_of_a_result(simulator: RunningSimulator) -> None:
+    accepted = await simulator.submit("a lake [sim: result=504:2]")
+    await simulator.ended(accepted)
+    answers = [await simulator.http.get(accepted["response_url"]) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [504, 504, 200]
+    assert "x-fal-request-id" not in answers[0].headers
+
+
 SHAPES: dict[str, set[str]] = {
     "bytedance/seedance-2.0/text-to-video": {"video", "seed"},
     "bytedance/seedance-2.0/image-to-video": {"video", "seed"},

@@ -74,6 +74,7 @@ async def test_a_forged_push_has_another_secret(simulator: RunningSimulator, rec
     [
         ("webhook=stale", ["pending", "completed"]),
         ("webhook=payload_error", ["cut off", "completed"]),
+        ("result=never-media", ["completed without videos"]),
         ("webhook=no-media:100ms", ["completed without videos", "downloading", "completed"]),
     ],
 )
