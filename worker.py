@@ -46,7 +46,8 @@ async def run_worker(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         stack.enter_context(tracing("reelay-worker"))
-        await stack.enter_async_context(await open_worker(settings, await connect(runtime=measured(settings)), stack))
+        client = await connect(settings.encryption_keys, runtime=measured(settings))
+        await stack.enter_async_context(await open_worker(settings, client, stack))
         await stop.wait()
 
 

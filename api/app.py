@@ -8,10 +8,10 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.telemetry import TelemetryConfig
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, metrics, page
-from api.admin import accounts, deliveries, statistics
+from api.admin import accounts, codec, deliveries, statistics
 from api.catalog import routes as catalog
 from api.chat.routes import chat_routes
 from api.clips import routes as clips
@@ -25,6 +25,7 @@ from api.http.middleware import BodyLimits, RequestId, open_to_origins
 from api.http.openapi import DocumentedApi, serve_documentation
 from api.http.problem_handlers import install_problem_handlers
 from api.http.query_parameters import KnownQueryParameters
+from api.identity.session_cookie import origin_in
 from api.media import routes as media
 from api.metrics import Metrics, MetricsMiddleware
 from api.services import open_services
@@ -70,12 +71,22 @@ class Api(DocumentedApi):
     """Every answer has its id and the headers for other origins: also that to a bug, which Starlette makes outside of
     the middleware that is added to it."""
 
-    def __init__(self, cors_origins: Sequence[str], **options: Any) -> None:
+    def __init__(self, cors_origins: Sequence[str], codec_origins: Sequence[str], **options: Any) -> None:
+        """`codec_origins`: whose pages may call the codec endpoint, and nothing else."""
         super().__init__(**options)
         self._cors_origins = cors_origins
+        self._codec_origins = codec_origins
 
     def build_middleware_stack(self) -> ASGIApp:
-        return RequestId(open_to_origins(super().build_middleware_stack(), self._cors_origins))
+        app = super().build_middleware_stack()
+        everywhere = open_to_origins(app, self._cors_origins)
+        at_the_codec = open_to_origins(app, [*self._cors_origins, *self._codec_origins])
+
+        async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
+            is_codec = scope["type"] == "http" and scope["path"].startswith(codec.PREFIX)
+            await (at_the_codec if is_codec else everywhere)(scope, receive, send)
+
+        return RequestId(by_path)
 
 
 def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
@@ -90,6 +101,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
 
     app = Api(
         settings.cors_origins,
+        [origin for origin in [origin_in(settings.temporal_ui_url or "")] if origin],
         also=[ProgressView],
         title="Reelay API",  # its first word would be the package's name of our own client
         version=version("reelay"),
@@ -125,6 +137,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         media.router,
         chat_routes(settings),
         accounts.router,
+        codec.router,
         health.router,
         deliveries.router,
         statistics.router,

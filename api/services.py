@@ -78,7 +78,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
         for url in (settings.database_url.get_secret_value(), settings.service_url)
     )
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
-    temporal = await connect(lazy=True)
+    temporal = await connect(settings.encryption_keys, lazy=True)
     runs = GenerationRuns(temporal, settings.task_queue, settings.app_url, timeouts)
     inbox = Inbox(runs, service_sessions, metrics, timeouts)
     pushes = Pushes(service_sessions, inbox, settings.language, timeouts)

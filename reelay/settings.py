@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from reelay.domain.generation import UncertainSubmitPolicy
 from reelay.domain.language import Language
 from reelay.domain.money import MOST_CENTS
+from reelay.payload_keys import PayloadKeys
 
 FAL_HOSTS = (".fal.ai", ".fal.run")
 POSTGRES_SCHEMES = ("postgres", "postgresql")
@@ -72,6 +73,9 @@ class Settings(BaseSettings):
     worker_metrics_host: str = "127.0.0.1"
     worker_metrics_port: int | None = Field(None, gt=0, le=65535)
     """Where a worker serves its metrics to Prometheus; unset: nowhere."""
+
+    payload_keys: SecretStr | None = None
+    """Encrypt what Temporal stores; unset: it is plain text."""
 
     fal_key: SecretStr | None = Field(None, validation_alias=AliasChoices("FAL_KEY", "FAL_API_KEY", "fal_key"))
     fal_key_new: SecretStr | None = None
@@ -236,6 +240,13 @@ class Settings(BaseSettings):
     def _without_version(cls, value: str) -> str:
         return value.rstrip("/").removesuffix("/v1")
 
+    @field_validator("payload_keys")
+    @classmethod
+    def _payload_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            PayloadKeys.parse(value.get_secret_value())
+        return value
+
     @field_validator("replicate_webhook_secret")
     @classmethod
     def _well_formed(cls, value: SecretStr | None) -> SecretStr | None:
@@ -301,6 +312,10 @@ class Settings(BaseSettings):
         return (self.database_service_url or self.database_admin_url).get_secret_value()
 
     @property
+    def encryption_keys(self) -> PayloadKeys | None:
+        return PayloadKeys.parse(self.payload_keys.get_secret_value()) if self.payload_keys else None
+
+    @property
     def replicate_webhook_secrets(self) -> tuple[str, ...]:
         return tuple(_secrets_in(self.replicate_webhook_secret))
 
@@ -338,7 +353,8 @@ class Settings(BaseSettings):
         values = (getattr(self, name) for name in type(self).model_fields)
         secrets = {word for value in values if isinstance(value, SecretStr) for word in _secrets_in(value)}
         passwords = {password for secret in secrets if "://" in secret and (password := urlsplit(secret).password)}
-        return frozenset({*secrets, *passwords, *map(unquote, passwords)})
+        payload_keys = {entry.partition(":")[2] for entry in _secrets_in(self.payload_keys)}
+        return frozenset({*secrets, *passwords, *map(unquote, passwords), *payload_keys})
 
     def unfit_for_production(self) -> list[str]:
         """What production must not start with, each naming its variable and never the value."""

@@ -238,7 +238,7 @@ async def running_service(
             origin=origin,
             servers=servers,
             sessions=make_sessions(engine),
-            temporal=await connect(),
+            temporal=await connect(settings.encryption_keys),
             client=client,
         )
         ann = await service.user("ann")

@@ -7,23 +7,25 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 
+from reelay.payload_keys import PayloadKeys
 from reelay.tracing.spans import is_on
-from workflows.converter import data_converter
+from workflows.converter import data_converter_with
 
 if TYPE_CHECKING:
     from temporalio.contrib.opentelemetry import TracingInterceptor
 
 
-async def connect(*, lazy: bool = False, runtime: Runtime | None = None) -> Client:
+async def connect(keys: PayloadKeys | None = None, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
     """A client by `TEMPORAL_*`, with the one data converter. A lazy one connects at its first call.
 
+    `keys`: those of the settings, for whoever starts, reads or does work.
     `runtime`: where its metrics, and those of its workers, go; else nowhere.
     """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "localhost:7233")
     return await Client.connect(
         **config,
-        data_converter=data_converter,
+        data_converter=data_converter_with(keys),
         interceptors=tracing_interceptors(),
         lazy=lazy,
         runtime=runtime,

@@ -1,7 +1,17 @@
-"""How all that goes through Temporal is written and read: as JSON, by pydantic."""
+"""How all that goes through Temporal is written and read: as JSON, by pydantic, encrypted where there are keys."""
+
+from dataclasses import replace
 
 from temporalio.contrib.pydantic import PydanticPayloadConverter
-from temporalio.converter import CompositePayloadConverter, DataConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultFailureConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+)
+
+from reelay.payload_keys import PayloadKeys
+from workflows.codec import EncryptionCodec
 
 _PYDANTIC = PydanticPayloadConverter()
 
@@ -17,3 +27,9 @@ class SharedPayloadConverter(CompositePayloadConverter):
 
 
 data_converter = DataConverter(payload_converter_class=SharedPayloadConverter)
+
+
+def data_converter_with(keys: PayloadKeys | None) -> DataConverter:
+    """Also without keys it knows what is encrypted, and says which key it lacks."""
+    failures = DefaultFailureConverterWithEncodedAttributes if keys else DefaultFailureConverter
+    return replace(data_converter, payload_codec=EncryptionCodec(keys), failure_converter_class=failures)

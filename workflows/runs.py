@@ -4,7 +4,8 @@ Exception
 ├── NoRun                      there is no run of the generation, or it is closed
 └── TemporalFailed
     ├── TemporalUnavailable    Temporal did not answer, or not in time, or has too much to do
-    └── TemporalRefused        Temporal answered with an error: a missing right, an argument that it does not take
+    └── TemporalRefused        Temporal answered with an error: a missing right, an argument that it does not take; or
+                               with what no key of ours decrypts
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from reelay.db.tables import GenerationJob
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Generation, GenerationStatus, Report
 from reelay.domain.reconciliation import Run, RunState
+from reelay.payload_keys import UnreadablePayload
 from reelay.timeouts import TIMEOUTS, Timeouts
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
@@ -191,6 +193,8 @@ async def _answered_within(seconds: float) -> AsyncIterator[None]:
             raise NoRun("The workflow is not running.") from error
         failure = TemporalUnavailable if error.status in OUTAGES else TemporalRefused
         raise failure(f"{error.status.name}: {error}") from error
+    except UnreadablePayload as error:
+        raise TemporalRefused(str(error)) from error
     except (TimeoutError, RuntimeError) as error:  # a lazy client that cannot connect raises RuntimeError
         raise TemporalUnavailable(f"Temporal did not answer: {error}") from error
 

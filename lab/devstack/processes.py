@@ -68,6 +68,10 @@ class ProcessDied(Exception):
         return any(trouble in line for trouble in troubles for line in self.last_lines)
 
 
+FOR_THE_OWNER_ALONE = 0o077
+"""Databases, histories and media of a developer are not for the machine's other users."""
+
+
 class Child:
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -139,6 +143,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=asyncio.subprocess.STDOUT,
+                umask=FOR_THE_OWNER_ALONE,
                 start_new_session=True,  # a terminal's Ctrl-C is for the supervisor alone
             )
         finally:

@@ -56,9 +56,15 @@ class EmbeddedTemporal:
             command=self._command(),
             environment={"PATH": os.defpath, **RUNTIME},  # none of the user's TEMPORAL_* variables
             log_file=log_file,
+            prepare=self._prepare,
             answers=self._answers,
             passing_troubles=PASSING_TROUBLES,
         )
+
+    async def _prepare(self) -> None:
+        """A database of an earlier version is closed to others, too: the prompts are in it."""
+        for file in self.database_file.parent.glob(f"{self.database_file.name}*"):
+            file.chmod(0o600)
 
     def _command(self) -> tuple[str, ...]:
         config = {**DYNAMIC_CONFIG, **self.dynamic_config}
