@@ -25,6 +25,7 @@ from api.http.middleware import BodyLimits, RequestId, open_to_origins
 from api.http.openapi import DocumentedApi, serve_documentation
 from api.http.problem_handlers import install_problem_handlers
 from api.http.query_parameters import KnownQueryParameters
+from api.identity import routes as identity
 from api.identity.session_cookie import origin_in
 from api.media import routes as media
 from api.metrics import Metrics, MetricsMiddleware
@@ -59,6 +60,7 @@ TAGS = [
     {"name": "models", "description": "The catalogue and its prices."},
     {"name": "credits", "description": "The caller's credits."},
     {"name": "media", "description": "The archived files."},
+    {"name": "identity", "description": "Sign out."},
     {"name": "chat", "description": "Generate from a chat or an n8n workflow."},
     {"name": "webhooks", "description": "For providers: where they report."},
     {"name": "operators", "description": "For operators: needs a key of the scope `admin`."},
@@ -71,7 +73,7 @@ class Api(DocumentedApi):
     """Every answer has its id and the headers for other origins: also that to a bug, which Starlette makes outside of
     the middleware that is added to it."""
 
-    def __init__(self, cors_origins: Sequence[str], codec_origins: Sequence[str], **options: Any) -> None:
+    def __init__(self, cors_origins: Sequence[str], codec_origins: Sequence[str] = (), **options: Any) -> None:
         """`codec_origins`: whose pages may call the codec endpoint, and nothing else."""
         super().__init__(**options)
         self._cors_origins = cors_origins
@@ -135,6 +137,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         catalog.router,
         credits.router,
         media.router,
+        identity.router,
         chat_routes(settings),
         accounts.router,
         codec.router,

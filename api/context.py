@@ -11,7 +11,7 @@ from api.http.language import RequestLanguage
 from api.http.links import Links
 from api.identity.callers import Caller
 from api.identity.dependencies import CurrentCaller
-from api.services import LinksDep, Services, ServicesDep
+from api.services import OriginDep, Services, ServicesDep
 from reelay.db.engine import as_user
 from reelay.domain.language import Language
 
@@ -29,8 +29,9 @@ class RequestContext:
 
 
 async def _context(
-    services: ServicesDep, caller: CurrentCaller, links: LinksDep, language: RequestLanguage
+    services: ServicesDep, caller: CurrentCaller, origin: OriginDep, language: RequestLanguage
 ) -> RequestContext:
+    links = Links(origin, services.signing_secret, caller.holder)
     return RequestContext(services, caller, links, language)
 
 

@@ -16,7 +16,6 @@ from api.events.changes import Changes, open_changes
 from api.events.reads import SharedReads
 from api.generations.logs import NoFinalPushes, QueueLogs
 from api.generations.start import starting_unstarted
-from api.http.links import Links
 from api.identity.callers import Callers
 from api.identity.limits import Limits
 from api.identity.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, parse_token_keys
@@ -161,9 +160,9 @@ async def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 
 
-async def _links(request: Request, services: ServicesDep) -> Links:
-    """To where clients reach us: as configured, else as this one did."""
-    return Links(services.settings.app_url or str(request.base_url), services.signing_secret)
+async def _origin(request: Request, services: ServicesDep) -> str:
+    """Where clients reach us: as configured, else as this one did."""
+    return services.settings.app_url or str(request.base_url)
 
 
-LinksDep = Annotated[Links, Depends(_links)]
+OriginDep = Annotated[str, Depends(_origin)]

@@ -28,7 +28,9 @@ export class Session extends EventTarget {
     return this.watched(watchGenerations({ ...options, apiKey: this.key, signal: this.end.signal }));
   }
 
+  /** What the page was handed out, links to media above all, ends too. */
   signOut() {
+    request("/api/sign-out", { method: "POST", apiKey: this.key }).catch(() => {});
     this.close("");
   }
 

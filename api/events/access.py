@@ -13,7 +13,7 @@ from api.http.problems import Unauthenticated
 from api.identity.dependencies import bearer, find_caller
 from api.identity.tokens import InvalidToken
 from api.services import ServicesDep
-from reelay.domain.event_token import read_event_token
+from reelay.domain.access_pass import Holder, Purpose, read_token
 from reelay.domain.messages import Sentence
 from reelay.providers.errors import KeysUnavailable
 
@@ -22,8 +22,12 @@ REVALIDATE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class EventReader:
-    user_id: UUID
+    holder: Holder
     _revalidate: Callable[[], Awaitable[bool]]
+
+    @property
+    def user_id(self) -> UUID:
+        return self.holder.user_id
 
     async def is_still_valid(self) -> bool:
         """Whether what opened the stream is still accepted. Streams ask every `REVALIDATE_SECONDS`."""
@@ -46,12 +50,17 @@ async def _reader(
 ) -> EventReader:
     if credentials or token is None:
         caller = await find_caller(request, services, credentials)
-        return EventReader(caller.user_id, lambda: services.callers.is_still_valid(caller))
-    event_pass = read_event_token(services.signing_secret, token, now=time.time())
-    if event_pass is None or not await services.callers.is_pass_valid(event_pass):
+        return EventReader(caller.holder, lambda: services.callers.is_still_valid(caller))
+    access_pass = read_token(services.signing_secret, Purpose.EVENTS, token, now=time.time())
+    holder = await services.callers.holder_of(access_pass) if access_pass else None
+    if access_pass is None or holder is None:
         raise Unauthenticated(Sentence("event_token_unknown"))
-    await services.limits.admit_request(event_pass.user_id)
-    return EventReader(event_pass.user_id, lambda: services.callers.is_pass_valid(event_pass))
+    await services.limits.admit_request(holder.user_id)
+
+    async def is_still_valid() -> bool:
+        return await services.callers.holder_of(access_pass) is not None
+
+    return EventReader(holder, is_still_valid)
 
 
 EventReaderDep = Annotated[EventReader, Depends(_reader)]

@@ -14,16 +14,18 @@ from api.http.language import RequestLanguage
 from api.http.links import Links
 from api.http.problems import NotFound
 from api.identity.dependencies import CurrentCaller
-from api.services import LinksDep, Services, ServicesDep
+from api.services import OriginDep, Services, ServicesDep
 from reelay.db.engine import as_user
 from reelay.db.generations import find_generation_named
-from reelay.domain.event_token import CONNECT_WITHIN_SECONDS, make_event_token
+from reelay.domain.access_pass import Purpose, make_token
 from reelay.domain.language import Language
 from reelay.domain.messages import Sentence
 
 router = APIRouter(prefix="/api", tags=["generations"])
 
 LARGEST_EVENT = 2**63 - 1
+CONNECT_WITHIN_SECONDS = 60
+"""Of the token's making; a stream that is open stays open."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ async def stream_job(
     job_id: JobName,
     services: ServicesDep,
     reader: EventReaderDep,
-    links: LinksDep,
+    origin: OriginDep,
     language: RequestLanguage,
     options: StreamOptionsDep,
 ) -> EventResponse:
@@ -79,30 +81,36 @@ async def stream_job(
         row = await find_generation_named(session, job_id)
     if row is None:
         raise NotFound(Sentence("job_not_found"))
-    return _stream(services, reader, OneJob(services, reader.user_id, row.id), options, links, language)
+    return _stream(services, reader, OneJob(services, reader.user_id, row.id), options, origin, language)
 
 
 @router.get("/events", response_class=EventResponse, status_code=200, responses=EVENTS)
 async def stream_jobs(
-    services: ServicesDep, reader: EventReaderDep, links: LinksDep, language: RequestLanguage, options: StreamOptionsDep
+    services: ServicesDep,
+    reader: EventReaderDep,
+    origin: OriginDep,
+    language: RequestLanguage,
+    options: StreamOptionsDep,
 ) -> EventResponse:
     """Stream all of the caller's jobs: first the active and the latest ones, then each job that changes.
 
     The events are those of a single job's stream. The stream stays open; with `Last-Event-ID` it sends what changed
     meanwhile, and nothing twice.
     """
-    return _stream(services, reader, AllJobs(services, reader.user_id), options, links, language)
+    return _stream(services, reader, AllJobs(services, reader.user_id), options, origin, language)
 
 
 @router.post("/events/token")
 async def create_event_token(services: ServicesDep, caller: CurrentCaller) -> EventToken:
     """Create a token for the `token` parameter of the streams, for clients that send no header (`EventSource`)."""
-    token = make_event_token(services.signing_secret, await services.callers.event_pass(caller), now=time.time())
+    token = make_token(
+        services.signing_secret, Purpose.EVENTS, caller.holder, now=time.time(), lifetime=CONNECT_WITHIN_SECONDS
+    )
     return EventToken(token=token, expires_in_seconds=CONNECT_WITHIN_SECONDS)
 
 
 def _stream(
-    services: Services, reader: EventReader, subject: Subject, options: StreamOptions, links: Links, language: Language
+    services: Services, reader: EventReader, subject: Subject, options: StreamOptions, origin: str, language: Language
 ) -> EventResponse:
     stream = EventStream(
         services,
@@ -110,7 +118,7 @@ def _stream(
         subject,
         after=options.after,
         with_progress=options.with_progress,
-        links=links,
+        links=Links(origin, services.signing_secret, reader.holder),
         language=language,
     )
     return EventResponse(stream.content())

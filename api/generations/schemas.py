@@ -272,7 +272,7 @@ class FileView(Wire):
     def from_row(cls, row: MediaFileRow, links: Links) -> Self:
         return cls(
             name=row.name,
-            file_url=row.file_url or links.to_media(row.user_id, media_address(row.job_id, row.name)),
+            file_url=row.file_url or links.to_media(media_address(row.job_id, row.name)),
             file_path=row.file_path,
             file_size=row.file_size,
             format=row.format,
@@ -281,7 +281,7 @@ class FileView(Wire):
             width=row.width,
             height=row.height,
             aspect_ratio=row.aspect_ratio,
-            poster_url=row.poster_name and links.to_media(row.user_id, media_address(row.job_id, row.poster_name)),
+            poster_url=row.poster_name and links.to_media(media_address(row.job_id, row.poster_name)),
             file_name=row.file_name,
             metadata=row.metadata_,
         )
@@ -390,7 +390,7 @@ class JobView(ModelRun):
             stage=at.stage,
             progress=progress_percent(row, at),
             progress_message=progress_message(row, at, language),
-            result_url=links.to_media(row.user_id, row.result_url) if row.result_url else None,
+            result_url=links.to_media(row.result_url) if row.result_url else None,
             provider_url=row.provider_url,
             files=shown,
             result_data=result_data,

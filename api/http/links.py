@@ -1,34 +1,35 @@
-"""Addresses as clients get them: absolute, and those of media signed, so that they play without a header."""
+"""Addresses as clients get them: absolute, and those of their media signed, so that they play without a header."""
 
 import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin
-from uuid import UUID
 
+from reelay.domain.access_pass import Holder
 from reelay.domain.generation import MEDIA_PATH
 from reelay.domain.media_link import sign_media_address
 
 
 @dataclass(frozen=True)
 class Links:
-    """Rows hold addresses relative to our origin, which may change."""
+    """For one caller. Rows hold addresses relative to our origin, which may change."""
 
     origin: str
     _secret: bytes = field(repr=False)
+    _holder: Holder = field(repr=False)
 
     def to(self, address: str) -> str:
         return urljoin(self.origin, address)
 
-    def to_media(self, user_id: UUID, address: str) -> str:
-        """Of that user's; what another service keeps stays as it is."""
+    def to_media(self, address: str) -> str:
+        """Of the caller's; what another service keeps stays as it is."""
         if address.startswith(MEDIA_PATH):
-            address = sign_media_address(self._secret, user_id, address, now=time.time())
+            address = sign_media_address(self._secret, self._holder, address, now=time.time())
         return self.to(address)
 
-    def clip_media(self, user_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
+    def clip_media(self, values: dict[str, Any]) -> dict[str, Any]:
         """What a clip got: its `video`, `firstFrame` or `audio`."""
         return {
-            key: self.to_media(user_id, value) if key.endswith("_url") and isinstance(value, str) else value
+            key: self.to_media(value) if key.endswith("_url") and isinstance(value, str) else value
             for key, value in values.items()
         }

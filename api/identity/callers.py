@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -10,10 +11,10 @@ from pydantic import SecretStr
 
 from api.identity.tokens import Tokens
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, one_statement
-from reelay.db.keys import KEY_MARK, find_key_owner, hash_key
+from reelay.db.keys import KEY_MARK, KeyOwner, find_key_owner, hash_key, sign_out
 from reelay.db.tables import CreditAccount, Scope
-from reelay.db.users import create_with_starting_credits, provision_user
-from reelay.domain.event_token import EventPass
+from reelay.db.users import LetIn, create_with_starting_credits, provision_user
+from reelay.domain.access_pass import NEVER_EXPIRES, AccessPass, Holder
 
 # A revoked key works this much longer at most.
 REMEMBERED_SECONDS = 2.0
@@ -28,6 +29,8 @@ class Caller:
     scope: Scope
     credential: SecretStr = field(repr=False)
     """The API key or the token, checked again while a stream is open."""
+    holder: Holder = field(repr=False, compare=False)
+    """For what is handed out to the caller."""
 
 
 class Callers:
@@ -79,40 +82,52 @@ class Callers:
             log.warning("caller_recheck_failed", error=str(error))
             return True
 
-    async def event_pass(self, caller: Caller) -> EventPass:
-        """For an event token: what to check again, without the credential. Raises: InvalidToken, KeysUnavailable."""
-        credential = caller.credential.get_secret_value()
-        if credential.startswith(KEY_MARK):
-            return EventPass(user_id=caller.user_id, key_hash=hash_key(credential, self._pepper))
-        return EventPass(user_id=caller.user_id, ends_at=int((await self._tokens.owner_of(credential)).expires_at))
+    async def holder_of(self, access_pass: AccessPass) -> Holder | None:
+        """For whom it was issued, while their key or user is accepted and has not signed out since; else None.
 
-    async def is_pass_valid(self, event_pass: EventPass) -> bool:
-        """Whether the key, or the token's user, that it was made for is still accepted. As for `is_still_valid`."""
-        if time.time() >= event_pass.ends_at:
-            return False
+        As for `is_still_valid`, while Postgres is away nobody is shut out.
+        """
+        if time.time() >= access_pass.ends_at:
+            return None
+        user_id, key_hash = access_pass.user_id, access_pass.key_hash
         try:
             async with one_statement(self._sessions) as session:
-                if not event_pass.key_hash:
-                    return await provision_user(session, event_pass.user_id)
-                owner = await find_key_owner(session, event_pass.key_hash)
+                found: KeyOwner | LetIn | None = (
+                    await find_key_owner(session, key_hash) if key_hash else await provision_user(session, user_id)
+                )
         except POSTGRES_UNAVAILABLE as error:
             log.warning("caller_recheck_failed", error=str(error))
-            return True
-        return owner is not None and owner[0] == event_pass.user_id
+            return Holder(user_id=user_id, key_hash=key_hash, ends_at=access_pass.ends_at)
+        if found is None or access_pass.issued_at < (signed_out_at := _seconds(found.signed_out_at)):
+            return None
+        return Holder(user_id=user_id, key_hash=key_hash, ends_at=access_pass.ends_at, signed_out_at=signed_out_at)
+
+    async def sign_out(self, caller: Caller) -> None:
+        """Within seconds nothing that was handed out to the key is taken any more, nor a token itself."""
+        async with one_statement(self._sessions) as session:
+            await sign_out(session, caller.user_id, caller.holder.key_hash)
+        self._remembered.pop(hash_key(caller.credential.get_secret_value(), self._pepper), None)
 
     async def _look_up(self, credential: str, digest: bytes) -> tuple[float, Caller | None]:
         """Until when it is good at most, seconds since the epoch, and the caller."""
         if credential.startswith(KEY_MARK):
             async with one_statement(self._sessions) as session:
-                owner = await find_key_owner(session, digest)
-            return float("inf"), Caller(*owner, SecretStr(credential)) if owner else None
-        token_owner = await self._tokens.owner_of(credential)
+                key = await find_key_owner(session, digest)
+            if key is None:
+                return 0.0, None
+            holder = Holder(user_id=key.user_id, key_hash=digest, signed_out_at=_seconds(key.signed_out_at))
+            return float("inf"), Caller(key.user_id, key.scope, SecretStr(credential), holder)
+        token = await self._tokens.owner_of(credential)
         if self._starting_cents:
-            await self._grant_starting_credits(token_owner.user_id)
+            await self._grant_starting_credits(token.user_id)
         async with one_statement(self._sessions) as session:
-            is_let_in = await provision_user(session, token_owner.user_id)
-        caller = Caller(token_owner.user_id, token_owner.scope, SecretStr(credential))
-        return token_owner.expires_at, caller if is_let_in else None
+            found = await provision_user(session, token.user_id)
+        # Tokens tell whole seconds: one of the second of the sign-out may be the next session's.
+        if found is None or token.issued_at < (signed_out_at := _seconds(found.signed_out_at)) - 1:
+            return 0.0, None
+        ends_at = int(min(token.expires_at, NEVER_EXPIRES))
+        holder = Holder(user_id=token.user_id, ends_at=ends_at, signed_out_at=signed_out_at)
+        return token.expires_at, Caller(token.user_id, token.scope, SecretStr(credential), holder)
 
     async def _grant_starting_credits(self, user_id: UUID) -> None:
         async with as_user(self._sessions, user_id) as session:
@@ -120,3 +135,8 @@ class Callers:
                 return
         async with self._service_sessions.begin() as session:
             await create_with_starting_credits(session, user_id, self._starting_cents)
+
+
+def _seconds(moment: datetime | None) -> int:
+    """Since the epoch; 0 for never."""
+    return int(moment.timestamp()) if moment else 0

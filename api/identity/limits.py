@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Slice:
-    """What this process may still admit of one user's requests without asking Postgres."""
+    """What this process may still admit of one user's requests, or media reads, without asking Postgres."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     requests: int = 0
@@ -43,21 +43,32 @@ class Limits:
         """`timeout`: seconds that a request waits to be counted."""
         self._sessions = sessions
         self._timeout = timeout
-        self._requests = Quota(
-            name="requests", amount=settings.requests_per_second * BURST_SECONDS, window=BURST_SECONDS
+        self._requests, self._media_reads = (
+            Quota(name=name, amount=settings.requests_per_second * BURST_SECONDS, window=BURST_SECONDS)
+            for name in ("requests", "media reads")
         )
         self._creations = Quota(name="creations", amount=settings.creations_per_minute or UNLIMITED, window=60)
         self._concurrent = settings.concurrent_generations
-        self._slices: OrderedDict[UUID, Slice] = OrderedDict()
+        self._slices: OrderedDict[tuple[str, UUID], Slice] = OrderedDict()
 
     async def admit_request(self, user_id: UUID) -> None:
         """Raises: RateLimited. While Postgres is away everybody is admitted: no count can be read."""
-        if not self._requests.amount:
+        await self._admit(self._requests, user_id)
+
+    async def admit_media_read(self, user_id: UUID) -> None:
+        """By a link, which anybody may have: counted apart, so that nobody uses up the user's requests with it.
+
+        Raises: RateLimited.
+        """
+        await self._admit(self._media_reads, user_id)
+
+    async def _admit(self, quota: Quota, user_id: UUID) -> None:
+        if not quota.amount:
             return
-        part = self._slice_of(user_id)
+        part = self._slice_of(quota, user_id)
         async with part.lock:
             if not part.requests and time.monotonic() >= part.retry_at:
-                await self._refill(part, user_id)
+                await self._refill(part, quota, user_id)
             if not part.requests and part.refused:
                 raise rate_limited(part.refused, after=part.retry_at - time.monotonic())
             part.requests -= 1
@@ -83,10 +94,10 @@ class Limits:
             )
         return {} if self._creations.amount == UNLIMITED else ratelimit_headers(grant)
 
-    async def _refill(self, part: Slice, user_id: UUID) -> None:
-        slice_size = max(1, self._requests.amount // SLICES)
+    async def _refill(self, part: Slice, quota: Quota, user_id: UUID) -> None:
+        slice_size = max(1, quota.amount // SLICES)
         try:
-            grant = await within(self._timeout, self._take(user_id, slice_size))
+            grant = await within(self._timeout, self._take(quota, user_id, slice_size))
         except POSTGRES_UNAVAILABLE as error:
             log.warning("rate_limit_unavailable", error=str(error))
             part.requests, part.refused = slice_size, None
@@ -95,13 +106,14 @@ class Limits:
         part.refused = None if grant.granted else grant
         part.retry_at = 0.0 if grant.granted else time.monotonic() + grant.seconds_to_next
 
-    async def _take(self, user_id: UUID, slice_size: int) -> Grant:
+    async def _take(self, quota: Quota, user_id: UUID, slice_size: int) -> Grant:
         async with as_user(self._sessions, user_id) as session:
-            return await take_from_quota(session, user_id, self._requests, slice_size)
+            return await take_from_quota(session, user_id, quota, slice_size)
 
-    def _slice_of(self, user_id: UUID) -> Slice:
-        part = self._slices.setdefault(user_id, Slice())
-        self._slices.move_to_end(user_id)
+    def _slice_of(self, quota: Quota, user_id: UUID) -> Slice:
+        key = quota.name, user_id
+        part = self._slices.setdefault(key, Slice())
+        self._slices.move_to_end(key)
         if len(self._slices) > MAX_SLICES:
             self._slices.popitem(last=False)
         return part

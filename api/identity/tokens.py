@@ -35,6 +35,8 @@ class TokenOwner:
     scope: Scope
     expires_at: float
     """When it is refused, with the leeway. Seconds since the epoch."""
+    issued_at: float
+    """Of a token that does not say, long ago."""
 
 
 class Tokens:
@@ -112,9 +114,14 @@ def owner_from_claims(claims: dict[str, Any]) -> TokenOwner:
         user_id = UUID(claims["sub"])
     except ValueError as error:
         raise InvalidToken("The token's `sub` is not a user's UUID.") from error
-    metadata = claims.get("app_metadata")
+    metadata, issued_at = claims.get("app_metadata"), claims.get("iat")
     is_admin = isinstance(metadata, dict) and metadata.get("role") == Scope.ADMIN
-    return TokenOwner(user_id, Scope.ADMIN if is_admin else Scope.USER, float(claims["exp"]) + LEEWAY_SECONDS)
+    return TokenOwner(
+        user_id,
+        Scope.ADMIN if is_admin else Scope.USER,
+        expires_at=float(claims["exp"]) + LEEWAY_SECONDS,
+        issued_at=float(issued_at) if isinstance(issued_at, int | float) else 0.0,
+    )
 
 
 def matching_keys(keys: tuple[jwt.PyJWK, ...], header: dict[str, Any]) -> list[jwt.PyJWK]:

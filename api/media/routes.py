@@ -20,7 +20,7 @@ from api.identity.dependencies import bearer, find_caller
 from api.services import Services, ServicesDep
 from reelay.db.engine import as_user
 from reelay.db.generations import StoredFile, find_stored_file
-from reelay.db.users import provision_user
+from reelay.domain.access_pass import AccessPass
 from reelay.domain.generation import media_address
 from reelay.domain.media_link import read_media_signature
 from reelay.domain.messages import Sentence
@@ -53,8 +53,8 @@ signed = APIKeyQuery(name="signature", auto_error=False, description="The signat
 @dataclass(frozen=True)
 class Reader:
     user_id: UUID
-    has_link: bool
-    """And showed neither key nor token."""
+    link: AccessPass | None = None
+    """Of whoever showed neither key nor token."""
 
 
 async def _reader(
@@ -70,23 +70,24 @@ async def _reader(
 ) -> Reader:
     if signature is not None:
         address = media_address(job_id, name)
-        user_id = read_media_signature(services.signing_secret, signature, address, expires, now=time.time())
-        if user_id is not None:
-            return Reader(user_id, has_link=True)
+        link = read_media_signature(services.signing_secret, signature, address, expires, now=time.time())
+        if link is not None:
+            await services.limits.admit_media_read(link.user_id)
+            return Reader(link.user_id, link)
     try:
-        return Reader((await find_caller(request, services, credentials)).user_id, has_link=False)
+        return Reader((await find_caller(request, services, credentials)).user_id)
     except Unauthenticated as refused:
         raise refused if signature is None else Unauthenticated(EXPIRED) from refused
 
 
 async def find_media(services: Services, reader: Reader, job_id: UUID, name: str) -> StoredFile:
-    """Raises: NotFound; Unauthenticated for the link of a user who was disabled."""
+    """Raises: NotFound; Unauthenticated for a link whose key was revoked, or whose user signed out or was disabled."""
     async with as_user(services.sessions, reader.user_id) as session:
         stored = await find_stored_file(session, job_id, name)
         if stored is None:
             raise NotFound
-        if reader.has_link and not await provision_user(session, reader.user_id):
-            raise Unauthenticated(EXPIRED)
+    if reader.link and not await services.callers.holder_of(reader.link):
+        raise Unauthenticated(EXPIRED)
     return stored
 
 

@@ -3,7 +3,8 @@
 import hmac
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
 
@@ -59,10 +60,23 @@ async def revoke_key(session: AsyncSession, prefix: str) -> bool:
     return (await session.execute(statement)).first() is not None
 
 
-async def find_key_owner(session: AsyncSession, key_hash: bytes) -> tuple[UUID, Scope] | None:
+@dataclass(frozen=True)
+class KeyOwner:
+    user_id: UUID
+    scope: Scope
+    signed_out_at: datetime | None
+    """What was handed out to the key before is refused."""
+
+
+async def find_key_owner(session: AsyncSession, key_hash: bytes) -> KeyOwner | None:
     """Whose key has this hash; None for an unknown, expired or revoked one, and for a disabled user's."""
-    row = (await session.execute(text("select * from key_owner(:hash)"), {"hash": key_hash})).first()
-    return (row.user_id, Scope(row.scope)) if row else None
+    row = (await session.execute(text("select * from caller_by_key(:hash)"), {"hash": key_hash})).first()
+    return KeyOwner(row.user_id, Scope(row.scope), row.signed_out_at) if row else None
+
+
+async def sign_out(session: AsyncSession, user_id: UUID, key_hash: bytes) -> None:
+    """Refuse what was handed out to the user's key until now; without a key, to the user, their tokens included."""
+    await session.execute(select(func.sign_out(user_id, key_hash)))
 
 
 def hash_key(key: str, pepper: bytes) -> bytes:

@@ -74,6 +74,8 @@ class User(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     disabled_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """Since when none of the user's keys and tokens is taken."""
+    signed_out_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    """Tokens of the user that were issued earlier are refused, and what was handed out to them."""
 
 
 class ApiKey(SQLModel, table=True):
@@ -90,6 +92,8 @@ class ApiKey(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     expires_at: datetime | None = Field(default=None, sa_column=_timestamp())
     revoked_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    signed_out_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    """Links and tokens that were handed out to the key earlier are refused."""
 
 
 class Campaign(SQLModel, table=True):

@@ -1,10 +1,12 @@
 """Users as an operator sees them, and those who come with a token of the identity provider."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import RowMapping, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -17,9 +19,16 @@ STARTING_CREDITS = "starting credits"
 """The reference of their entry."""
 
 
-async def provision_user(session: AsyncSession, user_id: UUID) -> bool:
-    """The user of a verified token, made at first sight and named by the id. False when disabled."""
-    return bool(await session.scalar(select(func.provision_user(user_id))))
+@dataclass(frozen=True)
+class LetIn:
+    signed_out_at: datetime | None
+    """What was issued before is refused."""
+
+
+async def provision_user(session: AsyncSession, user_id: UUID) -> LetIn | None:
+    """The user of a verified token, made at first sight and named by the id. None when disabled."""
+    row = (await session.execute(text("select * from caller_by_token(:user_id)"), {"user_id": user_id})).first()
+    return LetIn(row.signed_out_at) if row else None
 
 
 async def create_with_starting_credits(session: AsyncSession, user_id: UUID, cents: int) -> None:

@@ -7,35 +7,44 @@ import httpx
 import pytest
 
 from reelay.db.keys import revoke_key
-from reelay.domain.event_token import EventPass, make_event_token, read_event_token
+from reelay.domain.access_pass import AccessPass, Holder, Purpose, make_token, read_token
 from tests.eventually import PATIENCE
 from tests.integration.api.shared import problem
 from tests.integration.api.streams import opened
 from tests.running import Service
 
 SECRET = b"pepper"
-PASS = EventPass(user_id=UUID(int=7), key_hash=b"k" * 32)
+HOLDER = Holder(user_id=UUID(int=7), key_hash=b"k" * 32)
+
+
+def token_at(now: float, holder: Holder = HOLDER, secret: bytes = SECRET) -> str:
+    return make_token(secret, Purpose.EVENTS, holder, now=now, lifetime=60)
+
+
+def read(token: str, now: float, secret: bytes = SECRET) -> AccessPass | None:
+    return read_token(secret, Purpose.EVENTS, token, now=now)
 
 
 def test_token_names_its_key_for_a_minute() -> None:
-    token = make_event_token(SECRET, PASS, now=1000)
+    token = token_at(1000)
 
-    assert read_event_token(SECRET, token, now=1059) == PASS
-    assert read_event_token(SECRET, token, now=1060) is None
-    assert read_event_token(b"another", token, now=1000) is None
+    made = AccessPass(user_id=HOLDER.user_id, key_hash=HOLDER.key_hash, issued_at=1000)
+    assert read(token, 1059) == made
+    assert read(token, 1060) is None
+    assert read(token, 1000, secret=b"another") is None
 
 
 @pytest.mark.parametrize("position", [0, 20, 50, 110])
 def test_changed_token_is_no_token(position: int) -> None:
-    token = make_event_token(SECRET, PASS, now=1000)
+    token = token_at(1000)
     other = "A" if token[position] != "A" else "B"
 
-    assert read_event_token(SECRET, token[:position] + other + token[position + 1 :], now=1000) is None
+    assert read(token[:position] + other + token[position + 1 :], 1000) is None
 
 
 @pytest.mark.parametrize("token", ["", "A", "rk_key", "é", "=" * 8, "A" * 96])
 def test_anything_else_is_no_token(token: str) -> None:
-    assert read_event_token(SECRET, token, now=1000) is None
+    assert read(token, 1000) is None
 
 
 async def new_token(client: httpx.AsyncClient) -> str:
@@ -74,14 +83,29 @@ async def test_token_opens_nothing_else(patient_service: Service) -> None:
 
 async def test_expired_or_foreign_token_opens_nothing(patient_service: Service) -> None:
     pepper = patient_service.settings.api_key_pepper.get_secret_value().encode()
-    event_pass = read_event_token(pepper, await new_token(patient_service.client), now=time.time())
-    assert event_pass
-    expired = make_event_token(pepper, event_pass, now=time.time() - 60)
-    foreign = make_event_token(b"another", event_pass, now=time.time())
+    handed_out = read(await new_token(patient_service.client), time.time(), secret=pepper)
+    assert handed_out
+    holder = Holder(user_id=handed_out.user_id, key_hash=handed_out.key_hash)
+    expired = token_at(time.time() - 60, holder, pepper)
+    foreign = token_at(time.time(), holder, b"another")
     key = patient_service.client.headers["authorization"].removeprefix("Bearer ")
     async with httpx.AsyncClient(base_url=patient_service.origin, timeout=PATIENCE) as client:
         for token in ("", expired, foreign, key):
             problem(await client.get("/api/events", params={"token": token}), 401, "UNAUTHENTICATED")
+
+
+async def test_token_and_its_stream_end_with_the_sign_out(patient_service: Service) -> None:
+    async with (
+        await patient_service.user("olga") as olga,
+        httpx.AsyncClient(base_url=patient_service.origin, timeout=PATIENCE) as client,
+    ):
+        token = await new_token(olga)
+        async with opened(client, "/api/events", token=token) as stream:
+            assert (await olga.post("/api/sign-out")).status_code == 204
+            assert await stream.next() is None
+        problem(await client.get("/api/events", params={"token": token}), 401, "UNAUTHENTICATED")
+        async with opened(client, "/api/events", token=await new_token(olga)):
+            pass
 
 
 async def test_streams_end_when_their_key_is_revoked(patient_service: Service) -> None:

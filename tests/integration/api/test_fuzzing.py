@@ -163,6 +163,7 @@ def rehearsed(service: Service, those: dict[str, str]) -> dict[str, dict[str, An
         "POST /api/campaigns": {"name": "Winter"},
         "POST /api/campaigns/{campaign_id}/clips": {"title": "Pier"},
         "POST /api/chat": {"message": "/help"},
+        **{f"POST /api/admin/codec/{call}": {"payloads": []} for call in ("decode", "encode")},
         "POST /api/tasks": {"taskId": "video_1703265432_abc123", "prompt": "un chat"},
         "POST /api/webhooks/video-completion": {
             "job_id": those["pushed_job"],

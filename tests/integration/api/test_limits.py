@@ -6,12 +6,17 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from sqlalchemy import text
 
-from tests.eventually import eventually
+from reelay.db.users import find_user
+from reelay.domain.access_pass import Holder
+from reelay.domain.generation import media_address
+from reelay.domain.media_link import sign_media_address
+from tests.eventually import PATIENCE, eventually
 from tests.integration.api.shared import problem
 from tests.running import Service, running_service
 from tests.servers import Database, Servers
@@ -143,3 +148,16 @@ async def test_zero_is_no_limit_and_one_limit_holds_without_the_others(servers: 
     assert counted(answers) == {202: 2, 429: 18}
     assert counted(reads) == {200: 50}
     assert "ratelimit" not in next(answer for answer in answers if answer.status_code == 202).headers
+
+
+async def test_reads_by_a_link_are_limited_and_take_nothing_from_the_users_requests(hasty: Service) -> None:
+    async with hasty.for_user("linked") as mine:
+        async with mine.sessions() as session:
+            user = await find_user(session, mine.user_name)
+        assert user
+        pepper = mine.settings.api_key_pepper.get_secret_value().encode()
+        link = sign_media_address(pepper, Holder(user_id=user.id), media_address(uuid4(), "a.mp4"), now=time.time())
+        async with httpx.AsyncClient(base_url=mine.origin, timeout=PATIENCE) as anybody:
+            answers = [await anybody.get(link) for _ in range(30)]
+        assert counted(answers).keys() == {404, 429}
+        assert (await mine.client.get("/api/credits")).status_code == 200

@@ -8,7 +8,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from reelay.db.keys import revoke_key
 from reelay.db.users import disable_user, enable_user, find_user
+from reelay.domain.access_pass import Holder
 from reelay.domain.media_link import sign_media_address
 from tests.eventually import PATIENCE
 from tests.integration.api.shared import new_clip, problem
@@ -90,7 +92,7 @@ async def test_expired_link_says_where_a_fresh_one_is(
     assert ann
     pepper = patient_service.settings.api_key_pepper.get_secret_value().encode()
     address = finished["resultUrl"].removeprefix(patient_service.origin).split("?")[0]
-    expired = sign_media_address(pepper, ann.id, address, now=time.time() - 2 * 3600)
+    expired = sign_media_address(pepper, Holder(user_id=ann.id), address, now=time.time() - 2 * 3600)
 
     refused = problem(await anybody.get(expired), 401, "UNAUTHENTICATED")
     assert "has expired" in refused["detail"]
@@ -120,3 +122,32 @@ async def test_links_of_a_disabled_user_and_to_deleted_files_stop(
     async with patient_service.sessions.begin() as session:
         await session.execute(text("delete from video_files where job_id = :id"), {"id": UUID(job["id"])})
     problem(await anybody.get(job["resultUrl"]), 404, "NOT_FOUND")
+
+
+async def test_links_end_with_the_key_that_they_were_shown_to(
+    patient_service: Service, anybody: httpx.AsyncClient
+) -> None:
+    async with await patient_service.user("vera") as vera, await patient_service.user("vera") as with_another_key:
+        created = await vera.post("/api/generate/voice", json={"text": "Good bye."})
+        path = f"/api/jobs/{created.json()['jobId']}"
+        links = [(await until(client, path, "completed"))["resultUrl"] for client in (vera, with_another_key)]
+        for link in links:
+            assert (await anybody.get(link)).status_code == 200
+
+        async with patient_service.sessions.begin() as session:
+            assert await revoke_key(session, vera.headers["authorization"].removeprefix("Bearer "))
+        problem(await anybody.get(links[0]), 401, "UNAUTHENTICATED")
+        assert (await anybody.get(links[1])).status_code == 200
+
+
+async def test_links_end_with_the_sign_out(patient_service: Service, anybody: httpx.AsyncClient) -> None:
+    async with await patient_service.user("wanda") as wanda, await patient_service.user("wanda") as elsewhere:
+        created = await wanda.post("/api/generate/voice", json={"text": "Good bye."})
+        path = f"/api/jobs/{created.json()['jobId']}"
+        hers, kept = [(await until(client, path, "completed"))["resultUrl"] for client in (wanda, elsewhere)]
+
+        assert (await wanda.post("/api/sign-out")).headers["clear-site-data"] == '"cache"'
+        problem(await anybody.get(hers), 401, "UNAUTHENTICATED")
+        again = (await wanda.get(path)).json()["resultUrl"]
+        for link in (kept, again):
+            assert (await anybody.get(link)).status_code == 200

@@ -219,3 +219,14 @@ async def test_where_no_token_is_taken_neither_are_apikey_and_cookie(patient_ser
         key = patient_service.client.headers["authorization"].removeprefix("Bearer ")
         for headers in ({"apikey": key}, in_cookie(by_secret(claims()))):
             problem(await client.get("/api/jobs", headers=headers), 401, "UNAUTHENTICATED")
+
+
+async def test_a_signed_out_cookie_opens_nothing(browser: httpx.AsyncClient) -> None:
+    subject, now = str(uuid4()), int(time.time())
+    cookie = in_cookie(by_secret(claims(sub=subject, iat=now - 60)))
+    assert (await browser.get("/api/jobs", headers=cookie)).status_code == 200
+    problem(await browser.post("/api/sign-out", headers=cookie), 403, "FORBIDDEN")
+
+    assert (await browser.post("/api/sign-out", headers=cookie | {"origin": FRONT})).status_code == 204
+    problem(await browser.get("/api/jobs", headers=cookie), 401, "UNAUTHENTICATED")
+    assert (await browser.get("/api/jobs", headers=in_cookie(by_secret(claims(sub=subject))))).status_code == 200

@@ -12,7 +12,7 @@ from api.identity.tokens import LEEWAY_SECONDS, owner_from_claims
 from reelay.db.credits import top_up
 from reelay.db.tables import Scope
 from reelay.db.users import find_or_create_user
-from tests.eventually import PATIENCE
+from tests.eventually import PATIENCE, eventually
 from tests.integration.api.issuer import ISSUER, SECRET, Issuer, by_secret, claims, put_together, unsigned
 from tests.integration.api.shared import problem
 from tests.integration.api.streams import opened
@@ -103,6 +103,25 @@ async def test_an_event_token_asked_for_with_a_token_ends_with_it(guarded: Servi
         async with opened(client, "/api/events", token=event_token) as stream:
             assert await stream.next() is None
         problem(await client.get("/api/events", params={"token": event_token}), 401, "UNAUTHENTICATED")
+
+
+async def test_a_signed_out_token_is_refused_and_the_next_session_is_not(guarded: Service) -> None:
+    subject, now = str(uuid4()), int(time.time())
+    this, other, undated = (by_secret(claims(sub=subject, iat=iat)) for iat in (now - 60, now - 30, None))
+    for token in (this, other, undated):
+        assert (await asked_with(token, guarded)).status_code == 200
+    async with httpx.AsyncClient(base_url=guarded.origin, timeout=PATIENCE) as client:
+        signed_out = await client.post("/api/sign-out", headers={"authorization": f"Bearer {this}"})
+        assert signed_out.status_code == 204
+
+    problem(await asked_with(this, guarded), 401, "UNAUTHENTICATED")
+    for token in (other, undated):
+
+        async def is_refused(token: str = token) -> bool:
+            return (await asked_with(token, guarded)).status_code == 401
+
+        assert await eventually(is_refused)
+    assert (await asked_with(by_secret(claims(sub=subject)), guarded)).status_code == 200
 
 
 def expired() -> int:

@@ -41,7 +41,7 @@ async def owner_of(key: str, postgres: EmbeddedPostgres) -> Scope | None:
             found = await find_key_owner(session, hash_key(key, PEPPER.encode()))
     finally:
         await engine.dispose()
-    return found[1] if found else None
+    return found.scope if found else None
 
 
 async def test_keys_are_created_listed_and_revoked(postgres: EmbeddedPostgres) -> None:
