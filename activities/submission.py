@@ -27,6 +27,7 @@ from activities.missing_key import missing_key_error
 from reelay.db.accounts import park_account, parked_account, schedule_probe, unpark_account
 from reelay.db.attempts import (
     SUBMISSION,
+    GenerationEnded,
     Opened,
     attempt_of,
     has_identical_lost_attempt,
@@ -94,6 +95,9 @@ class SubmissionActivities:
                 earlier = await self._open_attempt(attempt)
             except AccountParked as parked:
                 raise await self._parked_error(attempt, parked) from parked
+            except GenerationEnded as ended:
+                failure = Failure(code=FailureCode.CANCELED, message="It was canceled before it was submitted")
+                raise non_retryable(failure) from ended
             if earlier:
                 return earlier  # written down when it was accepted
             submission = await self._send(attempt)
@@ -185,7 +189,7 @@ class SubmissionActivities:
     async def _open_attempt(self, attempt: Attempt) -> Submission | None:
         """Write the attempt down. An attempt that is there already was sent by an attempt of this activity that died.
 
-        Raises: AccountParked, with nothing written down.
+        Raises: AccountParked, GenerationEnded, with nothing written down.
         """
         generation, again = attempt.generation, " again" if attempt.number > 1 else ""
         async with self._sessions.begin() as session:

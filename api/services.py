@@ -47,7 +47,8 @@ class Services:
     sessions: Sessions
     """The API's own role: a transaction shows one user's rows, see `db.engine.as_user`."""
     service_sessions: Sessions
-    """The service role, for providers' webhooks and operators. What a user asks for is answered without it."""
+    """The service role, for providers' webhooks and operators. What a user asks for is answered without it, but for the
+    cancellation of a job of theirs."""
     temporal: Client
     runs: GenerationRuns
     changes: Changes

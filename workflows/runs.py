@@ -114,11 +114,10 @@ class GenerationRuns:
         async with _answered_within(self._timeouts.command):
             await self._handle(generation_id).signal(GenerationWorkflow.poll)
 
-    async def cancel(self, job: GenerationJob) -> None:
-        """Stop it; a job that was not started yet is started for it. Raises: NoRun, TemporalFailed."""
-        await self.start(job)
+    async def cancel(self, generation_id: UUID) -> None:
+        """Raises: NoRun, TemporalFailed."""
         async with _answered_within(self._timeouts.command):
-            await self._handle(job.id).cancel()
+            await self._handle(generation_id).cancel()
 
     async def describe(self, generation_id: UUID) -> Run:
         """The newest run, by id: the visibility store may lag behind. Raises: RPCError."""

@@ -28,10 +28,19 @@ class Opened(StrEnum):
     """It was refused before, so it created no request."""
 
 
-# `xmax` tells a row that was inserted from one that was updated.
+class GenerationEnded(Exception):
+    """Nothing may be sent for it any more."""
+
+
+# `xmax` tells a row that was inserted from one that was updated. The lock is the one that `cancel_unsubmitted` takes.
 OPEN_ATTEMPT = text("""
+    with living as (
+        select from generation_jobs
+        where id = :job and status in ('pending', 'submitted', 'in_progress')
+        for no key update
+    )
     insert into submission_attempts as attempt (job_id, number, user_id, provider, state, webhook_expected)
-    values (:job, :number, :user, :provider, 'sending', false)
+    select :job, :number, :user, :provider, 'sending', false from living
     on conflict (job_id, number) do update
     set state = 'sending', sent_at = now(), answered_at = null, answer = null
     where attempt.state = 'refused'
@@ -40,14 +49,20 @@ OPEN_ATTEMPT = text("""
 
 
 async def open_attempt(session: AsyncSession, generation: Generation, number: int) -> Opened | SubmissionAttempt:
-    """Write the attempt down as `sending`, so that it may be sent. Else the attempt that is in the way."""
+    """Write the attempt down as `sending`, so that it may be sent. Else the attempt that is in the way.
+
+    Raises: GenerationEnded.
+    """
     is_new = await session.scalar(
         OPEN_ATTEMPT,
         {"job": generation.id, "number": number, "user": generation.user_id, "provider": generation.provider},
     )
     if is_new is not None:
         return Opened.NEW if is_new else Opened.AGAIN
-    return await attempt_of(session, generation.id, number)
+    attempt = await session.get(SubmissionAttempt, (generation.id, number))
+    if attempt is None or attempt.state == AttemptState.REFUSED:
+        raise GenerationEnded
+    return attempt
 
 
 async def attempt_of(session: AsyncSession, generation_id: UUID, number: int) -> SubmissionAttempt:

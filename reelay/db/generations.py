@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    exists,
     func,
     insert,
     literal,
@@ -31,7 +32,15 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlmodel import col
 
 from reelay.db.credits import end_hold
-from reelay.db.tables import CreditEntry, GenerationJob, JobEvent, MediaFileRow, Phase
+from reelay.db.tables import (
+    AttemptState,
+    CreditEntry,
+    GenerationJob,
+    JobEvent,
+    MediaFileRow,
+    Phase,
+    SubmissionAttempt,
+)
 from reelay.domain.failure import Failure
 from reelay.domain.generation import (
     ACTIVE,
@@ -333,6 +342,31 @@ async def cancel_generation(session: AsyncSession, generation_id: UUID, detail: 
     )
 
 
+async def cancel_unsubmitted(session: AsyncSession, user_id: UUID, generation_id: UUID) -> bool:
+    """Cancel a living generation of the user's for which nothing was sent to a provider. False when something may have
+    been, or when it has ended.
+
+    Nothing is sent for it from then on: `open_attempt` waits for the same lock.
+    """
+    of_user = select(col(GenerationJob.id)).where(
+        col(GenerationJob.id) == generation_id, col(GenerationJob.user_id) == user_id
+    )
+    if await session.scalar(of_user.with_for_update(key_share=True)) is None:
+        return False
+    maybe_sent = exists().where(
+        col(SubmissionAttempt.job_id) == generation_id, col(SubmissionAttempt.state) != AttemptState.REFUSED
+    )
+    return await _end_generation(
+        session,
+        generation_id,
+        status=Status.CANCELED,
+        detail="Canceled",
+        only_if=(~maybe_sent, col(GenerationJob.provider_request_id).is_(None)),
+        progress_percent=0,
+        actual_cost_cents=0,
+    )
+
+
 async def _end_generation(
     session: AsyncSession,
     generation_id: UUID,
@@ -340,6 +374,7 @@ async def _end_generation(
     status: Status,
     detail: str,
     data: dict[str, Any] | None = None,
+    only_if: Sequence[ColumnElement[bool]] = (),
     **columns: Unpack[Columns],
 ) -> bool:
     """The row's last change, and in the same transaction the end of its hold."""
@@ -351,6 +386,7 @@ async def _end_generation(
         detail=detail,
         data=data,
         stamped="completed_at",
+        only_if=only_if,
         **columns,
     )
     if ended:

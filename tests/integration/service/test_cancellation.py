@@ -1,17 +1,36 @@
 """Canceling at every stage: the provider is told as far as it has something of ours, and the end stays the end."""
 
-import pytest
+from collections.abc import AsyncIterator
+from uuid import UUID
 
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.final_pushes import StoredFinalPushes
+from activities.inputs import Attempt
+from activities.submission import SubmissionActivities
+from reelay.db.generations import find_generation, generation_of
+from reelay.db.tables import GenerationJob
+from reelay.domain.reconciliation import RunState
+from reelay.providers.registry import open_providers
 from tests.eventually import eventually
-from tests.running import Service
+from tests.running import Service, running_service
+from tests.servers import Servers
+from tests.tcp_lines import Lines, open_line
+from workflows.runs import GenerationRuns
 
 
 async def canceled(service: Service, job_id: str) -> None:
+    await canceled_row(service, job_id)
+    assert await service.closed_as(job_id) == "CANCELED"
+
+
+async def canceled_row(service: Service, job_id: str) -> None:
     response = await service.client.post(f"/api/jobs/{job_id}/cancel")
     assert response.status_code == 202, response.text
     job = await service.until(job_id, "canceled")
     assert job["actualCostCents"] == 0
-    assert await service.closed_as(job_id) == "CANCELED"
     assert (await service.trail(job_id))[-1] == "Canceled"
 
 
@@ -60,8 +79,10 @@ async def test_cancel_while_nothing_was_bought_yet(patient_service: Service) -> 
     """A provider that takes nothing must not hold the cancellation up."""
     job_id = await patient_service.create("throttled [sim: submit=429:50]")
     await patient_service.until(job_id, "submitting")
-    await canceled(patient_service, job_id)
+    await canceled_row(patient_service, job_id)
 
+    # Its run fails as canceled, should it find out by its next attempt.
+    assert await patient_service.closed_as(job_id) in ("CANCELED", "FAILED")
     assert (await patient_service.simulated(job_id))["accepted"] == 0
 
 
@@ -101,3 +122,78 @@ async def test_canceled_job_can_be_retried_as_a_new_one(patient_service: Service
     assert retried.status_code == 202
     assert retried.json()["jobId"] != job_id
     await canceled(patient_service, retried.json()["jobId"])
+
+
+@pytest.fixture
+async def idle(servers: Servers) -> AsyncIterator[Service]:
+    """Without a worker."""
+    async with running_service(servers, worker=False, webhook_patience=60) as running:
+        yield running
+
+
+def runs_of(service: Service) -> GenerationRuns:
+    return GenerationRuns(service.temporal, service.settings.task_queue, None)
+
+
+async def row_of(service: Service, job_id: str) -> GenerationJob:
+    async with service.sessions() as session:
+        row = await find_generation(session, UUID(job_id))
+    assert row
+    return row
+
+
+async def held_cents(service: Service) -> int:
+    cents: int = (await service.client.get("/api/credits")).json()["heldCents"]
+    return cents
+
+
+async def is_never_bought(service: Service, job_id: str) -> None:
+    """Also once a worker has done all there is to do: a job that is created now is done after it."""
+    async with service.worker():
+        await service.until(await service.create("a fresh one"), "completed")
+        if (await runs_of(service).describe(UUID(job_id))).state is not RunState.UNKNOWN:
+            assert await service.closed_as(job_id) in ("CANCELED", "FAILED")
+    assert (await service.simulated(job_id))["accepted"] == 0
+    assert (await service.job(job_id))["status"] == "canceled"
+
+
+@pytest.mark.fault("S12")
+async def test_cancel_while_no_worker_is_there_is_done_at_once(idle: Service) -> None:
+    job_id = await idle.create()
+    assert await held_cents(idle) > 0
+    await canceled_row(idle, job_id)
+
+    assert await held_cents(idle) == 0
+    await is_never_bought(idle, job_id)
+
+
+@pytest.mark.fault("S12")
+async def test_job_that_is_started_after_its_cancellation_is_not_bought(servers: Servers) -> None:
+    """By an API that had read its row before, for instance."""
+    async with (
+        open_line(servers.temporal.port) as temporal,
+        open_line(servers.postgres.server.port) as postgres,
+        running_service(servers, worker=False, lines=Lines(temporal, postgres)) as service,
+    ):
+        with temporal.cut():
+            job_id = await service.create()
+            row = await row_of(service, job_id)
+            await canceled_row(service, job_id)
+        assert (await runs_of(service).describe(row.id)).state is RunState.UNKNOWN
+        await runs_of(service).start(row)
+        await is_never_bought(service, job_id)
+
+
+@pytest.mark.fault("S12")
+async def test_submission_that_is_tried_again_after_its_worker_died_hears_of_the_cancellation(idle: Service) -> None:
+    """Temporal hands it to the next worker, whether or not its run has dealt with the cancellation."""
+    job_id = await idle.create()
+    generation = generation_of(await row_of(idle, job_id))
+    await canceled_row(idle, job_id)
+    async with open_providers(idle.settings, StoredFinalPushes(idle.sessions)) as providers:
+        submission = SubmissionActivities(idle.settings, idle.sessions, providers)
+        with pytest.raises(ApplicationError) as failed:
+            await ActivityEnvironment().run(submission.submit, Attempt(generation=generation, number=1))
+
+    assert (failed.value.type, failed.value.non_retryable) == ("canceled", True)
+    await is_never_bought(idle, job_id)

@@ -1,0 +1,89 @@
+"""Of a cancellation and a submission at the same time, one comes first."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+
+from reelay.db.attempts import GenerationEnded, Opened, open_attempt, record_refusal
+from reelay.db.engine import Sessions, make_engine, make_sessions
+from reelay.db.generations import cancel_unsubmitted, generation_of, insert_generation
+from reelay.db.tables import GenerationJob, User
+from reelay.domain.generation import JobType, ProviderName
+from tests.servers import Postgres
+
+TIMING = {
+    "expected": "PT1S",
+    "patience": "PT1S",
+    "poll_interval": "PT1S",
+    "adoption_window": "PT1S",
+    "deadline": "PT1S",
+}
+
+
+@pytest.fixture
+async def sessions(postgres: Postgres) -> AsyncIterator[Sessions]:
+    engine = make_engine((await postgres.copy()).admin_url)
+    yield make_sessions(engine)
+    await engine.dispose()
+
+
+async def new_job(sessions: Sessions) -> GenerationJob:
+    async with sessions.begin() as session:
+        user = User(name=str(uuid4()))
+        session.add(user)
+        await session.flush()
+        job = GenerationJob(
+            id=uuid4(),
+            user_id=user.id,
+            job_type=JobType.VIDEO,
+            provider=ProviderName.FAL,
+            model="a model",
+            endpoint="an/endpoint",
+            input_params={},
+            arguments={},
+            timing=TIMING,
+        )
+        assert await insert_generation(session, job)
+    return job
+
+
+async def is_opened(sessions: Sessions, job: GenerationJob) -> bool:
+    try:
+        async with sessions.begin() as session:
+            return isinstance(await open_attempt(session, generation_of(job), 1), Opened)
+    except GenerationEnded:
+        return False
+
+
+async def is_canceled(sessions: Sessions, job: GenerationJob) -> bool:
+    async with sessions.begin() as session:
+        return await cancel_unsubmitted(session, job.user_id, job.id)
+
+
+@pytest.mark.fault("S12")
+async def test_job_is_either_submitted_or_canceled(sessions: Sessions) -> None:
+    jobs = [await new_job(sessions) for _ in range(20)]
+    for place, job in enumerate(jobs):
+        acts = [is_opened(sessions, job), is_canceled(sessions, job)]
+        done = await asyncio.gather(*(acts if place % 2 else reversed(acts)))
+        assert sorted(done) == [False, True]
+
+
+async def test_refused_attempt_is_no_submission_and_nothing_is_sent_after_it(sessions: Sessions) -> None:
+    job = await new_job(sessions)
+    assert await is_opened(sessions, job)
+    assert not await is_canceled(sessions, job)
+    async with sessions.begin() as session:
+        assert await record_refusal(session, job.id, 1, "too many requests")
+
+    assert await is_canceled(sessions, job)
+    assert not await is_opened(sessions, job)
+
+
+async def test_somebody_elses_job_is_not_canceled(sessions: Sessions) -> None:
+    job = await new_job(sessions)
+    async with sessions.begin() as session:
+        assert not await cancel_unsubmitted(session, uuid4(), job.id)
+    assert await is_opened(sessions, job)
