@@ -15,6 +15,7 @@ from api.http.wire import Described
 from api.services import Services, ServicesDep
 from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.migrate import known_revisions
+from reelay.db.roles import RoleRefused
 from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
 from reelay.media.errors import MediaError
 
@@ -85,6 +86,8 @@ async def check_postgres(services: Services) -> tuple[str, str | None]:
             revision = await revision_of(service_session)
             trouble = revision_trouble(revision, known_revisions())
             trouble = trouble or await app_role_trouble(session) or await service_role_trouble(service_session)
+    except RoleRefused as refused:
+        return str(refused), revision
     except (*POSTGRES_UNAVAILABLE, SQLAlchemyError) as error:
         return does_not_answer("postgres", error), revision
     return trouble or "ok", revision

@@ -28,6 +28,7 @@ from reelay.catalog.catalog import Catalog
 from reelay.catalog.loader import load_catalog
 from reelay.catalog.model import JobKind, Model
 from reelay.db.engine import Sessions, make_engine, make_sessions
+from reelay.db.roles import start_with_row_security
 from reelay.media.storage import Storage, open_storage
 from reelay.providers.jwks import JwksCache
 from reelay.providers.registry import Verifiers, build_verifiers, open_providers
@@ -70,7 +71,7 @@ class Services:
 
 @asynccontextmanager
 async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts) -> AsyncIterator[Services]:
-    """Raises: ValueError, when a setting names a model that there is not."""
+    """Raises: ValueError, when a setting names a model that there is not; RoleRefused."""
     catalog = load_catalog()
     models = chat_models(catalog, settings)
     engine, service_engine = (
@@ -85,6 +86,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
     redelivery = Redelivery(service_sessions, inbox, pushes)
     ledger = LedgerAudit(service_sessions)
     try:
+        await start_with_row_security(engine)
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
             open_providers(settings, NoFinalPushes()) as providers,

@@ -20,11 +20,11 @@ class SharedReads:
     async def _change_of_generation(self, user_id: UUID, generation_id: UUID, after: int, _notified: int) -> Batch:
         """`_notified`: how many changes the reader was told of. Who knows of more must not share an earlier read."""
         async with as_user(self._sessions, user_id) as session:
-            return await change_of_generation(session, generation_id, after=after)
+            return await change_of_generation(session, user_id, generation_id, after=after)
 
     async def _changes_of_user(self, user_id: UUID, after: int, upto: int) -> Batch:
         """Since 0: what there is."""
         async with as_user(self._sessions, user_id) as session:
             if after == 0:
-                return await snapshot_of_user(session, upto=upto)
+                return await snapshot_of_user(session, user_id, upto=upto)
             return await changes_of_user(session, user_id, after=after, upto=upto)

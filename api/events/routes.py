@@ -78,7 +78,7 @@ async def stream_job(
     the changes tell the percentage when it has moved.
     """
     async with as_user(services.sessions, reader.user_id) as session:
-        row = await find_generation_named(session, job_id)
+        row = await find_generation_named(session, reader.user_id, job_id)
     if row is None:
         raise NotFound(Sentence("job_not_found"))
     return _stream(services, reader, OneJob(services, reader.user_id, row.id), options, origin, language)

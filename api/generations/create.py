@@ -138,12 +138,12 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
         job = _new_job(context, options.idempotency_key, spec)
     except InvalidParams as invalid:
         async with context.transaction() as session:
-            more = await validate_ownership(session, request)
+            more = await validate_ownership(session, context.caller.user_id, request)
         raise InvalidParams(invalid.detail, errors=[*more, *invalid.errors]) from invalid
     async with context.transaction() as session:
         inserted = await insert_generation(session, job)
         if inserted:  # what was answered once is answered again, though its clip be gone
-            if errors := await validate_ownership(session, request):
+            if errors := await validate_ownership(session, context.caller.user_id, request):
                 raise InvalidParams(Sentence("belongings_invalid"), errors=errors)
             headers = await services.limits.admit_creation(session, context.caller.user_id)
             if not services.settings.unmetered:
@@ -206,22 +206,22 @@ def fingerprint_content(model: Model, inputs: Mapping[str, Any], request: Create
 
 async def find_original(session: AsyncSession, repetition: GenerationJob) -> GenerationJob | None:
     """The job that stands where this one was to be written. Raises: Conflict when only its external id is the same."""
-    if original := await find_generation(session, repetition.id):
+    if original := await find_generation(session, repetition.user_id, repetition.id):
         return original
     name = repetition.external_id
-    original = await find_generation_named(session, name) if name else None
+    original = await find_generation_named(session, repetition.user_id, name) if name else None
     if original and original.request_fingerprint != repetition.request_fingerprint:
         raise Conflict(Sentence("external_id_taken"), jobId=str(original.id))
     return original
 
 
-async def validate_ownership(session: AsyncSession, request: CreateRequest) -> list[dict[str, Any]]:
+async def validate_ownership(session: AsyncSession, user_id: UUID, request: CreateRequest) -> list[dict[str, Any]]:
     """The campaign and the clip must be the caller's, and the clip of the campaign, if both are given."""
     errors = []
-    if request.campaign_id and await find_campaign(session, request.campaign_id) is None:
+    if request.campaign_id and await find_campaign(session, user_id, request.campaign_id) is None:
         errors.append(_id_error("campaignId", Sentence("field_not_yours"), request.campaign_id))
     if request.clip_id:
-        clip = await find_clip(session, request.clip_id)
+        clip = await find_clip(session, user_id, request.clip_id)
         if clip is None:
             errors.append(_id_error("clipId", Sentence("field_not_yours"), request.clip_id))
         elif not errors and request.campaign_id not in (None, clip.campaign_id):

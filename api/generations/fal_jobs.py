@@ -90,8 +90,10 @@ async def read_job_by_request(
 ) -> Response:
     """The job by its `requestId`, which is there from the first moment, by the caller's own id of it, or by the
     provider's of its request; where these look the same, in this order."""
+    user_id = context.caller.user_id
     async with context.transaction() as session:
-        row = await find_generation_named(session, request_id) or await find_generation_by_request(session, request_id)
+        row = await find_generation_named(session, user_id, request_id)
+        row = row or await find_generation_by_request(session, user_id, request_id)
     if row is None:
         raise NotFound
     view = await with_logs(context, await job_view(context, row.id), wanted=logs)

@@ -129,13 +129,19 @@ router = APIRouter(prefix="/api", tags=["generations"])
 @router.get("/videos/user")
 async def list_videos(context: Context, limit: PageSize = 20, after: Cursor = None) -> VideoList:
     """The caller's completed videos with their files, newest first."""
+    user_id = context.caller.user_id
     async with context.transaction() as session:
         found = await newest_generations(
-            session, limit=limit + 1, statuses=[Status.COMPLETED], job_types=VIDEO_TYPES, before=read_cursor(after)
+            session,
+            user_id,
+            limit=limit + 1,
+            statuses=[Status.COMPLETED],
+            job_types=VIDEO_TYPES,
+            before=read_cursor(after),
         )
         page, next_cursor = split_page(found, limit, lambda row: (row.created_at, row.id))
-        files = await files_of(session, [row.id for row in page])
-        pushed = await pushed_data_of(session, page)
+        files = await files_of(session, user_id, [row.id for row in page])
+        pushed = await pushed_data_of(session, user_id, page)
     of_job = {row.id: [file for file in files if file.job_id == row.id] for row in page}
     videos = [
         VideoView.from_job(row, of_job[row.id], context.links, pushed=pushed.get(row.id))

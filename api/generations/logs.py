@@ -49,9 +49,9 @@ class QueueLogs:
 
     async def _read(self, user_id: UUID, generation_id: UUID, _: Status) -> list[str]:
         async with as_user(self._sessions, user_id) as session:
-            job = await find_generation(session, generation_id)
+            job = await find_generation(session, user_id, generation_id)
             submission = await _submission_of(session, job) if job else None
-            kept = await read_log(session, generation_id)
+            kept = await read_log(session, user_id, generation_id)
         if job is None or submission is None:
             return kept
         lines = await self._ask(ProviderName(job.provider), submission)

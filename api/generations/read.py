@@ -81,8 +81,8 @@ def preferred_wait(prefer: str | None) -> float:
 
 async def _read(context: RequestContext, name: UUID | str) -> tuple[GenerationJob, Sequence[MediaFileRow]]:
     async with context.transaction() as session:
-        row = await find_generation_named(session, str(name))
+        row = await find_generation_named(session, context.caller.user_id, str(name))
         if row is None:
             raise NotFound(Sentence("job_not_found"))
         completed = Status(row.status) is Status.COMPLETED
-        return row, await files_of(session, [row.id]) if completed else []
+        return row, await files_of(session, row.user_id, [row.id]) if completed else []

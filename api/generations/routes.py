@@ -126,9 +126,11 @@ async def list_jobs(
     after: Cursor = None,
 ) -> JobList:
     """The caller's jobs, newest first, each without its `resultData`."""
+    user_id = context.caller.user_id
     async with context.transaction() as session:
         found = await newest_generations(
             session,
+            user_id,
             limit=limit + 1,
             statuses=status.statuses if status else [],
             job_types=job_types_of(type),
@@ -136,8 +138,8 @@ async def list_jobs(
             before=read_cursor(after),
         )
         page, next_cursor = split_page(found, limit, lambda row: (row.created_at, row.id))
-        files = await files_of(session, [row.id for row in page])
-        pushed = await pushed_data_of(session, page)
+        files = await files_of(session, user_id, [row.id for row in page])
+        pushed = await pushed_data_of(session, user_id, page)
     views = [
         JobView.from_row(
             row,
@@ -171,7 +173,7 @@ async def read_history(job_id: JobName, context: Context) -> History:
     """The job's timeline: everything that happened to it, with its time."""
     row = await find_job(context, job_id)
     async with context.transaction() as session:
-        return History(data=[EventView.from_row(event) for event in await timeline(session, row.id)])
+        return History(data=[EventView.from_row(event) for event in await timeline(session, row.user_id, row.id)])
 
 
 @router.post("/jobs/{job_id}/poll", status_code=status.HTTP_202_ACCEPTED)

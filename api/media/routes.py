@@ -83,7 +83,7 @@ async def _reader(
 async def find_media(services: Services, reader: Reader, job_id: UUID, name: str) -> StoredFile:
     """Raises: NotFound; Unauthenticated for a link whose key was revoked, or whose user signed out or was disabled."""
     async with as_user(services.sessions, reader.user_id) as session:
-        stored = await find_stored_file(session, job_id, name)
+        stored = await find_stored_file(session, reader.user_id, job_id, name)
         if stored is None:
             raise NotFound
     if reader.link and not await services.callers.holder_of(reader.link):

@@ -10,7 +10,7 @@ import structlog
 from api.metrics import Metrics
 from reelay.db.deliveries import put_into_inbox
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, within
-from reelay.db.generations import find_generation
+from reelay.db.generations import find_anybodys_generation
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import Report, Status
 from reelay.domain.verdict import Verdict
@@ -81,7 +81,7 @@ class Inbox:
 
     async def _find(self, generation_id: UUID) -> GenerationJob | None:
         async with self._sessions() as session:
-            return await find_generation(session, generation_id)
+            return await find_anybodys_generation(session, generation_id)
 
     async def _insert(self, delivery: WebhookDelivery) -> None:
         async with self._sessions.begin() as session:

@@ -15,7 +15,7 @@ from api.services import Services
 from api.webhooks.inbox import WebhookResult
 from reelay.db.attempts import is_another_request
 from reelay.db.engine import POSTGRES_UNAVAILABLE, one_statement, within
-from reelay.db.generations import find_generation_by_request
+from reelay.db.generations import find_anybodys_generation_by_request
 from reelay.db.keys import KEY_MARK
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import ProviderName, Report
@@ -171,7 +171,7 @@ async def _is_another_request(services: Services, provider: ProviderName, genera
 
 async def _find_by_request(services: Services, provider: ProviderName, request_id: str) -> GenerationJob | None:
     async with services.service_sessions() as session:
-        return await find_generation_by_request(session, request_id, provider=provider)
+        return await find_anybodys_generation_by_request(session, provider, request_id)
 
 
 async def judge_push(services: Services, request: Request, delivery: WebhookDelivery) -> WebhookResult:

@@ -12,7 +12,7 @@ from reelay.background import in_background
 from reelay.db.attempts import is_another_request
 from reelay.db.deliveries import claim_due_deliveries, record_replay, settle_delivery
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
-from reelay.db.generations import find_generation_by_request
+from reelay.db.generations import find_anybodys_generation_by_request
 from reelay.db.tables import WebhookDelivery
 from reelay.domain.generation import ProviderName, Report
 from reelay.domain.verdict import Verdict
@@ -94,8 +94,8 @@ class Redelivery:
             return False
         if delivery.job_id is None or delivery.attempt is None:
             async with self._sessions() as session:
-                job = await find_generation_by_request(
-                    session, delivery.request_id, provider=ProviderName(delivery.provider)
+                job = await find_anybodys_generation_by_request(
+                    session, ProviderName(delivery.provider), delivery.request_id
                 )
             if job is None:
                 return False

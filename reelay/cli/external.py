@@ -10,14 +10,14 @@ from reelay.cli.access import find_database
 from reelay.cli.data_dir import DataDir
 from reelay.cli.errors import StackError
 from reelay.db.external import allow_submission
-from reelay.db.generations import TARIFF, TIMING, find_generation
+from reelay.db.generations import TARIFF, TIMING, find_anybodys_generation
 from reelay.domain.generation import JobType
 
 
 async def start(data_dir: DataDir, job_id: UUID) -> None:
     """Let a job that another backend wrote be submitted. Raises: StackError."""
     async with find_database(data_dir).transaction() as session:
-        job = await find_generation(session, job_id)
+        job = await find_anybodys_generation(session, job_id)
         if job is None:
             raise StackError(f"there is no job {job_id}")
         inputs: dict[str, Any] = {name: value for name, value in job.input_params.items() if value is not None}

@@ -18,13 +18,15 @@ DETACH_FROM_JOBS = text("select detach_from_jobs(:deleted)")
 async def insert_campaign(session: AsyncSession, campaign: Campaign) -> tuple[Campaign, bool]:
     """The row as it is stored, and whether it is new: else one with its id was there already."""
     is_new = await _inserted(session, Campaign, campaign)
-    return await session.get_one(Campaign, campaign.id), is_new
+    stored = select(Campaign).where(col(Campaign.user_id) == campaign.user_id, col(Campaign.id) == campaign.id)
+    return (await session.scalars(stored)).one(), is_new
 
 
 async def insert_clip(session: AsyncSession, clip: Clip) -> tuple[Clip, bool]:
     """As `insert_campaign`."""
     is_new = await _inserted(session, Clip, clip)
-    return await session.get_one(Clip, clip.id), is_new
+    stored = select(Clip).where(col(Clip.user_id) == clip.user_id, col(Clip.id) == clip.id)
+    return (await session.scalars(stored)).one(), is_new
 
 
 async def _inserted(session: AsyncSession, table: type[Campaign | Clip], row: Campaign | Clip) -> bool:
@@ -34,43 +36,48 @@ async def _inserted(session: AsyncSession, table: type[Campaign | Clip], row: Ca
     return (await session.execute(statement)).first() is not None
 
 
-async def find_campaign(session: AsyncSession, campaign_id: UUID) -> Campaign | None:
-    return await session.get(Campaign, campaign_id)
+async def find_campaign(session: AsyncSession, user_id: UUID, campaign_id: UUID) -> Campaign | None:
+    statement = select(Campaign).where(col(Campaign.user_id) == user_id, col(Campaign.id) == campaign_id)
+    return (await session.scalars(statement)).first()
 
 
-async def find_clip(session: AsyncSession, clip_id: UUID) -> Clip | None:
-    return await session.get(Clip, clip_id)
+async def find_clip(session: AsyncSession, user_id: UUID, clip_id: UUID) -> Clip | None:
+    statement = select(Clip).where(col(Clip.user_id) == user_id, col(Clip.id) == clip_id)
+    return (await session.scalars(statement)).first()
 
 
-async def clips_of(session: AsyncSession, campaign_id: UUID) -> list[Clip]:
-    statement = select(Clip).where(col(Clip.campaign_id) == campaign_id)
+async def clips_of(session: AsyncSession, user_id: UUID, campaign_id: UUID) -> list[Clip]:
+    statement = select(Clip).where(col(Clip.user_id) == user_id, col(Clip.campaign_id) == campaign_id)
     return list((await session.scalars(statement.order_by(col(Clip.position), col(Clip.created_at)))).all())
 
 
 async def newest_campaigns(
-    session: AsyncSession, *, limit: int, before: tuple[datetime, UUID] | None = None
+    session: AsyncSession, user_id: UUID, *, limit: int, before: tuple[datetime, UUID] | None = None
 ) -> list[tuple[Campaign, int]]:
-    """The session's user's campaigns with how many clips each has, newest first, older than `before`."""
-    clips = select(func.count()).where(col(Clip.campaign_id) == col(Campaign.id)).scalar_subquery()
+    """The user's campaigns with how many clips each has, newest first, older than `before`."""
+    of_campaign = (col(Clip.user_id) == user_id, col(Clip.campaign_id) == col(Campaign.id))
+    clips = select(func.count()).where(*of_campaign).scalar_subquery()
     place = tuple_(col(Campaign.created_at), col(Campaign.id))
-    statement = select(Campaign, clips).order_by(col(Campaign.created_at).desc(), col(Campaign.id).desc()).limit(limit)
+    statement = select(Campaign, clips).where(col(Campaign.user_id) == user_id)
     if before:
         statement = statement.where(place < tuple_(*before))
-    return [(campaign, count or 0) for campaign, count in (await session.execute(statement)).all()]
+    newest_first = (col(Campaign.created_at).desc(), col(Campaign.id).desc())
+    found = await session.execute(statement.order_by(*newest_first).limit(limit))
+    return [(campaign, count or 0) for campaign, count in found]
 
 
-async def remove_campaign(session: AsyncSession, campaign_id: UUID) -> bool:
+async def remove_campaign(session: AsyncSession, user_id: UUID, campaign_id: UUID) -> bool:
     """With its clips. False when there is no such campaign."""
     await session.execute(DETACH_FROM_JOBS, {"deleted": campaign_id})
-    statement = delete(Campaign).where(col(Campaign.id) == campaign_id).returning(col(Campaign.id))
-    return (await session.execute(statement)).first() is not None
+    statement = delete(Campaign).where(col(Campaign.user_id) == user_id, col(Campaign.id) == campaign_id)
+    return (await session.execute(statement.returning(col(Campaign.id)))).first() is not None
 
 
-async def remove_clip(session: AsyncSession, clip_id: UUID) -> bool:
+async def remove_clip(session: AsyncSession, user_id: UUID, clip_id: UUID) -> bool:
     """False when there is no such clip."""
     await session.execute(DETACH_FROM_JOBS, {"deleted": clip_id})
-    statement = delete(Clip).where(col(Clip.id) == clip_id).returning(col(Clip.id))
-    return (await session.execute(statement)).first() is not None
+    statement = delete(Clip).where(col(Clip.user_id) == user_id, col(Clip.id) == clip_id)
+    return (await session.execute(statement.returning(col(Clip.id)))).first() is not None
 
 
 async def update_clip_media(session: AsyncSession, clip_id: UUID, job_type: JobType, url: str) -> bool:

@@ -101,29 +101,44 @@ def _insertion(names: tuple[str, ...]) -> ReturningInsert[datetime]:
     )
 
 
-async def find_generation(session: AsyncSession, generation_id: UUID) -> GenerationJob | None:
+async def find_generation(session: AsyncSession, user_id: UUID, generation_id: UUID) -> GenerationJob | None:
+    return (await session.scalars(_of_user(user_id).where(col(GenerationJob.id) == generation_id))).first()
+
+
+async def find_generation_named(session: AsyncSession, user_id: UUID, name: str) -> GenerationJob | None:
+    """The user's generation of that id, else the one that the user calls so."""
+    if (own := parse_uuid(name)) and (found := await find_generation(session, user_id, own)):
+        return found
+    return (await session.scalars(_of_user(user_id).where(col(GenerationJob.external_id) == name))).first()
+
+
+async def find_generation_by_request(session: AsyncSession, user_id: UUID, request_id: str) -> GenerationJob | None:
+    """The user's generation of that id of a request, of whichever provider."""
+    return (
+        await session.scalars(_of_user(user_id).where(col(GenerationJob.provider_request_id) == request_id))
+    ).first()
+
+
+def _of_user(user_id: UUID) -> Select[GenerationJob]:
+    return select(GenerationJob).where(col(GenerationJob.user_id) == user_id)
+
+
+async def find_anybodys_generation(session: AsyncSession, generation_id: UUID) -> GenerationJob | None:
     return await session.get(GenerationJob, generation_id)
 
 
-async def find_generation_named(session: AsyncSession, name: str) -> GenerationJob | None:
-    """The session's user's generation of that id, else the one that the user calls so."""
-    if (own := parse_uuid(name)) and (found := await session.get(GenerationJob, own)):
-        return found
-    return (await session.scalars(select(GenerationJob).where(col(GenerationJob.external_id) == name))).first()
-
-
-async def find_generation_by_request(
-    session: AsyncSession, request_id: str, *, provider: ProviderName | None = None
+async def find_anybodys_generation_by_request(
+    session: AsyncSession, provider: ProviderName, request_id: str
 ) -> GenerationJob | None:
-    """By the provider's id of its request; of any provider, unless one is given."""
-    statement = select(GenerationJob).where(col(GenerationJob.provider_request_id) == request_id)
-    if provider is not None:
-        statement = statement.where(col(GenerationJob.provider) == provider)
+    statement = select(GenerationJob).where(
+        col(GenerationJob.provider) == provider, col(GenerationJob.provider_request_id) == request_id
+    )
     return (await session.scalars(statement)).first()
 
 
 async def newest_generations(
     session: AsyncSession,
+    user_id: UUID,
     *,
     limit: int,
     statuses: Sequence[Status] = (),
@@ -131,12 +146,12 @@ async def newest_generations(
     clip_id: UUID | None = None,
     before: tuple[datetime, UUID] | None = None,
 ) -> Sequence[GenerationJob]:
-    """The session's user's generations, newest first, older than `before` (created_at, id).
+    """The user's generations, newest first, older than `before` (created_at, id).
 
     Without `result_data`: a page of transcripts would be hundreds of megabytes.
     """
     without_result = defer(GenerationJob.result_data, raiseload=True)  # type: ignore[arg-type]  # `col` is for values
-    statement = select(GenerationJob).options(without_result)
+    statement = _of_user(user_id).options(without_result)
     if statuses:
         statement = statement.where(col(GenerationJob.status).in_(statuses))
     if job_types:
@@ -151,13 +166,15 @@ async def newest_generations(
     return (await session.scalars(statement.order_by(*newest_first).limit(limit))).all()
 
 
-async def timeline(session: AsyncSession, generation_id: UUID) -> Sequence[JobEvent]:
-    statement = select(JobEvent).where(col(JobEvent.job_id) == generation_id).order_by(col(JobEvent.id))
-    return (await session.scalars(statement)).all()
+async def timeline(session: AsyncSession, user_id: UUID, generation_id: UUID) -> Sequence[JobEvent]:
+    statement = select(JobEvent).where(col(JobEvent.user_id) == user_id, col(JobEvent.job_id) == generation_id)
+    return (await session.scalars(statement.order_by(col(JobEvent.id)))).all()
 
 
-async def files_of(session: AsyncSession, generation_ids: Sequence[UUID]) -> Sequence[MediaFileRow]:
-    statement = select(MediaFileRow).where(col(MediaFileRow.job_id).in_(generation_ids))
+async def files_of(session: AsyncSession, user_id: UUID, generation_ids: Sequence[UUID]) -> Sequence[MediaFileRow]:
+    statement = select(MediaFileRow).where(
+        col(MediaFileRow.user_id) == user_id, col(MediaFileRow.job_id).in_(generation_ids)
+    )
     return (await session.scalars(statement.order_by(col(MediaFileRow.position)))).all()
 
 
@@ -434,9 +451,9 @@ class StoredFile:
     content_type: str
 
 
-async def find_stored_file(session: AsyncSession, generation_id: UUID, name: str) -> StoredFile | None:
+async def find_stored_file(session: AsyncSession, user_id: UUID, generation_id: UUID, name: str) -> StoredFile | None:
     """The archived file or poster of that name."""
-    of_job = select(MediaFileRow).where(col(MediaFileRow.job_id) == generation_id)
+    of_job = select(MediaFileRow).where(col(MediaFileRow.user_id) == user_id, col(MediaFileRow.job_id) == generation_id)
     named = of_job.where(or_(col(MediaFileRow.name) == name, col(MediaFileRow.poster_name) == name))
     row = (await session.scalars(named)).first()
     if row is None or row.file_url:

@@ -14,13 +14,13 @@ MOST_LINES = 500
 """Of one generation. What is printed after them is not kept."""
 
 
-async def read_log(session: AsyncSession, generation_id: UUID) -> list[str]:
+async def read_log(session: AsyncSession, user_id: UUID, generation_id: UUID) -> list[str]:
     """The lines so far, in the order in which they were printed."""
     lines_of = col(JobEvent.data)["lines"]
-    statement = (
-        select(lines_of).where(col(JobEvent.job_id) == generation_id, lines_of.is_not(None)).order_by(col(JobEvent.id))
+    statement = select(lines_of).where(
+        col(JobEvent.user_id) == user_id, col(JobEvent.job_id) == generation_id, lines_of.is_not(None)
     )
-    return [line for lines in await session.scalars(statement) for line in lines]
+    return [line for lines in await session.scalars(statement.order_by(col(JobEvent.id))) for line in lines]
 
 
 async def append_log(session: AsyncSession, generation_id: UUID, lines: Sequence[str]) -> list[str]:
@@ -31,9 +31,11 @@ async def append_log(session: AsyncSession, generation_id: UUID, lines: Sequence
     # Locked like for any other event: two may bring the same lines at once, and streams count on the events' order.
     await session.execute(select(func.lock_generation(generation_id)))
     job = await session.get(GenerationJob, generation_id)
-    kept = await read_log(session, generation_id)
+    if job is None:
+        return []
+    kept = await read_log(session, job.user_id, generation_id)
     new = new_lines(kept, lines)[: MOST_LINES - len(kept)]
-    if new and job is not None:
+    if new:
         event = JobEvent(
             user_id=job.user_id,
             job_id=job.id,

@@ -40,10 +40,12 @@ TABLES_WITHOUT_SERVICE_POLICY = text("""
     select quote_ident(tablename) from pg_policies
     where schemaname = 'public' and policyname = 'service' and not cast(:role as name) = any (roles)
 """)
+# Granted to, it would have to be taken away from again before the API starts: `reelay.db.roles`.
+BYPASSES_SECURITY = text("select rolsuper or rolbypassrls from pg_roles where rolname = :role")
 
 
 class MigrationBlocked(Exception):
-    """Somebody else is in the way. The message is for the operator: what was waited for, and what to do."""
+    """Something is in the way. The message is for the operator: what it is, and what to do."""
 
 
 async def migrate(
@@ -87,6 +89,11 @@ async def _migrate(
 ) -> None:
     async with connection.begin():
         app_role = await connection.run_sync(_ensure_role, make_url(app_url), "reelay_app")
+        if await connection.scalar(BYPASSES_SECURITY, {"role": app_role}):
+            raise MigrationBlocked(
+                f"DATABASE_URL: its role {app_role} is a superuser or has BYPASSRLS, and is granted nothing. Let "
+                "DATABASE_URL name a role that is neither: where there is none of its name, it is created"
+            )
     await connection.run_sync(_upgrade, app_role, more_versions)
     await connection.commit()
     if service_url:

@@ -99,13 +99,17 @@ async def final_push_of(session: AsyncSession, generation_id: UUID) -> bytes | N
     return body
 
 
-async def pushed_data_of(session: AsyncSession, jobs: Collection[GenerationJob]) -> dict[UUID, dict[str, Any]]:
+async def pushed_data_of(
+    session: AsyncSession, user_id: UUID, jobs: Collection[GenerationJob]
+) -> dict[UUID, dict[str, Any]]:
     """What providers that push said of their results, by job: small, unlike the transcripts that lists leave out."""
     pushed = [job.id for job in jobs if ProviderName(job.provider).reports_by_push]
     if not pushed:
         return {}
     statement = select(col(GenerationJob.id), col(GenerationJob.result_data))
-    rows = await session.execute(statement.where(col(GenerationJob.id).in_(pushed)))
+    rows = await session.execute(
+        statement.where(col(GenerationJob.user_id) == user_id, col(GenerationJob.id).in_(pushed))
+    )
     return {row.id: row.result_data for row in rows if row.result_data}
 
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from reelay.db.roles import user_role_problem
+
 THERE = text("select to_regclass('public.alembic_version') is not null")
 REVISION = text("select version_num from alembic_version")
 # Migrations grant to the roles by their names.
@@ -35,8 +37,8 @@ def revision_trouble(found: str | None, known: Sequence[str]) -> str | None:
 
 
 async def app_role_trouble(session: AsyncSession) -> str | None:
-    """Of the role of DATABASE_URL: without a policy it would see an empty service."""
-    return await _role_trouble(session, "own_rows", "DATABASE_URL")
+    """Of the role of DATABASE_URL: it could see every user's rows, or without a policy an empty service."""
+    return await user_role_problem(session) or await _role_trouble(session, "own_rows", "DATABASE_URL")
 
 
 async def service_role_trouble(session: AsyncSession) -> str | None:

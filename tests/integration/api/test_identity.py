@@ -3,20 +3,27 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.engine import make_url
 from temporalio.client import Client
 
 from api.app import create_app
+from api.events.reads import SharedReads
+from api.events.routes import LARGEST_EVENT
 from api.identity.callers import REMEMBERED_SECONDS
+from reelay.db.clips import clips_of
+from reelay.db.engine import make_engine, make_sessions
+from reelay.db.generations import files_of, find_generation_by_request, find_stored_file, timeline
 from reelay.db.keys import create_key, revoke_key
-from reelay.db.tables import Scope
+from reelay.db.tables import GenerationJob, Scope
 from reelay.db.users import disable_user, enable_user
 from tests.eventually import PATIENCE, eventually
 from tests.integration.api.recording import NotedCalls, recorded
@@ -252,6 +259,14 @@ class Inside:
         self, client: httpx.AsyncClient, method: str, path: str, body: Any, those: Belongings
     ) -> tuple[int, list[str]]:
         """The answer's status, and all that it took."""
+        with pytest.MonkeyPatch.context() as patch, recorded() as record:
+            patch.setattr("api.identity.callers.REMEMBERED_SECONDS", 0)
+            response = await self.call(client, method, path, body, those)
+        return response.status_code, record
+
+    async def call(
+        self, client: httpx.AsyncClient, method: str, path: str, body: Any, those: Belongings
+    ) -> httpx.Response:
         words = {name: value.format(those) for name, value in (body or {}).items()}
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app),
@@ -259,11 +274,8 @@ class Inside:
             headers=client.headers,
             timeout=PATIENCE,
         ) as inside:
-            with pytest.MonkeyPatch.context() as patch, recorded() as record:
-                patch.setattr("api.identity.callers.REMEMBERED_SECONDS", 0)
-                json = words if method == "POST" else None
-                response = await inside.request(method, path.format(those), json=json)
-        return response.status_code, record
+            json = words if method == "POST" else None
+            return await inside.request(method, path.format(those), json=json)
 
 
 @pytest.fixture(scope="module")
@@ -293,6 +305,65 @@ async def test_somebody_elses_takes_the_very_work_that_nothing_takes(
     assert hers == unknown
     assert hers[1]
     assert not [line for line in hers[1] if not line.startswith("reelay_app: ")]
+
+
+@pytest.fixture(scope="module")
+async def unsecured(patient_service: Service) -> AsyncIterator[Inside]:
+    """An API to whose role row-level security shows every row. Its start would refuse it."""
+    settings = patient_service.settings.model_copy(update={"requests_per_second": 0})
+    superuser = await asyncpg.connect(patient_service.servers.postgres.server.superuser_url)
+    await superuser.execute("create role bypassing login bypassrls password 'bypassing' in role reelay_app")
+    await superuser.close()
+    url = make_url(settings.database_url.get_secret_value()).set(username="bypassing", password="bypassing")
+    engine = make_engine(url.render_as_string(hide_password=False), connection_seconds=PATIENT.connection)
+    sessions = make_sessions(engine)
+    app = create_app(settings, PATIENT)
+    async with app.router.lifespan_context(app):
+        app.state.services = replace(app.state.services, sessions=sessions, shared_reads=SharedReads(sessions))
+        yield Inside(app, patient_service.origin)
+    await engine.dispose()
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [*((method, path, None) for method, path in CALLS), *NAMED_BESIDE_THE_PATH]
+)
+async def test_without_row_level_security_somebody_elses_still_looks_like_nothing(
+    unsecured: Inside, bob: httpx.AsyncClient, anns: Belongings, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    hers, unknown = [await unsecured.call(bob, method, path, body, those) for those in (anns, NOBODYS)]
+
+    assert hers.status_code == unknown.status_code
+    hidden = hers.text
+    for theirs, nobodys in zip(astuple(anns), astuple(NOBODYS), strict=True):
+        hidden = hidden.replace(theirs, nobodys)
+    assert hidden == unknown.text
+
+
+@pytest.mark.fault("T15")
+async def test_without_row_level_security_every_read_names_its_user(
+    unsecured: Inside, patient_service: Service, bob: httpx.AsyncClient, anns: Belongings
+) -> None:
+    job, campaign, services = UUID(anns.job), UUID(anns.campaign), unsecured.app.state.services
+    for path in ("/api/jobs", "/api/videos/user", "/api/campaigns"):
+        mine = await unsecured.call(patient_service.client, "GET", path, None, anns)
+        theirs = await unsecured.call(bob, "GET", path, None, anns)
+        assert {anns.job, anns.campaign} & {row["id"] for row in mine.json()["data"]}, path
+        assert not {anns.job, anns.campaign} & {row["id"] for row in theirs.json()["data"]}, path
+    async with services.sessions() as session:
+        row = await session.get_one(GenerationJob, job)  # this role sees everything
+        for user_id, seen in ((row.user_id, True), (uuid4(), False)):
+            reads = [
+                await timeline(session, user_id, job),
+                await files_of(session, user_id, [job]),
+                await find_stored_file(session, user_id, job, "video.mp4"),
+                await find_generation_by_request(session, user_id, anns.request),
+                await clips_of(session, user_id, campaign),
+                (await services.shared_reads.change_of_generation(user_id, job, 0, 0)).changes,
+                (await services.shared_reads.changes_of_user(user_id, 0, LARGEST_EVENT)).changes,
+                (await services.shared_reads.changes_of_user(user_id, 1, LARGEST_EVENT)).changes,
+            ]
+            assert [bool(read) for read in reads] == [seen] * len(reads)
 
 
 async def test_what_users_ask_for_is_answered_without_the_service_role(

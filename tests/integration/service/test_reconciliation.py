@@ -13,7 +13,7 @@ from temporalio.worker import Replayer, Worker
 
 from activities.reconciliation import ReconciliationActivities
 from reelay.catalog.loader import load_catalog
-from reelay.db.generations import find_generation, insert_generation
+from reelay.db.generations import find_anybodys_generation, insert_generation
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Generation, JobType, ProviderName
 from reelay.domain.reconciliation import Reconciled
@@ -64,7 +64,7 @@ async def set_back(service: Service, job_id: str, *, without_attempts: bool = Fa
 async def never_started(service: Service, like: str) -> str:
     """A row as the API commits it before it starts the workflow."""
     async with service.sessions.begin() as session:
-        model = await find_generation(session, UUID(like))
+        model = await find_anybodys_generation(session, UUID(like))
         assert model is not None
         job = GenerationJob(
             id=uuid4(),
