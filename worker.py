@@ -78,13 +78,21 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     policy = DownloadPolicy.from_settings(settings)
     downloads = await stack.enter_async_context(open_download_client(policy))
     submission = SubmissionActivities(settings, sessions, providers)
-    polling = PollingActivities(settings, sessions, providers)
+    polling = PollingActivities(sessions, providers)
     storage = open_storage(
         settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
     )
     await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
     decoders = await stack.enter_async_context(DecoderPool())
-    archive = ArchiveActivities(sessions, providers, storage, downloads, policy, decoders.inspect)
+    archive = ArchiveActivities(
+        sessions,
+        providers,
+        storage,
+        downloads,
+        policy,
+        decoders.inspect,
+        collect_logs=settings.provider_logs,
+    )
     conclusion = ConclusionActivities(sessions, providers, settings.language)
     reconciliation = ReconciliationActivities(
         settings, sessions, providers, GenerationRuns(client, settings.task_queue, settings.app_url), load_catalog()

@@ -1,6 +1,7 @@
 """Archives the result: fetched with our key, copied into our own storage before the provider deletes it."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,12 @@ from temporalio import activity
 from activities.errors import LONGEST_PAUSE, non_retryable, try_again
 from activities.heartbeat import Heartbeat, heartbeating
 from activities.inputs import Accepted
-from activities.missing_key import wait_reason
+from activities.missing_key import missing_key_error
 from activities.progress import ByteProgress
 from reelay.db.engine import Sessions, one_statement
 from reelay.db.generations import Columns, advance_generation
 from reelay.db.json import storable
+from reelay.db.logs import append_log
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import (
     Archived,
@@ -66,8 +68,12 @@ class ArchiveActivities:
         downloads: httpx.AsyncClient,
         policy: DownloadPolicy,
         inspect: Inspect,
+        *,
+        collect_logs: bool = False,
     ) -> None:
+        """`collect_logs`: ask for what the provider printed, also where no poll has."""
         self._sessions = sessions
+        self._collect_logs = collect_logs
         self._providers = providers
         self._storage = storage
         self._downloads = downloads
@@ -98,6 +104,7 @@ class ArchiveActivities:
                 await self._record_missing_media(generation)
                 return None
             await self._record_result(generation, result)
+            await self._keep_log(generation, submission, result)
             files = await self._copy(generation, result, heartbeat)
         return Archived(
             files=files,
@@ -117,12 +124,21 @@ class ArchiveActivities:
         except StillRunning:
             return None
         except ProviderNotConfigured as missing:
-            await self._advance(generation, Stage.ARCHIVING, wait_reason(missing))
-            raise try_again(missing, after=missing.retry_after) from missing
+            raise await missing_key_error(self._sessions, generation, missing) from missing
         except Unavailable as error:
             raise try_again(error, after=error.retry_after, at_most=LONGEST_PAUSE) from error
         except ProviderError as error:
             raise try_again(error, at_most=LONGEST_PAUSE) from error
+
+    async def _keep_log(self, generation: Generation, submission: Submission, result: Result) -> None:
+        """What the provider printed, as far as it says so: no reason for the media to wait."""
+        lines = result.logs
+        if self._collect_logs and not lines:
+            with suppress(ProviderError):
+                lines = (await self._providers[generation.provider].progress(submission, logs=True)).logs
+        if lines:
+            async with self._sessions.begin() as session:
+                await append_log(session, generation.user_id, generation.id, lines)
 
     async def _copy(self, generation: Generation, result: Result, heartbeat: Heartbeat) -> tuple[MediaFile, ...]:
         inspect = partial(self._inspect_suspect, heartbeat) if activity.info().attempt > 1 else self._inspect

@@ -4,14 +4,9 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import try_again
 from reelay.db.engine import Sessions
-from reelay.db.generations import record_wait_reason
-from reelay.domain.generation import Generation
-from reelay.domain.progress import WAITING
+from reelay.db.generations import record_wait
+from reelay.domain.generation import Generation, WaitingFor
 from reelay.providers.errors import ProviderNotConfigured
-
-
-def wait_reason(missing: ProviderNotConfigured) -> str:
-    return f"{WAITING}{missing}"
 
 
 async def missing_key_error(
@@ -19,5 +14,5 @@ async def missing_key_error(
 ) -> ApplicationError:
     """The caller sees why it waits; it continues by itself once the key is there."""
     async with sessions.begin() as session:
-        await record_wait_reason(session, generation.id, wait_reason(missing))
+        await record_wait(session, generation.id, WaitingFor.KEY, f"Waiting: {missing}")
     return try_again(missing, after=missing.retry_after)

@@ -10,24 +10,22 @@ from activities.errors import still_running, try_again
 from activities.inputs import Accepted
 from activities.missing_key import missing_key_error
 from reelay.db.attempts import mark_ended_by_poll
-from reelay.db.engine import Sessions, as_user
-from reelay.db.generations import advance_generation, record_progress, record_wait_reason
+from reelay.db.engine import Sessions
+from reelay.db.generations import advance_generation, record_progress, record_wait
 from reelay.db.logs import append_log
 from reelay.db.tables import GenerationJob
-from reelay.domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status
+from reelay.domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status, WaitingFor
 from reelay.domain.messages import Sentence
-from reelay.domain.progress import WAITING, measured_progress
+from reelay.domain.progress import measured_progress
 from reelay.providers.errors import ProviderError, ProviderNotConfigured, ResultExpired, Unavailable
 from reelay.providers.registry import Providers
-from reelay.settings import Settings
 
 # A status never goes back: what a provider says of its queue may be older than what it said of the work.
 NOT_AT_WORK = (col(GenerationJob.status) != Status.IN_PROGRESS,)
 
 
 class PollingActivities:
-    def __init__(self, settings: Settings, sessions: Sessions, providers: Providers) -> None:
-        self._settings = settings
+    def __init__(self, sessions: Sessions, providers: Providers) -> None:
         self._sessions = sessions
         self._providers = providers
 
@@ -36,9 +34,7 @@ class PollingActivities:
         """Returns once the provider has ended its work. Until then it fails, and its retries are the polling."""
         generation = accepted.generation
         try:
-            progress = await self._providers[generation.provider].progress(
-                accepted.submission, logs=self._settings.provider_logs
-            )
+            progress = await self._providers[generation.provider].progress(accepted.submission, logs=True)
         except ResultExpired:
             return  # whatever is left of it, fetching the result will tell
         except ProviderNotConfigured as missing:
@@ -63,6 +59,8 @@ class PollingActivities:
                 stage=Stage.QUEUED if queued else Stage.GENERATING,
                 detail=_progress_message(generation, progress),
                 only_if=NOT_AT_WORK if queued else (),
+                waiting_for=WaitingFor.QUEUE if queued else None,
+                queue_position=progress.queue_position if queued else None,
             )
             if progress.percent is not None and not queued:
                 await record_progress(session, generation.id, measured_progress(progress.percent))
@@ -71,7 +69,7 @@ class PollingActivities:
         """The caller sees why there is no progress."""
         if not generation.provider.reports_by_push:
             async with self._sessions.begin() as session:
-                await record_wait_reason(session, generation.id, f"{WAITING}{error}")
+                await record_wait(session, generation.id, WaitingFor.PROVIDER, f"Waiting: {error}")
         return try_again(error, after=error.retry_after if isinstance(error, Unavailable) else None)
 
     async def _record_end_found_by_poll(self, accepted: Accepted) -> None:
@@ -81,13 +79,13 @@ class PollingActivities:
                 await mark_ended_by_poll(session, accepted.generation.id, accepted.submission.attempt)
 
     async def _append_log(self, generation: Generation, lines: Sequence[str]) -> None:
-        async with as_user(self._sessions, generation.user_id) as session:
-            await append_log(session, generation.id, lines)
+        async with self._sessions.begin() as session:
+            await append_log(session, generation.user_id, generation.id, lines)
 
 
 def _progress_message(generation: Generation, progress: ProviderProgress) -> str:
     if progress.state is not ProviderState.QUEUED:
         return f"Generating at {generation.provider}"
     if progress.queue_position is None:
-        return Sentence("progress_queued", provider=generation.provider)
-    return Sentence("progress_queued_behind", provider=generation.provider, ahead=progress.queue_position)
+        return Sentence("stage_queued", provider=generation.provider)
+    return Sentence("queued_behind", provider=generation.provider, ahead=progress.queue_position)

@@ -43,8 +43,15 @@ from reelay.db.engine import Sessions
 from reelay.db.generations import advance_generation
 from reelay.db.tables import AttemptState, ProviderAccount, SubmissionAttempt
 from reelay.domain.failure import Failure, FailureCode
-from reelay.domain.generation import Generation, ProviderName, Stage, Status, Submission, state_at_acceptance
-from reelay.domain.progress import WAITING
+from reelay.domain.generation import (
+    Generation,
+    ProviderName,
+    Stage,
+    Status,
+    Submission,
+    WaitingFor,
+    state_at_acceptance,
+)
 from reelay.domain.webhook_token import make_token
 from reelay.providers.errors import (
     AccountLocked,
@@ -229,7 +236,8 @@ class SubmissionActivities:
                 attempt.generation.id,
                 status=Status.PENDING,
                 stage=Stage.SUBMITTING,
-                detail=f"{WAITING}{parked}",
+                detail=f"Waiting: {parked}",
+                waiting_for=WaitingFor.ACCOUNT,
             )
         pause = self._settings.account_pause
         until_probe = max(parked.probe_at - datetime.now(UTC), timedelta(0))
@@ -280,6 +288,8 @@ class SubmissionActivities:
                 status=status,
                 stage=stage,
                 detail=f"{how}, {ahead} ahead in its queue" if ahead else how,
+                waiting_for=WaitingFor.QUEUE if stage is Stage.QUEUED else None,
+                queue_position=ahead if stage is Stage.QUEUED else None,
                 data={"requestId": submission.request_id, "attempt": submission.attempt},
                 provider_request_id=submission.request_id,
                 provider_status_url=submission.status_url,
@@ -298,6 +308,7 @@ class SubmissionActivities:
     async def _refused_error(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:
         """Not accepted: record why, and say whether to try again."""
         error = error_for_refusal(refusal, account_pause=self._settings.account_pause)
+        waits_for = WaitingFor.ACCOUNT if isinstance(refusal, AccountLocked) else WaitingFor.PROVIDER
         async with self._sessions.begin() as session:
             await record_refusal(session, attempt.generation.id, attempt.number, str(refusal))
             await self._update_account(session, attempt, refusal)
@@ -308,6 +319,7 @@ class SubmissionActivities:
                 stage=Stage.SUBMITTING,
                 detail=f"Not accepted: {refusal}",
                 data={"final": error.non_retryable},
+                waiting_for=None if error.non_retryable else waits_for,
             )
         return error
 

@@ -14,7 +14,6 @@ from api.admin.ledger import LedgerAudit
 from api.chat.models import chat_models
 from api.events.changes import Changes, open_changes
 from api.events.reads import SharedReads
-from api.generations.logs import NoFinalPushes, QueueLogs
 from api.generations.start import starting_unstarted
 from api.identity.callers import Callers
 from api.identity.limits import Limits
@@ -31,7 +30,7 @@ from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.db.roles import start_with_row_security
 from reelay.media.storage import Storage, open_storage
 from reelay.providers.jwks import JwksCache
-from reelay.providers.registry import Verifiers, build_verifiers, open_providers
+from reelay.providers.registry import Verifiers, build_verifiers
 from reelay.settings import Settings
 from reelay.timeouts import Timeouts
 from workflows.client import connect
@@ -58,7 +57,6 @@ class Services:
     """Signs the tokens that open event streams, and the links to media."""
     callers: Callers
     limits: Limits
-    logs: QueueLogs
     verifiers: Verifiers
     inbox: Inbox
     pushes: Pushes
@@ -89,7 +87,6 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
         await start_with_row_security(engine)
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
-            open_providers(settings, NoFinalPushes()) as providers,
             open_changes(settings.service_url) as changes,
             starting_unstarted(service_sessions, runs),
             draining(redelivery),
@@ -115,7 +112,6 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                     starting_cents=settings.starting_credits_cents,
                 ),
                 limits=Limits(sessions, settings, timeout=timeouts.quota),
-                logs=QueueLogs(providers, sessions, timeout=timeouts.provider_log),
                 verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,
                 pushes=pushes,

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     )
     """For one submission. The submit activity's own limit in the workflow is a little longer than this may be."""
     provider_logs: bool = Field(False, validation_alias=AliasChoices("FAL_QUEUE_LOGS_DEFAULT", "provider_logs"))
-    """Whether polls ask providers for what they print."""
+    """Whether jobs show what providers print without being asked for it, also where no poll has brought it."""
     fal_webhook_path: str = "/api/fal/webhook"
     webhook_token_secret: SecretStr | None = Field(
         None, validation_alias=AliasChoices("FAL_WEBHOOK_SECRET", "webhook_token_secret")

@@ -17,7 +17,6 @@ class Timeouts:
     """Of a living workflow's status; afterwards the row answers."""
     command: float = 3.0
     """To start, cancel or poll a job. The SDK's own retries go on for 6-10 s while Temporal is down."""
-    provider_log: float = 5.0
     readiness: float = 2.0
     signal: float = 1.0
     """Of a webhook's report to its workflow. Providers wait 5-15 s."""

@@ -45,7 +45,6 @@ PATIENT = Timeouts(
     quota=30,
     query=10,
     command=30,
-    provider_log=30,
     readiness=30,
     signal=15,
     webhook_statement=15,

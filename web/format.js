@@ -38,7 +38,7 @@ export const kindLabel = (kind) => t(KINDS[kind] ?? kind);
 
 export function stateLabel(job) {
   if (ENDS[job.status]) return t(ENDS[job.status]);
-  if (job.stage === "submitting" || job.stage === "queued") return job.progressMessage; // it says how many are ahead, or what it waits for
+  if (job.waitingFor || job.stage === "submitting") return job.progressMessage; // it says how many are ahead, or what it waits for
   return t(STAGES[job.stage] ?? job.stage);
 }
 

@@ -100,7 +100,7 @@ class JobView {
     this.showMedia(job);
     this.showFacts(job);
     // Estimates move every two seconds; the timeline only when something happened.
-    const mark = [job.status, job.stage, job.progressMessage, job.attempts].join();
+    const mark = [job.status, job.stage, job.waitingFor, job.queuePosition, job.progressMessage, job.attempts].join();
     if (mark === this.mark) return;
     this.mark = mark;
     this.readTimeline();

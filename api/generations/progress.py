@@ -3,16 +3,18 @@
 The row's own texts are English, for operators and the timeline.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from reelay.db.generations import TIMING
 from reelay.db.tables import GenerationJob
 from reelay.domain.failure import FailureCode
-from reelay.domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status
+from reelay.domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status, WaitingFor
 from reelay.domain.language import Language
-from reelay.domain.messages import message, translate_stored
-from reelay.domain.progress import SPANS, WAITING, estimate_progress
+from reelay.domain.messages import message
+from reelay.domain.progress import SPANS, estimate_progress
+from reelay.providers.studio_push import PHASES, Phase, failure_without_reason
 
 # A stage further down is newer. POLLING stands before what a poll reveals.
 NEWER = (
@@ -65,14 +67,38 @@ def seconds_left(row: GenerationJob, at: GenerationStatus) -> int | None:
     return int(left.total_seconds()) if left > timedelta(0) else None
 
 
+def waiting_for(row: GenerationJob, at: GenerationStatus) -> WaitingFor | None:
+    """What the row says of it, unless its workflow is at another stage already."""
+    return WaitingFor(row.waiting_for) if row.waiting_for and row.stage == at.stage else None
+
+
+def queue_position(row: GenerationJob, at: GenerationStatus) -> int | None:
+    return row.queue_position if waiting_for(row, at) is WaitingFor.QUEUE else None
+
+
 def progress_message(row: GenerationJob, at: GenerationStatus, language: Language) -> str:
-    """By the status and the stage, and in more detail where the row keeps a sentence of the table."""
-    if kept := translate_stored(at.message, language):
-        return kept
-    if at.status.is_final:
-        return message(f"ended_{at.status}", language)
-    stage = "waiting" if at.message.startswith(WAITING) else at.stage
-    return message(f"stage_{stage}", language, provider=row.provider)
+    """By what the job waits for, else by the phase of a provider that pushes, else by the status and the stage."""
+    if (ahead := queue_position(row, at)) is not None:
+        return message("queued_behind", language, provider=row.provider, ahead=ahead)
+    if waiting_for(row, at) not in (None, WaitingFor.QUEUE):
+        return message("stage_waiting", language, provider=row.provider)
+    if phase := _pushed_phase(row, at):
+        return phase.message(language)
+    key = f"ended_{at.status}" if at.status.is_final else f"stage_{at.stage}"
+    return message(key, language, provider=row.provider)
+
+
+def _pushed_phase(row: GenerationJob, at: GenerationStatus) -> Phase | None:
+    """The one of a provider that pushes that has led to this stage and percent."""
+    if not ProviderName(row.provider).reports_by_push:
+        return None
+    reached = [
+        phase
+        for phase in PHASES.values()
+        if (phase.status, phase.stage) == (at.status, at.stage)
+        and (phase.is_last or phase.percent <= row.progress_percent)
+    ]
+    return max(reached, key=lambda phase: phase.percent, default=None)
 
 
 def error_code(row: GenerationJob) -> FailureCode | Literal["other"] | None:
@@ -83,12 +109,16 @@ def error_code(row: GenerationJob) -> FailureCode | Literal["other"] | None:
     return FailureCode(row.error_code) if row.error_code in set(FailureCode) else "other"
 
 
-def error_message(row: GenerationJob, language: Language) -> str | None:
+def error_message(row: GenerationJob, language: Language, result_data: Mapping[str, Any]) -> str | None:
     """By the error code; a provider's own reason is quoted as it came."""
     code, reason = error_code(row), row.error_message or ""
     if code is None or code == "other":
         return row.error_message
-    return translate_stored(reason, language) or message(f"error_{code}", language, reason=reason)
+    if ProviderName(row.provider).reports_by_push:
+        without_reason = {each: failure_without_reason(result_data, each) for each in Language}
+        if reason in without_reason.values():  # the row has it in the language of the worker
+            return without_reason[language]
+    return message(f"error_{code}", language, reason=reason)
 
 
 def error_advice(row: GenerationJob, language: Language) -> str | None:

@@ -15,13 +15,20 @@ from api.http.problems import NotFound
 from api.http.wire import Text
 from api.identity.dependencies import revalidate_caller
 from reelay.db.generations import files_of, find_generation_named
+from reelay.db.logs import read_log
 from reelay.db.tables import GenerationJob, MediaFileRow
 from reelay.domain.generation import Status
 from reelay.domain.messages import Sentence
 
 LONGEST_WAIT_SECONDS = 300.0
 
-Logs = Annotated[bool | None, Query(description="Whether the answer shows what the provider printed.")]
+Logs = Annotated[
+    bool | None,
+    Query(
+        description="Whether the answer shows what the provider printed, as far as it was collected: with each poll,"
+        " thus after `POST /api/jobs/{id}/poll`, and by default setting of the service also at the end."
+    ),
+]
 JobName = Annotated[Text, Path(description="The job's id, or your `externalId` for it.")]
 
 
@@ -67,10 +74,10 @@ async def final_view(context: RequestContext, generation_id: UUID, *, wait: floa
 
 async def with_logs(context: RequestContext, view: JobView, *, wanted: bool | None) -> JobView:
     """The job with what its provider printed, if that is wanted; None: by `FAL_QUEUE_LOGS_DEFAULT`."""
-    services = context.services
-    if not (services.settings.provider_logs if wanted is None else wanted):
+    if not (context.services.settings.provider_logs if wanted is None else wanted):
         return view
-    return view.model_copy(update={"logs": await services.logs.lines(context.caller.user_id, view.id, view.status)})
+    async with context.transaction() as session:
+        return view.model_copy(update={"logs": await read_log(session, context.caller.user_id, view.id)})
 
 
 def preferred_wait(prefer: str | None) -> float:

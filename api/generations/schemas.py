@@ -21,7 +21,9 @@ from api.generations.progress import (
     newest,
     progress_message,
     progress_percent,
+    queue_position,
     seconds_left,
+    waiting_for,
 )
 from api.http.links import Links
 from api.http.pagination import Page
@@ -30,7 +32,16 @@ from reelay.catalog.model import Quality
 from reelay.db.generations import TIMING
 from reelay.db.tables import GenerationJob, JobEvent, MediaFileRow
 from reelay.domain.failure import FailureCode
-from reelay.domain.generation import ACTIVE, GenerationStatus, JobType, ProviderName, Stage, Status, media_address
+from reelay.domain.generation import (
+    ACTIVE,
+    GenerationStatus,
+    JobType,
+    ProviderName,
+    Stage,
+    Status,
+    WaitingFor,
+    media_address,
+)
 from reelay.domain.language import Language
 from reelay.domain.messages import message
 
@@ -310,6 +321,10 @@ class JobView(ModelRun):
     """Progress in percent, from 0 to 100: estimated from the usual time until the provider reports it."""
     progress_message: str
     """What happens at the moment, for a person, in the language asked for."""
+    waiting_for: WaitingFor | None
+    """What the job waits for, while nothing happens to it."""
+    queue_position: int | None
+    """How many are ahead of it in the provider's queue, where the provider tells."""
     result_url: str | None
     """The signed address of the first file, once the job is completed. It plays without credentials for at least
     an hour."""
@@ -390,12 +405,14 @@ class JobView(ModelRun):
             stage=at.stage,
             progress=progress_percent(row, at),
             progress_message=progress_message(row, at, language),
+            waiting_for=waiting_for(row, at),
+            queue_position=queue_position(row, at),
             result_url=links.to_media(row.result_url) if row.result_url else None,
             provider_url=row.provider_url,
             files=shown,
             result_data=result_data,
             error_code=error_code(row),
-            error_message=error_message(row, language),
+            error_message=error_message(row, language, result_data or pushed or {}),
             error_advice=error_advice(row, language),
             input=row.input_params,
             estimated_cost_cents=row.estimated_cost_cents,

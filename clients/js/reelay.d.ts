@@ -34,6 +34,10 @@ export interface Job {
   /** 0 to 100. */
   progress: number;
   progressMessage: string;
+  /** What it waits for, while nothing happens to it. */
+  waitingFor: "queue" | "provider" | "account" | "key" | null;
+  /** How many are ahead of it in the provider's queue. */
+  queuePosition: number | null;
   secondsLeft: number | null;
   resultUrl: string | null;
   files: MediaFile[];

@@ -8,9 +8,11 @@ from typing import Any, Literal, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic import TypeAdapter
+from pydantic.alias_generators import to_camel
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Integer,
     Select,
     Text,
     and_,
@@ -52,6 +54,7 @@ from reelay.domain.generation import (
     Status,
     Timing,
     UncertainSubmitPolicy,
+    WaitingFor,
 )
 from reelay.domain.identifiers import parse_uuid
 from reelay.domain.money import Charge, Tariff
@@ -63,6 +66,7 @@ HELD = (
     .where(col(CreditEntry.job_id) == col(GenerationJob.id), col(CreditEntry.phase) == Phase.HOLD)
     .scalar_subquery()
 )
+SHOWN_IN_EVENT = ("status", "stage", "progress_message")
 TIMING = TypeAdapter(Timing)
 TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 
@@ -208,17 +212,21 @@ async def advance_generation(
     data: dict[str, Any] | None = None,
     stamped: Moment | None = None,
     only_if: Sequence[ColumnElement[bool]] = (),
+    waiting_for: WaitingFor | None = None,
+    queue_position: int | None = None,
     **columns: Unpack[Columns],
 ) -> bool:
     """Move a living generation on and write the event. `stamped` names a column that gets the time of the transaction.
 
-    False when nothing changed: it is there already (an activity that ran twice), it has ended, or one of the
-    further conditions does not hold.
+    What it waited for is over, unless it is given again. False when nothing changed: it is there already (an activity
+    that ran twice), it has ended, or one of the further conditions does not hold.
     """
-    values = {"status": status, "stage": stage, "progress_message": detail, **columns}
+    waits = {"waiting_for": waiting_for, "queue_position": queue_position}
+    values = {"status": status, "stage": stage, "progress_message": detail, **waits, **columns}
+    facts = {to_camel(name): value for name, value in waits.items() if value is not None}
     params = {
         "generation_id": generation_id,
-        "event_data": data or {},
+        "event_data": (data or {}) | facts,
         **{f"new_{name}": value for name, value in values.items()},
     }
     statement = (_advance if only_if else _known_advance)(tuple(columns), stamped, *only_if)
@@ -230,8 +238,10 @@ def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElem
 
     `charged_cents` becomes at most what was held, which is nothing for jobs that are not ours to charge.
     """
-    compared = ("status", "stage", "progress_message")
-    new: dict[str, Any] = {name: bindparam(f"new_{name}", type_=Text) for name in compared}
+    new: dict[str, Any] = {
+        name: bindparam(f"new_{name}", type_=Text) for name in ("status", "stage", "progress_message", "waiting_for")
+    }
+    new["queue_position"] = bindparam("new_queue_position", type_=Integer)
     now = {name: func.now() for name in ("stage_at", stamped) if name}
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
     if "charged_cents" in columns:
@@ -243,7 +253,7 @@ def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElem
         .where(
             col(GenerationJob.id) == bindparam("generation_id"),
             col(GenerationJob.status).in_(ACTIVE),
-            tuple_(*(getattr(GenerationJob, name) for name in compared)) != tuple_(*new.values()),
+            tuple_(*(getattr(GenerationJob, name) for name in new)).is_distinct_from(tuple_(*new.values())),
             *only_if,
         )
         .values(by_column)
@@ -254,7 +264,12 @@ def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElem
         insert(JobEvent)
         .from_select(
             ["user_id", "job_id", "status", "stage", "detail", "data"],
-            select(moved.c.user_id, moved.c.id, *new.values(), bindparam("event_data", type_=JSONB)),
+            select(
+                moved.c.user_id,
+                moved.c.id,
+                *(new[name] for name in SHOWN_IN_EVENT),
+                bindparam("event_data", type_=JSONB),
+            ),
         )
         .returning(col(JobEvent.id))
         .cte("event")
@@ -266,11 +281,16 @@ def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElem
 _known_advance = cache(_advance)
 
 
-async def record_wait_reason(session: AsyncSession, generation_id: UUID, reason: str) -> bool:
-    """Why a living generation waits, as its progress message and one event."""
+async def record_wait(session: AsyncSession, generation_id: UUID, waiting_for: WaitingFor, reason: str) -> bool:
+    """What a living generation waits for, and in its timeline why."""
     job = await session.get(GenerationJob, generation_id, with_for_update=True)
     return job is not None and await advance_generation(
-        session, generation_id, status=Status(job.status), stage=Stage(job.stage), detail=reason
+        session,
+        generation_id,
+        status=Status(job.status),
+        stage=Stage(job.stage),
+        detail=reason,
+        waiting_for=waiting_for,
     )
 
 

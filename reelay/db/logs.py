@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -23,19 +23,14 @@ async def read_log(session: AsyncSession, user_id: UUID, generation_id: UUID) ->
     return [line for lines in await session.scalars(statement.order_by(col(JobEvent.id))) for line in lines]
 
 
-async def append_log(session: AsyncSession, generation_id: UUID, lines: Sequence[str]) -> list[str]:
-    """Add what is new of the provider's last lines to the timeline, as one event. All lines that are kept now.
-
-    The session is `as_user`: the generation's own user's.
-    """
+async def append_log(session: AsyncSession, user_id: UUID, generation_id: UUID, lines: Sequence[str]) -> None:
+    """Add what is new of the provider's last lines to the timeline, as one event."""
+    if not await _new_lines(session, user_id, generation_id, lines):
+        return
     # Locked like for any other event: two may bring the same lines at once, and streams count on the events' order.
-    await session.execute(select(func.lock_generation(generation_id)))
-    job = await session.get(GenerationJob, generation_id)
-    if job is None:
-        return []
-    kept = await read_log(session, job.user_id, generation_id)
-    new = new_lines(kept, lines)[: MOST_LINES - len(kept)]
-    if new:
+    job = await session.get(GenerationJob, generation_id, with_for_update=True)
+    new = await _new_lines(session, user_id, generation_id, lines)
+    if job is not None and new:
         event = JobEvent(
             user_id=job.user_id,
             job_id=job.id,
@@ -45,7 +40,11 @@ async def append_log(session: AsyncSession, generation_id: UUID, lines: Sequence
             data={"lines": new},
         )
         await session.execute(insert(JobEvent).values(event.model_dump(exclude_none=True)))
-    return kept + new
+
+
+async def _new_lines(session: AsyncSession, user_id: UUID, generation_id: UUID, last: Sequence[str]) -> list[str]:
+    kept = await read_log(session, user_id, generation_id)
+    return new_lines(kept, last)[: MOST_LINES - len(kept)]
 
 
 def new_lines(kept: Sequence[str], last: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from reelay.db.generations import advance_generation, record_progress
 from reelay.db.tables import GenerationJob, WebhookDelivery
-from reelay.domain.generation import ACTIVE, AT_THE_PROVIDER, ProviderName, Stage, Status
+from reelay.domain.generation import ACTIVE, AT_THE_PROVIDER, ProviderName, Stage, Status, WaitingFor
 from reelay.domain.identifiers import parse_uuid
 
 PUSHING = [name for name in ProviderName if name.reports_by_push]
@@ -58,6 +58,7 @@ async def record_push(
         stage=stage,
         detail=message,
         data={"note": note} if note else None,
+        waiting_for=WaitingFor.QUEUE if stage is Stage.QUEUED else None,
         only_if=onward,
         progress_percent=percent,
     ):

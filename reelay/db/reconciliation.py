@@ -57,7 +57,7 @@ async def claim_repair(session: AsyncSession, job: GenerationJob, detail: str) -
             col(GenerationJob.status).in_(ACTIVE),
             col(GenerationJob.stage_at) == job.stage_at,
         )
-        .values(stage_at=func.now(), progress_message=detail)
+        .values(stage_at=func.now(), progress_message=detail, waiting_for=None, queue_position=None)
         .returning(col(GenerationJob.id))
     )
     if (await session.execute(claimed)).first() is None:

@@ -114,7 +114,7 @@ OPEN_ACTIONS = text("""
                     and created_at < now() - interval '5 minutes' then 'external'
                 when created_at + (timing ->> 'deadline')::interval + interval '10 minutes' < now() then 'overdue'
                 when stage = 'archiving' and stage_at < now() - interval '15 minutes' then 'archive_stuck'
-                when stage = 'submitting' and progress_message like 'Waiting:%' then 'account_parked'
+                when stage = 'submitting' and waiting_for = 'account' then 'account_parked'
                 when stage = 'uncertain' then 'uncertain'
                 when stage = 'reserving' and created_at < now() - interval '5 minutes' then 'not_started'
             end as need

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from reelay.domain.generation import JobType, Origin, ProviderName, Stage, Status, UncertainSubmitPolicy
+from reelay.domain.generation import JobType, Origin, ProviderName, Stage, Status, UncertainSubmitPolicy, WaitingFor
 
 NOW = func.now()
 EMPTY_OBJECT = text("'{}'::jsonb")
@@ -215,6 +215,9 @@ class GenerationJob(SQLModel, table=True):
     stage: Stage = Field(default=Stage.RESERVING, sa_type=Text)
     stage_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     attempts: int = 0
+    waiting_for: WaitingFor | None = Field(default=None, sa_type=Text)
+    queue_position: int | None = None
+    """How many are ahead of it in the provider's queue."""
     progress_percent: int = 0
     progress_message: str = Field(default="", sa_type=Text)
     result_url: str | None = Field(default=None, sa_type=Text)

@@ -97,6 +97,21 @@ class Stage(StrEnum):
     DONE = "done"
 
 
+class WaitingFor(StrEnum):
+    """Why nothing happens to a job that has not ended.
+
+    - `queue`: others are ahead of it in the provider's queue; `queuePosition` says how many, where that is known.
+    - `provider`: the provider does not answer, or has asked to come back later.
+    - `account`: the provider takes no jobs from this service for the time being.
+    - `key`: the provider is not set up at the moment.
+    """
+
+    QUEUE = "queue"
+    PROVIDER = "provider"
+    ACCOUNT = "account"
+    KEY = "key"
+
+
 AT_THE_PROVIDER = frozenset({Stage.QUEUED, Stage.GENERATING, Stage.POLLING, Stage.FETCHING})
 """From the accepted submission until the result is fetched."""
 BEFORE_THE_PROVIDER = frozenset({Stage.RESERVING, Stage.SUBMITTING, Stage.UNCERTAIN})
@@ -222,6 +237,8 @@ class Result:
     """What the provider charges, in its own unit (`x-fal-billable-units`)."""
     unusable_units: str | None = None
     """What it said instead that is no number of units."""
+    logs: tuple[str, ...] = ()
+    """What was printed, where the answer itself tells."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,6 @@ SPANS: dict[Stage, tuple[int, int]] = {
     Stage.FINISHING: (95, 95),
     Stage.DONE: (100, 100),
 }
-WAITING = "Waiting: "
-"""How the row's `progress_message` begins when the provider is why a job stands still."""
 SPREAD_OVER_TIME = frozenset({Stage.QUEUED, Stage.GENERATING, Stage.POLLING})
 
 

@@ -115,6 +115,7 @@ def result_of(answer: Answer) -> Result:
         media=media_of(output, output_alone=True),
         data=output if isinstance(output, dict) else {"output": output},
         billable_units=_predict_time(body),
+        logs=_log_lines(body.get("logs")),
     )
 
 

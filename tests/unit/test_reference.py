@@ -23,7 +23,7 @@ from reelay.catalog.loader import DIRECTORY, load_catalog
 from reelay.cli.exit_codes import Exit
 from reelay.cli.main import app
 from reelay.domain.failure import FailureCode
-from reelay.domain.generation import Stage, Status
+from reelay.domain.generation import Stage, Status, WaitingFor
 from reelay.domain.verdict import Verdict
 from reelay.settings import Settings
 from tests.paths import ROOT
@@ -89,6 +89,8 @@ def test_every_status_stage_and_reason_of_a_failure_is_described() -> None:
     stages = (DOCS / "api.md").read_text(encoding="utf-8").partition("| `stage` |")[2].split("\n\n")[0]
     assert re.findall(r"^\| `(\w+)` \|", stages, re.MULTILINE) == [*Stage]
     assert [code(reason)[0] for reason, *_ in rows("api.md", "### Why a job failed")] == [*FailureCode, "other"]
+    waits = (DOCS / "api.md").read_text(encoding="utf-8").partition("| `waitingFor` |")[2].split("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", waits, re.MULTILINE) == [*WaitingFor]
 
 
 def test_every_error_code_is_described_with_its_status() -> None:

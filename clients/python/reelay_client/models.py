@@ -62,6 +62,10 @@ class Job(Answer):
     progress: int
     """0 to 100."""
     progress_message: str
+    waiting_for: str | None = None
+    """What it waits for, while nothing happens to it: `queue`, `provider`, `account` or `key`."""
+    queue_position: int | None = None
+    """How many are ahead of it in the provider's queue."""
     seconds_left: int | None = None
     """By what the model usually takes."""
     result_url: str | None

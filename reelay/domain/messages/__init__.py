@@ -6,17 +6,12 @@ fr = "..."
 pt = "..."
 """
 
-import re
 import tomllib
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Self
 
 from reelay.domain.language import Language
-
-PLACEHOLDER = re.compile(r"\{(\w+)\}")
-STORED_PREFIXES = ("progress_", "studio_")
-"""How the keys begin of sentences that rows keep, see `translate_stored`."""
 
 
 def message(key: str, language: Language, /, **values: object) -> str:
@@ -44,29 +39,6 @@ def in_language(text: str, language: Language) -> str:
         name: in_language(value, language) if isinstance(value, str) else value for name, value in text.values.items()
     }
     return message(text.key, language, **values)
-
-
-@lru_cache(maxsize=10_000)
-def translate_stored(kept: str, language: Language) -> str | None:
-    """What a row keeps, in whichever language, in this one. None when it is no sentence of the table."""
-    for key, template in _stored_patterns():
-        if found := template.fullmatch(kept):
-            return message(key, language, **found.groupdict())
-    return None
-
-
-@cache
-def _stored_patterns() -> list[tuple[str, re.Pattern[str]]]:
-    """The sentences that rows keep, as patterns; those that say most come first."""
-    texts = [
-        (key, text) for key, said in _messages().items() if key.startswith(STORED_PREFIXES) for text in said.values()
-    ]
-    patterns = []
-    for key, text in sorted(texts, key=lambda entry: len(PLACEHOLDER.sub("", entry[1])), reverse=True):
-        parts = PLACEHOLDER.split(text)  # literal text and names, in turn
-        pattern = "".join(f"(?P<{part}>.*)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
-        patterns.append((key, re.compile(pattern, re.DOTALL)))
-    return patterns
 
 
 @cache

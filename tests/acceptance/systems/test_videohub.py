@@ -1,6 +1,5 @@
 """The videohub, as its document tells it: every model by one call, its steps, its log, and a late result."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -40,6 +39,7 @@ async def test_a_video_from_its_post_to_the_gallery(patient_service: Service, ca
     assert running["logs"] is None
 
     async def logs() -> list[str]:
+        await caller.post(f"{address}/poll")
         return list((await caller.get(address, params={"logs": 1})).json()["logs"])
 
     assert (await eventually(logs))[0] == "Loading the model"
@@ -53,6 +53,7 @@ async def test_a_video_from_its_post_to_the_gallery(patient_service: Service, ca
         "Created",
         "Submitting to fal",
         "Accepted by fal",
+        "Generating at fal",
         "Copying the media into the archive",
         "Completed",
     ]
@@ -192,13 +193,28 @@ async def test_ratio_is_the_one_that_was_asked_for(caller: httpx.AsyncClient, as
     await caller.post(f"{created['statusUrl']}/cancel")
 
 
-async def test_log_of_an_ended_job_is_whole_and_kept_once(caller: httpx.AsyncClient) -> None:
-    created = (await caller.post("/api/generate/video", json={"prompt": "a reef"})).json()
-    await until(caller, created["statusUrl"], "completed")
-    answers = await asyncio.gather(*(caller.get(created["statusUrl"], params={"logs": 1}) for _ in range(10)))
-    history = (await caller.get(f"{created['statusUrl']}/history")).json()["data"]
+async def test_reading_asks_the_provider_nothing_and_writes_nothing(
+    patient_service: Service, caller: httpx.AsyncClient
+) -> None:
+    created = (await caller.post("/api/generate/video", json={"prompt": "a reef [sim: latency=10m]"})).json()
+    await until(caller, created["statusUrl"], "in_progress")
+    before = (await caller.get(f"{created['statusUrl']}/history")).json()
+    for _ in range(3):
+        assert (await caller.get(created["statusUrl"], params={"logs": 1})).json()["logs"] == []
 
-    (logs,) = {tuple(answer.json()["logs"]) for answer in answers}
+    assert (await patient_service.simulated(created["jobId"]))["status_calls"] == 0
+    assert (await caller.get(f"{created['statusUrl']}/history")).json() == before
+    await caller.post(f"{created['statusUrl']}/cancel")
+
+
+async def test_log_of_an_ended_job_is_whole_and_kept_once(servers: Servers) -> None:
+    """Also where nobody has polled."""
+    async with running_service(servers, provider_logs=True, webhook_patience=60) as service:
+        job_id = await service.create("a reef")
+        await service.until(job_id, "completed")
+        logs = (await service.job(job_id))["logs"]
+        history = (await service.client.get(f"/api/jobs/{job_id}/history")).json()["data"]
+
     assert (logs[0], logs[-1]) == ("Loading the model", "Uploading the output")
     assert [event["data"]["lines"] for event in history if "lines" in event["data"]] == [list(logs)]
 

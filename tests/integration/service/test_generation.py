@@ -218,8 +218,8 @@ async def test_deadline_looks_once_more_then_withdraws(servers: Servers) -> None
         assert (await service.simulated(job_id))["cancel_calls"] == 1
 
 
-async def follows_its_queue(servers: Servers, ahead: int, polled: dict[str, Any]) -> list[tuple[str, str]]:
-    """Status and message of a job at its acceptance, and once fal was asked."""
+async def follows_its_queue(servers: Servers, ahead: int, polled: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Status, message, and what it waits for, of a job at its acceptance, and once fal was asked."""
     async with scripted_server() as fal:
 
         async def always(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -241,19 +241,32 @@ async def follows_its_queue(servers: Servers, ahead: int, polled: dict[str, Any]
             asked = await service.job(job_id)
             await service.client.post(f"/api/jobs/{job_id}/cancel")
             await service.until(job_id, "canceled")
-    return [(job["status"], job["progressMessage"]) for job in (accepted, asked)]
+    facts = ("status", "progressMessage", "waitingFor", "queuePosition")
+    return [tuple(job[fact] for fact in facts) for job in (accepted, asked)]
 
 
 async def test_job_behind_others_is_submitted_until_the_provider_works_on_it(servers: Servers) -> None:
     seen = await follows_its_queue(servers, 2, {"status": "IN_PROGRESS"})
 
-    assert seen == [("submitted", "Accepted by fal, 2 ahead in its queue"), ("in_progress", "Generating at fal")]
+    assert seen == [
+        ("submitted", "Queued at fal, 2 ahead", "queue", 2),
+        ("in_progress", "Generating at fal", None, None),
+    ]
+
+
+async def test_place_in_the_queue_is_a_fact_of_the_job(servers: Servers) -> None:
+    seen = await follows_its_queue(servers, 2, {"status": "IN_QUEUE", "queue_position": 1})
+
+    assert seen == [
+        ("submitted", "Queued at fal, 2 ahead", "queue", 2),
+        ("submitted", "Queued at fal, 1 ahead", "queue", 1),
+    ]
 
 
 async def test_job_with_nobody_ahead_is_in_progress_and_stays_so(servers: Servers) -> None:
     seen = await follows_its_queue(servers, 0, {"status": "IN_QUEUE", "queue_position": 1})
 
-    assert seen == [("in_progress", "Generating at fal")] * 2
+    assert seen == [("in_progress", "Generating at fal", None, None)] * 2
 
 
 async def test_manual_poll_finds_a_result_at_once(patient_service: Service) -> None:

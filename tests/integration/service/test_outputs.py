@@ -14,7 +14,7 @@ from tests.unit.providers.scripted_server import json_answer, scripted_server
 CONTRACT = """
     id type model provider status stage progress progressMessage resultUrl providerUrl files resultData errorCode
     errorMessage estimatedCostCents actualCostCents creditsDeducted falRequestId attempts campaignId clipId metadata
-    createdAt submittedAt completedAt source input requestId
+    createdAt submittedAt completedAt source input requestId waitingFor queuePosition
 """
 # What the page and the gallery need besides, and what a pushing backend says of its run.
 BESIDE = """
@@ -38,7 +38,7 @@ async def test_of_several_outputs_all_are_archived_or_none(
 
         async def always(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             target = fal.seen[-1].target
-            body = {"status": "COMPLETED"} if target.endswith("/status") else result
+            body = {"status": "COMPLETED"} if "/status" in target else result
             await json_answer(200, body if fal.seen[-1].method == "GET" else {"request_id": "two"})(reader, writer)
 
         fal.always = always

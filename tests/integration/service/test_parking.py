@@ -68,7 +68,8 @@ async def test_locked_account_makes_all_jobs_wait_and_one_at_a_time_probe(
     jobs += [await service.create(f"number {number}") for number in range(8)]
     for job_id in jobs[1:]:
         await says(service, job_id, "Waiting: fal takes no submissions of our account: User is locked")
-        assert (await service.job(job_id))["status"] == "pending"
+        job = await service.job(job_id)
+        assert (job["status"], job["waitingFor"]) == ("pending", "account")
 
     async def probed_three_times() -> bool:
         return bool((await account(operator))["probes"] >= 3)
@@ -120,7 +121,8 @@ async def test_provider_that_is_away_is_waited_for_with_a_reason_and_without_a_s
         jobs = [await service.create(f"meanwhile {number}") for number in range(5)]
         for job_id in jobs:
             await says(service, job_id, "Not accepted: no connection to fal")
-            assert (await service.job(job_id))["status"] == "pending"
+            job = await service.job(job_id)
+            assert (job["status"], job["waitingFor"]) == ("pending", "provider")
         async with open_line(simulator, port=port):
             for job_id in jobs:
                 counted = await completes(service, job_id)

@@ -122,7 +122,7 @@ async def test_jobs_outlive_three_hours_without_their_provider_and_come_back_one
     assert 0.9 < provider.asked()[requests[0]] / (OUTAGE / LONGEST_BACKOFF) < 2.4
     for job_id in jobs:
         job = await service.job(job_id)
-        assert (job["progressMessage"], job["completedAt"]) == (WAITING, None)
+        assert (job["progressMessage"], job["waitingFor"], job["completedAt"]) == (WAITING, "provider", None)
         assert (await service.trail(job_id)).count(REASON) == 1
 
     clocks = [await skipper(service).get_current_time(service.run(job_id)) for job_id in jobs]

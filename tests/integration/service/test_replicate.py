@@ -175,13 +175,14 @@ async def test_token_taken_away_makes_new_jobs_fail_and_open_ones_wait_for_it(se
             assert "REPLICATE_API_TOKEN" not in job["errorMessage"]
             waiting = await until_it_waits(service, bought)
             assert waiting["status"] == "in_progress"
+            assert waiting["waitingFor"] == "key"
             assert waiting["progressMessage"] == "Waiting for replicate, which is not available at the moment"
             assert "REPLICATE_API_TOKEN" in (await service.trail(bought))[-1]
             # Beyond its next look, which says the same.
             await service.until(await service.create("a fresh one at fal [sim: latency=6s]"), "completed")
         await service.servers.end_at_provider(bought)
         async with service.worker():
-            await service.until(bought, "completed")
+            assert (await service.until(bought, "completed"))["waitingFor"] is None
         assert sum(line.startswith("Waiting: ") for line in await service.trail(bought)) == 1
     assert (await service.simulated(bought))["accepted"] == 1
 
@@ -189,7 +190,7 @@ async def test_token_taken_away_makes_new_jobs_fail_and_open_ones_wait_for_it(se
 async def until_it_waits(service: Service, job_id: str) -> Job:
     async def waiting() -> Job:
         job = await service.job(job_id)
-        assert job["progressMessage"].startswith("Waiting for ")
+        assert job["waitingFor"]
         return job
 
     return await eventually(waiting)

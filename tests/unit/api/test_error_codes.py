@@ -32,5 +32,5 @@ def test_code_of_another_application_is_shown_as_other(code: str, shown: str | N
 
 
 def test_text_of_another_application_is_shown_as_it_is() -> None:
-    assert error_message(failed("E_TIMEOUT"), Language.FRENCH) == "Timed out."
+    assert error_message(failed("E_TIMEOUT"), Language.FRENCH, {}) == "Timed out."
     assert error_advice(failed("E_TIMEOUT"), Language.ENGLISH)

@@ -4,7 +4,7 @@ from string import Formatter
 import pytest
 
 from reelay.domain.language import Language, preferred_language
-from reelay.domain.messages import Sentence, _messages, in_language, message, translate_stored
+from reelay.domain.messages import Sentence, _messages, in_language, message
 
 
 @pytest.mark.parametrize(
@@ -43,22 +43,6 @@ def test_sentence_is_english_text_that_can_be_said_otherwise() -> None:
         "n'est pas un paramètre de fal-ai/veo3.1 ; vouliez-vous dire « duration » ?"
     )
     assert in_language("of somebody else", Language.FRENCH) == "of somebody else"
-
-
-@pytest.mark.parametrize(
-    ("kept", "french"),
-    [
-        ("Queued at fal", "Dans la file d'attente de fal"),
-        ("Queued at fal, 3 ahead", "Dans la file d'attente de fal, 3 avant celle-ci"),
-        ("Accepted by fal, 3 ahead in its queue", "Acceptée par fal, 3 avant celle-ci dans sa file d'attente"),
-        ("Canceling", "Annulation en cours"),
-        ("Génération de la vidéo en cours", "Génération de la vidéo en cours"),
-        ("Waiting: fal answered HTTP 503", None),
-        ("Completed", None),  # no sentence that rows keep
-    ],
-)
-def test_what_a_row_keeps_is_recognised(kept: str, french: str | None) -> None:
-    assert translate_stored(kept, Language.FRENCH) == french
 
 
 @pytest.mark.parametrize("key", sorted(_messages()))
