@@ -13,10 +13,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
 from activities.final_pushes import StoredFinalPushes
-from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor
+from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor, counting_task_failures
 from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
+from reelay.background import TaskSupervisor
 from reelay.catalog.loader import load_catalog
 from reelay.db.engine import make_engine, make_sessions
 from reelay.db.media_links import store_media_link_key
@@ -97,7 +98,9 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
     reconciliation = ReconciliationActivities(
         settings, sessions, providers, GenerationRuns(client, settings.task_queue, settings.app_url), load_catalog()
     )
-    await stack.enter_async_context(keeping_schedule(client, settings.task_queue, settings.reconcile_every))
+    runtime = client.service_client.config.runtime or Runtime.default()
+    tasks = TaskSupervisor(counting_task_failures(runtime.metric_meter))
+    await stack.enter_async_context(keeping_schedule(tasks, client, settings.task_queue, settings.reconcile_every))
     return Worker(
         client,
         task_queue=settings.task_queue,

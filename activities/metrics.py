@@ -10,10 +10,12 @@ from typing import Any
 
 import structlog
 from temporalio import activity
+from temporalio.common import MetricMeter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
+from reelay.background import Count
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Archived, Generation, Status
 
@@ -23,10 +25,16 @@ ENDED = "reelay_generations_ended"
 ACTIVITY_SECONDS = "reelay_activity_seconds"
 ATTEMPTS = "reelay_activity_attempts"
 ARCHIVED_BYTES = "reelay_archived_bytes"
+TASK_FAILURES = "reelay_background_task_failures"
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 """An activity may be over at once, or last as long as a model."""
 
 OK, ERROR = "ok", "error"
+
+
+def counting_task_failures(meter: MetricMeter) -> Count:
+    counter = meter.create_counter(TASK_FAILURES, "Failures of background tasks.")
+    return lambda task, count: counter.add(count, {"task": task})
 
 
 class MetricsInterceptor(Interceptor):

@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
+from temporalio import activity
+
+from activities.metrics import counting_task_failures
+from reelay.background import Succeeded, TaskSupervisor
 from reelay.db.engine import Sessions
 from reelay.db.generations import record_progress
 from reelay.domain.generation import Stage
@@ -20,16 +24,15 @@ class ByteProgress:
         self._sessions = sessions
         self._generation_id = generation_id
         self._fractions = [0.0] * parts
-        self._writing: asyncio.Task[None] | None = None
+        tasks = TaskSupervisor(counting_task_failures(activity.metric_meter()))
+        self._writing = tasks.running("archive_progress", self._write)
 
     async def __aenter__(self) -> Self:
-        self._writing = asyncio.create_task(self._write())
+        await self._writing.__aenter__()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        assert self._writing is not None
-        self._writing.cancel()
-        await asyncio.gather(self._writing, return_exceptions=True)
+    async def __aexit__(self, *error: Any) -> None:
+        await self._writing.__aexit__(*error)
 
     def part(self, index: int) -> Callable[[int, int | None], None]:
         """What a download calls with (bytes so far, total bytes if known)."""
@@ -39,10 +42,11 @@ class ByteProgress:
 
         return on_bytes
 
-    async def _write(self) -> None:
+    async def _write(self, succeeded: Succeeded) -> None:
         start, end = SPANS[Stage.ARCHIVING]
         while True:
             await asyncio.sleep(WRITE_EVERY_SECONDS)
             percent = start + int((end - start) * sum(self._fractions) / len(self._fractions))
             async with self._sessions.begin() as session:
                 await record_progress(session, self._generation_id, min(percent, end))
+            succeeded()

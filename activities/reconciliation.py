@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -9,6 +10,7 @@ from uuid import UUID
 
 import structlog
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.heartbeat import heartbeating
 from reelay.catalog.catalog import Catalog
@@ -30,6 +32,9 @@ from reelay.providers.registry import Providers
 from reelay.settings import Settings
 
 AT_ONCE = 25
+HEARTBEAT = timedelta(seconds=5)
+FAILED = "failed"
+"""Rows that could not be handled: beside the fields of `Reconciled`."""
 DELIVERIES_KEPT = timedelta(days=30)
 BATCH, BATCHES_AT_MOST = 500, 20
 
@@ -65,39 +70,45 @@ class ReconciliationActivities:
         What another backend has submitted is taken over first, and then checked like the rest. Also deletes old webhook
         deliveries.
 
-        A generation whose check fails does not keep the others waiting; its error fails the activity in the end.
+        A row that cannot be handled, like that of a newer version, is logged and keeps no other waiting; that there was
+        one fails the activity in the end. An attempt whose worker died is continued after its last page.
         """
-        found: Counter[str] = Counter()
-        errors: list[BaseException] = []
-        last = None
-        async with heartbeating(every=timedelta(seconds=5)):
-            found["taken_over"] = await self._take_over_external(grace)
+        last, found = progress_of_earlier_attempt()
+        async with heartbeating(*progress(last, found), every=HEARTBEAT) as heartbeat:
+            if last is None:
+                await self._take_over_external(grace, found)
             while page := await self._next_page(grace, last):
-                for fields in await asyncio.gather(*map(self._check, page), return_exceptions=True):
-                    if isinstance(fields, BaseException):
-                        errors.append(fields)
-                    else:
-                        found.update(fields)
+                await asyncio.gather(*(self._handle(stale.job.id, self._check(stale), found) for stale in page))
                 last = page[-1].job.id
-            found["deliveries_deleted"] = await self._delete_old_deliveries()
-            found["holds_ended"] = await self._end_orphaned_holds()
-        if errors:
-            raise errors[0]
+                heartbeat.change(*progress(last, found))
+            found["deliveries_deleted"] += await self._delete_old_deliveries()
+            await self._end_orphaned_holds(found)
+        if failed := found.pop(FAILED, 0):
+            # The next pass tries again. Rows that this version cannot read would fail at once.
+            raise ApplicationError(f"{failed} rows could not be handled; the log has them", non_retryable=True)
         return Reconciled(**found)
 
-    async def _take_over_external(self, grace: timedelta) -> int:
-        """How many requests that another backend submitted are ours to follow from now on."""
-        taken, last = 0, None
+    async def _handle(self, row: UUID, work: Awaitable[Sequence[str]], found: Counter[str]) -> None:
+        """Count in what the work returns."""
+        try:
+            found.update(await work)
+        except Exception:
+            log.error("row_not_reconciled", job_id=str(row), exc_info=True)
+            found[FAILED] += 1
+
+    async def _take_over_external(self, grace: timedelta, found: Counter[str]) -> None:
+        """Requests that another backend submitted are ours to follow from now on."""
+        last = None
         while True:
             async with self._sessions() as session:
                 page = await external_requests(session, unchanged_for=grace, after=last, limit=BATCH)
             for job in page:
-                taken += await self._take_over(job)
+                await self._handle(job.id, self._take_over(job), found)
             if len(page) < BATCH:
-                return taken
+                return
             last = page[-1].id
 
-    async def _take_over(self, job: GenerationJob) -> bool:
+    async def _take_over(self, job: GenerationJob) -> list[str]:
         model = self._catalog.closest(job.model, job.input_params, kind=KINDS[JobType(job.job_type)])
         generation = replace(
             generation_of(job), model=job.model or model.name, endpoint=app_of(job) or job.endpoint or model.endpoint
@@ -108,13 +119,13 @@ class ReconciliationActivities:
             )
         except ProviderError as error:
             log.warning("external_request_not_followed", job_id=str(job.id), error=str(error))
-            return False
+            return []
         timing = TIMING.dump_python(timing_of(model, self._settings), mode="json")
         async with self._sessions.begin() as session:
             if await take_over(session, generation, submission, timing):
-                return True
+                return ["taken_over"]
         log.warning("external_request_taken", job_id=str(job.id), request_id=job.provider_request_id)
-        return False
+        return []
 
     async def _delete_old_deliveries(self) -> int:
         """Of the delivery log, in batches that lock nothing for long; what is left goes with the next pass."""
@@ -127,15 +138,16 @@ class ReconciliationActivities:
                 break
         return deleted
 
-    async def _end_orphaned_holds(self) -> int:
-        """How many ended generations had credits that were still held."""
+    async def _end_orphaned_holds(self, found: Counter[str]) -> None:
+        """Those of ended generations whose credits were still held."""
         async with self._sessions() as session:
             orphaned = await orphaned_holds(session)
-        ended = 0
         for generation_id in orphaned:
-            async with self._sessions.begin() as session:
-                ended += await end_orphaned_hold(session, generation_id)
-        return ended
+            await self._handle(generation_id, self._end_orphaned_hold(generation_id), found)
+
+    async def _end_orphaned_hold(self, generation_id: UUID) -> list[str]:
+        async with self._sessions.begin() as session:
+            return ["holds_ended"] * await end_orphaned_hold(session, generation_id)
 
     async def _next_page(self, grace: timedelta, last: UUID | None) -> list[StaleGeneration]:
         async with self._sessions() as session:
@@ -178,6 +190,19 @@ class ReconciliationActivities:
                 await cancel_generation(session, stale.job.id, "Canceled by an operator")
             else:
                 await fail_generation(session, stale.job.id, run.failure or _failure(run))
+
+
+def progress(last: UUID | None, found: Counter[str]) -> tuple[str | None, dict[str, int]]:
+    """For the heartbeats: the last row that was checked, and what was found so far."""
+    return str(last) if last else None, dict(found)
+
+
+def progress_of_earlier_attempt() -> tuple[UUID | None, Counter[str]]:
+    details = activity.info().heartbeat_details
+    if not details:
+        return None, Counter()
+    last, found = details
+    return UUID(last) if last else None, Counter(found)
 
 
 def _submission_state(stale: StaleGeneration) -> SubmissionState:

@@ -45,7 +45,8 @@ class Ready(Described):
     status: Literal["ok", "unavailable"]
     """`ok` with status 200, `unavailable` with 503."""
     parts: dict[str, str]
-    """`ok`, or what is wrong, for each of `postgres`, `temporal` and `archive`."""
+    """`ok`, or what is wrong, for each of `postgres`, `temporal`, `archive` and the background tasks `change_listener`,
+    `inbox`, `unstarted_generations` and `gauges`."""
     revisions: Revisions = Field(alias="schema")
     """A database that is ahead serves older versions, too."""
 
@@ -64,7 +65,7 @@ async def ready(services: ServicesDep) -> JSONResponse:
     (postgres, revision), temporal, archive = await asyncio.gather(
         check_postgres(services), check_temporal(services), check_archive(services)
     )
-    parts = {"postgres": postgres, "temporal": temporal, "archive": archive}
+    parts = {"postgres": postgres, "temporal": temporal, "archive": archive, **services.tasks.states}
     ok = set(parts.values()) == {"ok"}
     body = {
         "status": "ok" if ok else "unavailable",

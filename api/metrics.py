@@ -1,11 +1,9 @@
 """What Prometheus reads at `/metrics`: numbers by few, bounded labels. No id, no name of a user, no sum of money."""
 
-import asyncio
 import time
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
-import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from fastapi.routing import APIRoute
@@ -13,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.admin.ledger import Audit, LedgerAudit
-from reelay.background import in_background
-from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
+from reelay.background import TaskSupervisor, every
+from reelay.db.engine import Sessions
 from reelay.db.statistics import CurrentState, read_current_state
 from reelay.domain.generation import ProviderName, Stage
 from reelay.domain.verdict import Verdict
@@ -29,7 +27,6 @@ UNROUTED = "(none)"
 DRIFTING = ("available", "held", "held for living jobs")
 """The figures of `db.credits.Drift`."""
 
-log = structlog.get_logger()
 router = APIRouter(tags=["health"])
 
 
@@ -62,6 +59,10 @@ class Metrics:
             ("account",),
         )
         self.looked_at = gauge("reelay_db_scrape_timestamp_seconds", "Unix time of the last refresh of the gauges.")
+        self.task_failures = counter("reelay_background_task_failures", "Failures of background tasks.", ("task",))
+
+    def count_task_failures(self, task: str, count: int) -> None:
+        self.task_failures.labels(task).inc(count)
 
     def observe_webhook(self, provider: ProviderName, verdict: Verdict, seconds: float) -> None:
         self.webhooks.labels(provider, verdict).inc()
@@ -114,17 +115,14 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def refreshing_gauges(metrics: Metrics, sessions: Sessions, ledger: LedgerAudit) -> AbstractAsyncContextManager[None]:
+def refreshing_gauges(
+    tasks: TaskSupervisor, metrics: Metrics, sessions: Sessions, ledger: LedgerAudit
+) -> AbstractAsyncContextManager[None]:
     """While the block runs, the gauges are brought up to date: a scrape never asks the database."""
-    return in_background(_keep_refreshing(metrics, sessions, ledger))
 
+    async def refresh() -> None:
+        audit = await ledger.latest()
+        async with sessions() as session:
+            metrics.show(await read_current_state(session), audit)
 
-async def _keep_refreshing(metrics: Metrics, sessions: Sessions, ledger: LedgerAudit) -> None:
-    while True:
-        try:
-            audit = await ledger.latest()
-            async with sessions() as session:
-                metrics.show(await read_current_state(session), audit)
-        except POSTGRES_UNAVAILABLE as error:
-            log.warning("gauges_not_updated", error=str(error))
-        await asyncio.sleep(REFRESH_EVERY_SECONDS)
+    return tasks.running("gauges", every(REFRESH_EVERY_SECONDS, refresh))

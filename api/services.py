@@ -23,6 +23,7 @@ from api.webhooks.delivery_log import DeliveryLog
 from api.webhooks.inbox import Inbox
 from api.webhooks.redelivery import Redelivery, draining
 from api.webhooks.studio import Pushes
+from reelay.background import TaskSupervisor
 from reelay.catalog.catalog import Catalog
 from reelay.catalog.loader import load_catalog
 from reelay.catalog.model import JobKind, Model
@@ -63,6 +64,7 @@ class Services:
     redelivery: Redelivery
     delivery_log: DeliveryLog
     ledger: LedgerAudit
+    tasks: TaskSupervisor
     metrics: Metrics
     storage: Storage
 
@@ -83,14 +85,15 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
     pushes = Pushes(service_sessions, inbox, settings.language, timeouts)
     redelivery = Redelivery(service_sessions, inbox, pushes)
     ledger = LedgerAudit(service_sessions)
+    tasks = TaskSupervisor(metrics.count_task_failures)
     try:
         await start_with_row_security(engine)
         async with (
             httpx.AsyncClient(follow_redirects=False) as keys_client,
-            open_changes(settings.service_url) as changes,
-            starting_unstarted(service_sessions, runs),
-            draining(redelivery),
-            refreshing_gauges(metrics, service_sessions, ledger),
+            open_changes(tasks, settings.service_url) as changes,
+            starting_unstarted(tasks, service_sessions, runs),
+            draining(tasks, redelivery),
+            refreshing_gauges(tasks, metrics, service_sessions, ledger),
         ):
             yield Services(
                 settings=settings,
@@ -118,6 +121,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                 redelivery=redelivery,
                 delivery_log=DeliveryLog(service_sessions),
                 ledger=ledger,
+                tasks=tasks,
                 metrics=metrics,
                 storage=open_storage(
                     settings.archive_location,

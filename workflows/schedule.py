@@ -4,8 +4,8 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
-import structlog
 from temporalio.client import (
     Client,
     Schedule,
@@ -18,9 +18,8 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
-from temporalio.service import RPCError
 
-from reelay.background import in_background
+from reelay.background import Succeeded, TaskSupervisor
 from workflows.ids import reconciliation_id
 from workflows.reconciliation import ReconciliationWorkflow
 
@@ -29,12 +28,13 @@ GRACE = timedelta(seconds=30)
 # A Temporal that has lost its database has lost the schedule, too: it is back within this time.
 CHECK_AT_LEAST_EVERY = timedelta(minutes=1)
 
-log = structlog.get_logger()
 
-
-def keeping_schedule(client: Client, task_queue: str, every: timedelta) -> AbstractAsyncContextManager[None]:
+def keeping_schedule(
+    tasks: TaskSupervisor, client: Client, task_queue: str, every: timedelta
+) -> AbstractAsyncContextManager[None]:
     """While the block runs, Temporal has the schedule: made or brought up to date at first, made again should it go."""
-    return in_background(_keep(client, reconciliation_id(task_queue), schedule(task_queue, every)))
+    keep = partial(_keep, client, reconciliation_id(task_queue), schedule(task_queue, every))
+    return tasks.running("reconciliation_schedule", keep)
 
 
 def schedule(task_queue: str, every: timedelta) -> Schedule:
@@ -53,15 +53,13 @@ def schedule(task_queue: str, every: timedelta) -> Schedule:
     )
 
 
-async def _keep(client: Client, schedule_id: str, wanted: Schedule) -> None:
+async def _keep(client: Client, schedule_id: str, wanted: Schedule, succeeded: Succeeded) -> None:
     is_current = False
     check_every = min(CHECK_AT_LEAST_EVERY, *(interval.every for interval in wanted.spec.intervals))
     while True:
-        try:
-            await _make_or_update(client, schedule_id, wanted, is_current=is_current)
-            is_current = True
-        except RPCError as error:
-            log.warning("schedule_upsert_failed", error=str(error))
+        await _make_or_update(client, schedule_id, wanted, is_current=is_current)
+        is_current = True
+        succeeded()
         await asyncio.sleep(check_every.total_seconds())
 
 

@@ -11,17 +11,17 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import asyncpg
 import structlog
 
-from reelay.background import in_background
-from reelay.db.engine import POSTGRES_UNAVAILABLE, connect_to_postgres, naming_outages
+from reelay.background import Succeeded, TaskSupervisor
+from reelay.db.engine import connect_to_postgres, naming_outages
 from reelay.db.generations import PROGRESS_CHANNEL
 
 CHANGED = "generation_changed"
-RECONNECT_SECONDS = 1.0
 QUIET_SECONDS = 10.0
 """After so long without a notification the connection is checked: one that died silently delivers nothing."""
 ANSWER_SECONDS = 5.0
@@ -174,32 +174,30 @@ class Tail:
 
 
 @asynccontextmanager
-async def open_changes(url: str) -> AsyncIterator[Changes]:
+async def open_changes(tasks: TaskSupervisor, url: str) -> AsyncIterator[Changes]:
     changes = Changes()
-    async with in_background(_listen(url, changes)):
+    async with tasks.running("change_listener", partial(_listen, url, changes)):
         yield changes
 
 
-async def _listen(url: str, changes: Changes) -> None:
-    while True:
-        try:
-            with naming_outages():
-                await _listen_until_lost(url, changes)
-        except POSTGRES_UNAVAILABLE as error:
-            log.warning("listen_failed", error=str(error))
-        await asyncio.sleep(RECONNECT_SECONDS)
+async def _listen(url: str, changes: Changes, succeeded: Succeeded) -> None:
+    """Until the connection is lost."""
+    with naming_outages():
+        await _listen_until_lost(url, changes, succeeded)
 
 
-async def _listen_until_lost(url: str, changes: Changes) -> None:
+async def _listen_until_lost(url: str, changes: Changes, succeeded: Succeeded) -> None:
     notified = asyncio.Event()
 
-    def on_change(_connection: object, _pid: int, _channel: str, payload: object) -> None:
-        changes.notify(UUID(str(payload)))
+    def on_change(_connection: object, _pid: int, channel: str, payload: object) -> None:
+        with ignoring_unreadable(channel, payload):
+            changes.notify(UUID(str(payload)))
         notified.set()
 
-    def on_measure(_connection: object, _pid: int, _channel: str, payload: object) -> None:
-        user_id, generation_id, percent = str(payload).split()
-        changes.measured(UUID(user_id), UUID(generation_id), int(percent))
+    def on_measure(_connection: object, _pid: int, channel: str, payload: object) -> None:
+        with ignoring_unreadable(channel, payload):
+            user_id, generation_id, percent = str(payload).split()
+            changes.measured(UUID(user_id), UUID(generation_id), int(percent))
 
     connection = await connect_to_postgres(url, timeout=5, command_timeout=ANSWER_SECONDS)
     try:
@@ -212,10 +210,20 @@ async def _listen_until_lost(url: str, changes: Changes) -> None:
         while not connection.is_closed():
             notified.clear()
             pause = await tail.read()
+            succeeded()
             await _wait(notified, QUIET_SECONDS if pause is None else pause)
             await asyncio.sleep(GATHER_SECONDS if pause is None else 0)
     finally:
         await connection.close(timeout=2)
+
+
+@contextmanager
+def ignoring_unreadable(channel: str, payload: object) -> Iterator[None]:
+    """Every role of the database may notify."""
+    try:
+        yield
+    except ValueError:
+        log.warning("notification_ignored", channel=channel, payload=str(payload)[:100])
 
 
 async def _wait(notified: asyncio.Event, seconds: float) -> None:

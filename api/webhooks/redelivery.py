@@ -8,10 +8,10 @@ import structlog
 
 from api.webhooks.inbox import Inbox, WebhookResult
 from api.webhooks.studio import Pushes
-from reelay.background import in_background
+from reelay.background import TaskSupervisor, every
 from reelay.db.attempts import is_another_request
 from reelay.db.deliveries import claim_due_deliveries, record_replay, settle_delivery
-from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
+from reelay.db.engine import Sessions
 from reelay.db.generations import find_anybodys_generation_by_request
 from reelay.db.tables import WebhookDelivery
 from reelay.domain.generation import ProviderName, Report
@@ -34,7 +34,7 @@ class Redelivery:
     async def drain(self) -> None:
         """Redeliver what is due of the inbox, the oldest first, for as long as any of it is taken."""
         while due := await self._claim():
-            results = await asyncio.gather(*(self._retry(delivery) for delivery in due))
+            results = await asyncio.gather(*map(self._retry, due))
             async with self._sessions.begin() as session:
                 for delivery, result in zip(due, results, strict=True):
                     if result:
@@ -62,6 +62,14 @@ class Redelivery:
         return result
 
     async def _retry(self, delivery: WebhookDelivery) -> WebhookResult | None:
+        """None while it has to wait on. So does one that cannot be read, like that of a newer version."""
+        try:
+            return await self._redeliver(delivery)
+        except Exception:
+            log.error("delivery_not_redelivered", delivery_id=str(delivery.id), exc_info=True)
+            return None
+
+    async def _redeliver(self, delivery: WebhookDelivery) -> WebhookResult | None:
         """None while it has to wait on."""
         if delivery.provider != ProviderName.STUDIO:
             result = await self._deliver(delivery)
@@ -107,15 +115,6 @@ class Redelivery:
             return list(await claim_due_deliveries(session, at_most=BATCH))
 
 
-def draining(redelivery: Redelivery) -> AbstractAsyncContextManager[None]:
+def draining(tasks: TaskSupervisor, redelivery: Redelivery) -> AbstractAsyncContextManager[None]:
     """While the block runs, redeliver what waits in the inbox. Every API process does; none is in another's way."""
-    return in_background(_keep_draining(redelivery))
-
-
-async def _keep_draining(redelivery: Redelivery) -> None:
-    while True:
-        await asyncio.sleep(DRAIN_EVERY_SECONDS)
-        try:
-            await redelivery.drain()
-        except POSTGRES_UNAVAILABLE as error:
-            log.warning("inbox_unreadable", error=str(error))
+    return tasks.running("inbox", every(DRAIN_EVERY_SECONDS, redelivery.drain))

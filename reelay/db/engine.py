@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
+import structlog
 from sqlalchemy import event, text
 from sqlalchemy.engine import Dialect, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -43,6 +44,8 @@ OUTAGE_CLASSES = ("08", "53", "57P")
 OUTAGE_STATES = frozenset({"57014", "25P03", "25P04"})
 """What the server's own limits of time ended."""
 NOT_ACCEPTING_CONNECTIONS = "55000"
+
+log = structlog.get_logger()
 
 IDLE_SECONDS = 0.5
 
@@ -156,7 +159,10 @@ async def as_user(sessions: Sessions, user_id: UUID) -> AsyncIterator[AsyncSessi
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result, or TimeoutError, on time: the driver takes 2 s more to close a silent connection."""
+    """The work's result, or TimeoutError, on time: the driver takes 2 s more to close a silent connection.
+
+    What comes of the work after that is logged.
+    """
     task = asyncio.create_task(work)
     try:
         await asyncio.wait({task}, timeout=seconds)
@@ -164,4 +170,10 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
             raise TimeoutError(f"Postgres did not answer within {seconds:g} s")
         return task.result()
     finally:
-        task.cancel()
+        if task.cancel():
+            task.add_done_callback(_log_late_error)
+
+
+def _log_late_error(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.info("late_database_error", error=str(error))

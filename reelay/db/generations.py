@@ -60,6 +60,7 @@ from reelay.domain.identifiers import parse_uuid
 from reelay.domain.money import Charge, Tariff
 
 PROGRESS_CHANNEL = "generation_progress"
+UNSTARTED_PAGE = 100
 """The channel that announces a measured progress: the user's id, the generation's, and the percent."""
 HELD = (
     select(func.coalesce(func.sum(CreditEntry.held_cents), 0))
@@ -449,8 +450,11 @@ def generation_of(job: GenerationJob) -> Generation:
     )
 
 
-async def unstarted_generations(session: AsyncSession, *, older_than: timedelta) -> Sequence[GenerationJob]:
-    """Rows of ours that no workflow has touched since they were created, oldest first."""
+async def unstarted_generations(
+    session: AsyncSession, *, older_than: timedelta, after: tuple[datetime, UUID] | None = None
+) -> Sequence[GenerationJob]:
+    """A page of the rows of ours that no workflow has touched since they were created: the oldest, beyond `after`."""
+    created = (col(GenerationJob.created_at), col(GenerationJob.id))
     statement = (
         select(GenerationJob)
         .where(
@@ -459,9 +463,11 @@ async def unstarted_generations(session: AsyncSession, *, older_than: timedelta)
             col(GenerationJob.origin) == Origin.REELAY,
             col(GenerationJob.created_at) < func.now() - older_than,
         )
-        .order_by(col(GenerationJob.created_at))
-        .limit(100)
+        .order_by(*created)
+        .limit(UNSTARTED_PAGE)
     )
+    if after:
+        statement = statement.where(tuple_(*created) > tuple_(*after))
     return (await session.scalars(statement)).all()
 
 

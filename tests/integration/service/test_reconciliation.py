@@ -12,6 +12,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.worker import Replayer, Worker
 
 from activities.reconciliation import ReconciliationActivities
+from reelay.background import TaskSupervisor
 from reelay.catalog.loader import load_catalog
 from reelay.db.generations import find_anybodys_generation, insert_generation
 from reelay.db.tables import GenerationJob
@@ -338,7 +339,7 @@ async def test_worker_with_another_interval_changes_the_schedule_and_leaves_it_p
         async def is_so() -> bool:
             return await exists(service, schedule.id) and await interval_of() == interval
 
-        async with keeping_schedule(service.temporal, queue, interval):
+        async with keeping_schedule(TaskSupervisor(lambda *_: None), service.temporal, queue, interval):
             await eventually(is_so)
 
     async def interval_of() -> timedelta:
