@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -19,13 +20,13 @@ from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
 from reelay.background import TaskSupervisor
 from reelay.catalog.loader import load_catalog
-from reelay.db.engine import make_engine, make_sessions
+from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.db.media_links import store_media_link_key
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_download_client
 from reelay.media.guard import DownloadPolicy
 from reelay.media.storage import open_storage
-from reelay.providers.registry import open_providers
+from reelay.providers.registry import Providers, open_providers
 from reelay.settings import Settings
 from reelay.tracing.spans import tracing
 from workflows.client import connect
@@ -33,14 +34,20 @@ from workflows.generation import GenerationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
 from workflows.schedule import keeping_schedule
+from workflows.task_queues import TaskQueue, transfers_queue
 
 # A POST that is under way when the worker is told to stop gets this long to come back.
 GRACE = timedelta(seconds=30)
+# Of one worker. After 300 webhooks within a second, 200 at once kept each other from their heartbeats, timed out and
+# began again, without end.
+TRANSFERS_AT_ONCE = 16
+# Beats are sent at most this often; the archive activity hears of a cancellation no later.
+HEARTBEAT_THROTTLE = timedelta(seconds=1)
 # Downloads last at most an hour; what is older was left by a worker that was killed.
 LEFT_BEHIND = timedelta(hours=2)
 
 
-async def run_worker(settings: Settings) -> None:
+async def run_worker(settings: Settings, queues: Collection[TaskQueue]) -> None:
     """Work until SIGTERM or SIGINT; what is under way then is finished or handed over within the grace period."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -48,7 +55,7 @@ async def run_worker(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(tracing("reelay-worker"))
         client = await connect(settings.encryption_keys, runtime=measured(settings))
-        await stack.enter_async_context(await open_worker(settings, client, stack))
+        await stack.enter_async_context(working(settings, client, queues))
         await stop.wait()
 
 
@@ -66,34 +73,45 @@ def measured(settings: Settings) -> Runtime | None:
     return Runtime(telemetry=TelemetryConfig(metrics=prometheus))
 
 
-async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker:
-    """A worker with all that it needs, closed by the stack in reverse order after the worker."""
+@asynccontextmanager
+async def working(
+    settings: Settings,
+    client: Client,
+    queues: Collection[TaskQueue] = tuple(TaskQueue),
+    *,
+    transfers_at_once: int = TRANSFERS_AT_ONCE,
+) -> AsyncIterator[None]:
+    """While the block runs, tasks of the queues are taken: by one worker each, with all that they need."""
     engine = make_engine(settings.service_url, pool_size=20)
-    stack.push_async_callback(engine.dispose)
-    sessions = make_sessions(engine)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.dispose)
+        sessions = make_sessions(engine)
+        providers = await stack.enter_async_context(open_providers(settings, StoredFinalPushes(sessions)))
+        workers = []
+        if TaskQueue.GENERATIONS in queues:
+            workers.append(await open_generations_worker(settings, client, sessions, providers, stack))
+        if TaskQueue.TRANSFERS in queues:
+            workers.append(await open_transfers_worker(settings, client, sessions, providers, stack, transfers_at_once))
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        stack.push_async_callback(shut_down, workers)
+        yield
+
+
+async def shut_down(workers: Sequence[Worker]) -> None:
+    """All at once: each may take the whole grace period."""
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
+
+
+async def open_generations_worker(
+    settings: Settings, client: Client, sessions: Sessions, providers: Providers, stack: AsyncExitStack
+) -> Worker:
     if settings.app_url:
         pepper = settings.api_key_pepper.get_secret_value().encode()
         async with sessions.begin() as session:
             await store_media_link_key(session, origin=settings.app_url, secret=pepper)
-    providers = await stack.enter_async_context(open_providers(settings, StoredFinalPushes(sessions)))
-    policy = DownloadPolicy.from_settings(settings)
-    downloads = await stack.enter_async_context(open_download_client(policy))
     submission = SubmissionActivities(settings, sessions, providers)
     polling = PollingActivities(sessions, providers)
-    storage = open_storage(
-        settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
-    )
-    await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
-    decoders = await stack.enter_async_context(DecoderPool())
-    archive = ArchiveActivities(
-        sessions,
-        providers,
-        storage,
-        downloads,
-        policy,
-        decoders.inspect,
-        collect_logs=settings.provider_logs,
-    )
     conclusion = ConclusionActivities(sessions, providers, settings.language)
     reconciliation = ReconciliationActivities(
         settings, sessions, providers, GenerationRuns(client, settings.task_queue, settings.app_url), load_catalog()
@@ -110,7 +128,6 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
             submission.adopt,
             submission.find,
             polling.poll,
-            archive.archive,
             conclusion.complete,
             conclusion.withdraw,
             conclusion.end,
@@ -123,12 +140,47 @@ async def open_worker(settings: Settings, client: Client, stack: AsyncExitStack)
         graceful_shutdown_timeout=GRACE,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
-        # Beats are sent at most this often; the archive activity hears of a cancellation no later.
-        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_concurrent_activities=200,
         # Each runs in a thread. The SDK's 100 leave the event loop no time for heartbeats when many wake up at once.
         max_concurrent_workflow_tasks=16,
         max_cached_workflows=settings.max_cached_workflows,
+        deployment_config=deployment_of(settings),
+    )
+
+
+async def open_transfers_worker(
+    settings: Settings,
+    client: Client,
+    sessions: Sessions,
+    providers: Providers,
+    stack: AsyncExitStack,
+    at_once: int,
+) -> Worker:
+    policy = DownloadPolicy.from_settings(settings)
+    downloads = await stack.enter_async_context(open_download_client(policy))
+    storage = open_storage(
+        settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
+    )
+    await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
+    decoders = await stack.enter_async_context(DecoderPool())
+    archive = ArchiveActivities(
+        sessions,
+        providers,
+        storage,
+        downloads,
+        policy,
+        decoders.inspect,
+        collect_logs=settings.provider_logs,
+    )
+    return Worker(
+        client,
+        task_queue=transfers_queue(settings.task_queue),
+        activities=[archive.archive],
+        interceptors=[MetricsInterceptor()],
+        graceful_shutdown_timeout=GRACE,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        max_concurrent_activities=at_once,
         deployment_config=deployment_of(settings),
     )
 

@@ -1,6 +1,5 @@
 """Archives the result: fetched with our key, copied into our own storage before the provider deletes it."""
 
-import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -50,13 +49,8 @@ from reelay.providers.errors import (
 from reelay.providers.registry import Providers
 
 BAD_MEDIA_ATTEMPTS = 3
-# Of one worker. After 300 webhooks within a second, 200 at once kept each other from their heartbeats, timed out and
-# began again, without end.
-TRANSFERS_AT_ONCE = 16
 # Often enough that a cancellation is heard within 2 s.
 HEARTBEAT = timedelta(seconds=1)
-# Those who wait for their turn have time.
-HEARTBEAT_WHILE_QUEUED = timedelta(seconds=4)
 
 
 class ArchiveActivities:
@@ -79,7 +73,6 @@ class ArchiveActivities:
         self._downloads = downloads
         self._policy = policy
         self._inspect = inspect
-        self._slots = asyncio.Semaphore(TRANSFERS_AT_ONCE)
 
     @activity.defn
     async def archive(self, accepted: Accepted) -> Archived | None:
@@ -87,17 +80,9 @@ class ArchiveActivities:
 
         Keys are made of our own ids, so that running it twice stores the same bytes under the same names.
         """
-        generation = accepted.generation
+        generation, submission = accepted.generation, accepted.submission
         if bad_media_attempts() >= BAD_MEDIA_ATTEMPTS:
             raise non_retryable(_unusable(BadMedia("each worker that opened it died"), FailureCode.BAD_MEDIA))
-        async with heartbeating(bad_media_attempts(), every=HEARTBEAT_WHILE_QUEUED):
-            await self._slots.acquire()
-        try:
-            return await self._fetch_and_store(generation, accepted.submission)
-        finally:
-            self._slots.release()
-
-    async def _fetch_and_store(self, generation: Generation, submission: Submission) -> Archived | None:
         async with heartbeating(bad_media_attempts(), every=HEARTBEAT) as heartbeat:
             result = await self._fetch(generation, submission)
             if result is None or not (result.media or generation.job_type is JobType.TRANSCRIPTION):

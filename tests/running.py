@@ -2,8 +2,8 @@
 
 import os
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Self
@@ -29,10 +29,11 @@ from reelay.timeouts import TIMEOUTS, Timeouts
 from tests.eventually import PATIENCE, eventually
 from tests.servers import Database, Servers, listening, loopback_socket
 from tests.tcp_lines import Lines
-from worker import open_worker
+from worker import working
 from workflows.client import connect
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
+from workflows.task_queues import TaskQueue
 
 Job = dict[str, Any]
 NO_TLS = ssl.create_default_context()
@@ -169,11 +170,10 @@ class Service:
         status = (await self.run(job_id).describe()).status
         return status.name if status else "?"
 
-    @asynccontextmanager
-    async def worker(self) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(await open_worker(self.settings, self.temporal, stack))
-            yield
+    def worker(
+        self, queues: Collection[TaskQueue] = tuple(TaskQueue), **limits: int
+    ) -> AbstractAsyncContextManager[None]:
+        return working(self.settings, self.temporal, queues, **limits)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from workflows.cancellation import finish_despite_cancel, raise_if_canceled, sto
 from workflows.deadline import Deadline
 from workflows.lost_submission import LostSubmission
 from workflows.signals import Signals
+from workflows.task_queues import transfers_queue
 
 with workflow.unsafe.imports_passed_through():
     from activities.archive import ArchiveActivities
@@ -235,6 +236,7 @@ class GenerationWorkflow:
                     ARCHIVE,
                     f"archive-{self.archive_attempts}",
                     summary=f"request {submission.request_id}",
+                    task_queue=transfers_queue(workflow.info().task_queue),
                     schedule_to_close_timeout=self.generation.timing.archive_window,
                 ),
             )

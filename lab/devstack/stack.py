@@ -24,6 +24,7 @@ from reelay.cli.errors import PortTaken
 from reelay.cli.secrets import Secrets, keep_secrets
 from reelay.db.migrate import migrate
 from workflows.search_attributes import SEARCH_ATTRIBUTES
+from workflows.task_queues import transfers_queue
 
 TASK_QUEUE = "generations"
 # The worker gives a submission that is under way 30 s to come back.
@@ -183,11 +184,16 @@ class Stack:
         await migrate(self._postgres.admin_url, self._postgres.app_url, self._postgres.service_url)
 
     async def _worker_polls(self, pid: int) -> bool:
-        """Whether this very process takes work from Temporal; its predecessors stay listed for minutes."""
-        url = f"{self.temporal.ui_url}/api/v1/namespaces/default/task-queues/{TASK_QUEUE}"
+        """Whether this very process takes the work of both queues; its predecessors stay listed for minutes."""
+        return await self._polls(pid, TASK_QUEUE, "TASK_QUEUE_TYPE_WORKFLOW") and await self._polls(
+            pid, transfers_queue(TASK_QUEUE), "TASK_QUEUE_TYPE_ACTIVITY"
+        )
+
+    async def _polls(self, pid: int, task_queue: str, kind: str) -> bool:
+        url = f"{self.temporal.ui_url}/api/v1/namespaces/default/task-queues/{task_queue}"
         async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
             try:
-                answer = await client.get(url, params={"taskQueueType": "TASK_QUEUE_TYPE_WORKFLOW"})
+                answer = await client.get(url, params={"taskQueueType": kind})
             except httpx.TransportError:
                 return False
         pollers = answer.json().get("pollers", []) if answer.is_success else []

@@ -16,9 +16,11 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
-from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue as TaskQueueName
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSystemInfoRequest
 from temporalio.client import Client
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError
 
 from reelay.cli.data_dir import DataDir
@@ -30,6 +32,7 @@ from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, se
 from reelay.media.errors import MediaError
 from reelay.media.storage import open_storage
 from reelay.settings import Environment, Settings, complaints
+from workflows.task_queues import TaskQueue, transfers_queue
 
 PATIENCE_SECONDS = 5.0
 
@@ -115,6 +118,7 @@ async def check_all(context: Context) -> Sequence[Finding]:
         checks: list[Awaitable[Finding]] = [
             check_api(client, context.api_url),
             check_temporal(context.temporal_address),
+            check_workers(context.temporal_address, settings.task_queue),
             check_postgres(settings),
             check_archive(settings),
             check_key(client, "FAL_KEY", settings.fal_key, settings),
@@ -139,9 +143,8 @@ async def check_api(client: httpx.AsyncClient, url: str | None) -> Finding:
 
 
 async def check_temporal(address: str | None) -> Finding:
-    config = ClientConfig.load_client_connect_config()
-    config["target_host"] = address or config.get("target_host", "localhost:7233")
-    where = config["target_host"]
+    config = temporal_config(address)
+    where = config.get("target_host")
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             client = await Client.connect(**config)
@@ -153,6 +156,38 @@ async def check_temporal(address: str | None) -> Finding:
             "Temporal", State.WRONG, f"{where} does not answer ({type(error).__name__})", "see TEMPORAL_ADDRESS"
         )
     return Finding("Temporal", State.OK, f"{where}, server {info.server_version}, namespace {client.namespace}")
+
+
+async def check_workers(address: str | None, task_queue: str) -> Finding:
+    """Whether somebody takes the tasks of both queues."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            client = await Client.connect(**temporal_config(address))
+            generations, transfers = await asyncio.gather(
+                pollers(client, task_queue, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
+                pollers(client, transfers_queue(task_queue), TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
+            )
+    except (RPCError, RuntimeError, TimeoutError):
+        return Finding("workers", State.OFF, "not looked for: Temporal does not answer")
+    taken = {TaskQueue.GENERATIONS: generations, TaskQueue.TRANSFERS: transfers}
+    if idle := [queue for queue, count in taken.items() if not count]:
+        found = f"nobody takes {' and '.join(idle)} of {task_queue}"
+        return Finding("workers", State.WRONG, found, f"start `reelay worker --queues {','.join(idle)}`")
+    return Finding("workers", State.OK, ", ".join(f"{queue}: {count}" for queue, count in taken.items()))
+
+
+async def pollers(client: Client, task_queue: str, kind: TaskQueueType.ValueType) -> int:
+    """How many workers asked for its tasks within the last minutes."""
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace, task_queue=TaskQueueName(name=task_queue), task_queue_type=kind
+    )
+    return len((await client.workflow_service.describe_task_queue(request)).pollers)
+
+
+def temporal_config(address: str | None) -> ClientConnectConfig:
+    config = ClientConfig.load_client_connect_config()
+    config["target_host"] = address or config.get("target_host", "localhost:7233")
+    return config
 
 
 async def check_postgres(settings: Settings) -> Finding:

@@ -1,8 +1,9 @@
 """The processes of Reelay, and the schema that they need: `reelay api`, `worker`, `migrate`."""
 
 import asyncio
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
+import typer
 from pydantic import ValidationError
 
 from reelay.cli.exit_codes import exit_with, run
@@ -10,6 +11,7 @@ from reelay.cli.service import DataDirOption, find_data_dir
 
 if TYPE_CHECKING:
     from reelay.settings import Settings
+    from workflows.task_queues import TaskQueue
 
 
 def api(host: str = "127.0.0.1", port: int = 8000) -> None:
@@ -22,14 +24,34 @@ def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     server.serve(app.create_app(configured), host=host, port=port)
 
 
-def worker() -> None:
+QUEUES = "generations,transfers"
+
+
+def worker(
+    queues: Annotated[
+        str, typer.Option(help="Which tasks to take: `generations`, `transfers` (of media), or both, by commas.")
+    ] = QUEUES,
+) -> None:
     """Run workflows and activities."""
     from reelay import logs
     from worker import run_worker
 
+    chosen = parse_queues(queues)
     configured = configured_settings()
     logs.configure_logs(configured.secrets)
-    asyncio.run(run_worker(configured))
+    asyncio.run(run_worker(configured, chosen))
+
+
+def parse_queues(names: str) -> "set[TaskQueue]":
+    """Raises: BadParameter."""
+    from workflows.task_queues import TaskQueue
+
+    known = {queue.value: queue for queue in TaskQueue}
+    chosen = [name.strip() for name in names.split(",")]
+    if unknown := [name for name in chosen if name not in known]:
+        reason = f"{unknown[0]!r} is not a task queue: choose from {', '.join(known)}"
+        raise typer.BadParameter(reason, param_hint="--queues")
+    return {known[name] for name in chosen}
 
 
 def migrate(data_dir: DataDirOption = None) -> None:

@@ -119,15 +119,14 @@ async def start(temporal_client: Client) -> AsyncIterator[Start]:
 
     async def start_run(steps: Steps, input: Generation | None = None, *, skipping: bool = False) -> Run:
         queue = f"steps-{uuid4()}"
-        worker = Worker(
+        both = steps.workers(
             temporal_client,
-            task_queue=queue,
-            workflows=[GenerationWorkflow],
-            activities=steps.activities(),
+            queue,
             max_cached_workflows=int(os.environ.get("REELAY_MAX_CACHED_WORKFLOWS", "1000")),
         )
-        workers.append(worker)
-        await worker.__aenter__()
+        for worker in both:
+            workers.append(worker)
+            await worker.__aenter__()
         runs.append(await started(temporal_client, input or generation(), queue, skipping=skipping))
         return runs[-1]
 

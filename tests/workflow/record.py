@@ -132,7 +132,8 @@ PATHS: dict[str, tuple[Steps, Callable[[Handle], Awaitable[None]], Generation]] 
 async def record(client: Client, name: str) -> None:
     steps, happening, given = PATHS[name]
     queue = f"record-{uuid4()}"
-    async with Worker(client, task_queue=queue, workflows=[GenerationWorkflow], activities=steps.activities()):
+    generations, transfers = steps.workers(client, queue)
+    async with generations, transfers:
         handle = await client.start_workflow(
             GenerationWorkflow.run, given, id=workflow_id(UUID(int=len(name))), task_queue=queue
         )

@@ -1,13 +1,16 @@
 """Steps that do as a test says, in the place of the real activities. The workflow cannot tell them apart."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
 
 from activities.errors import non_retryable, request_list_unavailable, still_running, submission_uncertain
 from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
@@ -15,6 +18,8 @@ from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Archived, MediaFile, Submission
 from reelay.providers.provider import CancelAnswer
 from tests.eventually import eventually
+from workflows.generation import GenerationWorkflow
+from workflows.task_queues import transfers_queue
 
 REQUEST = "request-1"
 VIDEO = MediaFile(
@@ -93,8 +98,23 @@ class Steps:
         for slow in (self.fetched, self.recorded, self.withdrawn):
             slow.set()
 
-    def activities(self) -> list[Callable[..., object]]:
-        return [self.submit, self.adopt, self.find, self.poll, self.archive, self.complete, self.withdraw, self.end]
+    def workers(
+        self, client: Client, task_queue: str, *, workflows: Sequence[type] = (GenerationWorkflow,), **options: Any
+    ) -> tuple[Worker, Worker]:
+        """Of both task queues."""
+        short: list[Callable[..., object]] = [
+            self.submit,
+            self.adopt,
+            self.find,
+            self.poll,
+            self.complete,
+            self.withdraw,
+            self.end,
+        ]
+        return (
+            Worker(client, task_queue=task_queue, workflows=workflows, activities=short, **options),
+            Worker(client, task_queue=transfers_queue(task_queue), activities=[self.archive]),
+        )
 
     @activity.defn
     async def submit(self, attempt: Attempt) -> Submission:

@@ -210,7 +210,8 @@ async def has_ended(run: Run, activity: str) -> bool:
 async def apart(client: Client, steps: Steps, given: Generation) -> AsyncIterator[tuple[Run, Callable[[], Worker]]]:
     """A run whose workflow tasks are done only while one of the workers lasts; its activities, all the time."""
     queue = f"apart-{uuid4()}"
-    async with Worker(client, task_queue=queue, activities=steps.activities()):
+    activities, transfers = steps.workers(client, queue, workflows=())
+    async with activities, transfers:
         run = await started(client, given, queue)
         # Nothing is cached: the next worker gets the next task at once.
         yield run, partial(Worker, client, task_queue=queue, workflows=[GenerationWorkflow], max_cached_workflows=0)

@@ -67,6 +67,7 @@ def terminal(patient_service: Service, tmp_path: Path) -> Terminal:
             "DATABASE_URL": settings.database_url.get_secret_value(),
             "DATABASE_SERVICE_URL": settings.service_url,
             "TEMPORAL_ADDRESS": os.environ["TEMPORAL_ADDRESS"],
+            "REELAY_TASK_QUEUE": settings.task_queue,
             "FAL_KEY": "first-key:secret-part",
             "FAL_KEY_NEW": "next-key:secret-part",
             "FAL_QUEUE_BASE": patient_service.servers.simulator,
@@ -195,7 +196,10 @@ async def test_doctor_says_what_is_wrong_and_what_to_do(terminal: Terminal, pati
     }
     ill = Terminal(terminal.folder, {**terminal.environment, **broken})
     misconfigured = Terminal(terminal.folder, {**terminal.environment, "INTERACTIVE_BUDGET_CENTS": "much"})
-    ended, wrong = await asyncio.gather(ill.type("doctor", "--json"), misconfigured.type("doctor"))
+    elsewhere = Terminal(terminal.folder, {**terminal.environment, "REELAY_TASK_QUEUE": "another"})
+    ended, wrong, idle = await asyncio.gather(
+        ill.type("doctor", "--json"), misconfigured.type("doctor"), elsewhere.type("doctor")
+    )
 
     findings = {finding["part"]: finding for finding in ended.json}
     assert ended.code == 1
@@ -204,6 +208,7 @@ async def test_doctor_says_what_is_wrong_and_what_to_do(terminal: Terminal, pati
     assert all(findings[part]["advice"] for part in parts)
     assert "hidden" not in ended.out
     assert (wrong.code, "interactive_budget_cents" in wrong.out.lower()) == (1, True)
+    assert (idle.code, "nobody takes generations and transfers of another" in idle.out) == (1, True)
 
 
 async def test_completion_can_be_had(terminal: Terminal) -> None:

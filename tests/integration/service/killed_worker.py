@@ -20,10 +20,10 @@ from tests.running import Job, Service
 
 
 @asynccontextmanager
-async def worker_process(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker_process(settings: Settings, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """`reelay worker`. Killed at the end of the block, if it was not before."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "reelay.cli.main", "worker"),
+        *(sys.executable, "-m", "reelay.cli.main", "worker", *options),
         env={**os.environ, **environment_of(settings)},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

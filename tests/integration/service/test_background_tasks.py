@@ -28,9 +28,9 @@ from reelay.domain.generation import ProviderName
 from reelay.domain.reconciliation import Reconciled
 from reelay.providers.registry import Providers
 from tests.eventually import PATIENCE, eventually
-from tests.lines import open_line
 from tests.running import Service, running_service
 from tests.servers import Servers
+from tests.tcp_lines import open_line
 from workflows.client import connect
 from workflows.runs import GenerationRuns
 from workflows.schedule import keeping_schedule

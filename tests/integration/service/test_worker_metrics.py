@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -14,7 +13,7 @@ from tests.eventually import PATIENCE
 from tests.paths import ROOT
 from tests.running import Service, running_service
 from tests.servers import Servers
-from worker import measured, open_worker
+from worker import measured, working
 from workflows.client import connect
 
 DASHBOARD = ROOT / "docs" / "grafana.json"
@@ -28,10 +27,8 @@ async def scraped(servers: Servers) -> AsyncIterator[tuple[Service, str]]:
     (port,) = free_ports(1)
     async with (
         running_service(servers, worker=False, webhook_patience=1, worker_metrics_port=port) as service,
-        AsyncExitStack() as stack,
+        working(service.settings, await connect(runtime=measured(service.settings))),
     ):
-        client = await connect(runtime=measured(service.settings))
-        await stack.enter_async_context(await open_worker(service.settings, client, stack))
         jobs = [
             await service.create(words)
             for words in ("a secret plan", "a refused one [sim: fail=422]", "a lost call [sim: webhook=lost]")
@@ -51,6 +48,7 @@ async def test_a_worker_tells_how_generations_end(scraped: tuple[Service, str]) 
     assert re.search(r'reelay_archived_bytes_total\{.*provider="fal".*\} [1-9]', text)
     assert re.search(r'reelay_activity_seconds_count\{.*activity="archive".*\} 2', text)
     assert re.search(r'reelay_activity_attempts_total\{.*activity="submit".*result="ok".*\} 3', text)
+    assert re.search(r'reelay_background_task_failures_total\{.*task="reconciliation_schedule".*\} 0', text)
     assert re.search(r'reelay_activity_attempts_total\{.*activity="archive".*result="provider_rejected".*\} 1', text)
 
 
