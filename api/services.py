@@ -34,6 +34,7 @@ from reelay.providers.jwks import JwksCache
 from reelay.providers.registry import Verifiers, build_verifiers
 from reelay.settings import Settings
 from reelay.timeouts import Timeouts
+from reelay.tls import tls_context
 from workflows.client import connect
 from workflows.runs import GenerationRuns
 
@@ -89,7 +90,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
     try:
         await start_with_row_security(engine)
         async with (
-            httpx.AsyncClient(follow_redirects=False) as keys_client,
+            httpx.AsyncClient(verify=tls_context(), follow_redirects=False) as keys_client,
             open_changes(tasks, settings.service_url) as changes,
             starting_unstarted(tasks, service_sessions, runs),
             draining(tasks, redelivery),

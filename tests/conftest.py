@@ -83,7 +83,7 @@ async def service(shared_service: Service, request: pytest.FixtureRequest) -> As
 
 @pytest.fixture(scope="session")
 async def shared_patient_service(servers: Servers) -> AsyncIterator[Service]:
-    async with running_service(servers, webhook_patience=60) as running:
+    async with running_service(servers, webhook_patience=3600) as running:
         yield running
 
 

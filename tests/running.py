@@ -1,7 +1,6 @@
 """Reelay itself, running in the test's process against the shared servers."""
 
 import os
-import ssl
 from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from reelay.db.users import find_or_create_user
 from reelay.domain.generation import AT_THE_PROVIDER, FINAL
 from reelay.settings import Environment, Settings
 from reelay.timeouts import TIMEOUTS, Timeouts
+from reelay.tls import tls_context
 from tests.eventually import PATIENCE, eventually
 from tests.servers import Database, Servers, listening, loopback_socket
 from tests.tcp_lines import Lines
@@ -36,8 +36,6 @@ from workflows.ids import workflow_id
 from workflows.task_queues import TaskQueue
 
 Job = dict[str, Any]
-NO_TLS = ssl.create_default_context()
-"""Shared, because a client that makes its own takes 20 ms for it."""
 PLENTY = 100_000_000
 """Cents that no test can spend."""
 PATIENT = Timeouts(
@@ -89,7 +87,7 @@ class Service:
                 await top_up(session, await find_or_create_user(session, name), credits)
             key = await create_key(session, user=name, scope=scope, pepper=pepper)
         return httpx.AsyncClient(
-            base_url=self.origin, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE, verify=NO_TLS
+            base_url=self.origin, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE, verify=tls_context()
         )
 
     @asynccontextmanager
@@ -231,7 +229,9 @@ async def running_service(
             if lines:
                 environment.setenv("TEMPORAL_ADDRESS", lines.temporal.address)
             await stack.enter_async_context(listening(server, bound))
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=origin, timeout=PATIENCE))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=origin, timeout=PATIENCE, verify=tls_context())
+        )
         service = Service(
             settings=settings,
             origin=origin,

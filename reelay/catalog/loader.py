@@ -1,6 +1,7 @@
 """Reads the catalogue from its files."""
 
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ class Aliases(BaseModel):
         return model | {"inputs": inputs, "foreign": sorted(names - known)}
 
 
+@cache
 def load_catalog(directory: Path = DIRECTORY) -> Catalog:
-    """The catalogue of `models/*.toml`, `aliases.toml` and `defaults.toml`, models ordered by kind.
+    """The catalogue of `models/*.toml`, `aliases.toml` and `defaults.toml`, models ordered by kind; read once.
 
     Raises: ValueError, naming what is wrong and where.
     """

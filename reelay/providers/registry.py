@@ -18,6 +18,7 @@ from reelay.providers.replicate_webhook import ReplicateWebhooks
 from reelay.providers.studio import STARTED_BY_BACKEND, StudioProvider
 from reelay.providers.unconfigured import UnconfiguredProvider
 from reelay.settings import Settings
+from reelay.tls import tls_context
 
 
 class Providers(dict[ProviderName, Provider]):
@@ -38,8 +39,10 @@ REPLICATE_WEBHOOK_PATH = "/api/webhooks/replicate"
 async def open_providers(settings: Settings, final_pushes: FinalPushes) -> AsyncIterator[Providers]:
     """The providers with their connections, for as long as the block lasts."""
     async with (
-        httpx.AsyncClient(follow_redirects=False) as client,
-        httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_keepalive_connections=0)) as submit_client,
+        httpx.AsyncClient(verify=tls_context(), follow_redirects=False) as client,
+        httpx.AsyncClient(
+            verify=tls_context(), follow_redirects=False, limits=httpx.Limits(max_keepalive_connections=0)
+        ) as submit_client,
     ):
         yield build_providers(settings, client, submit_client, final_pushes)
 

@@ -31,7 +31,7 @@ OLD, NEW, STRANGER = (f"whsec_{b64encode(letter * 24).decode()}" for letter in (
 @pytest.fixture(scope="module")
 async def service(servers: Servers) -> AsyncIterator[Service]:
     async with running_service(
-        servers, replicate_webhook_secret=f"{NEW} {OLD}", webhook_patience=120, adoption_window=20
+        servers, replicate_webhook_secret=f"{NEW} {OLD}", webhook_patience=3600, adoption_window=20
     ) as running:
         yield running
 

@@ -65,7 +65,7 @@ async def fal(servers: Servers) -> AsyncIterator[Fal]:
             fal_jwks_url=keys.url,
             fal_user_id=ACCOUNT,
             fal_webhook_path=OPERATORS_ROUTE,
-            webhook_patience=120,
+            webhook_patience=3600,
         ) as service,
     ):
         yield Fal(service=service, keys=keys)
