@@ -22,6 +22,7 @@ from reelay.db.deliveries import delete_old_deliveries
 from reelay.db.engine import Sessions
 from reelay.db.external import app_of, external_requests, take_over
 from reelay.db.generations import TIMING, cancel_generation, fail_generation, generation_of
+from reelay.db.ledger_audit import audit_ledger
 from reelay.db.reconciliation import StaleGeneration, claim_repair, end_orphaned_hold, stale_generations
 from reelay.db.tables import AttemptState, GenerationJob
 from reelay.domain.failure import Failure, FailureCode
@@ -68,7 +69,7 @@ class ReconciliationActivities:
         """Check every open generation whose row has not changed for the grace period. Never submits anything.
 
         What another backend has submitted is taken over first, and then checked like the rest. Also deletes old webhook
-        deliveries.
+        deliveries, and audits the ledger.
 
         A row that cannot be handled, like that of a newer version, is logged and keeps no other waiting; that there was
         one fails the activity in the end. An attempt whose worker died is continued after its last page.
@@ -83,6 +84,7 @@ class ReconciliationActivities:
                 heartbeat.change(*progress(last, found))
             found["deliveries_deleted"] += await self._delete_old_deliveries()
             await self._end_orphaned_holds(found)
+            await self._audit_ledger()
         if failed := found.pop(FAILED, 0):
             # The next pass tries again. Rows that this version cannot read would fail at once.
             raise ApplicationError(f"{failed} rows could not be handled; the log has them", non_retryable=True)
@@ -148,6 +150,12 @@ class ReconciliationActivities:
     async def _end_orphaned_hold(self, generation_id: UUID) -> list[str]:
         async with self._sessions.begin() as session:
             return ["holds_ended"] * await end_orphaned_hold(session, generation_id)
+
+    async def _audit_ledger(self) -> None:
+        async with self._sessions.begin() as session:
+            drift = await audit_ledger(session)
+        if drift:
+            log.error("ledger_drift_found", accounts=len({each.user_id for each in drift}))
 
     async def _next_page(self, grace: timedelta, last: UUID | None) -> list[StaleGeneration]:
         async with self._sessions() as session:

@@ -10,9 +10,9 @@ from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.admin.ledger import Audit, LedgerAudit
 from reelay.background import TaskSupervisor, every
 from reelay.db.engine import Sessions
+from reelay.db.ledger_audit import Audit, latest_audit
 from reelay.db.statistics import CurrentState, read_current_state
 from reelay.domain.generation import ProviderName, Stage
 from reelay.domain.verdict import Verdict
@@ -58,6 +58,9 @@ class Metrics:
             "Credit accounts that differ from their entries and open jobs. Absent before the first audit.",
             ("account",),
         )
+        self.audited_at = gauge(
+            "reelay_ledger_audit_timestamp_seconds", "Unix time of the last audit of the ledger. 0 before the first."
+        )
         self.looked_at = gauge("reelay_db_scrape_timestamp_seconds", "Unix time of the last refresh of the gauges.")
         self.task_failures = counter("reelay_background_task_failures", "Failures of background tasks.", ("task",))
 
@@ -68,16 +71,19 @@ class Metrics:
         self.webhooks.labels(provider, verdict).inc()
         self.webhook_seconds.labels(provider).observe(seconds)
 
-    def show(self, now: CurrentState, audit: Audit) -> None:
+    def show(self, now: CurrentState) -> None:
         for stage in Stage:
             self.active.labels(stage).set(now.active.get(stage, 0))
         self.inbox.set(now.inbox)
         self.inbox_oldest.set(now.inbox_oldest_seconds)
         self.uncertain.set(now.uncertain)
         self.parked.set(now.parked)
+        self.looked_at.set_to_current_time()
+
+    def show_audit(self, audit: Audit) -> None:
         for account in DRIFTING:
             self.drift.labels(account).set(sum(drift.account == account for drift in audit.drift))
-        self.looked_at.set_to_current_time()
+        self.audited_at.set(audit.at.timestamp())
 
 
 class MetricsMiddleware:
@@ -115,14 +121,13 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def refreshing_gauges(
-    tasks: TaskSupervisor, metrics: Metrics, sessions: Sessions, ledger: LedgerAudit
-) -> AbstractAsyncContextManager[None]:
+def refreshing_gauges(tasks: TaskSupervisor, metrics: Metrics, sessions: Sessions) -> AbstractAsyncContextManager[None]:
     """While the block runs, the gauges are brought up to date: a scrape never asks the database."""
 
     async def refresh() -> None:
-        audit = await ledger.latest()
         async with sessions() as session:
-            metrics.show(await read_current_state(session), audit)
+            metrics.show(await read_current_state(session))
+            if audit := await latest_audit(session):
+                metrics.show_audit(audit)
 
     return tasks.running("gauges", every(REFRESH_EVERY_SECONDS, refresh))

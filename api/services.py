@@ -10,7 +10,6 @@ import httpx
 from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
-from api.admin.ledger import LedgerAudit
 from api.chat.models import chat_models
 from api.events.changes import Changes, open_changes
 from api.events.reads import SharedReads
@@ -64,7 +63,6 @@ class Services:
     pushes: Pushes
     redelivery: Redelivery
     delivery_log: DeliveryLog
-    ledger: LedgerAudit
     tasks: TaskSupervisor
     metrics: Metrics
     storage: Storage
@@ -85,7 +83,6 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
     inbox = Inbox(runs, service_sessions, metrics, timeouts)
     pushes = Pushes(service_sessions, inbox, settings.language, timeouts)
     redelivery = Redelivery(service_sessions, inbox, pushes)
-    ledger = LedgerAudit(service_sessions)
     tasks = TaskSupervisor(metrics.count_task_failures)
     try:
         await start_with_row_security(engine)
@@ -94,7 +91,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
             open_changes(tasks, settings.service_url) as changes,
             starting_unstarted(tasks, service_sessions, runs),
             draining(tasks, redelivery),
-            refreshing_gauges(tasks, metrics, service_sessions, ledger),
+            refreshing_gauges(tasks, metrics, service_sessions),
         ):
             yield Services(
                 settings=settings,
@@ -121,7 +118,6 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                 pushes=pushes,
                 redelivery=redelivery,
                 delivery_log=DeliveryLog(service_sessions),
-                ledger=ledger,
                 tasks=tasks,
                 metrics=metrics,
                 storage=open_storage(

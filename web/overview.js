@@ -154,7 +154,7 @@ function tiles({ outcomes, active, submissions, rescuedByPoll, webhooks, inbox, 
     tile("Rescued by polling", count(rescued), Object.entries(rescuedByPoll).map(([name, jobs]) => `${count(jobs)} ${name}`).join(", ") || "no webhook was missed"),
     tile("Webhooks", count(webhooks.deliveries), `${count(inbox.waiting)} in the inbox${inbox.waiting ? `, the oldest for ${duration(inbox.oldestSeconds)}` : ""}`, inbox.oldestSeconds > 60),
     tile("Held credits", money(ledger.heldCents), `${money(ledger.availableCents)} available`),
-    tile("Ledger", ledger.drift.length ? `${ledger.drift.length} off` : "balances", `looked at ${ago(ledger.auditedAt)}`, ledger.drift.length > 0),
+    tile("Ledger", ledger.drift.length ? `${ledger.drift.length} off` : "balances", ledger.auditedAt ? `looked at ${ago(ledger.auditedAt)}` : "not looked at yet", ledger.drift.length > 0),
   );
 }
 

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Row
 
 from api.admin.accounts import AccountView
-from api.admin.ledger import Audit
 from api.http.problems import problems
 from api.http.wire import Wire
 from api.identity.dependencies import require_admin
 from api.services import ServicesDep
 from reelay.db.accounts import accounts
+from reelay.db.ledger_audit import Audit, latest_audit
 from reelay.db.statistics import (
     CurrentState,
     Rows,
@@ -182,8 +182,8 @@ class Ledger(Wire):
     """What is held for jobs that have not ended, in US cents."""
     drift: list[DriftView]
     """Accounts whose entries do not add up; empty when all do."""
-    audited_at: datetime
-    """When the entries were last added up."""
+    audited_at: datetime | None
+    """When the reconciliation last compared them; null before the first time."""
 
 
 class InboxView(Wire):
@@ -280,11 +280,11 @@ async def statistics(
 ) -> Statistics:
     """How the service did in the window, what is open now, and which jobs need an operator."""
     span = window.until(datetime.now(UTC))
-    audit = await services.ledger.latest()
     async with services.service_sessions() as session:
         happened = await read_window_figures(session, span)
         now = await read_current_state(session)
         needs = await action_required(session, span, at_most=NEEDS_AT_MOST)
+        audit = await latest_audit(session)
         parked = [AccountView.from_row(row) for row in await accounts(session) if row.parked_at]
     failures = failures_in(happened)
     return Statistics(
@@ -371,9 +371,10 @@ def sums(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items(), key=lambda entry: -entry[1]))
 
 
-def ledger_of(now: CurrentState, audit: Audit) -> Ledger:
+def ledger_of(now: CurrentState, audit: Audit | None) -> Ledger:
     drift = [
         DriftView(user_id=each.user_id, account=each.account, kept_cents=each.kept, counted_cents=each.counted)
-        for each in audit.drift
+        for each in (audit.drift if audit else ())
     ]
-    return Ledger(available_cents=now.available_cents, held_cents=now.held_cents, drift=drift, audited_at=audit.at)
+    audited_at = audit.at if audit else None
+    return Ledger(available_cents=now.available_cents, held_cents=now.held_cents, drift=drift, audited_at=audited_at)

@@ -468,6 +468,7 @@ class CreditEntry(SQLModel, table=True):
             postgresql_where=text("phase in ('settle', 'release')"),
         ),
         Index("credit_entries_of_user", "user_id", "id"),
+        Index("credit_entries_sums", "user_id", "id", postgresql_include=["available_cents", "held_cents"]),
     )
 
     id: int = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
@@ -483,3 +484,29 @@ class CreditEntry(SQLModel, table=True):
     reference: str | None = Field(default=None, sa_type=Text)
     """The operator's or the payment's own name for it: the same one twice is booked once."""
     at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+
+
+class LedgerCheckpoint(SQLModel, table=True):
+    """What an account's entries add up to, as far as an audit has counted them."""
+
+    __tablename__ = "ledger_checkpoints"
+
+    user_id: UUID = Field(primary_key=True, foreign_key="credit_accounts.user_id", ondelete="CASCADE")
+    through: int = Field(sa_type=BigInteger)
+    """The last entry that is counted."""
+    entries: int = Field(sa_type=BigInteger)
+    available_cents: int = Field(sa_type=BigInteger)
+    held_cents: int = Field(sa_type=BigInteger)
+    recounted_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    """When they were last counted from the first one on."""
+
+
+class LedgerAudit(SQLModel, table=True):
+    """One row: what the last audit found."""
+
+    __tablename__ = "ledger_audit"
+    __table_args__ = (CheckConstraint("only_row", name="one_row"),)
+
+    only_row: bool = Field(default=True, primary_key=True)
+    at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    drift: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from api.admin.ledger import LedgerAudit
 from reelay.db.credits import top_up
+from reelay.db.ledger_audit import audit_ledger
 from reelay.db.tables import Scope
 from reelay.db.users import find_or_create_user
 from tests.eventually import PATIENCE
@@ -114,9 +113,9 @@ async def test_what_needs_a_hand_says_why_and_what_to_do(counted: Service, opera
     assert "key" in needs[unauthorized]["advice"]
 
 
-async def test_books_that_do_not_balance_are_shown(counted: Service) -> None:
-    ledger = LedgerAudit(counted.sessions, every=timedelta(0))
-    assert [each for each in (await ledger.latest()).drift if each.account == "available"] == []
+async def test_books_that_do_not_balance_are_shown(counted: Service, operator: httpx.AsyncClient) -> None:
+    async with counted.sessions.begin() as session:
+        assert [each for each in await audit_ledger(session) if each.account == "available"] == []
     async with counted.sessions.begin() as session:
         user = await find_or_create_user(session, "drifter")
         await top_up(session, user, 500)
@@ -126,8 +125,12 @@ async def test_books_that_do_not_balance_are_shown(counted: Service) -> None:
             {"id": user.id},
         )
 
-    (drift,) = [each for each in (await ledger.latest()).drift if each.account == "available"]
-    assert (drift.user_id, drift.kept, drift.counted) == (user.id, 507, 500)
+    async with counted.sessions.begin() as session:
+        await audit_ledger(session)
+    shown = (await figures(operator))["ledger"]
+    (drift,) = [each for each in shown["drift"] if each["account"] == "available"]
+    assert (drift["userId"], drift["keptCents"], drift["countedCents"]) == (str(user.id), 507, 500)
+    assert shown["auditedAt"]
 
 
 async def test_a_window_is_one_of_three(operator: httpx.AsyncClient) -> None:
@@ -153,5 +156,5 @@ async def test_metrics_count_by_route_and_tell_nothing_of_users(counted: Service
     assert 'reelay_webhooks_total{provider="fal",verdict="accepted"}' in response.text
     assert 'reelay_signal_seconds_count{verdict="accepted"}' in response.text
     assert 'reelay_generations_active{stage="generating"}' in response.text
-    assert 'reelay_ledger_drift_accounts{account="available"}' in response.text
+    assert "reelay_ledger_audit_timestamp_seconds" in response.text
     assert not re.search(r"wp-login|BREW|secret plan|\bann\b|[0-9a-f]{8}-[0-9a-f]{4}-", response.text)
