@@ -50,7 +50,7 @@ class TaskSupervisor:
         finally:
             task.cancel()
             (ended,) = await asyncio.gather(task, return_exceptions=True)
-            if not isinstance(ended, asyncio.CancelledError):
+            if isinstance(ended, Exception):
                 log.error("background_task_failed", task=name, error=str(ended), exc_info=ended)
             del self._states[name]
 
@@ -69,6 +69,8 @@ class TaskSupervisor:
                 if _is_canceled():
                     raise
                 self._record_failure(name, error)
+            if _is_canceled():  # the work has swallowed it
+                return
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._longest_pause)
 
@@ -88,6 +90,8 @@ def every(seconds: float, once: Callable[[], Coroutine[Any, Any, None]]) -> Work
         while True:
             await once()
             succeeded()
+            if _is_canceled():
+                return
             await asyncio.sleep(seconds)
 
     return repeat

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from structlog.testing import capture_logs
 
 from reelay.background import Succeeded, TaskSupervisor, every
 from reelay.db.engine import within
-from tests.eventually import eventually
+from tests.eventually import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -113,6 +114,24 @@ async def test_a_task_that_fails_while_it_ends_is_logged_and_does_not_go_on(task
     assert [(line["event"], line["task"], line["error"]) for line in lines] == [
         ("background_task_failed", "untidy", "not closed")
     ]
+
+
+async def test_a_task_that_swallows_its_cancellation_ends_all_the_same(tasks: TaskSupervisor) -> None:
+    begun = asyncio.Event()
+
+    async def deaf() -> None:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def deaf_work(_: Succeeded) -> None:
+        await deaf()
+
+    for work in (every(0.01, deaf), deaf_work):
+        async with asyncio.timeout(PATIENCE):
+            async with tasks.running("deaf", work):
+                await begun.wait()
+        begun.clear()
 
 
 async def test_what_comes_of_a_statement_after_its_time_is_logged() -> None:
