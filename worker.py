@@ -23,8 +23,7 @@ from reelay.catalog.loader import load_catalog
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.db.media_links import store_media_link_key
 from reelay.media.decoder_pool import DecoderPool
-from reelay.media.download import open_download_client
-from reelay.media.guard import DownloadPolicy
+from reelay.media.download import open_sources
 from reelay.media.storage import open_storage
 from reelay.providers.registry import Providers, open_providers
 from reelay.settings import Settings
@@ -157,21 +156,14 @@ async def open_transfers_worker(
     stack: AsyncExitStack,
     at_once: int,
 ) -> Worker:
-    policy = DownloadPolicy.from_settings(settings)
-    downloads = await stack.enter_async_context(open_download_client(policy))
+    sources = await stack.enter_async_context(open_sources(settings))
     storage = open_storage(
         settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
     )
     await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
     decoders = await stack.enter_async_context(DecoderPool())
     archive = ArchiveActivities(
-        sessions,
-        providers,
-        storage,
-        downloads,
-        policy,
-        decoders.inspect,
-        collect_logs=settings.provider_logs,
+        sessions, providers, storage, sources, decoders.inspect, collect_logs=settings.provider_logs
     )
     return Worker(
         client,

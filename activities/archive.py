@@ -1,12 +1,12 @@
 """Archives the result: fetched with our key, copied into our own storage before the provider deletes it."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
-import httpx
 from temporalio import activity
 
 from activities.errors import LONGEST_PAUSE, non_retryable, try_again
@@ -24,6 +24,7 @@ from reelay.domain.generation import (
     Generation,
     JobType,
     MediaFile,
+    ProviderName,
     RemoteMedia,
     Result,
     Stage,
@@ -32,9 +33,8 @@ from reelay.domain.generation import (
 )
 from reelay.media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem
 from reelay.media.decoder_pool import Inspect
-from reelay.media.download import OnBytes
+from reelay.media.download import OnBytes, Source
 from reelay.media.errors import ArchiveMisconfigured, BadMedia, MediaError, Refused, SourceGone, TooLarge
-from reelay.media.guard import DownloadPolicy
 from reelay.media.inspection import Inspection
 from reelay.media.storage import Storage
 from reelay.media.transcript import archive_transcript
@@ -59,8 +59,7 @@ class ArchiveActivities:
         sessions: Sessions,
         providers: Providers,
         storage: Storage,
-        downloads: httpx.AsyncClient,
-        policy: DownloadPolicy,
+        sources: Mapping[ProviderName, Source],
         inspect: Inspect,
         *,
         collect_logs: bool = False,
@@ -70,8 +69,7 @@ class ArchiveActivities:
         self._collect_logs = collect_logs
         self._providers = providers
         self._storage = storage
-        self._downloads = downloads
-        self._policy = policy
+        self._sources = sources
         self._inspect = inspect
 
     @activity.defn
@@ -151,15 +149,15 @@ class ArchiveActivities:
         on_bytes: OnBytes,
         inspect: Inspect,
     ) -> MediaFile:
-        kind = PROMISED_KIND[generation.job_type]
+        kind, source = PROMISED_KIND[generation.job_type], self._sources[generation.provider]
         return await archive_media(
             remote,
             key_prefix=media_prefix(generation.user_id, generation.id),
             name_stem=media_stem(kind, index, count),
             expected_kind=kind,
-            client=self._downloads,
+            client=source.client,
             storage=self._storage,
-            policy=self._policy,
+            policy=source.policy,
             inspect=inspect,
             on_bytes=on_bytes,
             headers_for=self._providers[generation.provider].download_headers,

@@ -39,6 +39,6 @@ async def estimate(body: JobRequest, _: CurrentCaller, services: ServicesDep) ->
     """What the request would cost, without creating anything."""
     inputs = body.inputs()
     model = resolve_model(services, None, body.model_name, inputs)
-    _arguments, cents = arguments_and_price(model, inputs)
+    _arguments, cents = arguments_and_price(services.settings, model, inputs)
     expected = timing_of(model, services.settings).expected
     return Estimate(model=model.name, estimated_cost_cents=cents, estimated_seconds=int(expected.total_seconds()))

@@ -27,8 +27,10 @@ from reelay.db.clips import find_campaign, find_clip
 from reelay.db.credits import HoldAnswer, hold_credits
 from reelay.db.generations import TARIFF, TIMING, find_generation, find_generation_named, insert_generation
 from reelay.db.tables import GenerationJob
+from reelay.domain.generation import ProviderName
 from reelay.domain.messages import Sentence
 from reelay.providers.registry import can_submit
+from reelay.settings import Settings
 from reelay.tracing.spans import record_job_id
 from workflows.runs import TemporalFailed
 
@@ -169,7 +171,7 @@ def _new_job(context: RequestContext, key: str | None, spec: JobSpec) -> Generat
     settings, model, request = context.services.settings, spec.model, spec.request
     if not can_submit(settings, model.provider, model.endpoint):
         raise provider_not_configured(model)
-    arguments, cents = arguments_and_price(model, model.with_defaults(spec.inputs, spec.defaults))
+    arguments, cents = arguments_and_price(settings, model, model.with_defaults(spec.inputs, spec.defaults))
     budget = settings.interactive_budget_cents
     if cents > budget and not request.confirm:
         raise ConfirmationRequired(
@@ -296,10 +298,13 @@ def provider_not_configured(model: Model) -> InvalidParams:
     return InvalidParams(Sentence("model_not_available"), errors=[error])
 
 
-def arguments_and_price(model: Model, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+def arguments_and_price(settings: Settings, model: Model, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """The provider's arguments and their price in cents. Raises: InvalidParams."""
     try:
         arguments = model.arguments(inputs, beside=COMMON_FIELDS)
+        # A backend of the operator's own fetches inputs from inside the network.
+        if model.provider is ProviderName.STUDIO:
+            model.refuse_internal_addresses(inputs, arguments, loopback=settings.is_development)
     except CatalogError as error:
         raise invalid_params(error) from error
     return arguments, model.price_cents(arguments)
@@ -339,7 +344,7 @@ def model_errors(services: Services, path: str, body: Mapping[str, Any]) -> Sequ
     inputs = {field: body[field] for field in body if field not in ours} | nested
     quality = Quality.FAST if body.get("quality") == Quality.FAST else Quality.STANDARD
     try:
-        arguments_and_price(resolve_model(services, kind, name, inputs, quality), inputs)
+        arguments_and_price(services.settings, resolve_model(services, kind, name, inputs, quality), inputs)
     except InvalidParams as invalid:
         return invalid.errors
     return []

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from math import prod
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from reelay.catalog.errors import FieldError, InvalidInput, did_you_mean, shown
-from reelay.catalog.inputs import AnyInput, WrongValue, is_empty
+from reelay.catalog.inputs import AnyInput, Url, WrongValue, is_empty
 from reelay.catalog.price import Price
+from reelay.domain.addresses import names_public_host
 from reelay.domain.generation import JobType, ProviderName, Timing
 from reelay.domain.messages import Sentence
 from reelay.domain.money import Tariff
@@ -96,6 +98,23 @@ class Model(BaseModel):
         if errors:
             raise InvalidInput(errors)
         return arguments
+
+    def refuse_internal_addresses(
+        self, params: Mapping[str, Any], arguments: Mapping[str, Any], *, loopback: bool
+    ) -> None:
+        """For a provider that stands in our own network. `loopback`: an address of this machine will do, too.
+
+        Raises: InvalidInput, naming every parameter whose argument is the address of something that is not public.
+        """
+        errors = [
+            FieldError(field=field, message=Sentence("field_not_public"), limit=item.limit, value=shown(params[field]))
+            for item in self.inputs.values()
+            if isinstance(item, Url)
+            for field in item.given_in(params)
+            if not names_public_host(urlsplit(arguments[item.provider_name]).hostname or "", loopback=loopback)
+        ]
+        if errors:
+            raise InvalidInput(errors)
 
     def with_defaults(self, params: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters, and for inputs that they leave out the defaults, as far as the model admits them."""

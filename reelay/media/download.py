@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 import httpx
 
+from reelay.domain.generation import ProviderName
 from reelay.media.errors import (
     ArchiveUnavailable,
     BadMedia,
@@ -23,6 +24,7 @@ from reelay.media.errors import (
     TooLarge,
 )
 from reelay.media.guard import DownloadPolicy, GuardedTransport, Resolve, SystemResolver
+from reelay.settings import Settings
 from reelay.tracing.spans import client_span
 
 OnBytes: TypeAlias = Callable[[int, int | None], None]
@@ -68,6 +70,25 @@ def open_download_client(policy: DownloadPolicy, *, resolve: Resolve | None = No
         event_hooks={"response": [_refuse_odd_redirect]},
         trust_env=False,
     )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one provider's media comes from."""
+
+    client: httpx.AsyncClient
+    policy: DownloadPolicy
+
+
+@asynccontextmanager
+async def open_sources(settings: Settings) -> AsyncIterator[Mapping[ProviderName, Source]]:
+    """A client for each provider, because a connection is opened by the policy of its client."""
+    async with AsyncExitStack() as stack:
+        sources = {}
+        for provider in ProviderName:
+            policy = DownloadPolicy.of(provider, settings)
+            sources[provider] = Source(await stack.enter_async_context(open_download_client(policy)), policy)
+        yield sources
 
 
 def no_headers(url: str) -> Mapping[str, str]:

@@ -12,50 +12,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import ip_address
 from typing import Self, TypeAlias
 
 import httpcore
 import httpx
 
+from reelay.domain.addresses import IPAddress, is_loopback, is_public
+from reelay.domain.generation import ProviderName
 from reelay.media.errors import Refused
 from reelay.settings import Settings
 
-IPAddress: TypeAlias = IPv4Address | IPv6Address
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[IPAddress]]]
-
-GLOBAL_UNICAST_IPV6 = IPv6Network("2000::/3")
-"""All that is routed on the public internet. Outside: loopback, private, multicast, mapped IPv4, NAT64."""
 
 RESOLVER_THREADS = 8
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-
-# `ipaddress.is_global` says yes to these, wholly or in part.
-NOT_PUBLIC_IPV4 = (
-    IPv4Network("192.0.0.0/24"),  # IETF protocol assignments
-    IPv4Network("192.88.99.0/24"),  # 6to4 relays
-    IPv4Network("224.0.0.0/4"),  # multicast
-)
-NOT_PUBLIC_IPV6 = (
-    IPv6Network("2001::/23"),  # IETF protocol assignments, Teredo among them
-    IPv6Network("2002::/16"),  # 6to4: carries any IPv4 address
-    IPv6Network("3fff::/20"),  # documentation
-)
-
-# `is_loopback` also says yes to mapped IPv4 since Python 3.13.
-LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
-
-
-def is_public(address: IPAddress) -> bool:
-    """Whether this is an address of one machine on the public internet."""
-    if isinstance(address, IPv4Address):
-        return address.is_global and not any(address in network for network in NOT_PUBLIC_IPV4)
-    return (
-        address in GLOBAL_UNICAST_IPV6
-        and address.is_global
-        and not any(address in network for network in NOT_PUBLIC_IPV6)
-    )
 
 
 class SystemResolver:
@@ -89,13 +61,15 @@ class DownloadPolicy:
     """From the first connection to the last byte: 2 GiB at 20 Mbit/s take 14 minutes."""
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def of(cls, provider: ProviderName, settings: Settings) -> Self:
+        """For what that provider names: another one's result leads to no backend of ours."""
+        own = settings.studio_backend_url if provider is ProviderName.STUDIO else None
         return cls(
             max_bytes=settings.archive_max_bytes,
             allowed_hosts=settings.download_allowed_hosts,
             allow_http=settings.is_development,
             allow_loopback=settings.is_development,
-            own_address=_address(settings.studio_backend_url) if settings.studio_backend_url else None,
+            own_address=_address(own) if own else None,
         )
 
     def check_url(self, url: httpx.URL) -> None:
@@ -114,7 +88,7 @@ class DownloadPolicy:
     def check_addresses(self, host: str, addresses: Sequence[IPAddress]) -> None:
         """One address that is not public condemns the name. Raises: Refused."""
         for address in addresses:
-            if not is_public(address) and not (self.allow_loopback and any(address in each for each in LOOPBACK)):
+            if not is_public(address) and not (self.allow_loopback and is_loopback(address)):
                 raise Refused(f"{host} does not lead to the public internet")
 
     def is_own(self, host: str, port: int) -> bool:

@@ -1,9 +1,11 @@
 """The studio backend from POST to end: by its own pushes, and when they or the answer to the POST are missing."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from reelay.settings import Environment
 from tests.integration.api.shared import wrong_fields
 from tests.integration.api.studio import Studio
 from tests.running import Service, running_service
@@ -122,3 +124,45 @@ async def test_without_a_backend_only_the_jobs_that_it_starts_itself_are_taken(s
 
         announced = await service.client.post("/api/jobs", json={"model": "studio-push", "input": {}})
         await service.until(announced.json()["jobId"], "submitted")
+
+
+@pytest.fixture(scope="module")
+async def production(servers: Servers) -> AsyncIterator[Service]:
+    """A backend inside the network, and users outside of it."""
+    async with running_service(
+        servers,
+        worker=False,
+        environment=Environment.PRODUCTION,
+        app_url=None,
+        fal_queue_base="https://queue.fal.run",
+        fal_api_base="https://rest.fal.ai",
+        fal_platform_base="https://api.fal.ai/v1",
+        fal_jwks_url="https://rest.fal.ai/.well-known/jwks.json",
+        replicate_api_base="https://api.replicate.com",
+    ) as service:
+        yield service
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://localhost/",
+        "http://10.0.0.1/",
+        "http://[::1]:7233/",
+        "http://2130706433/",
+        "https://postgres:5432/",
+        "https://vault.internal/v1/secret",
+    ],
+)
+async def test_no_user_sends_the_backend_into_our_network(production: Service, address: str) -> None:
+    inside = {"model": "studio-video", "input": {"prompt": "a harbour", "firstFrameUrl": address}}
+    outside = {"model": "veo3.1-fast", "input": {"prompt": "a harbour", "firstFrameUrl": address}}
+    for call in ("/api/jobs", "/api/estimate"):
+        refused = await production.client.post(call, json=inside)
+        assert wrong_fields(refused) == ["firstFrameUrl"]
+        assert "public host" in refused.json()["errors"][0]["message"]
+    # A provider elsewhere reaches no network of ours.
+    assert (await production.client.post("/api/estimate", json=outside)).status_code == 200
+    allowed = {"model": "studio-video", "input": {"prompt": "a harbour", "firstFrameUrl": "https://example.com/a.png"}}
+    assert (await production.client.post("/api/estimate", json=allowed)).status_code == 200

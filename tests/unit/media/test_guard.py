@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from reelay.domain.addresses import IPAddress, is_public
+from reelay.domain.generation import ProviderName
 from reelay.media.download import Downloaded, download, open_download_client
 from reelay.media.errors import Refused, SourceUnavailable
-from reelay.media.guard import DownloadPolicy, IPAddress, is_public
+from reelay.media.guard import DownloadPolicy
 from reelay.settings import Environment, Settings
 from tests.unit.media.server import ScriptedServer, serving
 
@@ -136,7 +138,7 @@ async def test_no_spelling_of_loopback_is_connected_to(spelling: str, server: Sc
     ],
 )
 async def test_production_asks_for_https_on_its_port_and_nothing_else(url: str, tmp_path: Path) -> None:
-    policy = DownloadPolicy.from_settings(Settings(environment=Environment.PRODUCTION, _env_file=None))
+    policy = DownloadPolicy.of(ProviderName.FAL, Settings(environment=Environment.PRODUCTION, _env_file=None))
     resolve = NameServer(["1.1.1.1"])
     async with open_download_client(policy, resolve=resolve) as client:
         with pytest.raises(Refused) as refusal:
@@ -168,8 +170,8 @@ def test_an_allowed_host_allows_what_is_under_it(host: str, allowed: bool) -> No
 
 
 def test_development_alone_allows_http_and_loopback() -> None:
-    development = DownloadPolicy.from_settings(Settings(environment=Environment.DEVELOPMENT, _env_file=None))
-    production = DownloadPolicy.from_settings(Settings(environment=Environment.PRODUCTION, _env_file=None))
+    development = DownloadPolicy.of(ProviderName.FAL, Settings(environment=Environment.DEVELOPMENT, _env_file=None))
+    production = DownloadPolicy.of(ProviderName.FAL, Settings(environment=Environment.PRODUCTION, _env_file=None))
     assert (development.allow_http, development.allow_loopback) == (True, True)
     assert (production.allow_http, production.allow_loopback) == (False, False)
 
@@ -277,7 +279,7 @@ async def test_only_the_operators_own_backend_may_be_private_and_plain(server: S
         download_allowed_hosts=("fal.media",),
         _env_file=None,
     )
-    policy = DownloadPolicy.from_settings(settings)
+    policy = DownloadPolicy.of(ProviderName.STUDIO, settings)
     async with open_download_client(policy) as client:
         await fetch(client, server.sends("/shot.mp4", b"video"), policy, tmp_path / "file")
         away = server.sends("/away", b"", "location: http://169.254.169.254/", status="302 Found")
@@ -285,4 +287,11 @@ async def test_only_the_operators_own_backend_may_be_private_and_plain(server: S
         for other in (away, *others):
             with pytest.raises(Refused):
                 await fetch(client, other, policy, tmp_path / "file")
+    assert len(server.requests) == 2
+
+    for provider in (ProviderName.FAL, ProviderName.REPLICATE):
+        foreign = DownloadPolicy.of(provider, settings)
+        async with open_download_client(foreign) as client:
+            with pytest.raises(Refused):
+                await fetch(client, f"{server.origin}/shot.mp4", foreign, tmp_path / "file")
     assert len(server.requests) == 2
