@@ -103,6 +103,8 @@ def naming_outages() -> Iterator[None]:
 def _outage_of(context: ExceptionContext) -> PostgresUnavailable | None:
     """What the engine raises instead of the driver's error; None: the error itself."""
     error = context.original_exception
+    if not isinstance(error, Exception):
+        return None  # a cancellation, by which SQLAlchemy gives the connection up
     if isinstance(error, context.dialect.loaded_dbapi.Error) and error.__cause__:
         error = error.__cause__  # the driver's own
     is_outage = context.is_disconnect or _is_outage(error)

@@ -1,5 +1,6 @@
 """Which errors of the database are outages, worth another try later, and which are mistakes that stay."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from lab.devstack.ports import HOST
 from reelay.db.engine import POSTGRES_UNAVAILABLE, PostgresUnavailable, make_engine, make_sessions
+from tests.eventually import eventually
 from tests.servers import Servers, loopback_socket
 from tests.tcp_lines import open_line
 
@@ -42,6 +44,24 @@ async def test_what_passes_by_itself_is_an_outage(url: str, state: str) -> None:
     with pytest.raises(PostgresUnavailable, match="as if"):
         async with session_of(url) as session:
             await session.execute(text(RAISE.format(state)))
+
+
+async def test_a_cancellation_stays_one(url: str) -> None:
+    """Taken for an outage, it would be waited for and tried again: what it was to end would go on."""
+    async with session_of(url) as session:
+        pid = await session.scalar(text("select pg_backend_pid()"))
+        sleeping = asyncio.create_task(session.execute(text("select pg_sleep(600)")))
+        async with session_of(url) as other:
+
+            async def sleeps() -> bool:
+                await other.rollback()
+                activity = text("select query like '%pg_sleep%' from pg_stat_activity where pid = :pid")
+                return bool(await other.scalar(activity, {"pid": pid}))
+
+            await eventually(sleeps)
+        sleeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sleeping
 
 
 @pytest.mark.fault("O14")

@@ -12,9 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
 
-from reelay.db.engine import make_engine
+from reelay.db.engine import PostgresUnavailable, make_engine
 from reelay.db.migrate import LOCK_KEY, MigrationBlocked, known_revisions, migrate
 from reelay.db.tables import GenerationJob
 from tests.servers import Database, Postgres
@@ -142,7 +141,7 @@ async def test_index_that_was_left_unfinished_is_made_anew(database: Database, m
         while not await value(database, INDEX_IS_THERE):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
         assert await value(database, CANCEL_THE_MIGRATION)
-        with pytest.raises(DBAPIError):
+        with pytest.raises(PostgresUnavailable, match="canceling statement"):
             await migrating
         await transaction.rollback()
     assert not await value(database, INDEX_IS_VALID)
