@@ -17,6 +17,7 @@ from activities.final_pushes import StoredFinalPushes
 from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor, counting_task_failures
 from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
+from activities.retries import RetryInterceptor, Timeline
 from activities.submission import SubmissionActivities
 from reelay.background import TaskSupervisor
 from reelay.catalog.loader import load_catalog
@@ -132,7 +133,7 @@ async def open_generations_worker(
             conclusion.end,
             reconciliation.reconcile,
         ],
-        interceptors=[MetricsInterceptor()],
+        interceptors=[MetricsInterceptor(), RetryInterceptor(Timeline(sessions))],
         # A replay costs a third of what it does in the sandbox, which the tests run in:
         # docs/decisions/021-workflow-workers.md.
         workflow_runner=UnsandboxedWorkflowRunner(),
@@ -169,7 +170,7 @@ async def open_transfers_worker(
         client,
         task_queue=transfers_queue(settings.task_queue),
         activities=[archive.archive],
-        interceptors=[MetricsInterceptor()],
+        interceptors=[MetricsInterceptor(), RetryInterceptor(Timeline(sessions))],
         graceful_shutdown_timeout=GRACE,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_concurrent_activities=at_once,

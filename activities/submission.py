@@ -24,6 +24,7 @@ from activities.errors import (
 from activities.heartbeat import heartbeating
 from activities.inputs import Adoption, Attempt
 from activities.missing_key import missing_key_error
+from activities.retries import SubmissionUnrecorded, is_outage
 from reelay.db.accounts import park_account, parked_account, schedule_probe, unpark_account
 from reelay.db.attempts import (
     SUBMISSION,
@@ -98,6 +99,7 @@ class SubmissionActivities:
         """Send the one POST, unless it was sent before. Fails as uncertain when that is not known."""
         submission = _unrecorded_submission()
         if submission is None:
+            request = self._request(attempt)  # what is wrong with it shows before anything may have been sent
             try:
                 earlier = await self._open_attempt(attempt)
             except AccountParked as parked:
@@ -107,17 +109,19 @@ class SubmissionActivities:
                 raise non_retryable(failure) from ended
             if earlier:
                 return earlier  # written down when it was accepted
-            submission = await self._send(attempt)
+            submission = await self._send(attempt, request)
         try:
             return await self._record_acceptance(
                 attempt.generation, submission, f"Accepted by {attempt.generation.provider}"
             )
         except IntegrityError as taken:
             raise await self._uncertain_error(attempt, _request_of_another_job(attempt, submission)) from taken
-        except Exception:
+        except Exception as error:
             # The request id exists only here: hand it to the next attempt of this activity, which must not POST again.
             activity.heartbeat(submission)
-            raise
+            if is_outage(error):
+                raise
+            raise SubmissionUnrecorded(submission.request_id) from error
 
     @activity.defn
     async def adopt(self, adoption: Adoption) -> Submission | None:
@@ -243,16 +247,17 @@ class SubmissionActivities:
         until_probe = max(parked.probe_at - datetime.now(UTC), timedelta(0))
         return retry_later(str(parked), after=min(until_probe, pause) + pause * random.random())
 
-    async def _send(self, attempt: Attempt) -> Submission:
+    async def _send(self, attempt: Attempt, request: SubmissionRequest) -> Submission:
         try:
             async with heartbeating(every=timedelta(seconds=5)):
-                return await _finish_despite_cancel(
-                    self._providers[attempt.generation.provider].submit(self._request(attempt))
-                )
+                return await _finish_despite_cancel(self._providers[attempt.generation.provider].submit(request))
         except NotAccepted as refusal:
             raise await self._refused_error(attempt, refusal) from refusal
         except SubmissionUncertain as doubt:
             raise await self._uncertain_error(attempt, str(doubt)) from doubt
+        except Exception as error:  # whatever it was, the provider may have accepted it
+            log.error("internal_error", error=type(error).__name__, exc_info=True)
+            raise await self._uncertain_error(attempt, f"an internal error ({type(error).__name__})") from error
 
     def _request(self, attempt: Attempt) -> SubmissionRequest:
         return SubmissionRequest(

@@ -1,7 +1,7 @@
 """Runs of the workflow with scripted steps and skipped time. Every history is replayed before its test is over."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
-from temporalio.worker import Replayer, Worker
+from temporalio.worker import Interceptor, Replayer, Worker
 
 from lab.devstack.temporal import EmbeddedTemporal
 from reelay.domain.generation import Generation, JobType, ProviderName, Report, Stage, Timing, UncertainSubmitPolicy
@@ -117,11 +117,18 @@ async def start(temporal_client: Client) -> AsyncIterator[Start]:
     runs: list[Run] = []
     workers: list[Worker] = []
 
-    async def start_run(steps: Steps, input: Generation | None = None, *, skipping: bool = False) -> Run:
+    async def start_run(
+        steps: Steps,
+        input: Generation | None = None,
+        *,
+        skipping: bool = False,
+        interceptors: Sequence[Interceptor] = (),
+    ) -> Run:
         queue = f"steps-{uuid4()}"
         both = steps.workers(
             temporal_client,
             queue,
+            interceptors=interceptors,
             max_cached_workflows=int(os.environ.get("REELAY_MAX_CACHED_WORKFLOWS", "1000")),
         )
         for worker in both:

@@ -26,7 +26,7 @@ VIDEO = MediaFile(
     name="video.mp4", key="u/g/video.mp4", content_type="video/mp4", size_bytes=9, sha256="0" * 64, poster_name=None
 )
 
-Outcome = ApplicationError | None
+Outcome = Exception | None
 
 
 def submission(request_id: str = REQUEST, *, attempt: int = 1, webhook_expected: bool = True) -> Submission:
@@ -193,6 +193,6 @@ class Steps:
 
 
 def _carried_out(outcome: Outcome | bool) -> Outcome | bool:
-    if isinstance(outcome, ApplicationError):
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome

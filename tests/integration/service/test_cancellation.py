@@ -10,7 +10,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.final_pushes import StoredFinalPushes
 from activities.inputs import Attempt
 from activities.submission import SubmissionActivities
-from reelay.db.generations import find_generation, generation_of
+from reelay.db.generations import generation_of
 from reelay.db.tables import GenerationJob
 from reelay.domain.reconciliation import RunState
 from reelay.providers.registry import open_providers
@@ -137,9 +137,7 @@ def runs_of(service: Service) -> GenerationRuns:
 
 async def row_of(service: Service, job_id: str) -> GenerationJob:
     async with service.sessions() as session:
-        row = await find_generation(session, UUID(job_id))
-    assert row
-    return row
+        return await session.get_one(GenerationJob, UUID(job_id))
 
 
 async def held_cents(service: Service) -> int:
