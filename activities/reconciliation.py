@@ -53,6 +53,9 @@ class Runs(Protocol):
     async def resume(self, job: GenerationJob, *, poll_first: bool) -> None:
         """Another run after one that is over or lost; `poll_first`: it asks the provider before it waits."""
 
+    async def give_up(self, generation_id: UUID) -> None:
+        """Terminate a run whose code cannot go on."""
+
 
 class ReconciliationActivities:
     def __init__(
@@ -164,7 +167,7 @@ class ReconciliationActivities:
     async def _check(self, stale: StaleGeneration) -> list[str]:
         """The fields of `Reconciled` that this generation counts in."""
         run = await self._runs.describe(stale.job.id)
-        repair = decide(run.state, _submission_state(stale))
+        repair = Repair.FAIL if run.broken else decide(run.state, _submission_state(stale))
         if repair is Repair.LEAVE or not await self._claim(stale, run, repair):
             return _left(stale, run)
         match repair:
@@ -173,6 +176,10 @@ class ReconciliationActivities:
             case Repair.RESUME:
                 await self._runs.resume(stale.job, poll_first=_submission_state(stale) is SubmissionState.ACCEPTED)
             case _:
+                if run.broken:
+                    await self._runs.give_up(stale.job.id)
+                if run.broken or run.state in (RunState.STOPPED, RunState.TIMED_OUT):
+                    log.error("run_did_not_end_its_job", job_id=str(stale.job.id), run=run.state, reason=run.end_reason)
                 await self._withdraw(stale)
                 await self._end(stale, run, repair)
                 return ["checked", "ended"]
@@ -238,12 +245,18 @@ def _describe_repair(stale: StaleGeneration, run: Run, repair: Repair) -> str:
             how = "lost" if run.state is RunState.UNKNOWN else f"over ({run.state})"
             return f"its workflow was {how}; starting another, which follows what was sent before"
         case _:
-            return f"its workflow was {run.state} without ending the job"
+            return f"{_what_stopped(run)} without ending the job"
+
+
+def _what_stopped(run: Run) -> str:
+    if run.broken:
+        return "its workflow failed again and again, and was given up"
+    return f"its workflow was {run.state}" + (f" ({run.end_reason})" if run.end_reason else "")
 
 
 def _failure(run: Run) -> Failure:
-    if run.state is RunState.TIMED_OUT:
-        return Failure(code=FailureCode.DEADLINE_EXCEEDED, message="Temporal ended its workflow: its time was up")
+    if run.broken or run.state in (RunState.STOPPED, RunState.TIMED_OUT):
+        return Failure(code=FailureCode.RUN_STOPPED, message=_what_stopped(run))
     return Failure(
         code=FailureCode.UNKNOWN_OUTCOME,
         message="Its workflow has ended, and the database does not know how. It was not sent again; you can retry.",

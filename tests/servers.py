@@ -67,14 +67,18 @@ async def postgres_server(folder: Path) -> AsyncIterator[Postgres]:
 
 
 @asynccontextmanager
-async def temporal_server(folder: Path) -> AsyncIterator[EmbeddedTemporal]:
+async def temporal_server(folder: Path, **dynamic_config: object) -> AsyncIterator[EmbeddedTemporal]:
+    """`dynamic_config`: with `__` for the dots of its names."""
     port, ui_port = free_ports(2)
     server = EmbeddedTemporal(
         database_file=folder / "temporal.db",
         port=port,
         ui_port=ui_port,
         search_attributes=SEARCH_ATTRIBUTES,
-        dynamic_config={"frontend.WorkflowTimeSkippingEnabled": True},
+        dynamic_config={
+            "frontend.WorkflowTimeSkippingEnabled": True,
+            **{name.replace("__", "."): value for name, value in dynamic_config.items()},
+        },
     )
     async with running(server.program(folder / "temporal.log")):
         yield server

@@ -20,7 +20,7 @@ from async_lru import alru_cache
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistoryEventFilterType
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -52,6 +52,11 @@ OUTAGES = (
 )
 # The server itself calls a workflow task failed from its third attempt on, and then refuses queries.
 FAILING_FROM_ATTEMPT = 3
+# Temporal waits ever longer between them: about half an hour in all, time enough to go back to the version before.
+BROKEN_FROM_ATTEMPT = 10
+# Who ended a run that was terminated: Temporal's server gives itself this name, and we give this reason.
+TEMPORAL_ITSELF = "history-service"
+GIVEN_UP = "Given up: its code fails again and again"
 
 # A query is a billed action, and queries of one run wait for each other: readers share one answer for this long.
 STATUS_FRESH_SECONDS = 1.0
@@ -133,6 +138,11 @@ class GenerationRuns:
             raise
         return await self._run(generation_id, described)
 
+    async def give_up(self, generation_id: UUID) -> None:
+        """Terminate a run whose code cannot go on. Raises: NoRun, TemporalFailed."""
+        async with _answered_within(self._timeouts.command):
+            await self._handle(generation_id).terminate(reason=GIVEN_UP)
+
     async def _status(self, generation_id: UUID) -> GenerationStatus | None:
         try:
             async with _answered_within(self._timeouts.query):
@@ -163,12 +173,25 @@ class GenerationRuns:
             return  # it has run to its end already
 
     async def _run(self, generation_id: UUID, described: DescribeWorkflowExecutionResponse) -> Run:
-        state = CLOSED.get(described.workflow_execution_info.status, RunState.OPEN)
+        state, reason = CLOSED.get(described.workflow_execution_info.status, RunState.OPEN), ""
+        if state is RunState.TERMINATED:
+            state, reason = await self._termination(generation_id)
         return Run(
             state=state,
             failing=described.pending_workflow_task.attempt >= FAILING_FROM_ATTEMPT,
+            broken=described.pending_workflow_task.attempt >= BROKEN_FROM_ATTEMPT,
+            end_reason=reason,
             failure=await self._failure(generation_id) if state is RunState.FAILED else None,
         )
+
+    async def _termination(self, generation_id: UUID) -> tuple[RunState, str]:
+        """By whom it was terminated, and why."""
+        last = WorkflowHistoryEventFilterType.CLOSE_EVENT
+        async for event in self._handle(generation_id).fetch_history_events(event_filter_type=last):
+            ended = event.workflow_execution_terminated_event_attributes
+            if ended.identity == TEMPORAL_ITSELF or ended.reason == GIVEN_UP:
+                return RunState.STOPPED, ended.reason
+        return RunState.TERMINATED, ""
 
     async def _failure(self, generation_id: UUID) -> Failure | None:
         try:

@@ -18,6 +18,7 @@ class FailureCode(StrEnum):
     - `bad_media`: what the provider serves is not playable media of the promised kind.
     - `archive_failed`: the media could not be stored for as long as the provider kept it.
     - `internal_error`: the service failed at it in a way that no retry mends.
+    - `run_stopped`: Temporal ended its workflow, or its workflow could not go on, before the job was finished.
     - `canceled`: the job was canceled, here or at the provider.
     """
 
@@ -32,6 +33,7 @@ class FailureCode(StrEnum):
     BAD_MEDIA = "bad_media"
     ARCHIVE_FAILED = "archive_failed"
     INTERNAL_ERROR = "internal_error"
+    RUN_STOPPED = "run_stopped"
     CANCELED = "canceled"
 
     @property
@@ -65,6 +67,10 @@ ADVICE = {
     ),
     FailureCode.INTERNAL_ERROR: (
         "A mistake of the service: the log has it with its stack trace, under this job's id. Retry once it is mended."
+    ),
+    FailureCode.RUN_STOPPED: (
+        "Nobody canceled it. The job's history says what ended its workflow: see in the Temporal UI what it did last. "
+        "What the provider had made was paid for; a retry submits again."
     ),
     FailureCode.CANCELED: "Somebody canceled it at the provider, not here. A retry submits again.",
 }

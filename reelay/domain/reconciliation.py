@@ -21,6 +21,9 @@ class RunState(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     TERMINATED = "terminated"
+    """By an operator."""
+    STOPPED = "ended by Temporal"
+    """Or by us, as it could not go on. Its history had grown too long, for example."""
     TIMED_OUT = "timed out"
 
 
@@ -49,6 +52,10 @@ class Run:
     state: RunState
     failing: bool = False
     """Open, but its code raises again and again: ours to mend, not to restart."""
+    broken: bool = False
+    """Failing, and for so long that its generation is given up."""
+    end_reason: str = ""
+    """Why it was stopped."""
     failure: Failure | None = None
     """Of a failed one."""
 
@@ -86,7 +93,7 @@ def decide(run: RunState, submission: SubmissionState) -> Repair:
             return Repair.FAIL if submission is SubmissionState.NONE else Repair.RESUME
         case RunState.CANCELED | RunState.TERMINATED:
             return Repair.CANCEL
-        case RunState.FAILED | RunState.TIMED_OUT:
+        case RunState.FAILED | RunState.TIMED_OUT | RunState.STOPPED:
             return Repair.FAIL
 
 
