@@ -113,7 +113,12 @@ class Steps:
         ]
         return (
             Worker(client, task_queue=task_queue, workflows=workflows, activities=short, **options),
-            Worker(client, task_queue=transfers_queue(task_queue), activities=[self.archive]),
+            Worker(
+                client,
+                task_queue=transfers_queue(task_queue),
+                activities=[self.archive],
+                interceptors=options.get("interceptors", ()),
+            ),
         )
 
     @activity.defn

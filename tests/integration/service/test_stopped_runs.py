@@ -51,7 +51,7 @@ async def short_histories(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> 
             yield service
 
 
-@pytest.mark.fault("O14")
+@pytest.mark.fault("O20")
 async def test_run_that_temporal_itself_ended_is_told_as_that(short_histories: Service) -> None:
     service = short_histories
     job_id = await service.create("a harbour [sim: latency=10m]")
@@ -89,7 +89,7 @@ class Later(GenerationRuns):
         return replace(run, broken=run.failing)
 
 
-@pytest.mark.fault("O14")
+@pytest.mark.fault("O20")
 async def test_run_whose_code_cannot_go_on_is_given_up(servers: Servers) -> None:
     async with running_service(servers, worker=False) as service:
         queue = service.settings.task_queue
