@@ -20,7 +20,7 @@ from lab.simulator.settings import REPLICATE_WEBHOOK_SECRET
 from reelay.db.credits import top_up
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.db.keys import create_key
-from reelay.db.tables import GenerationJob, Scope
+from reelay.db.tables import GenerationJob, JobEvent, Scope
 from reelay.db.users import find_or_create_user
 from reelay.domain.generation import AT_THE_PROVIDER, FINAL
 from reelay.settings import Environment, Settings
@@ -140,9 +140,11 @@ class Service:
         await eventually(is_awaited)
 
     async def trail(self, job_id: str) -> list[str]:
-        """The timeline's lines."""
-        response = await self.client.get(f"/api/jobs/{job_id}/history")
-        return [event["detail"] for event in response.json()["data"]]
+        """The timeline's lines, as operators read them."""
+        job = await self.job(job_id)
+        of_job = select(JobEvent.detail).where(col(JobEvent.job_id) == UUID(job["id"])).order_by(col(JobEvent.id))
+        async with self.sessions() as session:
+            return list(await session.scalars(of_job))
 
     async def simulated(self, job_id: str) -> dict[str, Any]:
         """What the simulator counted for the job; of one that it took no POST of, just that."""

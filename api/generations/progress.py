@@ -1,6 +1,6 @@
 """What a job says of itself to its user, in the language asked for: docs/decisions/020-languages.md.
 
-The row's own texts are English, for operators and the timeline.
+The row's own texts, and those of its timeline, are English and for operators: they name accounts, keys and causes.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from reelay.db.generations import TIMING
-from reelay.db.tables import GenerationJob
+from reelay.db.tables import GenerationJob, JobEvent
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status, WaitingFor
 from reelay.domain.language import Language
@@ -85,6 +85,24 @@ def progress_message(row: GenerationJob, at: GenerationStatus, language: Languag
     if phase := _pushed_phase(row, at):
         return phase.message(language)
     key = f"ended_{at.status}" if at.status.is_final else f"stage_{at.stage}"
+    return message(key, language, provider=row.provider)
+
+
+def timeline_message(event: JobEvent, row: GenerationJob, language: Language) -> str:
+    """What an entry of the job's timeline means for the job."""
+    ahead, waits_for = event.data.get("queuePosition"), event.data.get("waitingFor")
+    if ahead is not None:
+        return message("queued_behind", language, provider=row.provider, ahead=ahead)
+    if waits_for not in (None, WaitingFor.QUEUE):
+        return message("stage_waiting", language, provider=row.provider)
+    if "lines" in event.data:
+        return message("log_lines", language, provider=row.provider)
+    if event.status == Status.FAILED:
+        return error_message(row, language, row.result_data or {}) or message("ended_failed", language)
+    for phase in PHASES.values():
+        if event.detail in {phase.message(each) for each in Language}:
+            return phase.message(language)
+    key = f"ended_{event.status}" if Status(event.status).is_final else f"stage_{event.stage}"
     return message(key, language, provider=row.provider)
 
 

@@ -11,6 +11,7 @@ from api.context import Context
 from api.generations import cancel, create
 from api.generations.create import CreateOptionsDep, CreatingRoute, JobSpec
 from api.generations.gallery import VIDEO_TYPES
+from api.generations.progress import timeline_message
 from api.generations.read import JobName, Logs, find_job, job_view, next_view, with_logs
 from api.generations.schemas import (
     AmbientRequest,
@@ -173,7 +174,9 @@ async def read_history(job_id: JobName, context: Context) -> History:
     """The job's timeline: everything that happened to it, with its time."""
     row = await find_job(context, job_id)
     async with context.transaction() as session:
-        return History(data=[EventView.from_row(event) for event in await timeline(session, row.user_id, row.id)])
+        events = await timeline(session, row.user_id, row.id)
+    told = ((event, timeline_message(event, row, context.language)) for event in events)
+    return History(data=[EventView.from_row(event, detail) for event, detail in told])
 
 
 @router.post("/jobs/{job_id}/poll", status_code=status.HTTP_202_ACCEPTED)

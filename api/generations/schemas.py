@@ -574,13 +574,13 @@ class EventView(Wire):
     stage: Stage
     """The job's stage from then on."""
     detail: str
-    """What happened, in English."""
+    """What happened, for a person, in the language asked for."""
     data: dict[str, Any]
     """Figures of what happened, by the kind of event."""
 
     @classmethod
-    def from_row(cls, row: JobEvent) -> Self:
-        return cls(id=row.id, at=row.at, status=row.status, stage=row.stage, detail=row.detail, data=row.data)
+    def from_row(cls, row: JobEvent, detail: str) -> Self:
+        return cls(id=row.id, at=row.at, status=row.status, stage=row.stage, detail=detail, data=row.data)
 
 
 class History(Wire):

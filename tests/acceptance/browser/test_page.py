@@ -30,7 +30,7 @@ async def test_a_video_is_created_watched_and_played(visit: Visit) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text("a lighthouse in the rain")
     assert await page.locator("video").evaluate(VIDEO_PLAYS)
     await page.wait_for_function(VIDEO_IS_MOVING)
-    await expect(page.locator(".timeline li").first).to_contain_text("Created")
+    await expect(page.locator(".timeline li").first).to_contain_text("Waiting to be processed")
     await expect(page.get_by_role("link", name=re.compile(r"\.mp4$"))).to_be_visible()
 
 

@@ -50,11 +50,11 @@ async def test_a_video_from_its_post_to_the_gallery(patient_service: Service, ca
     history = (await caller.get(f"{address}/history")).json()["data"]
     steps = [event["detail"].split(",")[0] for event in history if "lines" not in event["data"]]
     assert steps == [
-        "Created",
-        "Submitting to fal",
-        "Accepted by fal",
+        "Waiting to be processed",
+        "Being submitted to fal",
         "Generating at fal",
-        "Copying the media into the archive",
+        "Generating at fal",
+        "Saving the result",
         "Completed",
     ]
     assert next(event["data"]["lines"] for event in history if "lines" in event["data"])[0] == "Loading the model"

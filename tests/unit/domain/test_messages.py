@@ -1,10 +1,25 @@
 import re
 from string import Formatter
+from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from api.generations.progress import timeline_message
+from reelay.db.tables import GenerationJob, JobEvent
+from reelay.domain.failure import FailureCode
+from reelay.domain.generation import ProviderName, Stage, Status, WaitingFor
 from reelay.domain.language import Language, preferred_language
 from reelay.domain.messages import Sentence, _messages, in_language, message
+
+THE_OPERATORS = re.compile(
+    r"\b[A-Z][A-Z0-9]+_[A-Z0-9_]{2,}\b"
+    r"|\breelay (?:api|worker|migrate|doctor|keys|users|credits|start|models)\b"
+    r"|Temporal|Postgres|[Oo]perator|[Oo]pérateur|[Oo]perador|dashboard|[Bb]alance|User is locked"
+    r'|(?<!")\b(?:[Ww]orkflows?|[Ww]orkers?|accounts?|comptes?|contas?)\b(?!")'  # quoted: a fact, as `waitingFor`
+)
+"""What only operators can do something about: settings, commands, servers, accounts at providers."""
 
 
 @pytest.mark.parametrize(
@@ -51,3 +66,38 @@ def test_every_language_names_the_same_values(key: str) -> None:
     named = {language: {name for _, name, _, _ in Formatter().parse(text) if name} for language, text in texts.items()}
     assert len(set(map(frozenset, named.values()))) == 1, named
     assert all(re.search(r"\w", text) for text in texts.values())
+
+
+def test_no_sentence_for_users_names_what_is_the_operators() -> None:
+    for key, sentences in _messages().items():
+        for text in sentences.values():
+            assert not THE_OPERATORS.search(re.sub(r"{\w+}", "", text)), key
+
+
+SAID_TO_OPERATORS = "fal takes no jobs of our account: top up at fal.ai/dashboard; FAL_KEY; Temporal"
+
+
+@given(
+    status=st.sampled_from(Status),
+    stage=st.sampled_from(Stage),
+    waits_for=st.none() | st.sampled_from(WaitingFor),
+    provider=st.sampled_from(ProviderName),
+    code=st.sampled_from([FailureCode.PROVIDER_UNAUTHORIZED, FailureCode.UNKNOWN_OUTCOME, FailureCode.ARCHIVE_FAILED]),
+    language=st.sampled_from(Language),
+)
+def test_no_entry_of_the_timeline_is_told_as_operators_read_it(
+    status: Status,
+    stage: Stage,
+    waits_for: WaitingFor | None,
+    provider: ProviderName,
+    code: FailureCode,
+    language: Language,
+) -> None:
+    assume(stage is not Stage.DONE or status.is_final)
+    failed = {"error_code": code, "error_message": SAID_TO_OPERATORS, "result_data": None}
+    of_row: dict[str, Any] = {"status": status, "provider": provider, **failed}
+    of_event: dict[str, Any] = {"status": status, "stage": stage, "detail": SAID_TO_OPERATORS}
+    row, event = GenerationJob(**of_row), JobEvent(**of_event, data={"waitingFor": waits_for} if waits_for else {})
+    told = timeline_message(event, row, language)
+    assert told
+    assert not THE_OPERATORS.search(told)
