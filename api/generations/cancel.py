@@ -11,7 +11,7 @@ from api.context import RequestContext
 from api.generations.read import find_job, job_view
 from api.generations.schemas import JobView
 from reelay.db.generations import cancel_unsubmitted
-from reelay.domain.generation import Status
+from reelay.domain.generation import Origin, Status
 from workflows.runs import NoRun, TemporalFailed
 
 
@@ -30,6 +30,7 @@ async def cancel_job(context: RequestContext, name: UUID | str) -> JobView:
             await runs.cancel(row.id)
     else:
         with suppress(NoRun):  # it has ended meanwhile
-            await runs.start(row)  # in case that Temporal has lost it
+            if row.origin == Origin.REELAY:  # what another backend has submitted has no attempt before it is taken over
+                await runs.start(row)  # in case that Temporal has lost it; what was sent is not sent again
             await runs.cancel(row.id)
     return await job_view(context, row.id)

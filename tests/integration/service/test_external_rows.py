@@ -155,6 +155,18 @@ async def test_row_that_its_backend_completes_meanwhile_is_left_alone(backend: B
     assert await backend.posts(prompt) == 1
 
 
+@pytest.mark.fault("S12")
+async def test_cancel_of_what_another_backend_has_submitted_buys_nothing(backend: Backend) -> None:
+    """It has no attempt yet, by which a run would know that it was sent."""
+    prompt = f"an alley {uuid4()} [sim: latency=10m]"
+    job_id = await backend.insert(prompt)
+    await backend.note_submission(job_id, await backend.submit(prompt))
+    assert (await backend.service.client.post(f"/api/jobs/{job_id}/cancel")).status_code == 202
+
+    await backend.service.until(await backend.service.create("a fresh one"), "completed")
+    assert await backend.posts(prompt) == 1
+
+
 async def test_what_another_backend_writes_is_told_like_our_own_changes(backend: Backend) -> None:
     job_id = await backend.insert("a meadow")
     await backend.connection.execute("update generation_jobs set status = 'failed' where id = $1", UUID(job_id))
