@@ -21,8 +21,8 @@ from api.generations import fal_jobs, gallery
 from api.generations import routes as generations
 from api.generations.schemas import ProgressView
 from api.http.language import LanguageHeaders
-from api.http.middleware import BodyLimits, RequestId, open_to_origins
-from api.http.openapi import DocumentedApi, serve_documentation
+from api.http.middleware import BodyLimits, DefaultHeaders, RequestId, open_to_origins
+from api.http.openapi import ASSETS, DocumentedApi, serve_documentation
 from api.http.problem_handlers import install_problem_handlers
 from api.http.query_parameters import KnownQueryParameters
 from api.identity import routes as identity
@@ -88,7 +88,7 @@ class Api(DocumentedApi):
             is_codec = scope["type"] == "http" and scope["path"].startswith(codec.PREFIX)
             await (at_the_codec if is_codec else everywhere)(scope, receive, send)
 
-        return RequestId(by_path)
+        return RequestId(DefaultHeaders(by_path, cacheable=ASSETS))
 
 
 def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
@@ -114,6 +114,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         dependencies=[Depends(KnownQueryParameters())],
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,  # Starlette's redirects lead wherever the Host header says
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -125,6 +126,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
     app.add_middleware(LanguageHeaders)
     app.add_middleware(MetricsMiddleware, metrics=measured)
     app.state.metrics = measured
+    app.state.readiness = health.shared_readiness()
     app.state.language = settings.language
     for router in (
         generations.creating,

@@ -1,11 +1,13 @@
 """Whether this process lives, and whether it can work."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
-from fastapi import APIRouter, status
+from async_lru import alru_cache
+from fastapi import APIRouter, Request, status
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,6 +20,8 @@ from reelay.db.migrate import known_revisions
 from reelay.db.roles import RoleRefused
 from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
 from reelay.media.errors import MediaError
+
+FRESH_SECONDS = 1.0
 
 log = structlog.get_logger()
 router = APIRouter(tags=["health"])
@@ -60,19 +64,33 @@ async def alive() -> Alive:
 @router.get(
     "/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "A part does not answer."}}
 )
-async def ready(services: ServicesDep) -> JSONResponse:
-    """200 when all that a request may need answers; else 503, naming what does not."""
+async def ready(request: Request, services: ServicesDep) -> JSONResponse:
+    """200 when all that a request may need answers; else 503, naming what does not. A second old at most."""
+    body = await request.app.state.readiness(services)
+    ok = body["status"] == "ok"
+    return JSONResponse(body, status.HTTP_200_OK if ok else status.HTTP_503_SERVICE_UNAVAILABLE)
+
+
+async def readiness(services: Services) -> dict[str, Any]:
+    """As `Ready`."""
     (postgres, revision), temporal, archive = await asyncio.gather(
         check_postgres(services), check_temporal(services), check_archive(services)
     )
     parts = {"postgres": postgres, "temporal": temporal, "archive": archive, **services.tasks.states}
     ok = set(parts.values()) == {"ok"}
-    body = {
+    return {
         "status": "ok" if ok else "unavailable",
         "parts": parts,
         "schema": {"database": revision, "code": known_revisions()[0]},
     }
-    return JSONResponse(body, status.HTTP_200_OK if ok else status.HTTP_503_SERVICE_UNAVAILABLE)
+
+
+def shared_readiness() -> Callable[[Services], Awaitable[dict[str, Any]]]:
+    """`readiness` of one process: whoever asks while it is found out, or within a second, gets the same answer.
+
+    It needs no key and asks three servers.
+    """
+    return alru_cache(maxsize=1, ttl=FRESH_SECONDS)(readiness)
 
 
 async def check_postgres(services: Services) -> tuple[str, str | None]:

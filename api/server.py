@@ -1,11 +1,15 @@
-"""The API's server: uvicorn, which ends the event streams before it stops: they would outlast its grace period."""
+"""The API's server: uvicorn with limits on its connections, which ends the event streams before it stops: they would
+outlast its grace period."""
 
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from api.connections import CONNECTION_LIMITS, ConnectionLimits, connections
 from api.services import services_of
 
 
@@ -19,9 +23,26 @@ class ApiServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(app: FastAPI, *, host: str, port: int) -> None:
+def server_config(app: FastAPI, *, limits: ConnectionLimits = CONNECTION_LIMITS, **options: Any) -> uvicorn.Config:
+    """`options` are uvicorn's own."""
+    return uvicorn.Config(
+        app,
+        http=connections(limits),  # type: ignore[arg-type]  # it is only called
+        ws="none",
+        **options,
+    )
+
+
+def serve(app: FastAPI, *, host: str, port: int, trusted_proxies: Sequence[str]) -> None:
     """Until SIGTERM or SIGINT. Requests under way have 3 s to end."""
-    config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=3, log_config=None)
+    config = server_config(
+        app,
+        host=host,
+        port=port,
+        forwarded_allow_ips=list(trusted_proxies),
+        timeout_graceful_shutdown=3,
+        log_config=None,
+    )
     server = ApiServer(app, config)
     with suppress(KeyboardInterrupt):
         server.run()

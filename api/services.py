@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from api.chat.models import chat_models
 from api.events.changes import Changes, open_changes
+from api.events.open_streams import OpenStreams
 from api.events.reads import SharedReads
 from api.generations.start import starting_unstarted
 from api.identity.callers import Callers
@@ -38,7 +39,7 @@ from workflows.client import connect
 from workflows.runs import GenerationRuns
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Services:
     settings: Settings
     timeouts: Timeouts
@@ -53,6 +54,7 @@ class Services:
     temporal: Client
     runs: GenerationRuns
     changes: Changes
+    open_streams: OpenStreams
     shared_reads: SharedReads
     signing_secret: bytes = field(repr=False)
     """Signs the tokens that open event streams, and the links to media."""
@@ -103,6 +105,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                 temporal=temporal,
                 runs=runs,
                 changes=changes,
+                open_streams=OpenStreams(settings),
                 shared_reads=SharedReads(sessions),
                 signing_secret=settings.api_key_pepper.get_secret_value().encode(),
                 callers=Callers(

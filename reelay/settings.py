@@ -166,6 +166,17 @@ class Settings(BaseSettings):
     """Longer, and proxies close a stream as dead."""
     uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
 
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1", "::1")
+    """Whose `X-Forwarded-*` headers are believed: addresses and networks."""
+    event_streams_per_user: int = Field(100, ge=0, le=1_000_000)
+    """Open at once in one process; 0, here and in the next: as many as come."""
+    event_streams_per_address: int = Field(1000, ge=0, le=1_000_000)
+    campaigns_per_user: int = Field(1000, ge=0, le=1_000_000_000)
+    """0, here and in the next two: no limit."""
+    clips_per_user: int = Field(20_000, ge=0, le=1_000_000_000)
+    storage_per_user_bytes: int = Field(100 * 1024**3, ge=0)
+    """Of archived media."""
+
     requests_per_second: int = Field(200, ge=0, le=1_000_000)
     """Of one user, like the two below; 0: as many as come."""
     creations_per_minute: int = Field(600, ge=0, le=1_000_000)
@@ -226,7 +237,7 @@ class Settings(BaseSettings):
                 raise ValueError("CORS_ORIGINS: each is an origin like https://app.example.com, without a path or `*`")
         return origins
 
-    @field_validator("download_allowed_hosts", mode="before")
+    @field_validator("download_allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return (

@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-import uvicorn
 from sqlmodel import col, select
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from api.app import create_app
-from api.server import ApiServer
+from api.connections import ConnectionLimits
+from api.server import ApiServer, server_config
 from lab.simulator.settings import REPLICATE_WEBHOOK_SECRET
 from reelay.db.credits import top_up
 from reelay.db.engine import Sessions, make_engine, make_sessions
@@ -223,7 +223,8 @@ async def running_service(
     }
     settings = Settings.model_validate(values | overrides)
     app = create_app(lines.leading_to(settings) if lines else settings, timeouts)
-    server = ApiServer(app, uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    limits = ConnectionLimits(head_seconds=PATIENCE, idle_seconds=300)  # the client may be slow
+    server = ApiServer(app, server_config(app, limits=limits, log_level="warning", timeout_graceful_shutdown=1))
     engine = make_engine(database.admin_url, connection_seconds=PATIENT.connection)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)

@@ -1,5 +1,6 @@
 """Campaigns and clips: the caller's own rows, which generations give their media to."""
 
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from api.context import Context
 from api.http.idempotency import REPLAYED, IdempotencyKey, ensure_same_request, fingerprint, id_for
 from api.http.openapi import with_headers
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
-from api.http.problems import NotFound
+from api.http.problems import NotFound, problems
 from reelay.db.clips import (
     clips_of,
     find_campaign,
@@ -25,7 +26,10 @@ from reelay.db.tables import Campaign, Clip
 
 router = APIRouter(prefix="/api", tags=["campaigns"])
 
-REPLAYABLE: dict[int | str, dict[str, Any]] = {201: with_headers("Idempotency-Replayed")}
+REPLAYABLE: dict[int | str, dict[str, Any]] = {
+    201: with_headers("Idempotency-Replayed"),
+    **problems(HTTPStatus.CONFLICT),
+}
 
 CampaignId = Annotated[UUID, Path(description="The campaign's id.")]
 ClipId = Annotated[UUID, Path(description="The clip's id.")]
@@ -48,6 +52,8 @@ async def create_campaign(
     )
     async with context.transaction() as session:
         stored, is_new = await insert_campaign(session, campaign)
+        if is_new:
+            await context.services.limits.admit_campaign(session, context.caller.user_id)
     response.headers.update({} if is_new else REPLAYED)
     return CampaignView.from_row(ensure_same_request(stored, campaign), [], context.links)
 
@@ -116,6 +122,8 @@ async def create_clip(
         if await find_campaign(session, context.caller.user_id, campaign_id) is None:
             raise NotFound
         stored, is_new = await insert_clip(session, clip)
+        if is_new:
+            await context.services.limits.admit_clip(session, context.caller.user_id)
     response.headers.update({} if is_new else REPLAYED)
     return ClipView.from_row(ensure_same_request(stored, clip), context.links)
 

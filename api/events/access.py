@@ -23,6 +23,7 @@ REVALIDATE_SECONDS = 2.0
 @dataclass(frozen=True)
 class EventReader:
     holder: Holder
+    address: str
     _revalidate: Callable[[], Awaitable[bool]]
 
     @property
@@ -48,9 +49,10 @@ async def _reader(
         Query(max_length=500, description="The token of `POST /api/events/token`, for clients that send no header."),
     ] = None,
 ) -> EventReader:
+    address = request.client.host if request.client else ""
     if credentials or token is None:
         caller = await find_caller(request, services, credentials)
-        return EventReader(caller.holder, lambda: services.callers.is_still_valid(caller))
+        return EventReader(caller.holder, address, lambda: services.callers.is_still_valid(caller))
     access_pass = read_token(services.signing_secret, Purpose.EVENTS, token, now=time.time())
     holder = await services.callers.holder_of(access_pass) if access_pass else None
     if access_pass is None or holder is None:
@@ -60,7 +62,7 @@ async def _reader(
     async def is_still_valid() -> bool:
         return await services.callers.holder_of(access_pass) is not None
 
-    return EventReader(holder, is_still_valid)
+    return EventReader(holder, address, is_still_valid)
 
 
 EventReaderDep = Annotated[EventReader, Depends(_reader)]

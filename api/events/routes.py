@@ -112,6 +112,7 @@ async def create_event_token(services: ServicesDep, caller: CurrentCaller) -> Ev
 def _stream(
     services: Services, reader: EventReader, subject: Subject, options: StreamOptions, origin: str, language: Language
 ) -> EventResponse:
+    services.open_streams.admit(reader.user_id, reader.address)
     stream = EventStream(
         services,
         reader,
@@ -121,4 +122,4 @@ def _stream(
         links=Links(origin, services.signing_secret, reader.holder),
         language=language,
     )
-    return EventResponse(stream.content())
+    return EventResponse(stream.content(), counted=services.open_streams.counted(reader.user_id, reader.address))

@@ -6,7 +6,7 @@ Nothing is kept for a reader: it reads when it is ready, and a slow one reads la
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, suppress
+from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from typing import Protocol
 from uuid import UUID
 
@@ -190,9 +190,17 @@ class EventResponse(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, content: AsyncGenerator[bytes], *, patience: float = SEND_SECONDS) -> None:
+    def __init__(
+        self,
+        content: AsyncGenerator[bytes],
+        *,
+        counted: AbstractContextManager[None] | None = None,
+        patience: float = SEND_SECONDS,
+    ) -> None:
+        """`counted`: entered while it is sent."""
         super().__init__(content, headers=HEADERS)
         self._content = content
+        self._counted = counted or nullcontext()
         self._patience = patience
 
     async def stream_response(self, send: Send) -> None:
@@ -201,7 +209,7 @@ class EventResponse(StreamingResponse):
                 await send(message)
 
         async with aclosing(self._content):
-            with suppress(TimeoutError):
+            with self._counted, suppress(TimeoutError):
                 await super().stream_response(send_in_time)
 
 

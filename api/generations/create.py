@@ -142,11 +142,13 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
         async with context.transaction() as session:
             more = await validate_ownership(session, context.caller.user_id, request)
         raise InvalidParams(invalid.detail, errors=[*more, *invalid.errors]) from invalid
+    stored_bytes = await services.limits.stored_bytes(context.caller.user_id)
     async with context.transaction() as session:
         inserted = await insert_generation(session, job)
         if inserted:  # what was answered once is answered again, though its clip be gone
             if errors := await validate_ownership(session, context.caller.user_id, request):
                 raise InvalidParams(Sentence("belongings_invalid"), errors=errors)
+            services.limits.admit_storage(stored_bytes)
             headers = await services.limits.admit_creation(session, context.caller.user_id)
             if not services.settings.unmetered:
                 await hold_price(session, job)

@@ -22,7 +22,7 @@ UNTAGGED = {"source", "seconds_left"}
 
 def conditional_response(view: JobView, if_none_match: str | None) -> Response:
     """The job with its `ETag`; 304 when the client has it already. A living one comes with `Retry-After`."""
-    headers = {"etag": etag_of(view), "cache-control": "private, no-cache", "vary": "authorization, apikey, cookie"}
+    headers = {"etag": etag_of(view), "cache-control": "no-store", "vary": "authorization, apikey, cookie"}
     if not view.status.is_final:
         headers["retry-after"] = str(RETRY_AFTER_SECONDS)
     if if_none_match is not None and matches(if_none_match, headers["etag"]):

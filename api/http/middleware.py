@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -50,6 +50,29 @@ class RequestId:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+class DefaultHeaders:
+    """Answers hold data: no cache keeps them, and no browser takes them for anything else than they say they are."""
+
+    def __init__(self, app: ASGIApp, *, cacheable: str) -> None:
+        """`cacheable`: below this path anybody may keep what they were sent."""
+        self._app = app
+        self._cacheable = cacheable
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+
+        async def send_with_defaults(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("x-content-type-options", "nosniff")
+                if not scope["path"].startswith(self._cacheable):
+                    headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, send_with_defaults)
 
 
 def open_to_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:

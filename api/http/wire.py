@@ -1,6 +1,8 @@
 """The wire's spelling: camelCase, RFC 3339 UTC, whole cents; and what of it can be kept."""
 
+import json
 import math
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
@@ -52,11 +54,23 @@ Text = Annotated[str, AfterValidator(storable)]
 
 
 LARGEST_METADATA = 16 * 1024
-"""Characters."""
+"""Characters, as Postgres stores and returns them."""
+
+
+def stored_length(value: JsonValue) -> int:
+    """Of the value as jsonb writes it: with every digit of a number, of which `1e308` has 309."""
+    match value:
+        case float():
+            return len(f"{Decimal(repr(value)):f}")
+        case list():
+            return 2 + sum(stored_length(item) + 2 for item in value)
+        case dict():
+            return 2 + sum(stored_length(name) + stored_length(item) + 4 for name, item in value.items())
+    return len(json.dumps(value, ensure_ascii=False))
 
 
 def bounded(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if len(str(metadata)) > LARGEST_METADATA:
+    if stored_length(metadata) > LARGEST_METADATA:
         raise ValueError(Sentence("field_longer_than", most=LARGEST_METADATA))
     return metadata
 
@@ -65,5 +79,8 @@ Metadata = Annotated[
     dict[str, JsonValue],
     AfterValidator(bounded),
     AfterValidator(storable),
-    Field(description="Your own data, of up to 16,384 characters of JSON. It is returned unchanged."),
+    Field(
+        description="Your own data, of up to 16,384 characters of JSON, in which numbers have all of their digits. "
+        "It is returned unchanged."
+    ),
 ]

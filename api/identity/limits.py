@@ -8,11 +8,13 @@ from math import ceil
 from uuid import UUID
 
 import structlog
+from async_lru import alru_cache
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.http.problems import RateLimited
+from api.http.problems import Conflict, RateLimited
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, within
-from reelay.db.quotas import count_active, take_from_quota
+from reelay.db.quotas import count_active, count_owned, sum_stored_bytes, take_from_quota
+from reelay.db.tables import Campaign, Clip
 from reelay.domain.messages import Sentence
 from reelay.domain.quota import Grant, Quota
 from reelay.settings import Settings
@@ -24,6 +26,8 @@ SLICES = 50
 MAX_SLICES = 10_000
 UNLIMITED = 10**9
 CONCURRENCY_PAUSE_SECONDS = 5
+STORED_BYTES_FRESH_SECONDS = 60.0
+"""The sum reads one index entry and row per file of the user."""
 
 log = structlog.get_logger()
 
@@ -49,6 +53,11 @@ class Limits:
         )
         self._creations = Quota(name="creations", amount=settings.creations_per_minute or UNLIMITED, window=60)
         self._concurrent = settings.concurrent_generations
+        self._campaigns = settings.campaigns_per_user
+        self._clips = settings.clips_per_user
+        self._storage = settings.storage_per_user_bytes
+        self.stored_bytes = alru_cache(maxsize=MAX_SLICES, ttl=STORED_BYTES_FRESH_SECONDS)(self._stored_bytes)
+        """Of a user's archived media, as it was a minute ago at most; 0 where nothing limits it."""
         self._slices: OrderedDict[tuple[str, UUID], Slice] = OrderedDict()
 
     async def admit_request(self, user_id: UUID) -> None:
@@ -93,6 +102,30 @@ class Limits:
                 },
             )
         return {} if self._creations.amount == UNLIMITED else ratelimit_headers(grant)
+
+    async def admit_campaign(self, session: AsyncSession, user_id: UUID) -> None:
+        """Count a campaign that the session's transaction has just written. Raises: Conflict."""
+        if await self._is_over(session, Campaign, user_id, self._campaigns):
+            raise Conflict(Sentence("too_many_campaigns", most=self._campaigns))
+
+    async def admit_clip(self, session: AsyncSession, user_id: UUID) -> None:
+        """As `admit_campaign`."""
+        if await self._is_over(session, Clip, user_id, self._clips):
+            raise Conflict(Sentence("too_many_clips", most=self._clips))
+
+    def admit_storage(self, stored_bytes: int) -> None:
+        """Whether the user may have more media made. What is being made is archived all the same. Raises: Conflict."""
+        if self._storage and stored_bytes >= self._storage:
+            raise Conflict(Sentence("storage_full", stored=stored_bytes, most=self._storage))
+
+    async def _is_over(self, session: AsyncSession, table: type[Campaign | Clip], user_id: UUID, limit: int) -> bool:
+        return bool(limit) and await count_owned(session, table, user_id, at_most=limit + 1) > limit
+
+    async def _stored_bytes(self, user_id: UUID) -> int:
+        if not self._storage:
+            return 0
+        async with as_user(self._sessions, user_id) as session:
+            return await sum_stored_bytes(session, user_id)
 
     async def _refill(self, part: Slice, quota: Quota, user_id: UUID) -> None:
         slice_size = max(1, quota.amount // SLICES)

@@ -6,7 +6,7 @@ from sqlalchemy import func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from reelay.db.tables import GenerationJob
+from reelay.db.tables import Campaign, Clip, GenerationJob, MediaFileRow
 from reelay.domain.generation import ACTIVE
 from reelay.domain.quota import Grant, Quota
 
@@ -53,3 +53,15 @@ async def count_active(session: AsyncSession, user_id: UUID, *, at_most: int) ->
         .subquery()
     )
     return (await session.execute(select(func.count()).select_from(active))).scalar_one()
+
+
+async def count_owned(session: AsyncSession, table: type[Campaign | Clip], user_id: UUID, *, at_most: int) -> int:
+    """The user's rows, counted no further than `at_most`."""
+    rows = select(literal(1)).select_from(table).where(col(table.user_id) == user_id).limit(at_most).subquery()
+    return (await session.execute(select(func.count()).select_from(rows))).scalar_one()
+
+
+async def sum_stored_bytes(session: AsyncSession, user_id: UUID) -> int:
+    """Of the user's archived media."""
+    total = func.coalesce(func.sum(col(MediaFileRow.file_size)), 0)
+    return int((await session.execute(select(total).where(col(MediaFileRow.user_id) == user_id))).scalar_one())

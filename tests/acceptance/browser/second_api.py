@@ -2,10 +2,8 @@
 
 from contextlib import AsyncExitStack
 
-import uvicorn
-
 from api.app import create_app
-from api.server import ApiServer
+from api.server import ApiServer, server_config
 from reelay.settings import Settings
 from tests.servers import listening, loopback_socket
 
@@ -26,7 +24,7 @@ class SecondApi:
         bound = loopback_socket(self._port)
         self._port = bound.getsockname()[1]
         app = create_app(self._settings)
-        server = ApiServer(app, uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        server = ApiServer(app, server_config(app, log_level="error", timeout_graceful_shutdown=1))
         await self._running.enter_async_context(listening(server, bound))
 
     async def stop(self) -> None:

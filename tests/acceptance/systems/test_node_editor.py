@@ -276,7 +276,7 @@ async def test_unchanged_job_is_not_sent_again(caller: httpx.AsyncClient) -> Non
         again = await caller.get(address, headers={"if-none-match": known})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
     assert (await caller.get(address, headers={"if-none-match": '"other"'})).json() == first.json()
-    assert first.headers["cache-control"] == "private, no-cache"
+    assert first.headers["cache-control"] == "no-store"
 
 
 async def test_living_jobs_say_when_to_come_back(caller: httpx.AsyncClient) -> None:
