@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.tables import GenerationJob, JobEvent
-from reelay.domain.generation import Stage, Status
+from reelay.domain.generation import ACTIVE, Stage, Status
 
 MOST_LINES = 500
 """Of one generation. What is printed after them is not kept."""
@@ -24,13 +24,13 @@ async def read_log(session: AsyncSession, user_id: UUID, generation_id: UUID) ->
 
 
 async def append_log(session: AsyncSession, user_id: UUID, generation_id: UUID, lines: Sequence[str]) -> None:
-    """Add what is new of the provider's last lines to the timeline, as one event."""
+    """Add what is new of the provider's last lines to the timeline, as one event; nothing once it has ended."""
     if not await _new_lines(session, user_id, generation_id, lines):
         return
     # Locked like for any other event: two may bring the same lines at once, and streams count on the events' order.
     job = await session.get(GenerationJob, generation_id, with_for_update=True)
     new = await _new_lines(session, user_id, generation_id, lines)
-    if job is not None and new:
+    if job is not None and Status(job.status) in ACTIVE and new:
         event = JobEvent(
             user_id=job.user_id,
             job_id=job.id,
