@@ -15,7 +15,7 @@ ALLOWED = {
     "reelay.catalog": {"reelay.domain", "reelay.settings"},
     "reelay.db": {"reelay.domain"},
     "reelay.media": {"reelay.domain", "reelay.settings", "reelay.tracing"},
-    "reelay.providers": {"reelay.domain", "reelay.settings", "reelay.tracing"},
+    "reelay.providers": {"reelay.domain", "reelay.settings", "reelay.tls", "reelay.tracing"},
     "reelay.tracing": {"reelay.domain"},
     "activities": {"reelay"},
     "workflows": {"activities", "reelay"},

@@ -369,12 +369,14 @@ async def test_without_row_level_security_every_read_names_its_user(
 async def test_what_users_ask_for_is_answered_without_the_service_role(
     patient_service: Service, inside: Inside, anns: Belongings
 ) -> None:
+    """But for a cancellation: to end a job is the service's to write, and its statement names the user."""
     kept = [call for call in CALLS if call[0] != "DELETE" and "/events" not in call[1]]
     living = replace(anns, job=await patient_service.create("long [sim: latency=10m]"))
     work: list[str] = []
     for those in (anns, living):
         for method, path, body in [*((*call, {}) for call in kept), *NAMED_BESIDE_THE_PATH, *OF_ONES_OWN]:
-            work += (await inside.done(patient_service.client, method, path, body, those))[1]
+            done = (await inside.done(patient_service.client, method, path, body, those))[1]
+            work += [line for line in done if not (path.endswith("/cancel") and "reelay_service" in line)]
 
     assert {line.split(":")[0] for line in work} == {"reelay_app", "temporal"}
     assert {"temporal: start_workflow", "temporal: query_workflow", "temporal: cancel_workflow"} <= set(work)

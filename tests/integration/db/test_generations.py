@@ -80,10 +80,10 @@ async def test_the_first_end_is_for_ever(owner: Sessions, end: Status) -> None:
         job = await new_job(session)
         assert await moved_on(session, job)
         assert await ENDS[end](session, job)
-        trail = [event.id for event in await timeline(session, job.id)]
+        trail = [event.id for event in await timeline(session, job.user_id, job.id)]
         for change in (*ENDS.values(), moved_on):
             assert not await change(session, job)
         row = await session.get_one(GenerationJob, job.id, populate_existing=True)
 
         assert row.status == end
-        assert [event.id for event in await timeline(session, job.id)] == trail
+        assert [event.id for event in await timeline(session, job.user_id, job.id)] == trail
