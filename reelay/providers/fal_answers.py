@@ -130,17 +130,15 @@ def _result_error(answer: Answer) -> ProviderError:
 
 
 def _is_of_the_run(answer: Answer) -> bool:
-    """Whether fal, and not something before it, answered.
+    """Whether it says how the run ended, and is no failure on the way to us.
 
-    fal's own errors carry `detail` or `error_type`, or headers of fal. fal-client 1.0.3 (`_is_ingress_error`) takes
-    X-Fal-Request-Id for the proof. 422 and 499 come from nowhere else.
+    A 5xx has to name the type of its error, in X-Fal-Error-Type or its body: fal's gateways answer 5xx, too, with
+    X-Fal-Request-Id. Of a 4xx, fal's `detail` or that header is enough (fal-client 1.0.3, `_is_ingress_error`). 422 and
+    499 come from nowhere else.
     """
-    return (
-        answer.status in (422, 499)
-        or "x-fal-request-id" in answer.headers
-        or "x-fal-error-type" in answer.headers
-        or not object_of(answer).keys().isdisjoint({"detail", "error_type"})
-    )
+    if answer.status >= 500 or _error_types(answer):
+        return bool(_error_types(answer))
+    return answer.status in (422, 499) or "x-fal-request-id" in answer.headers or "detail" in object_of(answer)
 
 
 def cancel_of(answer: Answer) -> CancelAnswer:

@@ -139,7 +139,6 @@ def test_a_replayed_400_is_a_failure() -> None:
         (answer(499, b""), "canceled"),
         (answer(504, {"detail": "too slow", "error_type": "request_timeout"}), "provider_error"),
         (answer(500, b"Internal Server Error", X_Fal_Error_Type="runner_server_error"), "provider_error"),
-        (answer(500, b"Internal Server Error", X_Fal_Request_Id="r"), "provider_error"),
     ],
 )
 def test_what_the_run_answered_is_its_end(given_answer: Answer, code: str) -> None:
@@ -150,6 +149,8 @@ def test_what_the_run_answered_is_its_end(given_answer: Answer, code: str) -> No
     "given_answer",
     [
         answer(500, b"Internal Server Error"),
+        answer(500, b"Internal Server Error", X_Fal_Request_Id="r"),
+        answer(504, {"detail": "upstream request timeout"}, X_Fal_Request_Id="r"),
         answer(502, b"<html><center>nginx</center></html>"),
         answer(503, b""),
         answer(504, {"message": "upstream request timeout"}),
