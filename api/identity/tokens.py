@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pydantic import SecretStr
 
 from reelay.db.tables import Scope
@@ -14,6 +15,8 @@ from reelay.providers.strict_json import parse_json
 
 SYMMETRIC = "HS256"
 ASYMMETRIC = ("ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
+SHORTEST_RSA_BITS = 2048
+"""RFC 7518, 3.3: a shorter key MUST NOT be used."""
 MAX_TOKEN_LENGTH = 8 * 1024
 """Characters."""
 LEEWAY_SECONDS = 5
@@ -146,5 +149,7 @@ def _signing_key(entry: Any) -> jwt.PyJWK | None:
     try:
         key = jwt.PyJWK(entry)
     except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    if isinstance(key.key, RSAPublicKey) and key.key.key_size < SHORTEST_RSA_BITS:
         return None
     return key if key.algorithm_name in ASYMMETRIC else None
