@@ -98,6 +98,7 @@ async def listening(server: uvicorn.Server, bound: socket.socket) -> AsyncIterat
     finally:
         server.should_exit = True
         await serving
+        bound.close()  # a server whose start failed leaves it open
 
 
 def loopback_socket(port: int = 0) -> socket.socket:

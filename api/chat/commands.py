@@ -25,6 +25,7 @@ from api.http.idempotency import REPLAYED
 from api.http.problems import ConfirmationRequired, NotFound, Problem
 from reelay.catalog.model import JobKind
 from reelay.db.tables import GenerationJob
+from reelay.domain.generation import Status
 from reelay.domain.messages import message
 
 
@@ -139,8 +140,9 @@ async def _cancel(context: RequestContext, task_id: str) -> Reply:
     row = await _find_task(context, task_id)
     if row is None:
         return _unknown(context, task_id)
+    had_ended = Status(row.status).is_final
     job = await cancel_job(context, row.id)
-    if job.status.is_final:
+    if had_ended or (job.status.is_final and job.status is not Status.CANCELED):
         return Reply(render_job(job, task_id_of(row), context.language))
     return Reply(render_cancel_requested(task_id_of(row), context.language))
 

@@ -97,6 +97,8 @@ def timeline_message(event: JobEvent, row: GenerationJob, language: Language) ->
         return message("stage_waiting", language, provider=row.provider)
     if "lines" in event.data:
         return message("log_lines", language, provider=row.provider)
+    if retry_at := event.data.get("retryAt"):
+        return message("trying_again", language, at=f"{datetime.fromisoformat(retry_at):%H:%M:%S}")
     if event.status == Status.FAILED:
         return error_message(row, language, row.result_data or {}) or message("ended_failed", language)
     for phase in PHASES.values():

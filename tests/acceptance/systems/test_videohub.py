@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from reelay.domain.generation import AT_THE_PROVIDER
 from tests.eventually import eventually
 from tests.running import Service, running_service, until
 from tests.servers import Servers
@@ -197,7 +198,7 @@ async def test_reading_asks_the_provider_nothing_and_writes_nothing(
     patient_service: Service, caller: httpx.AsyncClient
 ) -> None:
     created = (await caller.post("/api/generate/video", json={"prompt": "a reef [sim: latency=10m]"})).json()
-    await until(caller, created["statusUrl"], "in_progress")
+    await until(caller, created["statusUrl"], *AT_THE_PROVIDER)
     before = (await caller.get(f"{created['statusUrl']}/history")).json()
     for _ in range(3):
         assert (await caller.get(created["statusUrl"], params={"logs": 1})).json()["logs"] == []

@@ -280,7 +280,9 @@ class Inside:
 
 @pytest.fixture(scope="module")
 async def inside(patient_service: Service) -> AsyncIterator[Inside]:
-    settings = patient_service.settings.model_copy(update={"requests_per_second": 0})
+    # What a user has stored is counted once a minute, which would tell a first call from a second.
+    unlimited = {"requests_per_second": 0, "storage_per_user_bytes": 0}
+    settings = patient_service.settings.model_copy(update=unlimited)
     app = create_app(settings, PATIENT)
     config: dict[str, Any] = {**patient_service.temporal.config(), "interceptors": [NotedCalls()]}
     temporal = Client(**config)

@@ -16,7 +16,7 @@ from activities.retries import TRIES
 from activities.submission import SubmissionActivities
 from reelay.db.generations import generation_of
 from reelay.db.retries import INTERNAL_ERROR_OF, record_retry
-from reelay.db.tables import GenerationJob
+from reelay.db.tables import GenerationJob, Scope
 from reelay.domain.generation import ProviderName, Submission
 from reelay.providers.provider import Provider, SubmissionRequest
 from reelay.providers.registry import open_providers
@@ -50,12 +50,17 @@ async def history(service: Service, job_id: str) -> list[dict[str, Any]]:
 async def test_history_tells_why_and_when_it_is_tried_again(service: Service) -> None:
     job_id = await service.create("gone at first [sim: media=expired:1]")
     await service.until(job_id, "completed")
-    (line,) = [line for line in await history(service, job_id) if line["detail"].startswith("Trying again at")]
+    async with await service.user("operator", scope=Scope.ADMIN) as operator:
+        told = (await operator.get(f"/api/admin/jobs/{job_id}/history")).json()["data"]
+    (line,) = [line for line in await history(service, job_id) if "retryAt" in line["data"]]
+    (cause,) = [line["detail"] for line in told if "retryAt" in line["data"]]
 
     assert line["data"]["activity"] == "archive"
     assert line["data"]["attempt"] == 1
     assert datetime.fromisoformat(line["data"]["retryAt"]) >= datetime.fromisoformat(line["at"]).replace(microsecond=0)
-    assert "410" in line["detail"]
+    assert line["detail"] == f"It did not work at once; trying again at {line['data']['retryAt'][11:19]} UTC"
+    assert cause.startswith("Trying again at")
+    assert "410" in cause
 
 
 @pytest.mark.fault("S13")
