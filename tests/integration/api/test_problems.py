@@ -30,7 +30,7 @@ from reelay.db.engine import PostgresUnavailable
 from reelay.domain.language import Language
 from reelay.settings import Settings
 from reelay.timeouts import TIMEOUTS
-from tests.eventually import PATIENCE
+from tests.eventually import PATIENCE, eventually
 from tests.integration.api.shared import problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers, listening, loopback_socket
@@ -368,7 +368,11 @@ async def test_database_that_is_stopped_takes_the_whole_pool_and_gives_it_back(s
     """SIGSTOP: sessions neither answer nor end, more requests come than there are sessions, and none waits for long."""
     async with running_service(servers, worker=False, timeouts=TIMEOUTS) as service:
         job_id = await service.create()
-        await asyncio.gather(*(service.job(job_id) for _ in range(MORE_THAN_THE_POOL)))
+
+        async def all_are_answered() -> bool:
+            return all(await asyncio.gather(*(service.job(job_id) for _ in range(MORE_THAN_THE_POOL))))
+
+        await eventually(all_are_answered)
         async with sessions_stopped(service):
             answers = await asyncio.gather(
                 *(service.client.get(f"/api/jobs/{job_id}") for _ in range(MORE_THAN_THE_POOL))
@@ -376,7 +380,7 @@ async def test_database_that_is_stopped_takes_the_whole_pool_and_gives_it_back(s
         for answer in answers:
             problem(answer, 503, "UNAVAILABLE")
             assert int(answer.headers["retry-after"]) >= 1
-        await asyncio.gather(*(service.job(job_id) for _ in range(MORE_THAN_THE_POOL)))
+        await eventually(all_are_answered)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ JOBS = 45
 
 @pytest.mark.fault("O1", "O3", "O5")
 async def test_a_short_run_loses_nothing_pays_nothing_twice_and_leaves_nothing_hanging(tmp_path: Path) -> None:
-    plan = draw_plan(SEED, JOBS, Times(deadline=30))
+    plan = draw_plan(SEED, JOBS, Times(deadline=60))
     lines: list[str] = []
     evidence = await run_chaos(tmp_path / "chaos", plan, lines.append)
 
