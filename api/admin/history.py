@@ -10,8 +10,7 @@ from api.generations.schemas import EventView, History
 from api.http.problems import NotFound, problems
 from api.identity.dependencies import AdminCaller
 from api.services import ServicesDep
-from reelay.db.generations import timeline
-from reelay.db.tables import GenerationJob
+from reelay.db.generations import find_anybodys_generation, timeline
 from reelay.domain.messages import Sentence
 
 router = APIRouter(prefix="/api/admin/jobs", tags=["operators"], responses=problems(HTTPStatus.FORBIDDEN))
@@ -23,7 +22,7 @@ async def read_job_history(
 ) -> History:
     """The timeline of anybody's job, in English, with the causes."""
     async with services.service_sessions() as session:
-        row = await session.get(GenerationJob, job_id)
+        row = await find_anybodys_generation(session, job_id)
         if row is None:
             raise NotFound(Sentence("job_not_found"))
         events = await timeline(session, row.user_id, row.id)

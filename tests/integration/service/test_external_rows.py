@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,9 +15,9 @@ from reelay.cli.errors import StackError
 from reelay.cli.external import start
 from reelay.domain.reconciliation import Reconciled
 from tests.eventually import PATIENCE
+from tests.integration.service.reconciling import reconcile
 from tests.running import Service, running_service
 from tests.servers import Database, Servers
-from workflows.reconciliation import ReconciliationWorkflow
 
 ENDPOINT = "fal-ai/veo3.1/fast"
 
@@ -87,15 +86,6 @@ async def backend(servers: Servers, database: Database) -> AsyncIterator[Backend
         user = await connection.fetchval("select id from users where name = 'ann'")
         yield Backend(connection, service, user)
         await connection.close()
-
-
-async def reconcile(service: Service) -> Reconciled:
-    return await service.temporal.execute_workflow(
-        ReconciliationWorkflow.run,
-        timedelta(0),
-        id=f"reconciliation-{uuid4()}",
-        task_queue=service.settings.task_queue,
-    )
 
 
 @pytest.mark.parametrize("addresses", [True, False], ids=["with its addresses", "by its request id alone"])

@@ -7,19 +7,15 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
-from temporalio import workflow
-from temporalio.client import WorkflowHandle
-from temporalio.worker import Replayer, Worker
+from temporalio.worker import Replayer
 
-from activities.reconciliation import ReconciliationActivities
 from reelay.background import TaskSupervisor
-from reelay.catalog.loader import load_catalog
 from reelay.db.generations import find_anybodys_generation, insert_generation
 from reelay.db.tables import GenerationJob
-from reelay.domain.generation import Generation, JobType, ProviderName
+from reelay.domain.generation import JobType, ProviderName
 from reelay.domain.reconciliation import Reconciled
-from reelay.providers.registry import Providers
 from tests.eventually import eventually
+from tests.integration.service.reconciling import begin, broken_run, reconcile
 from tests.running import Service, running_service
 from tests.servers import Database, Servers, temporal_server
 from workflows.converter import data_converter
@@ -28,8 +24,6 @@ from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
 from workflows.schedule import keeping_schedule
 
-Pass = WorkflowHandle[ReconciliationWorkflow, Reconciled]
-AT_ONCE = timedelta(0)
 HOUR = timedelta(hours=1)
 
 
@@ -38,16 +32,6 @@ async def service(servers: Servers) -> AsyncIterator[Service]:
     """One that has nothing open but what a test leaves open, and waits for webhooks as long as a test lasts."""
     async with running_service(servers, webhook_patience=60) as running:
         yield running
-
-
-async def begin(service: Service, *, grace: timedelta = AT_ONCE) -> Pass:
-    return await service.temporal.start_workflow(
-        ReconciliationWorkflow.run, grace, id=f"reconciliation-{uuid4()}", task_queue=service.settings.task_queue
-    )
-
-
-async def reconcile(service: Service, *, grace: timedelta = AT_ONCE) -> Reconciled:
-    return await (await begin(service, grace=grace)).result()
 
 
 async def set_back(service: Service, job_id: str, *, without_attempts: bool = False) -> None:
@@ -230,26 +214,10 @@ async def test_open_run_that_should_be_over_is_counted_and_left(service: Service
     await service.until(job_id, "canceled")
 
 
-@workflow.defn(name="Generation", sandboxed=False)
-class BrokenWorkflow:
-    @workflow.run
-    async def run(self, generation: Generation) -> None:
-        raise RuntimeError("a bug of ours")
-
-
 async def test_run_whose_code_raises_is_counted_and_left(servers: Servers) -> None:
     async with running_service(servers, worker=False) as service:
-        queue = service.settings.task_queue
-        runs = GenerationRuns(service.temporal, queue, None)
-        reconciliation = ReconciliationActivities(service.settings, service.sessions, Providers(), runs, load_catalog())
-        broken = [BrokenWorkflow, ReconciliationWorkflow]
-        async with Worker(service.temporal, task_queue=queue, workflows=broken, activities=[reconciliation.reconcile]):
-            job_id = await service.create("broken")
-
-            async def is_failing() -> bool:
-                return (await runs.describe(UUID(job_id))).failing
-
-            await eventually(is_failing)
+        runs = GenerationRuns(service.temporal, service.settings.task_queue, None)
+        async with broken_run(service, runs) as job_id:
             assert await reconcile(service) == Reconciled(checked=1, left=1, failing=1)
         await service.run(job_id).terminate()
         async with service.worker():

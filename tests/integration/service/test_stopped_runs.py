@@ -2,34 +2,20 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from temporalio import workflow
 from temporalio.client import WorkflowExecutionStatus
-from temporalio.worker import Worker
 
-from activities.reconciliation import ReconciliationActivities
-from reelay.catalog.loader import load_catalog
-from reelay.domain.generation import Generation
 from reelay.domain.reconciliation import Reconciled, Run
-from reelay.providers.registry import Providers
 from tests.eventually import eventually
+from tests.integration.service.reconciling import broken_run, reconcile
 from tests.running import Service, running_service
 from tests.servers import Servers, temporal_server
 from workflows.generation import GenerationWorkflow
-from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
 
-AT_ONCE = timedelta(0)
 FRENCH = {"accept-language": "fr"}
-
-
-async def reconcile(service: Service) -> Reconciled:
-    return await service.temporal.execute_workflow(
-        ReconciliationWorkflow.run, AT_ONCE, id=f"reconciliation-{uuid4()}", task_queue=service.settings.task_queue
-    )
 
 
 async def is_told(service: Service, job_id: str) -> None:
@@ -74,13 +60,6 @@ async def test_run_that_temporal_itself_ended_is_told_as_that(short_histories: S
     assert (await service.simulated(job_id))["cancel_calls"] == 1
 
 
-@workflow.defn(name="Generation", sandboxed=False)
-class BrokenWorkflow:
-    @workflow.run
-    async def run(self, generation: Generation) -> None:
-        raise RuntimeError("a bug of ours")
-
-
 class Later(GenerationRuns):
     """Half an hour later: what fails has failed often."""
 
@@ -93,16 +72,7 @@ class Later(GenerationRuns):
 async def test_run_whose_code_cannot_go_on_is_given_up(servers: Servers) -> None:
     async with running_service(servers, worker=False) as service:
         queue = service.settings.task_queue
-        runs = Later(service.temporal, queue, None)
-        reconciliation = ReconciliationActivities(service.settings, service.sessions, Providers(), runs, load_catalog())
-        broken = [BrokenWorkflow, ReconciliationWorkflow]
-        async with Worker(service.temporal, task_queue=queue, workflows=broken, activities=[reconciliation.reconcile]):
-            job_id = await service.create("broken")
-
-            async def is_failing() -> bool:
-                return (await runs.describe(UUID(job_id))).failing
-
-            await eventually(is_failing)
+        async with broken_run(service, Later(service.temporal, queue, None)) as job_id:
             assert await reconcile(service) == Reconciled(checked=1, ended=1)
         assert await service.closed_as(job_id) == "TERMINATED"
         assert (await GenerationRuns(service.temporal, queue, None).describe(UUID(job_id))).end_reason
