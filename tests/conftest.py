@@ -23,6 +23,10 @@ from workflows.client import connect
 
 log = structlog.get_logger()
 
+# On standard error, as the processes log: a command that a test runs in this process has its standard output for
+# itself, whatever a shared service logs meanwhile.
+structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """For `-n auto`: one more than there are cores. Tests of real servers wait for some 60 % of their time."""
