@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -11,13 +11,14 @@ from temporalio import activity
 
 from activities.errors import LONGEST_PAUSE, non_retryable, try_again
 from activities.heartbeat import Heartbeat, heartbeating
-from activities.inputs import Accepted
+from activities.inputs import Ended
 from activities.missing_key import missing_key_error
 from activities.progress import ByteProgress
 from reelay.db.engine import Sessions, one_statement
 from reelay.db.generations import Columns, advance_generation
 from reelay.db.json import storable
 from reelay.db.logs import append_log
+from reelay.db.retries import record_retry
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import (
     Archived,
@@ -73,18 +74,18 @@ class ArchiveActivities:
         self._inspect = inspect
 
     @activity.defn
-    async def archive(self, accepted: Accepted) -> Archived | None:
+    async def archive(self, ended: Ended) -> Archived | None:
         """Fetch the result and copy its media. None when there is no result, or it holds no media (yet).
 
         Keys are made of our own ids, so that running it twice stores the same bytes under the same names.
         """
-        generation, submission = accepted.generation, accepted.submission
+        generation, submission = ended.generation, ended.submission
         if bad_media_attempts() >= BAD_MEDIA_ATTEMPTS:
             raise non_retryable(_unusable(BadMedia("each worker that opened it died"), FailureCode.BAD_MEDIA))
         async with heartbeating(bad_media_attempts(), every=HEARTBEAT) as heartbeat:
             result = await self._fetch(generation, submission)
             if result is None or not (result.media or generation.job_type is JobType.TRANSCRIPTION):
-                await self._record_missing_media(generation)
+                await self._record_missing_media(generation, ask_again_in=ended.ask_again_in)
                 return None
             await self._record_result(generation, result)
             await self._keep_log(generation, submission, result)
@@ -188,10 +189,11 @@ class ArchiveActivities:
             provider_url=result.media[0].url if result.media else None,
         )
 
-    async def _record_missing_media(self, generation: Generation) -> None:
-        await self._advance(
-            generation, Stage.POLLING, f"{generation.provider} says completed, but shows no media yet. Asking again"
-        )
+    async def _record_missing_media(self, generation: Generation, *, ask_again_in: timedelta) -> None:
+        reason = f"{generation.provider} says completed, but shows no media yet"
+        await self._advance(generation, Stage.POLLING, reason)
+        async with one_statement(self._sessions) as session:
+            await record_retry(session, generation.id, reason, at=datetime.now(UTC) + ask_again_in)
 
     async def _advance(self, generation: Generation, stage: Stage, detail: str, **columns: Unpack[Columns]) -> None:
         async with one_statement(self._sessions) as session:

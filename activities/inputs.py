@@ -1,6 +1,7 @@
 """The inputs of the activities: one dataclass in, one out."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from reelay.domain.failure import Failure
 from reelay.domain.generation import Archived, Generation, Report, Submission
@@ -30,6 +31,14 @@ class Accepted:
 
     generation: Generation
     submission: Submission
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Accepted):
+    """A generation of which a provider says that it has ended its work."""
+
+    ask_again_in: timedelta
+    """When the provider is asked next, should there be no media yet."""
 
 
 @dataclass(frozen=True, kw_only=True)

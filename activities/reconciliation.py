@@ -231,7 +231,8 @@ def _submission_state(stale: StaleGeneration) -> SubmissionState:
 
 
 def _left(stale: StaleGeneration, run: Run) -> list[str]:
-    overdue = is_overdue(stale.job.created_at, generation_of(stale.job).timing, datetime.now(UTC))
+    job = stale.job
+    overdue = is_overdue(job.created_at, job.submitted_at, generation_of(job).timing, datetime.now(UTC))
     return ["checked", "left", *["failing"] * run.failing, *["overdue"] * overdue]
 
 

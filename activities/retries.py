@@ -5,8 +5,8 @@
 - Anything else nobody foresaw, so it is a mistake of ours, which seldom passes: tried again a few times, ever more
   rarely, and then the generation ends as `internal_error`. Each is an alarm in the log.
 
-Whatever is tried again is a line of the job's timeline, with the reason and the time of the next attempt. Of Postgres'
-own outages there is none: nobody could write it down.
+Whatever is tried again is a line of the job's timeline, with the reason and the time of the next attempt. There is none
+of a poll that finds the provider at work, and none of Postgres' own outages: nobody could write it down.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,11 +16,11 @@ import httpx
 import structlog
 from sqlalchemy.exc import DBAPIError
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from activities.errors import non_retryable, submission_uncertain
+from activities.errors import STILL_RUNNING, non_retryable, submission_uncertain
 from activities.metrics import ActivityInput
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
 from reelay.db.retries import INTERNAL_ERROR_OF, internal_errors, record_retry
@@ -88,7 +88,7 @@ class Retries(ActivityInboundInterceptor):
         try:
             return await super().execute_activity(input)
         except ApplicationError as error:
-            if not error.non_retryable and error.category is not ApplicationErrorCategory.BENIGN:
+            if not error.non_retryable and error.type != STILL_RUNNING:
                 await self._record(payload.generation, error.message, error.next_retry_delay)
             raise
         except Exception as error:

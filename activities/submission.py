@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -285,7 +286,8 @@ class SubmissionActivities:
         ahead = submission.queue_position
         status, stage = state_at_acceptance(generation.provider, submission)
         async with self._sessions.begin() as session:
-            if not await record_acceptance(session, generation.id, submission):
+            sent_at = await record_acceptance(session, generation.id, submission)
+            if sent_at is None:
                 return submission_of(await attempt_of(session, generation.id, submission.attempt))
             await advance_generation(
                 session,
@@ -302,7 +304,7 @@ class SubmissionActivities:
                 stamped="submitted_at",
             )
             await self._unpark_account(session, generation, submission.attempt)
-        return submission
+        return replace(submission, sent_at=sent_at)
 
     async def _unpark_account(self, session: AsyncSession, generation: Generation, number: int) -> None:
         """The provider dealt with a submission, so the account is not locked (any more)."""

@@ -141,6 +141,11 @@ class Settings(BaseSettings):
     generation_deadline: timedelta | None = Field(
         None, validation_alias=AliasChoices("GENERATION_DEADLINE_SECONDS", "generation_deadline")
     )
+    submission_window: timedelta | None = Field(
+        None,
+        gt=timedelta(0),
+        validation_alias=AliasChoices("SUBMISSION_WINDOW_SECONDS", "submission_window"),
+    )
     archive_window: timedelta | None = Field(
         None,
         gt=timedelta(0),
@@ -205,6 +210,7 @@ class Settings(BaseSettings):
         "poll_interval",
         "adoption_window",
         "generation_deadline",
+        "submission_window",
         "archive_window",
         "account_pause",
         "reconcile_interval",

@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 
-@dataclass(frozen=True)
+@dataclass
 class Deadline:
+    """At first the end of the wait for a submission; from the submission on, that of the provider's work on it."""
+
     at: datetime
 
     @property

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.archive import ArchiveActivities
     from activities.conclusion import ConclusionActivities
     from activities.errors import LONGEST_PAUSE, SUBMISSION_UNCERTAIN, failure_of, is_non_retryable, non_retryable
-    from activities.inputs import Accepted, Attempt, Completion, Ending
+    from activities.inputs import Accepted, Attempt, Completion, Ended, Ending
     from activities.polling import PollingActivities
     from activities.submission import SubmissionActivities
     from reelay.domain.failure import Failure, FailureCode
@@ -37,13 +37,16 @@ with workflow.unsafe.imports_passed_through():
         state_at_acceptance,
     )
 
+GAVE_UP = {Stage.SUBMITTING: FailureCode.WAIT_EXPIRED, Stage.ARCHIVING: FailureCode.ARCHIVE_FAILED}
+"""As what a generation fails whose retries in that stage ran out of time."""
+
 
 @workflow.defn(name="Generation")
 class GenerationWorkflow:
     @workflow.init
     def __init__(self, generation: Generation) -> None:
         self.generation = generation
-        self.deadline = Deadline(workflow.now() + generation.timing.deadline)
+        self.deadline = Deadline(workflow.now() + generation.timing.submission_window)
         self.signals = Signals()
         self.lost_submission = LostSubmission(generation, self.signals, self.deadline)
         self.submit_handles: list[workflow.ActivityHandle[Submission]] = []
@@ -97,6 +100,7 @@ class GenerationWorkflow:
             attempt = Attempt(generation=self.generation, number=number)
             if submission := await self.submit_attempt(attempt) or await self.find_lost_submission(attempt):
                 self.was_adopted = self.stage is Stage.UNCERTAIN
+                self.count_deadline_from(submission.sent_at or workflow.now())
                 return submission
             if self.deadline.has_passed:
                 break
@@ -126,10 +130,14 @@ class GenerationWorkflow:
 
     async def find_lost_submission(self, attempt: Attempt) -> Submission | None:
         """The request whose answer was lost, if it is found within the adoption window."""
+        self.count_deadline_from(workflow.now())  # until it is known when the provider was sent it
         ends = workflow.now() + min(self.generation.timing.adoption_window, self.deadline.time_left())
         self.enter(Stage.UNCERTAIN, Status.PENDING, "The submission's answer was lost; looking for its request")
         self.show(f"{self.message}, until {ends:%H:%M:%S} UTC: by its webhook, and in the provider's list")
         return await self.lost_submission.find(attempt, until=ends)
+
+    def count_deadline_from(self, submitted_at: datetime) -> None:
+        self.deadline.at = submitted_at + self.generation.timing.deadline
 
     async def wait_for_outcome(self, submission: Submission) -> Submission:
         """Until the provider has ended its work: by its webhook, or by polling once the model's patience is over."""
@@ -216,7 +224,7 @@ class GenerationWorkflow:
     async def fetch_and_archive(self, submission: Submission) -> Archived:
         """Completed is not success: a result without media is asked for again, ever more rarely, until the deadline."""
         pause = self.generation.timing.poll_interval
-        while (archived := await self.try_to_archive(submission)) is None:
+        while (archived := await self.try_to_archive(submission, ask_again_in=pause)) is None:
             if self.deadline.has_passed:
                 raise non_retryable(self.no_media_failure())
             self.enter(Stage.POLLING, Status.IN_PROGRESS, "The result holds no media yet")
@@ -225,13 +233,13 @@ class GenerationWorkflow:
             pause = min(2 * pause, LONGEST_PAUSE)
         return archived
 
-    async def try_to_archive(self, submission: Submission) -> Archived | None:
+    async def try_to_archive(self, submission: Submission, *, ask_again_in: timedelta) -> Archived | None:
         self.enter(Stage.ARCHIVING, Status.IN_PROGRESS, "Fetching the result and copying its media into the archive")
         self.archive_attempts += 1
         return await unless_canceled(
             workflow.execute_activity_method(
                 ArchiveActivities.archive,
-                Accepted(generation=self.generation, submission=submission),
+                Ended(generation=self.generation, submission=submission, ask_again_in=ask_again_in),
                 **with_activity_id(
                     ARCHIVE,
                     f"archive-{self.archive_attempts}",
@@ -265,10 +273,7 @@ class GenerationWorkflow:
         return non_retryable(self.failure)
 
     def failure_from(self, error: FailureError) -> Failure:
-        archiving = self.stage is Stage.ARCHIVING
-        failure = failure_of(
-            error, otherwise=FailureCode.ARCHIVE_FAILED if archiving else FailureCode.DEADLINE_EXCEEDED
-        )
+        failure = failure_of(error, otherwise=GAVE_UP.get(self.stage, FailureCode.DEADLINE_EXCEEDED))
         # A provider that knows the deadline may stop at it first.
         stopped_in_time = failure.code is FailureCode.CANCELED and self.deadline.has_passed
         return self.deadline_failure() if stopped_in_time else failure

@@ -122,7 +122,7 @@ class Times(Planned):
     adoption_window: float = 8
     """Longer than a part takes to come back: a webhook that is repeated meanwhile is heard."""
     deadline: float = 90
-    """Longer than what a kill costs on a machine that has other work, too."""
+    """Longer than what a kill costs on a machine that has other work, too. As long may a submission take."""
     answer: float = 8
     """For the provider's answer to one call."""
     account_pause: float = 1
@@ -133,6 +133,7 @@ class Times(Planned):
             "WEBHOOK_PATIENCE_SECONDS": str(self.patience),
             "POLL_INTERVAL_SECONDS": str(self.poll_interval),
             "ADOPTION_WINDOW_SECONDS": str(self.adoption_window),
+            "SUBMISSION_WINDOW_SECONDS": str(self.deadline),
             "GENERATION_DEADLINE_SECONDS": str(self.deadline),
             "ACCOUNT_PAUSE_SECONDS": str(self.account_pause),
             "FAL_TIMEOUT_MS": str(round(self.answer * 1000)),

@@ -48,7 +48,7 @@ def right_ends(job: JobTrace, kills: Sequence[Kill]) -> Mapping[str, str]:
     if not ends:
         ends[Status.COMPLETED] = "nothing was in its way"
     if "submit=403-locked" in job.planned.faults:
-        ends[failed(FailureCode.DEADLINE_EXCEEDED)] = "the account was locked until the deadline"
+        ends[failed(FailureCode.WAIT_EXPIRED)] = "the account was locked until the wait was over"
     if job.cancel_sent:
         ends[Status.CANCELED] = "canceled midway"
     if (why := lost_answer(job, kills)) and not is_reported(job):

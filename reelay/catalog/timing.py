@@ -14,5 +14,6 @@ def timing_of(model: Model, settings: Settings) -> Timing:
         poll_interval=settings.poll_interval or timing.poll_interval,
         adoption_window=settings.adoption_window or timing.adoption_window,
         deadline=settings.generation_deadline or timing.deadline,
+        submission_window=settings.submission_window or timing.submission_window,
         archive_window=settings.archive_window or timing.archive_window,
     )

@@ -74,8 +74,9 @@ async def lost_at(session: AsyncSession, attempt: SubmissionAttempt) -> datetime
     return attempt.answered_at or (await session.execute(select(func.now()))).scalar_one()
 
 
-async def record_acceptance(session: AsyncSession, generation_id: UUID, submission: Submission) -> bool:
-    """The provider took it, whatever was believed before. False when an acceptance was recorded already."""
+async def record_acceptance(session: AsyncSession, generation_id: UUID, submission: Submission) -> datetime | None:
+    """The provider took it, whatever was believed before. When it was sent; None when an acceptance was recorded
+    already."""
     return await _answer(
         session,
         generation_id,
@@ -92,11 +93,15 @@ async def record_acceptance(session: AsyncSession, generation_id: UUID, submissi
 
 
 async def record_refusal(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
-    return await _answer(session, generation_id, number, unless=SETTLED, state=AttemptState.REFUSED, answer=answer)
+    recorded = await _answer(session, generation_id, number, unless=SETTLED, state=AttemptState.REFUSED, answer=answer)
+    return recorded is not None
 
 
 async def record_uncertainty(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
-    return await _answer(session, generation_id, number, unless=SETTLED, state=AttemptState.UNCERTAIN, answer=answer)
+    recorded = await _answer(
+        session, generation_id, number, unless=SETTLED, state=AttemptState.UNCERTAIN, answer=answer
+    )
+    return recorded is not None
 
 
 async def mark_ended_by_poll(session: AsyncSession, generation_id: UUID, number: int) -> None:
@@ -151,14 +156,15 @@ async def _answer(
     *,
     unless: tuple[AttemptState, ...],
     **answer: Unpack[Answer],
-) -> bool:
+) -> datetime | None:
+    """When the attempt was sent; None when nothing changed."""
     params = {"of_job": generation_id, "of_number": number} | {f"new_{name}": value for name, value in answer.items()}
     connection = await session.connection()
-    return (await connection.execute(_answering(unless, tuple(answer)), params)).first() is not None
+    return (await connection.execute(_answering(unless, tuple(answer)), params)).scalar()
 
 
 @cache
-def _answering(unless: tuple[AttemptState, ...], columns: tuple[str, ...]) -> ReturningUpdate[tuple[int]]:
+def _answering(unless: tuple[AttemptState, ...], columns: tuple[str, ...]) -> ReturningUpdate[datetime]:
     """Its parameters: `of_job`, `of_number`, and `new_...` for each column."""
     return (
         update(SubmissionAttempt)
@@ -168,7 +174,7 @@ def _answering(unless: tuple[AttemptState, ...], columns: tuple[str, ...]) -> Re
             col(SubmissionAttempt.state).not_in(unless),
         )
         .values({name: bindparam(f"new_{name}") for name in columns} | {"answered_at": func.now()})
-        .returning(col(SubmissionAttempt.number))
+        .returning(col(SubmissionAttempt.sent_at))
     )
 
 

@@ -112,7 +112,11 @@ OPEN_ACTIONS = text("""
             case
                 when origin = 'external' and attempts = 0 and fal_request_id is null
                     and created_at < now() - interval '5 minutes' then 'external'
-                when created_at + (timing ->> 'deadline')::interval + interval '10 minutes' < now() then 'overdue'
+                when case
+                    when submitted_at is null
+                        then created_at + coalesce((timing ->> 'submission_window')::interval, interval '1 day')
+                    else submitted_at + (timing ->> 'deadline')::interval
+                end + interval '10 minutes' < now() then 'overdue'
                 when stage = 'archiving' and stage_at < now() - interval '15 minutes' then 'archive_stuck'
                 when stage = 'submitting' and waiting_for = 'account' then 'account_parked'
                 when stage = 'uncertain' then 'uncertain'

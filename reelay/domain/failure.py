@@ -12,6 +12,7 @@ class FailureCode(StrEnum):
     - `provider_error`: the provider tried and failed (5xx of the model, timeout of its runner).
     - `provider_unauthorized`: the provider does not accept the service's key; an operator has to act.
     - `unknown_outcome`: the submission's answer was lost, and nothing proved in time that it was accepted.
+    - `wait_expired`: it could not be submitted in time; the provider was not reachable, or took nothing.
     - `deadline_exceeded`: the provider did not finish in time.
     - `no_media`: the provider says completed, and showed no media until the deadline.
     - `result_expired`: the provider no longer has the result.
@@ -27,6 +28,7 @@ class FailureCode(StrEnum):
     PROVIDER_ERROR = "provider_error"
     PROVIDER_UNAUTHORIZED = "provider_unauthorized"
     UNKNOWN_OUTCOME = "unknown_outcome"
+    WAIT_EXPIRED = "wait_expired"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     NO_MEDIA = "no_media"
     RESULT_EXPIRED = "result_expired"
@@ -53,6 +55,10 @@ ADVICE = {
     FailureCode.UNKNOWN_OUTCOME: (
         "Look in the provider's dashboard for a request of that time: one that is there was charged, although "
         "the user was not charged; the user may retry."
+    ),
+    FailureCode.WAIT_EXPIRED: (
+        "Nothing was submitted. The job's history has what the provider answered each time: a locked account, an "
+        "outage. Retry once it is over."
     ),
     FailureCode.DEADLINE_EXCEEDED: "The provider was asked to stop. See how long its queue is. A retry submits again.",
     FailureCode.NO_MEDIA: (

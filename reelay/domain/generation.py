@@ -130,6 +130,9 @@ class Timing:
     """How long the request of an uncertain submission is looked for: by its webhook and in the provider's list."""
     deadline: timedelta
     """After this, counted from the submission, the provider is told to stop, and the generation ends."""
+    submission_window: timedelta = timedelta(days=1)
+    """How long it may take from the creation until a provider takes the submission: of an account that is locked, for
+    instance."""
     archive_window: timedelta = timedelta(hours=6)
     """How long a result that the provider has is tried to be archived, whatever the deadline."""
 
@@ -182,6 +185,8 @@ class Submission:
     """False when no public URL is configured: nobody will call, so poll from the start."""
     queue_position: int | None = None
     """Requests ahead of this one when it was accepted."""
+    sent_at: datetime | None = None
+    """By the attempt log; None while the submission is not written down there."""
 
 
 @dataclass(frozen=True, kw_only=True)

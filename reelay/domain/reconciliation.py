@@ -97,5 +97,7 @@ def decide(run: RunState, submission: SubmissionState) -> Repair:
             return Repair.FAIL
 
 
-def is_overdue(created_at: datetime, timing: Timing, now: datetime) -> bool:
-    return now > created_at + timing.deadline + LONGEST_AFTERMATH
+def is_overdue(created_at: datetime, submitted_at: datetime | None, timing: Timing, now: datetime) -> bool:
+    """Whether its run should have ended long ago."""
+    gives_up_at = submitted_at + timing.deadline if submitted_at else created_at + timing.submission_window
+    return now > gives_up_at + LONGEST_AFTERMATH

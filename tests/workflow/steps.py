@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from activities.errors import non_retryable, request_list_unavailable, still_running, submission_uncertain
-from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
+from activities.inputs import Accepted, Adoption, Attempt, Completion, Ended, Ending
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Archived, MediaFile, Submission
 from reelay.providers.provider import CancelAnswer
@@ -75,6 +75,8 @@ class Steps:
     """`False`: the result holds no media."""
     completions: list[Outcome] = field(default_factory=lambda: [None])
     webhook_expected: bool = True
+    sent_ago: timedelta | None = None
+    """How long ago the submission was sent, where the attempt log tells."""
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the provider answers the submission. Cleared: it takes its time."""
     listed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -125,7 +127,10 @@ class Steps:
     async def submit(self, attempt: Attempt) -> Submission:
         self._act("submit", self.submits)
         await self.accepted.wait()
-        return submission(f"request-{attempt.number}", attempt=attempt.number, webhook_expected=self.webhook_expected)
+        return replace(
+            submission(f"request-{attempt.number}", attempt=attempt.number, webhook_expected=self.webhook_expected),
+            sent_at=activity.info().started_time - self.sent_ago if self.sent_ago else None,
+        )
 
     @activity.defn
     async def adopt(self, adoption: Adoption) -> Submission | None:
@@ -149,7 +154,7 @@ class Steps:
         _carried_out(outcome)
 
     @activity.defn
-    async def archive(self, accepted: Accepted) -> Archived | None:
+    async def archive(self, ended: Ended) -> Archived | None:
         outcome = self._next("archive", self.archives)
         with suppress(asyncio.CancelledError):  # what it came to is older than the wish to cancel it
             await self.fetched.wait()

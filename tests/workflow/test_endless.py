@@ -68,7 +68,10 @@ LOOPS = {
         given=generation(patience=MINUTE, archive_window=2 * HOUR - 10 * MINUTE),
     ),
     "no submission taken": Endless(
-        steps=Steps(submits=[down("Throttled")]), ends_as=FailureCode.DEADLINE_EXCEEDED, within=HOUR
+        steps=Steps(submits=[down("Throttled")]),
+        ends_as=FailureCode.WAIT_EXPIRED,
+        within=2 * HOUR,
+        given=generation(submission_window=2 * HOUR),
     ),
     "no request listed": Endless(
         steps=Steps(submits=[lost_answer()], finds=[not_listed()]), ends_as=FailureCode.UNKNOWN_OUTCOME, within=HOUR

@@ -109,15 +109,36 @@ async def test_provider_down_for_three_hours_is_waited_out(start: Start) -> None
     assert await run.took() > timedelta(hours=3)
 
 
-async def test_provider_that_takes_nothing_until_the_deadline_fails_without_withdrawing(start: Start) -> None:
+async def test_deadline_counts_from_the_submission(start: Start) -> None:
+    """Not from the creation: what waits for a locked account has all of its time once it is submitted."""
+    locked = ApplicationError("fal takes nothing", type="Waiting", next_retry_delay=timedelta(minutes=30))
+    steps = Steps(submits=[*[locked] * 6, None], polls=[running(ask_again_in=timedelta(minutes=5))])
+    run = await start(steps, skipping=True)
+
+    assert await run.over() == "FAILED"
+    assert steps.failed_as() is FailureCode.DEADLINE_EXCEEDED
+    assert 4 * HOUR - timedelta(minutes=6) < await run.took() <= 4 * HOUR + timedelta(minutes=1)
+
+
+async def test_another_run_counts_the_deadline_from_the_same_submission(start: Start) -> None:
+    """Its run was lost and started anew: the submission is as old as it was."""
+    steps = Steps(sent_ago=timedelta(minutes=50), polls=[running(ask_again_in=timedelta(minutes=3))])
+    run = await start(steps, skipping=True)
+
+    assert await run.over() == "FAILED"
+    assert steps.failed_as() is FailureCode.DEADLINE_EXCEEDED
+    assert await run.took() <= timedelta(minutes=12)
+
+
+async def test_provider_that_takes_nothing_in_time_fails_without_withdrawing(start: Start) -> None:
     refused = ApplicationError("fal: come back later", type="Throttled", next_retry_delay=timedelta(minutes=10))
     steps = Steps(submits=[refused])
-    run = await start(steps, skipping=True)
+    run = await start(steps, generation(submission_window=HOUR), skipping=True)
 
     assert await run.over() == "FAILED"
     assert steps.ending is not None
     assert steps.ending.failure is not None
-    assert steps.ending.failure.code is FailureCode.DEADLINE_EXCEEDED
+    assert steps.ending.failure.code is FailureCode.WAIT_EXPIRED
     assert "come back later" in steps.ending.failure.message
     assert steps.done[-1] == "end"
     assert set(steps.done) == {"submit", "end"}

@@ -94,7 +94,7 @@ async def test_what_needs_a_hand_says_why_and_what_to_do(counted: Service, opera
     async with counted.sessions.begin() as session:
         await session.execute(
             text(
-                "update generation_jobs set status = 'in_progress', created_at = now() - interval '9 hours',"
+                "update generation_jobs set status = 'in_progress', submitted_at = now() - interval '9 hours',"
                 " completed_at = null where id = :id"
             ),
             {"id": UUID(overdue)},

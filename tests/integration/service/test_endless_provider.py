@@ -29,7 +29,9 @@ async def test_completed_without_media_ends_at_the_deadline(service: Service, mo
     assert (job["errorCode"], job["actualCostCents"]) == ("no_media", 0)
     assert await available_cents(service) == before
     assert await service.closed_as(job_id) == "FAILED"
-    assert any("no media yet" in line for line in await service.trail(job_id))
+    again = [line for line in await service.trail(job_id) if line.startswith("Trying again at")]
+    assert again
+    assert all("shows no media yet" in line for line in again)
     assert (await service.simulated(job_id))["accepted"] == 1
 
 

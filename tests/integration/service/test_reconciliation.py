@@ -206,7 +206,7 @@ async def test_open_run_that_should_be_over_is_counted_and_left(service: Service
     job_id = await service.create("old [sim: latency=10m]")
     await service.until_accepted(job_id)
     async with service.sessions.begin() as session:
-        aged = text("update generation_jobs set created_at = now() - interval '30 days' where id = :id")
+        aged = text("update generation_jobs set submitted_at = now() - interval '30 days' where id = :id")
         await session.execute(aged, {"id": UUID(job_id)})
 
     assert await reconcile(service) == Reconciled(checked=1, left=1, overdue=1)

@@ -39,7 +39,17 @@ def test_only_what_temporal_never_had_is_started_without_an_attempt() -> None:
 def test_a_run_may_outlive_its_deadline_by_its_archiving() -> None:
     timing = Timing(expected=ONE, patience=ONE, poll_interval=ONE, adoption_window=ONE, deadline=MANY)
     created = datetime(2026, 1, 1, tzinfo=UTC)
-    end = created + MANY + LONGEST_AFTERMATH
+    submitted = created + 3 * MANY
+    end = submitted + MANY + LONGEST_AFTERMATH
 
-    assert not is_overdue(created, timing, end)
-    assert is_overdue(created, timing, end + ONE)
+    assert not is_overdue(created, submitted, timing, end)
+    assert is_overdue(created, submitted, timing, end + ONE)
+
+
+def test_what_waits_for_its_submission_is_not_overdue_before_its_window_is() -> None:
+    timing = Timing(expected=ONE, patience=ONE, poll_interval=ONE, adoption_window=ONE, deadline=ONE)
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    end = created + timing.submission_window + LONGEST_AFTERMATH
+
+    assert not is_overdue(created, None, timing, end)
+    assert is_overdue(created, None, timing, end + ONE)
