@@ -11,7 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, metrics, page
-from api.admin import accounts, codec, deliveries, history, statistics
+from api.admin import accounts, audit_log, codec, deliveries, history, statistics
 from api.catalog import routes as catalog
 from api.chat.routes import chat_routes
 from api.clips import routes as clips
@@ -142,6 +142,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         identity.router,
         chat_routes(settings),
         accounts.router,
+        audit_log.router,
         codec.router,
         history.router,
         health.router,

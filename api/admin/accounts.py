@@ -11,6 +11,7 @@ from api.http.wire import Wire
 from api.identity.dependencies import AdminCaller
 from api.services import ServicesDep
 from reelay.db.accounts import accounts, resume_accounts
+from reelay.db.audit_log import AuditAction, record_act
 from reelay.db.tables import ProviderAccount
 from reelay.domain.generation import ProviderName
 
@@ -70,4 +71,5 @@ async def resume_account(
     """Let the provider's accounts take submissions again. Jobs that wait notice within two pauses."""
     async with services.service_sessions.begin() as session:
         await resume_accounts(session, provider)
+        await record_act(session, admin.actor, AuditAction.ACCOUNTS_RESUMED, provider)
     return await list_accounts(admin, services)

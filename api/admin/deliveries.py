@@ -10,9 +10,11 @@ from fastapi import APIRouter, Depends, Path, Query
 from api.http.pagination import Cursor, Page, PageSize, read_cursor, split_page
 from api.http.problems import Conflict, NotFound, problems
 from api.http.wire import Wire
-from api.identity.dependencies import require_admin
+from api.identity.dependencies import AdminCaller, require_admin
 from api.services import ServicesDep
+from reelay.db.audit_log import AuditAction, record_act
 from reelay.db.deliveries import find_delivery, newest_deliveries
+from reelay.db.generations import find_anybodys_generation
 from reelay.db.tables import WebhookDelivery
 from reelay.domain.generation import ProviderName
 from reelay.domain.verdict import Verdict
@@ -117,14 +119,23 @@ async def list_deliveries(
 
 @router.post("/webhooks/{delivery_id}/replay", responses=problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT))
 async def replay_delivery(
-    delivery_id: Annotated[UUID, Path(description="The delivery's id.")], services: ServicesDep
+    delivery_id: Annotated[UUID, Path(description="The delivery's id.")], admin: AdminCaller, services: ServicesDep
 ) -> Replayed:
     """Process the delivery again as if it came now. It was verified when it came, so its age does not count."""
-    async with services.service_sessions() as session:
+    async with services.service_sessions.begin() as session:
         delivery = await find_delivery(session, delivery_id)
-    if delivery is None:
-        raise NotFound("Delivery not found.")
-    if not delivery.verified:
-        raise Conflict("It was not verified, so it cannot be replayed.")
+        if delivery is None:
+            raise NotFound("Delivery not found.")
+        if not delivery.verified:
+            raise Conflict("It was not verified, so it cannot be replayed.")
+        job = await find_anybodys_generation(session, delivery.job_id) if delivery.job_id else None
+        await record_act(
+            session,
+            admin.actor,
+            AuditAction.DELIVERY_REPLAYED,
+            str(delivery.id),
+            user_id=job.user_id if job else None,
+            details={"jobId": str(job.id)} if job else {},
+        )
     result = await services.redelivery.replay(delivery)
     return Replayed(id=delivery.id, job_id=delivery.job_id, verdict=result.verdict, detail=result.detail)

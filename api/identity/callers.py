@@ -10,8 +10,9 @@ import structlog
 from pydantic import SecretStr
 
 from api.identity.tokens import Tokens
+from reelay.db.audit_log import TOKEN, Actor
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, one_statement
-from reelay.db.keys import KEY_MARK, KeyOwner, find_key_owner, hash_key, sign_out
+from reelay.db.keys import KEY_MARK, PREFIX_LENGTH, KeyOwner, find_key_owner, hash_key, sign_out
 from reelay.db.tables import CreditAccount, Scope
 from reelay.db.users import LetIn, create_with_starting_credits, provision_user
 from reelay.domain.access_pass import NEVER_EXPIRES, AccessPass, Holder
@@ -31,6 +32,12 @@ class Caller:
     """The API key or the token, checked again while a stream is open."""
     holder: Holder = field(repr=False, compare=False)
     """For what is handed out to the caller."""
+
+    @property
+    def actor(self) -> Actor:
+        """As the audit log names an operator."""
+        prefix = self.credential.get_secret_value()[:PREFIX_LENGTH]
+        return Actor(self.user_id, prefix if prefix.startswith(KEY_MARK) else TOKEN)
 
 
 class Callers:

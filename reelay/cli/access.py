@@ -11,11 +11,11 @@ from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
 from reelay.cli.secrets import keep_secrets, write_private
-from reelay.db.credits import top_up
+from reelay.db.audit_log import Actor
+from reelay.db.credits import AmountRefused
 from reelay.db.engine import POSTGRES_UNAVAILABLE, make_engine, make_sessions
-from reelay.db.keys import create_key
 from reelay.db.tables import Scope
-from reelay.db.users import find_or_create_user
+from reelay.operators import OperatorError, add_credits, issue_key
 
 LOCAL_USER = "local"
 LOCAL_CREDITS_CENTS = 10_000_000
@@ -29,11 +29,13 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Raises: StackError when the database does not take it."""
+        """Raises: StackError when the database does not take it, or what an operator asks for is refused."""
         engine = make_engine(self.service_url, pool_size=1)
         try:
             async with make_sessions(engine).begin() as session:
                 yield session
+        except (OperatorError, AmountRefused) as refusal:
+            raise StackError(str(refusal)) from refusal
         except DBAPIError as error:
             raise StackError(f"the database does not take this: {error.orig}") from error
         except POSTGRES_UNAVAILABLE as error:
@@ -62,8 +64,8 @@ async def local_key(data_dir: DataDir) -> str:
     if not data_dir.local_key_file.exists():
         database = stack_database(data_dir)
         async with database.transaction() as session:
-            local = await find_or_create_user(session, LOCAL_USER)
-            await top_up(session, local, LOCAL_CREDITS_CENTS, reference="the stack's own user")
-            key = await create_key(session, user=LOCAL_USER, scope=Scope.USER, pepper=database.pepper)
+            actor = Actor.at_command_line()
+            key = await issue_key(session, actor, LOCAL_USER, scope=Scope.USER, pepper=database.pepper)
+            await add_credits(session, actor, LOCAL_USER, LOCAL_CREDITS_CENTS, reference="the stack's own user")
         write_private(data_dir.local_key_file, key)
     return data_dir.local_key_file.read_text()

@@ -6,14 +6,17 @@ from typing import Any
 from sqlalchemy import RowMapping
 from temporalio.service import RPCError
 
+from api.admin.audit_log import AuditEntryView
+from reelay import operators
 from reelay.cli.access import find_database
 from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
-from reelay.db.keys import create_key, list_keys, revoke_key
+from reelay.db.audit_log import Actor, AuditAction, newest_acts
+from reelay.db.keys import list_keys
 from reelay.db.migrate import MigrationBlocked, migrate
 from reelay.db.tables import Scope
-from reelay.db.users import disable_user, enable_user, list_users
+from reelay.db.users import list_users
 from workflows.client import connect
 from workflows.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
 
@@ -54,7 +57,14 @@ async def create(data_dir: DataDir, user: str, scope: str, lifetime: timedelta |
     if not database.pepper:
         raise StackError("API_KEY_PEPPER is not set: a key stored without it would not open the API that has one")
     async with database.transaction() as session:
-        return await create_key(session, user=user, scope=Scope(scope), pepper=database.pepper, lifetime=lifetime)
+        return await operators.issue_key(
+            session,
+            Actor.at_command_line(),
+            user,
+            scope=Scope(scope),
+            pepper=database.pepper,
+            lifetime=lifetime,
+        )
 
 
 async def listing(data_dir: DataDir, user: str | None) -> list[dict[str, Any]]:
@@ -74,8 +84,18 @@ async def listing(data_dir: DataDir, user: str | None) -> list[dict[str, Any]]:
 
 async def revoke(data_dir: DataDir, prefix: str) -> None:
     async with find_database(data_dir).transaction() as session:
-        if not await revoke_key(session, prefix):
-            raise StackError(f"no active key has the prefix {prefix}")
+        await operators.revoke(session, Actor.at_command_line(), prefix)
+
+
+async def acts(
+    data_dir: DataDir, limit: int, *, actor: str | None, subject: str | None, action: str | None
+) -> list[dict[str, Any]]:
+    if action is not None and action not in set(AuditAction):
+        raise StackError(f"there is no action {action}: choose from {', '.join(AuditAction)}")
+    wanted = AuditAction(action) if action else None
+    async with find_database(data_dir).transaction() as session:
+        found = await newest_acts(session, limit=limit, actor=actor, subject=subject, action=wanted)
+    return [AuditEntryView.from_row(row).model_dump(mode="json", by_alias=True) for row in found]
 
 
 async def users(data_dir: DataDir) -> list[dict[str, Any]]:
@@ -87,20 +107,18 @@ async def user(data_dir: DataDir, name: str) -> dict[str, Any]:
     async with find_database(data_dir).transaction() as session:
         found = await list_users(session, name)
     if not found:
-        raise unknown_user(name)
+        raise StackError(f"there is no user {name}")
     return to_json(found[0])
 
 
 async def disable(data_dir: DataDir, name: str) -> None:
     async with find_database(data_dir).transaction() as session:
-        if not await disable_user(session, name):
-            raise unknown_user(name)
+        await operators.disable(session, Actor.at_command_line(), name)
 
 
 async def enable(data_dir: DataDir, name: str) -> None:
     async with find_database(data_dir).transaction() as session:
-        if not await enable_user(session, name):
-            raise unknown_user(name)
+        await operators.enable(session, Actor.at_command_line(), name)
 
 
 def to_json(user: RowMapping) -> dict[str, Any]:
@@ -113,7 +131,3 @@ def to_json(user: RowMapping) -> dict[str, Any]:
         "jobs": user["jobs"],
         "lastJobAt": user["last_job_at"] and user["last_job_at"].isoformat(),
     }
-
-
-def unknown_user(name: str) -> StackError:
-    return StackError(f"there is no user {name}")

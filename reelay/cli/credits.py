@@ -20,7 +20,7 @@ def add_credits(
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Add credits. A user that does not exist is created."""
+    """Add credits."""
     from reelay.cli import ledger
 
     show_credits(run(ledger.add(find_data_dir(data_dir), user, cents, reference)), as_json=as_json)

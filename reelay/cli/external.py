@@ -9,6 +9,7 @@ from reelay.catalog.model import KINDS
 from reelay.cli.access import find_database
 from reelay.cli.data_dir import DataDir
 from reelay.cli.errors import StackError
+from reelay.db.audit_log import Actor, AuditAction, record_act
 from reelay.db.external import allow_submission
 from reelay.db.generations import TARIFF, TIMING, find_anybodys_generation
 from reelay.domain.generation import JobType
@@ -39,3 +40,5 @@ async def start(data_dir: DataDir, job_id: UUID) -> None:
         )
         if not allowed:
             raise StackError("only an open job of another backend that names no provider's request can be started")
+        action = AuditAction.JOB_STARTED
+        await record_act(session, Actor.at_command_line(), action, str(job.id), user_id=job.user_id)

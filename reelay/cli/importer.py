@@ -8,6 +8,7 @@ import mimetypes
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,11 +16,12 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 import asyncpg
+from sqlalchemy import text
 
 from reelay.cli.access import find_database
 from reelay.cli.data_dir import DataDir
-from reelay.cli.errors import StackError
 from reelay.cli.import_sources import Row, read_rows
+from reelay.db.audit_log import Actor, AuditAction, record_act
 
 NAMESPACE = UUID("5a1f2f5e-6d0b-5f6e-9c1c-3f1f6c9a7b10")
 """Ids that are no UUIDs become the same ones each time."""
@@ -77,20 +79,23 @@ async def import_rows(
     report_progress: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """`user` gets the rows that name none. Raises: StackError."""
-    try:
-        connection = await asyncpg.connect(find_database(data_dir).service_url)
-    except (OSError, asyncpg.PostgresError) as error:
-        raise StackError(f"the database does not answer: {error}") from error
-    try:
-        transaction = connection.transaction()
-        await transaction.start()
-        await connection.execute("set local timezone to 'UTC'; set constraints all immediate")
-        work = _Import(connection, create_users=create_users, user=user)
-        await work.run(source, report_progress)
-        await (transaction.commit() if apply else transaction.rollback())
-    finally:
-        await connection.close()
+    with suppress(_DryRun):
+        async with find_database(data_dir).transaction() as session:
+            await session.execute(text("set local timezone to 'UTC'"))
+            await session.execute(text("set constraints all immediate"))
+            driver = (await (await session.connection()).get_raw_connection()).driver_connection
+            assert isinstance(driver, asyncpg.Connection)
+            work = _Import(driver, create_users=create_users, user=user)
+            await work.run(source, report_progress)
+            if not apply:
+                raise _DryRun
+            new = {"rows": dict(work.report.new), "users": await work.new_users()}
+            await record_act(session, Actor.at_command_line(), AuditAction.ROWS_IMPORTED, "import", details=new)
     return work.report
+
+
+class _DryRun(Exception):
+    """Rolls everything back."""
 
 
 class _Import:
@@ -100,6 +105,7 @@ class _Import:
         self._create_users = create_users
         self._user = user
         self._users: dict[str, UUID] = {}
+        self._made_users: list[str] = []
         self._columns: dict[str, set[str]] = {}
 
     async def run(self, source: str, report_progress: Callable[[str], None]) -> None:
@@ -111,6 +117,11 @@ class _Import:
                 seen += 1
                 if seen % REPORT_EVERY == 0:
                     report_progress(f"{seen} rows, now {table}")
+
+    async def new_users(self) -> list[str]:
+        """Names of those that were made, unless they were refused with their row."""
+        there = await self._connection.fetch("select name from users where name = any($1)", self._made_users)
+        return [row["name"] for row in there]
 
     async def _take(self, table: str, row: Row) -> None:
         try:
@@ -171,6 +182,7 @@ class _Import:
                 found = await self._connection.fetchval(
                     "insert into users (id, name) values ($1, $2) returning id", uuid_of(name), name
                 )
+                self._made_users.append(name)
             self._users[name] = found
         return self._users[name]
 

@@ -49,15 +49,15 @@ async def list_keys(session: AsyncSession, user: str | None = None) -> Sequence[
     return [(key, name) for key, name in await session.execute(statement.order_by(col(ApiKey.created_at).desc()))]
 
 
-async def revoke_key(session: AsyncSession, prefix: str) -> bool:
-    """Refuse the key from now on. False when no active key has the prefix."""
+async def revoke_key(session: AsyncSession, prefix: str) -> ApiKey | None:
+    """Refuse the key from now on. None when no active key has the prefix."""
     statement = (
         update(ApiKey)
         .where(col(ApiKey.prefix) == prefix[:PREFIX_LENGTH], col(ApiKey.revoked_at).is_(None))
         .values(revoked_at=func.now())
-        .returning(col(ApiKey.id))
+        .returning(ApiKey)
     )
-    return (await session.execute(statement)).first() is not None
+    return (await session.scalars(statement)).first()
 
 
 @dataclass(frozen=True)

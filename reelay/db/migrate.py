@@ -35,6 +35,7 @@ SERVICE_GRANTS = """
 grant select, insert, update, delete on all tables in schema public to {role};
 grant execute on all functions in schema public to {role};
 revoke insert, update, delete on alembic_version from {role};
+revoke update, delete on audit_log from {role};
 """
 TABLES_WITHOUT_SERVICE_POLICY = text("""
     select quote_ident(tablename) from pg_policies

@@ -510,3 +510,29 @@ class LedgerAudit(SQLModel, table=True):
     only_row: bool = Field(default=True, primary_key=True)
     at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     drift: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class AuditEntry(SQLModel, table=True):
+    """One act of an operator, never changed: docs/operate.md."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("audit_log_newest", text("at desc"), text("id desc")),)
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    at: datetime = Field(
+        default=None,
+        # Not the transaction's time, which all of its entries would have.
+        sa_column=Column(DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    )
+    actor_id: UUID | None = None
+    """The user who acted; None at the command line."""
+    actor: str = Field(sa_type=Text)
+    """That user's name, or `COMMAND_LINE`."""
+    credential: str = Field(sa_type=Text)
+    """The first characters of the API key, `token`, or at the command line the operating system's user."""
+    action: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    """To what it was done: a user's name, a key's prefix, a provider, the id of a job or a delivery."""
+    user_id: UUID | None = None
+    """Whose it is, where it is a user's."""
+    details: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())

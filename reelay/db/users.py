@@ -78,19 +78,18 @@ async def list_users(session: AsyncSession, name: str | None = None) -> Sequence
     return (await session.execute(statement.order_by(col(User.created_at).desc()))).mappings().all()
 
 
-async def disable_user(session: AsyncSession, name: str) -> bool:
-    """Refuse all of the user's keys and tokens from now on. False when there is no such user."""
+async def disable_user(session: AsyncSession, name: str) -> User | None:
+    """Refuse all of the user's keys and tokens from now on. None when there is no such user."""
     return await _set_disabled(session, name, func.coalesce(col(User.disabled_at), func.now()))
 
 
-async def enable_user(session: AsyncSession, name: str) -> bool:
-    """Take the user's keys and tokens again. False when there is no such user."""
+async def enable_user(session: AsyncSession, name: str) -> User | None:
+    """Take the user's keys and tokens again. None when there is no such user."""
     return await _set_disabled(session, name, None)
 
 
-async def _set_disabled(session: AsyncSession, name: str, moment: Any) -> bool:
-    statement = update(User).where(_named(name)).values(disabled_at=moment).returning(col(User.id))
-    return (await session.execute(statement)).first() is not None
+async def _set_disabled(session: AsyncSession, name: str, moment: Any) -> User | None:
+    return (await session.scalars(update(User).where(_named(name)).values(disabled_at=moment).returning(User))).first()
 
 
 def _named(name: str) -> Any:

@@ -6,6 +6,7 @@ ALLOWED = {
     "identity/callers.py": "a user who comes for the first time is given credits, which the API's role cannot make",
     "health.py": "whether the role can work, and the revision of the schema",
     "admin/accounts.py": "operators see what is locked at a provider, which belongs to nobody",
+    "admin/audit_log.py": "operators see what operators did",
     "admin/history.py": "operators see what happened to anybody's job",
     "admin/deliveries.py": "operators see deliveries, which belong to nobody",
     "services.py": "it hands it to webhooks and operators, and to the loops that serve nobody in particular",

@@ -124,6 +124,15 @@ RULES: Mapping[str, str] = {
             )
         )
     """,
+    "the audit log is only added to": """
+        select relname || ' ' || privilege_type from relations, aclexplode(relacl) as g
+        where relname = 'audit_log' and g.grantee in (select oid from guests)
+            and privilege_type not in ('SELECT', 'INSERT')
+        union all
+        select relname from relations where relname = 'audit_log' and not exists (
+            select from pg_trigger where tgrelid = relations.oid and tgname = 'refuse_change' and tgenabled <> 'D'
+        )
+    """,
     "no function of ours is said to be leakproof": """
         select proname from pg_proc where pronamespace = 'public'::regnamespace and proleakproof
     """,

@@ -127,6 +127,7 @@ async def test_dry_run_tells_all_and_changes_nothing(old: str, rows: asyncpg.Con
     assert report.open_without_request == 1
     assert await rows.fetch("select * from generation_jobs") == []
     assert await rows.fetch("select * from users") == []
+    assert await rows.fetch("select * from audit_log") == []
 
 
 async def test_import_keeps_ids_and_twice_changes_nothing(old: str, rows: asyncpg.Connection) -> None:
@@ -135,6 +136,10 @@ async def test_import_keeps_ids_and_twice_changes_nothing(old: str, rows: asyncp
     again = await importing(old, apply=True, create_users=True, user="ann")
 
     assert {row["new"] for row in again.rows} == {0}
+    entries = await rows.fetch("select action, details from audit_log order by at")
+    assert [entry["action"] for entry in entries] == ["rows.imported"] * 2
+    new = {"campaigns": 1, "campaign_clips": 1, "generation_jobs": 3, "video_tasks": 1}
+    assert json.loads(entries[0]["details"]) == {"rows": new, "users": [str(ANN), "ann"]}
     assert await rows.fetch("select * from generation_jobs order by id") == before
     jobs = {row["id"]: row for row in before}
     opened, done = jobs[OPEN_JOB], jobs[DONE_JOB]

@@ -97,6 +97,9 @@ async def credits_are_added_shown_and_corrected(environment: dict[str, str]) -> 
     async def ask(*words: str) -> tuple[int | None, str]:
         return await reelay(*words, environment=environment)
 
+    code, output = await ask("credits", "add", "bob", "500")
+    assert (code, "there is no user bob" in output) == (1, True)
+    assert (await ask("keys", "create", "bob"))[0] == 0
     added = await ask("credits", "add", "bob", "500", "--reference", "payment 1")
     assert added == (0, "bob  500 cents available, 0 held, 500 in all\n")
     refusals = await asyncio.gather(
@@ -109,6 +112,20 @@ async def credits_are_added_shown_and_corrected(environment: dict[str, str]) -> 
     code, output = await ask("credits", "show", "bob", "--json")
     cents = {"balanceCents": 450, "heldCents": 0, "availableCents": 450, "monthlyBudgetCents": 100}
     assert (code, json.loads(output)) == (0, {"user": "bob", **cents})
+    code, output = await ask("audit", "--subject", "bob", "--json")
+    entries = [(entry["action"], entry["actor"], entry["details"].get("cents")) for entry in json.loads(output)]
+    assert (code, entries) == (
+        0,
+        [
+            ("user.budget_set", "command line", 100),
+            ("credits.adjusted", "command line", -50),
+            ("credits.added", "command line", 500),
+            ("key.created", "command line", None),
+            ("user.created", "command line", None),
+        ],
+    )
+    code, output = await ask("audit", "--action", "bogus")
+    assert (code, "there is no action bogus" in output) == (1, True)
 
 
 @pytest.mark.parametrize("words", ["1.5", "1e3", "ten", "", "0x10", "nan", "١٢", "1_000"])

@@ -1,0 +1,28 @@
+"""`reelay audit`."""
+
+from typing import Annotated
+
+import typer
+
+from reelay.cli.exit_codes import run
+from reelay.cli.output import JsonOption, show_rows
+from reelay.cli.service import DataDirOption, find_data_dir
+
+AUDIT_COLUMNS = ("at", "actor", "credential", "action", "subject", "details")
+
+
+def audit(
+    actor: Annotated[str | None, typer.Option(help="A user by name or id, or `command line`.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="A user by name or id, a key's prefix, a job, a provider.")
+    ] = None,
+    action: Annotated[str | None, typer.Option(help="For example `credits.added`.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Show what operators did, newest first."""
+    from reelay.cli import accounts
+
+    rows = run(accounts.acts(find_data_dir(data_dir), limit, actor=actor, subject=subject, action=action))
+    show_rows(rows, AUDIT_COLUMNS, as_json=as_json)

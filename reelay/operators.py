@@ -1,0 +1,114 @@
+"""What operators do to users, keys and credits, for the command line and the API alike: each act with its entry in the
+audit log, in the caller's transaction.
+
+OperatorError
+├── UnknownUser
+└── UnknownKey
+"""
+
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from reelay.db.audit_log import Actor, AuditAction, record_act
+from reelay.db.credits import adjust, limit_month, top_up
+from reelay.db.keys import PREFIX_LENGTH, create_key, revoke_key
+from reelay.db.tables import Scope, User
+from reelay.db.users import disable_user, enable_user, find_or_create_user, find_user
+
+
+class OperatorError(Exception):
+    """The message is for the operator."""
+
+
+class UnknownUser(OperatorError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no user {name}")
+
+
+class UnknownKey(OperatorError):
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"no active key has the prefix {prefix}")
+
+
+async def require_user(session: AsyncSession, name: str) -> User:
+    """Raises: UnknownUser."""
+    user = await find_user(session, name)
+    if user is None:
+        raise UnknownUser(name)
+    return user
+
+
+async def add_user(session: AsyncSession, actor: Actor, name: str) -> User:
+    """The user of that name, who is made if there is none."""
+    if user := await find_user(session, name):
+        return user
+    user = await find_or_create_user(session, name)
+    await record_act(session, actor, AuditAction.USER_CREATED, user.name, user_id=user.id)
+    return user
+
+
+async def disable(session: AsyncSession, actor: Actor, name: str) -> User:
+    """Raises: UnknownUser."""
+    user = await disable_user(session, name)
+    if user is None:
+        raise UnknownUser(name)
+    await record_act(session, actor, AuditAction.USER_DISABLED, user.name, user_id=user.id)
+    return user
+
+
+async def enable(session: AsyncSession, actor: Actor, name: str) -> User:
+    """Raises: UnknownUser."""
+    user = await enable_user(session, name)
+    if user is None:
+        raise UnknownUser(name)
+    await record_act(session, actor, AuditAction.USER_ENABLED, user.name, user_id=user.id)
+    return user
+
+
+async def set_budget(session: AsyncSession, actor: Actor, name: str, cents: int | None) -> User:
+    """None: no limit. Raises: UnknownUser, AmountRefused."""
+    user = await require_user(session, name)
+    await limit_month(session, user, cents)
+    await record_act(session, actor, AuditAction.BUDGET_SET, user.name, user_id=user.id, details={"cents": cents})
+    return user
+
+
+async def issue_key(
+    session: AsyncSession, actor: Actor, name: str, *, scope: Scope, pepper: bytes, lifetime: timedelta | None = None
+) -> str:
+    """A new key of the user's, who is made if there is none. Nobody can read it again."""
+    user = await add_user(session, actor, name)
+    key = await create_key(session, user=str(user.id), scope=scope, pepper=pepper, lifetime=lifetime)
+    seconds = lifetime and int(lifetime.total_seconds())
+    details = {"scope": scope, "expiresInSeconds": seconds}
+    await record_act(session, actor, AuditAction.KEY_CREATED, key[:PREFIX_LENGTH], user_id=user.id, details=details)
+    return key
+
+
+async def revoke(session: AsyncSession, actor: Actor, prefix: str) -> None:
+    """Raises: UnknownKey."""
+    key = await revoke_key(session, prefix)
+    if key is None:
+        raise UnknownKey(prefix)
+    await record_act(session, actor, AuditAction.KEY_REVOKED, key.prefix, user_id=key.user_id)
+
+
+async def add_credits(
+    session: AsyncSession, actor: Actor, name: str, cents: int, *, reference: str | None = None
+) -> User:
+    """Nothing where there were some with this reference before. Raises: UnknownUser, AmountRefused."""
+    user = await require_user(session, name)
+    if await top_up(session, user, cents, reference=reference):
+        details = {"cents": cents, "reference": reference}
+        await record_act(session, actor, AuditAction.CREDITS_ADDED, user.name, user_id=user.id, details=details)
+    return user
+
+
+async def adjust_credits(session: AsyncSession, actor: Actor, name: str, cents: int, *, reason: str) -> User:
+    """Nothing where there was a correction for this reason before. Raises: UnknownUser, AmountRefused."""
+    user = await require_user(session, name)
+    if await adjust(session, user, cents, reason=reason):
+        details = {"cents": cents, "reason": reason}
+        await record_act(session, actor, AuditAction.CREDITS_ADJUSTED, user.name, user_id=user.id, details=details)
+    return user
