@@ -68,12 +68,15 @@ END_OF_HOLD = text("""
         ) as paid (cents)
         where hold.job_id = :job and hold.phase = 'hold' and job.status in ('completed', 'failed', 'canceled')
         on conflict do nothing
-        returning user_id, available_cents, held_cents
+        returning user_id, job_id, available_cents, held_cents
     )
     update credit_accounts as account
     set available_cents = account.available_cents + entry.available_cents,
-        held_cents = account.held_cents + entry.held_cents
-    from entry
+        held_cents = account.held_cents + entry.held_cents,
+        month_cents = account.month_cents - case
+            when date_trunc('month', hold.at at time zone 'utc') = account.month then entry.available_cents else 0
+        end
+    from entry join credit_entries as hold on hold.job_id = entry.job_id and hold.phase = 'hold'
     where account.user_id = entry.user_id
     returning account.user_id
 """)
@@ -155,15 +158,24 @@ DRIFT = text("""
         from credit_entries as hold join generation_jobs as job on job.id = hold.job_id
         where hold.phase = 'hold' and job.status in ('pending', 'submitted', 'in_progress')
         group by hold.user_id
+    ), of_month as (
+        select hold.user_id, sum(hold.held_cents - coalesce(ended.available_cents, 0)) as cost
+        from credit_accounts as account
+        join credit_entries as hold on hold.user_id = account.user_id and hold.phase = 'hold'
+            and date_trunc('month', hold.at at time zone 'utc') = account.month
+        left join credit_entries as ended on ended.job_id = hold.job_id and ended.phase in ('settle', 'release')
+        group by hold.user_id
     )
     select account.user_id, wrong.account, wrong.kept, wrong.counted
     from credit_accounts as account
     left join booked using (user_id)
     left join living using (user_id)
+    left join of_month using (user_id)
     cross join lateral (values
         ('available', available_cents, coalesce(booked.available, 0)),
         ('held', held_cents, coalesce(booked.held, 0)),
-        ('held for living jobs', held_cents, coalesce(living.held, 0))
+        ('held for living jobs', held_cents, coalesce(living.held, 0)),
+        ('cost of the month', month_cents, coalesce(of_month.cost, 0))
     ) as wrong (account, kept, counted)
     where wrong.kept <> wrong.counted
     order by account.user_id, wrong.account

@@ -1,6 +1,6 @@
 """The tables. Each fact has one writer: the API inserts, after that only activities change a generation's rows."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Identity,
@@ -438,6 +439,10 @@ class CreditAccount(SQLModel, table=True):
     user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
     available_cents: int = Field(default=0, sa_type=BigInteger)
     held_cents: int = Field(default=0, sa_type=BigInteger)
+    month: date | None = Field(default=None, sa_type=Date)
+    """The first day of the month (UTC) of the last hold."""
+    month_cents: int = Field(default=0, sa_type=BigInteger)
+    """What the jobs cost that were held for in that month: what ended at what was charged, the rest at its hold."""
 
 
 class Phase(StrEnum):

@@ -341,8 +341,11 @@ async def test_monthly_budget_counts_this_months_jobs_at_what_they_cost(ledger: 
         await limit_month(session, user, 100)
     last_month = await ledger.create(user, 100)
     async with ledger.service.begin() as session:
-        earlier = text("update generation_jobs set created_at = created_at - interval '32 days' where id = :job")
-        await session.execute(earlier, {"job": last_month})
+        for earlier in (
+            "update credit_entries set at = at - interval '1 month' where job_id = :job",
+            "update credit_accounts set month = month - interval '1 month' where user_id = :user",
+        ):
+            await session.execute(text(earlier), {"job": last_month} if ":job" in earlier else {"user": user.id})
     settled, failed, _open = [await ledger.create(user, price) for price in (50, 30, 20)]
     with pytest.raises(OutOfCredits):
         await ledger.create(user, 1)
@@ -358,6 +361,45 @@ async def test_monthly_budget_counts_this_months_jobs_at_what_they_cost(ledger: 
     async with ledger.service.begin() as session:
         await limit_month(session, user, None)
     await ledger.create(user, 1)
+    await ledger.fail(last_month)  # it was of another month's budget
+    assert await ledger.balance(user) == (899, 61)
+
+
+JOBS_OF_THE_MONTH = """
+    with job as (
+        insert into generation_jobs (
+            id, user_id, job_type, provider, model, endpoint, input_params, arguments, timing, estimated_cost_cents
+        )
+        select gen_random_uuid(), :user, 'video', 'fal', 'm', 'e', '{}', '{}', '{}', 1 from generate_series(1, :count)
+        returning id, user_id
+    ), entry as (
+        insert into credit_entries (user_id, job_id, phase, available_cents, held_cents)
+        select user_id, id, 'hold', -1, 1 from job
+    )
+    update credit_accounts set
+        available_cents = available_cents - :count, held_cents = held_cents + :count,
+        month = date_trunc('month', now() at time zone 'utc'), month_cents = month_cents + :count
+    where user_id = :user
+"""
+ROWS_READ = text("select sum(seq_tup_read + idx_tup_fetch) from pg_stat_xact_user_tables")
+
+
+async def test_budget_of_a_month_with_many_jobs_is_checked_as_that_of_one_with_few(ledger: Ledger) -> None:
+    rows_read = []
+    for jobs in (3, 3_000):
+        user = await ledger.user(10_000)
+        async with ledger.service.begin() as session:
+            await limit_month(session, user, jobs + PRICE)
+            await session.execute(text(JOBS_OF_THE_MONTH), {"user": user.id, "count": jobs})
+        job = job_of(user, PRICE)
+        async with as_user(ledger.replicas[0], user.id) as session:
+            await session.execute(text("set local enable_seqscan = off"))  # as with tables that are not those of a test
+            await insert_generation(session, job)
+            before = await session.scalar(ROWS_READ)
+            assert await hold_credits(session, job.id) == HoldAnswer(True, 10_000 - jobs, jobs + PRICE, jobs)
+            rows_read.append(await session.scalar(ROWS_READ) - before)
+        await ledger.balance(user)
+    assert rows_read[0] == rows_read[1] < 10
 
 
 async def test_twenty_at_once_stay_within_the_budget(ledger: Ledger) -> None:
