@@ -22,7 +22,6 @@ from activities.submission import SubmissionActivities
 from reelay.background import TaskSupervisor
 from reelay.catalog.loader import load_catalog
 from reelay.db.engine import Sessions, make_engine, make_sessions
-from reelay.db.media_links import store_media_link_key
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_sources
 from reelay.media.storage import open_storage
@@ -106,10 +105,6 @@ async def shut_down(workers: Sequence[Worker]) -> None:
 async def open_generations_worker(
     settings: Settings, client: Client, sessions: Sessions, providers: Providers, stack: AsyncExitStack
 ) -> Worker:
-    if settings.app_url:
-        pepper = settings.api_key_pepper.get_secret_value().encode()
-        async with sessions.begin() as session:
-            await store_media_link_key(session, origin=settings.app_url, secret=pepper)
     submission = SubmissionActivities(settings, sessions, providers)
     polling = PollingActivities(sessions, providers)
     conclusion = ConclusionActivities(sessions, providers, settings.language)

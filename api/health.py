@@ -50,7 +50,7 @@ class Ready(Described):
     """`ok` with status 200, `unavailable` with 503."""
     parts: dict[str, str]
     """`ok`, or what is wrong, for each of `postgres`, `temporal`, `archive` and the background tasks `change_listener`,
-    `inbox`, `unstarted_generations` and `gauges`."""
+    `inbox`, `unstarted_generations`, `gauges` and, with a public address, `media_link_key`."""
     revisions: Revisions = Field(alias="schema")
     """A database that is ahead serves older versions, too."""
 

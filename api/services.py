@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from api.generations.start import starting_unstarted
 from api.identity.callers import Callers
 from api.identity.limits import Limits
 from api.identity.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, parse_token_keys
+from api.media.link_key import storing_link_key
 from api.metrics import Metrics, refreshing_gauges
 from api.webhooks.delivery_log import DeliveryLog
 from api.webhooks.inbox import Inbox
@@ -86,15 +87,21 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
     pushes = Pushes(service_sessions, inbox, settings.language, timeouts)
     redelivery = Redelivery(service_sessions, inbox, pushes)
     tasks = TaskSupervisor(metrics.count_task_failures)
+    signing_secret = settings.api_key_pepper.get_secret_value().encode()
     try:
         await start_with_row_security(engine)
         async with (
+            AsyncExitStack() as stack,
             httpx.AsyncClient(verify=tls_context(), follow_redirects=False) as keys_client,
             open_changes(tasks, settings.service_url) as changes,
             starting_unstarted(tasks, service_sessions, runs),
             draining(tasks, redelivery),
             refreshing_gauges(tasks, metrics, service_sessions),
         ):
+            if settings.app_url:
+                await stack.enter_async_context(
+                    storing_link_key(tasks, service_sessions, origin=settings.app_url, secret=signing_secret)
+                )
             yield Services(
                 settings=settings,
                 timeouts=timeouts,
@@ -107,7 +114,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                 changes=changes,
                 open_streams=OpenStreams(settings),
                 shared_reads=SharedReads(sessions),
-                signing_secret=settings.api_key_pepper.get_secret_value().encode(),
+                signing_secret=signing_secret,
                 callers=Callers(
                     sessions,
                     settings.api_key_pepper,

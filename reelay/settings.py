@@ -1,7 +1,5 @@
 """Everything that the environment may say, typed, in one place. Built once per process and passed down."""
 
-import hashlib
-import hmac
 import re
 from base64 import b64decode
 from collections.abc import Iterator
@@ -14,10 +12,11 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from reelay.domain.generation import UncertainSubmitPolicy
+from reelay.domain.generation import ProviderName, UncertainSubmitPolicy
 from reelay.domain.language import Language
 from reelay.domain.money import MOST_CENTS
 from reelay.payload_keys import PayloadKeys
+from reelay.process_secrets import Process, is_read_by
 
 FAL_HOSTS = (".fal.ai", ".fal.run")
 POSTGRES_SCHEMES = ("postgres", "postgresql")
@@ -28,9 +27,9 @@ SHORTEST_JWT_SECRET = 32
 PLACEHOLDER = re.compile(
     r"change-?_?me|^(your|my|example|simulated|votre|seu)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
 )
-WEBHOOK_TOKEN_LABEL = b"reelay webhook token"
 REPLICATE_HOSTS = (".replicate.com",)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+EVERY_PROCESS = frozenset(Process)
 
 
 class Environment(StrEnum):
@@ -77,6 +76,9 @@ class Settings(BaseSettings):
     payload_keys: SecretStr | None = None
     """Encrypt what Temporal stores; unset: it is plain text."""
 
+    providers: Annotated[tuple[ProviderName, ...], NoDecode] = ()
+    """To which jobs may go. Unset: those whose key or secret is set."""
+
     fal_key: SecretStr | None = Field(None, validation_alias=AliasChoices("FAL_KEY", "FAL_API_KEY", "fal_key"))
     fal_key_new: SecretStr | None = None
     fal_queue_base: str = "https://queue.fal.run"
@@ -95,7 +97,7 @@ class Settings(BaseSettings):
     webhook_token_secret: SecretStr | None = Field(
         None, validation_alias=AliasChoices("FAL_WEBHOOK_SECRET", "webhook_token_secret")
     )
-    """Signs the token in the webhook URLs of all providers. Unset: derived from the pepper."""
+    """Signs the token in the webhook URLs of all providers."""
 
     studio_backend_url: str | None = None
     webhook_secret: SecretStr | None = None
@@ -106,6 +108,8 @@ class Settings(BaseSettings):
     replicate_api_base: str = "https://api.replicate.com"
     replicate_webhook_secret: SecretStr | None = None
     """`whsec_...`; several, separated by spaces or commas, while they are rotated."""
+    replicate_webhooks: bool | None = None
+    """Whether Replicate is asked to report. Unset: where its webhook secret is set."""
 
     api_key_pepper: SecretStr = SecretStr("")
     """Keys the hash under which API keys are stored."""
@@ -243,7 +247,7 @@ class Settings(BaseSettings):
                 raise ValueError("CORS_ORIGINS: each is an origin like https://app.example.com, without a path or `*`")
         return origins
 
-    @field_validator("download_allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator("providers", "download_allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return (
@@ -281,8 +285,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.app_url and not self.webhook_token_secret:
-            self.webhook_token_secret = self._derived_webhook_token_secret()
+        self.providers = self.providers or tuple(self._providers_with_keys())
         if bool(self.worker_deployment) != bool(self.worker_build_id):
             raise ValueError("TEMPORAL_WORKER_DEPLOYMENT and TEMPORAL_WORKER_BUILD_ID: set both or neither")
         return self
@@ -291,8 +294,6 @@ class Settings(BaseSettings):
     def _studio(self) -> Self:
         if self.studio_backend_url is None:
             return self
-        if not self.takes_pushes:
-            raise ValueError("WEBHOOK_SECRET: required with STUDIO_BACKEND_URL, its reports are known by it")
         parts = urlsplit(self.studio_backend_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
             raise ValueError("STUDIO_BACKEND_URL: must be an http or https address without user, password or query")
@@ -317,11 +318,32 @@ class Settings(BaseSettings):
             raise ValueError("APP_URL: in production it must be https, or unset to poll instead of being called")
         return self
 
-    def _derived_webhook_token_secret(self) -> SecretStr:
-        pepper = self.api_key_pepper.get_secret_value()
-        if not pepper:
-            raise ValueError("FAL_WEBHOOK_SECRET: required with APP_URL, without API_KEY_PEPPER to derive it from")
-        return SecretStr(hmac.new(pepper.encode(), WEBHOOK_TOKEN_LABEL, hashlib.sha256).hexdigest())
+    def _providers_with_keys(self) -> Iterator[ProviderName]:
+        if self.fal_key or self.fal_key_new:
+            yield ProviderName.FAL
+        if self.replicate_api_token:
+            yield ProviderName.REPLICATE
+        if self.webhook_secret or self.studio_backend_url or self.is_development:
+            yield ProviderName.STUDIO
+
+    @classmethod
+    def variable_of(cls, field: str) -> str:
+        """The variable that sets the field; of several, the preferred one."""
+        alias = cls.model_fields[field].validation_alias
+        return str(alias.choices[0]) if isinstance(alias, AliasChoices) else field.upper()
+
+    def without_secrets_of_others(self, processes: frozenset[Process]) -> Self:
+        """The same, but for the secrets that none of the processes needs."""
+        others = {
+            name: field.default
+            for name, field in type(self).model_fields.items()
+            if not is_read_by(self.variable_of(name), processes)
+        }
+        implied = {
+            "database_service_url": SecretStr(self.service_url),
+            "replicate_webhooks": self.is_called_by_replicate,
+        }
+        return self.model_copy(update=implied | others)
 
     @property
     def service_url(self) -> str:
@@ -337,9 +359,9 @@ class Settings(BaseSettings):
         return tuple(_secrets_in(self.replicate_webhook_secret))
 
     @property
-    def takes_pushes(self) -> bool:
-        """Whether the studio backend may report."""
-        return self.webhook_secret is not None or self.is_development
+    def is_called_by_replicate(self) -> bool:
+        """Whether the API takes its webhooks, so that workers ask for them."""
+        return self.replicate_webhook_secret is not None if self.replicate_webhooks is None else self.replicate_webhooks
 
     @property
     def is_development(self) -> bool:
@@ -373,16 +395,19 @@ class Settings(BaseSettings):
         payload_keys = {entry.partition(":")[2] for entry in _secrets_in(self.payload_keys)}
         return frozenset({*secrets, *passwords, *map(unquote, passwords), *payload_keys})
 
-    def unfit_for_production(self) -> list[str]:
-        """What production must not start with, each naming its variable and never the value."""
-        return [] if self.is_development else [*self._unfit_databases(), *self._unfit_secrets(), *self._unfit_urls()]
+    def unfit_for_production(self, processes: frozenset[Process] = EVERY_PROCESS) -> list[str]:
+        """What those must not start with in production, each naming its variable and never the value."""
+        if self.is_development:
+            return []
+        return [*self._unfit_databases(processes), *self._unfit_secrets(processes), *self._unfit_urls()]
 
-    def _unfit_databases(self) -> Iterator[str]:
-        urls = {"DATABASE_URL": self.database_url}
+    def _unfit_databases(self, processes: frozenset[Process]) -> Iterator[str]:
+        urls = {"DATABASE_URL": self.database_url} if is_read_by("DATABASE_URL", processes) else {}
         if self.database_service_url is not None:
             urls["DATABASE_SERVICE_URL"] = self.database_service_url
         # Whoever has the third role need not know the owner's.
-        if self.database_service_url is None or self.database_admin_url:
+        knows_owner = self.database_admin_url and is_read_by("DATABASE_ADMIN_URL", processes)
+        if self.database_service_url is None or knows_owner:
             urls["DATABASE_ADMIN_URL"] = self.database_admin_url
         roles: dict[tuple[str | None, str | None], str] = {}
         for variable, url in urls.items():
@@ -392,20 +417,28 @@ class Settings(BaseSettings):
             elif (other := roles.setdefault((parts.hostname, parts.username), variable)) != variable:
                 yield f"{other}: its role must not be that of {variable}"
 
-    def _unfit_secrets(self) -> Iterator[str]:
-        if not (self.fal_key or self.fal_key_new or self.replicate_api_token or self.webhook_secret):
-            yield "FAL_KEY: it is missing, and no other provider has a key"
-        for variable, secret, shortest in (
-            ("FAL_KEY", self.fal_key, 1),
-            ("FAL_KEY_NEW", self.fal_key_new, 1),
-            ("REPLICATE_API_TOKEN", self.replicate_api_token, 1),
-            ("API_KEY_PEPPER", self.api_key_pepper, SHORTEST_SECRET),
-            ("FAL_WEBHOOK_SECRET", self.webhook_token_secret, SHORTEST_SECRET),
-            ("WEBHOOK_SECRET", self.webhook_secret, SHORTEST_SECRET),
-            ("JWT_SECRET", self.jwt_secret, SHORTEST_JWT_SECRET),
+    def _unfit_secrets(self, processes: frozenset[Process]) -> Iterator[str]:
+        if not self.providers:
+            is_asked_for_keys = is_read_by("FAL_KEY", processes)
+            yield f"{'FAL_KEY' if is_asked_for_keys else 'PROVIDERS'}: it is missing, and no other provider has a key"
+        for variable, secret, is_needed, shortest in (
+            ("FAL_KEY", self.fal_key, self._needs_fal_key, 1),
+            ("FAL_KEY_NEW", self.fal_key_new, False, 1),
+            ("REPLICATE_API_TOKEN", self.replicate_api_token, ProviderName.REPLICATE in self.providers, 1),
+            ("API_KEY_PEPPER", self.api_key_pepper, True, SHORTEST_SECRET),
+            ("FAL_WEBHOOK_SECRET", self.webhook_token_secret, self.app_url is not None, SHORTEST_SECRET),
+            ("WEBHOOK_SECRET", self.webhook_secret, ProviderName.STUDIO in self.providers, SHORTEST_SECRET),
+            ("JWT_SECRET", self.jwt_secret, False, SHORTEST_JWT_SECRET),
         ):
-            if secret is not None and (problem := unfit_secret(secret.get_secret_value(), shortest)):
+            value = secret.get_secret_value() if secret else ""
+            if not is_read_by(variable, processes) or not (value or is_needed):
+                continue
+            if problem := unfit_secret(value, shortest):
                 yield f"{variable}: {problem}"
+
+    @property
+    def _needs_fal_key(self) -> bool:
+        return ProviderName.FAL in self.providers and not self.fal_key_new
 
     def _unfit_urls(self) -> Iterator[str]:
         for origin in self.cors_origins:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from reelay.cli.exit_codes import exit_with, run
 from reelay.cli.service import DataDirOption, find_data_dir
+from reelay.process_secrets import Process
 
 if TYPE_CHECKING:
     from reelay.settings import Settings
@@ -19,7 +20,7 @@ def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     from api import app, server
     from reelay import logs
 
-    configured = configured_settings()
+    configured = configured_settings(Process.API)
     logs.configure_logs(configured.secrets)
     server.serve(app.create_app(configured), host=host, port=port, trusted_proxies=configured.trusted_proxies)
 
@@ -37,7 +38,7 @@ def worker(
     from worker import run_worker
 
     chosen = parse_queues(queues)
-    configured = configured_settings()
+    configured = configured_settings(*(Process(queue) for queue in chosen))
     logs.configure_logs(configured.secrets)
     asyncio.run(run_worker(configured, chosen))
 
@@ -61,17 +62,17 @@ def migrate(data_dir: DataDirOption = None) -> None:
     run(accounts.migrate_database(find_data_dir(data_dir)))
 
 
-def configured_settings() -> "Settings":
-    """The environment's, if a process may start with them. What is wrong names the variable, never its value."""
+def configured_settings(*processes: Process) -> "Settings":
+    """The environment's, if those may start with them. What is wrong names the variable, never its value."""
     from reelay import settings
 
     try:
         configured = settings.Settings()
     except ValidationError as error:
         exit_not_started(settings.complaints(error))
-    if problems := configured.unfit_for_production():
+    if problems := configured.unfit_for_production(frozenset(processes)):
         exit_not_started(problems)
-    return configured
+    return configured.without_secrets_of_others(frozenset(processes))
 
 
 def exit_not_started(problems: list[str]) -> NoReturn:

@@ -50,7 +50,7 @@ async def open_providers(settings: Settings, final_pushes: FinalPushes) -> Async
 def build_providers(
     settings: Settings, client: httpx.AsyncClient, submit_client: httpx.AsyncClient, final_pushes: FinalPushes
 ) -> Providers:
-    """One entry for each provider whose key or secret is configured, or that needs none in development."""
+    """One entry for each provider whose key is here, and for the studio where jobs may go to it."""
     providers = Providers()
     if keys := fal_keys(settings):
         providers[ProviderName.FAL] = FalProvider(
@@ -66,7 +66,7 @@ def build_providers(
         providers[ProviderName.REPLICATE] = ReplicateProvider(
             client, submit_client=submit_client, token=token, base=settings.replicate_api_base
         )
-    if settings.takes_pushes:
+    if ProviderName.STUDIO in settings.providers:
         providers[ProviderName.STUDIO] = StudioProvider(
             client,
             submit_client=submit_client,
@@ -78,21 +78,11 @@ def build_providers(
     return providers
 
 
-def configured_providers(settings: Settings) -> frozenset[ProviderName]:
-    """Those that `build_providers` would have an entry for."""
-    keys = {
-        ProviderName.FAL: fal_keys(settings),
-        ProviderName.REPLICATE: settings.replicate_api_token,
-        ProviderName.STUDIO: settings.takes_pushes,
-    }
-    return frozenset(name for name, key in keys.items() if key)
-
-
 def can_submit(settings: Settings, provider: ProviderName, endpoint: str) -> bool:
     """Whether a generation of that endpoint could be started from here."""
     if provider is ProviderName.STUDIO and endpoint != STARTED_BY_BACKEND and settings.studio_backend_url is None:
         return False  # its pushes can be verified, but there is nobody to send the job to
-    return provider in configured_providers(settings)
+    return provider in settings.providers
 
 
 def fal_keys(settings: Settings) -> list[SecretStr]:
@@ -112,7 +102,7 @@ def build_verifiers(settings: Settings, client: httpx.AsyncClient) -> Verifiers:
 def webhook_path(settings: Settings, provider: ProviderName) -> str | None:
     """Where the provider is asked to report. None: it is not asked, and polled from the start."""
     paths = {ProviderName.FAL: settings.fal_webhook_path, ProviderName.STUDIO: STUDIO_WEBHOOK_PATH}
-    if settings.replicate_webhook_secrets:
+    if settings.is_called_by_replicate:
         paths[ProviderName.REPLICATE] = REPLICATE_WEBHOOK_PATH
     return paths.get(provider)
 

@@ -25,6 +25,7 @@ from reelay.cli.main import app
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, Status, WaitingFor
 from reelay.domain.verdict import Verdict
+from reelay.process_secrets import SECRETS, Process
 from reelay.settings import Settings
 from tests.paths import ROOT
 from tests.unit.production.files import read_example
@@ -144,9 +145,34 @@ def test_configuration_shows_what_is_required_and_common_as_the_example_does() -
     for section in ("Required in production", "Common"):
         described = {
             code(name)[0]: code(default)[0] if default else ""
-            for name, default, _ in rows("configuration.md", f"## {section}")
+            for name, default, _, _ in rows("configuration.md", f"## {section}")
         }
         assert described == {line.name: line.value for line in read_example() if line.section == section}
+
+
+def test_configuration_says_which_process_needs_which_secret() -> None:
+    described = {code(name)[0]: marks for name, *marks in rows("configuration.md", "## Secrets")}
+    assert described == {
+        variable: ["yes" if process in needed_by else "" for process in Process]
+        for variable, needed_by in SECRETS.items()
+    }
+
+
+@pytest.mark.parametrize("section", ["Required in production", "Common"])
+def test_configuration_says_who_needs_each_variable(section: str) -> None:
+    words = {
+        "API": {Process.API},
+        "workers": {Process.GENERATIONS, Process.TRANSFERS},
+        "generations": {Process.GENERATIONS},
+        "transfers": {Process.TRANSFERS},
+        "migrate": {Process.MIGRATION},
+        "commands": set[Process](),
+        "compose": set[Process](),
+    }
+    for name, _, _, needed_by in rows("configuration.md", f"## {section}"):
+        described = set[Process]().union(*(words[word] for word in needed_by.split(", ")))
+        (variable,) = code(name)
+        assert SECRETS.get(variable, described) == described, variable
 
 
 def test_the_model_of_the_page_can_be_added(tmp_path: Path) -> None:

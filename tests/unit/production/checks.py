@@ -13,6 +13,7 @@ from api.app import create_app
 from lab.simulator.app import create_simulator
 from lab.simulator.settings import SimulatorSettings
 from reelay.cli.main import app as command_line
+from reelay.process_secrets import WORKERS, Process, is_read_by
 from reelay.settings import Environment, Settings
 from tests.paths import ROOT
 from tests.unit.production.files import Compose, filled_in, last, resolved
@@ -51,13 +52,26 @@ def unread_variables(compose: Compose) -> list[str]:
     ]
 
 
+PROCESSES = {"api": frozenset({Process.API}), "worker": WORKERS, "migrate": frozenset({Process.MIGRATION})}
+
+
 def missing_variables(compose: Compose) -> list[str]:
-    """What somebody sets in `.env` has to arrive; but the owner's address stays with the migration."""
+    """What somebody sets in `.env` has to arrive, at each process that reads it."""
     return [
         f"{name}: {variable}"
         for name in ("api", "worker")
         for variable in settings_variables().values()
-        if (variable in compose["services"][name]["environment"]) is (variable == "DATABASE_ADMIN_URL")
+        if is_read_by(variable, PROCESSES[name]) and variable not in compose["services"][name]["environment"]
+    ]
+
+
+def secrets_of_others(compose: Compose) -> list[str]:
+    """Each process is given the secrets that it reads, and no other."""
+    return [
+        f"{name}: {variable}"
+        for name, processes in PROCESSES.items()
+        for variable in compose["services"][name]["environment"]
+        if not is_read_by(variable, processes)
     ]
 
 
@@ -215,6 +229,7 @@ CHECKS: tuple[Callable[[Compose], list[str]], ...] = (
     unknown_commands,
     unread_variables,
     missing_variables,
+    secrets_of_others,
     unmet_needs,
     wrong_conditions,
     wrong_health_checks,

@@ -10,7 +10,8 @@ import yaml
 from tests.paths import ROOT
 
 Compose = dict[str, Any]
-REFERENCE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<mark>[?-])(?P<words>[^}]*))?\}")
+REFERENCE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?::(?P<mark>[?+-])(?P<words>[^{}]*))?\}")
+"""One that holds no other."""
 
 
 class Unset(Exception):
@@ -26,7 +27,9 @@ def read_compose() -> Compose:
 def resolved(value: Any, environment: Mapping[str, str]) -> Any:
     """What Docker Compose makes of it: `${...}` filled in, variables without a value passed on. Raises: Unset."""
     if isinstance(value, str):
-        return REFERENCE.sub(lambda reference: _value(reference, environment), value)
+        while reference := REFERENCE.search(value):  # from the inside out
+            value = value[: reference.start()] + _value(reference, environment) + value[reference.end() :]
+        return value.replace("$$", "$")
     if isinstance(value, list):
         return [resolved(item, environment) for item in value]
     if isinstance(value, dict):
@@ -36,13 +39,14 @@ def resolved(value: Any, environment: Mapping[str, str]) -> Any:
 
 
 def _value(reference: re.Match[str], environment: Mapping[str, str]) -> str:
-    if reference[0] == "$$":
-        return "$"
-    if value := environment.get(reference["name"]):
+    value, words = environment.get(reference["name"], ""), reference["words"] or ""
+    if reference["mark"] == "+":
+        return words if value else ""
+    if value:
         return value
     if reference["mark"] == "?":
         raise Unset(reference["name"])
-    return reference["words"] or ""
+    return words
 
 
 def container_environment(compose: Compose, service: str, environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """docker-compose.yml against the code: no Docker engine is needed to find what could not work."""
 
+import os
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import timedelta
@@ -8,11 +9,13 @@ import pytest
 from sqlalchemy.engine import make_url
 from temporalio.envconfig import ClientConfig
 
+from reelay.domain.generation import ProviderName
 from reelay.media.storage import open_storage
 from reelay.settings import Settings
 from tests.paths import ROOT
 from tests.unit.production import checks
 from tests.unit.production.files import Compose, Unset, container_environment, filled_in, read_compose, resolved
+from tests.unit.production.variables import settings_variables
 
 Break = Callable[[Compose], object]
 
@@ -45,7 +48,11 @@ BROKEN: list[tuple[Callable[[Compose], list[str]], Break]] = [
         lambda it: environment(it, "worker").update(AWS_ENDPOINT_ADDRESS="https://media.example.com"),
     ),
     (checks.missing_variables, lambda it: environment(it, "worker").pop("FAL_USER_ID")),
-    (checks.missing_variables, lambda it: environment(it, "worker").update(DATABASE_ADMIN_URL="postgresql://o@h/d")),
+    (checks.missing_variables, lambda it: environment(it, "worker").pop("FAL_KEY")),
+    (checks.secrets_of_others, lambda it: environment(it, "worker").update(DATABASE_ADMIN_URL="postgresql://o@h/d")),
+    (checks.secrets_of_others, lambda it: environment(it, "worker").update(API_KEY_PEPPER=None)),
+    (checks.secrets_of_others, lambda it: environment(it, "api").update(FAL_KEY_NEW=None)),
+    (checks.secrets_of_others, lambda it: environment(it, "migrate").update(FAL_KEY=None)),
     (checks.unmet_needs, lambda it: it["services"]["api"].update(depends_on={})),
     (checks.unmet_needs, lambda it: environment(it, "api").update(TEMPORAL_ADDRESS="temporal-frontend:7233")),
     (checks.unmet_needs, lambda it: it["services"]["temporal"]["depends_on"].clear()),
@@ -102,6 +109,50 @@ def test_it_does_not_start_without(name: str, compose: Compose) -> None:
         resolved(compose, {other: value for other, value in filled_in().items() if other != name})
 
 
+def settings_of(compose: Compose, service: str, monkeypatch: pytest.MonkeyPatch, **more: str) -> Settings:
+    """Those of the service's process, by the environment of its container."""
+    for name in settings_variables().values():
+        monkeypatch.delenv(name, raising=False)
+    for name, value in container_environment(compose, service, filled_in() | more).items():
+        monkeypatch.setenv(name, value)
+    processes = checks.PROCESSES[service]
+    settings = Settings(_env_file=None)
+    assert not settings.is_development
+    assert settings.unfit_for_production(processes) == []
+    return settings.without_secrets_of_others(processes)
+
+
+@pytest.mark.parametrize("service", ["api", "worker"])
+def test_the_containers_have_valid_production_settings(
+    service: str, compose: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(compose, service, monkeypatch)
+    urls = {"reelay_service": settings.service_url}
+    if service == "api":
+        urls["reelay_app"] = settings.database_url.get_secret_value()
+    for role, url in urls.items():
+        parts = make_url(url)
+        assert (parts.username, parts.host, parts.database) == (role, "postgres", "reelay")
+    assert "DATABASE_ADMIN_URL" not in os.environ
+
+
+def test_the_old_name_of_the_public_address_arrives(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = "https://old.example", "https://new.example"
+    assert settings_of(compose, "api", monkeypatch, NEXT_PUBLIC_APP_URL=old).app_url == old
+    assert settings_of(compose, "api", monkeypatch, NEXT_PUBLIC_APP_URL=old, APP_URL=new).app_url == new
+    assert settings_of(compose, "worker", monkeypatch).app_url is None
+
+
+def test_the_api_is_told_which_providers_have_keys(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {"REPLICATE_API_TOKEN": "r8_token", "REPLICATE_WEBHOOK_SECRET": "whsec_aHVzaA=="}
+    assert settings_of(compose, "api", monkeypatch).providers == (ProviderName.FAL,)
+    assert settings_of(compose, "api", monkeypatch, **more).providers == (ProviderName.FAL, ProviderName.REPLICATE)
+    assert settings_of(compose, "api", monkeypatch, **more).replicate_api_token is None
+    worker = settings_of(compose, "worker", monkeypatch, **more)
+    assert worker.is_called_by_replicate
+    assert worker.replicate_webhook_secret is None
+
+
 @pytest.fixture
 def inside(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of the API's container, as ours."""
@@ -109,17 +160,6 @@ def inside(compose: Compose, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return variables
-
-
-def test_the_containers_have_valid_production_settings(inside: dict[str, str]) -> None:
-    settings = Settings(_env_file=None)
-    assert not settings.is_development
-    assert settings.unfit_for_production() == []
-    app_url = settings.database_url.get_secret_value()
-    for url, role in ((app_url, "reelay_app"), (settings.service_url, "reelay_service")):
-        parts = make_url(url)
-        assert (parts.username, parts.host, parts.database) == (role, "postgres", "reelay")
-    assert "DATABASE_ADMIN_URL" not in inside
 
 
 def test_the_containers_find_temporal(inside: dict[str, str]) -> None:

@@ -5,21 +5,24 @@ import re
 from obstore.exceptions import BaseError, UnknownConfigurationKeyError
 from obstore.store import S3Store
 from opentelemetry.sdk import environment_variables
-from pydantic import AliasChoices
 from temporalio.envconfig import ClientConfigProfile
 
+from reelay.process_secrets import Process
 from reelay.settings import Settings
 from tests.paths import ROOT
+
+COMMANDS = {
+    Process.API: "api",
+    Process.GENERATIONS: "worker --queues generations",
+    Process.TRANSFERS: "worker --queues transfers",
+    Process.MIGRATION: "migrate",
+}
+"""Of `reelay`, that each process is."""
 
 
 def settings_variables() -> dict[str, str]:
     """Of each field of Settings, the variable that sets it; of several, the preferred one."""
-    fields = Settings.model_fields.items()
-    return {name: _variable(name, field.validation_alias) for name, field in fields}
-
-
-def _variable(name: str, alias: object) -> str:
-    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name.upper()
+    return {name: Settings.variable_of(name) for name in Settings.model_fields}
 
 
 def command_variables() -> set[str]:

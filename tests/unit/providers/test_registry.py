@@ -5,7 +5,7 @@ import pytest
 
 from reelay.domain.generation import ProviderName
 from reelay.providers.fal import FalProvider
-from reelay.providers.registry import Providers, build_providers, configured_providers, webhook_path
+from reelay.providers.registry import Providers, build_providers, can_submit, webhook_path
 from reelay.providers.replicate import ReplicateProvider
 from reelay.providers.studio import StudioProvider
 from reelay.settings import Settings
@@ -30,7 +30,7 @@ def settings(**values: str) -> Settings:
 
 def built(client: httpx.AsyncClient, **values: str) -> Providers:
     providers = build_providers(settings(**values), client, client, Nothing())
-    assert providers.keys() == configured_providers(settings(**values))
+    assert providers.keys() == set(settings(**values).providers)
     return providers
 
 
@@ -66,3 +66,14 @@ def test_a_provider_is_asked_to_report_where_its_word_can_be_verified() -> None:
     assert webhook_path(settings(), ProviderName.REPLICATE) is None
     assert webhook_path(settings(replicate_webhook_secret=secret), ProviderName.REPLICATE) == "/api/webhooks/replicate"
     assert webhook_path(settings(fal_webhook_path="/hook"), ProviderName.FAL) == "/hook"
+
+
+def test_a_process_without_keys_is_told_whose_there_are() -> None:
+    told = settings(providers="fal, Replicate", webhook_secret="shared")
+    assert told.providers == (ProviderName.FAL, ProviderName.REPLICATE)
+    assert can_submit(told, ProviderName.FAL, "fal-ai/veo3.1")
+    assert not can_submit(told, ProviderName.STUDIO, "studio")
+
+
+def test_a_worker_without_the_webhook_secret_is_told_that_there_is_one() -> None:
+    assert webhook_path(settings(replicate_webhooks="true"), ProviderName.REPLICATE) == "/api/webhooks/replicate"
