@@ -11,7 +11,8 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, metrics, page
-from api.admin import accounts, audit_log, codec, deliveries, history, statistics
+from api.admin import accounts, audit_log, codec, deliveries, history, keys, providers, statistics, users
+from api.admin import credits as users_credits
 from api.catalog import routes as catalog
 from api.chat.routes import chat_routes
 from api.clips import routes as clips
@@ -143,6 +144,10 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         chat_routes(settings),
         accounts.router,
         audit_log.router,
+        users.router,
+        keys.router,
+        users_credits.router,
+        providers.router,
         codec.router,
         history.router,
         health.router,

@@ -3,6 +3,7 @@ audit log, in the caller's transaction.
 
 OperatorError
 ├── UnknownUser
+├── UserExists
 └── UnknownKey
 """
 
@@ -13,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from reelay.db.audit_log import Actor, AuditAction, record_act
 from reelay.db.credits import adjust, limit_month, top_up
 from reelay.db.keys import PREFIX_LENGTH, create_key, revoke_key
-from reelay.db.tables import Scope, User
-from reelay.db.users import disable_user, enable_user, find_or_create_user, find_user
+from reelay.db.tables import ApiKey, Scope, User
+from reelay.db.users import disable_user, enable_user, find_or_create_user, find_user, sign_user_out
 
 
 class OperatorError(Exception):
@@ -26,20 +27,33 @@ class UnknownUser(OperatorError):
         super().__init__(f"there is no user {name}")
 
 
+class UserExists(OperatorError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a user {name} already")
+
+
 class UnknownKey(OperatorError):
     def __init__(self, prefix: str) -> None:
         super().__init__(f"no active key has the prefix {prefix}")
 
 
 async def require_user(session: AsyncSession, name: str) -> User:
-    """Raises: UnknownUser."""
+    """By name, id, or the e-mail address of their token. Raises: UnknownUser, AmbiguousUser."""
     user = await find_user(session, name)
     if user is None:
         raise UnknownUser(name)
     return user
 
 
-async def add_user(session: AsyncSession, actor: Actor, name: str) -> User:
+async def create_user(session: AsyncSession, actor: Actor, name: str, *, budget_cents: int | None = None) -> User:
+    """Raises: UserExists, AmountRefused."""
+    if await find_user(session, name):
+        raise UserExists(name)
+    user = await find_or_create(session, actor, name)
+    return user if budget_cents is None else await set_budget(session, actor, str(user.id), budget_cents)
+
+
+async def find_or_create(session: AsyncSession, actor: Actor, name: str) -> User:
     """The user of that name, who is made if there is none."""
     if user := await find_user(session, name):
         return user
@@ -49,20 +63,26 @@ async def add_user(session: AsyncSession, actor: Actor, name: str) -> User:
 
 
 async def disable(session: AsyncSession, actor: Actor, name: str) -> User:
-    """Raises: UnknownUser."""
-    user = await disable_user(session, name)
-    if user is None:
-        raise UnknownUser(name)
+    """Refuse all of the user's keys and tokens from now on. Raises: UnknownUser."""
+    user = await require_user(session, name)
+    await disable_user(session, user.id)
     await record_act(session, actor, AuditAction.USER_DISABLED, user.name, user_id=user.id)
     return user
 
 
 async def enable(session: AsyncSession, actor: Actor, name: str) -> User:
     """Raises: UnknownUser."""
-    user = await enable_user(session, name)
-    if user is None:
-        raise UnknownUser(name)
+    user = await require_user(session, name)
+    await enable_user(session, user.id)
     await record_act(session, actor, AuditAction.USER_ENABLED, user.name, user_id=user.id)
+    return user
+
+
+async def sign_out(session: AsyncSession, actor: Actor, name: str) -> User:
+    """End the user's sessions, links and event tokens; keys stay good. Raises: UnknownUser."""
+    user = await require_user(session, name)
+    await sign_user_out(session, user.id)
+    await record_act(session, actor, AuditAction.USER_SIGNED_OUT, user.name, user_id=user.id)
     return user
 
 
@@ -78,7 +98,7 @@ async def issue_key(
     session: AsyncSession, actor: Actor, name: str, *, scope: Scope, pepper: bytes, lifetime: timedelta | None = None
 ) -> str:
     """A new key of the user's, who is made if there is none. Nobody can read it again."""
-    user = await add_user(session, actor, name)
+    user = await find_or_create(session, actor, name)
     key = await create_key(session, user=str(user.id), scope=scope, pepper=pepper, lifetime=lifetime)
     seconds = lifetime and int(lifetime.total_seconds())
     details = {"scope": scope, "expiresInSeconds": seconds}
@@ -86,12 +106,13 @@ async def issue_key(
     return key
 
 
-async def revoke(session: AsyncSession, actor: Actor, prefix: str) -> None:
+async def revoke(session: AsyncSession, actor: Actor, prefix: str) -> ApiKey:
     """Raises: UnknownKey."""
     key = await revoke_key(session, prefix)
     if key is None:
         raise UnknownKey(prefix)
     await record_act(session, actor, AuditAction.KEY_REVOKED, key.prefix, user_id=key.user_id)
+    return key
 
 
 async def add_credits(

@@ -20,6 +20,8 @@ const NEEDS = {
   unknown_outcome: "Unknown outcome",
   provider_unauthorized: "Key refused",
   archive_failed: "Archive failed",
+  internal_error: "A mistake of the service",
+  run_stopped: "Run stopped",
 };
 /** What passes by itself is shown, and is no alarm. */
 const PASSING = new Set(["uncertain"]);

@@ -1,5 +1,6 @@
 """Every error leaves in one shape, in the language that was asked for."""
 
+from collections.abc import Mapping
 from http import HTTPMethod, HTTPStatus
 
 import structlog
@@ -12,15 +13,20 @@ from starlette.routing import Match
 from api.http.language import language_of
 from api.http.problems import (
     MEDIA_TYPE,
+    Conflict,
     InvalidParams,
+    NotFound,
     Problem,
     ProblemCode,
     ServiceUnavailable,
     field_errors,
     problem_body,
 )
+from reelay.db.credits import AmountRefused
 from reelay.db.engine import POSTGRES_UNAVAILABLE
+from reelay.db.users import AmbiguousUser
 from reelay.domain.messages import Sentence, in_language
+from reelay.operators import UnknownKey, UnknownUser, UserExists
 from workflows.runs import TemporalUnavailable
 
 CODES = {
@@ -37,6 +43,14 @@ FRAMEWORK_DETAILS = {
     HTTPStatus.METHOD_NOT_ALLOWED: Sentence("method_not_allowed"),
 }
 """What the framework raises by itself, in our words."""
+REFUSALS: Mapping[type[Exception], type[Problem]] = {
+    UnknownUser: NotFound,
+    UnknownKey: NotFound,
+    UserExists: Conflict,
+    AmbiguousUser: Conflict,
+    AmountRefused: InvalidParams,
+}
+"""What operators are refused, in English."""
 OUTAGES = (TemporalUnavailable, *POSTGRES_UNAVAILABLE)
 
 log = structlog.get_logger()
@@ -47,6 +61,8 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)  # type: ignore[arg-type]  # Starlette types them all as Exception
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
+    for kind in REFUSALS:
+        app.add_exception_handler(kind, _operators)
     for outage in OUTAGES:
         app.add_exception_handler(outage, _outage)
     app.add_exception_handler(Exception, _bug)
@@ -61,6 +77,10 @@ async def _problem(request: Request, problem: Problem) -> JSONResponse:
     extra = {"errors": errors} | problem.extra
     body = problem_body(problem.status, problem.code, detail, error=short, **extra)
     return JSONResponse(body, problem.status, dict(problem.headers), MEDIA_TYPE)
+
+
+async def _operators(request: Request, error: Exception) -> JSONResponse:
+    return await _problem(request, REFUSALS[type(error)](str(error)))
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

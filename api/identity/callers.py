@@ -128,7 +128,7 @@ class Callers:
         if self._starting_cents:
             await self._grant_starting_credits(token.user_id)
         async with one_statement(self._sessions) as session:
-            found = await provision_user(session, token.user_id)
+            found = await provision_user(session, token.user_id, token.email)
         # Tokens tell whole seconds: one of the second of the sign-out may be the next session's.
         if found is None or token.issued_at < (signed_out_at := _seconds(found.signed_out_at)) - 1:
             return 0.0, None

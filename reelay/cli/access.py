@@ -15,6 +15,7 @@ from reelay.db.audit_log import Actor
 from reelay.db.credits import AmountRefused
 from reelay.db.engine import POSTGRES_UNAVAILABLE, make_engine, make_sessions
 from reelay.db.tables import Scope
+from reelay.db.users import AmbiguousUser
 from reelay.operators import OperatorError, add_credits, issue_key
 
 LOCAL_USER = "local"
@@ -34,7 +35,7 @@ class Database:
         try:
             async with make_sessions(engine).begin() as session:
                 yield session
-        except (OperatorError, AmountRefused) as refusal:
+        except (OperatorError, AmbiguousUser, AmountRefused) as refusal:
             raise StackError(str(refusal)) from refusal
         except DBAPIError as error:
             raise StackError(f"the database does not take this: {error.orig}") from error

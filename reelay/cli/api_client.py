@@ -26,3 +26,11 @@ async def open_api(data_dir: DataDir, *, patience: float) -> AsyncIterator[Async
         url = data_dir.find_stack().api_url
     async with AsyncReelay(url, key or await access.local_key(data_dir), patience=patience) as client:
         yield client
+
+
+@asynccontextmanager
+async def open_admin_api(data_dir: DataDir, key: str, *, patience: float) -> AsyncIterator[AsyncReelay]:
+    """The API of `REELAY_API_URL`, else of the running stack, with an administrator's key. Raises: NotRunning."""
+    url = user_environment().get("REELAY_API_URL") or data_dir.find_stack().api_url
+    async with AsyncReelay(url, key, patience=patience) as client:
+        yield client

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from reelay.cli.exit_codes import run
+from reelay.cli.operations import operate
 from reelay.cli.output import JsonOption, show_rows
-from reelay.cli.service import DataDirOption, find_data_dir
+from reelay.cli.service import DataDirOption
 
 AUDIT_COLUMNS = ("at", "actor", "credential", "action", "subject", "details")
 
@@ -22,7 +22,5 @@ def audit(
     data_dir: DataDirOption = None,
 ) -> None:
     """Show what operators did, newest first."""
-    from reelay.cli import accounts
-
-    rows = run(accounts.acts(find_data_dir(data_dir), limit, actor=actor, subject=subject, action=action))
+    rows = operate(data_dir, lambda operations: operations.acts(limit, actor=actor, subject=subject, action=action))
     show_rows(rows, AUDIT_COLUMNS, as_json=as_json)

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from reelay.cli.exit_codes import run
+from reelay.cli.operations import operate, parse_cents
 from reelay.cli.output import NEGATIVE_NUMBERS, JsonOption
-from reelay.cli.service import DataDirOption, find_data_dir
+from reelay.cli.service import DataDirOption
 
 app = typer.Typer(help="Users' credits. One credit is one US cent.", no_args_is_help=True)
 
@@ -21,9 +21,8 @@ def add_credits(
     data_dir: DataDirOption = None,
 ) -> None:
     """Add credits."""
-    from reelay.cli import ledger
-
-    show_credits(run(ledger.add(find_data_dir(data_dir), user, cents, reference)), as_json=as_json)
+    added = operate(data_dir, lambda operations: operations.add_credits(user, parse_cents(cents), reference))
+    show_credits(added, as_json=as_json)
 
 
 @app.command("adjust", context_settings=NEGATIVE_NUMBERS)
@@ -35,17 +34,14 @@ def adjust_credits(
     data_dir: DataDirOption = None,
 ) -> None:
     """Correct the balance, up (50) or down (-50)."""
-    from reelay.cli import ledger
-
-    show_credits(run(ledger.adjust_balance(find_data_dir(data_dir), user, cents, reason)), as_json=as_json)
+    adjusted = operate(data_dir, lambda operations: operations.adjust_credits(user, parse_cents(cents), reason))
+    show_credits(adjusted, as_json=as_json)
 
 
 @app.command("show")
 def show_credits_of(user: str, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """Show the balance of a user."""
-    from reelay.cli import ledger
-
-    show_credits(run(ledger.show(find_data_dir(data_dir), user)), as_json=as_json)
+    show_credits(operate(data_dir, lambda operations: operations.credits(user)), as_json=as_json)
 
 
 def show_credits(credits: dict[str, Any], *, as_json: bool) -> None:

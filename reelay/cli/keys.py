@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from reelay.cli.exit_codes import run
+from reelay.cli.operations import operate
 from reelay.cli.output import JsonOption, show_rows
-from reelay.cli.service import DataDirOption, find_data_dir
+from reelay.cli.service import DataDirOption
+from reelay.domain.keys import LONGEST_LIFETIME
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
 
 SECONDS_OF = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-LONGEST_LIFETIME = timedelta(days=36525)
 
 
 class KeyScope(StrEnum):
@@ -32,27 +32,21 @@ def create_key(
     data_dir: DataDirOption = None,
 ) -> None:
     """Create an API key and print it. A user that does not exist is created."""
-    from reelay.cli import accounts
-
     lifetime = None if expires is None else duration(expires)
-    typer.echo(run(accounts.create(find_data_dir(data_dir), user, scope.value, lifetime)))
+    typer.echo(operate(data_dir, lambda operations: operations.create_key(user, scope.value, lifetime)))
 
 
 @app.command("list")
 def list_keys(user: str | None = None, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """List API keys by their first characters."""
-    from reelay.cli import accounts
-
-    rows = run(accounts.listing(find_data_dir(data_dir), user))
+    rows = operate(data_dir, lambda operations: operations.keys(user))
     show_rows(rows, ("prefix", "user", "scope", "createdAt", "expiresAt", "revokedAt"), as_json=as_json)
 
 
 @app.command("revoke")
 def revoke_key(prefix: str, data_dir: DataDirOption = None) -> None:
     """Revoke the API key with this prefix."""
-    from reelay.cli import accounts
-
-    run(accounts.revoke(find_data_dir(data_dir), prefix))
+    operate(data_dir, lambda operations: operations.revoke_key(prefix))
 
 
 def duration(text: str) -> timedelta:

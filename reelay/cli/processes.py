@@ -57,9 +57,9 @@ def parse_queues(names: str) -> "set[TaskQueue]":
 
 def migrate(data_dir: DataDirOption = None) -> None:
     """Bring the database to the current schema. Safe to repeat."""
-    from reelay.cli import accounts
+    from reelay.cli.migration import migrate_database
 
-    run(accounts.migrate_database(find_data_dir(data_dir)))
+    run(migrate_database(find_data_dir(data_dir)))
 
 
 def configured_settings(*processes: Process) -> "Settings":

@@ -1,40 +1,52 @@
 """`reelay users`."""
 
 import json
+from typing import Annotated
 
 import typer
 
-from reelay.cli.exit_codes import run
+from reelay.cli.operations import operate, parse_cents
 from reelay.cli.output import NEGATIVE_NUMBERS, JsonOption, show_rows
-from reelay.cli.service import DataDirOption, find_data_dir
+from reelay.cli.service import DataDirOption
 
-app = typer.Typer(help="Users.", no_args_is_help=True)
+app = typer.Typer(help="Users, by name, id, or the e-mail address of their token.", no_args_is_help=True)
 
-USER_COLUMNS = ("id", "name", "createdAt", "disabledAt", "keys", "jobs", "lastJobAt")
+USER_COLUMNS = ("id", "name", "email", "createdAt", "disabledAt", "keys", "jobs", "lastJobAt")
+
+
+@app.command("create")
+def create_user(
+    name: str,
+    budget: Annotated[str | None, typer.Option(help="The most that the user's jobs of one month may cost.")] = None,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Create a user, without a key and without credits."""
+    made = operate(
+        data_dir, lambda operations: operations.create_user(name, None if budget is None else parse_cents(budget))
+    )
+    if as_json:
+        typer.echo(json.dumps(made, indent=2))
+    else:
+        typer.echo(made["id"])
 
 
 @app.command("budget", context_settings=NEGATIVE_NUMBERS)
 def limit_month(user: str, cents: str, data_dir: DataDirOption = None) -> None:
     """Limit what the user's jobs of one month may cost: cents, or `none`."""
-    from reelay.cli import ledger
-
-    run(ledger.limit(find_data_dir(data_dir), user, cents))
+    operate(data_dir, lambda operations: operations.set_budget(user, None if cents == "none" else parse_cents(cents)))
 
 
 @app.command("list")
 def list_users(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """List users, newest first, with their active keys and their jobs."""
-    from reelay.cli import accounts
-
-    show_rows(run(accounts.users(find_data_dir(data_dir))), USER_COLUMNS, as_json=as_json)
+    show_rows(operate(data_dir, lambda operations: operations.users()), USER_COLUMNS, as_json=as_json)
 
 
 @app.command("show")
 def show_user(user: str, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Show one user, by name or id."""
-    from reelay.cli import accounts
-
-    found = run(accounts.user(find_data_dir(data_dir), user))
+    """Show one user."""
+    found = operate(data_dir, lambda operations: operations.user(user))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
@@ -44,14 +56,16 @@ def show_user(user: str, as_json: JsonOption = False, data_dir: DataDirOption = 
 @app.command("disable")
 def disable_user(user: str, data_dir: DataDirOption = None) -> None:
     """Refuse all keys and tokens of the user from now on. Jobs that run are not stopped."""
-    from reelay.cli import accounts
-
-    run(accounts.disable(find_data_dir(data_dir), user))
+    operate(data_dir, lambda operations: operations.disable(user))
 
 
 @app.command("enable")
 def enable_user(user: str, data_dir: DataDirOption = None) -> None:
     """Accept the keys and tokens of the user again."""
-    from reelay.cli import accounts
+    operate(data_dir, lambda operations: operations.enable(user))
 
-    run(accounts.enable(find_data_dir(data_dir), user))
+
+@app.command("sign-out")
+def sign_out_user(user: str, data_dir: DataDirOption = None) -> None:
+    """End the user's sessions, links to media and tokens of event streams. API keys stay good."""
+    operate(data_dir, lambda operations: operations.sign_out(user))

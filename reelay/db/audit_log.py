@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.tables import AuditEntry, User
+from reelay.db.users import is_named
 from reelay.domain.identifiers import parse_uuid
 
 COMMAND_LINE = "command line"
@@ -28,6 +29,7 @@ class AuditAction(StrEnum):
     USER_CREATED = "user.created"
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
+    USER_SIGNED_OUT = "user.signed_out"
     BUDGET_SET = "user.budget_set"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
@@ -37,6 +39,9 @@ class AuditAction(StrEnum):
     ROWS_IMPORTED = "rows.imported"
     DELIVERY_REPLAYED = "delivery.replayed"
     ACCOUNTS_RESUMED = "accounts.resumed"
+    JOB_CANCELED = "job.canceled"
+    JOB_RETRIED = "job.retried"
+    JOB_POLLED = "job.polled"
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ async def newest_acts(
         )
     if subject is not None:
         user_id = parse_uuid(subject)
-        users = [user_id] if user_id else select(col(User.id)).where(col(User.name) == subject)
+        users = [user_id] if user_id else select(col(User.id)).where(is_named(subject))
         statement = statement.where(or_(col(AuditEntry.subject) == subject, col(AuditEntry.user_id).in_(users)))
     if action is not None:
         statement = statement.where(col(AuditEntry.action) == action)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -41,12 +41,25 @@ async def create_key(
     return key
 
 
-async def list_keys(session: AsyncSession, user: str | None = None) -> Sequence[tuple[ApiKey, str]]:
-    """Keys with their users' names, newest first."""
+async def list_keys(
+    session: AsyncSession,
+    *,
+    user_id: UUID | None = None,
+    prefix: str | None = None,
+    limit: int | None = None,
+    before: tuple[datetime, UUID] | None = None,
+) -> Sequence[tuple[ApiKey, str]]:
+    """Keys with their users' names, newest first, older than `before` (created_at, id)."""
+    order = (col(ApiKey.created_at), col(ApiKey.id))
     statement = select(ApiKey, col(User.name)).join(User, col(User.id) == col(ApiKey.user_id))
-    if user:
-        statement = statement.where(col(User.name) == user)
-    return [(key, name) for key, name in await session.execute(statement.order_by(col(ApiKey.created_at).desc()))]
+    if user_id is not None:
+        statement = statement.where(col(ApiKey.user_id) == user_id)
+    if prefix is not None:
+        statement = statement.where(col(ApiKey.prefix) == prefix)
+    if before:
+        statement = statement.where(tuple_(*order) < tuple_(*before))
+    newest_first = statement.order_by(*(column.desc() for column in order)).limit(limit)
+    return [(key, name) for key, name in await session.execute(newest_first)]
 
 
 async def revoke_key(session: AsyncSession, prefix: str) -> ApiKey | None:

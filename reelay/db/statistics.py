@@ -134,7 +134,7 @@ ENDED_ACTIONS = text("""
         id, user_id, provider, model, stage, fal_request_id as provider_request_id,
         completed_at as since, error_message as detail, error_code as need
     from generation_jobs
-    where error_code in ('unknown_outcome', 'provider_unauthorized', 'archive_failed')
+    where error_code in ('unknown_outcome', 'provider_unauthorized', 'archive_failed', 'internal_error', 'run_stopped')
         and completed_at >= :begins and completed_at < :ends
     order by completed_at desc
     limit :at_most

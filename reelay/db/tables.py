@@ -65,11 +65,16 @@ class Scope(StrEnum):
 
 class User(SQLModel, table=True):
     __tablename__ = "users"
-    __table_args__ = (CheckConstraint("monthly_budget_cents >= 0", name="monthly_budget_is_not_negative"),)
+    __table_args__ = (
+        CheckConstraint("monthly_budget_cents >= 0", name="monthly_budget_is_not_negative"),
+        Index("users_email", "email", postgresql_where=text("email is not null")),
+    )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     name: str = Field(sa_type=Text, unique=True)
     """An operator's word; of those who come with a token the id."""
+    email: str | None = Field(default=None, sa_type=Text)
+    """In lower case, as the user's last token had it. Operators may name the user by it; it opens nothing."""
     monthly_budget_cents: int | None = Field(default=None, sa_type=BigInteger)
     """The most that this user's jobs of one month (UTC) may cost; None for no limit."""
     created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
@@ -183,7 +188,10 @@ class GenerationJob(SQLModel, table=True):
         Index(
             "generation_jobs_action_required",
             "completed_at",
-            postgresql_where=text("error_code in ('unknown_outcome', 'provider_unauthorized', 'archive_failed')"),
+            postgresql_where=text(
+                "error_code in"
+                " ('unknown_outcome', 'provider_unauthorized', 'archive_failed', 'internal_error', 'run_stopped')"
+            ),
         ),
     )
 

@@ -6,7 +6,7 @@ from reelay.domain.failure import FailureCode
 
 
 class ActionRequired(StrEnum):
-    """What keeps a job from going on; the last three are of jobs that ended so, and named like their `errorCode`."""
+    """What keeps a job from going on; the last five are of jobs that ended so, and named like their `errorCode`."""
 
     NOT_STARTED = "not_started"
     EXTERNAL = "external"
@@ -17,6 +17,8 @@ class ActionRequired(StrEnum):
     UNKNOWN_OUTCOME = FailureCode.UNKNOWN_OUTCOME.value
     PROVIDER_UNAUTHORIZED = FailureCode.PROVIDER_UNAUTHORIZED.value
     ARCHIVE_FAILED = FailureCode.ARCHIVE_FAILED.value
+    INTERNAL_ERROR = FailureCode.INTERNAL_ERROR.value
+    RUN_STOPPED = FailureCode.RUN_STOPPED.value
 
     @property
     def advice(self) -> str:

@@ -22,6 +22,7 @@ import pytest
 from sqlmodel import col, select
 
 from api.app import create_app
+from reelay.db.keys import PREFIX_LENGTH
 from reelay.db.tables import Campaign, Clip, GenerationJob, Scope, WebhookDelivery
 from tests.eventually import eventually
 from tests.integration.api.shared import problem
@@ -39,7 +40,7 @@ ENDLESS = "/events$"
 TOO_SOON = "No test cases were generated"
 TRIED_IDS = 10
 """Of each kind."""
-KNOWN = ("job_id", "request_id", "campaign_id", "clip_id", "name", "delivery_id")
+KNOWN = ("job_id", "request_id", "campaign_id", "clip_id", "name", "delivery_id", "user", "prefix")
 PROMPTED = ("video", "first-frame", "ambient")
 REQUESTS = re.compile(r'reelay_http_requests_total{method="(.*?)",route="(.*?)",status="(.*?)"} (\S+)')
 UNANSWERED = {
@@ -58,13 +59,16 @@ async def fuzzed(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> 
         async with (
             await service.user("mallory") as mallory,
             await service.user("root", scope=Scope.ADMIN) as root,
+            await service.user("spare") as spare,
         ):
             belongings = await asyncio.gather(make_one_of_each(mallory), make_one_of_each(root))
             delivery = await verified_delivery(service)
+            prefix = spare.headers["authorization"].removeprefix("Bearer ")[:PREFIX_LENGTH]
+            of_operators = {"delivery_id": delivery, "user": "spare", "prefix": prefix}
             before = await answers(service)
             findings = await asyncio.gather(
                 *(
-                    fuzz(service, user, phases, {**those, "delivery_id": delivery}, tmp_path_factory.mktemp("fuzz"))
+                    fuzz(service, user, phases, those | of_operators, tmp_path_factory.mktemp("fuzz"))
                     for user, phases, those in zip(
                         (mallory, root), ("coverage,fuzzing", "stateful"), belongings, strict=True
                     )
@@ -170,6 +174,11 @@ def rehearsed(service: Service, those: dict[str, str]) -> dict[str, dict[str, An
         "POST /api/campaigns/{campaign_id}/clips": {"title": "Pier"},
         "POST /api/chat": {"message": "/help"},
         **{f"POST /api/admin/codec/{call}": {"payloads": []} for call in ("decode", "encode")},
+        "POST /api/admin/users": {"name": "made"},
+        "POST /api/admin/users/{user}/budget": {"monthlyBudgetCents": 500},
+        "POST /api/admin/keys": {"user": "spare"},
+        "POST /api/admin/credits/{user}/add": {"cents": 500},
+        "POST /api/admin/credits/{user}/adjust": {"cents": 5, "reason": "a mistake"},
         "POST /api/tasks": {"taskId": "video_1703265432_abc123", "prompt": "un chat"},
         "POST /api/webhooks/video-completion": {
             "job_id": those["pushed_job"],

@@ -24,7 +24,7 @@ from reelay.db.engine import make_engine, make_sessions
 from reelay.db.generations import files_of, find_generation_by_request, find_stored_file, timeline
 from reelay.db.keys import create_key, revoke_key
 from reelay.db.tables import GenerationJob, Scope
-from reelay.db.users import disable_user, enable_user
+from reelay.db.users import disable_user, enable_user, find_user
 from tests.eventually import PATIENCE, eventually
 from tests.integration.api.recording import NotedCalls, recorded
 from tests.integration.api.shared import new_clip, problem, wrong_fields
@@ -162,7 +162,9 @@ async def test_a_disabled_user_is_shut_out_with_all_keys(patient_service: Servic
     async with await patient_service.user("fred") as fred:
         for change, status in ((disable_user, 401), (enable_user, 200)):
             async with patient_service.sessions.begin() as session:
-                assert await change(session, "fred")
+                user = await find_user(session, "fred")
+                assert user is not None
+                await change(session, user.id)
 
             async def is_noticed(status: int = status) -> bool:
                 return (await fred.get("/api/jobs")).status_code == status

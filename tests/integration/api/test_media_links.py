@@ -114,10 +114,12 @@ async def test_links_of_a_disabled_user_and_to_deleted_files_stop(
     assert (await anybody.get(job["resultUrl"])).status_code == 200
 
     async with patient_service.sessions.begin() as session:
-        assert await disable_user(session, "ivan")
+        user = await find_user(session, "ivan")
+        assert user is not None
+        await disable_user(session, user.id)
     problem(await anybody.get(job["resultUrl"]), 401, "UNAUTHENTICATED")
     async with patient_service.sessions.begin() as session:
-        assert await enable_user(session, "ivan")
+        await enable_user(session, user.id)
     assert (await anybody.get(job["resultUrl"])).status_code == 200
     async with patient_service.sessions.begin() as session:
         await session.execute(text("delete from video_files where job_id = :id"), {"id": UUID(job["id"])})

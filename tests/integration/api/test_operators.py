@@ -1,12 +1,18 @@
-"""What operators do by the admin calls."""
+"""What operators do by the admin calls, and by the commands that use them."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from reelay.cli.main import app as command_line
 from reelay.db.tables import Scope
+from tests.eventually import PATIENCE, eventually
 from tests.integration.api.shared import logged, problem, wrong_fields
 from tests.running import Service
 
@@ -65,3 +71,160 @@ async def test_a_replay_that_is_refused_has_no_entry(operator: httpx.AsyncClient
 async def test_what_is_asked_of_the_audit_log_is_checked(operator: httpx.AsyncClient) -> None:
     assert wrong_fields(await operator.get("/api/admin/audit-log?action=bogus")) == ["action"]
     assert wrong_fields(await operator.get("/api/admin/audit-log?who=olga")) == ["who"]
+
+
+async def posted(operator: httpx.AsyncClient, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    response = await operator.post(f"/api/admin/{path}", json=body)
+    assert response.is_success, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def test_a_user_is_made_limited_shut_out_and_let_in(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    name = f"hugo/{uuid4()}"
+    made = await posted(operator, "users", {"name": name, "monthlyBudgetCents": 500})
+    key = await posted(operator, "keys", {"user": name})
+    user = f"users/{made['id']}"
+    async with httpx.AsyncClient(
+        base_url=patient_service.origin, headers={"authorization": f"Bearer {key['key']}"}, timeout=PATIENCE
+    ) as hugo:
+        assert (await hugo.get("/api/jobs")).status_code == 200
+        disabled = await posted(operator, f"{user}/disable")
+
+        async def is_shut_out() -> bool:
+            return (await hugo.get("/api/jobs")).status_code == 401
+
+        await eventually(is_shut_out)
+    enabled = await posted(operator, f"{user}/enable")
+    limited = await posted(operator, f"{user}/budget", {"monthlyBudgetCents": None})
+    await posted(operator, f"{user}/sign-out")
+
+    assert (made["monthlyBudgetCents"], made["keys"], made["availableCents"]) == (500, 0, 0)
+    assert (bool(disabled["disabledAt"]), enabled["disabledAt"], limited["monthlyBudgetCents"]) == (True, None, None)
+    (listed,) = (await operator.get("/api/admin/users", params={"user": name})).json()["data"]
+    assert listed == (await operator.get(f"/api/admin/users/{made['id']}")).json()
+    assert (listed["keys"], listed["email"]) == (1, None)
+    assert [each["action"] for each in reversed(await entries(operator, subject=name))] == [
+        "user.created",
+        "user.budget_set",
+        "key.created",
+        "user.disabled",
+        "user.enabled",
+        "user.budget_set",
+        "user.signed_out",
+    ]
+
+
+async def test_users_are_listed_in_pages(operator: httpx.AsyncClient) -> None:
+    names = [f"listed {uuid4()}" for _ in range(3)]
+    for name in names:
+        await posted(operator, "users", {"name": name})
+    first = (await operator.get("/api/admin/users?limit=2")).json()
+    second = (await operator.get(f"/api/admin/users?limit=2&after={first['nextCursor']}")).json()
+
+    assert [user["name"] for user in first["data"] + second["data"]][:3] == names[::-1]
+    assert first["hasMore"]
+
+
+async def test_a_signed_out_users_links_stop_and_the_key_stays_good(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    job = await patient_service.create()
+    link = (await patient_service.until(job, "completed"))["resultUrl"]
+    me = (await operator.get("/api/admin/users", params={"user": patient_service.user_name})).json()["data"][0]
+    async with httpx.AsyncClient(timeout=PATIENCE) as anybody:
+        assert (await anybody.get(link)).status_code == 200
+        await posted(operator, f"users/{me['id']}/sign-out")
+        problem(await anybody.get(link), 401, "UNAUTHENTICATED")
+    assert (await patient_service.client.get(f"/api/jobs/{job}")).status_code == 200
+
+
+async def test_a_key_is_shown_once_listed_and_revoked(patient_service: Service, operator: httpx.AsyncClient) -> None:
+    name = patient_service.user_name
+    made = await posted(operator, "keys", {"user": name, "scope": "admin", "expiresInSeconds": 3600})
+    keys = (await operator.get("/api/admin/keys", params={"user": name})).json()["data"]
+    revoked = await posted(operator, f"keys/{made['prefix']}/revoke")
+
+    assert made["key"].startswith(made["prefix"])
+    assert made["key"] not in json.dumps(keys)
+    assert (keys[0]["prefix"], keys[0]["scope"], len(keys)) == (made["prefix"], "admin", 2)
+    assert keys[0]["expiresAt"]
+    assert revoked["revokedAt"]
+    problem(await operator.post(f"/api/admin/keys/{made['prefix']}/revoke"), 404, "NOT_FOUND")
+    assert (await operator.get("/api/admin/keys?user=nobody")).json()["data"] == []
+
+
+async def test_credits_are_added_once_per_reference_and_corrected(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    name = f"rich {uuid4()}"
+    problem(await operator.post(f"/api/admin/credits/{name}/add", json={"cents": 5}), 404, "NOT_FOUND")
+    await posted(operator, "users", {"name": name})
+    for _ in range(2):
+        added = await posted(operator, f"credits/{name}/add", {"cents": 500, "reference": "payment 1"})
+    corrected = await posted(operator, f"credits/{name}/adjust", {"cents": -50, "reason": "a mistake"})
+    overdrawn = await operator.post(f"/api/admin/credits/{name}/adjust", json={"cents": -451, "reason": "too much"})
+
+    assert (added["availableCents"], corrected["availableCents"]) == (500, 450)
+    assert "less than 0" in problem(overdrawn, 422, "INVALID_PARAMS")["detail"]
+    assert (await operator.get(f"/api/admin/credits/{name}")).json() == corrected
+    acts = await entries(operator, subject=name, actor="olga")
+    assert [entry["details"].get("cents") for entry in acts] == [-50, 500, None]
+    for cents in (0, 1.5, "5"):
+        assert wrong_fields(await operator.post(f"/api/admin/credits/{name}/add", json={"cents": cents})) == ["cents"]
+
+
+async def test_a_user_that_there_is_is_not_made_again(operator: httpx.AsyncClient) -> None:
+    problem(await operator.post("/api/admin/users", json={"name": "olga"}), 409, "CONFLICT")
+    problem(await operator.get("/api/admin/users/nobody-knows"), 404, "NOT_FOUND")
+
+
+async def test_providers_are_shown_with_what_is_known_of_their_accounts(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    shown = {each["provider"]: each for each in (await operator.get("/api/admin/providers")).json()["data"]}
+    assert {name: each["isSetUp"] for name, each in shown.items()} == {"fal": True, "replicate": True, "studio": True}
+    assert shown["replicate"] == {"provider": "replicate", "isSetUp": True, "isParked": False, "accounts": []}
+
+
+async def test_the_commands_do_the_same_by_the_admin_calls(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    """Without any database: what they do is done by the key's user."""
+    environment = {
+        "REELAY_API_URL": patient_service.origin,
+        "REELAY_ADMIN_KEY": operator.headers["authorization"].removeprefix("Bearer "),
+        "DATABASE_SERVICE_URL": "",
+        "DATABASE_ADMIN_URL": "",
+    }
+
+    async def done(*words: str) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, command_line, words, env=environment)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    name = f"remote/{uuid4()}"
+    made = (await done("users", "create", name, "--budget", "900")).strip()
+    key = (await done("keys", "create", name, "--expires", "30d")).strip()
+    added = json.loads(await done("credits", "add", name, "500", "--json"))
+    await done("credits", "adjust", name, "-50", "--reason", "a mistake")
+    for verb in ("disable", "enable", "sign-out"):
+        await done("users", verb, name)
+    await done("users", "budget", name, "none")
+    (listed,) = json.loads(await done("keys", "list", "--user", name, "--json"))
+    await done("keys", "revoke", listed["prefix"])
+    shown = json.loads(await done("users", "show", name, "--json"))
+    acts = json.loads(await done("audit", "--subject", name, "--limit", "3", "--json"))
+
+    assert (shown["id"], shown["keys"], shown["availableCents"]) == (made, 0, 450)
+    assert (added["availableCents"], key[:11], listed["user"]) == (500, listed["prefix"], name)
+    assert [act["action"] for act in acts] == ["key.revoked", "user.budget_set", "user.signed_out"]
+    assert {act["actor"] for act in acts} == {"olga"}
+    assert UUID(made)
+    with pytest.raises(AssertionError, match="there is no user nobody-knows"):
+        await done("credits", "add", "nobody-knows", "5")
+    environment["REELAY_ADMIN_KEY"] = patient_service.client.headers["authorization"].removeprefix("Bearer ")
+    with pytest.raises(AssertionError, match="admin"):
+        await done("users", "list")

@@ -18,6 +18,9 @@ from tests.integration.api.shared import logged, problem, wrong_fields
 from tests.running import Service, running_service
 from tests.servers import Servers
 
+ENDED = ("provider_unauthorized", "internal_error", "run_stopped")
+"""Some of the reasons why an operator has to look at an ended job."""
+
 
 @pytest.fixture(scope="module")
 async def counted(servers: Servers) -> AsyncIterator[Service]:
@@ -88,8 +91,8 @@ async def test_figures_tell_what_became_of_jobs(counted: Service, operator: http
 
 
 async def test_what_needs_a_hand_says_why_and_what_to_do(counted: Service, operator: httpx.AsyncClient) -> None:
-    overdue, unauthorized = await counted.create("overdue"), await counted.create("unauthorized")
-    for job in (overdue, unauthorized):
+    overdue, *ended = [await counted.create(each) for each in ("overdue", *ENDED)]
+    for job in (overdue, *ended):
         await counted.closed_as(job)
     async with counted.sessions.begin() as session:
         await session.execute(
@@ -99,18 +102,17 @@ async def test_what_needs_a_hand_says_why_and_what_to_do(counted: Service, opera
             ),
             {"id": UUID(overdue)},
         )
-        await session.execute(
-            text("update generation_jobs set status = 'failed', error_code = 'provider_unauthorized' where id = :id"),
-            {"id": UUID(unauthorized)},
-        )
+        for job, code in zip(ended, ENDED, strict=True):
+            await session.execute(
+                text("update generation_jobs set status = 'failed', error_code = :code where id = :id"),
+                {"id": UUID(job), "code": code},
+            )
 
     needs = {each["jobId"]: each for each in (await figures(operator))["needs"]}
 
-    assert {job: needs[job]["need"] for job in (overdue, unauthorized)} == {
-        overdue: "overdue",
-        unauthorized: "provider_unauthorized",
-    }
-    assert "key" in needs[unauthorized]["advice"]
+    assert [needs[job]["need"] for job in (overdue, *ended)] == ["overdue", *ENDED]
+    assert "key" in needs[ended[0]]["advice"]
+    assert "stack trace" in needs[ended[1]]["advice"]
 
 
 async def test_books_that_do_not_balance_are_shown(counted: Service, operator: httpx.AsyncClient) -> None:

@@ -77,6 +77,44 @@ async def test_a_user_may_be_given_credits_before_the_first_token(guarded: Servi
     assert credits.json()["availableCents"] == 700
 
 
+async def test_operators_know_a_user_by_the_tokens_address_or_id(guarded: Service) -> None:
+    subject, address = str(uuid4()), f"Eve-{uuid4()}@Example.com"
+    assert (await asked_with(by_secret(claims(sub=subject, email=address)), guarded)).status_code == 200
+    async with await guarded.user("olga", scope=Scope.ADMIN, credits=0) as olga:
+        by_address = await olga.get("/api/admin/users", params={"user": address})
+        for number, name in enumerate((address.lower(), subject)):
+            added = await olga.post(f"/api/admin/credits/{name}/add", json={"cents": 50, "reference": str(number)})
+            assert added.status_code == 200, added.text
+        users = (await olga.get("/api/admin/users", params={"limit": 100})).json()["data"]
+        made = await olga.post("/api/admin/keys", json={"user": address})
+        moved = f"new-{address}"
+        await asked_with(KNOWN.by_ec(claims(sub=subject, email=moved)), guarded)
+        by_either = [
+            (await olga.get("/api/admin/users", params={"user": each})).json()["data"] for each in (address, moved)
+        ]
+
+    (eve,) = by_address.json()["data"]
+    assert (eve["id"], eve["name"], eve["email"]) == (subject, subject, address.lower())
+    assert [user["name"] for user in users if address.lower() in (user["name"], user["email"])] == [subject]
+    assert made.json()["userId"] == subject
+    assert added.json()["availableCents"] == 100
+    assert [[user["id"] for user in found] for found in by_either] == [[], [subject]]
+
+
+async def test_an_address_that_two_users_have_names_neither(guarded: Service) -> None:
+    address = f"{uuid4()}@example.com"
+    for _ in range(2):
+        assert (await asked_with(by_secret(claims(email=address)), guarded)).status_code == 200
+    async with await guarded.user("olga", scope=Scope.ADMIN, credits=0) as olga:
+        refused = await olga.post(f"/api/admin/credits/{address}/add", json={"cents": 50})
+    assert "by id" in problem(refused, 409, "CONFLICT")["detail"]
+
+
+@pytest.mark.parametrize("email", [5, "", "nobody", "a\x00@b", "x" * 320 + "@b", ["a@b"], None])
+def test_what_is_no_address_is_passed_over(email: Any) -> None:
+    assert owner_from_claims({"sub": str(uuid4()), "exp": 1, "email": email}).email is None
+
+
 async def test_open_stream_ends_when_its_token_does(guarded: Service) -> None:
     subject = str(uuid4())
     async with guarded.sessions.begin() as session:

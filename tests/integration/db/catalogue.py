@@ -13,7 +13,7 @@ SECURITY_DEFINERS: Mapping[str, str] = {
     "key_owner": "names a key's user to whom knows its keyed hash, and nothing of other keys",
     "provision_user": "makes a user without credits, and tells no more of one than whether it may come in",
     "caller_by_key": "names a key's user to whom knows its keyed hash, and nothing of other keys",
-    "caller_by_token": "makes a user without credits, and tells no more of one than since when it may come in",
+    "caller_by_token": "makes a user without credits, keeps its e-mail address, and tells no more than who may come in",
     "sign_out": "makes links, tokens and sessions end, and lets nobody do or read more than before",
     "complete_external_change": "a trigger: adds the event of a row that its writer may write",
     "detach_from_jobs": "takes a campaign or a clip from jobs of the transaction's user, who may delete it as well",

@@ -16,8 +16,8 @@ from reelay.db.users import find_user
 from reelay.operators import (
     UnknownUser,
     add_credits,
-    add_user,
     adjust_credits,
+    create_user,
     disable,
     enable,
     issue_key,
@@ -66,8 +66,7 @@ async def acts(sessions: Sessions, **filters: str) -> list[AuditEntry]:
 
 async def test_each_act_is_an_entry_with_whose_it_is(service_role: Sessions) -> None:
     async with service_role.begin() as session:
-        ann = await add_user(session, OPERATOR, "ann")
-        await add_user(session, OPERATOR, "ann")
+        ann = await create_user(session, OPERATOR, "ann")
         key = await issue_key(session, OPERATOR, "ann", scope=Scope.ADMIN, pepper=b"pepper")
         await add_credits(session, OPERATOR, "ann", 500, reference="payment 1")
         await add_credits(session, OPERATOR, "ann", 500, reference="payment 1")
@@ -100,7 +99,7 @@ async def test_an_act_that_is_refused_has_no_entry(service_role: Sessions) -> No
         async with service_role.begin() as session:
             await add_credits(session, OPERATOR, "nobody", 5)
     async with service_role.begin() as session:
-        await add_user(session, OPERATOR, "poor")
+        await create_user(session, OPERATOR, "poor")
     with pytest.raises(AmountRefused):
         async with service_role.begin() as session:
             await adjust_credits(session, OPERATOR, "poor", -5, reason="more than there is")
@@ -113,7 +112,7 @@ async def test_an_act_that_is_refused_has_no_entry(service_role: Sessions) -> No
 
 async def test_a_user_is_named_beside_the_key(service_role: Sessions) -> None:
     async with service_role.begin() as session:
-        olga = await add_user(session, OPERATOR, "olga")
+        olga = await create_user(session, OPERATOR, "olga")
         await record_act(session, Actor(olga.id, "rk_olga"), AuditAction.ACCOUNTS_RESUMED, "fal")
 
     (entry,) = await acts(service_role, actor="olga")

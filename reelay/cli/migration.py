@@ -1,0 +1,40 @@
+"""The schema, as an operator brings it up to date from the command line."""
+
+from temporalio.service import RPCError
+
+from reelay.cli.data_dir import DataDir
+from reelay.cli.environment import user_environment
+from reelay.cli.errors import StackError
+from reelay.db.migrate import MigrationBlocked, migrate
+from workflows.client import connect
+from workflows.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
+
+
+async def migrate_database(data_dir: DataDir) -> None:
+    """The schema, and where the environment names a Temporal, the search attributes there."""
+    environment = user_environment()
+    urls: tuple[str, str, str | None]
+    if admin_url := environment.get("DATABASE_ADMIN_URL"):
+        if not (app_url := environment.get("DATABASE_URL")):
+            raise StackError("DATABASE_URL is not set: the migrations grant its role what the API needs")
+        urls = (admin_url, app_url, environment.get("DATABASE_SERVICE_URL"))
+    else:
+        stack = data_dir.find_stack()
+        urls = (stack.database_admin_url, stack.database_url, stack.database_service_url)
+    try:
+        await migrate(*urls)
+    except MigrationBlocked as error:
+        raise StackError(str(error)) from error
+    if "TEMPORAL_ADDRESS" in environment:
+        await _register_search_attributes()
+
+
+async def _register_search_attributes() -> None:
+    try:
+        await register_search_attributes(await connect())
+    except (RPCError, RuntimeError) as error:
+        names = ", ".join(SEARCH_ATTRIBUTES)
+        raise StackError(
+            f"Temporal does not take the search attributes ({error}). Without them no generation starts. Where only "
+            f"its console may add them (Temporal Cloud), add these as Keyword: {names}"
+        ) from error
