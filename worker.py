@@ -24,7 +24,7 @@ from reelay.catalog.loader import load_catalog
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_sources
-from reelay.media.storage import open_storage
+from reelay.media.storage import Storage, open_storage
 from reelay.providers.registry import Providers, open_providers
 from reelay.settings import Settings
 from reelay.tracing.spans import tracing
@@ -42,8 +42,6 @@ GRACE = timedelta(seconds=30)
 TRANSFERS_AT_ONCE = 16
 # Beats are sent at most this often; the archive activity hears of a cancellation no later.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
-# Downloads last at most an hour; what is older was left by a worker that was killed.
-LEFT_BEHIND = timedelta(hours=2)
 
 
 async def run_worker(settings: Settings, queues: Collection[TaskQueue]) -> None:
@@ -86,11 +84,16 @@ async def working(
         stack.push_async_callback(engine.dispose)
         sessions = make_sessions(engine)
         providers = await stack.enter_async_context(open_providers(settings, StoredFinalPushes(sessions)))
+        storage = open_storage(
+            settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
+        )
         workers = []
         if TaskQueue.GENERATIONS in queues:
-            workers.append(await open_generations_worker(settings, client, sessions, providers, stack))
+            workers.append(await open_generations_worker(settings, client, sessions, providers, storage, stack))
         if TaskQueue.TRANSFERS in queues:
-            workers.append(await open_transfers_worker(settings, client, sessions, providers, stack, transfers_at_once))
+            workers.append(
+                await open_transfers_worker(settings, client, sessions, providers, storage, stack, transfers_at_once)
+            )
         for worker in workers:
             await stack.enter_async_context(worker)
         stack.push_async_callback(shut_down, workers)
@@ -103,13 +106,23 @@ async def shut_down(workers: Sequence[Worker]) -> None:
 
 
 async def open_generations_worker(
-    settings: Settings, client: Client, sessions: Sessions, providers: Providers, stack: AsyncExitStack
+    settings: Settings,
+    client: Client,
+    sessions: Sessions,
+    providers: Providers,
+    storage: Storage,
+    stack: AsyncExitStack,
 ) -> Worker:
     submission = SubmissionActivities(settings, sessions, providers)
     polling = PollingActivities(sessions, providers)
     conclusion = ConclusionActivities(sessions, providers, settings.language)
     reconciliation = ReconciliationActivities(
-        settings, sessions, providers, GenerationRuns(client, settings.task_queue, settings.app_url), load_catalog()
+        settings,
+        sessions,
+        providers,
+        GenerationRuns(client, settings.task_queue, settings.app_url),
+        load_catalog(),
+        storage,
     )
     runtime = client.service_client.config.runtime or Runtime.default()
     tasks = TaskSupervisor(counting_task_failures(runtime.metric_meter))
@@ -149,14 +162,12 @@ async def open_transfers_worker(
     client: Client,
     sessions: Sessions,
     providers: Providers,
+    storage: Storage,
     stack: AsyncExitStack,
     at_once: int,
 ) -> Worker:
     sources = await stack.enter_async_context(open_sources(settings))
-    storage = open_storage(
-        settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
-    )
-    await asyncio.to_thread(storage.sweep_scratch, LEFT_BEHIND)
+    await asyncio.to_thread(storage.sweep_scratch)
     decoders = await stack.enter_async_context(DecoderPool())
     archive = ArchiveActivities(
         sessions, providers, storage, sources, decoders.inspect, collect_logs=settings.provider_logs

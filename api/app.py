@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import health, metrics, page
 from api.admin import accounts, audit_log, codec, deliveries, history, keys, providers, statistics, users
 from api.admin import credits as users_credits
+from api.assets import routes as assets
+from api.assets.schemas import UploadRequest
 from api.catalog import routes as catalog
 from api.chat.routes import chat_routes
 from api.clips import routes as clips
@@ -22,7 +24,7 @@ from api.generations import fal_jobs, gallery
 from api.generations import routes as generations
 from api.generations.schemas import ProgressView
 from api.http.language import LanguageHeaders
-from api.http.middleware import BodyLimits, DefaultHeaders, RequestId, open_to_origins
+from api.http.middleware import BodyLimit, BodyLimits, DefaultHeaders, RequestId, open_to_origins
 from api.http.openapi import ASSETS, DocumentedApi, serve_documentation
 from api.http.problem_handlers import install_problem_handlers
 from api.http.query_parameters import KnownQueryParameters
@@ -38,6 +40,7 @@ from reelay.tracing.spans import is_probe, tracing
 
 MAX_BODY_BYTES = 1024 * 1024
 BODY_TIMEOUT = timedelta(seconds=10)
+UPLOAD_TIMEOUT = timedelta(hours=1)
 # One span per request, once a process has set up traces.
 SPANS: TelemetryConfig = {
     "metrics": False,
@@ -61,6 +64,7 @@ TAGS = [
     {"name": "models", "description": "The catalogue and its prices."},
     {"name": "credits", "description": "The caller's credits."},
     {"name": "media", "description": "The archived files."},
+    {"name": "assets", "description": "The caller's own files, as inputs of jobs."},
     {"name": "identity", "description": "Sign out."},
     {"name": "chat", "description": "Generate from a chat or an n8n workflow."},
     {"name": "webhooks", "description": "For providers: where they report."},
@@ -105,7 +109,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
     app = Api(
         settings.cors_origins,
         [origin for origin in [origin_in(settings.temporal_ui_url or "")] if origin],
-        also=[ProgressView],
+        also=[ProgressView, UploadRequest],
         title="Reelay API",  # its first word would be the package's name of our own client
         version=version("reelay"),
         description=DESCRIPTION,
@@ -123,7 +127,12 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
     )
     serve_documentation(app)
     install_problem_handlers(app)
-    app.add_middleware(BodyLimits, within=BODY_TIMEOUT, at_most=MAX_BODY_BYTES)
+    app.add_middleware(
+        BodyLimits,
+        usual=BodyLimit(at_most=MAX_BODY_BYTES, within=BODY_TIMEOUT),
+        # The form has a head and a foot, beside the file.
+        uploads=BodyLimit(at_most=settings.archive_max_bytes + MAX_BODY_BYTES, within=UPLOAD_TIMEOUT),
+    )
     app.add_middleware(LanguageHeaders)
     app.add_middleware(MetricsMiddleware, metrics=measured)
     app.state.metrics = measured
@@ -140,6 +149,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         catalog.router,
         credits.router,
         media.router,
+        assets.router,
         identity.router,
         chat_routes(settings),
         accounts.router,

@@ -1,5 +1,6 @@
 """What the routes work with, opened once per process and closed in reverse order."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,6 +31,7 @@ from reelay.catalog.loader import load_catalog
 from reelay.catalog.model import JobKind, Model
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.db.roles import start_with_row_security
+from reelay.media.decoder_pool import DecoderPool
 from reelay.media.storage import Storage, open_storage
 from reelay.providers.jwks import JwksCache
 from reelay.providers.registry import Verifiers, build_verifiers
@@ -69,6 +71,8 @@ class Services:
     tasks: TaskSupervisor
     metrics: Metrics
     storage: Storage
+    decoders: DecoderPool
+    """Look into the files that users bring."""
 
 
 @asynccontextmanager
@@ -88,7 +92,11 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
     redelivery = Redelivery(service_sessions, inbox, pushes)
     tasks = TaskSupervisor(metrics.count_task_failures)
     signing_secret = settings.api_key_pepper.get_secret_value().encode()
+    storage = open_storage(
+        settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
+    )
     try:
+        await asyncio.to_thread(storage.sweep_scratch)
         await start_with_row_security(engine)
         async with (
             AsyncExitStack() as stack,
@@ -97,6 +105,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
             starting_unstarted(tasks, service_sessions, runs),
             draining(tasks, redelivery),
             refreshing_gauges(tasks, metrics, service_sessions),
+            DecoderPool() as decoders,
         ):
             if settings.app_url:
                 await stack.enter_async_context(
@@ -130,11 +139,8 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                 delivery_log=DeliveryLog(service_sessions),
                 tasks=tasks,
                 metrics=metrics,
-                storage=open_storage(
-                    settings.archive_location,
-                    scratch=settings.data_dir / "scratch",
-                    allow_http=settings.archive_allows_http,
-                ),
+                storage=storage,
+                decoders=decoders,
             )
     finally:
         await engine.dispose()

@@ -23,9 +23,10 @@ class Links:
 
     def to_media(self, address: str) -> str:
         """Of the caller's; what another service keeps stays as it is."""
-        if address.startswith(MEDIA_PATH):
-            address = sign_media_address(self._secret, self._holder, address, now=time.time())
-        return self.to(address)
+        return self.to_signed(address) if address.startswith(MEDIA_PATH) else self.to(address)
+
+    def to_signed(self, address: str) -> str:
+        return self.to(sign_media_address(self._secret, self._holder, address, now=time.time()))
 
     def clip_media(self, values: dict[str, Any]) -> dict[str, Any]:
         """What a clip got: its `video`, `firstFrame` or `audio`."""

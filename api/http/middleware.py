@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
 
@@ -89,19 +90,31 @@ def open_to_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     )
 
 
-class BodyLimits:
-    """A body has to arrive in time and be small; without this a server waits, or reads, without end."""
+@dataclass(frozen=True, kw_only=True)
+class BodyLimit:
+    at_most: int
+    """Bytes."""
+    within: timedelta
+    """Until the last of them is there."""
 
-    def __init__(self, app: ASGIApp, *, within: timedelta, at_most: int) -> None:
-        """`at_most`: bytes."""
+
+class BodyLimits:
+    """A body has to arrive in time and be small; without this a server waits, or reads, without end.
+
+    A file may be large and take long, but no pause in it: its route takes it piece by piece.
+    """
+
+    def __init__(self, app: ASGIApp, *, usual: BodyLimit, uploads: BodyLimit) -> None:
         self._app = app
-        self._within = within.total_seconds()
-        self._at_most = at_most
+        self._usual = usual
+        self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        deadline = asyncio.get_running_loop().time() + self._within
+        limit = self._uploads if is_upload(scope) else self._usual
+        now = asyncio.get_running_loop().time
+        deadline, pause = now() + limit.within.total_seconds(), self._usual.within.total_seconds()
         declared = Headers(scope=scope).get("content-length", "0")
         size, whole = 0, False
 
@@ -109,21 +122,29 @@ class BodyLimits:
             nonlocal size, whole
             if whole:  # from here on it waits for the client to go away
                 return await receive()
-            self._check(int(declared) if declared.isdecimal() else 0)
+            _check(int(declared) if declared.isdecimal() else 0, limit)
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(min(deadline, now() + pause)):
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(408, Sentence("body_too_slow"), {"connection": "close"}) from None
             size += len(message.get("body", b""))
-            self._check(size)
+            _check(size, limit)
             whole = not message.get("more_body", False)
             return message
 
         await self._app(scope, receive_within_limits, send)
 
-    def _check(self, size: int) -> None:
-        # Raised while the route reads the body, so that it leaves in the shape of all errors. The connection stays: a
-        # client that still sends when it is cut off may never see the answer.
-        if size > self._at_most:
-            raise HTTPException(413, Sentence("body_too_large", most=self._at_most))
+
+def is_upload(scope: Scope) -> bool:
+    """Whether the body is a file."""
+    if scope["method"] == "POST" and scope["path"] == "/api/uploads":
+        return Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
+    return bool(scope["method"] == "PUT" and scope["path"].startswith("/api/uploads/"))
+
+
+def _check(size: int, limit: BodyLimit) -> None:
+    # Raised while the route reads the body, so that it leaves in the shape of all errors. The connection stays: a
+    # client that still sends when it is cut off may never see the answer.
+    if size > limit.at_most:
+        raise HTTPException(413, Sentence("body_too_large", most=limit.at_most))

@@ -52,12 +52,13 @@ class Limits:
             for name in ("requests", "media reads")
         )
         self._creations = Quota(name="creations", amount=settings.creations_per_minute or UNLIMITED, window=60)
+        self._uploads = Quota(name="uploads", amount=settings.creations_per_minute or UNLIMITED, window=60)
         self._concurrent = settings.concurrent_generations
         self._campaigns = settings.campaigns_per_user
         self._clips = settings.clips_per_user
         self._storage = settings.storage_per_user_bytes
         self.stored_bytes = alru_cache(maxsize=MAX_SLICES, ttl=STORED_BYTES_FRESH_SECONDS)(self._stored_bytes)
-        """Of a user's archived media, as it was a minute ago at most; 0 where nothing limits it."""
+        """Of a user's media, as it was a minute ago at most; 0 where nothing limits it."""
         self._slices: OrderedDict[tuple[str, UUID], Slice] = OrderedDict()
 
     async def admit_request(self, user_id: UUID) -> None:
@@ -117,6 +118,17 @@ class Limits:
         """Whether the user may have more media made. What is being made is archived all the same. Raises: Conflict."""
         if self._storage and stored_bytes >= self._storage:
             raise Conflict(Sentence("storage_full", stored=stored_bytes, most=self._storage))
+
+    async def admit_upload(self, session: AsyncSession, user_id: UUID) -> None:
+        """Count a file that the session's transaction has just written down. Raises: RateLimited, Conflict.
+
+        The user's other uploads wait for the end of the transaction, so that none is counted too few.
+        """
+        grant = await take_from_quota(session, user_id, self._uploads)
+        if not grant.granted:
+            raise rate_limited(grant, after=grant.seconds_to_next)
+        if self._storage and (stored := await sum_stored_bytes(session, user_id)) > self._storage:
+            raise Conflict(Sentence("storage_full", stored=stored, most=self._storage))
 
     async def _is_over(self, session: AsyncSession, table: type[Campaign | Clip], user_id: UUID, limit: int) -> bool:
         return bool(limit) and await count_owned(session, table, user_id, at_most=limit + 1) > limit

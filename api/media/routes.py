@@ -18,6 +18,7 @@ from api.http.problems import NotFound, Unauthenticated, problems
 from api.http.wire import Text
 from api.identity.dependencies import bearer, find_caller
 from api.services import Services, ServicesDep
+from reelay.db.assets import find_stored_asset
 from reelay.db.engine import as_user
 from reelay.db.generations import StoredFile, find_stored_file
 from reelay.domain.access_pass import AccessPass
@@ -44,8 +45,8 @@ HEADERS = {
     "referrer-policy": "no-referrer",
 }
 
-JobId = Annotated[UUID, Path(description="The job's id.")]
-FileName = Annotated[Text, Path(description="The file's name within its job.")]
+JobId = Annotated[UUID, Path(description="The id of the job, or of the asset.")]
+FileName = Annotated[Text, Path(description="The file's name within its job or asset.")]
 
 signed = APIKeyQuery(name="signature", auto_error=False, description="The signature of a link as the API returns it.")
 
@@ -84,6 +85,7 @@ async def find_media(services: Services, reader: Reader, job_id: UUID, name: str
     """Raises: NotFound; Unauthenticated for a link whose key was revoked, or whose user signed out or was disabled."""
     async with as_user(services.sessions, reader.user_id) as session:
         stored = await find_stored_file(session, reader.user_id, job_id, name)
+        stored = stored or await find_stored_asset(session, reader.user_id, job_id, name)
         if stored is None:
             raise NotFound
     if reader.link and not await services.callers.holder_of(reader.link):
@@ -110,7 +112,8 @@ async def read_media(
     reader: Annotated[Reader, Depends(_reader)],
     range: Annotated[str | None, Header(description="One range of bytes, for example `bytes=0-1023`.")] = None,
 ) -> Response:
-    """The archived file or its poster, for the job's owner, and for anybody by the signed link that the job shows."""
+    """The archived file or its poster, for the owner of the job or the asset, and for anybody by the signed
+    link that these show."""
     stored = await find_media(services, reader, job_id, name)
     asked_for_bytes = request.method != "HEAD"  # a link is signed for GET alone
     if asked_for_bytes and (link := await services.storage.presign(stored.key, PRESIGNED_FOR)) is not None:

@@ -6,7 +6,7 @@ from sqlalchemy import func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from reelay.db.tables import Campaign, Clip, GenerationJob, MediaFileRow
+from reelay.db.tables import Asset, Campaign, Clip, GenerationJob, MediaFileRow
 from reelay.domain.generation import ACTIVE
 from reelay.domain.quota import Grant, Quota
 
@@ -62,6 +62,12 @@ async def count_owned(session: AsyncSession, table: type[Campaign | Clip], user_
 
 
 async def sum_stored_bytes(session: AsyncSession, user_id: UUID) -> int:
-    """Of the user's archived media."""
-    total = func.coalesce(func.sum(col(MediaFileRow.file_size)), 0)
-    return int((await session.execute(select(total).where(col(MediaFileRow.user_id) == user_id))).scalar_one())
+    """Of the user's archived media, and of the files that the user has brought or announced."""
+    archived, brought = (
+        select(func.coalesce(func.sum(size), 0)).where(owner == user_id).scalar_subquery()
+        for size, owner in (
+            (col(MediaFileRow.file_size), col(MediaFileRow.user_id)),
+            (col(Asset.size_bytes), col(Asset.user_id)),
+        )
+    )
+    return int((await session.execute(select(archived + brought))).scalar_one())

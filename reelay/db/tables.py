@@ -370,6 +370,46 @@ class MediaFileRow(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
 
 
+class AssetState(StrEnum):
+    PENDING = "pending"
+    """Its bytes are still to come, or to be checked."""
+    READY = "ready"
+    DELETED = "deleted"
+    """Its objects are still to be deleted from the archive."""
+
+
+class Asset(SQLModel, table=True):
+    """A file that a user brought, from the moment that its upload is announced."""
+
+    __tablename__ = "assets"
+    __table_args__ = (
+        CheckConstraint("state in ('pending', 'ready', 'deleted')", name="valid_state"),
+        CheckConstraint("state <> 'ready' or (name is not null and file_path is not null)", name="ready_has_a_file"),
+        CheckConstraint("size_bytes >= 0", name="size_is_not_negative"),
+        Index("assets_of_user", "user_id", text("created_at desc"), text("id desc")),
+        Index("assets_not_ready", "created_at", postgresql_where=text("state <> 'ready'")),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    state: AssetState = Field(default=AssetState.PENDING, sa_type=Text)
+    file_name: str | None = Field(default=None, sa_type=Text)
+    """The user's own name for it: a label, never part of a path."""
+    content_type: str = Field(sa_type=Text)
+    """By content once it is ready, until then as announced. Likewise the size."""
+    size_bytes: int = Field(sa_type=BigInteger)
+    name: str | None = Field(default=None, sa_type=Text)
+    """Last part of its address; None until it is ready, like the key in the archive."""
+    file_path: str | None = Field(default=None, sa_type=Text)
+    sha256: str = Field(default="", sa_type=Text)
+    duration_seconds: float | None = None
+    width: int | None = None
+    height: int | None = None
+    poster_name: str | None = Field(default=None, sa_type=Text)
+    poster_path: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+
+
 class WebhookDelivery(SQLModel, table=True):
     """One inbound webhook request, with what we made of it."""
 

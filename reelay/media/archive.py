@@ -1,4 +1,4 @@
-"""From a provider's URL to our archive: download, sniff, probe, poster, put."""
+"""Into our archive, from a provider's URL or from a user: sniff, probe, poster, put."""
 
 import asyncio
 import re
@@ -13,6 +13,7 @@ from reelay.media.download import Downloaded, HeadersFor, OnBytes, download, no_
 from reelay.media.errors import BadMedia, SourceUnavailable, TooCostly
 from reelay.media.guard import DownloadPolicy
 from reelay.media.inspection import Inspection
+from reelay.media.saving import Saved
 from reelay.media.sniff import HEAD_BYTES, MediaKind, SniffedType, sniff
 from reelay.media.storage import Storage
 
@@ -65,13 +66,58 @@ async def archive_media(
         downloaded = await download(
             client, remote.url, to=folder / "media", policy=policy, on_bytes=on_bytes, headers_for=headers_for
         )
-        poster = folder / "poster.jpg"
-        found, inspection = await _inspect_and_check(downloaded, expected_kind, poster, inspect)
-        name = f"{name_stem}.{found.extension}"
-        poster_name = f"{name_stem}-poster.jpg" if inspection.has_poster else None
-        if poster_name:
-            await storage.put_file(poster, f"{key_prefix}/{poster_name}", "image/jpeg")
-        await storage.put_file(downloaded.path, f"{key_prefix}/{name}", found.content_type)
+        return await _keep(
+            downloaded,
+            folder / "poster.jpg",
+            key_prefix=key_prefix,
+            name_stem=name_stem,
+            expected_kind=expected_kind,
+            storage=storage,
+            inspect=inspect,
+            file_name=remote.file_name,
+        )
+
+
+async def archive_upload(
+    saved: Saved, *, key_prefix: str, file_name: str | None, storage: Storage, inspect: Inspect
+) -> MediaFile:
+    """Keep a whole file that a user has brought, of whatever kind of media it is; it lies in a scratch folder.
+
+    Doing it twice leaves the same objects. Raises: BadMedia, DecoderUnavailable, ArchiveUnavailable,
+    ArchiveMisconfigured.
+    """
+    whole = Downloaded(path=saved.path, size_bytes=saved.size_bytes, sha256=saved.sha256, length_announced=True)
+    return await _keep(
+        whole,
+        saved.path.with_name("poster.jpg"),
+        key_prefix=key_prefix,
+        name_stem=None,
+        expected_kind=None,
+        storage=storage,
+        inspect=inspect,
+        file_name=file_name,
+    )
+
+
+async def _keep(
+    downloaded: Downloaded,
+    poster: Path,
+    *,
+    key_prefix: str,
+    name_stem: str | None,
+    expected_kind: MediaKind | None,
+    storage: Storage,
+    inspect: Inspect,
+    file_name: str | None,
+) -> MediaFile:
+    """Without a `name_stem` it is named by its kind."""
+    found, inspection = await _inspect_and_check(downloaded, expected_kind, poster, inspect)
+    name_stem = name_stem or found.kind.value
+    name = f"{name_stem}.{found.extension}"
+    poster_name = f"{name_stem}-poster.jpg" if inspection.has_poster else None
+    if poster_name:
+        await storage.put_file(poster, f"{key_prefix}/{poster_name}", "image/jpeg")
+    await storage.put_file(downloaded.path, f"{key_prefix}/{name}", found.content_type)
     return MediaFile(
         name=name,
         key=f"{key_prefix}/{name}",
@@ -83,12 +129,12 @@ async def archive_media(
         height=inspection.height,
         poster_name=poster_name,
         poster_key=f"{key_prefix}/{poster_name}" if poster_name else None,
-        file_name=plain_name(remote.file_name),
+        file_name=plain_name(file_name),
     )
 
 
 async def _inspect_and_check(
-    downloaded: Downloaded, expected: MediaKind, poster: Path, inspect: Inspect
+    downloaded: Downloaded, expected: MediaKind | None, poster: Path, inspect: Inspect
 ) -> tuple[SniffedType, Inspection]:
     whole = downloaded.length_announced
     try:
@@ -101,7 +147,7 @@ async def _inspect_and_check(
         raise SourceUnavailable(f"the body may have been cut short: {error}") from error
     if not inspection.has_picture:
         found = found.without_picture()
-    if found.kind is not expected:
+    if expected and found.kind is not expected:
         raise BadMedia(f"{found.content_type} instead of the promised {expected}")
     return found, inspection
 

@@ -10,8 +10,9 @@ import re
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,11 +41,20 @@ PART_BYTES = 8 * 1024 * 1024
 """Of a multipart upload, all parts equal as R2 demands. S3 takes 10 000 of them: 80 GB."""
 PARTS_IN_FLIGHT = 4
 READ_BYTES = 4 * 1024 * 1024
+LEFT_BEHIND = timedelta(hours=2)
+"""Transfers last at most an hour; what is older in a scratch folder was left by a process that was killed."""
 
 NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
 
 Bucket: TypeAlias = S3Store | GCSStore | AzureStore
 BUCKETS: dict[str, type[Bucket]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresignedPut:
+    url: str
+    headers: Mapping[str, str]
+    """What the request has to carry."""
 
 
 class Storage(ABC):
@@ -65,6 +75,10 @@ class Storage(ABC):
     async def presign(self, key: str, expires: timedelta) -> str | None:
         """A URL that anybody may GET until then; None where the storage has no such thing. S3 allows at most 7 days."""
 
+    @abstractmethod
+    async def presign_put(self, key: str, content_type: str, expires: timedelta) -> PresignedPut | None:
+        """By which anybody may PUT one object there until then; None where the storage has no such thing."""
+
     async def head(self, key: str) -> int | None:
         """The object's size in bytes; None when there is none. Raises: ArchiveUnavailable, ArchiveMisconfigured."""
         with _archive_errors():
@@ -80,6 +94,33 @@ class Storage(ABC):
                 await self._store.delete_async(_checked(key))
             except FileNotFoundError:
                 return
+
+    async def delete_below(self, prefix: str) -> None:
+        """Whatever lies under keys that begin with the prefix and a slash.
+
+        Raises: ArchiveUnavailable, ArchiveMisconfigured.
+        """
+        with _archive_errors():
+            async for page in self._store.list(_checked(prefix)):
+                for found in page:
+                    await self.delete(found["path"])
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        """The whole object, a few MiB at a time.
+
+        Raises: NotInArchive, ArchiveUnavailable, ArchiveMisconfigured.
+        """
+        with _archive_errors():
+            try:
+                pieces = (await self._store.get_async(_checked(key))).stream(min_chunk_size=READ_BYTES)
+            except FileNotFoundError:
+                raise NotInArchive("the archive holds no such object") from None
+        while True:
+            with _archive_errors():
+                piece = await anext(pieces, None)
+            if piece is None:
+                return
+            yield bytes(piece)
 
     async def read_range(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from `start` up to, not including, `end`, a few MiB at a time.
@@ -116,7 +157,7 @@ class Storage(ABC):
         with folder as name:
             yield Path(name)
 
-    def sweep_scratch(self, older_than: timedelta) -> None:
+    def sweep_scratch(self, older_than: timedelta = LEFT_BEHIND) -> None:
         """Remove the scratch folders of processes that were killed. Blocks."""
         limit = time.time() - older_than.total_seconds()
         for folder in self._scratch.glob("*"):
@@ -138,6 +179,9 @@ class LocalStorage(Storage):
             await asyncio.to_thread(_publish, path, self._root / _checked(key))
 
     async def presign(self, key: str, expires: timedelta) -> str | None:
+        return None
+
+    async def presign_put(self, key: str, content_type: str, expires: timedelta) -> PresignedPut | None:
         return None
 
 
@@ -165,6 +209,13 @@ class BucketStorage(Storage):
     async def presign(self, key: str, expires: timedelta) -> str | None:
         with _archive_errors():
             return await obstore.sign_async(self._store, "GET", _checked(key), expires)
+
+    async def presign_put(self, key: str, content_type: str, expires: timedelta) -> PresignedPut | None:
+        with _archive_errors():
+            url = await obstore.sign_async(self._store, "PUT", _checked(key), expires)
+        # Azure takes none without the kind of blob.
+        kind = {"x-ms-blob-type": "BlockBlob"} if isinstance(self._store, AzureStore) else {}
+        return PresignedPut(url=url, headers={"content-type": content_type, **kind})
 
 
 def open_storage(url: str, *, scratch: Path, allow_http: bool = False) -> Storage:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from structlog.testing import capture_logs
 
 from api.app import Api
-from api.http.middleware import BodyLimits
+from api.http.middleware import BodyLimit, BodyLimits
 from api.http.problem_handlers import install_problem_handlers
 from api.http.problems import ServiceUnavailable
 from reelay.db.engine import PostgresUnavailable
@@ -145,7 +145,8 @@ async def small_app() -> AsyncIterator[str]:
     app = Api(cors_origins=())
     app.state.language = Language.ENGLISH
     install_problem_handlers(app)
-    app.add_middleware(BodyLimits, within=timedelta(seconds=0.3), at_most=MEBIBYTE)
+    limit = BodyLimit(within=timedelta(seconds=0.3), at_most=MEBIBYTE)
+    app.add_middleware(BodyLimits, usual=limit, uploads=limit)
 
     @app.post("/read")
     async def read(request: Request) -> int:

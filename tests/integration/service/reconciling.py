@@ -13,6 +13,7 @@ from activities.reconciliation import ReconciliationActivities
 from reelay.catalog.loader import load_catalog
 from reelay.domain.generation import Generation
 from reelay.domain.reconciliation import Reconciled
+from reelay.media.storage import open_storage
 from reelay.providers.registry import Providers
 from tests.eventually import eventually
 from tests.running import Service
@@ -33,6 +34,13 @@ async def reconcile(service: Service, *, grace: timedelta = AT_ONCE) -> Reconcil
     return await (await begin(service, grace=grace)).result()
 
 
+def reconciliation_of(service: Service, runs: GenerationRuns | None = None) -> ReconciliationActivities:
+    """Without a provider."""
+    runs = runs or GenerationRuns(service.temporal, service.settings.task_queue, None)
+    storage = open_storage(service.settings.archive_location, scratch=service.settings.data_dir / "scratch")
+    return ReconciliationActivities(service.settings, service.sessions, Providers(), runs, load_catalog(), storage)
+
+
 @workflow.defn(name="Generation", sandboxed=False)
 class BrokenWorkflow:
     @workflow.run
@@ -43,7 +51,7 @@ class BrokenWorkflow:
 @asynccontextmanager
 async def broken_run(service: Service, runs: GenerationRuns) -> AsyncIterator[str]:
     """The id of a job whose run fails again and again; passes look at it by `runs`. For a service without a worker."""
-    reconciliation = ReconciliationActivities(service.settings, service.sessions, Providers(), runs, load_catalog())
+    reconciliation = reconciliation_of(service, runs)
     async with Worker(
         service.temporal,
         task_queue=service.settings.task_queue,

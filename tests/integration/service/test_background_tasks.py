@@ -16,23 +16,20 @@ from structlog.testing import capture_logs
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.reconciliation import ReconciliationActivities
 from api.events.changes import CHANGED, open_changes
 from api.webhooks.redelivery import BATCH
 from reelay.background import TaskSupervisor
-from reelay.catalog.loader import load_catalog
 from reelay.db.deliveries import put_into_inbox
 from reelay.db.generations import PROGRESS_CHANNEL, UNSTARTED_PAGE
 from reelay.db.tables import WebhookDelivery
 from reelay.domain.generation import ProviderName
 from reelay.domain.reconciliation import Reconciled
-from reelay.providers.registry import Providers
 from tests.eventually import PATIENCE, eventually
+from tests.integration.service.reconciling import reconciliation_of
 from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.tcp_lines import open_line
 from workflows.client import connect
-from workflows.runs import GenerationRuns
 from workflows.schedule import keeping_schedule
 
 HOUR = timedelta(hours=1)
@@ -226,11 +223,6 @@ async def test_rows_of_a_newer_version_keep_no_other_from_being_reconciled(waiti
     assert sorted(failed) == sorted([unstarted, external])
     await service.until(lost, "canceled")
     await forget_poison(service)
-
-
-def reconciliation_of(service: Service) -> ReconciliationActivities:
-    runs = GenerationRuns(service.temporal, service.settings.task_queue, None)
-    return ReconciliationActivities(service.settings, service.sessions, Providers(), runs, load_catalog())
 
 
 async def test_a_reconciliation_whose_worker_died_goes_on_after_its_last_page(servers: Servers) -> None:
