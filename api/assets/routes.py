@@ -109,8 +109,8 @@ def content_address(asset_id: UUID) -> str:
 async def _announced_upload(
     asset_id: AssetId,
     services: ServicesDep,
-    signature: Annotated[str, Query(description="The signature of the `uploadUrl`.")],
-    expires: Annotated[int, Query(ge=0, le=2**53, description="When it expires, in seconds since 1970.")],
+    signature: Annotated[str, Query(description="The signature of the `uploadUrl`.")] = "",
+    expires: Annotated[int, Query(ge=0, le=2**53, description="When it expires, in seconds since 1970.")] = 0,
 ) -> Asset:
     """Raises: Unauthenticated, NotFound, Conflict."""
     link = read_media_signature(services.signing_secret, signature, content_address(asset_id), expires, now=time.time())
