@@ -2,10 +2,11 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from lab.devstack.temporal import EmbeddedTemporal
+from tests.memory import folder_in_memory
 from tests.running import Service, running_service
 from tests.servers import Postgres, Servers, postgres_server, simulator_server, temporal_server
 from workflows.client import connect
@@ -45,8 +47,13 @@ def _refuse_programs(event: str, arguments: tuple[object, ...]) -> None:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("servers")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Of the servers. Their logs alone stay."""
+    logs = tmp_path_factory.mktemp("servers")
+    with folder_in_memory(logs) as folder:
+        yield folder
+        for log in folder.glob("*.log"):
+            copy(log, logs)
 
 
 @pytest.fixture(scope="session")
@@ -137,6 +144,19 @@ async def no_run_outlives_its_test(request: pytest.FixtureRequest) -> AsyncItera
                         pollers=await _pollers(client, run.task_queue),
                     )
                 await handle.terminate("the test is over")
+
+
+@pytest.fixture(autouse=True)
+async def no_database_outlives_its_test(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """They would fill the memory. Those of fixtures with a wider scope stay."""
+    postgres = request.getfixturevalue("postgres") if "postgres" in request.fixturenames else None
+    if not isinstance(postgres, Postgres):
+        yield
+        return
+    before = {*postgres.copies}
+    yield
+    for name in postgres.copies - before:
+        await postgres.drop(name)
 
 
 async def _pollers(client: Client, task_queue: str) -> list[dict[str, Any]]:

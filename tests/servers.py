@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +22,7 @@ from lab.simulator.app import create_simulator
 from lab.simulator.settings import SimulatorSettings
 from reelay.cli.secrets import Secrets
 from reelay.db.migrate import migrate
+from reelay.tls import tls_context
 from tests.eventually import PATIENCE
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
@@ -41,6 +42,8 @@ class Postgres:
     """A server with one migrated database, of which each test gets a copy."""
 
     server: EmbeddedPostgres
+    copies: set[str] = field(default_factory=set)
+    """Their names."""
 
     @classmethod
     async def migrated(cls, server: EmbeddedPostgres) -> Self:
@@ -49,13 +52,22 @@ class Postgres:
 
     async def copy(self) -> Database:
         name = f"test_{uuid4().hex}"
-        connection = await asyncpg.connect(self.server.superuser_url)
-        try:
-            await connection.execute(f"create database {name} template reelay owner reelay_owner strategy file_copy")
-        finally:
-            await connection.close()
+        await self._execute(f"create database {name} template reelay owner reelay_owner strategy file_copy")
+        self.copies.add(name)
         urls = (self.server.admin_url, self.server.service_url, self.server.app_url)
         return Database(*(url.removesuffix("reelay") + name for url in urls))
+
+    async def drop(self, name: str) -> None:
+        """The copy, whoever is still connected to it."""
+        await self._execute(f"drop database if exists {name} with (force)")
+        self.copies.discard(name)
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.server.superuser_url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
 
 
 @asynccontextmanager
@@ -156,14 +168,17 @@ class Servers:
                 await self._end(request["request_id"])
 
     async def _end(self, request_id: str) -> None:
-        async with httpx.AsyncClient(base_url=self.simulator, timeout=PATIENCE) as client:
+        async with self._client() as client:
             (await client.post(f"/__sim/requests/{request_id}/end")).raise_for_status()
 
     async def lock_account(self, key: str, *, locked: bool = True) -> None:
         """The provider refuses every submission with that key, or takes them again."""
-        async with httpx.AsyncClient(base_url=self.simulator, timeout=PATIENCE) as client:
+        async with self._client() as client:
             (await client.post("/__sim/lock", json={"key": key, "locked": locked})).raise_for_status()
 
     async def _ask_simulator(self, what: str) -> Any:
-        async with httpx.AsyncClient(base_url=self.simulator, timeout=PATIENCE) as client:
+        async with self._client() as client:
             return (await client.get(f"/__sim/{what}")).json()
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.simulator, timeout=PATIENCE, verify=tls_context())

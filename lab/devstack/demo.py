@@ -15,6 +15,7 @@ from rich.console import Console
 
 from reelay.cli.errors import DemoFailed
 from reelay.cli.progress_bar import follow, say
+from reelay.tls import tls_context
 from reelay_client import AsyncReelay, File, Job
 from workflows.ids import workflow_id
 
@@ -74,7 +75,7 @@ class Demo:
         return posts
 
     async def _ask_simulator(self, what: str) -> Any:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=tls_context()) as client:
             return (await client.get(f"{self.simulator_url}/__sim/{what}")).json()
 
     async def _show(self, job: Job, archived: Path, posts: int) -> None:

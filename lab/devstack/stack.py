@@ -23,6 +23,7 @@ from reelay.cli.data_dir import DataDir, ProcessId, RunningStack, process_ids
 from reelay.cli.errors import PortTaken
 from reelay.cli.secrets import Secrets, keep_secrets
 from reelay.db.migrate import migrate
+from reelay.tls import tls_context
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 from workflows.task_queues import transfers_queue
 
@@ -191,7 +192,7 @@ class Stack:
 
     async def _polls(self, pid: int, task_queue: str, kind: str) -> bool:
         url = f"{self.temporal.ui_url}/api/v1/namespaces/default/task-queues/{task_queue}"
-        async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=2, trust_env=False, verify=tls_context()) as client:
             try:
                 answer = await client.get(url, params={"taskQueueType": kind})
             except httpx.TransportError:

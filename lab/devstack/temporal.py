@@ -12,6 +12,7 @@ import httpx
 from lab.devstack.ports import HOST
 from lab.devstack.processes import Program
 from reelay.cli.errors import StackError
+from reelay.tls import tls_context
 
 # With one history shard the defaults (20 a second, timers to the second) cost 50 ms per hop of a workflow:
 # four activities took 250 ms, with these 60-76 ms.
@@ -85,7 +86,7 @@ class EmbeddedTemporal:
 
 async def answers_ok(url: str) -> bool:
     """Whether the address answers 200 within two seconds."""
-    async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=2, trust_env=False, verify=tls_context()) as client:
         try:
             return (await client.get(url)).status_code == httpx.codes.OK
         except httpx.TransportError:

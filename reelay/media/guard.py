@@ -22,6 +22,7 @@ from reelay.domain.addresses import IPAddress, is_loopback, is_public
 from reelay.domain.generation import ProviderName
 from reelay.media.errors import Refused
 from reelay.settings import Settings
+from reelay.tls import tls_context
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[IPAddress]]]
 
@@ -148,11 +149,10 @@ class GuardedTransport(httpx.AsyncHTTPTransport):
     """httpx's own transport, with a pool that dials through the guard. Never through a proxy."""
 
     def __init__(self, policy: DownloadPolicy, resolve: Resolve) -> None:
-        context = httpx.create_ssl_context()
-        super().__init__(verify=context)
+        super().__init__(verify=tls_context())
         # httpx offers no parameter for the network backend of its pool.
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context,
+            ssl_context=tls_context(),
             max_connections=100,
             max_keepalive_connections=20,
             keepalive_expiry=5.0,
