@@ -18,6 +18,7 @@ from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor, co
 from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.retries import RetryInterceptor, Timeline
+from activities.slots import Slots
 from activities.submission import SubmissionActivities
 from reelay.background import TaskSupervisor
 from reelay.catalog.loader import load_catalog
@@ -113,19 +114,15 @@ async def open_generations_worker(
     storage: Storage,
     stack: AsyncExitStack,
 ) -> Worker:
-    submission = SubmissionActivities(settings, sessions, providers)
+    runs = GenerationRuns(client, settings.task_queue, settings.app_url)
+    slots = Slots(sessions, runs, settings.slots)
+    submission = SubmissionActivities(settings, sessions, providers, slots)
     polling = PollingActivities(sessions, providers)
-    conclusion = ConclusionActivities(sessions, providers, settings.language)
-    reconciliation = ReconciliationActivities(
-        settings,
-        sessions,
-        providers,
-        GenerationRuns(client, settings.task_queue, settings.app_url),
-        load_catalog(),
-        storage,
-    )
+    conclusion = ConclusionActivities(sessions, providers, settings.language, slots)
+    reconciliation = ReconciliationActivities(settings, sessions, providers, runs, load_catalog(), storage)
     runtime = client.service_client.config.runtime or Runtime.default()
     tasks = TaskSupervisor(counting_task_failures(runtime.metric_meter))
+    await stack.enter_async_context(tasks.running("slots", slots.keep))
     await stack.enter_async_context(keeping_schedule(tasks, client, settings.task_queue, settings.reconcile_every))
     return Worker(
         client,

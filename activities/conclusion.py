@@ -8,6 +8,7 @@ from temporalio import activity
 
 from activities.errors import try_again
 from activities.inputs import Accepted, Completion, Ending
+from activities.slots import Slots
 from reelay.db.clips import update_clip_media
 from reelay.db.engine import Sessions
 from reelay.db.generations import cancel_generation, complete_generation, fail_generation
@@ -25,11 +26,12 @@ log = structlog.get_logger()
 
 
 class ConclusionActivities:
-    def __init__(self, sessions: Sessions, providers: Providers, language: Language) -> None:
+    def __init__(self, sessions: Sessions, providers: Providers, language: Language, slots: Slots) -> None:
         """`language`: of what a pushing provider's jobs are said to have come to."""
         self._sessions = sessions
         self._providers = providers
         self._language = language
+        self._slots = slots
 
     @activity.defn
     async def complete(self, completion: Completion) -> None:
@@ -50,6 +52,7 @@ class ConclusionActivities:
             )
             if completed and result_url:
                 await _update_clip(session, generation, result_url)
+        self._slots.free(generation.provider)
 
     @activity.defn
     async def withdraw(self, accepted: Accepted) -> CancelAnswer:
@@ -68,6 +71,7 @@ class ConclusionActivities:
                 await fail_generation(session, ending.generation.id, ending.failure, detail=detail)
             else:
                 await cancel_generation(session, ending.generation.id, "Canceled")
+        self._slots.free(ending.generation.provider)
 
     def _detail(self, generation: Generation, word: str) -> str | None:
         """The studio backend's own message for that end; other providers have none."""

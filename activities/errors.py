@@ -12,6 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, ApplicationEr
 from reelay.domain.failure import Failure, FailureCode
 
 SUBMISSION_UNCERTAIN = "SubmissionUncertain"
+SLOT_UNAVAILABLE = "SlotUnavailable"
 STILL_RUNNING = "StillRunning"
 NOT_LISTED = "NotListed"
 WAITING = "Waiting"
@@ -53,6 +54,13 @@ def submission_uncertain(message: str) -> ApplicationError:
     return ApplicationError(message, type=SUBMISSION_UNCERTAIN, non_retryable=True)
 
 
+def slot_unavailable(message: str) -> ApplicationError:
+    """Nothing was sent, and nothing is to be tried until the generation is called."""
+    return ApplicationError(
+        message, type=SLOT_UNAVAILABLE, non_retryable=True, category=ApplicationErrorCategory.BENIGN
+    )
+
+
 def request_list_unavailable(message: str) -> ApplicationError:
     """Asking again will not help, but nothing has ended: there are other ways to find a request."""
     return ApplicationError(message, type=NOT_LISTED, non_retryable=True, category=ApplicationErrorCategory.BENIGN)
@@ -72,6 +80,12 @@ def failure_of(error: BaseException, *, otherwise: FailureCode) -> Failure:
 def is_non_retryable(error: BaseException) -> bool:
     """Whether the activity failed with `non_retryable`."""
     return _failure_from(error) is not None
+
+
+def is_slot_unavailable(error: BaseException) -> bool:
+    """Whether the activity failed with `slot_unavailable`."""
+    cause = _cause_of(error)
+    return isinstance(cause, ApplicationError) and cause.type == SLOT_UNAVAILABLE
 
 
 def _failure_from(error: BaseException) -> Failure | None:

@@ -18,6 +18,7 @@ from activities.errors import (
     non_retryable,
     request_list_unavailable,
     retry_later,
+    slot_unavailable,
     still_running,
     submission_uncertain,
     try_again,
@@ -26,6 +27,7 @@ from activities.heartbeat import heartbeating
 from activities.inputs import Adoption, Attempt
 from activities.missing_key import missing_key_error
 from activities.retries import SubmissionUnrecorded, is_outage
+from activities.slots import Slots
 from reelay.db.accounts import park_account, parked_account, schedule_probe, unpark_account
 from reelay.db.attempts import (
     SUBMISSION,
@@ -90,10 +92,11 @@ class AccountParked(Exception):
 
 
 class SubmissionActivities:
-    def __init__(self, settings: Settings, sessions: Sessions, providers: Providers) -> None:
+    def __init__(self, settings: Settings, sessions: Sessions, providers: Providers, slots: Slots) -> None:
         self._settings = settings
         self._sessions = sessions
         self._providers = providers
+        self._slots = slots
 
     @activity.defn
     async def submit(self, attempt: Attempt) -> Submission:
@@ -199,30 +202,50 @@ class SubmissionActivities:
         return recorded if recorded.request_id == submission.request_id else None
 
     async def _open_attempt(self, attempt: Attempt) -> Submission | None:
-        """Write the attempt down. An attempt that is there already was sent by an attempt of this activity that died.
+        """Write the attempt down, if it has a slot. An attempt that is there already was sent by an attempt of this
+        activity that died.
 
         Raises: AccountParked, GenerationEnded, with nothing written down.
         """
-        generation, again = attempt.generation, " again" if attempt.number > 1 else ""
         async with self._sessions.begin() as session:
-            opened = await open_attempt(session, generation, attempt.number)
-            if isinstance(opened, Opened):
-                await self._require_account(session, generation.provider)
-            if opened is Opened.NEW:
-                await advance_generation(
-                    session,
-                    generation.id,
-                    status=Status.PENDING,
-                    stage=Stage.SUBMITTING,
-                    detail=f"Submitting to {generation.provider}{again}",
-                    attempts=attempt.number,
-                )
-        if isinstance(opened, Opened):
-            return None
-        if opened.state == AttemptState.ACCEPTED:
-            return submission_of(opened)
+            arrival = await self._slots.arrive(session, attempt.generation)
+            opened = await (self._write_down if arrival.has_slot else self._wait_for_slot)(session, attempt)
+        await self._slots.call(arrival.others)
+        match opened:
+            case None:
+                raise slot_unavailable(f"No slot is free at {attempt.generation.provider}")
+            case Opened():
+                return None
+            case SubmissionAttempt(state=AttemptState.ACCEPTED):
+                return submission_of(opened)
         raise await self._uncertain_error(
             attempt, opened.answer or "The worker died while the submission was on its way"
+        )
+
+    async def _write_down(self, session: AsyncSession, attempt: Attempt) -> Opened | SubmissionAttempt:
+        generation, again = attempt.generation, " again" if attempt.number > 1 else ""
+        opened = await open_attempt(session, generation, attempt.number)
+        if isinstance(opened, Opened):
+            await self._require_account(session, generation.provider)
+        if opened is Opened.NEW:
+            await advance_generation(
+                session,
+                generation.id,
+                status=Status.PENDING,
+                stage=Stage.SUBMITTING,
+                detail=f"Submitting to {generation.provider}{again}",
+                attempts=attempt.number,
+            )
+        return opened
+
+    async def _wait_for_slot(self, session: AsyncSession, attempt: Attempt) -> None:
+        await advance_generation(
+            session,
+            attempt.generation.id,
+            status=Status.PENDING,
+            stage=Stage.WAITING,
+            detail=f"Waiting for a slot at {attempt.generation.provider}",
+            waiting_for=WaitingFor.SLOT,
         )
 
     async def _require_account(self, session: AsyncSession, provider: ProviderName) -> None:

@@ -68,6 +68,7 @@ def simulator(
             account_id=SIMULATED_FAL_ACCOUNT,
             studio_secret=user_environment().get("WEBHOOK_SECRET"),
             webhook_compression=60,
+            fal_concurrency=user_environment().get("SIM_FAL_CONCURRENCY"),
         ),
         port=port,
         certificate=tls_cert,

@@ -9,13 +9,17 @@ OperatorError
 
 from datetime import timedelta
 
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from reelay.db.audit_log import Actor, AuditAction, record_act
 from reelay.db.credits import adjust, limit_month, top_up
 from reelay.db.keys import PREFIX_LENGTH, create_key, revoke_key
-from reelay.db.tables import ApiKey, Scope, User
+from reelay.db.slots import set_slot_limit
+from reelay.db.tables import ApiKey, Scope, SlotLimit, User
 from reelay.db.users import disable_user, enable_user, find_or_create_user, find_user, sign_user_out
+from reelay.domain.generation import Priority, ProviderName
 
 
 class OperatorError(Exception):
@@ -92,6 +96,41 @@ async def set_budget(session: AsyncSession, actor: Actor, name: str, cents: int 
     await limit_month(session, user, cents)
     await record_act(session, actor, AuditAction.BUDGET_SET, user.name, user_id=user.id, details={"cents": cents})
     return user
+
+
+async def set_slot_weight(session: AsyncSession, actor: Actor, name: str, weight: float) -> User:
+    """The user's share of slots, beside the weights of the others who wait. Raises: UnknownUser."""
+    user = await require_user(session, name)
+    await session.execute(update(User).where(col(User.id) == user.id).values(slot_weight=weight))
+    details = {"weight": weight}
+    await record_act(session, actor, AuditAction.SLOT_WEIGHT_SET, user.name, user_id=user.id, details=details)
+    return user
+
+
+async def set_highest_priority(session: AsyncSession, actor: Actor, name: str, priority: Priority) -> User:
+    """The highest that the user's new jobs may have. Raises: UnknownUser."""
+    user = await require_user(session, name)
+    await session.execute(update(User).where(col(User.id) == user.id).values(highest_priority=priority))
+    details = {"priority": priority}
+    await record_act(session, actor, AuditAction.HIGHEST_PRIORITY_SET, user.name, user_id=user.id, details=details)
+    return user
+
+
+async def limit_slots(
+    session: AsyncSession,
+    actor: Actor,
+    provider: ProviderName,
+    slots: int | None,
+    *,
+    endpoint: str | None = None,
+    per_user: int | None = None,
+) -> SlotLimit:
+    """How many jobs may be at the provider at once, or at one of its endpoints; None: no limit."""
+    limit = SlotLimit(provider=provider, endpoint=endpoint or "", slots=slots, slots_per_user=per_user)
+    await set_slot_limit(session, limit)
+    details = {"endpoint": endpoint, "slots": slots, "slotsPerUser": per_user}
+    await record_act(session, actor, AuditAction.SLOTS_LIMITED, provider, details=details)
+    return limit
 
 
 async def issue_key(

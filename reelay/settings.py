@@ -1,5 +1,7 @@
 """Everything that the environment may say, typed, in one place. Built once per process and passed down."""
 
+import hashlib
+import hmac
 import re
 from base64 import b64decode
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ SHORTEST_JWT_SECRET = 32
 PLACEHOLDER = re.compile(
     r"change-?_?me|^(your|my|example|simulated|votre|seu)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
 )
+WEBHOOK_TOKEN_LABEL = b"reelay webhook token"
 REPLICATE_HOSTS = (".replicate.com",)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 EVERY_PROCESS = frozenset(Process)
@@ -97,7 +100,12 @@ class Settings(BaseSettings):
     webhook_token_secret: SecretStr | None = Field(
         None, validation_alias=AliasChoices("FAL_WEBHOOK_SECRET", "webhook_token_secret")
     )
-    """Signs the token in the webhook URLs of all providers."""
+    """Signs the token in the webhook URLs of all providers. Unset: derived from the pepper, by whom is given it."""
+
+    fal_concurrency: int | None = Field(None, ge=0)
+    """How many requests run at the provider at once, here and in the next two; unset: no limit."""
+    replicate_concurrency: int | None = Field(None, ge=0)
+    studio_concurrency: int | None = Field(None, ge=0)
 
     studio_backend_url: str | None = None
     webhook_secret: SecretStr | None = None
@@ -286,6 +294,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         self.providers = self.providers or tuple(self._providers_with_keys())
+        if self.app_url and not self.webhook_token_secret and (pepper := self.api_key_pepper.get_secret_value()):
+            derived = hmac.new(pepper.encode(), WEBHOOK_TOKEN_LABEL, hashlib.sha256).hexdigest()
+            self.webhook_token_secret = SecretStr(derived)
         if bool(self.worker_deployment) != bool(self.worker_build_id):
             raise ValueError("TEMPORAL_WORKER_DEPLOYMENT and TEMPORAL_WORKER_BUILD_ID: set both or neither")
         return self
@@ -344,6 +355,15 @@ class Settings(BaseSettings):
             "replicate_webhooks": self.is_called_by_replicate,
         }
         return self.model_copy(update=implied | others)
+
+    @property
+    def slots(self) -> dict[ProviderName, int | None]:
+        """The limits of the providers' accounts, unless one is set while running."""
+        return {
+            ProviderName.FAL: self.fal_concurrency,
+            ProviderName.REPLICATE: self.replicate_concurrency,
+            ProviderName.STUDIO: self.studio_concurrency,
+        }
 
     @property
     def service_url(self) -> str:

@@ -13,6 +13,7 @@ import pytest
 from sqlmodel import col, select
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
+from activities.slots import Slots
 from api.app import create_app
 from api.connections import ConnectionLimits
 from api.server import ApiServer, server_config
@@ -33,6 +34,7 @@ from worker import working
 from workflows.client import connect
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
+from workflows.runs import GenerationRuns
 from workflows.task_queues import TaskQueue
 
 Job = dict[str, Any]
@@ -169,6 +171,13 @@ class Service:
             await self.run(job_id).result(rpc_timeout=timedelta(seconds=PATIENCE))
         status = (await self.run(job_id).describe()).status
         return status.name if status else "?"
+
+    @property
+    def slots(self) -> Slots:
+        """As a worker of the service's keeps them."""
+        settings = self.settings
+        runs = GenerationRuns(self.temporal, settings.task_queue, settings.app_url)
+        return Slots(self.sessions, runs, settings.slots)
 
     def worker(
         self, queues: Collection[TaskQueue] = tuple(TaskQueue), **limits: int

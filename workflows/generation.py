@@ -20,7 +20,14 @@ from workflows.task_queues import transfers_queue
 with workflow.unsafe.imports_passed_through():
     from activities.archive import ArchiveActivities
     from activities.conclusion import ConclusionActivities
-    from activities.errors import LONGEST_PAUSE, SUBMISSION_UNCERTAIN, failure_of, is_non_retryable, non_retryable
+    from activities.errors import (
+        LONGEST_PAUSE,
+        SUBMISSION_UNCERTAIN,
+        failure_of,
+        is_non_retryable,
+        is_slot_unavailable,
+        non_retryable,
+    )
     from activities.inputs import Accepted, Attempt, Completion, Ended, Ending
     from activities.polling import PollingActivities
     from activities.submission import SubmissionActivities
@@ -83,6 +90,11 @@ class GenerationWorkflow:
         """Poll the provider now."""
         self.signals.poll_requested = True
 
+    @workflow.signal
+    def call_turn(self) -> None:
+        """It has a slot at its provider."""
+        self.signals.turn_called = True
+
     @workflow.query(name="status")
     def current_status(self) -> GenerationStatus:
         return GenerationStatus(
@@ -98,13 +110,38 @@ class GenerationWorkflow:
         """One paid POST. When its answer is lost, find its request; only by policy another is sent, and only one."""
         for number in range(1, self.generation.attempts_at_most + 1):
             attempt = Attempt(generation=self.generation, number=number)
-            if submission := await self.submit_attempt(attempt) or await self.find_lost_submission(attempt):
+            if submission := await self.submit_in_turn(attempt) or await self.find_lost_submission(attempt):
                 self.was_adopted = self.stage is Stage.UNCERTAIN
                 self.count_deadline_from(submission.sent_at or workflow.now())
                 return submission
             if self.deadline.has_passed:
                 break
         raise non_retryable(Failure(code=FailureCode.UNKNOWN_OUTCOME, message=_unknown_outcome_message(number)))
+
+    async def submit_in_turn(self, attempt: Attempt) -> Submission | None:
+        """The POST, as soon as there is a slot for it. None when its answer was lost."""
+        while True:
+            self.signals.turn_called = False
+            try:
+                return await self.submit_attempt(attempt)
+            except ActivityError as error:
+                if not is_slot_unavailable(error):
+                    raise
+            await self.wait_for_turn()
+
+    async def wait_for_turn(self) -> None:
+        self.enter(Stage.WAITING, Status.PENDING, f"Waiting for a slot at {self.generation.provider}")
+        try:
+            await unless_canceled(
+                workflow.wait_condition(
+                    lambda: self.signals.turn_called,
+                    timeout=self.deadline.time_left(),
+                    timeout_summary="wait for a slot",
+                )
+            )
+        except TimeoutError as error:
+            message = f"No slot at {self.generation.provider} was free until {self.deadline.at:%Y-%m-%d %H:%M:%S} UTC"
+            raise non_retryable(Failure(code=FailureCode.WAIT_EXPIRED, message=message)) from error
 
     async def submit_attempt(self, attempt: Attempt) -> Submission | None:
         """The POST. None when it may have been accepted, but its answer was lost."""

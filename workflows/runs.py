@@ -119,6 +119,15 @@ class GenerationRuns:
         async with _answered_within(self._timeouts.command):
             await self._handle(generation_id).signal(GenerationWorkflow.poll)
 
+    async def call_turn(self, generation_id: UUID) -> bool:
+        """Tell the run that it has a slot. False when that could not be told."""
+        try:
+            async with _answered_within(self._timeouts.command):
+                await self._handle(generation_id).signal(GenerationWorkflow.call_turn)
+        except (NoRun, TemporalFailed):
+            return False
+        return True
+
     async def cancel(self, generation_id: UUID) -> None:
         """Raises: NoRun, TemporalFailed."""
         async with _answered_within(self._timeouts.command):

@@ -11,6 +11,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.poll_requested = False
+        self.turn_called = False
         self._reports: list[Report] = []
         self._ignored_request_ids: set[str] = set()
 

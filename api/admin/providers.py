@@ -1,15 +1,20 @@
-"""Operators see which providers are set up, and what is known of our accounts there."""
+"""Operators see which providers are set up, and what is known of our accounts there, and limit what is sent to them."""
 
 from http import HTTPStatus
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends
+from pydantic import Field, model_validator
 
 from api.admin.accounts import AccountView
 from api.http.problems import problems
-from api.http.wire import Wire
-from api.identity.dependencies import require_admin
+from api.http.wire import Text, Wire
+from api.identity.dependencies import AdminCaller, require_admin
 from api.services import ServicesDep
+from reelay import operators
 from reelay.db.accounts import accounts
+from reelay.db.slots import read_slot_limits, slot_limits, slot_use
+from reelay.db.tables import SlotLimit
 from reelay.domain.generation import ProviderName
 
 router = APIRouter(
@@ -18,6 +23,45 @@ router = APIRouter(
     dependencies=[Depends(require_admin)],
     responses=problems(HTTPStatus.FORBIDDEN),
 )
+
+
+class SlotLimitView(Wire):
+    """How many jobs may be at a provider at once."""
+
+    provider: ProviderName
+    """The provider."""
+    endpoint: str | None
+    """The endpoint that the limit is of; null: the whole account."""
+    slots: int | None
+    """The most jobs at once; null: no limit."""
+    slots_per_user: int | None
+    """The most of one user; null: no limit."""
+
+    @classmethod
+    def from_row(cls, row: SlotLimit) -> Self:
+        return cls(
+            provider=row.provider, endpoint=row.endpoint or None, slots=row.slots, slots_per_user=row.slots_per_user
+        )
+
+
+Slots = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+
+
+class LimitChange(Wire):
+    """A new limit, in place of the setting and of an earlier one."""
+
+    slots: Slots | None
+    """The most jobs at once; null: no limit."""
+    endpoint: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    """The endpoint that the limit is of, for example `fal-ai/veo3.1`; null or omitted: the whole account."""
+    slots_per_user: Slots | None = None
+    """The most of one user, of the whole account; null or omitted: no limit."""
+
+    @model_validator(mode="after")
+    def _per_user_is_of_the_account(self) -> Self:
+        if self.endpoint is not None and self.slots_per_user is not None:
+            raise ValueError("slotsPerUser is of the whole account, without an endpoint")
+        return self
 
 
 class ProviderView(Wire):
@@ -31,6 +75,14 @@ class ProviderView(Wire):
     """Whether an account of ours takes no submissions at the moment: jobs wait for it."""
     accounts: list[AccountView]
     """Our accounts there that were ever refused, and why."""
+    slots: int | None
+    """The most jobs that may be there at once, as set while running, else by the settings; null: no limit."""
+    jobs_in_slots: int
+    """How many jobs are there, or about to be sent."""
+    jobs_waiting: int
+    """How many jobs wait for a slot."""
+    limits: list[SlotLimitView]
+    """The limits that were set while running."""
 
 
 class ProviderList(Wire):
@@ -45,13 +97,36 @@ async def list_providers(services: ServicesDep) -> ProviderList:
     """Each provider, whether it is set up, and whether jobs wait for an account of ours there, and why."""
     async with services.service_sessions() as session:
         known = [AccountView.from_row(row) for row in await accounts(session)]
+        limits = await slot_limits(session)
+        by_provider = await read_slot_limits(session, services.settings.slots)
+        use = await slot_use(session)
     data = []
     for provider in ProviderName:
         ours = [account for account in known if account.provider == provider]
         is_parked = any(account.parked_since for account in ours)
+        in_slots, waiting = use.get(provider, (0, 0))
         data.append(
             ProviderView(
-                provider=provider, is_set_up=provider in services.settings.providers, is_parked=is_parked, accounts=ours
+                provider=provider,
+                is_set_up=provider in services.settings.providers,
+                is_parked=is_parked,
+                accounts=ours,
+                slots=by_provider[provider].account,
+                jobs_in_slots=in_slots,
+                jobs_waiting=waiting,
+                limits=[SlotLimitView.from_row(limit) for limit in limits if limit.provider == provider],
             )
         )
     return ProviderList(data=data)
+
+
+@router.post("/{provider}/limit")
+async def limit_slots(
+    provider: ProviderName, body: LimitChange, admin: AdminCaller, services: ServicesDep
+) -> SlotLimitView:
+    """Limit how many jobs may be at the provider at once; the others wait. Workers know it within seconds."""
+    async with services.service_sessions.begin() as session:
+        limit = await operators.limit_slots(
+            session, admin.actor, provider, body.slots, endpoint=body.endpoint, per_user=body.slots_per_user
+        )
+        return SlotLimitView.from_row(limit)

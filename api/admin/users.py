@@ -17,6 +17,7 @@ from api.identity.dependencies import AdminCaller, require_admin
 from api.services import ServicesDep
 from reelay import operators
 from reelay.db.users import find_user, list_users
+from reelay.domain.generation import Priority
 from reelay.domain.money import MOST_CENTS
 
 router = APIRouter(
@@ -48,6 +49,10 @@ class UserView(Wire):
     """Since when all keys and tokens of the user are refused; null while they are accepted."""
     monthly_budget_cents: int | None
     """The most that the user's jobs of one month may cost, in US cents; null for no limit."""
+    slot_weight: float
+    """The user's share of slots at a provider, beside the weights of the others who wait."""
+    highest_priority: Priority
+    """The highest that the user's new jobs may have."""
     available_cents: int
     """What new jobs can take, in US cents."""
     held_cents: int
@@ -87,6 +92,20 @@ class BudgetChange(Wire):
     """The most that the user's jobs of one month may cost, in US cents; null for no limit."""
 
 
+class SlotWeightChange(Wire):
+    """A new share of slots."""
+
+    slot_weight: Annotated[float, Field(ge=0.001, le=1000)]
+    """The user's share of slots at a provider, beside the weights of the others who wait."""
+
+
+class PriorityChange(Wire):
+    """A new highest priority."""
+
+    highest_priority: Priority
+    """The highest that the user's new jobs may have."""
+
+
 @router.get("")
 async def list_all_users(
     services: ServicesDep, user: UserFilter = None, limit: PageSize = 20, after: Cursor = None
@@ -123,6 +142,26 @@ async def set_budget(user: UserName, body: BudgetChange, admin: AdminCaller, ser
     """Limit what the user's jobs of one month may cost."""
     async with services.service_sessions.begin() as session:
         limited = await operators.set_budget(session, admin.actor, user, body.monthly_budget_cents)
+        return await view_user(session, limited.id)
+
+
+@router.post("/{user}/slot-weight")
+async def set_slot_weight(
+    user: UserName, body: SlotWeightChange, admin: AdminCaller, services: ServicesDep
+) -> UserView:
+    """Set the user's share of slots at a provider."""
+    async with services.service_sessions.begin() as session:
+        weighed = await operators.set_slot_weight(session, admin.actor, user, body.slot_weight)
+        return await view_user(session, weighed.id)
+
+
+@router.post("/{user}/highest-priority")
+async def set_highest_priority(
+    user: UserName, body: PriorityChange, admin: AdminCaller, services: ServicesDep
+) -> UserView:
+    """Limit the priority of the user's new jobs."""
+    async with services.service_sessions.begin() as session:
+        limited = await operators.set_highest_priority(session, admin.actor, user, body.highest_priority)
         return await view_user(session, limited.id)
 
 

@@ -26,8 +26,9 @@ from reelay.catalog.timing import timing_of
 from reelay.db.clips import find_campaign, find_clip
 from reelay.db.credits import HoldAnswer, hold_credits
 from reelay.db.generations import TARIFF, TIMING, find_generation, find_generation_named, insert_generation
+from reelay.db.slots import highest_priority
 from reelay.db.tables import GenerationJob
-from reelay.domain.generation import ProviderName
+from reelay.domain.generation import Priority, ProviderName
 from reelay.domain.messages import Sentence
 from reelay.providers.registry import can_submit
 from reelay.settings import Settings
@@ -148,6 +149,8 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
         if inserted:  # what was answered once is answered again, though its clip be gone
             if errors := await validate_ownership(session, context.caller.user_id, request):
                 raise InvalidParams(Sentence("belongings_invalid"), errors=errors)
+            if errors := await validate_priority(session, request):
+                raise InvalidParams(Sentence("input_invalid"), errors=errors)
             services.limits.admit_storage(stored_bytes)
             headers = await services.limits.admit_creation(session, context.caller.user_id)
             if not services.settings.unmetered:
@@ -193,7 +196,8 @@ def _new_job(context: RequestContext, key: str | None, spec: JobSpec) -> Generat
         input_params=dict(spec.inputs if spec.shown_input is None else spec.shown_input),
         arguments=arguments,
         tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
-        timing=TIMING.dump_python(timing_of(model, settings), mode="json"),
+        timing=TIMING.dump_python(timing_of(model, settings, submission_window=request.max_wait), mode="json"),
+        priority=request.priority,
         uncertain_submit_policy=settings.uncertain_submit_policy,
         external_id=request.external_id or spec.generated_external_id,
         request_fingerprint=fingerprint(fingerprint_content(model, spec.inputs, request)) if is_repeatable else None,
@@ -231,6 +235,14 @@ async def validate_ownership(session: AsyncSession, user_id: UUID, request: Crea
         elif not errors and request.campaign_id not in (None, clip.campaign_id):
             errors.append(_id_error("clipId", Sentence("field_other_campaign"), request.clip_id))
     return errors
+
+
+async def validate_priority(session: AsyncSession, request: CreateRequest) -> list[dict[str, Any]]:
+    """Operators may reserve the high one."""
+    if request.priority is not Priority.HIGH or (highest := await highest_priority(session)) is Priority.HIGH:
+        return []
+    message = Sentence("field_priority_reserved", limit=highest)
+    return [{"field": "priority", "message": message, "limit": highest, "value": request.priority}]
 
 
 def _id_error(field: str, message: str, value: UUID) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from reelay.providers.studio_push import PHASES, Phase, failure_without_reason
 # A stage further down is newer. POLLING stands before what a poll reveals.
 NEWER = (
     Stage.RESERVING,
+    Stage.WAITING,
     Stage.SUBMITTING,
     Stage.UNCERTAIN,
     Stage.POLLING,
@@ -29,6 +30,9 @@ NEWER = (
     Stage.FINISHING,
     Stage.DONE,
 )
+
+
+UNAVAILABLE = frozenset({WaitingFor.PROVIDER, WaitingFor.ACCOUNT, WaitingFor.KEY})
 
 
 def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatus:
@@ -80,8 +84,8 @@ def progress_message(row: GenerationJob, at: GenerationStatus, language: Languag
     """By what the job waits for, else by the phase of a provider that pushes, else by the status and the stage."""
     if (ahead := queue_position(row, at)) is not None:
         return message("queued_behind", language, provider=row.provider, ahead=ahead)
-    if waiting_for(row, at) not in (None, WaitingFor.QUEUE):
-        return message("stage_waiting", language, provider=row.provider)
+    if waiting_for(row, at) in UNAVAILABLE:
+        return message("provider_unavailable", language, provider=row.provider)
     if phase := _pushed_phase(row, at):
         return phase.message(language)
     key = f"ended_{at.status}" if at.status.is_final else f"stage_{at.stage}"
@@ -93,8 +97,8 @@ def timeline_message(event: JobEvent, row: GenerationJob, language: Language) ->
     ahead, waits_for = event.data.get("queuePosition"), event.data.get("waitingFor")
     if ahead is not None:
         return message("queued_behind", language, provider=row.provider, ahead=ahead)
-    if waits_for not in (None, WaitingFor.QUEUE):
-        return message("stage_waiting", language, provider=row.provider)
+    if waits_for in UNAVAILABLE:
+        return message("provider_unavailable", language, provider=row.provider)
     if "lines" in event.data:
         return message("log_lines", language, provider=row.provider)
     if retry_at := event.data.get("retryAt"):

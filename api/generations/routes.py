@@ -108,7 +108,13 @@ async def retry_job(job_id: JobName, context: Context, options: CreateOptionsDep
     spec = JobSpec(
         model=create.model_of(context.services, row),
         inputs=row.arguments,
-        request=CreateRequest(campaign_id=row.campaign_id, clip_id=row.clip_id, confirm=True, metadata=row.metadata_),
+        request=CreateRequest(
+            campaign_id=row.campaign_id,
+            clip_id=row.clip_id,
+            priority=row.priority,
+            confirm=True,
+            metadata=row.metadata_,
+        ),
         shown_input=row.input_params,
     )
     return await create.create_and_answer(context, options, spec)

@@ -1,7 +1,7 @@
 """Generations as clients ask for them and see them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
@@ -36,6 +36,7 @@ from reelay.domain.generation import (
     ACTIVE,
     GenerationStatus,
     JobType,
+    Priority,
     ProviderName,
     Stage,
     Status,
@@ -62,6 +63,10 @@ class CreateRequest(Wire):
     """The clip that receives the finished media."""
     confirm: bool = False
     """Confirms a price above the interactive budget, without which such a request answers 409."""
+    priority: Priority = Priority.NORMAL
+    """Which of the jobs that wait for their turn at a provider goes first."""
+    max_wait_seconds: Annotated[int, Field(ge=1, le=30 * 86_400)] | None = None
+    """How long the job may wait until the provider takes it; after that it fails with `wait_expired`."""
     metadata: Metadata = Field(default_factory=dict)
     node_id: Label | None = None
     """An editor's id of its node, the same as `metadata.nodeId`."""
@@ -75,6 +80,10 @@ class CreateRequest(Wire):
         if label is not None and info.data.get("metadata", {}).get(name, label) != label:
             raise ValueError(f"is another one than metadata.{name}")
         return label
+
+    @property
+    def max_wait(self) -> timedelta | None:
+        return None if self.max_wait_seconds is None else timedelta(seconds=self.max_wait_seconds)
 
     @property
     def echoed(self) -> dict[str, Any]:
@@ -325,6 +334,8 @@ class JobView(ModelRun):
     """What the job waits for, while nothing happens to it."""
     queue_position: int | None
     """How many are ahead of it in the provider's queue, where the provider tells."""
+    priority: Priority
+    """Which of the jobs that wait for their turn goes first."""
     result_url: str | None
     """The signed address of the first file, once the job is completed. It plays without credentials for at least
     an hour."""
@@ -407,6 +418,7 @@ class JobView(ModelRun):
             progress_message=progress_message(row, at, language),
             waiting_for=waiting_for(row, at),
             queue_position=queue_position(row, at),
+            priority=row.priority,
             result_url=links.to_media(row.result_url) if row.result_url else None,
             provider_url=row.provider_url,
             files=shown,

@@ -35,7 +35,7 @@ export interface Job {
   progress: number;
   progressMessage: string;
   /** What it waits for, while nothing happens to it. */
-  waitingFor: "queue" | "provider" | "account" | "key" | null;
+  waitingFor: "slot" | "queue" | "provider" | "account" | "key" | null;
   /** How many are ahead of it in the provider's queue. */
   queuePosition: number | null;
   secondsLeft: number | null;

@@ -104,7 +104,7 @@ class Queue:
     def accept(self, submission: Submission) -> SimulatedRequest:
         """Plan a request. From here on it runs, whatever becomes of the connection that brought it."""
         now = self._clock.now()
-        starts_at, ends_at = self._plan(submission.faults, now)
+        starts_at, ends_at = self._plan(submission, now)
         request = SimulatedRequest(
             provider=submission.provider,
             id=submission.request_id,
@@ -186,18 +186,19 @@ class Queue:
         self.locked_keys.clear()
         self._open.clear()
 
-    def _plan(self, faults: Faults, now: datetime) -> tuple[datetime, datetime]:
+    def _plan(self, submission: Submission, now: datetime) -> tuple[datetime, datetime]:
+        faults = submission.faults
         latency = faults.latency
         if latency is None:
             latency = timedelta(0) if Fault.WEBHOOK_EARLY in faults else self._settings.latency
         queued = min(QUEUED_AT_MOST, latency / 4)
-        starts_at = max(now + queued, self._slot_free_at(now))
+        starts_at = max(now + queued, self._slot_free_at(submission.provider, now))
         return starts_at, starts_at + latency - queued
 
-    def _slot_free_at(self, now: datetime) -> datetime:
+    def _slot_free_at(self, provider: Provider, now: datetime) -> datetime:
         """When the account may run one more. A cancellation does not move up those that are already planned."""
-        ends = sorted(request.ends_at for request in self._still_open(now))
-        limit = self._settings.concurrency
+        limit = self._settings.fal_concurrency if provider is Provider.FAL else None
+        ends = sorted(request.ends_at for request in self._still_open(now) if request.provider is provider)
         return now if limit is None or len(ends) < limit else ends[-limit]
 
     def _still_open(self, now: datetime) -> list[SimulatedRequest]:

@@ -28,8 +28,8 @@ class SimulatorSettings(BaseModel):
     """Valid keys and tokens; None: any."""
     latency: timedelta = timedelta(seconds=1.5)
     """From acceptance to the end, unless the prompt says otherwise."""
-    concurrency: int | None = Field(None, gt=0)
-    """How many requests of the account run at once; None: all."""
+    fal_concurrency: int | None = Field(None, gt=0)
+    """How many requests of the account at fal run at once, the rest being queued; None: all."""
     submit_timeout: timedelta = timedelta(minutes=2)
     """How long `submit=timeout` holds a connection before it is cut."""
     webhook_timeout: timedelta = timedelta(seconds=15)

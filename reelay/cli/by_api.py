@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from reelay.cli.errors import StackError
+from reelay.domain.generation import Priority, ProviderName
 from reelay_client import AsyncReelay
 
 LARGEST_PAGE = 100
@@ -39,6 +40,22 @@ class ByApi:
 
     async def sign_out(self, name: str) -> dict[str, Any]:
         return await self._posted(f"{await self._path(name)}/sign-out")
+
+    async def set_slot_weight(self, name: str, weight: float) -> dict[str, Any]:
+        return await self._posted(f"{await self._path(name)}/slot-weight", {"slotWeight": weight})
+
+    async def set_highest_priority(self, name: str, priority: Priority) -> dict[str, Any]:
+        return await self._posted(f"{await self._path(name)}/highest-priority", {"highestPriority": priority})
+
+    async def slot_limits(self) -> list[dict[str, Any]]:
+        providers = await self._reelay.get("/api/admin/providers")
+        return [limit for provider in providers["data"] for limit in provider["limits"]]
+
+    async def limit_slots(
+        self, provider: ProviderName, slots: int | None, *, endpoint: str | None, per_user: int | None
+    ) -> dict[str, Any]:
+        limit = {"endpoint": endpoint, "slots": slots, "slotsPerUser": per_user}
+        return await self._posted(f"/api/admin/providers/{provider}/limit", limit)
 
     async def keys(self, user: str | None) -> list[dict[str, Any]]:
         return await self._listed("/api/admin/keys", user=user)

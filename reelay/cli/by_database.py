@@ -8,14 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.admin.audit_log import AuditEntryView
 from api.admin.credits import view_credits
 from api.admin.keys import KeyView, view_key
+from api.admin.providers import SlotLimitView
 from api.admin.users import UserView, view_user
 from api.http.wire import Wire
 from reelay import operators
 from reelay.cli.errors import StackError
 from reelay.db.audit_log import Actor, AuditAction, newest_acts
 from reelay.db.keys import list_keys
+from reelay.db.slots import slot_limits
 from reelay.db.tables import Scope, User
 from reelay.db.users import list_users
+from reelay.domain.generation import Priority, ProviderName
 
 
 class ByDatabase:
@@ -47,6 +50,23 @@ class ByDatabase:
 
     async def sign_out(self, name: str) -> dict[str, Any]:
         return await self._user(await operators.sign_out(self._session, self._actor, name))
+
+    async def set_slot_weight(self, name: str, weight: float) -> dict[str, Any]:
+        return await self._user(await operators.set_slot_weight(self._session, self._actor, name, weight))
+
+    async def set_highest_priority(self, name: str, priority: Priority) -> dict[str, Any]:
+        return await self._user(await operators.set_highest_priority(self._session, self._actor, name, priority))
+
+    async def slot_limits(self) -> list[dict[str, Any]]:
+        return [document(SlotLimitView.from_row(limit)) for limit in await slot_limits(self._session)]
+
+    async def limit_slots(
+        self, provider: ProviderName, slots: int | None, *, endpoint: str | None, per_user: int | None
+    ) -> dict[str, Any]:
+        limit = await operators.limit_slots(
+            self._session, self._actor, provider, slots, endpoint=endpoint, per_user=per_user
+        )
+        return document(SlotLimitView.from_row(limit))
 
     async def keys(self, user: str | None) -> list[dict[str, Any]]:
         owner = None if user is None else await operators.require_user(self._session, user)

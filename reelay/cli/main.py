@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reelay.cli import credits, generate, keys, users
+from reelay.cli import credits, generate, keys, providers, users
 from reelay.cli.audit import audit
 from reelay.cli.doctor import doctor
 from reelay.cli.exit_codes import EXIT_CODES
@@ -43,7 +43,13 @@ for command in (api, worker, migrate, watch, jobs, status, cancel, models, docto
     app.command()(command)
 app.command("import")(import_rows)
 app.command("start")(start_job)
-for name, group in (("generate", generate.app), ("keys", keys.app), ("credits", credits.app), ("users", users.app)):
+for name, group in (
+    ("generate", generate.app),
+    ("keys", keys.app),
+    ("credits", credits.app),
+    ("users", users.app),
+    ("providers", providers.app),
+):
     app.add_typer(group, name=name)
 
 if __name__ == "__main__":

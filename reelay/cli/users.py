@@ -8,6 +8,7 @@ import typer
 from reelay.cli.operations import operate, parse_cents
 from reelay.cli.output import NEGATIVE_NUMBERS, JsonOption, show_rows
 from reelay.cli.service import DataDirOption
+from reelay.domain.generation import Priority
 
 app = typer.Typer(help="Users, by name, id, or the e-mail address of their token.", no_args_is_help=True)
 
@@ -35,6 +36,20 @@ def create_user(
 def limit_month(user: str, cents: str, data_dir: DataDirOption = None) -> None:
     """Limit what the user's jobs of one month may cost: cents, or `none`."""
     operate(data_dir, lambda operations: operations.set_budget(user, None if cents == "none" else parse_cents(cents)))
+
+
+@app.command("weight")
+def weigh_user(
+    user: str, weight: Annotated[float, typer.Argument(min=0.001, max=1000)], data_dir: DataDirOption = None
+) -> None:
+    """Set the user's share of slots at a provider, beside the others who wait; 1 at first."""
+    operate(data_dir, lambda operations: operations.set_slot_weight(user, weight))
+
+
+@app.command("priority")
+def limit_priority(user: str, highest: Priority, data_dir: DataDirOption = None) -> None:
+    """Set the highest priority that the user's new jobs may have; high at first."""
+    operate(data_dir, lambda operations: operations.set_highest_priority(user, highest))
 
 
 @app.command("list")

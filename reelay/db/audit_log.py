@@ -42,6 +42,9 @@ class AuditAction(StrEnum):
     JOB_CANCELED = "job.canceled"
     JOB_RETRIED = "job.retried"
     JOB_POLLED = "job.polled"
+    SLOTS_LIMITED = "slots.limited"
+    SLOT_WEIGHT_SET = "user.slot_weight_set"
+    HIGHEST_PRIORITY_SET = "user.highest_priority_set"
 
 
 @dataclass(frozen=True)

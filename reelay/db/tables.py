@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Double,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -23,7 +24,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from reelay.domain.generation import JobType, Origin, ProviderName, Stage, Status, UncertainSubmitPolicy, WaitingFor
+from reelay.domain.generation import (
+    JobType,
+    Origin,
+    Priority,
+    ProviderName,
+    Stage,
+    Status,
+    UncertainSubmitPolicy,
+    WaitingFor,
+)
 
 NOW = func.now()
 EMPTY_OBJECT = text("'{}'::jsonb")
@@ -68,6 +78,7 @@ class User(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("monthly_budget_cents >= 0", name="monthly_budget_is_not_negative"),
         Index("users_email", "email", postgresql_where=text("email is not null")),
+        CheckConstraint("slot_weight > 0 and slot_weight < 'infinity'", name="slot_weight_is_positive"),
     )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
@@ -77,6 +88,10 @@ class User(SQLModel, table=True):
     """In lower case, as the user's last token had it. Operators may name the user by it; it opens nothing."""
     monthly_budget_cents: int | None = Field(default=None, sa_type=BigInteger)
     """The most that this user's jobs of one month (UTC) may cost; None for no limit."""
+    slot_weight: float = Field(default=1.0, sa_type=Double)
+    """The user's share of the slots at a provider, beside the weights of the others who wait."""
+    highest_priority: Priority = Field(default=Priority.HIGH, sa_type=Text)
+    """The highest that the user's jobs may have."""
     created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     disabled_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """Since when none of the user's keys and tokens is taken."""
@@ -147,6 +162,7 @@ class GenerationJob(SQLModel, table=True):
     __tablename__ = "generation_jobs"
     __table_args__ = (
         # `valid_origin`, `valid_job_type` and `valid_status` name the words of these columns, in the migration alone.
+        CheckConstraint("priority in ('low', 'normal', 'high')", name="valid_priority"),
         CheckConstraint("progress_percent >= 0 and progress_percent <= 100", name="valid_progress"),
         CheckConstraint(
             "estimated_cost_cents >= 0 and actual_cost_cents >= 0 and charged_cents >= 0",
@@ -185,6 +201,25 @@ class GenerationJob(SQLModel, table=True):
             postgresql_where=text("completed_at is not null"),
         ),
         Index("generation_jobs_created", "created_at"),
+        Index(
+            "generation_jobs_in_slots",
+            "provider",
+            "endpoint",
+            "user_id",
+            postgresql_where=text(
+                "status in ('pending', 'submitted', 'in_progress') and (attempts > 0 or slot_granted_at is not null)"
+            ),
+        ),
+        Index(
+            "generation_jobs_waiting_for_slots",
+            "provider",
+            "user_id",
+            "endpoint",
+            "priority",
+            "created_at",
+            "id",
+            postgresql_where=text("waiting_for = 'slot'"),
+        ),
         Index(
             "generation_jobs_action_required",
             "completed_at",
@@ -227,6 +262,11 @@ class GenerationJob(SQLModel, table=True):
     waiting_for: WaitingFor | None = Field(default=None, sa_type=Text)
     queue_position: int | None = None
     """How many are ahead of it in the provider's queue."""
+    priority: Priority = Field(default=Priority.NORMAL, sa_type=Text)
+    slot_granted_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    """Since when it has a slot at its provider without having asked for one first; moved on when it is called again."""
+    slot_withheld: bool = False
+    """An operator holds it back: it waits, and is given no slot."""
     progress_percent: int = 0
     progress_message: str = Field(default="", sa_type=Text)
     result_url: str | None = Field(default=None, sa_type=Text)
@@ -589,3 +629,36 @@ class AuditEntry(SQLModel, table=True):
     user_id: UUID | None = None
     """Whose it is, where it is a user's."""
     details: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
+
+
+class SlotLimit(SQLModel, table=True):
+    """How many jobs may be at a provider's account at once, or, of an endpoint, there."""
+
+    __tablename__ = "slot_limits"
+    __table_args__ = (CheckConstraint("slots >= 0 and slots_per_user >= 0", name="limits_are_not_negative"),)
+
+    provider: ProviderName = Field(sa_type=Text, primary_key=True)
+    endpoint: str = Field(sa_type=Text, primary_key=True)
+    """Empty for the account."""
+    slots: int | None = None
+    slots_per_user: int | None = None
+    changed_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+
+
+class SlotQueue(SQLModel, table=True):
+    """Where a provider's turns have come to: `reelay/domain/turns.py`."""
+
+    __tablename__ = "slot_queues"
+
+    provider: ProviderName = Field(sa_type=Text, primary_key=True)
+    last_start: float = Field(default=0.0, sa_column=Column(Double, nullable=False, server_default="0"))
+
+
+class SlotShare(SQLModel, table=True):
+    """Where a user's next turn at a provider begins."""
+
+    __tablename__ = "slot_shares"
+
+    provider: ProviderName = Field(sa_type=Text, primary_key=True)
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    next_start: float = Field(sa_type=Double)

@@ -100,6 +100,8 @@ async def list_users(
         col(User.created_at),
         col(User.disabled_at),
         col(User.monthly_budget_cents),
+        col(User.slot_weight),
+        col(User.highest_priority),
         col(CreditAccount.available_cents),
         col(CreditAccount.held_cents),
         active_keys.label("keys"),

@@ -74,6 +74,7 @@ class Stage(StrEnum):
     """What happens to a job inside its status.
 
     - `reserving`: it waits for its workflow.
+    - `waiting`: it waits for a slot at the provider.
     - `submitting`: it is sent to the provider, or waits until the provider takes it.
     - `uncertain`: the submission's answer was lost, and its request is looked for.
     - `queued`: it waits in the provider's queue.
@@ -86,6 +87,7 @@ class Stage(StrEnum):
     """
 
     RESERVING = "reserving"
+    WAITING = "waiting"
     SUBMITTING = "submitting"
     UNCERTAIN = "uncertain"
     QUEUED = "queued"
@@ -97,15 +99,29 @@ class Stage(StrEnum):
     DONE = "done"
 
 
+class Priority(StrEnum):
+    """Which of the jobs that wait for a slot goes first; among equals the users take turns."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+    @property
+    def rank(self) -> int:
+        return tuple(Priority).index(self)
+
+
 class WaitingFor(StrEnum):
     """Why nothing happens to a job that has not ended.
 
+    - `slot`: as many jobs as may run at the provider at once are there already.
     - `queue`: others are ahead of it in the provider's queue; `queuePosition` says how many, where that is known.
     - `provider`: the provider does not answer, or has asked to come back later.
     - `account`: the provider takes no jobs from this service for the time being.
     - `key`: the provider is not set up at the moment.
     """
 
+    SLOT = "slot"
     QUEUE = "queue"
     PROVIDER = "provider"
     ACCOUNT = "account"
@@ -114,7 +130,7 @@ class WaitingFor(StrEnum):
 
 AT_THE_PROVIDER = frozenset({Stage.QUEUED, Stage.GENERATING, Stage.POLLING, Stage.FETCHING})
 """From the accepted submission until the result is fetched."""
-BEFORE_THE_PROVIDER = frozenset({Stage.RESERVING, Stage.SUBMITTING, Stage.UNCERTAIN})
+BEFORE_THE_PROVIDER = frozenset({Stage.RESERVING, Stage.WAITING, Stage.SUBMITTING, Stage.UNCERTAIN})
 
 
 @dataclass(frozen=True, kw_only=True)

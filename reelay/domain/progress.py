@@ -7,6 +7,7 @@ from reelay.domain.generation import Stage, Status
 # Where each stage starts and ends on the way from 0 to 100.
 SPANS: dict[Stage, tuple[int, int]] = {
     Stage.RESERVING: (0, 0),
+    Stage.WAITING: (0, 0),
     Stage.SUBMITTING: (0, 10),
     Stage.UNCERTAIN: (10, 10),
     Stage.QUEUED: (10, 25),

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from reelay.cli.main import app as command_line
 from reelay.domain.generation import ProviderName
 from reelay.process_secrets import SERVING, WORKERS, Process, is_read_by
-from reelay.settings import Environment, Settings
+from reelay.settings import SHORTEST_SECRET, Environment, Settings, unfit_secret
 from tests.unit.production.variables import settings_variables
 
 
@@ -52,6 +52,22 @@ def test_webhooks_need_https_and_a_secret_in_production() -> None:
     with pytest.raises(ValidationError, match="APP_URL"):
         settings(app_url="http://reelay.example", webhook_token_secret="s")
     assert any("FAL_WEBHOOK_SECRET" in why for why in settings(app_url="https://a.example").unfit_for_production())
+
+
+def test_secret_of_the_webhooks_is_derived_from_the_pepper_where_none_is_set() -> None:
+    derived = settings(app_url="https://reelay.example", api_key_pepper="a pepper").webhook_token_secret
+    same, other = [
+        settings(app_url="https://reelay.example", api_key_pepper=pepper).webhook_token_secret
+        for pepper in ("a pepper", "another")
+    ]
+
+    assert derived is not None
+    assert unfit_secret(derived.get_secret_value(), SHORTEST_SECRET) is None
+    assert derived == same != other
+    assert "a pepper" not in derived.get_secret_value()
+    assert settings(app_url="https://reelay.example", webhook_token_secret="own").webhook_token_secret == SecretStr(
+        "own"
+    )
 
 
 def test_old_name_of_the_public_address_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +172,6 @@ UNFIT = [
     ("API_KEY_PEPPER", "missing"),
     ("API_KEY_PEPPER", "canary"),
     ("API_KEY_PEPPER", "changeme-canary-changeme"),
-    ("FAL_WEBHOOK_SECRET", "missing"),
     ("FAL_WEBHOOK_SECRET", "canary"),
     ("JWT_SECRET", "canary-of-thirty-one-characters"),
     ("JWT_JWKS_URL", "http://canary.example/jwks.json"),
@@ -207,7 +222,7 @@ def test_production_does_not_start_on_what_is_missing_or_unfit(
     assert "canary" not in result.output
 
 
-@pytest.mark.parametrize("process", SERVING)
+@pytest.mark.parametrize("process", sorted(SERVING))
 def test_a_process_neither_needs_nor_reads_the_secrets_of_others(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ from reelay_client.models import (
 )
 
 KINDS = ("video", "first-frame", "voice", "ambient", "transcribe")
-BESIDE_INPUT = ("campaignId", "clipId", "confirm", "externalId", "metadata")
+BESIDE_INPUT = ("campaignId", "clipId", "confirm", "externalId", "maxWaitSeconds", "metadata", "priority")
 """Members of the body of `POST /api/jobs` that are no input of the model."""
 WAIT_SECONDS = 20
 SILENCE_SECONDS = 30

@@ -186,7 +186,16 @@ async def test_providers_are_shown_with_what_is_known_of_their_accounts(
 ) -> None:
     shown = {each["provider"]: each for each in (await operator.get("/api/admin/providers")).json()["data"]}
     assert {name: each["isSetUp"] for name, each in shown.items()} == {"fal": True, "replicate": True, "studio": True}
-    assert shown["replicate"] == {"provider": "replicate", "isSetUp": True, "isParked": False, "accounts": []}
+    assert shown["replicate"] == {
+        "provider": "replicate",
+        "isSetUp": True,
+        "isParked": False,
+        "accounts": [],
+        "slots": None,
+        "jobsInSlots": 0,
+        "jobsWaiting": 0,
+        "limits": [],
+    }
 
 
 async def test_the_commands_do_the_same_by_the_admin_calls(

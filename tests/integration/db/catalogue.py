@@ -18,6 +18,7 @@ SECURITY_DEFINERS: Mapping[str, str] = {
     "complete_external_change": "a trigger: adds the event of a row that its writer may write",
     "detach_from_jobs": "takes a campaign or a clip from jobs of the transaction's user, who may delete it as well",
     "media_link": "signs an address for its owner's reading alone, for two hours at most, and shows no key",
+    "highest_priority": "tells the transaction's user one word about itself",
     "lock_generation": "locks a row of the transaction's user, and shows nothing",
 }
 """Functions that run as their owner, and why that is safe."""

@@ -53,6 +53,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "APP_URL": settings.app_url or "",
         "REELAY_DATA_DIR": str(settings.data_dir),
         "REELAY_TASK_QUEUE": settings.task_queue,
+        "FAL_CONCURRENCY": "" if settings.fal_concurrency is None else str(settings.fal_concurrency),
         "FAL_QUEUE_BASE": settings.fal_queue_base,
         "FAL_API_BASE": settings.fal_api_base,
         "FAL_PLATFORM_BASE": settings.fal_platform_base,

@@ -189,7 +189,7 @@ async def test_submission_that_is_tried_again_after_its_worker_died_hears_of_the
     generation = generation_of(await row_of(idle, job_id))
     await canceled_row(idle, job_id)
     async with open_providers(idle.settings, StoredFinalPushes(idle.sessions)) as providers:
-        submission = SubmissionActivities(idle.settings, idle.sessions, providers)
+        submission = SubmissionActivities(idle.settings, idle.sessions, providers, idle.slots)
         with pytest.raises(ApplicationError) as failed:
             await ActivityEnvironment().run(submission.submit, Attempt(generation=generation, number=1))
 

@@ -91,7 +91,7 @@ async def test_mistake_after_the_post_may_be_an_acceptance(servers: Servers) -> 
         attempt = Attempt(generation=generation_of(row), number=1)
         async with open_providers(service.settings, StoredFinalPushes(service.sessions)) as providers:
             providers[ProviderName.FAL] = Unread(providers[ProviderName.FAL])
-            submission = SubmissionActivities(service.settings, service.sessions, providers)
+            submission = SubmissionActivities(service.settings, service.sessions, providers, service.slots)
             for _ in range(2):
                 with pytest.raises(ApplicationError) as failed:
                     await ActivityEnvironment().run(submission.submit, attempt)

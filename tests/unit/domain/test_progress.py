@@ -11,7 +11,15 @@ from reelay.domain.generation import ACTIVE, Stage, Status
 from reelay.domain.progress import estimate_progress, measured_progress
 
 MINUTE = timedelta(minutes=1)
-IN_ORDER = (Stage.RESERVING, Stage.SUBMITTING, Stage.QUEUED, Stage.GENERATING, Stage.ARCHIVING, Stage.FINISHING)
+IN_ORDER = (
+    Stage.RESERVING,
+    Stage.WAITING,
+    Stage.SUBMITTING,
+    Stage.QUEUED,
+    Stage.GENERATING,
+    Stage.ARCHIVING,
+    Stage.FINISHING,
+)
 
 
 def test_ends_are_100_or_0() -> None:

@@ -1,0 +1,183 @@
+"""Slots: the right to have one request at a provider's account, where that runs only so many at once.
+
+A slot is held by the job's own row, from the moment it is granted (`slot_granted_at`) or sent (`attempts`) until the
+row ends: whatever ends a job frees its slot in the same transaction, and none can leak. Who waits is a row that is
+`waiting_for` a slot. Where there is no limit nothing of this is read or written.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from reelay.db.tables import SlotLimit
+from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.turns import Share, SlotLimits, SlotsInUse, Turn, Turns, WaitingJob
+
+# The condition of the index `generation_jobs_in_slots`.
+HOLDS_SLOT = """
+    status in ('pending', 'submitted', 'in_progress') and (attempts > 0 or slot_granted_at is not null)
+"""
+SET_LIMIT = text("""
+    insert into slot_limits (provider, endpoint, slots, slots_per_user)
+    values (:provider, :endpoint, :slots, :slots_per_user)
+    on conflict (provider, endpoint)
+        do update set slots = excluded.slots, slots_per_user = excluded.slots_per_user, changed_at = now()
+""")
+# Until the transaction ends, nobody else gives a turn at this provider; what is read after it is what the last left.
+LOCK_QUEUE = text("""
+    insert into slot_queues as queue (provider) values (:provider)
+    on conflict (provider) do update set provider = excluded.provider
+    returning last_start
+""")
+HOLDS = text(f"select ({HOLDS_SLOT}) from generation_jobs where id = :job")
+IN_USE = text(f"""
+    select user_id, endpoint, count(*) as jobs from generation_jobs
+    where provider = :provider and {HOLDS_SLOT}
+    group by user_id, endpoint
+""")
+USE = text(f"""
+    select provider,
+        count(*) filter (where {HOLDS_SLOT}) as jobs, count(*) filter (where waiting_for = 'slot') as waiting
+    from generation_jobs where {HOLDS_SLOT} or waiting_for = 'slot'
+    group by provider
+""")
+# The oldest of each user, endpoint and priority are enough: whoever comes after them has to wait for them.
+FIRST_WAITING = text("""
+    select id, user_id, endpoint, priority, created_at as since from (
+        select id, user_id, endpoint, priority, created_at, row_number() over (
+            partition by user_id, endpoint, priority order by created_at, id
+        ) as place
+        from generation_jobs
+        where provider = :provider and status = 'pending' and slot_granted_at is null and attempts = 0
+            and not slot_withheld and (waiting_for = 'slot' or id = :arriving)
+    ) as waiting
+    where place <= :at_most
+""")
+SHARES = text("""
+    select users.id as user_id, slot_weight as weight, coalesce(next_start, '-infinity') as next_start
+    from users left join slot_shares on user_id = users.id and provider = :provider
+    where users.id = any (:users)
+""")
+GRANT = text("""
+    with turn as (
+        select * from unnest(cast(:jobs as uuid[]), cast(:users as uuid[]), cast(:next_starts as float8[]))
+            as turn (job_id, user_id, next_start)
+    ), share as (
+        insert into slot_shares (provider, user_id, next_start)
+        select :provider, user_id, max(next_start) from turn group by user_id
+        on conflict (provider, user_id) do update set next_start = excluded.next_start
+    ), queue as (
+        update slot_queues set last_start = :last_start where provider = :provider
+    )
+    update generation_jobs set slot_granted_at = now() from turn
+    where id = turn.job_id and status = 'pending' and slot_granted_at is null
+    returning id
+""")
+WAITED_FOR = text("select distinct provider from generation_jobs where waiting_for = 'slot'")
+# Granted some time ago, and still not submitted: the signal was lost, or the run has not come to it yet.
+CALL_AGAIN = text("""
+    update generation_jobs set slot_granted_at = now()
+    where waiting_for = 'slot' and slot_granted_at < now() - cast(:unanswered_for as interval)
+    returning id
+""")
+AT_MOST_AT_ONCE = 1000
+"""Turns of one transaction."""
+
+
+async def read_slot_limits(
+    session: AsyncSession, defaults: Mapping[ProviderName, int | None]
+) -> dict[ProviderName, SlotLimits]:
+    """The limits of the accounts; `defaults` where none was set while running."""
+    account: dict[str, int | None] = {str(name): limit for name, limit in defaults.items()}
+    per_user: dict[str, int | None] = {}
+    endpoints: dict[str, dict[str, int]] = {}
+    for limit in await slot_limits(session):
+        if not limit.endpoint:
+            account[limit.provider], per_user[limit.provider] = limit.slots, limit.slots_per_user
+        elif limit.slots is not None:
+            endpoints.setdefault(limit.provider, {})[limit.endpoint] = limit.slots
+    return {name: SlotLimits(account.get(name), per_user.get(name), endpoints.get(name, {})) for name in ProviderName}
+
+
+async def slot_limits(session: AsyncSession) -> Sequence[SlotLimit]:
+    """Those that were set while running."""
+    ordered = select(SlotLimit).order_by(col(SlotLimit.provider), col(SlotLimit.endpoint))
+    return (await session.scalars(ordered)).all()
+
+
+async def set_slot_limit(session: AsyncSession, limit: SlotLimit) -> None:
+    await session.execute(SET_LIMIT, limit.model_dump(exclude={"changed_at"}))
+
+
+async def slot_use(session: AsyncSession) -> Mapping[ProviderName, tuple[int, int]]:
+    """By provider: jobs that hold a slot, or would if there were a limit, and jobs that wait for one."""
+    return {ProviderName(row.provider): (row.jobs, row.waiting) for row in await session.execute(USE)}
+
+
+async def highest_priority(session: AsyncSession) -> Priority:
+    """That the session's user may ask for."""
+    return Priority((await session.execute(select(func.highest_priority()))).scalar_one())
+
+
+async def grant_slots(
+    session: AsyncSession, provider: ProviderName, limits: SlotLimits, *, arriving: UUID | None = None
+) -> Sequence[UUID]:
+    """Give as many turns as there are free slots: to those who wait, and to a job that is `arriving`.
+
+    Until the transaction ends, nobody else gives turns at this provider.
+    """
+    last_start = float((await session.execute(LOCK_QUEUE, {"provider": provider})).scalar_one())
+    in_use = [SlotsInUse(**row) for row in (await session.execute(IN_USE, {"provider": provider})).mappings()]
+    turns = Turns(limits, in_use, last_start=last_start)
+    at_most = AT_MOST_AT_ONCE if turns.free is None else min(turns.free, AT_MOST_AT_ONCE)
+    if not at_most or not (waiting := await _first_waiting(session, provider, arriving, at_most=at_most)):
+        return []
+    chosen = turns.choose(waiting, await _shares(session, provider, {job.user_id for job in waiting}))
+    return await _grant(session, provider, chosen, last_start=turns.last_start)
+
+
+async def holds_slot(session: AsyncSession, generation_id: UUID) -> bool:
+    return bool(await session.scalar(HOLDS, {"job": generation_id}))
+
+
+async def providers_waited_for(session: AsyncSession) -> Sequence[ProviderName]:
+    return [ProviderName(name) for name in await session.scalars(WAITED_FOR)]
+
+
+async def call_again(session: AsyncSession, *, unanswered_for: timedelta) -> Sequence[UUID]:
+    """Jobs that have a slot and do not seem to know it."""
+    return (await session.scalars(CALL_AGAIN, {"unanswered_for": unanswered_for})).all()
+
+
+async def _first_waiting(
+    session: AsyncSession, provider: ProviderName, arriving: UUID | None, *, at_most: int
+) -> list[WaitingJob]:
+    params = {"provider": provider, "arriving": arriving, "at_most": at_most}
+    return [
+        WaitingJob(**{**row, "priority": Priority(row["priority"])})
+        for row in (await session.execute(FIRST_WAITING, params)).mappings()
+    ]
+
+
+async def _shares(session: AsyncSession, provider: ProviderName, users: Collection[UUID]) -> dict[UUID, Share]:
+    rows = await session.execute(SHARES, {"provider": provider, "users": list(users)})
+    return {row.user_id: Share(row.weight, row.next_start) for row in rows}
+
+
+async def _grant(
+    session: AsyncSession, provider: ProviderName, turns: Sequence[Turn], *, last_start: float
+) -> Sequence[UUID]:
+    if not turns:
+        return []
+    granted = {
+        "provider": provider,
+        "jobs": [turn.job_id for turn in turns],
+        "users": [turn.user_id for turn in turns],
+        "next_starts": [turn.next_start for turn in turns],
+        "last_start": last_start,
+    }
+    return (await session.scalars(GRANT, granted)).all()

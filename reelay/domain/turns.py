@@ -1,0 +1,114 @@
+"""Whose turn it is at a provider that runs only so many requests at once.
+
+By priority; among jobs of one priority by weighted fairness among their users; among equals by age. Fairness is
+start-time fair queueing (Goyal, Vin, Cheng, 1996): a job begins at a point of virtual time, its user's next one a
+`1 / weight` later, and the smallest start has the turn. Who comes anew begins a little behind the provider's clock.
+docs/decisions/025-slots.md has the proof.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import inf
+from uuid import UUID
+
+from reelay.domain.generation import Priority
+
+
+@dataclass(frozen=True)
+class SlotLimits:
+    """How many jobs may be at a provider at once; None: as many as there are."""
+
+    account: int | None = None
+    per_user: int | None = None
+    endpoints: Mapping[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.account is not None or self.per_user is not None or bool(self.endpoints)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingJob:
+    id: UUID
+    user_id: UUID
+    endpoint: str
+    priority: Priority
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotsInUse:
+    """By jobs of one user and one endpoint."""
+
+    user_id: UUID
+    endpoint: str
+    jobs: int
+
+
+@dataclass(frozen=True)
+class Share:
+    weight: float = 1.0
+    next_start: float = -inf
+    """Where the user's next job begins, unless the provider's clock is ahead of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    job_id: UUID
+    user_id: UUID
+    next_start: float
+    """Of its user's next job."""
+
+
+class Turns:
+    """The turns of one provider's account."""
+
+    def __init__(self, limits: SlotLimits, in_use: Sequence[SlotsInUse], *, last_start: float = 0.0) -> None:
+        """`last_start`: the greatest start of a turn so far."""
+        self._limits = limits
+        self.last_start = last_start
+        self._in_use = 0
+        self._of_user, self._of_endpoint = Counter[UUID](), Counter[str]()
+        for used in in_use:
+            self._occupy(used.user_id, used.endpoint, used.jobs)
+
+    @property
+    def free(self) -> int | None:
+        """The account's free slots; None: it has no limit."""
+        return None if self._limits.account is None else max(self._limits.account - self._in_use, 0)
+
+    def choose(self, waiting: Sequence[WaitingJob], shares: Mapping[UUID, Share]) -> list[Turn]:
+        """As many as there are slots for, in order."""
+        turns: list[Turn] = []
+        left, next_starts = list(waiting), {user_id: share.next_start for user_id, share in shares.items()}
+        while self.free != 0 and (eligible := [job for job in left if self._has_slot_for(job)]):
+            clock = self._clock()
+            starts = {job.id: max(clock, next_starts.get(job.user_id, clock)) for job in eligible}
+            chosen = min(eligible, key=lambda job: (-job.priority.rank, starts[job.id], job.since, job.id))
+            left.remove(chosen)
+            self._occupy(chosen.user_id, chosen.endpoint, 1)
+            self.last_start = max(self.last_start, starts[chosen.id])
+            next_start = starts[chosen.id] + 1 / shares.get(chosen.user_id, Share()).weight
+            next_starts[chosen.user_id] = next_start
+            turns.append(Turn(job_id=chosen.id, user_id=chosen.user_id, next_start=next_start))
+        return turns
+
+    def _has_slot_for(self, job: WaitingJob) -> bool:
+        per_user, of_endpoint = self._limits.per_user, self._limits.endpoints.get(job.endpoint)
+        return (per_user is None or self._of_user[job.user_id] < per_user) and (
+            of_endpoint is None or self._of_endpoint[job.endpoint] < of_endpoint
+        )
+
+    def _clock(self) -> float:
+        """Where a newcomer begins: as if it had come before those that hold the slots now.
+
+        So it has the next turns, at most one for each slot, and its share from then on.
+        """
+        slots = self._in_use if self._limits.account is None else self._limits.account
+        return self.last_start - max(slots - 1, 0)
+
+    def _occupy(self, user_id: UUID, endpoint: str, jobs: int) -> None:
+        self._in_use += jobs
+        self._of_user[user_id] += jobs
+        self._of_endpoint[endpoint] += jobs
