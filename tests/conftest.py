@@ -149,10 +149,10 @@ async def no_run_outlives_its_test(request: pytest.FixtureRequest) -> AsyncItera
 @pytest.fixture(autouse=True)
 async def no_database_outlives_its_test(request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """They would fill the memory. Those of fixtures with a wider scope stay."""
-    postgres = request.getfixturevalue("postgres") if "postgres" in request.fixturenames else None
-    if not isinstance(postgres, Postgres):
+    if "postgres" not in request.fixturenames:
         yield
         return
+    postgres: Postgres = request.getfixturevalue("postgres")
     before = {*postgres.copies}
     yield
     for name in postgres.copies - before:

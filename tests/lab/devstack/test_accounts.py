@@ -27,15 +27,15 @@ PEPPER = "a pepper for tests"
 
 
 @pytest.fixture
-async def postgres(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
+async def empty(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
     (port,) = free_ports(1)
     server = EmbeddedPostgres(folder=tmp_path / "postgres", port=port, secrets=Secrets(), settings={"fsync": "off"})
     async with running(server.program(tmp_path / "postgres.log")):
         yield server
 
 
-async def owner_of(key: str, postgres: EmbeddedPostgres) -> Scope | None:
-    engine = make_engine(postgres.admin_url, pool_size=1)
+async def owner_of(key: str, empty: EmbeddedPostgres) -> Scope | None:
+    engine = make_engine(empty.admin_url, pool_size=1)
     try:
         async with make_sessions(engine)() as session:
             found = await find_key_owner(session, hash_key(key, PEPPER.encode()))
@@ -44,11 +44,11 @@ async def owner_of(key: str, postgres: EmbeddedPostgres) -> Scope | None:
     return found.scope if found else None
 
 
-async def test_keys_are_created_listed_and_revoked(postgres: EmbeddedPostgres) -> None:
+async def test_keys_are_created_listed_and_revoked(empty: EmbeddedPostgres) -> None:
     environment = {
         **ENVIRONMENT,
-        "DATABASE_ADMIN_URL": postgres.admin_url,
-        "DATABASE_URL": postgres.app_url,
+        "DATABASE_ADMIN_URL": empty.admin_url,
+        "DATABASE_URL": empty.app_url,
         "API_KEY_PEPPER": PEPPER,
     }
     for _ in range(2):
@@ -56,20 +56,20 @@ async def test_keys_are_created_listed_and_revoked(postgres: EmbeddedPostgres) -
     code, output = await reelay("keys", "create", "ann", "--scope", "admin", environment=environment)
     key = output.removesuffix("\n")
     assert (code, key.startswith("rk_"), key.split()) == (0, True, [key])
-    assert await owner_of(key, postgres) is Scope.ADMIN
+    assert await owner_of(key, empty) is Scope.ADMIN
     code, output = await reelay("keys", "list", "--json", environment=environment)
     (listed,) = json.loads(output)
     assert (listed["user"], listed["scope"], listed["revokedAt"]) == ("ann", "admin", None)
     assert key not in output
     assert await reelay("keys", "revoke", listed["prefix"], environment=environment) == (0, "")
-    assert await owner_of(key, postgres) is None
+    assert await owner_of(key, empty) is None
     code, output = await reelay("keys", "revoke", listed["prefix"], environment=environment)
     assert (code, "no active key" in output) == (1, True)
-    await shut_out_and_let_in(postgres, environment)
+    await shut_out_and_let_in(empty, environment)
     await credits_are_added_shown_and_corrected(environment)
 
 
-async def shut_out_and_let_in(postgres: EmbeddedPostgres, environment: dict[str, str]) -> None:
+async def shut_out_and_let_in(empty: EmbeddedPostgres, environment: dict[str, str]) -> None:
     """In this process, which has loaded everything already."""
 
     async def done(*words: str) -> str:
@@ -83,12 +83,12 @@ async def shut_out_and_let_in(postgres: EmbeddedPostgres, environment: dict[str,
     assert lifetime == timedelta(days=30)
     (ann,) = json.loads(await done("users", "list", "--json"))
     assert (ann["name"], ann["keys"], ann["jobs"], ann["disabledAt"]) == ("ann", 1, 0, None)
-    assert await owner_of(key, postgres) is Scope.USER
+    assert await owner_of(key, empty) is Scope.USER
     await done("users", "disable", ann["id"])
-    assert await owner_of(key, postgres) is None
+    assert await owner_of(key, empty) is None
     assert json.loads(await done("users", "show", "ann", "--json"))["disabledAt"]
     await done("users", "enable", "ann")
-    assert await owner_of(key, postgres) is Scope.USER
+    assert await owner_of(key, empty) is Scope.USER
     await done("users", "sign-out", "ann")
     with pytest.raises(AssertionError, match="there is no user bob"):
         await done("users", "disable", "bob")
@@ -146,8 +146,8 @@ def test_a_lifetime_is_a_number_and_a_unit(text: str) -> None:
         duration(text)
 
 
-async def test_no_key_is_made_that_the_api_could_not_read(postgres: EmbeddedPostgres) -> None:
-    environment = {**ENVIRONMENT, "DATABASE_ADMIN_URL": postgres.admin_url}
+async def test_no_key_is_made_that_the_api_could_not_read(empty: EmbeddedPostgres) -> None:
+    environment = {**ENVIRONMENT, "DATABASE_ADMIN_URL": empty.admin_url}
     code, output = await reelay("keys", "create", "ann", environment=environment)
     assert code == 1
     assert "API_KEY_PEPPER is not set" in output
