@@ -15,6 +15,7 @@ from api.chat.models import chat_models
 from api.events.changes import Changes, open_changes
 from api.events.open_streams import OpenStreams
 from api.events.reads import SharedReads
+from api.generations.forecasts import Forecasts
 from api.generations.start import starting_unstarted
 from api.identity.callers import Callers
 from api.identity.limits import Limits
@@ -63,6 +64,7 @@ class Services:
     """Signs the tokens that open event streams, and the links to media."""
     callers: Callers
     limits: Limits
+    forecasts: Forecasts
     verifiers: Verifiers
     inbox: Inbox
     pushes: Pushes
@@ -131,6 +133,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                     service_sessions=service_sessions,
                     starting_cents=settings.starting_credits_cents,
                 ),
+                forecasts=Forecasts(service_sessions, settings.slots),
                 limits=Limits(sessions, settings, timeout=timeouts.quota),
                 verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,

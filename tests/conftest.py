@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 from google.protobuf.json_format import MessageToDict
+from hypothesis import settings as hypothesis_settings
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
@@ -24,6 +25,10 @@ from tests.servers import Postgres, Servers, postgres_server, simulator_server, 
 from workflows.client import connect
 
 log = structlog.get_logger()
+
+# No property is decided by the time that an example takes.
+hypothesis_settings.register_profile("reelay", deadline=None)
+hypothesis_settings.load_profile("reelay")
 
 # On standard error, as the processes log: a command that a test runs in this process has its standard output for
 # itself, whatever a shared service logs meanwhile.

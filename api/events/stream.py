@@ -16,6 +16,7 @@ from starlette.types import Message, Send
 
 from api.events.access import REVALIDATE_SECONDS, EventReader
 from api.events.changes import Measures
+from api.generations.forecasts import Forecast
 from api.generations.schemas import JobView, ProgressView
 from api.http.links import Links
 from api.services import Services
@@ -86,6 +87,7 @@ class EventStream:
         language: Language,
     ) -> None:
         self._changes = services.changes
+        self._forecasts = services.forecasts
         self._reader = reader
         self._subject = subject
         self._after = after
@@ -129,6 +131,7 @@ class EventStream:
         changed.clear()
         try:
             batch = await self._subject.read(self._after)
+            forecasts = [await self._forecasts.of(change.row) for change in batch.changes]
         except POSTGRES_UNAVAILABLE as error:
             if not self._is_waiting_for_postgres:
                 self._is_waiting_for_postgres = True
@@ -140,10 +143,10 @@ class EventStream:
         self._after, self._is_over = batch.upto, batch.is_last
         if not batch.is_whole:
             changed.set()
-        return [self._updated(change) for change in batch.changes]
+        return [self._updated(*each) for each in zip(batch.changes, forecasts, strict=True)]
 
-    def _updated(self, change: Change) -> bytes:
-        view = JobView.from_row(change.row, change.files, self._links, self._language)
+    def _updated(self, change: Change, forecast: Forecast) -> bytes:
+        view = JobView.from_row(change.row, change.files, self._links, self._language, forecast=forecast)
         if view.status.is_final:
             self._live.pop(view.id, None)
             self._measured.pop(view.id, None)

@@ -76,8 +76,14 @@ def waiting_for(row: GenerationJob, at: GenerationStatus) -> WaitingFor | None:
     return WaitingFor(row.waiting_for) if row.waiting_for and row.stage == at.stage else None
 
 
-def queue_position(row: GenerationJob, at: GenerationStatus) -> int | None:
-    return row.queue_position if waiting_for(row, at) is WaitingFor.QUEUE else None
+def queue_position(row: GenerationJob, at: GenerationStatus, ahead: int | None = None) -> int | None:
+    """How many are ahead of it at the provider; `ahead`: in the line for its slots."""
+    match waiting_for(row, at):
+        case WaitingFor.QUEUE:
+            return row.queue_position
+        case WaitingFor.SLOT:
+            return ahead
+    return None
 
 
 def progress_message(row: GenerationJob, at: GenerationStatus, language: Language) -> str:

@@ -44,7 +44,8 @@ async def job_view(context: RequestContext, name: UUID | str) -> JobView:
     if live and live.status is not Status(row.status):  # the row was read before an activity wrote it
         row, files = await _read(context, row.id)
     live = None if Status(row.status).is_final else live
-    return JobView.from_row(row, files, context.links, context.language, live)
+    forecast = await context.services.forecasts.of(row)
+    return JobView.from_row(row, files, context.links, context.language, live, forecast=forecast)
 
 
 async def next_view(context: RequestContext, name: UUID | str, *, wait: float) -> JobView:

@@ -153,6 +153,7 @@ async def list_jobs(
             [file for file in files if file.job_id == row.id],
             context.links,
             context.language,
+            forecast=await context.services.forecasts.of(row),
             pushed=pushed.get(row.id),
         )
         for row in page

@@ -13,6 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from sqlalchemy import inspect
 
+from api.generations.forecasts import Forecast
 from api.generations.model_run import ModelRun
 from api.generations.progress import (
     error_advice,
@@ -333,7 +334,11 @@ class JobView(ModelRun):
     waiting_for: WaitingFor | None
     """What the job waits for, while nothing happens to it."""
     queue_position: int | None
-    """How many are ahead of it in the provider's queue, where the provider tells."""
+    """How many are ahead of it: in the provider's queue, where the provider tells, or in the line for its slots."""
+    estimated_start_at: datetime | None
+    """When the provider is expected to have it, or had it, by what such jobs usually take; null where nobody knows."""
+    estimated_completion_at: datetime | None
+    """When it is expected to end; null where nobody knows, and once it takes longer than usual."""
     priority: Priority
     """Which of the jobs that wait for their turn goes first."""
     result_url: str | None
@@ -397,6 +402,7 @@ class JobView(ModelRun):
         language: Language,
         live: GenerationStatus | None = None,
         *,
+        forecast: Forecast,
         pushed: Mapping[str, Any] | None = None,
     ) -> Self:
         """The row, or where it is newer, the status of the workflow.
@@ -417,7 +423,9 @@ class JobView(ModelRun):
             progress=progress_percent(row, at),
             progress_message=progress_message(row, at, language),
             waiting_for=waiting_for(row, at),
-            queue_position=queue_position(row, at),
+            queue_position=queue_position(row, at, forecast.ahead),
+            estimated_start_at=forecast.starts_at,
+            estimated_completion_at=forecast.completes_at,
             priority=row.priority,
             result_url=links.to_media(row.result_url) if row.result_url else None,
             provider_url=row.provider_url,

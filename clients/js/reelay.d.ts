@@ -36,8 +36,10 @@ export interface Job {
   progressMessage: string;
   /** What it waits for, while nothing happens to it. */
   waitingFor: "slot" | "queue" | "provider" | "account" | "key" | null;
-  /** How many are ahead of it in the provider's queue. */
+  /** How many are ahead of it, in the provider's queue or in the line for its slots. */
   queuePosition: number | null;
+  estimatedStartAt: string | null;
+  estimatedCompletionAt: string | null;
   secondsLeft: number | null;
   resultUrl: string | null;
   files: MediaFile[];

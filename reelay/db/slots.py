@@ -6,7 +6,8 @@ row ends: whatever ends a job frees its slot in the same transaction, and none c
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select, text
@@ -76,6 +77,27 @@ GRANT = text("""
     update generation_jobs set slot_granted_at = now() from turn
     where id = turn.job_id and status = 'pending' and slot_granted_at is null
     returning id
+""")
+# Of all that wait, in any order.
+WAITING = text("""
+    select id, user_id, endpoint, priority, created_at as since, model from generation_jobs
+    where provider = :provider and status = 'pending' and waiting_for = 'slot' and slot_granted_at is null
+        and not slot_withheld
+""")
+AT_WORK = text(f"""
+    select model, coalesce(submitted_at, stage_at) as since from generation_jobs
+    where provider = :provider and {HOLDS_SLOT}
+""")
+LAST_START = text("select last_start from slot_queues where provider = :provider")
+# Of the newest, in a range of the index of what has ended; half of them took no longer.
+DURATIONS = text("""
+    select model, percentile_cont(0.5) within group (order by completed_at - submitted_at) as usual
+    from (
+        select model, completed_at, submitted_at from generation_jobs
+        where completed_at > now() - interval '7 days' and status = 'completed' and submitted_at is not null
+        order by completed_at desc limit 2000
+    ) as newest
+    group by model having count(*) >= 3
 """)
 WAITED_FOR = text("select distinct provider from generation_jobs where waiting_for = 'slot'")
 # Granted some time ago, and still not submitted: the signal was lost, or the run has not come to it yet.
@@ -151,6 +173,37 @@ async def providers_waited_for(session: AsyncSession) -> Sequence[ProviderName]:
 async def call_again(session: AsyncSession, *, unanswered_for: timedelta) -> Sequence[UUID]:
     """Jobs that have a slot and do not seem to know it."""
     return (await session.scalars(CALL_AGAIN, {"unanswered_for": unanswered_for})).all()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """Who waits at a provider, in the order of their turns, and since when those are there who hold its slots."""
+
+    waiting: Sequence[tuple[UUID, str]]
+    """Job and model."""
+    at_work: Sequence[tuple[str, datetime]]
+    """Model, and when it was sent."""
+
+
+async def line_at(session: AsyncSession, provider: ProviderName, limits: SlotLimits) -> Line:
+    of_provider = {"provider": provider}
+    last_start = await session.scalar(LAST_START, of_provider) or 0.0
+    rows = (await session.execute(WAITING, of_provider)).mappings().all()
+    models = {row["id"]: row["model"] for row in rows}
+    waiting = [
+        WaitingJob(**{**row, "priority": Priority(row["priority"])})
+        for row in ({**row} for row in rows)
+        if row.pop("model")
+    ]
+    at_work = [(row.model, row.since) for row in await session.execute(AT_WORK, of_provider)]
+    shares = await _shares(session, provider, {job.user_id for job in waiting})
+    ordered = Turns(limits, [], last_start=last_start).order(waiting, shares)
+    return Line(waiting=[(job.id, models[job.id]) for job in ordered], at_work=at_work)
+
+
+async def usual_durations(session: AsyncSession) -> Mapping[str, timedelta]:
+    """By model, from the submission to the end, of those that completed lately."""
+    return {row.model: row.usual for row in await session.execute(DURATIONS)}
 
 
 async def _first_waiting(

@@ -6,10 +6,11 @@ start-time fair queueing (Goyal, Vin, Cheng, 1996): a job begins at a point of v
 docs/decisions/025-slots.md has the proof.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from heapq import heapify, heappop, heappush, heapreplace
 from math import inf
 from uuid import UUID
 
@@ -94,6 +95,38 @@ class Turns:
             turns.append(Turn(job_id=chosen.id, user_id=chosen.user_id, next_start=next_start))
         return turns
 
+    def order(self, waiting: Sequence[WaitingJob], shares: Mapping[UUID, Share]) -> list[WaitingJob]:
+        """In which order all have their turns, should nobody else come and no endpoint or user be at a limit."""
+        queues: dict[Priority, dict[UUID, deque[WaitingJob]]] = {}
+        for job in sorted(waiting, key=lambda job: (job.since, job.id)):
+            queues.setdefault(job.priority, {}).setdefault(job.user_id, deque()).append(job)
+        next_starts = {user_id: share.next_start for user_id, share in shares.items()}
+        ordered: list[WaitingJob] = []
+        for priority in sorted(queues, key=lambda priority: -priority.rank):
+            ordered += self._order_of_equals(queues[priority], next_starts, shares)
+        return ordered
+
+    def _order_of_equals(
+        self, queues: dict[UUID, deque[WaitingJob]], next_starts: dict[UUID, float], shares: Mapping[UUID, Share]
+    ) -> Iterator[WaitingJob]:
+        """By the smallest start, as `choose` does. All that are behind the clock start there, the oldest first."""
+        ahead = [
+            (next_starts.get(user_id, -inf), jobs[0].since, jobs[0].id, user_id) for user_id, jobs in queues.items()
+        ]
+        heapify(ahead)
+        behind: list[tuple[datetime, UUID, UUID]] = []
+        while ahead or behind:
+            clock = self._clock()
+            while ahead and ahead[0][0] <= clock:
+                heappush(behind, heappop(ahead)[1:])
+            start, user_id = (clock, heappop(behind)[-1]) if behind else (ahead[0][0], heappop(ahead)[-1])
+            jobs = queues[user_id]
+            yield jobs.popleft()
+            self.last_start = max(self.last_start, start)
+            next_starts[user_id] = start + 1 / shares.get(user_id, Share()).weight
+            if jobs:
+                heappush(ahead, (next_starts[user_id], jobs[0].since, jobs[0].id, user_id))
+
     def _has_slot_for(self, job: WaitingJob) -> bool:
         per_user, of_endpoint = self._limits.per_user, self._limits.endpoints.get(job.endpoint)
         return (per_user is None or self._of_user[job.user_id] < per_user) and (
@@ -112,3 +145,17 @@ class Turns:
         self._in_use += jobs
         self._of_user[user_id] += jobs
         self._of_endpoint[endpoint] += jobs
+
+
+def expected_starts(ends: Sequence[timedelta], slots: int, durations: Sequence[timedelta]) -> list[timedelta]:
+    """From now, when jobs that take so long start one after the other, each in the slot that is free first.
+
+    `ends`: when those end that hold a slot now.
+    """
+    free = [max(end, timedelta(0)) for end in ends] + [timedelta(0)] * (slots - len(ends))
+    heapify(free)
+    starts = []
+    for duration in durations:
+        starts.append(free[0])
+        heapreplace(free, free[0] + duration)
+    return starts

@@ -63,9 +63,11 @@ class Job(Answer):
     """0 to 100."""
     progress_message: str
     waiting_for: str | None = None
-    """What it waits for, while nothing happens to it: `queue`, `provider`, `account` or `key`."""
+    """What it waits for, while nothing happens to it: `slot`, `queue`, `provider`, `account` or `key`."""
     queue_position: int | None = None
-    """How many are ahead of it in the provider's queue."""
+    """How many are ahead of it, in the provider's queue or in the line for its slots."""
+    estimated_start_at: datetime | None = None
+    estimated_completion_at: datetime | None = None
     seconds_left: int | None = None
     """By what the model usually takes."""
     result_url: str | None

@@ -101,6 +101,7 @@ async def test_priority_goes_first_and_operators_may_reserve_it(service: Service
     for job_id in (low, normal, high):
         await waits(service, job_id)
     assert (await service.job(high))["priority"] == "high"
+    await eventually(partial(are_in_line, service, [high, normal, low]))
 
     for ended, next_one in zip([*running, high], [high, normal, low], strict=True):
         await end(service, ended)
@@ -113,6 +114,14 @@ async def test_priority_goes_first_and_operators_may_reserve_it(service: Service
     refused = await service.client.post("/api/generate/video", json={"prompt": LONG, "priority": "high"})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "priority")
     assert refused.json()["errors"][0]["limit"] == "normal"
+
+
+async def are_in_line(service: Service, jobs: list[str]) -> bool:
+    shown = [await service.job(job_id) for job_id in jobs]
+    starts = [job["estimatedStartAt"] for job in shown]
+    assert starts == sorted(starts)
+    assert all(job["estimatedCompletionAt"] > job["estimatedStartAt"] for job in shown)
+    return [job["queuePosition"] for job in shown] == [0, 1, 2]
 
 
 async def test_who_waits_is_canceled_at_once_and_nothing_is_sent_for_it(service: Service) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reelay.catalog.catalog import Catalog
@@ -277,7 +277,6 @@ json_values = st.recursive(
 json_objects = st.dictionaries(st.sampled_from(SPELLINGS) | st.text(max_size=20), json_values, max_size=12)
 
 
-@settings(deadline=None)
 @given(model=st.sampled_from(MODELS), words=json_objects)
 def test_any_json_becomes_arguments_or_a_list_of_errors(model: Model, words: dict[str, Any]) -> None:
     try:
@@ -318,7 +317,6 @@ def within(item: Mapping[str, Any]) -> st.SearchStrategy[Any]:
             return st.sampled_from(choices)
 
 
-@settings(deadline=None)
 @given(request=valid_requests())
 def test_whatever_the_public_limits_allow_is_taken(request: tuple[Model, dict[str, Any]]) -> None:
     model, words = request

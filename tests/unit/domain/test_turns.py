@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelay.domain.generation import Priority
-from reelay.domain.turns import Share, SlotLimits, SlotsInUse, Turn, Turns, WaitingJob
+from reelay.domain.turns import Share, SlotLimits, SlotsInUse, Turn, Turns, WaitingJob, expected_starts
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 USERS = [UUID(int=number) for number in range(4)]
@@ -63,6 +63,7 @@ class Account:
 
 
 JOBS = st.tuples(st.sampled_from(USERS), st.sampled_from(Priority), st.sampled_from(ENDPOINTS))
+WEIGHTS = st.dictionaries(st.sampled_from(USERS), st.sampled_from([0.5, 1.0, 2.0]))
 LIMITS = st.one_of(st.none(), st.integers(0, 4))
 
 
@@ -128,6 +129,28 @@ def test_users_who_all_wait_share_by_weight(weights: list[float], slots: int, en
                 assert (
                     abs(started[one] / weight - started[other] / other_weight) <= 1 / weight + 1 / other_weight + 1e-9
                 )
+
+
+@given(st.lists(JOBS, max_size=15), st.integers(1, 3), WEIGHTS)
+def test_the_order_that_is_told_is_the_order_of_the_turns(
+    jobs: list[tuple[UUID, Priority, str]], slots: int, weights: dict[UUID, float]
+) -> None:
+    account = Account(SlotLimits(slots), weights)
+    for user, priority, endpoint in jobs:
+        account.add(user, priority=priority, endpoint=endpoint)
+    told = Turns(account.limits, []).order(account.waiting, account.shares)
+
+    started = account.give_turns()
+    while account.running:
+        started += account.end(account.running[0])
+
+    assert [job.id for job in started] == [job.id for job in told]
+
+
+def test_starts_are_expected_in_the_slot_that_is_free_first() -> None:
+    minutes = [timedelta(minutes=each) for each in (2, 5, 1, 1, 3)]
+    assert expected_starts(minutes[:2], 2, minutes[2:]) == [timedelta(minutes=each) for each in (2, 3, 4)]
+    assert expected_starts([], 2, minutes[2:]) == [timedelta(minutes=each) for each in (0, 0, 1)]
 
 
 @pytest.mark.parametrize("ends", [(0, 0), (0, 1), (1, 0), (1, 1)])
