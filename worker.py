@@ -11,6 +11,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from activities.abandoned_uploads import SWEEP_EVERY_SECONDS, AbandonedUploads
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
 from activities.final_pushes import StoredFinalPushes
@@ -20,12 +21,12 @@ from activities.reconciliation import ReconciliationActivities
 from activities.retries import RetryInterceptor, Timeline
 from activities.slots import Slots
 from activities.submission import SubmissionActivities
-from reelay.background import TaskSupervisor
+from reelay.background import TaskSupervisor, every
 from reelay.catalog.loader import load_catalog
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_sources
-from reelay.media.storage import Storage, open_storage
+from reelay.media.storage import open_storage
 from reelay.providers.registry import Providers, open_providers
 from reelay.settings import Settings
 from reelay.tracing.spans import tracing
@@ -85,16 +86,11 @@ async def working(
         stack.push_async_callback(engine.dispose)
         sessions = make_sessions(engine)
         providers = await stack.enter_async_context(open_providers(settings, StoredFinalPushes(sessions)))
-        storage = open_storage(
-            settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
-        )
         workers = []
         if TaskQueue.GENERATIONS in queues:
-            workers.append(await open_generations_worker(settings, client, sessions, providers, storage, stack))
+            workers.append(await open_generations_worker(settings, client, sessions, providers, stack))
         if TaskQueue.TRANSFERS in queues:
-            workers.append(
-                await open_transfers_worker(settings, client, sessions, providers, storage, stack, transfers_at_once)
-            )
+            workers.append(await open_transfers_worker(settings, client, sessions, providers, stack, transfers_at_once))
         for worker in workers:
             await stack.enter_async_context(worker)
         stack.push_async_callback(shut_down, workers)
@@ -107,19 +103,14 @@ async def shut_down(workers: Sequence[Worker]) -> None:
 
 
 async def open_generations_worker(
-    settings: Settings,
-    client: Client,
-    sessions: Sessions,
-    providers: Providers,
-    storage: Storage,
-    stack: AsyncExitStack,
+    settings: Settings, client: Client, sessions: Sessions, providers: Providers, stack: AsyncExitStack
 ) -> Worker:
     runs = GenerationRuns(client, settings.task_queue, settings.app_url)
     slots = Slots(sessions, runs, settings.slots)
     submission = SubmissionActivities(settings, sessions, providers, slots)
     polling = PollingActivities(sessions, providers)
     conclusion = ConclusionActivities(sessions, providers, settings.language, slots)
-    reconciliation = ReconciliationActivities(settings, sessions, providers, runs, load_catalog(), storage)
+    reconciliation = ReconciliationActivities(settings, sessions, providers, runs, load_catalog())
     runtime = client.service_client.config.runtime or Runtime.default()
     tasks = TaskSupervisor(counting_task_failures(runtime.metric_meter))
     await stack.enter_async_context(tasks.running("slots", slots.keep))
@@ -159,12 +150,18 @@ async def open_transfers_worker(
     client: Client,
     sessions: Sessions,
     providers: Providers,
-    storage: Storage,
     stack: AsyncExitStack,
     at_once: int,
 ) -> Worker:
     sources = await stack.enter_async_context(open_sources(settings))
+    storage = open_storage(
+        settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
+    )
     await asyncio.to_thread(storage.sweep_scratch)
+    runtime = client.service_client.config.runtime or Runtime.default()
+    tasks = TaskSupervisor(counting_task_failures(runtime.metric_meter))
+    uploads = AbandonedUploads(sessions, storage)
+    await stack.enter_async_context(tasks.running("abandoned_uploads", every(SWEEP_EVERY_SECONDS, uploads.delete)))
     decoders = await stack.enter_async_context(DecoderPool())
     archive = ArchiveActivities(
         sessions, providers, storage, sources, decoders.inspect, collect_logs=settings.provider_logs

@@ -16,7 +16,6 @@ from activities.heartbeat import heartbeating
 from reelay.catalog.catalog import Catalog
 from reelay.catalog.model import KINDS
 from reelay.catalog.timing import timing_of
-from reelay.db.assets import mark_abandoned_uploads, remove_deleted_asset
 from reelay.db.attempts import submission_of
 from reelay.db.credits import orphaned_holds
 from reelay.db.deliveries import delete_old_deliveries
@@ -29,9 +28,6 @@ from reelay.db.tables import AttemptState, GenerationJob
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, Origin
 from reelay.domain.reconciliation import Reconciled, Repair, Run, RunState, SubmissionState, decide, is_overdue
-from reelay.media.archive import media_prefix
-from reelay.media.errors import MediaError
-from reelay.media.storage import Storage
 from reelay.providers.errors import ProviderError
 from reelay.providers.registry import Providers
 from reelay.settings import Settings
@@ -41,7 +37,6 @@ HEARTBEAT = timedelta(seconds=5)
 FAILED = "failed"
 """Rows that could not be handled: beside the fields of `Reconciled`."""
 DELIVERIES_KEPT = timedelta(days=30)
-UPLOADS_ABANDONED_AFTER = timedelta(days=1)
 BATCH, BATCHES_AT_MOST = 500, 20
 
 log = structlog.get_logger()
@@ -70,21 +65,19 @@ class ReconciliationActivities:
         providers: Providers,
         runs: Runs,
         catalog: Catalog,
-        storage: Storage,
     ) -> None:
         self._settings = settings
         self._sessions = sessions
         self._providers = providers
         self._runs = runs
         self._catalog = catalog
-        self._storage = storage
 
     @activity.defn
     async def reconcile(self, grace: timedelta) -> Reconciled:
         """Check every open generation whose row has not changed for the grace period. Never submits anything.
 
         What another backend has submitted is taken over first, and then checked like the rest. Also deletes old webhook
-        deliveries and abandoned uploads, and audits the ledger.
+        deliveries, and audits the ledger.
 
         A row that cannot be handled, like that of a newer version, is logged and keeps no other waiting; that there was
         one fails the activity in the end. An attempt whose worker died is continued after its last page.
@@ -98,7 +91,6 @@ class ReconciliationActivities:
                 last = page[-1].job.id
                 heartbeat.change(*progress(last, found))
             found["deliveries_deleted"] += await self._delete_old_deliveries()
-            await self._delete_abandoned_uploads()
             await self._end_orphaned_holds(found)
             await self._audit_ledger()
         if failed := found.pop(FAILED, 0):
@@ -155,19 +147,6 @@ class ReconciliationActivities:
             if batch < BATCH:
                 break
         return deleted
-
-    async def _delete_abandoned_uploads(self) -> None:
-        """With what was sent of them; and what is left of assets whose deletion was interrupted."""
-        async with self._sessions.begin() as session:
-            abandoned = await mark_abandoned_uploads(session, older_than=UPLOADS_ABANDONED_AFTER, at_most=BATCH)
-        for asset in abandoned:
-            try:
-                await self._storage.delete_below(media_prefix(asset.user_id, asset.id))
-            except MediaError as error:
-                log.warning("upload_not_deleted", asset_id=str(asset.id), error=str(error))
-                continue
-            async with self._sessions.begin() as session:
-                await remove_deleted_asset(session, asset.user_id, asset.id)
 
     async def _end_orphaned_holds(self, found: Counter[str]) -> None:
         """Those of ended generations whose credits were still held."""

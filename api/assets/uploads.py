@@ -109,7 +109,7 @@ async def _keep(context: RequestContext, asset: Asset, saved: Saved) -> Asset:
 
 
 async def delete_asset(context: RequestContext, asset_id: UUID) -> bool:
-    """First nobody sees it, then its objects go, then its row; a schedule ends what is interrupted."""
+    """First nobody sees it, then its objects go, then its row; workers end what is interrupted."""
     user_id = context.caller.user_id
     async with context.transaction() as session:
         if not await mark_asset_deleted(session, user_id, asset_id):

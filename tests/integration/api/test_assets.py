@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,12 @@ import httpx
 import psutil
 import pytest
 from sqlalchemy import text
-from temporalio.testing import ActivityEnvironment
 
+from activities.abandoned_uploads import AbandonedUploads
 from reelay.media.archive import media_prefix
 from reelay.media.storage import LocalStorage
 from tests.eventually import PATIENCE
 from tests.integration.api.shared import problem, wrong_fields
-from tests.integration.service.reconciling import reconciliation_of
 from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.unit.media.samples import make_bomb, make_picture, make_sound, make_video
@@ -246,7 +244,7 @@ async def test_abandoned_uploads_and_interrupted_deletions_are_cleaned_up(
                 text("update assets set state = 'deleted' where id = :id"), {"id": UUID(half_deleted["assetId"])}
             )
 
-        await ActivityEnvironment().run(reconciliation_of(service).reconcile, timedelta(hours=1))
+        await AbandonedUploads(service.sessions, LocalStorage(service.settings.data_dir / "archive")).delete()
 
         found = [archived(service, each) for each in (kept, abandoned, young, half_deleted)]
         assert found == [["image.png"], [], ["upload"], []]

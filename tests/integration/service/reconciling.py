@@ -13,7 +13,6 @@ from activities.reconciliation import ReconciliationActivities
 from reelay.catalog.loader import load_catalog
 from reelay.domain.generation import Generation
 from reelay.domain.reconciliation import Reconciled
-from reelay.media.storage import open_storage
 from reelay.providers.registry import Providers
 from tests.eventually import eventually
 from tests.running import Service
@@ -37,8 +36,7 @@ async def reconcile(service: Service, *, grace: timedelta = AT_ONCE) -> Reconcil
 def reconciliation_of(service: Service, runs: GenerationRuns | None = None) -> ReconciliationActivities:
     """Without a provider."""
     runs = runs or GenerationRuns(service.temporal, service.settings.task_queue, None)
-    storage = open_storage(service.settings.archive_location, scratch=service.settings.data_dir / "scratch")
-    return ReconciliationActivities(service.settings, service.sessions, Providers(), runs, load_catalog(), storage)
+    return ReconciliationActivities(service.settings, service.sessions, Providers(), runs, load_catalog())
 
 
 @workflow.defn(name="Generation", sandboxed=False)
