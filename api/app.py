@@ -11,7 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, metrics, page
-from api.admin import accounts, audit_log, codec, deliveries, history, keys, providers, statistics, users
+from api.admin import accounts, audit_log, codec, deliveries, jobs, keys, providers, statistics, users
 from api.admin import credits as users_credits
 from api.assets import routes as assets
 from api.assets.schemas import UploadRequest
@@ -159,7 +159,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         users_credits.router,
         providers.router,
         codec.router,
-        history.router,
+        jobs.router,
         health.router,
         deliveries.router,
         statistics.router,

@@ -3,6 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,19 +21,21 @@ from reelay.domain.language import Language
 class RequestContext:
     services: Services
     caller: Caller
+    user_id: UUID
+    """Whose rows it works with: the caller's, but where an administrator has opened another user's job."""
     links: Links
     language: Language
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A transaction that shows the caller's rows alone: `async with context.transaction() as session`."""
-        return as_user(self.services.sessions, self.caller.user_id)
+        """A transaction that shows this user's rows alone: `async with context.transaction() as session`."""
+        return as_user(self.services.sessions, self.user_id)
 
 
 async def _context(
     services: ServicesDep, caller: CurrentCaller, origin: OriginDep, language: RequestLanguage
 ) -> RequestContext:
     links = Links(origin, services.signing_secret, caller.holder)
-    return RequestContext(services, caller, links, language)
+    return RequestContext(services, caller, caller.user_id, links, language)
 
 
 Context = Annotated[RequestContext, Depends(_context)]

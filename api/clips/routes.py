@@ -45,7 +45,7 @@ async def create_campaign(
     """Create a campaign to put clips into."""
     campaign = Campaign(
         id=id_for(key),
-        user_id=context.caller.user_id,
+        user_id=context.user_id,
         name=body.name,
         metadata_=body.metadata,
         request_fingerprint=fingerprint(body.model_dump(mode="json")) if key else None,
@@ -53,7 +53,7 @@ async def create_campaign(
     async with context.transaction() as session:
         stored, is_new = await insert_campaign(session, campaign)
         if is_new:
-            await context.services.limits.admit_campaign(session, context.caller.user_id)
+            await context.services.limits.admit_campaign(session, context.user_id)
     response.headers.update({} if is_new else REPLAYED)
     return CampaignView.from_row(ensure_same_request(stored, campaign), [], context.links)
 
@@ -62,7 +62,7 @@ async def create_campaign(
 async def list_campaigns(context: Context, limit: PageSize = 20, after: Cursor = None) -> CampaignList:
     """The caller's campaigns, newest first."""
     async with context.transaction() as session:
-        found = await newest_campaigns(session, context.caller.user_id, limit=limit + 1, before=read_cursor(after))
+        found = await newest_campaigns(session, context.user_id, limit=limit + 1, before=read_cursor(after))
     page, next_cursor = split_page(found, limit, lambda line: (line[0].created_at, line[0].id))
     return CampaignList(
         data=[CampaignLine.from_row(campaign, clip_count) for campaign, clip_count in page],
@@ -75,10 +75,10 @@ async def list_campaigns(context: Context, limit: PageSize = 20, after: Cursor =
 async def read_campaign(campaign_id: CampaignId, context: Context) -> CampaignView:
     """The campaign with its clips."""
     async with context.transaction() as session:
-        campaign = await find_campaign(session, context.caller.user_id, campaign_id)
+        campaign = await find_campaign(session, context.user_id, campaign_id)
         if campaign is None:
             raise NotFound
-        clips = await clips_of(session, context.caller.user_id, campaign_id)
+        clips = await clips_of(session, context.user_id, campaign_id)
     return CampaignView.from_row(campaign, clips, context.links)
 
 
@@ -86,7 +86,7 @@ async def read_campaign(campaign_id: CampaignId, context: Context) -> CampaignVi
 async def delete_campaign(campaign_id: CampaignId, context: Context) -> None:
     """Delete the campaign with its clips. Its jobs go on and keep their media."""
     async with context.transaction() as session:
-        if not await remove_campaign(session, context.caller.user_id, campaign_id):
+        if not await remove_campaign(session, context.user_id, campaign_id):
             raise NotFound
 
 
@@ -94,9 +94,9 @@ async def delete_campaign(campaign_id: CampaignId, context: Context) -> None:
 async def list_clips(campaign_id: CampaignId, context: Context) -> ClipList:
     """The campaign's clips by their position."""
     async with context.transaction() as session:
-        if await find_campaign(session, context.caller.user_id, campaign_id) is None:
+        if await find_campaign(session, context.user_id, campaign_id) is None:
             raise NotFound
-        clips = await clips_of(session, context.caller.user_id, campaign_id)
+        clips = await clips_of(session, context.user_id, campaign_id)
     return ClipList(data=[ClipView.from_row(clip, context.links) for clip in clips])
 
 
@@ -111,7 +111,7 @@ async def create_clip(
     """Create a clip, which receives the media of the jobs that name it."""
     clip = Clip(
         id=id_for(key),
-        user_id=context.caller.user_id,
+        user_id=context.user_id,
         campaign_id=campaign_id,
         title=body.title,
         position=body.position,
@@ -119,11 +119,11 @@ async def create_clip(
         request_fingerprint=fingerprint(body.model_dump(mode="json")) if key else None,
     )
     async with context.transaction() as session:
-        if await find_campaign(session, context.caller.user_id, campaign_id) is None:
+        if await find_campaign(session, context.user_id, campaign_id) is None:
             raise NotFound
         stored, is_new = await insert_clip(session, clip)
         if is_new:
-            await context.services.limits.admit_clip(session, context.caller.user_id)
+            await context.services.limits.admit_clip(session, context.user_id)
     response.headers.update({} if is_new else REPLAYED)
     return ClipView.from_row(ensure_same_request(stored, clip), context.links)
 
@@ -132,7 +132,7 @@ async def create_clip(
 async def read_clip(clip_id: ClipId, context: Context) -> ClipView:
     """The clip with the media that it has so far."""
     async with context.transaction() as session:
-        clip = await find_clip(session, context.caller.user_id, clip_id)
+        clip = await find_clip(session, context.user_id, clip_id)
     if clip is None:
         raise NotFound
     return ClipView.from_row(clip, context.links)
@@ -142,5 +142,5 @@ async def read_clip(clip_id: ClipId, context: Context) -> ClipView:
 async def delete_clip(clip_id: ClipId, context: Context) -> None:
     """Delete the clip. Its jobs go on and keep their media."""
     async with context.transaction() as session:
-        if not await remove_clip(session, context.caller.user_id, clip_id):
+        if not await remove_clip(session, context.user_id, clip_id):
             raise NotFound

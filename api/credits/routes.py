@@ -13,5 +13,5 @@ router = APIRouter(prefix="/api", tags=["credits"])
 async def read_credits(context: Context) -> Credits:
     """What the caller has, in cents: a creation holds its price, which is charged when the job completes."""
     async with context.transaction() as session:
-        balance = await balance_of(session, context.caller.user_id)
+        balance = await balance_of(session, context.user_id)
     return Credits.from_balance(balance, unmetered=context.services.settings.unmetered)

@@ -13,6 +13,7 @@ from api.http.problems import Unauthenticated
 from api.identity.dependencies import bearer, find_caller
 from api.identity.tokens import InvalidToken
 from api.services import ServicesDep
+from reelay.db.tables import Scope
 from reelay.domain.access_pass import Holder, Purpose, read_token
 from reelay.domain.messages import Sentence
 from reelay.providers.errors import KeysUnavailable
@@ -24,6 +25,8 @@ REVALIDATE_SECONDS = 2.0
 class EventReader:
     holder: Holder
     address: str
+    scope: Scope
+    """Of the key or token; one that was asked for to stand in an address opens its user's own jobs alone."""
     _revalidate: Callable[[], Awaitable[bool]]
 
     @property
@@ -52,7 +55,7 @@ async def _reader(
     address = request.client.host if request.client else ""
     if credentials or token is None:
         caller = await find_caller(request, services, credentials)
-        return EventReader(caller.holder, address, lambda: services.callers.is_still_valid(caller))
+        return EventReader(caller.holder, address, caller.scope, lambda: services.callers.is_still_valid(caller))
     access_pass = read_token(services.signing_secret, Purpose.EVENTS, token, now=time.time())
     holder = await services.callers.holder_of(access_pass) if access_pass else None
     if access_pass is None or holder is None:
@@ -62,7 +65,7 @@ async def _reader(
     async def is_still_valid() -> bool:
         return await services.callers.holder_of(access_pass) is not None
 
-    return EventReader(holder, address, is_still_valid)
+    return EventReader(holder, address, Scope.USER, is_still_valid)
 
 
 EventReaderDep = Annotated[EventReader, Depends(_reader)]

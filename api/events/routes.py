@@ -3,12 +3,14 @@
 import time
 from dataclasses import dataclass
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query
 
 from api.events.access import EventReader, EventReaderDep
 from api.events.schemas import EVENTS, EventToken
 from api.events.stream import AllJobs, EventResponse, EventStream, OneJob, Subject
+from api.generations.any_job import holder_for, user_of_job
 from api.generations.read import JobName
 from api.http.language import RequestLanguage
 from api.http.links import Links
@@ -77,11 +79,12 @@ async def stream_job(
     Each `job.updated` has the whole job as data and a growing id. With `progress=true`, `job.progress` events between
     the changes tell the percentage when it has moved.
     """
-    async with as_user(services.sessions, reader.user_id) as session:
-        row = await find_generation_named(session, reader.user_id, job_id)
+    user_id = await user_of_job(services, reader.scope, reader.user_id, job_id)
+    async with as_user(services.sessions, user_id) as session:
+        row = await find_generation_named(session, user_id, job_id)
     if row is None:
         raise NotFound(Sentence("job_not_found"))
-    return _stream(services, reader, OneJob(services, reader.user_id, row.id), options, origin, language)
+    return _stream(services, reader, user_id, OneJob(services, user_id, row.id), options, origin, language)
 
 
 @router.get("/events", response_class=EventResponse, status_code=200, responses=EVENTS)
@@ -97,7 +100,7 @@ async def stream_jobs(
     The events are those of a single job's stream. The stream stays open; with `Last-Event-ID` it sends what changed
     meanwhile, and nothing twice.
     """
-    return _stream(services, reader, AllJobs(services, reader.user_id), options, origin, language)
+    return _stream(services, reader, reader.user_id, AllJobs(services, reader.user_id), options, origin, language)
 
 
 @router.post("/events/token")
@@ -110,8 +113,15 @@ async def create_event_token(services: ServicesDep, caller: CurrentCaller) -> Ev
 
 
 def _stream(
-    services: Services, reader: EventReader, subject: Subject, options: StreamOptions, origin: str, language: Language
+    services: Services,
+    reader: EventReader,
+    user_id: UUID,
+    subject: Subject,
+    options: StreamOptions,
+    origin: str,
+    language: Language,
 ) -> EventResponse:
+    """`user_id`: whose jobs these are."""
     services.open_streams.admit(reader.user_id, reader.address)
     stream = EventStream(
         services,
@@ -119,7 +129,7 @@ def _stream(
         subject,
         after=options.after,
         with_progress=options.with_progress,
-        links=Links(origin, services.signing_secret, reader.holder),
+        links=Links(origin, services.signing_secret, holder_for(reader.holder, user_id)),
         language=language,
     )
     return EventResponse(stream.content(), counted=services.open_streams.counted(reader.user_id, reader.address))

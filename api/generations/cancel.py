@@ -8,8 +8,10 @@ from contextlib import suppress
 from uuid import UUID
 
 from api.context import RequestContext
+from api.generations.any_job import record_act_on
 from api.generations.read import find_job, job_view
 from api.generations.schemas import JobView
+from reelay.db.audit_log import AuditAction
 from reelay.db.generations import cancel_unsubmitted
 from reelay.domain.generation import Origin, Status
 from workflows.runs import NoRun, TemporalFailed
@@ -23,6 +25,7 @@ async def cancel_job(context: RequestContext, name: UUID | str) -> JobView:
     row, runs = await find_job(context, name), context.services.runs
     if Status(row.status).is_final:
         return await job_view(context, row.id)
+    await record_act_on(context, AuditAction.JOB_CANCELED, row)
     async with context.services.service_sessions.begin() as session:
         is_canceled = await cancel_unsubmitted(session, row.user_id, row.id)
     if is_canceled:

@@ -141,18 +141,18 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
         job = _new_job(context, options.idempotency_key, spec)
     except InvalidParams as invalid:
         async with context.transaction() as session:
-            more = await validate_ownership(session, context.caller.user_id, request)
+            more = await validate_ownership(session, context.user_id, request)
         raise InvalidParams(invalid.detail, errors=[*more, *invalid.errors]) from invalid
-    stored_bytes = await services.limits.stored_bytes(context.caller.user_id)
+    stored_bytes = await services.limits.stored_bytes(context.user_id)
     async with context.transaction() as session:
         inserted = await insert_generation(session, job)
         if inserted:  # what was answered once is answered again, though its clip be gone
-            if errors := await validate_ownership(session, context.caller.user_id, request):
+            if errors := await validate_ownership(session, context.user_id, request):
                 raise InvalidParams(Sentence("belongings_invalid"), errors=errors)
             if errors := await validate_priority(session, request):
                 raise InvalidParams(Sentence("input_invalid"), errors=errors)
             services.limits.admit_storage(stored_bytes)
-            headers = await services.limits.admit_creation(session, context.caller.user_id)
+            headers = await services.limits.admit_creation(session, context.user_id)
             if not services.settings.unmetered:
                 await hold_price(session, job)
         stored = job if inserted else await find_original(session, job)
@@ -186,7 +186,7 @@ def _new_job(context: RequestContext, key: str | None, spec: JobSpec) -> Generat
     is_repeatable = key is not None or request.external_id is not None
     return GenerationJob(
         id=id_for(key),
-        user_id=context.caller.user_id,
+        user_id=context.user_id,
         campaign_id=request.campaign_id,
         clip_id=request.clip_id,
         job_type=model.job_type,

@@ -90,7 +90,7 @@ async def read_job_by_request(
 ) -> Response:
     """The job by its `requestId`, which is there from the first moment, by the caller's own id of it, or by the
     provider's of its request; where these look the same, in this order."""
-    user_id = context.caller.user_id
+    user_id = context.user_id
     async with context.transaction() as session:
         row = await find_generation_named(session, user_id, request_id)
         row = row or await find_generation_by_request(session, user_id, request_id)

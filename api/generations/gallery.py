@@ -129,7 +129,7 @@ router = APIRouter(prefix="/api", tags=["generations"])
 @router.get("/videos/user")
 async def list_videos(context: Context, limit: PageSize = 20, after: Cursor = None) -> VideoList:
     """The caller's completed videos with their files, newest first."""
-    user_id = context.caller.user_id
+    user_id = context.user_id
     async with context.transaction() as session:
         found = await newest_generations(
             session,

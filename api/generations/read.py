@@ -78,7 +78,7 @@ async def with_logs(context: RequestContext, view: JobView, *, wanted: bool | No
     if not (context.services.settings.provider_logs if wanted is None else wanted):
         return view
     async with context.transaction() as session:
-        return view.model_copy(update={"logs": await read_log(session, context.caller.user_id, view.id)})
+        return view.model_copy(update={"logs": await read_log(session, context.user_id, view.id)})
 
 
 def preferred_wait(prefer: str | None) -> float:
@@ -89,7 +89,7 @@ def preferred_wait(prefer: str | None) -> float:
 
 async def _read(context: RequestContext, name: UUID | str) -> tuple[GenerationJob, Sequence[MediaFileRow]]:
     async with context.transaction() as session:
-        row = await find_generation_named(session, context.caller.user_id, str(name))
+        row = await find_generation_named(session, context.user_id, str(name))
         if row is None:
             raise NotFound(Sentence("job_not_found"))
         completed = Status(row.status) is Status.COMPLETED

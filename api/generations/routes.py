@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response, status
 
 from api.context import Context
 from api.generations import cancel, create
+from api.generations.any_job import JobContext, record_act_on
 from api.generations.create import CreateOptionsDep, CreatingRoute, JobSpec
 from api.generations.gallery import VIDEO_TYPES
 from api.generations.progress import timeline_message
@@ -34,6 +35,7 @@ from api.http.openapi import with_headers
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
 from api.http.problems import Conflict, problems
 from reelay.catalog.model import JobKind
+from reelay.db.audit_log import AuditAction
 from reelay.db.generations import files_of, newest_generations, timeline
 from reelay.db.pushes import pushed_data_of
 from reelay.domain.generation import JobType, Status
@@ -100,11 +102,12 @@ async def create_job(body: JobRequest, context: Context, options: CreateOptionsD
 
 
 @creating.post("/jobs/{job_id}/retry", **CREATED)
-async def retry_job(job_id: JobName, context: Context, options: CreateOptionsDep) -> Response:
+async def retry_job(job_id: JobName, context: JobContext, options: CreateOptionsDep) -> Response:
     """Create a new job with the input of one that failed or was canceled."""
     row = await find_job(context, job_id)
     if row.status not in (Status.FAILED, Status.CANCELED):
         raise Conflict(Sentence("retry_conflict", status=row.status))
+    await record_act_on(context, AuditAction.JOB_RETRIED, row)
     spec = JobSpec(
         model=create.model_of(context.services, row),
         inputs=row.arguments,
@@ -133,7 +136,7 @@ async def list_jobs(
     after: Cursor = None,
 ) -> JobList:
     """The caller's jobs, newest first, each without its `resultData`."""
-    user_id = context.caller.user_id
+    user_id = context.user_id
     async with context.transaction() as session:
         found = await newest_generations(
             session,
@@ -164,7 +167,7 @@ async def list_jobs(
 @router.get("/jobs/{job_id}", response_model=JobView, responses=UNCHANGED)
 async def read_job(
     job_id: JobName,
-    context: Context,
+    context: JobContext,
     logs: Logs = None,
     wait: Annotated[
         float, Query(ge=0, le=60, description="Seconds to wait for the job's next change. Default: 0.")
@@ -177,7 +180,7 @@ async def read_job(
 
 
 @router.get("/jobs/{job_id}/history")
-async def read_history(job_id: JobName, context: Context) -> History:
+async def read_history(job_id: JobName, context: JobContext) -> History:
     """The job's timeline: everything that happened to it, with its time."""
     row = await find_job(context, job_id)
     async with context.transaction() as session:
@@ -187,17 +190,18 @@ async def read_history(job_id: JobName, context: Context) -> History:
 
 
 @router.post("/jobs/{job_id}/poll", status_code=status.HTTP_202_ACCEPTED)
-async def poll_job(job_id: JobName, context: Context) -> JobView:
+async def poll_job(job_id: JobName, context: JobContext) -> JobView:
     """Ask the provider now instead of at the next interval. The answer is the job as it is meanwhile."""
     row = await find_job(context, job_id)
     if not Status(row.status).is_final:
+        await record_act_on(context, AuditAction.JOB_POLLED, row)
         with suppress(NoRun):  # it has ended meanwhile, or was not started yet
             await context.services.runs.poll(row.id)
     return await job_view(context, row.id)
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
-async def cancel_job(job_id: JobName, context: Context) -> JobView:
+async def cancel_job(job_id: JobName, context: JobContext) -> JobView:
     """Cancel the job, also at the provider as far as possible. A job that has ended stays as it is."""
     return await cancel.cancel_job(context, job_id)
 

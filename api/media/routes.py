@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Requ
 from fastapi.responses import RedirectResponse, StreamingResponse
 from fastapi.security import APIKeyQuery, HTTPAuthorizationCredentials
 
+from api.generations.any_job import user_of_job
 from api.http.openapi import with_headers
 from api.http.problems import NotFound, Unauthenticated, problems
 from api.http.wire import Text
@@ -76,9 +77,10 @@ async def _reader(
             await services.limits.admit_media_read(link.user_id)
             return Reader(link.user_id, link)
     try:
-        return Reader((await find_caller(request, services, credentials)).user_id)
+        caller = await find_caller(request, services, credentials)
     except Unauthenticated as refused:
         raise refused if signature is None else Unauthenticated(EXPIRED) from refused
+    return Reader(await user_of_job(services, caller.scope, caller.user_id, job_id))
 
 
 async def find_media(services: Services, reader: Reader, job_id: UUID, name: str) -> StoredFile:

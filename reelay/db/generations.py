@@ -141,29 +141,45 @@ async def find_anybodys_generation_by_request(
     return (await session.scalars(statement)).first()
 
 
+class JobFilters(TypedDict, total=False):
+    """Of a list of generations; what is left out is not asked for."""
+
+    statuses: Sequence[Status]
+    job_types: Sequence[JobType]
+    clip_id: UUID | None
+    before: tuple[datetime, UUID] | None
+    """Only older ones (created_at, id)."""
+
+
 async def newest_generations(
-    session: AsyncSession,
-    user_id: UUID,
-    *,
-    limit: int,
-    statuses: Sequence[Status] = (),
-    job_types: Sequence[JobType] = (),
-    clip_id: UUID | None = None,
-    before: tuple[datetime, UUID] | None = None,
+    session: AsyncSession, user_id: UUID, *, limit: int, **filters: Unpack[JobFilters]
 ) -> Sequence[GenerationJob]:
-    """The user's generations, newest first, older than `before` (created_at, id).
+    """The user's generations, newest first.
 
     Without `result_data`: a page of transcripts would be hundreds of megabytes.
     """
+    return await _newest(session, _of_user(user_id), limit, filters)
+
+
+async def newest_of_all_generations(
+    session: AsyncSession, *, limit: int, **filters: Unpack[JobFilters]
+) -> Sequence[GenerationJob]:
+    """Everybody's, for operators."""
+    return await _newest(session, select(GenerationJob), limit, filters)
+
+
+async def _newest(
+    session: AsyncSession, statement: Select[GenerationJob], limit: int, filters: JobFilters
+) -> Sequence[GenerationJob]:
     without_result = defer(GenerationJob.result_data, raiseload=True)  # type: ignore[arg-type]  # `col` is for values
-    statement = _of_user(user_id).options(without_result)
-    if statuses:
+    statement = statement.options(without_result)
+    if statuses := filters.get("statuses"):
         statement = statement.where(col(GenerationJob.status).in_(statuses))
-    if job_types:
+    if job_types := filters.get("job_types"):
         statement = statement.where(col(GenerationJob.job_type).in_(job_types))
-    if clip_id:
+    if clip_id := filters.get("clip_id"):
         statement = statement.where(col(GenerationJob.clip_id) == clip_id)
-    if before:
+    if before := filters.get("before"):
         created_at, generation_id = before
         same_moment = and_(col(GenerationJob.created_at) == created_at, col(GenerationJob.id) < generation_id)
         statement = statement.where(or_(col(GenerationJob.created_at) < created_at, same_moment))

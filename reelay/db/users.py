@@ -1,6 +1,6 @@
 """Users as an operator sees them, and those who come with a token of the identity provider."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -114,6 +114,11 @@ async def list_users(
         statement = statement.where(tuple_(*order) < tuple_(*before))
     statement = statement.order_by(*(column.desc() for column in order)).limit(limit)
     return (await session.execute(statement)).mappings().all()
+
+
+async def names_of(session: AsyncSession, user_ids: Iterable[UUID]) -> dict[UUID, str]:
+    rows = await session.execute(select(col(User.id), col(User.name)).where(col(User.id).in_(user_ids)))
+    return {row.id: row.name for row in rows}
 
 
 async def disable_user(session: AsyncSession, user_id: UUID) -> None:

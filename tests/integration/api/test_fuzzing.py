@@ -188,6 +188,7 @@ def rehearsed(service: Service, those: dict[str, str]) -> dict[str, dict[str, An
     }
     ids = {
         "POST /api/jobs/{job_id}/retry": {"job_id": those["failed_job"]},
+        "POST /api/admin/jobs/{job_id}/retry": {"job_id": those["failed_job"]},
         "DELETE /api/campaigns/{campaign_id}": {"campaign_id": those["old_campaign"]},
         "DELETE /api/clips/{clip_id}": {"clip_id": those["old_clip"]},
     }

@@ -33,6 +33,7 @@ CREATING = {
     *(f"/api/generate/{kind}" for kind in ("video", "first-frame", "voice", "ambient", "transcribe")),
     "/api/jobs",
     "/api/jobs/{job_id}/retry",
+    "/api/admin/jobs/{job_id}/retry",
 }
 
 

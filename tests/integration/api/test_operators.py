@@ -237,3 +237,111 @@ async def test_the_commands_do_the_same_by_the_admin_calls(
     environment["REELAY_ADMIN_KEY"] = patient_service.client.headers["authorization"].removeprefix("Bearer ")
     with pytest.raises(AssertionError, match="admin"):
         await done("users", "list")
+
+
+async def test_an_administrator_opens_anybodys_job_and_plays_its_media(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    job = await patient_service.create()
+    theirs = await patient_service.until(job, "completed")
+    shown = (await operator.get(f"/api/admin/jobs/{job}")).json()
+    on_the_page = (await operator.get(f"/api/jobs/{job}")).json()
+    told = await operator.get(f"/api/jobs/{job}/events")
+    trail = (await operator.get(f"/api/admin/jobs/{job}/history")).json()["data"]
+    by_key = await operator.get(f"/api/media/{job}/video.mp4")
+    async with httpx.AsyncClient(timeout=PATIENCE) as anybody:
+        by_link = await anybody.get(on_the_page["resultUrl"])
+
+    assert (shown["user"], shown["cause"]) == (patient_service.user_name, "Completed")
+    assert [shown["id"], on_the_page["id"]] == [job, job]
+    assert '"status":"completed"' in told.text
+    assert [event["detail"] for event in trail] == await patient_service.trail(job)
+    assert by_key.status_code == by_link.status_code == 200
+    assert by_key.content == by_link.content
+    assert on_the_page["resultUrl"] != theirs["resultUrl"]  # it ends with the administrator's key
+    assert await entries(operator, subject=job) == []
+
+
+async def test_links_to_somebody_elses_media_end_with_the_administrators_key(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    job = await patient_service.create()
+    await patient_service.until(job, "completed")
+    async with await patient_service.user("oscar", scope=Scope.ADMIN) as oscar:
+        link = (await oscar.get(f"/api/jobs/{job}")).json()["resultUrl"]
+        prefix = oscar.headers["authorization"].removeprefix("Bearer ")[:11]
+    await posted(operator, f"keys/{prefix}/revoke")
+    async with httpx.AsyncClient(timeout=PATIENCE) as anybody:
+        problem(await anybody.get(link), 401, "UNAUTHENTICATED")
+
+
+async def test_everybodys_jobs_are_listed_by_what_is_asked_for(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    done = await patient_service.create("a lighthouse")
+    failed = await patient_service.create("a refused one [sim: fail=422]")
+    await patient_service.until(done, "completed")
+    assert await patient_service.closed_as(failed) == "FAILED"
+
+    async def listed(**query: str | int) -> list[dict[str, Any]]:
+        response = await operator.get("/api/admin/jobs", params=query)
+        assert response.status_code == 200, response.text
+        found: list[dict[str, Any]] = response.json()["data"]
+        return found
+
+    mine = await listed(user=patient_service.user_name)
+    assert [job["id"] for job in mine] == [failed, done]
+    assert {job["user"] for job in mine} == {patient_service.user_name}
+    assert mine[1]["files"][0]["name"] == "video.mp4"
+    assert [job["id"] for job in await listed(user=patient_service.user_name, status="failed")] == [failed]
+    assert {failed, done} <= {job["id"] for job in await listed(limit=100)}
+    assert await listed(user="nobody-knows") == []
+    assert wrong_fields(await operator.get("/api/admin/jobs?model=x")) == ["model"]
+
+
+async def test_an_administrator_acts_on_a_job_in_its_users_place(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    living = await patient_service.create("long [sim: latency=10m]")
+    await patient_service.until_accepted(living)
+    polled = await operator.post(f"/api/admin/jobs/{living}/poll")
+    canceled = await operator.post(f"/api/admin/jobs/{living}/cancel")
+    await patient_service.until(living, "canceled")
+    before = (await patient_service.client.get("/api/credits")).json()["balanceCents"]
+    retried = await operator.post(f"/api/admin/jobs/{living}/retry", headers={"idempotency-key": "once"})
+    again = await operator.post(f"/api/admin/jobs/{living}/retry", headers={"idempotency-key": "once"})
+    assert retried.status_code == again.status_code == 202, retried.text
+    new = retried.json()["jobId"]
+    await patient_service.until_accepted(new)
+    assert (await operator.post(f"/api/jobs/{new}/cancel")).status_code == 202  # from the users' page
+    await patient_service.until(new, "canceled")
+    held = (await patient_service.client.get("/api/credits")).json()
+
+    assert (polled.status_code, canceled.status_code) == (202, 202)
+    assert again.json()["jobId"] == new
+    assert (held["balanceCents"], held["heldCents"]) == (before, 0)
+    acts = [(entry["action"], entry["actor"], entry["subject"]) for entry in await entries(operator, subject=living)]
+    assert acts == [("job.retried", "olga", living)] * 2 + [
+        ("job.canceled", "olga", living),
+        ("job.polled", "olga", living),
+    ]
+    (last,) = await entries(operator, subject=new)
+    assert (last["action"], last["userId"]) == ("job.canceled", (await entries(operator, subject=living))[0]["userId"])
+
+
+async def test_what_users_do_to_their_own_jobs_is_no_operators_act(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    job = await patient_service.create("long [sim: latency=10m]")
+    await patient_service.until_accepted(job)
+    await patient_service.client.post(f"/api/jobs/{job}/cancel")
+    await patient_service.until(job, "canceled")
+    assert await entries(operator, subject=job) == []
+
+
+async def test_a_job_that_there_is_not_is_nobodys(operator: httpx.AsyncClient) -> None:
+    job = uuid4()
+    for path in (f"/api/admin/jobs/{job}", f"/api/admin/jobs/{job}/history", f"/api/jobs/{job}"):
+        problem(await operator.get(path), 404, "NOT_FOUND")
+    for verb in ("cancel", "poll", "retry"):
+        problem(await operator.post(f"/api/admin/jobs/{job}/{verb}"), 404, "NOT_FOUND")

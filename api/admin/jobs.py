@@ -1,0 +1,147 @@
+"""Operators see every job of every user, and cancel, retry or poll any in its user's place."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Annotated, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response, status
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.admin.users import UserFilter
+from api.context import Context, RequestContext
+from api.generations import routes as generations
+from api.generations.any_job import JobContext, in_place_of
+from api.generations.create import CreateOptionsDep
+from api.generations.read import JobName, find_job, job_view
+from api.generations.routes import CREATED, job_types_of
+from api.generations.schemas import EventView, History, JobView, StatusFilter
+from api.http.pagination import Cursor, Page, PageSize, read_cursor, split_page
+from api.http.problems import problems
+from api.identity.dependencies import require_admin
+from reelay.db.generations import (
+    JobFilters,
+    files_of,
+    newest_generations,
+    newest_of_all_generations,
+    timeline,
+)
+from reelay.db.pushes import pushed_data_of
+from reelay.db.tables import GenerationJob
+from reelay.db.users import find_user, names_of
+from reelay.domain.generation import JobType
+
+router = APIRouter(
+    prefix="/api/admin/jobs",
+    tags=["operators"],
+    dependencies=[Depends(require_admin)],
+    responses=problems(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
+)
+
+
+class OperatorJobView(JobView):
+    """A job, with whose it is and what its user is not told."""
+
+    user_id: UUID
+    """The id of its user."""
+    user: str
+    """The name of its user."""
+    cause: str
+    """What happened last or why it failed, in English, with accounts, keys and causes."""
+
+    @classmethod
+    def from_view(cls, view: JobView, row: GenerationJob, user: str) -> Self:
+        cause = row.error_message or row.progress_message
+        return cls(**view.model_dump(), user_id=row.user_id, user=user, cause=cause)
+
+
+class OperatorJobList(Page):
+    """A page of everybody's jobs, newest first."""
+
+    data: list[OperatorJobView]
+    """The jobs, each without its `resultData`."""
+
+
+@router.get("")
+async def list_everybodys_jobs(
+    context: Context,
+    user: UserFilter = None,
+    status: Annotated[StatusFilter | None, Query(description="Only jobs with this status.")] = None,
+    type: Annotated[JobType | None, Query(description="Only jobs of this type; `video` means all videos.")] = None,
+    clip_id: Annotated[UUID | None, Query(alias="clipId", description="Only jobs of this clip.")] = None,
+    limit: PageSize = 20,
+    after: Cursor = None,
+) -> OperatorJobList:
+    """The jobs of all users, newest first, each without its `resultData`."""
+    filters: JobFilters = {
+        "statuses": status.statuses if status else [],
+        "job_types": job_types_of(type),
+        "clip_id": clip_id,
+        "before": read_cursor(after),
+    }
+    async with context.services.service_sessions() as session:
+        if user is None:
+            found = await newest_of_all_generations(session, limit=limit + 1, **filters)
+        elif owner := await find_user(session, user):
+            found = await newest_generations(session, owner.id, limit=limit + 1, **filters)
+        else:
+            found = []
+        page, next_cursor = split_page(found, limit, lambda row: (row.created_at, row.id))
+        data = await views_of(context, session, page)
+    return OperatorJobList(data=data, has_more=next_cursor is not None, next_cursor=next_cursor)
+
+
+async def views_of(
+    context: RequestContext, session: AsyncSession, rows: Sequence[GenerationJob]
+) -> list[OperatorJobView]:
+    """By the rows alone, as in the users' own lists."""
+    of_user: dict[UUID, list[GenerationJob]] = {}
+    for row in rows:
+        of_user.setdefault(row.user_id, []).append(row)
+    names = await names_of(session, of_user)
+    views: dict[UUID, OperatorJobView] = {}
+    for user_id, jobs in of_user.items():
+        theirs = in_place_of(context, user_id)
+        files = await files_of(session, user_id, [job.id for job in jobs])
+        pushed = await pushed_data_of(session, user_id, jobs)
+        for job in jobs:
+            own = [file for file in files if file.job_id == job.id]
+            view = JobView.from_row(job, own, theirs.links, context.language, pushed=pushed.get(job.id))
+            views[job.id] = OperatorJobView.from_view(view, job, names[user_id])
+    return [views[row.id] for row in rows]
+
+
+@router.get("/{job_id}")
+async def read_anybodys_job(job_id: JobName, context: JobContext) -> OperatorJobView:
+    """The job now, whosever it is."""
+    view, row = await job_view(context, job_id), await find_job(context, job_id)
+    async with context.services.service_sessions() as session:
+        names = await names_of(session, [row.user_id])
+    return OperatorJobView.from_view(view, row, names[row.user_id])
+
+
+@router.get("/{job_id}/history")
+async def read_job_history(job_id: JobName, context: JobContext) -> History:
+    """The timeline of anybody's job, in English, with the causes."""
+    row = await find_job(context, job_id)
+    async with context.transaction() as session:
+        events = await timeline(session, row.user_id, row.id)
+    return History(data=[EventView.from_row(event, event.detail) for event in events])
+
+
+@router.post("/{job_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
+async def cancel_anybodys_job(job_id: JobName, context: JobContext) -> JobView:
+    """Cancel the job, also at the provider as far as possible. A job that has ended stays as it is."""
+    return await generations.cancel_job(job_id, context)
+
+
+@router.post("/{job_id}/poll", status_code=status.HTTP_202_ACCEPTED)
+async def poll_anybodys_job(job_id: JobName, context: JobContext) -> JobView:
+    """Ask the provider now instead of at the next interval. The answer is the job as it is meanwhile."""
+    return await generations.poll_job(job_id, context)
+
+
+@router.post("/{job_id}/retry", **CREATED)
+async def retry_anybodys_job(job_id: JobName, context: JobContext, options: CreateOptionsDep) -> Response:
+    """Create a new job of the same user with the input of one that failed or was canceled, at that user's cost."""
+    return await generations.retry_job(job_id, context, options)
