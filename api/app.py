@@ -13,12 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import health, metrics, page
 from api.admin import accounts, audit_log, codec, deliveries, jobs, keys, providers, statistics, users
 from api.admin import credits as users_credits
+from api.admin import usage as users_usage
 from api.assets import routes as assets
 from api.assets.schemas import UploadRequest
 from api.catalog import routes as catalog
 from api.chat.routes import chat_routes
 from api.clips import routes as clips
 from api.credits import routes as credits
+from api.credits import usage
 from api.events import routes as events
 from api.generations import fal_jobs, gallery
 from api.generations import routes as generations
@@ -148,6 +150,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         clips.router,
         catalog.router,
         credits.router,
+        usage.router,
         media.router,
         assets.router,
         identity.router,
@@ -157,6 +160,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         users.router,
         keys.router,
         users_credits.router,
+        users_usage.router,
         providers.router,
         codec.router,
         jobs.router,

@@ -14,7 +14,7 @@ from reelay.cli.main import app as command_line
 from reelay.db.tables import Scope
 from tests.eventually import PATIENCE, eventually
 from tests.integration.api.shared import logged, problem, wrong_fields
-from tests.running import Service
+from tests.running import Service, until
 
 
 @pytest.fixture(scope="session")
@@ -345,3 +345,84 @@ async def test_a_job_that_there_is_not_is_nobodys(operator: httpx.AsyncClient) -
         problem(await operator.get(path), 404, "NOT_FOUND")
     for verb in ("cancel", "poll", "retry"):
         problem(await operator.post(f"/api/admin/jobs/{job}/{verb}"), 404, "NOT_FOUND")
+
+
+async def usage(client: httpx.AsyncClient, path: str, **query: Any) -> dict[str, Any]:
+    response = await client.get(path, params=query)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def test_users_see_what_their_jobs_came_to(patient_service: Service) -> None:
+    charged = [job["creditsDeducted"] for job in await video_voice_and_failure(patient_service)]
+    client = patient_service.client
+
+    (day,) = (await usage(client, "/api/usage"))["data"]
+    kinds = (await usage(client, "/api/usage", by="kind"))["data"]
+    models = (await usage(client, "/api/usage", by="model"))["data"]
+    elsewhere = await usage(client, "/api/usage", **{"from": "2020-01-01", "to": "2020-12-31"})
+
+    assert min(charged) > 0
+    assert (day["jobs"], day["completed"], day["failed"], day["canceled"]) == (3, 2, 1, 0)
+    assert (day["chargedCents"], day["model"], day["kind"]) == (sum(charged), None, None)
+    assert {row["kind"]: (row["jobs"], row["chargedCents"]) for row in kinds} == {
+        "video": (2, charged[0]),
+        "voice": (1, charged[1]),
+    }
+    assert sum(row["chargedCents"] for row in models) == sum(charged)
+    assert elsewhere == {"from": "2020-01-01", "to": "2020-12-31", "by": "day", "data": []}
+    for query in ("from=2021-01-02&to=2021-01-01", "from=2020-01-01&to=2021-01-01"):
+        assert wrong_fields(await client.get(f"/api/usage?{query}")) == ["from"]
+    assert wrong_fields(await client.get("/api/usage?by=user")) == ["by"]
+    for year in ("0001", "9999"):
+        assert (await usage(client, "/api/usage", **{"from": f"{year}-01-01", "to": f"{year}-12-31"}))["data"] == []
+
+
+async def video_voice_and_failure(service: Service) -> list[dict[str, Any]]:
+    """The completed jobs of three: a video, and a voice. Another video failed."""
+    video, failed = await service.create("a lighthouse"), await service.create("refused [sim: fail=422]")
+    voice = str((await service.client.post("/api/generate/voice", json={"text": "Good morning."})).json()["jobId"])
+    assert await service.closed_as(failed) == "FAILED"
+    return [await service.until(job, "completed") for job in (video, voice)]
+
+
+async def test_operators_see_cost_and_revenue_as_json_and_csv(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    done = await video_voice_and_failure(patient_service)
+    me = patient_service.user_name
+    by_all = await usage(operator, "/api/admin/usage", user=me)
+    by_day = (await usage(operator, "/api/admin/usage", user=me, by=["day", "kind"]))["data"]
+    asked = {"user": me, "by": "user"}
+    by_format = await operator.get("/api/admin/usage", params={**asked, "format": "csv"})
+    by_accept = await operator.get("/api/admin/usage", params=asked, headers={"accept": "text/csv"})
+    everybody = (await usage(operator, "/api/admin/usage", by="user"))["data"]
+
+    cost, revenue = (sum(job[name] for job in done) for name in ("actualCostCents", "creditsDeducted"))
+    assert by_all["by"] == ["user", "model", "month"]
+    assert {row["user"] for row in by_all["data"]} == {me}
+    assert {row["month"] for row in by_all["data"]} == {by_all["to"][:7]}
+    assert sum(row["costCents"] for row in by_all["data"]) == cost
+    assert sum(row["revenueCents"] for row in by_all["data"]) == revenue
+    assert [(row["day"], row["kind"], row["jobs"]) for row in by_day] == [
+        (by_all["to"], "video", 2),
+        (by_all["to"], "voice", 1),
+    ]
+    assert by_format.headers["content-type"] == "text/csv; charset=utf-8"
+    assert by_accept.text == by_format.text
+    user_id = by_all["data"][0]["userId"]
+    assert by_format.text.splitlines() == [
+        "user,userId,jobs,completed,failed,canceled,costCents,revenueCents",
+        f"{me},{user_id},3,2,1,0,{cost},{revenue}",
+    ]
+    assert [row["revenueCents"] for row in everybody if row["user"] == me] == [revenue]
+
+
+async def test_no_name_is_a_formula_in_a_spreadsheet(patient_service: Service, operator: httpx.AsyncClient) -> None:
+    name = f"=HYPERLINK({uuid4()})"
+    async with await patient_service.user(name) as user:
+        job = (await user.post("/api/generate/voice", json={"text": "Hello."})).json()["jobId"]
+        await until(user, f"/api/jobs/{job}", "completed")
+    told = await operator.get("/api/admin/usage", params={"user": name, "by": "user", "format": "csv"})
+    assert told.text.splitlines()[1].startswith(f"'{name},")

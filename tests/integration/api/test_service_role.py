@@ -10,6 +10,7 @@ ALLOWED = {
     "admin/users.py": "operators see and change everybody",
     "admin/keys.py": "operators see and change everybody's keys",
     "admin/credits.py": "operators see and change everybody's credits",
+    "admin/usage.py": "operators see what everybody's jobs came to",
     "admin/providers.py": "operators see what is locked at a provider, which belongs to nobody",
     "admin/jobs.py": "operators see everybody's jobs",
     "generations/any_job.py": "an administrator opens anybody's job; it finds out whose, and records the act",
