@@ -14,7 +14,7 @@ ALLOWED = {
     "reelay.domain": set[str](),
     "reelay.catalog": {"reelay.domain", "reelay.settings"},
     "reelay.db": {"reelay.domain"},
-    "reelay.media": {"reelay.domain", "reelay.settings", "reelay.tracing"},
+    "reelay.media": {"reelay.domain", "reelay.settings", "reelay.tls", "reelay.tracing"},
     "reelay.providers": {"reelay.domain", "reelay.settings", "reelay.tls", "reelay.tracing"},
     "reelay.tracing": {"reelay.domain"},
     "activities": {"reelay"},
