@@ -13,7 +13,7 @@ from api.context import Context, RequestContext
 from api.generations import routes as generations
 from api.generations.any_job import JobContext, in_place_of
 from api.generations.create import CreateOptionsDep
-from api.generations.read import JobName, find_job, job_view
+from api.generations.read import JobName, find_job, job_view, listed_views
 from api.generations.routes import CREATED, job_types_of
 from api.generations.schemas import EventView, History, JobView, StatusFilter
 from api.http.pagination import Cursor, Page, PageSize, read_cursor, split_page
@@ -21,12 +21,10 @@ from api.http.problems import problems
 from api.identity.dependencies import require_admin
 from reelay.db.generations import (
     JobFilters,
-    files_of,
     newest_generations,
     newest_of_all_generations,
     timeline,
 )
-from reelay.db.pushes import pushed_data_of
 from reelay.db.tables import GenerationJob
 from reelay.db.users import find_user, names_of
 from reelay.domain.generation import JobType
@@ -94,19 +92,15 @@ async def list_everybodys_jobs(
 async def views_of(
     context: RequestContext, session: AsyncSession, rows: Sequence[GenerationJob]
 ) -> list[OperatorJobView]:
-    """By the rows alone, as in the users' own lists."""
+    """As in the users' own lists."""
     of_user: dict[UUID, list[GenerationJob]] = {}
     for row in rows:
         of_user.setdefault(row.user_id, []).append(row)
     names = await names_of(session, of_user)
     views: dict[UUID, OperatorJobView] = {}
     for user_id, jobs in of_user.items():
-        theirs = in_place_of(context, user_id)
-        files = await files_of(session, user_id, [job.id for job in jobs])
-        pushed = await pushed_data_of(session, user_id, jobs)
-        for job in jobs:
-            own = [file for file in files if file.job_id == job.id]
-            view = JobView.from_row(job, own, theirs.links, context.language, pushed=pushed.get(job.id))
+        shown = await listed_views(in_place_of(context, user_id), session, jobs)
+        for job, view in zip(jobs, shown, strict=True):
             views[job.id] = OperatorJobView.from_view(view, job, names[user_id])
     return [views[row.id] for row in rows]
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Path, Query
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.context import RequestContext
 from api.generations.schemas import JobView
@@ -16,6 +17,7 @@ from api.http.wire import Text
 from api.identity.dependencies import revalidate_caller
 from reelay.db.generations import files_of, find_generation_named
 from reelay.db.logs import read_log
+from reelay.db.pushes import pushed_data_of
 from reelay.db.tables import GenerationJob, MediaFileRow
 from reelay.domain.generation import Status
 from reelay.domain.messages import Sentence
@@ -46,6 +48,23 @@ async def job_view(context: RequestContext, name: UUID | str) -> JobView:
     live = None if Status(row.status).is_final else live
     forecast = await context.services.forecasts.of(row)
     return JobView.from_row(row, files, context.links, context.language, live, forecast=forecast)
+
+
+async def listed_views(context: RequestContext, session: AsyncSession, rows: Sequence[GenerationJob]) -> list[JobView]:
+    """Of the context's user, by the rows alone, which are read without their `result_data`."""
+    files = await files_of(session, context.user_id, [row.id for row in rows])
+    pushed = await pushed_data_of(session, context.user_id, rows)
+    return [
+        JobView.from_row(
+            row,
+            [file for file in files if file.job_id == row.id],
+            context.links,
+            context.language,
+            forecast=await context.services.forecasts.of(row),
+            pushed=pushed.get(row.id),
+        )
+        for row in rows
+    ]
 
 
 async def next_view(context: RequestContext, name: UUID | str, *, wait: float) -> JobView:

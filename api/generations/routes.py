@@ -13,7 +13,7 @@ from api.generations.any_job import JobContext, record_act_on
 from api.generations.create import CreateOptionsDep, CreatingRoute, JobSpec
 from api.generations.gallery import VIDEO_TYPES
 from api.generations.progress import timeline_message
-from api.generations.read import JobName, Logs, find_job, job_view, next_view, with_logs
+from api.generations.read import JobName, Logs, find_job, job_view, listed_views, next_view, with_logs
 from api.generations.schemas import (
     AmbientRequest,
     CreatedView,
@@ -36,8 +36,7 @@ from api.http.pagination import Cursor, PageSize, read_cursor, split_page
 from api.http.problems import Conflict, problems
 from reelay.catalog.model import JobKind
 from reelay.db.audit_log import AuditAction
-from reelay.db.generations import files_of, newest_generations, timeline
-from reelay.db.pushes import pushed_data_of
+from reelay.db.generations import newest_generations, timeline
 from reelay.domain.generation import JobType, Status
 from reelay.domain.messages import Sentence
 from workflows.runs import NoRun
@@ -136,11 +135,10 @@ async def list_jobs(
     after: Cursor = None,
 ) -> JobList:
     """The caller's jobs, newest first, each without its `resultData`."""
-    user_id = context.user_id
     async with context.transaction() as session:
         found = await newest_generations(
             session,
-            user_id,
+            context.user_id,
             limit=limit + 1,
             statuses=status.statuses if status else [],
             job_types=job_types_of(type),
@@ -148,19 +146,7 @@ async def list_jobs(
             before=read_cursor(after),
         )
         page, next_cursor = split_page(found, limit, lambda row: (row.created_at, row.id))
-        files = await files_of(session, user_id, [row.id for row in page])
-        pushed = await pushed_data_of(session, user_id, page)
-    views = [
-        JobView.from_row(
-            row,
-            [file for file in files if file.job_id == row.id],
-            context.links,
-            context.language,
-            forecast=await context.services.forecasts.of(row),
-            pushed=pushed.get(row.id),
-        )
-        for row in page
-    ]
+        views = await listed_views(context, session, page)
     return JobList(data=views, has_more=next_cursor is not None, next_cursor=next_cursor)
 
 
