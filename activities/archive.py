@@ -1,12 +1,14 @@
 """Archives the result: fetched with our key, copied into our own storage before the provider deletes it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Unpack
 
+import structlog
 from temporalio import activity
 
 from activities.errors import LONGEST_PAUSE, non_retryable, try_again
@@ -32,11 +34,12 @@ from reelay.domain.generation import (
     Status,
     Submission,
 )
-from reelay.media.archive import PROMISED_KIND, archive_media, media_prefix, media_stem
+from reelay.media.archive import PROMISED_KIND, archive_media, is_companion, media_prefix, media_stem
 from reelay.media.decoder_pool import Inspect
-from reelay.media.download import OnBytes, Source
+from reelay.media.download import DATA_SCHEME, OnBytes, Source
 from reelay.media.errors import ArchiveMisconfigured, BadMedia, MediaError, Refused, SourceGone, TooLarge
 from reelay.media.inspection import Inspection
+from reelay.media.sniff import MediaKind
 from reelay.media.storage import Storage
 from reelay.media.transcript import archive_transcript
 from reelay.providers.errors import (
@@ -47,11 +50,14 @@ from reelay.providers.errors import (
     StillRunning,
     Unavailable,
 )
+from reelay.providers.media_mapping import media_at, without_files
 from reelay.providers.registry import Providers
 
 BAD_MEDIA_ATTEMPTS = 3
 # Often enough that a cancellation is heard within 2 s.
 HEARTBEAT = timedelta(seconds=1)
+
+log = structlog.get_logger()
 
 
 class ArchiveActivities:
@@ -84,7 +90,7 @@ class ArchiveActivities:
             raise non_retryable(_unusable(BadMedia("each worker that opened it died"), FailureCode.BAD_MEDIA))
         async with heartbeating(bad_media_attempts(), every=HEARTBEAT) as heartbeat:
             result = await self._fetch(generation, submission)
-            if result is None or not (result.media or generation.job_type is JobType.TRANSCRIPTION):
+            if result is None or (generation.needs_media and not result.media):
                 await self._record_missing_media(generation, ask_again_in=ended.ask_again_in)
                 return None
             await self._record_result(generation, result)
@@ -92,7 +98,7 @@ class ArchiveActivities:
             files = await self._copy(generation, result, heartbeat)
         return Archived(
             files=files,
-            provider_url=result.media[0].url if result.media else None,
+            provider_url=address_of(result),
             billable_units=result.billable_units,
             unusable_units=result.unusable_units,
         )
@@ -100,7 +106,7 @@ class ArchiveActivities:
     async def _fetch(self, generation: Generation, submission: Submission) -> Result | None:
         """None when the provider is not done, although it said so."""
         try:
-            return await self._providers[generation.provider].result(submission)
+            result = await self._providers[generation.provider].result(submission)
         except GenerationFailed as verdict:
             raise non_retryable(verdict.failure) from verdict
         except ResultExpired as gone:
@@ -113,6 +119,10 @@ class ArchiveActivities:
             raise try_again(error, after=error.retry_after, at_most=LONGEST_PAUSE) from error
         except ProviderError as error:
             raise try_again(error, at_most=LONGEST_PAUSE) from error
+        if generation.outputs is None:
+            return result
+        found = media_at(result.data, generation.outputs)
+        return replace(result, media=found or (result.media if generation.needs_media else ()))
 
     async def _keep_log(self, generation: Generation, submission: Submission, result: Result) -> None:
         """What the provider printed, as far as it says so: no reason for the media to wait."""
@@ -131,31 +141,54 @@ class ArchiveActivities:
             if generation.job_type is JobType.TRANSCRIPTION:
                 prefix = media_prefix(generation.user_id, generation.id)
                 return await archive_transcript(result.data, key_prefix=prefix, storage=self._storage)
+            if not result.media:
+                return ()
             async with ByteProgress(self._sessions, generation.id, parts=count) as progress:
-                return tuple(
-                    [
-                        await self._copy_one(generation, remote, index, count, progress.part(index), inspect)
-                        for index, remote in enumerate(result.media)
-                    ]
-                )
+                return await self._copy_all(generation, result.media, progress, inspect)
         except MediaError as error:
             raise archive_error(error) from error
+
+    async def _copy_all(
+        self, generation: Generation, media: Sequence[RemoteMedia], progress: ByteProgress, inspect: Inspect
+    ) -> tuple[MediaFile, ...]:
+        """What was promised comes first; what the provider made beside it is kept, too. Raises: MediaError."""
+        promised = PROMISED_KIND.get(generation.job_type)
+        main = [each for each in media if promised is None or not is_companion(each, promised)]
+        expected = promised if len(media) == 1 else None
+        files: list[tuple[bool, MediaFile]] = []
+        for index, remote in enumerate(media):
+
+            def stem(kind: MediaKind, index: int = index) -> str:
+                return media_stem(kind, index, len(main) if kind is promised else len(media))
+
+            try:
+                file = await self._copy_one(generation, remote, stem, expected, progress.part(index), inspect)
+            except (BadMedia, SourceGone, TooLarge, Refused) as error:
+                if remote in main:
+                    raise
+                log.warning("companion_not_archived", job_id=str(generation.id), error=str(error))
+                continue
+            files.append((promised is not None and not file.name.startswith(promised.value), file))
+        files.sort(key=lambda each: each[0])
+        if files and files[0][0]:
+            raise BadMedia(f"{files[0][1].content_type} instead of the promised {promised}")
+        return tuple(file for _, file in files)
 
     async def _copy_one(
         self,
         generation: Generation,
         remote: RemoteMedia,
-        index: int,
-        count: int,
+        stem: Callable[[MediaKind], str],
+        expected: MediaKind | None,
         on_bytes: OnBytes,
         inspect: Inspect,
     ) -> MediaFile:
-        kind, source = PROMISED_KIND[generation.job_type], self._sources[generation.provider]
+        source = self._sources[generation.provider]
         return await archive_media(
             remote,
             key_prefix=media_prefix(generation.user_id, generation.id),
-            name_stem=media_stem(kind, index, count),
-            expected_kind=kind,
+            stem=stem,
+            expected_kind=expected,
             client=source.client,
             storage=self._storage,
             policy=source.policy,
@@ -184,9 +217,9 @@ class ArchiveActivities:
         await self._advance(
             generation,
             Stage.ARCHIVING,
-            "Copying the media into the archive" if result.media else "Keeping the result and its subtitles",
-            result_data=storable(result.data),
-            provider_url=result.media[0].url if result.media else None,
+            "Copying the media into the archive" if result.media else "Keeping the result",
+            result_data=storable(without_files(result.data)),
+            provider_url=address_of(result),
         )
 
     async def _record_missing_media(self, generation: Generation, *, ask_again_in: timedelta) -> None:
@@ -200,6 +233,11 @@ class ArchiveActivities:
             await advance_generation(
                 session, generation.id, status=Status.IN_PROGRESS, stage=stage, detail=detail, **columns
             )
+
+
+def address_of(result: Result) -> str | None:
+    """Where the provider serves its first file; None where that stands in the answer itself."""
+    return next((each.url for each in result.media if not each.url.startswith(DATA_SCHEME)), None)
 
 
 def bad_media_attempts() -> int:

@@ -119,7 +119,7 @@ class ReconciliationActivities:
             last = page[-1].id
 
     async def _take_over(self, job: GenerationJob) -> list[str]:
-        model = self._catalog.closest(job.model, job.input_params, kind=KINDS[JobType(job.job_type)])
+        model = self._catalog.closest(job.model, job.input_params, kind=KINDS.get(JobType(job.job_type)))
         generation = replace(
             generation_of(job), model=job.model or model.name, endpoint=app_of(job) or job.endpoint or model.endpoint
         )

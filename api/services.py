@@ -11,6 +11,7 @@ import httpx
 from fastapi import Depends, FastAPI, Request
 from temporalio.client import Client
 
+from api.catalog.endpoints import Endpoints
 from api.chat.models import chat_models
 from api.events.changes import Changes, open_changes
 from api.events.open_streams import OpenStreams
@@ -35,7 +36,7 @@ from reelay.db.roles import start_with_row_security
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.storage import Storage, open_storage
 from reelay.providers.jwks import JwksCache
-from reelay.providers.registry import Verifiers, build_verifiers
+from reelay.providers.registry import Verifiers, build_verifiers, open_platform
 from reelay.settings import Settings
 from reelay.timeouts import Timeouts
 from reelay.tls import tls_context
@@ -48,6 +49,8 @@ class Services:
     settings: Settings
     timeouts: Timeouts
     catalog: Catalog
+    endpoints: Endpoints
+    """What the catalogue does not know."""
     chat_models: Mapping[JobKind, Model]
     """What the chat generates with."""
     sessions: Sessions
@@ -103,6 +106,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
         async with (
             AsyncExitStack() as stack,
             httpx.AsyncClient(verify=tls_context(), follow_redirects=False) as keys_client,
+            open_platform(settings) as platform,
             open_changes(tasks, settings.service_url) as changes,
             starting_unstarted(tasks, service_sessions, runs),
             draining(tasks, redelivery),
@@ -117,6 +121,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                 settings=settings,
                 timeouts=timeouts,
                 catalog=catalog,
+                endpoints=Endpoints(service_sessions, platform),
                 chat_models=models,
                 sessions=sessions,
                 service_sessions=service_sessions,

@@ -1,13 +1,16 @@
 """Models and prices as clients see them."""
 
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict  # pydantic takes that of `typing` from 3.12 on
 
 from api.http.wire import Wire, any_key_may_be_left_out
-from reelay.catalog.model import JobKind
+from reelay.catalog.model import JobKind, Model
 from reelay.domain.generation import JobType, ProviderName
+from reelay.providers.registry import can_submit
+from reelay.settings import Settings
 
 KEYS = ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_extra=any_key_may_be_left_out)
 """Of an object whose keys are there only where they say something."""
@@ -52,8 +55,9 @@ class InputView(Wire):
     """The provider's name of the input, for example `image_url`, which is taken as well."""
     aliases: list[str]
     """Further names that are taken."""
-    type: Literal["text", "url", "flag", "integer", "number", "choice", "duration", "size"]
-    """The kind of value; a `duration` is in seconds, a `size` is a ratio or a width and height."""
+    type: Literal["text", "url", "flag", "integer", "number", "choice", "duration", "size", "json"]
+    """The kind of value; a `duration` is in seconds, a `size` is a ratio or a width and height; `json` is described by
+    the `inputSchema` of `GET /api/models/{name}`."""
     about: str
     """What the input means."""
     required: bool
@@ -92,6 +96,8 @@ class PriceView(Wire):
     """The prices of a unit; the first that fits applies, and the last one always does."""
     estimated: bool
     """Whether the real cost may be higher, because the provider bills what nobody knows in advance."""
+    foreseeable: bool
+    """Whether the number of units follows from the inputs. Where it does not, a request needs `maxCostCents`."""
 
 
 class ModelView(Wire):
@@ -107,20 +113,41 @@ class ModelView(Wire):
     """Who generates."""
     type: JobType
     """The `type` of its jobs."""
-    kind: JobKind
-    """The call `POST /api/generate/{kind}` that takes it."""
+    kind: JobKind | None
+    """The call `POST /api/generate/{kind}` that takes it; null where `POST /api/jobs` alone does."""
     takes_first_frame: bool
     """Whether it starts from an image."""
     inputs: list[InputView]
     """What it takes."""
-    price: PriceView
-    """What it costs."""
+    price: PriceView | None
+    """What it costs; null where nobody knows, so that a request needs `maxCostCents`."""
     expected_seconds: int
     """How long it usually takes, in seconds."""
     available: bool
     """Whether its provider is set up here."""
     is_default: bool
     """Whether it serves the requests of its kind that name no model."""
+
+    @classmethod
+    def from_model(cls, model: Model, settings: Settings, defaults: Collection[str]) -> Self:
+        """`defaults`: the names of the kinds' defaults."""
+        return cls.model_validate(_facts(model, settings, defaults))
+
+
+class ModelDetail(ModelView):
+    """One model, with the schema of its input."""
+
+    input_schema: dict[str, Any]
+    """What the provider takes, by its own names, as a JSON schema (draft 2020-12)."""
+
+    @classmethod
+    def from_model(cls, model: Model, settings: Settings, defaults: Collection[str]) -> Self:
+        return cls.model_validate({**_facts(model, settings, defaults), "inputSchema": model.input_schema})
+
+
+def _facts(model: Model, settings: Settings, defaults: Collection[str]) -> dict[str, Any]:
+    available = can_submit(settings, model.provider, model.endpoint)
+    return {**model.describe(), "available": available, "isDefault": model.name in defaults}
 
 
 class ModelList(Wire):
@@ -137,5 +164,7 @@ class Estimate(Wire):
     """The model that would be used."""
     estimated_cost_cents: int
     """The price in US cents."""
+    estimated: bool
+    """Whether the real cost may differ, because the provider bills what nobody knows in advance."""
     estimated_seconds: int
     """How long the model usually takes, in seconds."""

@@ -19,12 +19,13 @@ from reelay.domain.messages import in_language, message
 
 COMMANDS = ("/video", "/image", "/voice", "/status", "/cancel", "/help")
 
-SHOWN_AS: dict[JobKind, AnswerType] = {
+SHOWN_AS: dict[JobKind | None, AnswerType] = {
     JobKind.VIDEO: "video",
     JobKind.FIRST_FRAME: "image",
     JobKind.VOICE: "audio",
     JobKind.AMBIENT: "audio",
     JobKind.TRANSCRIBE: "text",
+    None: "text",
 }
 LETTERS = string.ascii_lowercase + string.digits
 MINUTES_FROM_SECONDS = 120
@@ -60,7 +61,7 @@ def render_job(job: JobView, task_id: str, language: Language) -> ChatAnswer:
     task = {"taskId": task_id, "progress": job.progress}
     match job.status:
         case Status.COMPLETED:
-            kind = SHOWN_AS[KINDS[JobType(job.type)]]
+            kind = SHOWN_AS[KINDS.get(JobType(job.type))]
             content = {
                 "message": message("chat_completed", language),
                 "url": job.result_url,
@@ -91,7 +92,7 @@ def reason_of(job: JobView, language: Language) -> str:
     """Why there is no media."""
     if job.status is Status.CANCELED:
         return message("chat_canceled", language)
-    if job.error_code == FailureCode.DEADLINE_EXCEEDED and KINDS[JobType(job.type)] is JobKind.VIDEO:
+    if job.error_code == FailureCode.DEADLINE_EXCEEDED and KINDS.get(JobType(job.type)) is JobKind.VIDEO:
         lasted = (job.completed_at or datetime.now(UTC)) - (job.submitted_at or job.created_at)
         return message("chat_timeout", language, seconds=int(lasted.total_seconds()))
     return job.error_message or ""

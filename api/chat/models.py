@@ -1,5 +1,6 @@
 """Which model a command of the chat generates with."""
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -59,11 +60,18 @@ def named_video_model(catalog: Catalog, name: str) -> Model:
 
 def takes_sample(model: Model) -> bool:
     try:
-        model.arguments(SAMPLES[model.kind])
+        model.arguments(sample_of(model))
     except InvalidInput:
         return False
     return True
 
 
-def price_of_sample(model: Model) -> int:
-    return model.price_cents(model.arguments(SAMPLES[model.kind]))
+def price_of_sample(model: Model) -> float:
+    """An unknown one is higher than all others."""
+    price = model.price_cents(model.arguments(sample_of(model)))
+    return math.inf if price is None else price
+
+
+def sample_of(model: Model) -> Mapping[str, Any]:
+    assert model.kind, f"{model.name} makes nothing that the chat asks for"
+    return SAMPLES[model.kind]

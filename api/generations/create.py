@@ -17,7 +17,15 @@ from api.context import RequestContext
 from api.generations.read import LONGEST_WAIT_SECONDS, final_view, preferred_wait
 from api.generations.schemas import CreatedView, CreateRequest, JobRequest, ModelRequest, WaitedView
 from api.http.idempotency import REPLAYED, IdempotencyKey, ensure_same_request, fingerprint, id_for
-from api.http.problems import ConfirmationRequired, Conflict, InsufficientCredits, InvalidParams, field_errors
+from api.http.problems import (
+    ConfirmationRequired,
+    Conflict,
+    InsufficientCredits,
+    InvalidParams,
+    PriceUnknown,
+    ServiceUnavailable,
+    field_errors,
+)
 from api.services import Services, ServicesDep, services_of
 from reelay.catalog.catalog import NO_PARAMS
 from reelay.catalog.errors import CatalogError, UnknownModel
@@ -107,7 +115,7 @@ async def create_of_kind(
 ) -> Response:
     """With the model that the caller names, else the kind's default. Raises what `create_job` does."""
     inputs = body.inputs()
-    model = resolve_model(context.services, kind, body.model_name, inputs, quality)
+    model = await resolve_model(context.services, kind, body.model_name, inputs, quality)
     shown = body.inputs_and_selectors()
     spec = JobSpec(model=model, inputs=inputs, request=body, defaults=defaults, shown_input=shown)
     return await create_and_answer(context, options, spec)
@@ -133,8 +141,8 @@ async def create_and_answer(context: RequestContext, options: CreateOptions, spe
 async def create_job(context: RequestContext, options: CreateOptions, spec: JobSpec) -> Created:
     """Write the job down and start it; a repetition of an earlier request gets that one's job.
 
-    Raises: InvalidParams with everything that is wrong, ConfirmationRequired, InsufficientCredits, KeyReused,
-    Conflict, RateLimited.
+    Raises: InvalidParams with everything that is wrong, PriceUnknown, ConfirmationRequired, InsufficientCredits,
+    KeyReused, Conflict, RateLimited.
     """
     services, request, headers = context.services, spec.request, REPLAYED
     try:
@@ -172,11 +180,12 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
 
 
 def _new_job(context: RequestContext, key: str | None, spec: JobSpec) -> GenerationJob:
-    """Raises: InvalidParams, ConfirmationRequired."""
+    """Raises: InvalidParams, PriceUnknown, ConfirmationRequired."""
     settings, model, request = context.services.settings, spec.model, spec.request
     if not can_submit(settings, model.provider, model.endpoint):
         raise provider_not_configured(model)
-    arguments, cents = arguments_and_price(settings, model, model.with_defaults(spec.inputs, spec.defaults))
+    arguments, price = arguments_and_price(settings, model, model.with_defaults(spec.inputs, spec.defaults))
+    cents = cents_to_hold(price, request.max_cost_cents)
     budget = settings.interactive_budget_cents
     if cents > budget and not request.confirm:
         raise ConfirmationRequired(
@@ -196,6 +205,7 @@ def _new_job(context: RequestContext, key: str | None, spec: JobSpec) -> Generat
         input_params=dict(spec.inputs if spec.shown_input is None else spec.shown_input),
         arguments=arguments,
         tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
+        outputs=None if model.outputs is None else list(model.outputs),
         timing=TIMING.dump_python(timing_of(model, settings, submission_window=request.max_wait), mode="json"),
         priority=request.priority,
         uncertain_submit_policy=settings.uncertain_submit_policy,
@@ -276,34 +286,36 @@ async def start_or_leave_to_sweeper(services: Services, job: GenerationJob) -> N
         log.warning("workflow_start_deferred", job_id=str(job.id), error=str(error))
 
 
-def resolve_model(
+async def resolve_model(
     services: Services,
     kind: JobKind | None,
     name: str | None,
     inputs: Mapping[str, Any],
     quality: Quality = Quality.STANDARD,
 ) -> Model:
-    """The one that is named, else the kind's default. Raises: InvalidParams."""
+    """The one that is named, else the kind's default. Raises: InvalidParams, ServiceUnavailable."""
     if kind is None or name:
-        return find_model(services, name or "", inputs, kind=kind)
+        return await find_model(services, name or "", inputs, kind=kind)
     return services.catalog.choose(kind, inputs, quality=quality)
 
 
-def find_model(services: Services, name: str, inputs: Mapping[str, Any], *, kind: JobKind | None = None) -> Model:
-    """Raises: InvalidParams."""
+async def find_model(services: Services, name: str, inputs: Mapping[str, Any], *, kind: JobKind | None = None) -> Model:
+    """The catalogue's; with no `kind` also any endpoint of fal by its id. Raises: InvalidParams, ServiceUnavailable."""
     try:
         return services.catalog.find(name, inputs, kind=kind)
     except UnknownModel as unknown:
+        if kind is None and (endpoint := await services.endpoints.find(name)):
+            return endpoint
         raise invalid_params(unknown) from unknown
 
 
-def model_of(services: Services, row: GenerationJob) -> Model:
+async def model_of(services: Services, row: GenerationJob) -> Model:
     """The one that a job was created with; where its endpoint is no more (another version), the one of its name.
 
-    Raises: InvalidParams.
+    Raises: InvalidParams, ServiceUnavailable.
     """
     known = {model.endpoint: model for model in services.catalog.models}
-    return known.get(row.endpoint) or find_model(services, row.model, row.arguments)
+    return known.get(row.endpoint) or await find_model(services, row.model, row.arguments)
 
 
 def provider_not_configured(model: Model) -> InvalidParams:
@@ -312,8 +324,10 @@ def provider_not_configured(model: Model) -> InvalidParams:
     return InvalidParams(Sentence("model_not_available"), errors=[error])
 
 
-def arguments_and_price(settings: Settings, model: Model, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """The provider's arguments and their price in cents. Raises: InvalidParams."""
+def arguments_and_price(
+    settings: Settings, model: Model, inputs: Mapping[str, Any]
+) -> tuple[dict[str, Any], int | None]:
+    """The provider's arguments and their price in cents, None where nobody knows it. Raises: InvalidParams."""
     try:
         arguments = model.arguments(inputs, beside=COMMON_FIELDS)
         # A backend of the operator's own fetches inputs from inside the network.
@@ -322,6 +336,19 @@ def arguments_and_price(settings: Settings, model: Model, inputs: Mapping[str, A
     except CatalogError as error:
         raise invalid_params(error) from error
     return arguments, model.price_cents(arguments)
+
+
+def cents_to_hold(price: int | None, most: int | None) -> int:
+    """The price; where nobody knows it, the most that the caller would pay. Raises: PriceUnknown, InvalidParams."""
+    if price is None:
+        if most is None:
+            raise PriceUnknown(Sentence("price_unknown"))
+        return most
+    if most is not None and most < price:
+        message = Sentence("field_costs_more", least=price)
+        error = {"field": "maxCostCents", "message": message, "limit": {"min": price}, "value": most}
+        raise InvalidParams(Sentence("request_invalid"), errors=[error])
+    return price
 
 
 def invalid_params(error: CatalogError) -> InvalidParams:
@@ -341,14 +368,14 @@ class CreatingRoute(APIRoute):
                 ours = field_errors(invalid)
                 named = {error["field"] for error in ours}
                 body = invalid.body if isinstance(invalid.body, dict) else {}
-                theirs = model_errors(services_of(request.app), request.url.path, body) if body else []
+                theirs = await model_errors(services_of(request.app), request.url.path, body) if body else []
                 more = [error for error in theirs if error["field"] not in named]
                 raise InvalidParams(Sentence("request_invalid"), errors=[*ours, *more]) from invalid
 
         return handle_naming_all
 
 
-def model_errors(services: Services, path: str, body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+async def model_errors(services: Services, path: str, body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """What is wrong for the model that the body names, as far as the body names one and has inputs."""
     kind = next((kind for kind in JobKind if path == f"/api/generate/{kind}"), None)
     nested, name = {} if kind else body.get("input", {}), body.get("model") or body.get("modelId")
@@ -358,7 +385,10 @@ def model_errors(services: Services, path: str, body: Mapping[str, Any]) -> Sequ
     inputs = {field: body[field] for field in body if field not in ours} | nested
     quality = Quality.FAST if body.get("quality") == Quality.FAST else Quality.STANDARD
     try:
-        arguments_and_price(services.settings, resolve_model(services, kind, name, inputs, quality), inputs)
+        model = await resolve_model(services, kind, name, inputs, quality)
+        arguments_and_price(services.settings, model, inputs)
     except InvalidParams as invalid:
         return invalid.errors
+    except ServiceUnavailable:
+        pass  # what is wrong with our fields is known
     return []

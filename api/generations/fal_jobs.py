@@ -77,8 +77,10 @@ def result_of(job: JobView) -> dict[str, Any] | None:
             return {"images": [{"url": file.file_url} for file in job.files]}
         case JobKind.VOICE | JobKind.AMBIENT:
             return {"audio": {"url": job.result_url}}
-        case _:
+        case JobKind.VIDEO:
             return {"video": {"url": job.result_url}}
+        case _:
+            return {"files": [{"url": file.file_url} for file in job.files]} if job.files else job.result_data
 
 
 RequestId = Annotated[Text, Path(description="The job's `requestId`, your `externalId`, or the provider's request id.")]

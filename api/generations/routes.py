@@ -94,9 +94,9 @@ async def transcribe(body: TranscribeRequest, context: Context, options: CreateO
 
 @creating.post("/jobs", **CREATED)
 async def create_job(body: JobRequest, context: Context, options: CreateOptionsDep) -> Response:
-    """Generate with any model of the catalogue."""
+    """Generate with any model of the catalogue, or with any endpoint of fal by its id."""
     inputs = body.inputs()
-    model = create.resolve_model(context.services, None, body.model_name, inputs)
+    model = await create.resolve_model(context.services, None, body.model_name, inputs)
     return await create.create_and_answer(context, options, JobSpec(model=model, inputs=inputs, request=body))
 
 
@@ -107,18 +107,17 @@ async def retry_job(job_id: JobName, context: JobContext, options: CreateOptions
     if row.status not in (Status.FAILED, Status.CANCELED):
         raise Conflict(Sentence("retry_conflict", status=row.status))
     await record_act_on(context, AuditAction.JOB_RETRIED, row)
-    spec = JobSpec(
-        model=create.model_of(context.services, row),
-        inputs=row.arguments,
-        request=CreateRequest(
-            campaign_id=row.campaign_id,
-            clip_id=row.clip_id,
-            priority=row.priority,
-            confirm=True,
-            metadata=row.metadata_,
-        ),
-        shown_input=row.input_params,
+    model = await create.model_of(context.services, row)
+    is_priced = model.price is not None and model.price.foreseeable
+    request = CreateRequest(
+        campaign_id=row.campaign_id,
+        clip_id=row.clip_id,
+        priority=row.priority,
+        confirm=True,
+        max_cost_cents=None if is_priced else row.estimated_cost_cents,
+        metadata=row.metadata_,
     )
+    spec = JobSpec(model=model, inputs=row.arguments, request=request, shown_input=row.input_params)
     return await create.create_and_answer(context, options, spec)
 
 

@@ -46,6 +46,7 @@ from reelay.domain.generation import (
 )
 from reelay.domain.language import Language
 from reelay.domain.messages import message
+from reelay.domain.money import MOST_CENTS
 
 ExternalId = Annotated[Text, Field(min_length=1, max_length=200)]
 
@@ -68,6 +69,9 @@ class CreateRequest(Wire):
     """Which of the jobs that wait for their turn at a provider goes first."""
     max_wait_seconds: Annotated[int, Field(ge=1, le=30 * 86_400)] | None = None
     """How long the job may wait until the provider takes it; after that it fails with `wait_expired`."""
+    max_cost_cents: Annotated[int, Field(ge=0, le=MOST_CENTS)] | None = None
+    """The most that it may cost, in US cents. A request whose price is higher is refused; where nobody knows the price
+    in advance, this is held for it."""
     metadata: Metadata = Field(default_factory=dict)
     node_id: Label | None = None
     """An editor's id of its node, the same as `metadata.nodeId`."""
@@ -204,14 +208,16 @@ class TranscribeRequest(ModelRequest):
 
 
 class JobRequest(ModelRequest):
-    """A generation by any model of the catalogue. The model's inputs stand in `input`, beside `model`, or in both."""
+    """A generation by any model of the catalogue, or by any endpoint of fal. The model's inputs stand in `input`,
+    beside `model`, or in both."""
 
     model_config = ConfigDict(json_schema_extra=documented("model", input={"prompt": EXAMPLES["prompt"]}))
 
     model: str | None = None
-    """A model's name, see `GET /api/models`, or the provider's name of it. `modelId` may stand in its place."""
+    """A model's name, see `GET /api/models`, or the id of any endpoint of fal. `modelId` may stand in its place."""
     input: dict[str, JsonValue] = Field(default_factory=dict)
-    """The model's inputs, by our names or by the provider's, as `GET /api/models` lists them."""
+    """The model's inputs, by our names or by the provider's, as `GET /api/models` and `GET /api/models/{name}` list
+    them."""
 
     def inputs(self) -> dict[str, Any]:
         return (self.model_extra or {}) | self.input

@@ -7,6 +7,7 @@ Problem
 ├── InvalidParams          422 INVALID_PARAMS; `errors` names every wrong field
 ├── InsufficientCredits    402 INSUFFICIENT_CREDITS, with what it costs and what there is
 ├── ConfirmationRequired   409 CONFIRMATION_REQUIRED, with the estimate
+├── PriceUnknown           409 PRICE_UNKNOWN
 ├── KeyReused              422 IDEMPOTENCY_KEY_REUSED
 ├── Conflict               409 CONFLICT
 ├── PayloadTooLarge        413 PAYLOAD_TOO_LARGE
@@ -46,6 +47,7 @@ class ProblemCode(StrEnum):
     - `METHOD_NOT_ALLOWED`: the path has other methods, which `Allow` names.
     - `INSUFFICIENT_CREDITS`: the price is more than there is.
     - `CONFIRMATION_REQUIRED`: the price is above the interactive budget. Send `confirm: true`.
+    - `PRICE_UNKNOWN`: nobody knows the price in advance. Send `maxCostCents`.
     - `CONFLICT`: the state of what is there does not allow it.
     - `IDEMPOTENCY_KEY_REUSED`: the key was used with a different request.
     - `PAYLOAD_TOO_LARGE`: the body is larger than allowed.
@@ -63,6 +65,7 @@ class ProblemCode(StrEnum):
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
     CONFIRMATION_REQUIRED = "CONFIRMATION_REQUIRED"
+    PRICE_UNKNOWN = "PRICE_UNKNOWN"
     CONFLICT = "CONFLICT"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
@@ -122,6 +125,11 @@ class InsufficientCredits(Problem):
 class ConfirmationRequired(Problem):
     status = HTTPStatus.CONFLICT
     code = ProblemCode.CONFIRMATION_REQUIRED
+
+
+class PriceUnknown(Problem):
+    status = HTTPStatus.CONFLICT
+    code = ProblemCode.PRICE_UNKNOWN
 
 
 class KeyReused(Problem):

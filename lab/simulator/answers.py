@@ -1,6 +1,7 @@
 """What becomes of a request: its failure or its files, and the answer that fal's result call gives."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lab.simulator.fal_models import MODELS
+from lab.simulator.fal_catalogue import MODELS
 from lab.simulator.faults import Fault
 from lab.simulator.models import input_of
 from lab.simulator.requests import Provider, QueueStatus, SimulatedRequest
@@ -127,15 +128,14 @@ def output_files(request: SimulatedRequest, samples: Samples) -> list[OutputFile
     """The files that a request makes: none when it fails."""
     if failure_of(request):
         return []
-    model_input = input_of(request)
-    medium = model_input.medium
-    if medium is None:
-        return []
-    path = PurePath(medium.file_name)
-    names = [path.name, *(f"{path.stem}_{number}{path.suffix}" for number in range(1, model_input.outputs))]
-    return [
-        OutputFile(name=name, medium=medium, content=samples.file(medium, f"{request.id}/{name}")) for name in names
-    ]
+    named: Counter[Medium] = Counter()
+    files = []
+    for medium in input_of(request).media:
+        path, number = PurePath(medium.file_name), named[medium]
+        name = f"{path.stem}_{number}{path.suffix}" if number else path.name
+        named[medium] += 1
+        files.append(OutputFile(name=name, medium=medium, content=samples.file(medium, f"{request.id}/{name}")))
+    return files
 
 
 def _invalid_input(error: ValidationError) -> Answer:

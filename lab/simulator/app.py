@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.telemetry import TelemetryConfig
 
-from lab.simulator import control, fal, fal_listing, files, replicate, studio
+from lab.simulator import control, fal, fal_documents, fal_listing, files, replicate, studio
 from lab.simulator.refusals import Refused
 from lab.simulator.settings import SimulatorSettings
 from lab.simulator.simulator import running_simulator
@@ -38,6 +38,8 @@ def create_simulator(settings: SimulatorSettings) -> FastAPI:
         files.router,
         studio.router,
         fal.public,
+        fal_documents.public,
+        fal_documents.router,
         fal_listing.router,
         replicate.router,
         fal.router,

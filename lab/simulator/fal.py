@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from lab.simulator.answers import answer_of
-from lab.simulator.fal_models import MODELS
+from lab.simulator.fal_catalogue import MODELS
 from lab.simulator.faults import REPLICATES_OWN, Fault
 from lab.simulator.queue import CancelStatus, Queue, Submission
 from lab.simulator.refusals import Refused, gateway_timeout

@@ -3,9 +3,9 @@
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from lab.simulator.faults import Fault, parse_faults
 from lab.simulator.model_input import ModelInput
@@ -29,7 +29,22 @@ TRANSCRIPT = " ".join([SENTENCE] * 15)
 SECONDS_PER_WORD = 0.4
 
 
+class FalFile(BaseModel):
+    """As fal's documents describe it."""
+
+    model_config = ConfigDict(title="File")
+
+    url: str = Field(description="The URL where the file can be downloaded from.")
+    content_type: str | None = Field(None, description="The mime type of the file.")
+    file_name: str | None = Field(None, description="The name of the file.")
+    file_size: int | None = Field(None, description="The size of the file in bytes.")
+
+
 class FalInput(ModelInput):
+    category: ClassVar[str] = "text-to-video"
+    output: ClassVar[type[BaseModel]]
+    """What `result` answers, as the endpoint's document describes it."""
+
     @property
     @abstractmethod
     def billable_units(self) -> float:
@@ -45,8 +60,26 @@ class Size(BaseModel):
     height: int = Field(gt=0, le=14142)
 
 
+class VideoOutput(BaseModel):
+    video: FalFile
+
+
+class ImagesOutput(BaseModel):
+    images: list[FalFile]
+
+
+class AudioOutput(BaseModel):
+    audio: FalFile
+
+
+class TranscriptOutput(BaseModel):
+    text: str
+    chunks: list[dict[str, Any]]
+
+
 class VideoInput(FalInput):
     medium = Medium.VIDEO
+    output = VideoOutput
 
     def result(self, files: list[File]) -> dict[str, Any]:
         return {"video": next(iter(files), None)}
@@ -149,7 +182,9 @@ class CogVideoFromImage(CogVideo):
 
 
 class ImageInput(FalInput):
+    category = "text-to-image"
     medium = Medium.IMAGE
+    output = ImagesOutput
 
     prompt: str = Field(min_length=1)
     num_images: int = Field(1, ge=1, le=4)
@@ -201,13 +236,17 @@ class Flux(ImageInput):
 
 
 class AudioInput(FalInput):
+    category = "text-to-audio"
     medium = Medium.AUDIO
+    output = AudioOutput
 
     def result(self, files: list[File]) -> dict[str, Any]:
         return {"audio": next(iter(files), None)}
 
 
 class Chatterbox(AudioInput):
+    category = "text-to-speech"
+
     text: str = Field(min_length=1, max_length=5000)
     audio_url: str | None = None
     exaggeration: float = Field(0.25, ge=0, le=1)
@@ -234,6 +273,9 @@ class SoundEffects(AudioInput):
 
 
 class Transcription(FalInput):
+    category = "speech-to-text"
+    output = TranscriptOutput
+
     audio_url: str = Field(min_length=1)
     task: Literal["transcribe", "translate"] = "transcribe"
     language: str | None = None
@@ -294,27 +336,3 @@ class Wizper(Transcription):
     def result(self, files: list[File]) -> dict[str, Any]:
         chunks = self.chunks(len(SENTENCE.split()))
         return {"text": self.transcript, "chunks": chunks, "languages": [self.language or "en"]}
-
-
-MODELS: Mapping[str, type[FalInput]] = {
-    "fal-ai/veo3/fast": Veo,
-    "fal-ai/veo3/fast/image-to-video": VeoFromImage,
-    "fal-ai/veo3.1": Veo31,
-    "fal-ai/veo3.1/fast": Veo31,
-    "fal-ai/veo3.1/lite": Veo,
-    "fal-ai/veo3.1/image-to-video": Veo31FromImage,
-    "fal-ai/veo3.1/fast/image-to-video": Veo31FromImage,
-    "fal-ai/veo3.1/lite/image-to-video": Veo31FromImage,
-    "fal-ai/kling-video/v2.5-turbo/pro/text-to-video": KlingFromText,
-    "fal-ai/kling-video/v2.5-turbo/pro/image-to-video": KlingFromImage,
-    "bytedance/seedance-2.0/text-to-video": Seedance2,
-    "bytedance/seedance-2.0/image-to-video": Seedance2FromImage,
-    "fal-ai/cogvideox-5b": CogVideo,
-    "fal-ai/cogvideox-5b/image-to-video": CogVideoFromImage,
-    "fal-ai/nano-banana": NanoBanana,
-    "fal-ai/flux/dev": Flux,
-    "fal-ai/chatterbox/text-to-speech": Chatterbox,
-    "fal-ai/elevenlabs/sound-effects/v2": SoundEffects,
-    "fal-ai/whisper": Whisper,
-    "fal-ai/wizper": Wizper,
-}

@@ -17,5 +17,10 @@ class ModelInput(BaseModel):
 
     @property
     def outputs(self) -> int:
-        """How many files it makes."""
+        """How many files of that kind it makes."""
         return 0 if self.medium is None else 1
+
+    @property
+    def media(self) -> list[Medium]:
+        """All files that it makes, in the order in which its answer has them."""
+        return [] if self.medium is None else [self.medium] * self.outputs

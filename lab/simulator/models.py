@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from lab.simulator import fal_models, replicate_models, studio_models
+from lab.simulator import fal_catalogue, replicate_models, studio_models
 from lab.simulator.model_input import ModelInput
 from lab.simulator.requests import SimulatedRequest
 
-MODELS: Mapping[str, type[ModelInput]] = {**fal_models.MODELS, **replicate_models.MODELS, **studio_models.MODELS}
+MODELS: Mapping[str, type[ModelInput]] = {**fal_catalogue.MODELS, **replicate_models.MODELS, **studio_models.MODELS}
 
 
 def input_of(request: SimulatedRequest) -> ModelInput:

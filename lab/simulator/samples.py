@@ -1,10 +1,13 @@
 """Real media, made once and kept, and one distinct playable file per request out of it."""
 
+import io
+import json
 import math
 import os
 import random
 import struct
 import wave
+import zipfile
 import zlib
 from collections.abc import Iterator
 from enum import Enum
@@ -30,21 +33,35 @@ class Medium(Enum):
     VIDEO = ("output.mp4", "video/mp4")
     AUDIO = ("output.wav", "audio/wav")
     IMAGE = ("output.png", "image/png")
+    SHAPE = ("model.glb", "model/gltf-binary")
+    ARCHIVE = ("mesh.zip", "application/zip")
+    WEIGHTS = ("lora.safetensors", "application/octet-stream")
 
     def __init__(self, file_name: str, content_type: str) -> None:
         self.file_name = file_name
         self.content_type = content_type
 
 
+MADE = (Medium.VIDEO, Medium.AUDIO, Medium.IMAGE)
+
+
 class Samples:
     """The sample files, in memory."""
 
     def __init__(self, folder: Path) -> None:
-        self._content = {medium: _made_once(medium, folder / medium.file_name) for medium in Medium}
+        self._content = {medium: _made_once(medium, folder / medium.file_name) for medium in MADE}
 
     def file(self, medium: Medium, label: str) -> bytes:
         """A playable file that differs from that of any other label, and is always the same for one label."""
-        content, text = self._content[medium], label.encode("ascii")
+        text = label.encode("ascii")
+        match medium:
+            case Medium.SHAPE:
+                return _shape(label)
+            case Medium.ARCHIVE:
+                return _archive(label)
+            case Medium.WEIGHTS:
+                return _weights(label)
+        content = self._content[medium]
         match medium:
             case Medium.VIDEO:
                 return content + struct.pack(">I4s", 8 + len(text), b"free") + text
@@ -52,6 +69,27 @@ class Samples:
                 return _with_riff_chunk(content, text)
             case Medium.IMAGE:
                 return _with_png_text(content, text)
+        raise AssertionError(medium)
+
+
+def _shape(label: str) -> bytes:
+    """A binary glTF file with nothing in it but its name."""
+    text = json.dumps({"asset": {"version": "2.0", "generator": label}}).encode()
+    text += b" " * (-len(text) % 4)
+    return struct.pack("<4sIII4s", b"glTF", 2, 20 + len(text), len(text), b"JSON") + text
+
+
+def _archive(label: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("mesh.obj"), f"# {label}\nv 0 0 0\n")
+    return buffer.getvalue()
+
+
+def _weights(label: str) -> bytes:
+    """A safetensors file without tensors."""
+    header = json.dumps({"__metadata__": {"made_for": label}}).encode()
+    return struct.pack("<Q", len(header)) + header
 
 
 def _made_once(medium: Medium, path: Path) -> bytes:

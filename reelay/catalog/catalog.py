@@ -40,13 +40,13 @@ class Catalog(BaseModel):
         by_quality = self.defaults[kind]
         return self.find(by_quality.get(quality, by_quality[Quality.STANDARD]), params, kind=kind)
 
-    def closest(self, name: str, params: Mapping[str, Any], *, kind: JobKind) -> Model:
-        """The model of that name if there is one, else the one of a call that names none."""
+    def closest(self, name: str, params: Mapping[str, Any], *, kind: JobKind | None) -> Model:
+        """The model of that name if there is one, else the one of a call that names none; without a kind, a video."""
         try:
             return self.find(name, params, kind=kind)
         except UnknownModel:
             quality = Quality.FAST if params.get("quality") == Quality.FAST else Quality.STANDARD
-            return self.choose(kind, params, quality=quality)
+            return self.choose(kind or JobKind.VIDEO, params, quality=quality)
 
     def _names(self, kind: JobKind | None) -> list[str]:
         return list(dict.fromkeys(model.name for model in self.models if kind in (None, model.kind)))

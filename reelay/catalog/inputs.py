@@ -3,14 +3,18 @@
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+from jsonschema_rs import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reelay.catalog.errors import Limit
+from reelay.catalog.json_schema import problems_of, validator_of
 from reelay.domain.messages import Sentence
 
 LONGEST_URL = 4096
@@ -31,6 +35,14 @@ class WrongValue(ValueError):
     def __init__(self, key: str, **values: object) -> None:
         self.message = Sentence(key, **values)
         super().__init__(self.message)
+
+
+class WrongParts(ValueError):
+    """What is wrong inside a value of JSON: where, a sentence as above, the limit and the part at fault."""
+
+    def __init__(self, problems: Sequence[tuple[str, str, Limit, Any]]) -> None:
+        super().__init__("; ".join(f"{where} {message}".strip() for where, message, _, _ in problems))
+        self.problems = problems
 
 
 class Input(BaseModel, ABC):
@@ -66,12 +78,17 @@ class Input(BaseModel, ABC):
 
     @abstractmethod
     def read(self, value: Any) -> Any:
-        """The provider's form of `value`, which may be in either form. Raises: WrongValue."""
+        """The provider's form of `value`, which may be in either form. Raises: WrongValue, WrongParts."""
+
+    @property
+    @abstractmethod
+    def json_schema(self) -> dict[str, Any]:
+        """What is allowed, in the provider's form."""
 
     def admits(self, value: Any) -> bool:
         try:
             self.read(value)
-        except WrongValue:
+        except (WrongValue, WrongParts):
             return False
         return True
 
@@ -90,7 +107,7 @@ class Input(BaseModel, ABC):
         }
 
     def argument(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The one argument for the provider, or none, by the provider's name. Raises: WrongValue."""
+        """The one argument for the provider, or none, by the provider's name. Raises: WrongValue, WrongParts."""
         if self.required and not given:
             raise WrongValue("field_required_input", about=self.about) if self.about else WrongValue("field_required")
         if not given:
@@ -106,12 +123,12 @@ class Input(BaseModel, ABC):
             return True
         try:
             first, *others = (self._read_as(name, value) for name, value in given.items())
-        except WrongValue:
+        except (WrongValue, WrongParts):
             return False
         return all(other == first for other in others)
 
     def _read_as(self, name: str, value: Any) -> Any:
-        """What `read` makes of the value, or of the item in the list that this name is for. Raises: WrongValue."""
+        """What `read` makes of the value, or of the item in the list that this name is for. Raises as it does."""
         if name in self.list_aliases:
             if not isinstance(value, list):
                 raise WrongValue("field_list")
@@ -133,6 +150,10 @@ class Text(Input):
     @property
     def limit(self) -> Limit:
         return {"maxLength": self.max_length}
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": self.max_length}
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
@@ -159,6 +180,10 @@ class Url(Input):
     def limit(self) -> Limit:
         return {"schemes": ["https", "http"], "maxLength": LONGEST_URL}
 
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "uri", "maxLength": LONGEST_URL}
+
     def read(self, value: Any) -> str:
         if not isinstance(value, str) or not is_absolute_http_url(value):
             raise WrongValue("field_url")
@@ -171,6 +196,10 @@ class Flag(Input):
     @property
     def limit(self) -> Limit:
         return [True, False]
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
 
     def read(self, value: Any) -> bool:
         if not isinstance(value, bool):
@@ -186,6 +215,10 @@ class Integer(Input):
     @property
     def limit(self) -> Limit:
         return {"min": self.min, "max": self.max}
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.min, "maximum": self.max}
 
     def read(self, value: Any) -> int:
         integer = integer_of(value)
@@ -207,6 +240,10 @@ class Number(Input):
     def limit(self) -> Limit:
         return {"min": self.min, "max": self.max}
 
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": self.min, "maximum": self.max}
+
     def read(self, value: Any) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool) or not self.min <= value <= self.max:
             raise WrongValue("field_number", least=f"{self.min:g}", most=f"{self.max:g}")
@@ -222,6 +259,10 @@ class Choice(Input):
     @property
     def limit(self) -> Limit:
         return list(self.choices)
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.choices)}
 
     def read(self, value: Any) -> str:
         for choice in self.choices:
@@ -244,6 +285,12 @@ class Duration(Input):
     @property
     def limit(self) -> Limit:
         return list(self.choices) or {"min": self.min, "max": self.max}
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        if self.choices:
+            return {"enum": [self.read(seconds) for seconds in self.choices]}
+        return {"type": "number", "minimum": self.min, "maximum": self.max}
 
     def read(self, value: Any) -> Any:
         seconds = seconds_of(value)
@@ -288,6 +335,13 @@ class Size(Input):
         side = {"min": self.min, "max": self.max}
         return {"choices": self._names, "width": side, "height": side}
 
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        side = {"type": "integer", "minimum": self.min, "maximum": self.max}
+        pixels = {"type": "object", "properties": {"width": side, "height": side}, "required": ["width", "height"]}
+        names = [preset.name for preset in self.presets if preset.name]
+        return {"anyOf": [{"enum": names}, pixels]} if names else pixels
+
     def read(self, value: Any) -> str | dict[str, int]:
         if isinstance(value, dict) and value.keys() == {"width", "height"}:
             return {side: self._pixels(value[side]) for side in ("width", "height")}
@@ -317,7 +371,127 @@ class Size(Input):
         return Decimal(math.ceil(pixels / PIXELS_PER_MEGAPIXEL))
 
 
-AnyInput = Annotated[Text | Url | Flag | Integer | Number | Choice | Duration | Size, Field(discriminator="kind")]
+class Measure(StrEnum):
+    """What an argument is counted in, for a price."""
+
+    SECONDS = "seconds"
+    COUNT = "count"
+    MEGAPIXELS = "megapixels"
+    CHARACTERS = "characters"
+    THOUSAND_CHARACTERS = "thousand_characters"
+
+
+class Json(Input):
+    """Whatever a JSON schema describes, in the provider's form: lists, objects, alternatives."""
+
+    kind: Literal["json"]
+    definition: dict[str, Any]
+    """The schema, self-contained, of draft 2020-12. Its `default` is the provider's own."""
+    measure: Measure | None = None
+
+    @model_validator(mode="after")
+    def _is_a_schema(self) -> Self:
+        """Raises: NotASchema."""
+        _ = self._validator
+        return self
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        return validator_of(self.definition)
+
+    @property
+    def limit(self) -> Limit:
+        schema = self.definition
+        if isinstance(choices := schema.get("enum"), list):
+            return choices
+        bounds = {"min": "minimum", "max": "maximum", "maxLength": "maxLength"}
+        return {name: schema[key] for name, key in bounds.items() if key in schema} or None
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        return self.definition
+
+    def read(self, value: Any) -> Any:
+        if problems := [*problems_of(self._validator, value), *_unstorable_in(value)]:
+            raise WrongParts(problems)
+        return value
+
+    def quantity(self, argument: Any) -> Decimal:
+        """By its measure. Raises: ValueError, for a value that tells no number."""
+        value = self.definition.get("default") if argument is None else argument
+        if value is None and self.measure in (Measure.CHARACTERS, Measure.THOUSAND_CHARACTERS):
+            return Decimal(0)
+        quantity = self._measured(value) if value is not None else None
+        if quantity is None:
+            quantity = max(filter(None, map(self._measured, alternatives(self.definition))), default=None)
+        if quantity is None:
+            raise ValueError(f"{self.name}: the value tells no number of {self.measure}")
+        return quantity
+
+    def _measured(self, value: Any) -> Decimal | None:
+        match self.measure:
+            case Measure.SECONDS:
+                seconds = seconds_of(value)
+                return None if seconds is None else Decimal(str(seconds))
+            case Measure.COUNT:
+                count = integer_of(value)
+                return None if count is None else Decimal(count)
+            case Measure.CHARACTERS:
+                return Decimal(len(value)) if isinstance(value, str) else None
+            case Measure.THOUSAND_CHARACTERS:
+                return Decimal(len(value)) / 1000 if isinstance(value, str) else None
+            case Measure.MEGAPIXELS:
+                return megapixels_of(value)
+        return None
+
+
+AnyInput = Annotated[
+    Text | Url | Flag | Integer | Number | Choice | Duration | Size | Json, Field(discriminator="kind")
+]
+
+
+def _unstorable_in(value: Any) -> list[tuple[str, str, Limit, Any]]:
+    """Whether a text anywhere in the value cannot be stored."""
+    texts = [value]
+    while texts:
+        match texts.pop():
+            case str(text) if UNSTORABLE.search(text):
+                return [("", Sentence("field_not_text"), None, text)]
+            case list(items):
+                texts += items
+            case dict(members):
+                texts += [*members, *members.values()]
+    return []
+
+
+def alternatives(schema: Mapping[str, Any]) -> list[Any]:
+    """The values that a schema names, and the largest number that it allows, at its top or in one of its forms."""
+    forms = [each for key in ("anyOf", "oneOf", "allOf") for each in schema.get(key, ())]
+    here = [*schema.get("enum", ()), *(schema[key] for key in ("const", "maximum") if key in schema)]
+    return here + [value for form in forms for value in alternatives(form)]
+
+
+FAL_SIZES = {
+    "square_hd": 1024 * 1024,
+    "square": 512 * 512,
+    "portrait_4_3": 768 * 1024,
+    "portrait_16_9": 576 * 1024,
+    "landscape_4_3": 1024 * 768,
+    "landscape_16_9": 1024 * 576,
+}
+"""Pixels of the sizes that go by the same name in all of fal's models."""
+
+
+def megapixels_of(size: Any) -> Decimal | None:
+    """Of a size by fal's name, or of an object of width and height; each megapixel that is begun."""
+    match size:
+        case {"width": int(width), "height": int(height)}:
+            pixels = width * height
+        case str(name) if name in FAL_SIZES:
+            pixels = FAL_SIZES[name]
+        case _:
+            return None
+    return Decimal(math.ceil(pixels / PIXELS_PER_MEGAPIXEL))
 
 
 def is_empty(value: Any) -> bool:

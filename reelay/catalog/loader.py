@@ -46,7 +46,7 @@ def load_catalog(directory: Path = DIRECTORY) -> Catalog:
     """
     aliases = Aliases.model_validate(read_toml(directory / "aliases.toml"))
     models = [model for path in sorted(directory.glob("models/*.toml")) for model in read_models(path, aliases)]
-    kinds = list(JobKind)
+    kinds = [*JobKind, None]
     models.sort(key=lambda model: kinds.index(model.kind))
     return Catalog.model_validate({"models": models, "defaults": read_toml(directory / "defaults.toml")})
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from reelay.catalog.errors import FieldError, InvalidInput, did_you_mean, shown
-from reelay.catalog.inputs import AnyInput, Url, WrongValue, is_empty
+from reelay.catalog.inputs import AnyInput, Json, Url, WrongParts, WrongValue, is_empty
 from reelay.catalog.price import Price
 from reelay.domain.addresses import names_public_host
 from reelay.domain.generation import JobType, ProviderName, Timing
@@ -64,12 +64,17 @@ class Model(BaseModel):
     """By the caller's name."""
     foreign: tuple[str, ...] = ()
     """Names of inputs that only other models have: with an empty value they say nothing."""
-    price: Price
+    price: Price | None = None
+    """None: nobody knows it before the end, and the caller says what a request may cost."""
     timing: Timing
+    outputs: tuple[str, ...] | None = None
+    """Where its answer holds files, as `reelay.catalog.outputs` writes it; () for an answer that is data alone. None:
+    wherever a file is found, and there is one."""
 
     @property
-    def kind(self) -> JobKind:
-        return KINDS[self.job_type]
+    def kind(self) -> JobKind | None:
+        """None: no call of its own makes what it makes."""
+        return KINDS.get(self.job_type)
 
     @property
     def takes_first_frame(self) -> bool:
@@ -95,6 +100,12 @@ class Model(BaseModel):
             except WrongValue as wrong:
                 field, value = next(iter(given.items()), (item.name, None))
                 errors.append(FieldError(field=field, message=wrong.message, limit=item.limit, value=shown(value)))
+            except WrongParts as wrong:
+                field = next(iter(given))
+                errors += [
+                    FieldError(field=field + where, message=message, limit=limit, value=shown(part))
+                    for where, message, limit, part in wrong.problems
+                ]
         if errors:
             raise InvalidInput(errors)
         return arguments
@@ -125,25 +136,37 @@ class Model(BaseModel):
         }
         return {**params, **left_out}
 
-    def price_cents(self, arguments: Mapping[str, Any]) -> int:
+    def price_cents(self, arguments: Mapping[str, Any]) -> int | None:
         """What the provider charges for these arguments, in whole cents, rounded up; the most it can be where they
-        leave it open."""
+        leave it open. None where nobody knows."""
+        if self.price is None or not self.price.foreseeable:
+            return None
         measured = [self.inputs[name] for name in self.price.measured]
         quantity = prod(
             (item.quantity(arguments.get(item.provider_name)) for item in measured), start=self.price.usual_units
         )
-        return self._rate(arguments).cents(quantity)
+        return self._rate(self.price, arguments).cents(quantity)
 
     def tariff(self, arguments: Mapping[str, Any]) -> Tariff | None:
         """What the units cost that the provider counts for these arguments; None where its count tells no price."""
-        return self._rate(arguments) if self.price.billed_in_unit else None
+        return self._rate(self.price, arguments) if self.price and self.price.billed_in_unit else None
 
-    def _rate(self, arguments: Mapping[str, Any]) -> Tariff:
+    def _rate(self, price: Price, arguments: Mapping[str, Any]) -> Tariff:
         def has(name: str, value: Any) -> bool:
             item = self.inputs[name]
             return bool(arguments.get(item.provider_name) == item.read(value))
 
-        return self.price.tariff(has)
+        return price.tariff(has)
+
+    @property
+    def input_schema(self) -> dict[str, Any]:
+        """The provider's input as a JSON schema."""
+        return {
+            "type": "object",
+            "properties": {item.provider_name: item.json_schema for item in self.inputs.values()},
+            "required": [item.provider_name for item in self.inputs.values() if item.required],
+            "additionalProperties": False,
+        }
 
     def describe(self) -> dict[str, Any]:
         """The public view, by the caller's names, ready for JSON."""
@@ -153,10 +176,10 @@ class Model(BaseModel):
             "endpoint": self.endpoint,
             "provider": self.provider.value,
             "type": self.job_type.value,
-            "kind": self.kind.value,
+            "kind": self.kind and self.kind.value,
             "takesFirstFrame": self.takes_first_frame,
             "inputs": [describe_input(item) for item in self.inputs.values()],
-            "price": describe_price(self.price),
+            "price": self.price and describe_price(self.price),
             "expectedSeconds": int(self.timing.expected.total_seconds()),
         }
 
@@ -189,15 +212,20 @@ class Model(BaseModel):
             raise ValueError("an input's name is its key; `provider_name` is the provider's")
         if len(spellings) != len(set(spellings)):
             raise ValueError("two inputs share a name")
-        priced = {*self.price.measured, *(name for rate in self.price.rates for name in rate.when)}
+        if self.price:
+            self._require_priceable(self.price)
+        return self
+
+    def _require_priceable(self, price: Price) -> None:
+        priced = {*price.measured, *(name for rate in price.rates for name in rate.when)}
         if unknown := priced - self.inputs.keys():
             raise ValueError(f"priced by what are no inputs: {', '.join(sorted(unknown))}")
-        for rate in self.price.rates:
+        for rate in price.rates:
             for name, value in rate.when.items():
                 self.inputs[name].read(value)
-        for name in self.price.measured:
-            self.inputs[name].quantity(None)
-        return self
+        for name in price.measured:
+            if not self.inputs[name].required:
+                self.inputs[name].quantity(None)
 
 
 def describe_input(item: AnyInput) -> dict[str, Any]:
@@ -208,7 +236,7 @@ def describe_input(item: AnyInput) -> dict[str, Any]:
         "type": item.kind,
         "about": item.about,
         "required": item.required,
-        "default": item.default,
+        "default": item.definition.get("default") if isinstance(item, Json) else item.default,
         "limit": item.limit,
     }
 
@@ -221,6 +249,7 @@ def describe_price(price: Price) -> dict[str, Any]:
         "baseCents": float(price.base_cents),
         "includedUnits": price.included,
         "usualUnits": float(price.usual_units),
+        "foreseeable": price.foreseeable,
         "rates": [{"cents": float(rate.cents), "when": rate.when} for rate in price.rates],
         "estimated": price.estimated,
     }

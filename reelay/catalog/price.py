@@ -40,6 +40,8 @@ class Price(BaseModel):
     """True where the provider bills what nobody knows in advance, so that the real cost may be higher."""
     usual_units: Decimal = Decimal(1)
     """How many units a request is taken to need that no input measures."""
+    foreseeable: bool = True
+    """False where nobody knows the units before the end: the caller then says what a request may cost."""
     billed_in_unit: bool = True
     """False where the provider counts other units than this `unit`: its count then tells no price."""
 

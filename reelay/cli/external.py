@@ -22,7 +22,9 @@ async def start(data_dir: DataDir, job_id: UUID) -> None:
         if job is None:
             raise StackError(f"there is no job {job_id}")
         inputs: dict[str, Any] = {name: value for name, value in job.input_params.items() if value is not None}
-        model = load_catalog().closest(job.model, inputs, kind=KINDS[JobType(job.job_type)])
+        if (kind := KINDS.get(JobType(job.job_type))) is None:
+            raise StackError(f"a job of the type {job.job_type} is created by `POST /api/jobs`")
+        model = load_catalog().closest(job.model, inputs, kind=kind)
         inputs.pop("quality", None)
         try:
             arguments = model.arguments(inputs)

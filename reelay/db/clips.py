@@ -106,5 +106,5 @@ def _media_update(job_type: JobType, url: str) -> tuple[str | None, dict[str, An
             return "audio", {"voice_url": url}, {}
         case JobType.AMBIENT:
             return "audio", {"ambient_url": url}, {}
-        case JobType.TRANSCRIPTION:
+        case JobType.TRANSCRIPTION | JobType.OTHER:
             return None, {}, {}

@@ -463,6 +463,7 @@ def generation_of(job: GenerationJob) -> Generation:
         clip_id=job.clip_id,
         held_cents=job.estimated_cost_cents,
         tariff=TARIFF.validate_python(job.tariff),
+        outputs=None if job.outputs is None else tuple(job.outputs),
     )
 
 

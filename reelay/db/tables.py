@@ -248,6 +248,8 @@ class GenerationJob(SQLModel, table=True):
     timing: dict[str, Any] = Field(sa_column=_jsonb())
     tariff: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
     """What the provider's unit costs, frozen at creation; None where its units do not tell the price."""
+    outputs: list[str] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
+    """Where the answer holds files, by the endpoint's document; None: wherever one is found."""
     uncertain_submit_policy: UncertainSubmitPolicy = Field(default=UncertainSubmitPolicy.FAIL, sa_type=Text)
     request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
     """SHA-256 of the parsed creating request, when it came with an Idempotency-Key."""
@@ -371,6 +373,21 @@ class JobEvent(SQLModel, table=True):
     stage: Stage = Field(sa_type=Text)
     detail: str = Field(sa_type=Text)
     data: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
+
+
+class EndpointRow(SQLModel, table=True):
+    """What a provider publishes of an endpoint that the catalogue does not know, as it was last fetched."""
+
+    __tablename__ = "provider_endpoints"
+
+    id: str = Field(sa_type=Text, primary_key=True)
+    entry: dict[str, Any] = Field(sa_column=_jsonb())
+    """The provider's own, with the endpoint's OpenAPI document."""
+    etag: str | None = Field(default=None, sa_type=Text)
+    price: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
+    """Its entry in the provider's price list; None where it has none."""
+    checked_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    """When the provider last said that this is what it publishes."""
 
 
 class MediaFileRow(SQLModel, table=True):

@@ -20,6 +20,8 @@ class JobType(StrEnum):
     VOICE = "voice_chatterbox"
     AMBIENT = "ambient_elevenlabs"
     TRANSCRIPTION = "transcribe_whisper"
+    OTHER = "other"
+    """Anything else: files of any kind, or data alone."""
 
 
 class Origin(StrEnum):
@@ -182,6 +184,15 @@ class Generation:
     """The most that its user pays."""
     tariff: Tariff | None = None
     """What the provider's units cost on the day of creation; None where its count tells no price."""
+    outputs: tuple[str, ...] | None = None
+    """Where the answer holds files, as `reelay.catalog.outputs` writes it. None: wherever one is found."""
+
+    @property
+    def needs_media(self) -> bool:
+        """Whether an answer without files is not yet, or not, what was asked for."""
+        if self.outputs is None:
+            return self.job_type is not JobType.TRANSCRIPTION
+        return any(not path.endswith("?") for path in self.outputs)
 
     @property
     def attempts_at_most(self) -> int:

@@ -2,7 +2,11 @@
 
 import asyncio
 import re
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
+from mimetypes import guess_type
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -14,7 +18,7 @@ from reelay.media.errors import BadMedia, SourceUnavailable, TooCostly
 from reelay.media.guard import DownloadPolicy
 from reelay.media.inspection import Inspection
 from reelay.media.saving import Saved
-from reelay.media.sniff import HEAD_BYTES, MediaKind, SniffedType, sniff
+from reelay.media.sniff import HEAD_BYTES, MediaKind, SniffedType, sniff, sniff_file
 from reelay.media.storage import Storage
 
 MAX_NAME_LENGTH = 200
@@ -25,7 +29,7 @@ PROMISED_KIND = {
     JobType.VOICE: MediaKind.AUDIO,
     JobType.AMBIENT: MediaKind.AUDIO,
 }
-"""A transcription promises no media."""
+"""A transcription promises no media, and a job of another type any file."""
 
 
 def media_prefix(user_id: UUID, generation_id: UUID) -> str:
@@ -38,6 +42,18 @@ def media_stem(kind: MediaKind, index: int, count: int) -> str:
     return kind.value if count == 1 else f"{kind.value}-{index + 1}"
 
 
+def is_companion(remote: RemoteMedia, promised: MediaKind) -> bool:
+    """Whether the provider itself calls the file something else than what was promised: a thumbnail, a mask, a zip."""
+    by_name = guess_type(file_name_of(remote))[0]
+    declared = by_name if remote.content_type in (None, "application/octet-stream") else remote.content_type
+    return declared is not None and declared.partition("/")[0] != promised.value
+
+
+def file_name_of(remote: RemoteMedia) -> str:
+    """The provider's name for the file, else that in its address."""
+    return remote.file_name or PurePosixPath(urlsplit(remote.url).path).name
+
+
 def plain_name(given: str | None) -> str | None:
     """A provider's name for a file as one to show and to save by: the last part of a path, without odd characters."""
     last = re.split(r"[/\\]", given or "")[-1]
@@ -48,8 +64,8 @@ async def archive_media(
     remote: RemoteMedia,
     *,
     key_prefix: str,
-    name_stem: str,
-    expected_kind: MediaKind,
+    stem: Callable[[MediaKind], str],
+    expected_kind: MediaKind | None,
     client: httpx.AsyncClient,
     storage: Storage,
     policy: DownloadPolicy,
@@ -57,7 +73,9 @@ async def archive_media(
     on_bytes: OnBytes,
     headers_for: HeadersFor = no_headers,
 ) -> MediaFile:
-    """Keep what the provider serves at `remote.url` under `{key_prefix}/{name_stem}.{extension}`.
+    """Keep what the provider serves at `remote.url` under `{key_prefix}/{stem}.{extension}`; `stem` is told the kind.
+
+    `expected_kind`: what it has to be; None for a file of any kind.
 
     Doing it twice leaves the same objects; failing or being cancelled leaves no temporary file.
     Raises: every MediaError but NotInArchive.
@@ -70,8 +88,9 @@ async def archive_media(
             downloaded,
             folder / "poster.jpg",
             key_prefix=key_prefix,
-            name_stem=name_stem,
+            stem=stem,
             expected_kind=expected_kind,
+            sniffed=sniff if expected_kind else partial(sniff_file, name=file_name_of(remote)),
             storage=storage,
             inspect=inspect,
             file_name=remote.file_name,
@@ -91,8 +110,9 @@ async def archive_upload(
         whole,
         saved.path.with_name("poster.jpg"),
         key_prefix=key_prefix,
-        name_stem=None,
+        stem=str,
         expected_kind=None,
+        sniffed=sniff,
         storage=storage,
         inspect=inspect,
         file_name=file_name,
@@ -104,15 +124,15 @@ async def _keep(
     poster: Path,
     *,
     key_prefix: str,
-    name_stem: str | None,
+    stem: Callable[[MediaKind], str],
     expected_kind: MediaKind | None,
+    sniffed: Callable[[bytes], SniffedType],
     storage: Storage,
     inspect: Inspect,
     file_name: str | None,
 ) -> MediaFile:
-    """Without a `name_stem` it is named by its kind."""
-    found, inspection = await _inspect_and_check(downloaded, expected_kind, poster, inspect)
-    name_stem = name_stem or found.kind.value
+    found, inspection = await _inspect_and_check(downloaded, expected_kind, sniffed, poster, inspect)
+    name_stem = stem(found.kind)
     name = f"{name_stem}.{found.extension}"
     poster_name = f"{name_stem}-poster.jpg" if inspection.has_poster else None
     if poster_name:
@@ -134,11 +154,17 @@ async def _keep(
 
 
 async def _inspect_and_check(
-    downloaded: Downloaded, expected: MediaKind | None, poster: Path, inspect: Inspect
+    downloaded: Downloaded,
+    expected: MediaKind | None,
+    sniffed: Callable[[bytes], SniffedType],
+    poster: Path,
+    inspect: Inspect,
 ) -> tuple[SniffedType, Inspection]:
     whole = downloaded.length_announced
     try:
-        found = sniff(await asyncio.to_thread(_head, downloaded.path))
+        found = sniffed(await asyncio.to_thread(_head, downloaded.path))
+        if found.kind is MediaKind.FILE:
+            return found, Inspection(has_picture=False)
         wanted = poster if found.kind is MediaKind.VIDEO else None
         inspection = await inspect(downloaded.path, poster=wanted, check_end=not whole)
     except BadMedia as error:

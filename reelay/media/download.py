@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ OnBytes: TypeAlias = Callable[[int, int | None], None]
 HeadersFor: TypeAlias = Callable[[str], Mapping[str, str]]
 """What a request to one address carries besides. Asked for each redirect, so that a key goes no further."""
 
+DATA_SCHEME = "data:"
 HOST = re.compile(rb"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9A-Fa-f:.]+")
 """A name as the DNS takes it, or an address."""
 MAX_HOST_LENGTH = 254
@@ -96,12 +98,14 @@ async def download(
     on_bytes: OnBytes,
     headers_for: HeadersFor = no_headers,
 ) -> Downloaded:
-    """Stream `url` into the file `to`, in memory of a few MiB whatever its size.
+    """Stream `url` into the file `to`, in memory of a few MiB whatever its size. A data URI is decoded into it.
 
     On failure a part of the file may be left at `to`: the folder is the caller's.
 
     Raises: Refused, SourceGone, SourceUnavailable, TooLarge, BadMedia, ArchiveUnavailable (the disk is full).
     """
+    if url.startswith(DATA_SCHEME):
+        return await _decoded(url, to, policy.max_bytes, on_bytes)
     try:
         async with (
             asyncio.timeout(policy.total_timeout.total_seconds()),
@@ -112,6 +116,19 @@ async def download(
         raise SourceUnavailable(f"not downloaded within {policy.total_timeout}") from error
     except httpx.TransportError as error:
         raise SourceUnavailable(f"the download broke off: {type(error).__name__}") from error
+
+
+async def _decoded(uri: str, to: Path, max_bytes: int, on_bytes: OnBytes) -> Downloaded:
+    try:
+        content = await asyncio.to_thread(b64decode, uri.partition(",")[2], validate=True)
+    except ValueError as error:
+        raise BadMedia("a file in the answer itself is not in base64") from error
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield content
+
+    saved = await save(whole(), to, max_bytes=max_bytes, on_bytes=lambda received: on_bytes(received, len(content)))
+    return Downloaded(path=to, size_bytes=saved.size_bytes, sha256=saved.sha256, length_announced=True)
 
 
 @asynccontextmanager

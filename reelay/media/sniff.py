@@ -1,8 +1,9 @@
 """What a file is, by its first bytes. What the provider declares is not asked.
 
-Raw PCM has no first bytes to know it by: it is refused like anything else that is not listed here.
+Raw PCM has no first bytes to know it by: it is no media, like anything else that is not listed here.
 """
 
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -16,6 +17,8 @@ class MediaKind(StrEnum):
     VIDEO = "video"
     AUDIO = "audio"
     IMAGE = "image"
+    FILE = "file"
+    """Anything that is not played or shown: an archive, a 3D model, weights, a document."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +82,41 @@ BY_FTYP_BRAND = {
 }
 
 
+OTHER_FILES = {
+    b"PK\x03\x04": ("application/zip", "zip"),
+    b"glTF": ("model/gltf-binary", "glb"),
+    b"%PDF-": ("application/pdf", "pdf"),
+    b"\x1f\x8b": ("application/gzip", "gz"),
+    b"{": ("application/json", "json"),
+    b"[": ("application/json", "json"),
+}
+"""Content types that a browser runs nothing in; whatever else is served as bytes."""
+ENDING = re.compile(r"\.([a-z0-9]{1,11})$")
+PAGE = re.compile(rb"<(!doctype html|html|head|body|error|\?xml[^>]*>\s*<error)", re.IGNORECASE)
+
+
 def sniff(head: bytes) -> SniffedType:
-    """The type of a file that starts with `head` (its first `HEAD_BYTES`). Raises: BadMedia."""
+    """The type of a media file that starts with `head` (its first `HEAD_BYTES`). Raises: BadMedia."""
     found = _by_signature(head) or _by_audio_frame(head)
     if found is None:
         raise BadMedia(f"{_describe(head)}, not media")
     return found
+
+
+def sniff_file(head: bytes, *, name: str) -> SniffedType:
+    """The type of any file; of one that is no media, with the ending of its `name`. Raises: BadMedia, for a page that a
+    server sent in a file's place, and for an empty file."""
+    if found := _by_signature(head) or _by_audio_frame(head):
+        return found
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not text or PAGE.match(text):
+        raise BadMedia(f"{_describe(head)}, not a file")
+    content_type, extension = next(
+        (known for signature, known in OTHER_FILES.items() if text.startswith(signature)),
+        ("application/octet-stream", "bin"),
+    )
+    ending = ENDING.search(name.lower())
+    return SniffedType(content_type=content_type, extension=ending[1] if ending else extension, kind=MediaKind.FILE)
 
 
 def _by_signature(head: bytes) -> SniffedType | None:

@@ -80,12 +80,19 @@ class KeyedApi:
             raise SubmissionUncertain(f"{self._provider}'s answer was lost ({type(error).__name__})") from error
 
     async def ask(
-        self, method: str, url: str, *, params: Mapping[str, str] | None = None, within: timedelta, at_most: int
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        within: timedelta,
+        at_most: int,
     ) -> Answer:
         """Send a call that is free to repeat. Raises: Unavailable."""
         if self.own_url(url) is None:
             raise Unavailable(f"the address is not {self._provider}'s, so our key is not sent there")
-        call = self._request(method, url, params=params)
+        call = self._request(method, url, params=params, headers=headers)
         try:
             return await self._exchange(self._client, call, within=within, at_most=at_most)
         except httpx.TransportError as error:

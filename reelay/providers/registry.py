@@ -3,13 +3,14 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from pydantic import SecretStr
 
 from reelay.domain.generation import ProviderName
 from reelay.providers.fal import FalProvider
+from reelay.providers.fal_platform import FalPlatform
 from reelay.providers.fal_webhook import FalWebhooks, keys_of
 from reelay.providers.jwks import JwksCache
 from reelay.providers.provider import FinalPushes, Provider, WebhookVerifier
@@ -30,6 +31,8 @@ class Providers(dict[ProviderName, Provider]):
 
 Verifiers = dict[ProviderName, WebhookVerifier]
 
+PUBLISHED_WITHIN = timedelta(seconds=10)
+"""What an endpoint takes is asked for while a caller waits."""
 FAL_WEBHOOK_PATH = "/api/webhooks/fal"
 STUDIO_WEBHOOK_PATH = "/api/webhooks/video-completion"
 REPLICATE_WEBHOOK_PATH = "/api/webhooks/replicate"
@@ -83,6 +86,16 @@ def can_submit(settings: Settings, provider: ProviderName, endpoint: str) -> boo
     if provider is ProviderName.STUDIO and endpoint != STARTED_BY_BACKEND and settings.studio_backend_url is None:
         return False  # its pushes can be verified, but there is nobody to send the job to
     return provider in settings.providers
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings) -> AsyncIterator[FalPlatform | None]:
+    """What fal publishes of its endpoints, for as long as the block lasts; None without a key of fal."""
+    if not (keys := fal_keys(settings)):
+        yield None
+        return
+    async with httpx.AsyncClient(verify=tls_context(), follow_redirects=False) as client:
+        yield FalPlatform(client, keys=keys, base=settings.fal_platform_base, timeout=PUBLISHED_WITHIN)
 
 
 def fal_keys(settings: Settings) -> list[SecretStr]:

@@ -59,7 +59,7 @@ async def ours(decoders: DecoderPool, folder: Path, urls: list[str]) -> None:
             await archive_media(
                 RemoteMedia(url=url),
                 key_prefix=str(uuid4()),
-                name_stem="video",
+                stem=str,
                 expected_kind=MediaKind.VIDEO,
                 client=client,
                 storage=storage,

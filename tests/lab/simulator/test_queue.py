@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from lab.simulator.fal_models import MODELS
+from lab.simulator.fal_catalogue import MODELS
 from lab.simulator.settings import SimulatorSettings
 from tests.lab.simulator.servers import VEO, RunningSimulator, running
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lab.simulator.fal_models import MODELS
+from lab.simulator.fal_catalogue import MODELS
 from reelay.catalog.catalog import Catalog
 from reelay.domain.money import charge_for
 from reelay.settings import Settings
