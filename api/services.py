@@ -83,7 +83,7 @@ class Services:
 @asynccontextmanager
 async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts) -> AsyncIterator[Services]:
     """Raises: ValueError, when a setting names a model that there is not; RoleRefused."""
-    catalog = load_catalog()
+    catalog = load_catalog(more=settings.catalog_dir)
     models = chat_models(catalog, settings)
     engine, service_engine = (
         make_engine(url, connection_seconds=timeouts.connection, statement_seconds=timeouts.statement)

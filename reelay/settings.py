@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     replicate_concurrency: int | None = Field(None, ge=0)
     studio_concurrency: int | None = Field(None, ge=0)
 
+    catalog_dir: Path | None = None
+    """Of model files beside the built-in ones."""
+
     studio_backend_url: str | None = None
     webhook_secret: SecretStr | None = None
     """Shared with the studio backend: in `X-Webhook-Secret` of its pushes, and the bearer token of what it is sent.

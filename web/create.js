@@ -172,9 +172,9 @@ class CreateForm {
       if (turn !== this.estimates) return;
       this.showErrors(this.wasSent ? this.missing() : []);
       const cost = money(answer.estimatedCostCents);
-      const price = this.entryShown.price.estimated ? t("about {money}", { money: cost }) : cost;
+      const price = answer.estimated ? t("about {money}", { money: cost }) : cost;
       say(this.price, t("{price} · takes about {duration}", { price, duration: duration(answer.estimatedSeconds) }));
-      this.price.title = this.entryShown.price.words;
+      this.price.title = this.entryShown.price?.words ?? "";
     } catch (error) {
       if (turn !== this.estimates) return;
       say(this.price, "");

@@ -17,6 +17,7 @@ const ICONS = {
   voice: "M12 4a3 3 0 0 1 3 3v4a3 3 0 0 1-6 0V7a3 3 0 0 1 3-3ZM6 11a6 6 0 0 0 12 0M12 17v3",
   ambient: "M4 10v4M8 7v10M12 4v16M16 8v8M20 10v4",
   transcribe: "M5 6h14M5 10h14M5 14h9M5 18h6",
+  other: "M6 3h8l4 4v14H6ZM14 3v4h4",
   bell: "M6 16V11a6 6 0 0 1 12 0v5l2 2H4ZM10 20a2 2 0 0 0 4 0",
   out: "M14 8V5H5v14h9v-3M10 12h11m-3-3 3 3-3 3",
   close: "M6 6l12 12M18 6 6 18",

@@ -23,6 +23,7 @@ const KINDS = {
   voice: "Voice",
   ambient: "Sound",
   transcribe: "Transcript",
+  other: "Other",
 };
 const KIND_OF_TYPE = {
   video_veo31: "video",
@@ -31,6 +32,7 @@ const KIND_OF_TYPE = {
   voice_chatterbox: "voice",
   ambient_elevenlabs: "ambient",
   transcribe_whisper: "transcribe",
+  other: "other",
 };
 
 export const kindOf = (job) => KIND_OF_TYPE[job.type] ?? "video";

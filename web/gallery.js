@@ -13,6 +13,7 @@ const FILTERS = [
   ["voice_chatterbox", "Voices"],
   ["ambient_elevenlabs", "Sounds"],
   ["transcribe_whisper", "Transcripts"],
+  ["other", "Other"],
 ];
 
 export function galleryView({ session, jobs, signal }) {

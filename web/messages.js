@@ -54,6 +54,7 @@ const MESSAGES = [
   ["Voice", "Voix", "Voz"],
   ["Sound", "Son", "Som"],
   ["Transcript", "Transcription", "Transcrição"],
+  ["Other", "Autre", "Outro"],
   ["Getting ready", "Préparation", "Preparando"],
   ["Sending to the provider", "Envoi au fournisseur", "Enviando ao provedor"],
   ["Finding out whether the provider has it", "Vérification auprès du fournisseur", "Verificando com o provedor"],

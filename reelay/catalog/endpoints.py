@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
-from reelay.catalog.inputs import Json, Measure, alternatives
+from reelay.catalog.inputs import Json, Measure
 from reelay.catalog.json_schema import NotASchema, self_contained
 from reelay.catalog.model import Model
 from reelay.catalog.outputs import file_paths
@@ -210,15 +210,13 @@ def _measures(inputs: Mapping[str, Json], unit: str) -> dict[str, Measure] | Non
 
 
 def _measurable(item: Json, measure: Measure) -> bool:
-    """Whether a request without it, and one with any value that its schema names, has a number of units."""
-    measured = item.model_copy(update={"measure": measure})
-    given = alternatives(item.definition)
+    """Whether a request without it has a number of units."""
     try:
         if not item.required:
-            measured.quantity(None)
-        return bool(given or item.required or item.definition.get("default") is not None)
+            item.model_copy(update={"measure": measure}).quantity(None)
     except ValueError:
         return False
+    return True
 
 
 def singular(unit: str) -> str:

@@ -22,7 +22,7 @@ SCHEMAS_IN_LIST = ("anyOf", "oneOf", "allOf", "prefixItems")
 SINGLE_SCHEMAS = ("items", "additionalProperties", "not")
 PLAIN = frozenset(
     {
-        "type", "enum", "const", "default", "title", "description", "format", "pattern", "required",
+        "type", "enum", "const", "default", "description", "format", "pattern", "required",
         "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
         "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties",
     }

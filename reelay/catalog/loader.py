@@ -39,16 +39,42 @@ class Aliases(BaseModel):
 
 
 @cache
-def load_catalog(directory: Path = DIRECTORY) -> Catalog:
+def load_catalog(directory: Path = DIRECTORY, more: Path | None = None) -> Catalog:
     """The catalogue of `models/*.toml`, `aliases.toml` and `defaults.toml`, models ordered by kind; read once.
 
-    Raises: ValueError, naming what is wrong and where.
+    `more`: a folder of files with further models; one of a name that there is takes its place, with all its variants.
+
+    Raises: ValueError, naming the file, the model and the key that are wrong.
     """
     aliases = Aliases.model_validate(read_toml(directory / "aliases.toml"))
     models = [model for path in sorted(directory.glob("models/*.toml")) for model in read_models(path, aliases)]
+    if more is not None:
+        models = with_more(models, more, aliases)
     kinds = [*JobKind, None]
     models.sort(key=lambda model: kinds.index(model.kind))
     return Catalog.model_validate({"models": models, "defaults": read_toml(directory / "defaults.toml")})
+
+
+def with_more(models: list[Model], folder: Path, aliases: Aliases) -> list[Model]:
+    """Raises: ValueError."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder")
+    sources: dict[str, Path] = {}
+    added: list[Model] = []
+    for path in sorted(folder.glob("*.toml")):
+        for model in read_models(path, aliases):
+            if (other := sources.setdefault(model.name, path)) != path:
+                raise ValueError(f"{path.name}: {model.name}: name: {other.name} has a model of this name")
+            added.append(model)
+    kept = [model for model in models if model.name not in sources]
+    endpoints = {model.endpoint: model.name for model in kept}
+    for model in added:
+        if (other_name := endpoints.setdefault(model.endpoint, model.name)) != model.name:
+            raise ValueError(
+                f"{sources[model.name].name}: {model.name}: endpoint: {model.endpoint} is that of {other_name}; "
+                "give it that name to take its place"
+            )
+    return [*kept, *added]
 
 
 def read_models(path: Path, aliases: Aliases) -> list[Model]:
@@ -56,11 +82,21 @@ def read_models(path: Path, aliases: Aliases) -> list[Model]:
     and that of one of its `variants`, of which each becomes a model, over both."""
     shared = read_toml(path)
     entries = shared.pop("models", [])
+    if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries) and entries):
+        raise ValueError(f"{path.name}: models: must be one or more tables, [[models]]")
+    each = [variant for entry in entries for variant in variants(overlay(shared, entry))]
+    return [model_in(path, aliases.given_to(variant)) for variant in each]
+
+
+def model_in(path: Path, entry: dict[str, Any]) -> Model:
     try:
-        each = [variant for entry in entries for variant in variants(overlay(shared, entry))]
-        return [Model.model_validate(aliases.given_to(variant)) for variant in each]
+        return Model.model_validate(entry)
     except ValidationError as error:
-        raise ValueError(f"{path.name}: {error}") from error
+        wrong = "; ".join(
+            ": ".join(filter(None, [".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")]))
+            for each in error.errors(include_url=False, include_input=False)
+        )
+        raise ValueError(f"{path.name}: {entry.get('name', '(no name)')}: {wrong}") from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -142,9 +142,11 @@ class Model(BaseModel):
         if self.price is None or not self.price.foreseeable:
             return None
         measured = [self.inputs[name] for name in self.price.measured]
-        quantity = prod(
-            (item.quantity(arguments.get(item.provider_name)) for item in measured), start=self.price.usual_units
-        )
+        try:
+            units = [item.quantity(arguments.get(item.provider_name)) for item in measured]
+        except ValueError:  # the value is one of JSON that tells no number
+            return None
+        quantity = prod(units, start=self.price.usual_units)
         return self._rate(self.price, arguments).cents(quantity)
 
     def tariff(self, arguments: Mapping[str, Any]) -> Tariff | None:

@@ -23,14 +23,18 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError
 
+from reelay.catalog.loader import load_catalog
 from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import NotRunning
 from reelay.db.engine import POSTGRES_UNAVAILABLE, make_engine, make_sessions
 from reelay.db.migrate import known_revisions
 from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
+from reelay.drift import find_drift
 from reelay.media.errors import MediaError
 from reelay.media.storage import open_storage
+from reelay.providers.errors import ProviderError
+from reelay.providers.registry import open_platform
 from reelay.settings import Environment, Settings, complaints
 from workflows.task_queues import TaskQueue, transfers_queue
 
@@ -124,6 +128,7 @@ async def check_all(context: Context) -> Sequence[Finding]:
             check_key(client, "FAL_KEY", settings.fal_key, settings),
             check_key(client, "FAL_KEY_NEW", settings.fal_key_new, settings),
             check_webhook_address(client, settings),
+            check_catalog(settings),
         ]
         return await asyncio.gather(*checks)
 
@@ -256,6 +261,26 @@ async def check_key(client: httpx.AsyncClient, name: str, key: SecretStr | None,
     if answer.is_server_error:
         return Finding(name, State.WRONG, f"set, {use}; fal fails (HTTP {answer.status_code})", "try later")
     return Finding(name, State.OK, f"set, {use}, accepted")
+
+
+async def check_catalog(settings: Settings) -> Finding:
+    """Whether it can be read, and whether it is what fal publishes."""
+    try:
+        catalog = load_catalog(more=settings.catalog_dir)
+    except ValueError as error:
+        return Finding("catalogue", State.WRONG, str(error), "correct the file, see CATALOG_DIR")
+    count = f"{len(catalog.models)} models"
+    async with open_platform(settings) as platform:
+        if platform is None:
+            return Finding("catalogue", State.OK, f"{count}, not compared with fal's: FAL_KEY is not set")
+        try:
+            drifted = await find_drift(platform, catalog.models)
+        except ProviderError as error:
+            return Finding("catalogue", State.OK, f"{count}, not compared with fal's: {error}")
+    if drifted:
+        found = "; ".join(f"{endpoint}: {', '.join(lines)}" for endpoint, lines in drifted.items())
+        return Finding("catalogue", State.WRONG, found, "put a corrected file into CATALOG_DIR, or update Reelay")
+    return Finding("catalogue", State.OK, f"{count}, as fal publishes them")
 
 
 async def check_webhook_address(client: httpx.AsyncClient, settings: Settings) -> Finding:

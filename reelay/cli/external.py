@@ -1,5 +1,6 @@
 """Rows of other backends, as an operator handles them from the command line."""
 
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from reelay.catalog.loader import load_catalog
 from reelay.catalog.model import KINDS
 from reelay.cli.access import find_database
 from reelay.cli.data_dir import DataDir
+from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
 from reelay.db.audit_log import Actor, AuditAction, record_act
 from reelay.db.external import allow_submission
@@ -24,7 +26,8 @@ async def start(data_dir: DataDir, job_id: UUID) -> None:
         inputs: dict[str, Any] = {name: value for name, value in job.input_params.items() if value is not None}
         if (kind := KINDS.get(JobType(job.job_type))) is None:
             raise StackError(f"a job of the type {job.job_type} is created by `POST /api/jobs`")
-        model = load_catalog().closest(job.model, inputs, kind=kind)
+        folder = user_environment().get("CATALOG_DIR")
+        model = load_catalog(more=Path(folder) if folder else None).closest(job.model, inputs, kind=kind)
         inputs.pop("quality", None)
         try:
             arguments = model.arguments(inputs)

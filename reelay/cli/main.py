@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from reelay.cli import credits, generate, keys, providers, users
+from reelay.cli import credits, generate, keys, models, providers, users
 from reelay.cli.audit import audit
 from reelay.cli.doctor import doctor
 from reelay.cli.exit_codes import EXIT_CODES
 from reelay.cli.import_and_start import import_rows, start_job
-from reelay.cli.jobs import cancel, jobs, models, status, watch
+from reelay.cli.jobs import cancel, jobs, status, watch
 from reelay.cli.processes import api, migrate, worker
 
 app = typer.Typer(
@@ -39,7 +39,7 @@ def main(
 # What other distributions add, the embedded stack of `lab/` among them.
 for plugin in entry_points(group="reelay.commands"):
     app.add_typer(plugin.load())
-for command in (api, worker, migrate, watch, jobs, status, cancel, models, doctor, audit):
+for command in (api, worker, migrate, watch, jobs, status, cancel, doctor, audit):
     app.command()(command)
 app.command("import")(import_rows)
 app.command("start")(start_job)
@@ -49,6 +49,7 @@ for name, group in (
     ("credits", credits.app),
     ("users", users.app),
     ("providers", providers.app),
+    ("models", models.app),
 ):
     app.add_typer(group, name=name)
 

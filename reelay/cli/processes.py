@@ -70,9 +70,19 @@ def configured_settings(*processes: Process) -> "Settings":
         configured = settings.Settings()
     except ValidationError as error:
         exit_not_started(settings.complaints(error))
-    if problems := configured.unfit_for_production(frozenset(processes)):
+    if problems := [*configured.unfit_for_production(frozenset(processes)), *catalog_problems(configured)]:
         exit_not_started(problems)
     return configured.without_secrets_of_others(frozenset(processes))
+
+
+def catalog_problems(configured: "Settings") -> list[str]:
+    from reelay.catalog.loader import load_catalog
+
+    try:
+        load_catalog(more=configured.catalog_dir)
+    except ValueError as error:
+        return [f"CATALOG_DIR: {error}"]
+    return []
 
 
 def exit_not_started(problems: list[str]) -> NoReturn:

@@ -18,7 +18,7 @@ from reelay.media.errors import BadMedia, SourceUnavailable, TooCostly
 from reelay.media.guard import DownloadPolicy
 from reelay.media.inspection import Inspection
 from reelay.media.saving import Saved
-from reelay.media.sniff import HEAD_BYTES, MediaKind, SniffedType, sniff, sniff_file
+from reelay.media.sniff import HEAD_BYTES, SVG, MediaKind, SniffedType, sniff, sniff_file
 from reelay.media.storage import Storage
 
 MAX_NAME_LENGTH = 200
@@ -30,6 +30,7 @@ PROMISED_KIND = {
     JobType.AMBIENT: MediaKind.AUDIO,
 }
 """A transcription promises no media, and a job of another type any file."""
+PLAYED = (MediaKind.VIDEO, MediaKind.AUDIO)
 
 
 def media_prefix(user_id: UUID, generation_id: UUID) -> str:
@@ -90,7 +91,7 @@ async def archive_media(
             key_prefix=key_prefix,
             stem=stem,
             expected_kind=expected_kind,
-            sniffed=sniff if expected_kind else partial(sniff_file, name=file_name_of(remote)),
+            sniffed=sniff if expected_kind in PLAYED else partial(sniff_file, name=file_name_of(remote)),
             storage=storage,
             inspect=inspect,
             file_name=remote.file_name,
@@ -163,8 +164,8 @@ async def _inspect_and_check(
     whole = downloaded.length_announced
     try:
         found = sniffed(await asyncio.to_thread(_head, downloaded.path))
-        if found.kind is MediaKind.FILE:
-            return found, Inspection(has_picture=False)
+        if expected in (None, found.kind) and (found.kind is MediaKind.FILE or found is SVG):
+            return found, Inspection(has_picture=False)  # nothing in it can be decoded
         wanted = poster if found.kind is MediaKind.VIDEO else None
         inspection = await inspect(downloaded.path, poster=wanted, check_end=not whole)
     except BadMedia as error:

@@ -59,6 +59,10 @@ MATROSKA = _video("video/x-matroska", "mkv")
 MP3 = _audio("audio/mpeg", "mp3")
 AAC = _audio("audio/aac", "aac")
 
+SVG = _image("application/octet-stream", "svg")
+"""Its own type would let a browser run what is in it."""
+DRAWING = re.compile(rb"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg([\s>]|$)", re.DOTALL)
+
 SOUND_ONLY = {"mp4": "m4a", "webm": "weba", "mkv": "mka"}
 
 BY_FIRST_BYTES = {
@@ -109,6 +113,8 @@ def sniff_file(head: bytes, *, name: str) -> SniffedType:
     if found := _by_signature(head) or _by_audio_frame(head):
         return found
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if DRAWING.match(text):
+        return SVG
     if not text or PAGE.match(text):
         raise BadMedia(f"{_describe(head)}, not a file")
     content_type, extension = next(

@@ -26,7 +26,7 @@ from reelay.domain.answers import ADDRESSES, OUTPUTS, is_echo
 from reelay.domain.generation import RemoteMedia
 
 RANK = {name: place for place, name in enumerate(OUTPUTS)}
-STEP = re.compile(r"\[\]|\*|[^.\[\]*]+")
+STEP = re.compile(r"\[\]|\*|[^.\[\]*?]+")
 HEX = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
 """Bytes enough for the smallest file; a shorter text is an id, perhaps."""
 DATA_URI = re.compile(r"data:[a-zA-Z0-9.+/-]*(;[a-zA-Z0-9.=+-]+)*;base64,")
@@ -135,7 +135,7 @@ def address_in(value: object) -> str | None:
         return None
     if value.startswith("data:"):
         return value if DATA_URI.match(value) else None
-    url = value.strip().replace(" ", "%20")
+    url = value.strip(" ").replace(" ", "%20")
     return url if is_web_url(url) else None
 
 

@@ -126,7 +126,8 @@ class Model(Answer):
     """One entry of the catalogue."""
 
     name: str
-    kind: str
+    kind: str | None
+    """None where `create` takes its name alone."""
     provider: str
     inputs: list[dict[str, Any]]
     """Each with `name`, `type`, `required`, `default`, `limit` and `about`."""
@@ -140,6 +141,8 @@ class Estimate(Answer):
     model: str
     estimated_cost_cents: int
     estimated_seconds: int
+    estimated: bool = False
+    """Whether the real cost may differ."""
 
 
 @dataclass(frozen=True, kw_only=True)

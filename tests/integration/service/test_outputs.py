@@ -7,7 +7,7 @@ import pytest
 
 from tests.running import Service, running_service
 from tests.servers import Servers
-from tests.unit.media.samples import make_picture
+from tests.unit.media.samples import make_picture, make_video
 from tests.unit.media.server import serving
 from tests.unit.providers.scripted_server import json_answer, scripted_server
 
@@ -69,3 +69,25 @@ async def test_job_has_the_documented_fields_and_no_others(patient_service: Serv
     job_id = await patient_service.create("nothing more")
 
     assert (await patient_service.until(job_id, "completed")).keys() == {*CONTRACT.split(), *BESIDE.split()}
+
+
+@pytest.mark.fault("S14")
+async def test_a_companion_that_is_gone_does_not_cost_the_video(servers: Servers, tmp_path: Path) -> None:
+    async with scripted_server() as fal, serving() as media:
+        media.sends("/thumbnail.png", make_picture(tmp_path / "thumbnail.png").read_bytes())
+        media.sends("/frames.zip", b"PK\3\4 frames")
+        media.sends("/gone.jpg", b"", status="404 Not Found")
+        media.sends("/a%20video.mp4", make_video(tmp_path / "video.mp4").read_bytes())
+        names = {"thumbnail": "thumbnail.png", "frames": "frames.zip", "preview": "gone.jpg", "video": "a video.mp4"}
+        result = {field: {"url": f"{media.origin}/{name}"} for field, name in names.items()}
+
+        async def always(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            target = fal.seen[-1].target
+            body = {"status": "COMPLETED"} if "/status" in target else result
+            await json_answer(200, body if fal.seen[-1].method == "GET" else {"request_id": "one"})(reader, writer)
+
+        fal.always = always
+        async with running_service(servers, fal_queue_base=fal.url, webhook_patience=0) as service:
+            job = await service.until(await service.create(), "completed")
+
+    assert [file["name"] for file in job["files"]] == ["video.mp4", "file-2.zip", "image-4.png"]

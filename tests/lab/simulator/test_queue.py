@@ -140,14 +140,26 @@ SHAPES: dict[str, set[str]] = {
     "fal-ai/elevenlabs/sound-effects/v2": {"audio"},
     "fal-ai/whisper": {"text", "chunks", "inferred_languages", "diarization_segments"},
     "fal-ai/wizper": {"text", "chunks", "languages"},
+    "fal-ai/ltx-video": {"video", "seed"},
+    "fal-ai/birefnet/v2/video": {"video", "mask_video"},
+    "fal-ai/recraft/v3/text-to-image": {"images"},
+    "fal-ai/luma-photon": {"images"},
+    "fal-ai/stable-cascade": {"images"},
+    "fal-ai/f5-tts": {"audio"},
+    "fal-ai/hunyuan3d-v21": {"model_glb", "model_glb_pbr", "model_mesh", "thumbnail", "seed"},
+    "fal-ai/demucs": {"stems"},
+    "fal-ai/flux-lora-fast-training": {"diffusers_lora_file", "config_file"},
+    "fal-ai/moondream2/visual-query": {"output", "reasoning"},
+    "fal-ai/any-llm": {"output", "reasoning"},
 }
+SOURCES = ("image_url", "audio_url", "video_url", "ref_audio_url", "input_image_url", "images_data_url")
 
 
 @pytest.mark.parametrize("endpoint", MODELS)
 async def test_each_model_answers_in_its_own_shape(simulator: RunningSimulator, endpoint: str) -> None:
-    source = "https://example.com/source"
+    sources = dict.fromkeys(SOURCES, "https://example.com/source")
     accepted = await simulator.submit(
-        "[sim: latency=1ms]", endpoint=endpoint, text="hello", image_url=source, audio_url=source
+        "[sim: latency=1ms]", endpoint=endpoint, text="hello", gen_text="hello", **sources
     )
     response = await simulator.result(accepted)
     assert response.status_code == 200, response.text

@@ -255,3 +255,9 @@ def test_errors_are_field_errors() -> None:
     assert raised.value.errors == (
         FieldError(field="a", message=raised.value.errors[0].message, limit=None, value="\0"),
     )
+
+
+def test_a_pattern_costs_no_more_time_than_its_limit() -> None:
+    taken = model({"tag": {"type": "string", "pattern": r"^(?=(a+)+$)(a+)+$"}})
+    (error,) = errors(taken, {"tag": "a" * 40 + "!"})
+    assert error[0] == "tag"

@@ -64,3 +64,52 @@ def test_a_default_must_be_a_model_of_its_kind(directory: Path) -> None:
     defaults.write_text(defaults.read_text().replace('"chatterbox"', '"whisper"'))
     with pytest.raises(ValueError, match="voice needs a standard model"):
         load_catalog(directory)
+
+
+@pytest.fixture
+def more(tmp_path: Path) -> Path:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    return folder
+
+
+def test_a_folder_of_ones_own_adds_models(more: Path) -> None:
+    (more / "horn.toml").write_text(HORN)
+    catalog = load_catalog(more=more)
+    assert catalog.find("horn").price_cents({"loudness": 11}) == 1
+    assert catalog.find("veo3.1")
+
+
+def test_a_model_there_takes_the_place_of_all_variants_of_its_name(more: Path) -> None:
+    (more / "mine.toml").write_text(HORN.replace("horn", "veo3.1").replace("ambient_elevenlabs", "video_veo31"))
+    catalog = load_catalog(more=more)
+    assert [model.endpoint for model in catalog.models if model.name == "veo3.1"] == ["fal-ai/veo3.1"]
+    assert "loudness" in catalog.find("veo3.1").inputs
+
+
+def test_what_is_wrong_there_is_named_by_file_model_and_key(more: Path) -> None:
+    for text, complaint in (
+        (
+            HORN.replace("min = 1, ", "minimum = 1, "),
+            r"^horn\.toml: horn: inputs\.loudness\.integer\.min: Field required",
+        ),
+        (HORN.replace("fal-ai/horn", "fal-ai/whisper"), r"^horn\.toml: horn: endpoint: .* is that of whisper"),
+        ("", r"^horn\.toml: models: "),
+        ("[[models]", r"^horn\.toml: "),
+    ):
+        (more / "horn.toml").write_text(text)
+        load_catalog.cache_clear()
+        with pytest.raises(ValueError, match=complaint):
+            load_catalog(more=more)
+
+
+def test_two_files_there_cannot_have_a_model_of_one_name(more: Path) -> None:
+    for name in ("a.toml", "b.toml"):
+        (more / name).write_text(HORN)
+    with pytest.raises(ValueError, match=r"^b\.toml: horn: name: a\.toml"):
+        load_catalog(more=more)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="missing is no folder"):
+        load_catalog(more=tmp_path / "missing")

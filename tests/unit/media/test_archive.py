@@ -43,7 +43,7 @@ class Archive:
         return await archive_media(
             RemoteMedia(url=url, content_type="video/mp4", file_name="../../etc/passwd"),
             key_prefix=PREFIX,
-            name_stem=media_stem(kind, 0, 1),
+            stem=lambda found: media_stem(found, 0, 1),
             expected_kind=kind,
             client=self._client,
             storage=self._storage,
@@ -263,5 +263,5 @@ def test_names_are_numbered_when_there_are_several() -> None:
     assert [media_stem(MediaKind.IMAGE, index, 2) for index in range(2)] == ["image-1", "image-2"]
 
 
-def test_every_type_but_a_transcription_promises_media() -> None:
-    assert set(JobType) - set(PROMISED_KIND) == {JobType.TRANSCRIPTION}
+def test_what_promises_no_kind_of_media() -> None:
+    assert set(JobType) - set(PROMISED_KIND) == {JobType.TRANSCRIPTION, JobType.OTHER}

@@ -324,3 +324,21 @@ async def test_memory_stays_flat_over_two_hundred_megabytes(
     (tmp_path / "file").unlink()
     assert downloaded.size_bytes == 200 * MIB
     assert highest - before < 40 * MIB
+
+
+async def test_a_file_in_the_answer_itself_is_decoded(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    policy = DownloadPolicy(max_bytes=4)
+    got = await download(
+        client, "data:;base64,AAECAw==", to=tmp_path / "file", policy=policy, on_bytes=lambda received, total: None
+    )
+    assert (tmp_path / "file").read_bytes() == bytes(range(4))
+    assert (got.size_bytes, got.sha256) == (4, hashlib.sha256(bytes(range(4))).hexdigest())
+
+
+@pytest.mark.parametrize(("uri", "error"), [("data:;base64,AAECAwQ=", TooLarge), ("data:;base64,!!!", BadMedia)])
+async def test_a_file_in_the_answer_has_limits_too(
+    client: httpx.AsyncClient, tmp_path: Path, uri: str, error: type[Exception]
+) -> None:
+    policy = DownloadPolicy(max_bytes=4)
+    with pytest.raises(error):
+        await download(client, uri, to=tmp_path / "file", policy=policy, on_bytes=lambda received, total: None)

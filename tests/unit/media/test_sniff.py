@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from reelay.media.errors import BadMedia
-from reelay.media.sniff import HEAD_BYTES, MediaKind, sniff
+from reelay.media.sniff import HEAD_BYTES, MediaKind, sniff, sniff_file
 
 CONTENT_TYPES = {
     "mp4": "video/mp4",
@@ -70,3 +70,34 @@ def test_what_is_not_media_is_refused(head: bytes) -> None:
 def test_a_container_without_pictures_is_sound(samples: dict[str, Path]) -> None:
     sound = sniff(samples["webm"].read_bytes()[:HEAD_BYTES]).without_picture()
     assert (sound.content_type, sound.extension, sound.kind) == ("audio/webm", "weba", MediaKind.AUDIO)
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "content_type", "extension"),
+    [
+        (b"PK\3\4....", "mesh.zip", "application/zip", "zip"),
+        (b"PK\3\4....", "shape.usdz", "application/zip", "usdz"),
+        (b"glTF\2\0\0\0", "", "model/gltf-binary", "glb"),
+        (b"\x80\0\0\0\0\0\0\0{", "lora.SAFETENSORS", "application/octet-stream", "safetensors"),
+        (b'{"a": 1}', "", "application/json", "json"),
+        (b"ply\nformat ascii", "points", "application/octet-stream", "bin"),
+        (b"v 0 0 0", "../../evil.sh;rm", "application/octet-stream", "bin"),
+    ],
+)
+def test_what_is_no_media_keeps_its_ending(head: bytes, name: str, content_type: str, extension: str) -> None:
+    found = sniff_file(head, name=name)
+    assert (found.content_type, found.extension, found.kind) == (content_type, extension, MediaKind.FILE)
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"<!DOCTYPE html><title>Sign in", b"<html>", b"<?xml version='1.0'?><Error><Code>"]
+)
+def test_a_page_in_a_files_place_is_no_file(head: bytes) -> None:
+    with pytest.raises(BadMedia):
+        sniff_file(head, name="mesh.glb")
+
+
+@pytest.mark.parametrize("head", [b"<svg xmlns='http://www.w3.org'>", b"<?xml version='1.0'?>\n<!-- a -->\n<svg"])
+def test_a_drawing_is_an_image_that_no_browser_runs(head: bytes) -> None:
+    found = sniff_file(head, name="logo")
+    assert (found.content_type, found.extension, found.kind) == ("application/octet-stream", "svg", MediaKind.IMAGE)

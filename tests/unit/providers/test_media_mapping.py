@@ -1,5 +1,6 @@
 """One mapping from answers to media, for webhooks and polls."""
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelay.domain.generation import RemoteMedia
-from reelay.providers.media_mapping import MAX_FILES, media_of
+from reelay.providers.media_mapping import MAX_FILES, media_at, media_of, without_files
 
 A, B, C = (f"https://v3b.fal.media/files/{name}" for name in ("a.mp4", "b.mp4", "c.png"))
 
@@ -79,12 +80,11 @@ def test_echoed_inputs_texts_and_errors_are_no_media(answer: Any) -> None:
     [
         "file:///etc/passwd",
         "ftp://fal.media/a",
-        "data:video/mp4;base64,AAAA",
+        "data:text/html,<script>",
         "javascript:alert(1)",
         "//fal.media/a.mp4",
         "https://",
         "https://[::1",
-        "https://fal.media/a b",
         "https://fal.media/a\n",
         "https://fal.media/\u202ea",
         "https://fal.media/" + "a" * 10_000,
@@ -100,7 +100,45 @@ def test_several_addresses_of_one_file_are_one_file() -> None:
 
 
 def test_an_unusable_address_gives_way_to_the_next() -> None:
-    assert urls({"url": "data:video/mp4;base64,AAAA", "signed_url": B}) == [B]
+    assert urls({"url": "file:///a.mp4", "signed_url": B}) == [B]
+
+
+def test_spaces_in_an_address_are_encoded() -> None:
+    assert urls({"video": {"url": "https://fal.media/a video.mp4 "}}) == ["https://fal.media/a%20video.mp4"]
+
+
+def test_a_file_may_stand_in_the_answer_itself() -> None:
+    data = "data:image/png;base64,iVBORw0KGgo="
+    assert urls({"images": [{"url": data}]}) == urls({"image": data}) == [data]
+    assert urls({"text": data, "prompt": data}) == []
+
+
+BYTES = b"RIFF" + bytes(60)
+
+
+@pytest.mark.parametrize(
+    ("answer", "paths", "found"),
+    [
+        ({"mesh": {"url": A}, "preview": None}, ["mesh", "preview"], [A]),
+        ({"layers": [{"image": {"url": A}}, {"image": {"url": B}}]}, ["layers[].image"], [A, B]),
+        ({"stems": {"drums": {"url": A}, "bass": {"url": B}}}, ["stems.*"], [A, B]),
+        ({"model_urls": {"glb": {"url": A}}}, ["model_urls.glb?"], [A]),
+        ([{"url": A}], ["[]"], [A]),
+        ({"audio": BYTES.hex()}, ["audio"], [f"data:;base64,{b64encode(BYTES).decode()}"]),
+        ({"audio": "abcdef"}, ["audio"], []),
+        ({"output": "a text"}, ["output"], []),
+        ({"video": "?"}, ["video.url", "video[]", "video.*"], []),
+    ],
+)
+def test_files_are_found_where_the_schema_says(answer: Any, paths: list[str], found: list[str]) -> None:
+    assert [media.url for media in media_at(answer, paths)] == found
+
+
+def test_what_is_kept_as_a_file_is_not_kept_in_the_answer() -> None:
+    data = "data:image/png;base64," + "A" * 5000
+    short = without_files({"images": [{"url": data}], "audio": "ab" * 5000, "seed": 1, "text": "x" * 5000})
+    assert short["images"][0]["url"] == f"{data[:40]}… (5022 characters)"
+    assert (len(short["audio"]), short["seed"], len(short["text"])) == (62, 1, 5000)
 
 
 def test_the_same_file_is_reported_once() -> None:
