@@ -13,7 +13,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 
 from activities.abandoned_uploads import SWEEP_EVERY_SECONDS, AbandonedUploads
 from activities.archive import ArchiveActivities
+from activities.catalog_watch import watching_catalog
 from activities.conclusion import ConclusionActivities
+from activities.endpoints import EndpointActivities
 from activities.final_pushes import StoredFinalPushes
 from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor, counting_task_failures
 from activities.polling import PollingActivities
@@ -27,10 +29,11 @@ from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_sources
 from reelay.media.storage import open_storage
-from reelay.providers.registry import Providers, open_providers
+from reelay.providers.registry import Providers, open_platform, open_providers
 from reelay.settings import Settings
 from reelay.tracing.spans import tracing
 from workflows.client import connect
+from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
@@ -112,14 +115,17 @@ async def open_generations_worker(
     conclusion = ConclusionActivities(sessions, providers, settings.language, slots)
     catalog = load_catalog(more=settings.catalog_dir)
     reconciliation = ReconciliationActivities(settings, sessions, providers, runs, catalog)
+    platform = await stack.enter_async_context(open_platform(settings))
+    endpoints = EndpointActivities(sessions, platform)
     runtime = client.service_client.config.runtime or Runtime.default()
     tasks = TaskSupervisor(counting_task_failures(runtime.metric_meter))
     await stack.enter_async_context(tasks.running("slots", slots.keep))
+    await stack.enter_async_context(watching_catalog(tasks, runtime.metric_meter, catalog, platform))
     await stack.enter_async_context(keeping_schedule(tasks, client, settings.task_queue, settings.reconcile_every))
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[GenerationWorkflow, ReconciliationWorkflow],
+        workflows=[GenerationWorkflow, ReconciliationWorkflow, EndpointWorkflow],
         activities=[
             submission.submit,
             submission.adopt,
@@ -129,6 +135,7 @@ async def open_generations_worker(
             conclusion.withdraw,
             conclusion.end,
             reconciliation.reconcile,
+            endpoints.fetch_endpoint,
         ],
         interceptors=[MetricsInterceptor(), RetryInterceptor(Timeline(sessions))],
         # A replay costs a third of what it does in the sandbox, which the tests run in:

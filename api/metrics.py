@@ -61,10 +61,6 @@ class Metrics:
         self.audited_at = gauge(
             "reelay_ledger_audit_timestamp_seconds", "Unix time of the last audit of the ledger. 0 before the first."
         )
-        self.drifted_models = gauge(
-            "reelay_catalog_drifted_models",
-            "Models of the catalogue that differ from what fal publishes, by a day's check.",
-        )
         self.looked_at = gauge("reelay_db_scrape_timestamp_seconds", "Unix time of the last refresh of the gauges.")
         self.task_failures = counter("reelay_background_task_failures", "Failures of background tasks.", ("task",))
 

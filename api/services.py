@@ -33,10 +33,11 @@ from reelay.catalog.loader import load_catalog
 from reelay.catalog.model import JobKind, Model
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.db.roles import start_with_row_security
+from reelay.domain.generation import ProviderName
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.storage import Storage, open_storage
 from reelay.providers.jwks import JwksCache
-from reelay.providers.registry import Verifiers, build_verifiers, open_platform
+from reelay.providers.registry import Verifiers, build_verifiers
 from reelay.settings import Settings
 from reelay.timeouts import Timeouts
 from reelay.tls import tls_context
@@ -106,7 +107,6 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
         async with (
             AsyncExitStack() as stack,
             httpx.AsyncClient(verify=tls_context(), follow_redirects=False) as keys_client,
-            open_platform(settings) as platform,
             open_changes(tasks, settings.service_url) as changes,
             starting_unstarted(tasks, service_sessions, runs),
             draining(tasks, redelivery),
@@ -121,7 +121,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                 settings=settings,
                 timeouts=timeouts,
                 catalog=catalog,
-                endpoints=Endpoints(service_sessions, platform),
+                endpoints=Endpoints(service_sessions, runs, is_set_up=ProviderName.FAL in settings.providers),
                 chat_models=models,
                 sessions=sessions,
                 service_sessions=service_sessions,

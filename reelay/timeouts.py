@@ -16,6 +16,8 @@ class Timeouts:
     query: float = 1.5
     """Of a living workflow's status; afterwards the row answers."""
     command: float = 3.0
+    endpoint: float = 20.0
+    """For what a provider publishes of an endpoint, by way of a worker: at the first mention of it in a day."""
     """To start, cancel or poll a job. The SDK's own retries go on for 6-10 s while Temporal is down."""
     readiness: float = 2.0
     signal: float = 1.0

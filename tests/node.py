@@ -11,6 +11,7 @@ from tests.paths import ROOT, TESTS
 
 CLIENT = ROOT / "clients" / "js"
 GENERATED = TESTS / "acceptance" / "generated" / "typescript"
+FAL_TYPES = TESTS / "acceptance" / "fal_types"
 INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 
 
@@ -42,7 +43,7 @@ def install_packages(folder: Path) -> None:
 
 
 def main() -> int:
-    for folder in (CLIENT, GENERATED):
+    for folder in (CLIENT, GENERATED, FAL_TYPES):
         try:
             install_packages(folder)
         except CalledProcessError as error:

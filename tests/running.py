@@ -46,6 +46,7 @@ PATIENT = Timeouts(
     quota=30,
     query=10,
     command=30,
+    endpoint=60,
     readiness=30,
     signal=15,
     webhook_statement=15,

@@ -14,6 +14,11 @@ def generation_id(workflow_id: str) -> UUID:
     return UUID(workflow_id.removeprefix(PREFIX))
 
 
+def endpoint_workflow_id(task_queue: str, endpoint_id: str) -> str:
+    """Who asks for the same endpoint meanwhile waits for the same run."""
+    return f"endpoint-{task_queue}-{endpoint_id}"
+
+
 def reconciliation_id(task_queue: str) -> str:
     """Of the schedule, and the beginning of its runs' ids. Two deployments in one namespace each have their own."""
     return f"reconciliation-{task_queue}"

@@ -28,13 +28,15 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.errors import failure_of
 from reelay.db.generations import generation_of
 from reelay.db.tables import GenerationJob
+from reelay.domain.endpoint import EndpointAnswer
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Generation, GenerationStatus, Report
 from reelay.domain.reconciliation import Run, RunState
 from reelay.payload_keys import UnreadablePayload
 from reelay.timeouts import TIMEOUTS, Timeouts
+from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
-from workflows.ids import workflow_id
+from workflows.ids import endpoint_workflow_id, workflow_id
 from workflows.search_attributes import search_attributes
 
 CLOSED = {
@@ -106,6 +108,24 @@ class GenerationRuns:
         """
         # The attempt's row, not the id, keeps a second POST away.
         await self._start(job, reuse=WorkflowIDReusePolicy.ALLOW_DUPLICATE, poll_first=poll_first)
+
+    async def fetch_endpoint(self, endpoint_id: str) -> EndpointAnswer:
+        """What a worker finds of an endpoint at its provider. Raises: TemporalFailed, also when no worker answers."""
+        seconds = self._timeouts.endpoint
+        async with _answered_within(seconds):
+            try:
+                return await self._client.execute_workflow(
+                    EndpointWorkflow.run,
+                    endpoint_id,
+                    id=endpoint_workflow_id(self._task_queue, endpoint_id),
+                    task_queue=self._task_queue,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    # Nobody waits for it any longer.
+                    execution_timeout=timedelta(seconds=seconds),
+                    static_summary=f"What fal publishes of {endpoint_id}",
+                )
+            except WorkflowFailureError as failure:
+                raise TemporalUnavailable(f"no worker has described {endpoint_id}: {failure.cause}") from failure
 
     async def report(self, generation_id: UUID, report: Report) -> None:
         """Signal what a provider reported. Raises: NoRun, TemporalFailed."""

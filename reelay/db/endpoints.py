@@ -11,13 +11,17 @@ from sqlmodel import col
 from reelay.db.tables import EndpointRow
 
 
-async def find_endpoint(
-    session: AsyncSession, endpoint_id: str, *, fresh_for: timedelta
-) -> tuple[EndpointRow, bool] | None:
-    """What is kept of it, and whether the provider confirmed it within that time."""
-    is_fresh = col(EndpointRow.checked_at) > func.now() - fresh_for
-    found = (await session.execute(select(EndpointRow, is_fresh).where(col(EndpointRow.id) == endpoint_id))).first()
-    return None if found is None else (found[0], found[1])
+async def find_endpoint(session: AsyncSession, endpoint_id: str) -> EndpointRow | None:
+    """What is kept of it, however old."""
+    return await session.get(EndpointRow, endpoint_id)
+
+
+async def find_fresh_endpoint(session: AsyncSession, endpoint_id: str, *, fresh_for: timedelta) -> EndpointRow | None:
+    """What is kept of it, if its provider has confirmed it within that time."""
+    statement = select(EndpointRow).where(
+        col(EndpointRow.id) == endpoint_id, col(EndpointRow.checked_at) > func.now() - fresh_for
+    )
+    return (await session.scalars(statement)).first()
 
 
 async def keep_endpoint(

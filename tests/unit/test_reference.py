@@ -14,6 +14,7 @@ import typer.main
 from prometheus_client import Counter
 
 from activities import metrics
+from activities.catalog_watch import DRIFTED_MODELS
 from api.app import create_app
 from api.http.problem_handlers import CODES
 from api.http.problems import Problem
@@ -39,6 +40,7 @@ OF_WORKERS = {
     f"{metrics.ATTEMPTS}_total": {"activity", "provider", "result"},
     f"{metrics.ARCHIVED_BYTES}_total": {"provider"},
     f"{metrics.TASK_FAILURES}_total": {"task"},
+    DRIFTED_MODELS: set(),
 }
 
 

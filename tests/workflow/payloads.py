@@ -16,10 +16,12 @@ from temporalio.api.common.v1 import Payload
 
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
+from activities.endpoints import EndpointActivities
 from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
 from workflows.converter import data_converter
+from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 
@@ -27,11 +29,13 @@ Schema = dict[str, Any]
 CLASSES = (
     GenerationWorkflow,
     ReconciliationWorkflow,
+    EndpointWorkflow,
     SubmissionActivities,
     PollingActivities,
     ArchiveActivities,
     ConclusionActivities,
     ReconciliationActivities,
+    EndpointActivities,
 )
 KINDS = {
     "__temporal_workflow_run": "workflow",

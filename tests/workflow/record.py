@@ -19,6 +19,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.worker import Worker
 
+from reelay.domain.endpoint import EndpointAnswer, EndpointState
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Generation, Stage, UncertainSubmitPolicy
 from reelay.domain.reconciliation import Reconciled
@@ -28,15 +29,16 @@ from tests.workflow.conftest import generation, report
 from tests.workflow.payloads import payload_types, schema_of, written_today
 from tests.workflow.steps import Steps, lost_answer, running, verdict, without_a_list
 from workflows.client import connect
+from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
-from workflows.ids import reconciliation_id, workflow_id
+from workflows.ids import endpoint_workflow_id, reconciliation_id, workflow_id
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.schedule import GRACE
 
 RELEASES = Path(__file__).parent / "releases"
 RELEASE = version("reelay")
 FOLDER = RELEASES / RELEASE
-RECONCILIATION = "reconciliation"
+RECONCILIATION, ENDPOINT = "reconciliation", "endpoint"
 Handle = WorkflowHandle[GenerationWorkflow, list[str]]
 MOMENT = timedelta(seconds=1)
 
@@ -154,6 +156,22 @@ async def record_reconciliation(client: Client) -> None:
         write(RECONCILIATION, await handle.fetch_history())
 
 
+async def record_endpoint(client: Client) -> None:
+    """As the API asks for one."""
+    queue = f"record-{uuid4()}"
+    async with Worker(client, task_queue=queue, workflows=[EndpointWorkflow], activities=[fetch_endpoint]):
+        handle = await client.start_workflow(
+            EndpointWorkflow.run, "fal-ai/x", id=endpoint_workflow_id("recorded", "fal-ai/x"), task_queue=queue
+        )
+        await handle.result()
+        write(ENDPOINT, await handle.fetch_history())
+
+
+@activity.defn
+async def fetch_endpoint(endpoint_id: str) -> EndpointAnswer:
+    return EndpointAnswer(state=EndpointState.UNKNOWN, near=(f"{endpoint_id}/y",))
+
+
 @activity.defn
 async def reconcile(grace: timedelta) -> Reconciled:
     return Reconciled(checked=3, started=1, left=2)
@@ -191,6 +209,7 @@ async def main() -> None:
             for name in PATHS:
                 await record(client, name)
             await record_reconciliation(client)
+            await record_endpoint(client)
 
 
 if __name__ == "__main__":

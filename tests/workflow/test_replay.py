@@ -6,9 +6,10 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests.paths import ROOT
-from tests.workflow.record import PATHS, RECONCILIATION, RELEASE, RELEASES
+from tests.workflow.record import ENDPOINT, PATHS, RECONCILIATION, RELEASE, RELEASES
 from workflows.client import tracing_interceptors
 from workflows.converter import data_converter
+from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 
@@ -23,7 +24,7 @@ RECORDED = {
 
 
 def test_every_path_is_recorded() -> None:
-    assert {f"{RELEASE}-{name}" for name in (*PATHS, RECONCILIATION)} <= RECORDED.keys()
+    assert {f"{RELEASE}-{name}" for name in (*PATHS, RECONCILIATION, ENDPOINT)} <= RECORDED.keys()
 
 
 def test_the_changelog_says_which_releases_are_not_taken_over() -> None:
@@ -54,7 +55,7 @@ async def test_replay_notices_a_changed_order() -> None:
 
 async def replay(history: str) -> None:
     replayer = Replayer(
-        workflows=[GenerationWorkflow, ReconciliationWorkflow],
+        workflows=[GenerationWorkflow, ReconciliationWorkflow, EndpointWorkflow],
         data_converter=data_converter,
         interceptors=tracing_interceptors(),
     )
