@@ -17,6 +17,7 @@ MAX_NODES = 5_000
 PATTERNS = FancyRegexOptions(backtrack_limit=100_000)
 """A pattern of a stranger's costs no more time than this, whatever the text."""
 REFERENCE = "#/components/schemas/"
+ORDER = "x-fal-order-properties"
 SCHEMAS_BY_NAME = ("properties", "patternProperties")
 SCHEMAS_IN_LIST = ("anyOf", "oneOf", "allOf", "prefixItems")
 SINGLE_SCHEMAS = ("items", "additionalProperties", "not")
@@ -82,7 +83,7 @@ class _Inliner:
         parts = {key: value for key, value in schema.items() if key in PLAIN}
         for key in SCHEMAS_BY_NAME:
             if isinstance(named := schema.get(key), dict):
-                parts[key] = {name: self.inlined(each, levels) for name, each in named.items()}
+                parts[key] = {name: self.inlined(named[name], levels) for name in _in_order(named, schema.get(ORDER))}
         for key in SCHEMAS_IN_LIST:
             if isinstance(listed := schema.get(key), list):
                 parts[key] = [self.inlined(each, levels) for each in listed]
@@ -92,6 +93,12 @@ class _Inliner:
             elif single is not None:
                 parts[key] = self.inlined(single, levels)
         return parts
+
+
+def _in_order(named: Schema, order: Any) -> list[str]:
+    """As the document wants its properties to be shown: Postgres keeps no order of them."""
+    wanted = [name for name in order if name in named] if isinstance(order, list) else []
+    return list(dict.fromkeys([*wanted, *named]))
 
 
 def _bounds(schema: dict[str, Any]) -> dict[str, Any]:

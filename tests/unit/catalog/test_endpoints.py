@@ -261,3 +261,9 @@ def test_a_pattern_costs_no_more_time_than_its_limit() -> None:
     taken = model({"tag": {"type": "string", "pattern": r"^(?=(a+)+$)(a+)+$"}})
     (error,) = errors(taken, {"tag": "a" * 40 + "!"})
     assert error[0] == "tag"
+
+
+def test_inputs_stand_in_the_documents_order() -> None:
+    openapi = document({"a": {"type": "string"}, "b": {"type": "string"}, "c": {"type": "string"}})
+    openapi["components"]["schemas"]["In"]["x-fal-order-properties"] = ["c", "a", "gone"]
+    assert list(model_of(Endpoint(id=ID, openapi=openapi), None).inputs) == ["c", "a", "b"]

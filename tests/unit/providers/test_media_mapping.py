@@ -138,7 +138,7 @@ def test_what_is_kept_as_a_file_is_not_kept_in_the_answer() -> None:
     data = "data:image/png;base64," + "A" * 5000
     short = without_files({"images": [{"url": data}], "audio": "ab" * 5000, "seed": 1, "text": "x" * 5000})
     assert short["images"][0]["url"] == f"{data[:40]}… (5022 characters)"
-    assert (len(short["audio"]), short["seed"], len(short["text"])) == (62, 1, 5000)
+    assert (len(short["audio"]), short["seed"], len(short["text"])) == (60, 1, 5000)
 
 
 def test_the_same_file_is_reported_once() -> None:
