@@ -1,5 +1,5 @@
-"""Of fal's endpoints as its official client types them, nearly all work: their documents become models, models take what
-fits and refuse what does not, and every file of an answer is found."""
+"""Of fal's endpoints as its official client types them, nearly all work: their documents become models, models take
+what fits and refuse what does not, and every file of an answer is found."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -30,7 +30,7 @@ async def test_every_wrong_field_is_named_and_nothing_is_bought(patient_service:
     words = {"prompt": "ab", "num_images": 9, "image_size": "giant", "styel": "bold"}
     refused = await sent(patient_service, PHOTON, words, clipId="not a uuid")
 
-    assert wrong_fields(refused) == ["clipId", "styel", "prompt", "image_size", "num_images"]
+    assert wrong_fields(refused) == ["clipId", "styel", "prompt", "num_images", "image_size"]
     by_field = {error["field"]: error for error in refused.json()["errors"]}
     assert by_field["num_images"]["limit"] == {"max": 4}
     assert by_field["image_size"]["limit"][:2] == ["square_hd", "square"]
