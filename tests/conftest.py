@@ -22,7 +22,10 @@ from lab.devstack.temporal import EmbeddedTemporal
 from tests.memory import folder_in_memory
 from tests.running import Service, running_service
 from tests.servers import Postgres, Servers, postgres_server, simulator_server, temporal_server
+from tests.unit_rule import pytest_collection_finish
 from workflows.client import connect
+
+__all__ = ["pytest_collection_finish"]
 
 log = structlog.get_logger()
 
@@ -45,17 +48,6 @@ structlog.configure(
 def pytest_xdist_auto_num_workers() -> int:
     """For `-n auto`: one more than there are cores. Tests of real servers wait for some 60 % of their time."""
     return (os.cpu_count() or 1) + 1
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Where only unit tests run, none of them can start a program."""
-    if session.items and all("unit" in item.path.parts for item in session.items):
-        sys.addaudithook(_refuse_programs)
-
-
-def _refuse_programs(event: str, arguments: tuple[object, ...]) -> None:
-    if event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork"):
-        raise RuntimeError(f"not a unit test: it starts {arguments[0] if arguments else 'a program'}")
 
 
 @pytest.fixture(scope="session")
