@@ -29,7 +29,7 @@ from tests.integration.api.shared import problem
 from tests.running import Service, running_service
 from tests.servers import Servers
 
-SECONDS = int(os.environ.get("FUZZ_SECONDS", "15"))
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
 SEED = int(os.environ.get("FUZZ_SEED", "20260101"))
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
