@@ -8,6 +8,9 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test unit pythons check fix bench chaos chaos-proof faults conformance fuzz lock clean
 
+# Tests start many processes: without caches each of them would compile the sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
