@@ -16,6 +16,7 @@ from api.admin import credits as users_credits
 from api.admin import usage as users_usage
 from api.assets import routes as assets
 from api.assets.schemas import UploadRequest
+from api.batches import routes as batches
 from api.catalog import routes as catalog
 from api.chat.routes import chat_routes
 from api.clips import routes as clips
@@ -62,6 +63,7 @@ Names are camelCase, times are RFC 3339 in UTC, money is whole US cents. Errors 
 TAGS = [
     {"name": "generate", "description": "Create jobs."},
     {"name": "generations", "description": "Read jobs, follow them, cancel them."},
+    {"name": "batches", "description": "Many jobs by one request."},
     {"name": "campaigns", "description": "Campaigns and their clips, which receive the media of jobs."},
     {"name": "models", "description": "The catalogue and its prices."},
     {"name": "credits", "description": "The caller's credits."},
@@ -148,6 +150,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         webhook_routes(settings.fal_webhook_path),  # they are tried in order, so what is called most comes first
         events.router,
         clips.router,
+        batches.router,
         catalog.router,
         credits.router,
         usage.router,

@@ -146,7 +146,7 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
     """
     services, request, headers = context.services, spec.request, REPLAYED
     try:
-        job = _new_job(context, options.idempotency_key, spec)
+        job = new_job(context, options.idempotency_key, spec)
     except InvalidParams as invalid:
         async with context.transaction() as session:
             more = await validate_ownership(session, context.user_id, request)
@@ -179,7 +179,7 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
     return Created(stored, headers)
 
 
-def _new_job(context: RequestContext, key: str | None, spec: JobSpec) -> GenerationJob:
+def new_job(context: RequestContext, key: str | None, spec: JobSpec) -> GenerationJob:
     """Raises: InvalidParams, PriceUnknown, ConfirmationRequired."""
     settings, model, request = context.services.settings, spec.model, spec.request
     if not can_submit(settings, model.provider, model.endpoint):

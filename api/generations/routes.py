@@ -130,6 +130,7 @@ async def list_jobs(
     status: Annotated[StatusFilter | None, Query(description="Only jobs with this status.")] = None,
     type: Annotated[JobType | None, Query(description="Only jobs of this type; `video` means all videos.")] = None,
     clip_id: Annotated[UUID | None, Query(alias="clipId", description="Only jobs of this clip.")] = None,
+    batch_id: Annotated[UUID | None, Query(alias="batchId", description="Only jobs of this batch.")] = None,
     limit: PageSize = 20,
     after: Cursor = None,
 ) -> JobList:
@@ -142,6 +143,7 @@ async def list_jobs(
             statuses=status.statuses if status else [],
             job_types=job_types_of(type),
             clip_id=clip_id,
+            batch_id=batch_id,
             before=read_cursor(after),
         )
         page, next_cursor = split_page(found, limit, lambda row: (row.created_at, row.id))

@@ -10,6 +10,7 @@ import typer
 
 from reelay.cli import credits, generate, keys, models, providers, users
 from reelay.cli.audit import audit
+from reelay.cli.batch import batch
 from reelay.cli.doctor import doctor
 from reelay.cli.exit_codes import EXIT_CODES
 from reelay.cli.import_and_start import import_rows, start_job
@@ -39,7 +40,7 @@ def main(
 # What other distributions add, the embedded stack of `lab/` among them.
 for plugin in entry_points(group="reelay.commands"):
     app.add_typer(plugin.load())
-for command in (api, worker, migrate, watch, jobs, status, cancel, doctor, audit):
+for command in (api, worker, migrate, batch, watch, jobs, status, cancel, doctor, audit):
     app.command()(command)
 app.command("import")(import_rows)
 app.command("start")(start_job)

@@ -147,6 +147,7 @@ class JobFilters(TypedDict, total=False):
     statuses: Sequence[Status]
     job_types: Sequence[JobType]
     clip_id: UUID | None
+    batch_id: UUID | None
     before: tuple[datetime, UUID] | None
     """Only older ones (created_at, id)."""
 
@@ -179,6 +180,8 @@ async def _newest(
         statement = statement.where(col(GenerationJob.job_type).in_(job_types))
     if clip_id := filters.get("clip_id"):
         statement = statement.where(col(GenerationJob.clip_id) == clip_id)
+    if batch_id := filters.get("batch_id"):
+        statement = statement.where(col(GenerationJob.batch_id) == batch_id)
     if before := filters.get("before"):
         created_at, generation_id = before
         same_moment = and_(col(GenerationJob.created_at) == created_at, col(GenerationJob.id) < generation_id)

@@ -156,6 +156,22 @@ class Clip(SQLModel, table=True):
     updated_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
 
 
+class Batch(SQLModel, table=True):
+    """Many jobs that were created together."""
+
+    __tablename__ = "batches"
+    __table_args__ = (UniqueConstraint("user_id", "id"),)
+
+    id: UUID = Field(primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    estimated_cost_cents: int = Field(sa_type=BigInteger)
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    )
+    request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+
+
 class GenerationJob(SQLModel, table=True):
     """One generation. While its workflow lives, this row is the workflow's projection; afterwards it is the archive."""
 
@@ -201,6 +217,7 @@ class GenerationJob(SQLModel, table=True):
             postgresql_where=text("completed_at is not null"),
         ),
         Index("generation_jobs_created", "created_at"),
+        Index("generation_jobs_of_batch", "batch_id", "batch_position", postgresql_where=text("batch_id is not null")),
         Index(
             "generation_jobs_in_slots",
             "provider",
@@ -264,6 +281,9 @@ class GenerationJob(SQLModel, table=True):
     waiting_for: WaitingFor | None = Field(default=None, sa_type=Text)
     queue_position: int | None = None
     """How many are ahead of it in the provider's queue."""
+    batch_id: UUID | None = None
+    batch_position: int | None = None
+    """In the batch, from 0."""
     priority: Priority = Field(default=Priority.NORMAL, sa_type=Text)
     slot_granted_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """Since when it has a slot at its provider without having asked for one first; moved on when it is called again."""

@@ -206,9 +206,14 @@ class AsyncReelay:
         params = {name: value for name, value in query.items() if value is not None}
         return await self._request_with_retries("GET", path, params=params)
 
-    async def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Any other call. It is sent once."""
-        return await self._call("POST", path, json=body or {})
+    async def post(
+        self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+    ) -> Any:
+        """Any other call. It is sent once; with a key, where the call takes one, again until it is answered."""
+        if idempotency_key is None:
+            return await self._call("POST", path, json=body or {})
+        headers = {"idempotency-key": idempotency_key}
+        return await self._request_with_retries("POST", path, json=body or {}, headers=headers)
 
     async def _read_states(self, job_id: UUID, state: "WatchState") -> AsyncGenerator[Job]:
         if state.by_events:

@@ -116,9 +116,9 @@ class Reelay:
         """Any other call that changes nothing."""
         return self._portal.call(partial(self._client.get, path, **query))
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Any other call. It is sent once."""
-        return self._portal.call(self._client.post, path, body)
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None) -> Any:
+        """Any other call. It is sent once; with a key, where the call takes one, again until it is answered."""
+        return self._portal.call(partial(self._client.post, path, body, idempotency_key=idempotency_key))
 
     def _iterate(self, generator: AsyncGenerator[T]) -> Iterator[T]:
         async def following() -> T | None:

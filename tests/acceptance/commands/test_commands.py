@@ -223,3 +223,37 @@ async def test_completion_can_be_had(terminal: Terminal) -> None:
     )
     out, _ = await process.communicate()
     assert out.decode().split() == ["generate"]
+
+
+async def test_a_table_becomes_a_batch_whose_media_lies_in_a_folder_and_is_bought_once(
+    terminal: Terminal, patient_service: Service
+) -> None:
+    (terminal.folder / "prompts.csv").write_text(
+        'prompt,seed,model\n"a boat, at night",7,\na lighthouse,,nano-banana\n', encoding="utf-8"
+    )
+    command = ("batch", "prompts.csv", "--model", "flux-dev", "--out", "media")
+    first = await terminal.type(*command)
+    assert first.code == 0, first.err
+    assert "2 completed" in first.out
+    stored = sorted((terminal.folder / "media").iterdir())
+    assert [path.name[:5] for path in stored] == ["0001-", "0002-"]
+    stored[0].unlink()
+
+    again = await terminal.type(*command)
+    assert (again.code, again.out) == (0, first.out)
+    assert sorted((terminal.folder / "media").iterdir()) == stored
+    jobs = (await patient_service.client.get("/api/jobs")).json()["data"]
+    assert [(job["prompt"], job["input"].get("seed")) for job in jobs if job["prompt"] == "a boat, at night"] == [
+        ("a boat, at night", 7)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [("prompt\n", "no lines"), ("prompt,model\na boat\n", "line 2"), ("prompt\na boat\n", "no model")],
+)
+async def test_tables_that_cannot_be_read_say_where(terminal: Terminal, table: str, complaint: str) -> None:
+    (terminal.folder / "prompts.csv").write_text(table, encoding="utf-8")
+    ended = await terminal.type("batch", "prompts.csv")
+    assert ended.code == 1
+    assert complaint in ended.err

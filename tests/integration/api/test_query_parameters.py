@@ -52,8 +52,8 @@ async def test_every_documented_call_takes_what_the_document_names_and_nothing_e
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/api/jobs?limti=5", 'it takes status, type, clipId, limit, after; did you mean "limit"?'),
-        ("/api/jobs?search=harbour", "it takes status, type, clipId, limit, after"),
+        ("/api/jobs?limti=5", 'it takes status, type, clipId, batchId, limit, after; did you mean "limit"?'),
+        ("/api/jobs?search=harbour", "it takes status, type, clipId, batchId, limit, after"),
         (f"/api/jobs/{ANY_ID}?Wait=5", 'it takes logs, wait; did you mean "wait"?'),
         ("/api/credits?user=ann", "it takes none"),
     ],

@@ -1,0 +1,1 @@
+"""Many jobs by one request."""

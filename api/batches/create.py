@@ -1,0 +1,103 @@
+"""Creating many jobs by one request: validated and priced together, written in one transaction, or not at all."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.batches.schemas import BatchRequest
+from api.context import RequestContext
+from api.generations import create
+from api.generations.create import JobSpec
+from api.http.idempotency import ensure_same_request, fingerprint, id_for
+from api.http.problems import InvalidParams
+from reelay.db.batches import insert_batch, jobs_of_batch
+from reelay.db.generations import insert_generation
+from reelay.db.tables import Batch, GenerationJob
+from reelay.domain.messages import Sentence
+
+STARTS_AT_ONCE = 20
+
+
+async def create_batch(
+    context: RequestContext, key: str | None, request: BatchRequest
+) -> tuple[Batch, Sequence[GenerationJob], bool]:
+    """The batch, its jobs, and whether it is new.
+
+    Raises: InvalidParams with everything that is wrong with any job, PriceUnknown, ConfirmationRequired,
+    InsufficientCredits, KeyReused, Conflict, RateLimited.
+    """
+    user_id, limits = context.user_id, context.services.limits
+    jobs = await new_jobs(context, key, request)
+    batch = Batch(
+        id=id_for(key),
+        user_id=user_id,
+        estimated_cost_cents=sum(job.estimated_cost_cents for job in jobs),
+        metadata_=request.metadata,
+        request_fingerprint=fingerprint(request.model_dump(mode="json")) if key else None,
+    )
+    stored_bytes = await limits.stored_bytes(user_id)
+    async with context.transaction() as session:
+        stored, is_new = await insert_batch(session, batch)
+        stored = ensure_same_request(stored, batch)
+        if is_new:
+            limits.admit_storage(stored_bytes)
+            await write_down(context, session, stored, jobs, request)
+        written = await jobs_of_batch(session, user_id, stored.id)
+    return stored, written, is_new
+
+
+async def new_jobs(context: RequestContext, key: str | None, request: BatchRequest) -> list[GenerationJob]:
+    """Raises: InvalidParams with what is wrong with any of them, ConfirmationRequired."""
+    jobs: list[GenerationJob] = []
+    errors: list[dict[str, Any]] = []
+    for position, body in enumerate(request.jobs):
+        inputs = body.inputs()
+        try:
+            model = await create.resolve_model(context.services, None, body.model_name, inputs)
+            spec = JobSpec(model=model, inputs=inputs, request=body)
+            job = create.new_job(context, key and f"{key}:{position}", spec)
+        except InvalidParams as invalid:
+            errors += in_job(position, invalid.errors)
+        else:
+            jobs.append(job)
+    if errors:
+        raise InvalidParams(Sentence("input_invalid"), errors=errors)
+    return jobs
+
+
+async def write_down(
+    context: RequestContext, session: AsyncSession, batch: Batch, jobs: Sequence[GenerationJob], request: BatchRequest
+) -> None:
+    """Raises: InvalidParams, InsufficientCredits, Conflict, RateLimited."""
+    errors: list[dict[str, Any]] = []
+    for position, (job, body) in enumerate(zip(jobs, request.jobs, strict=True)):
+        job.batch_id, job.batch_position = batch.id, position
+        if not await insert_generation(session, job):
+            error = {"field": "externalId", "message": Sentence("external_id_taken"), "limit": None}
+            errors += in_job(position, [{**error, "value": job.external_id}])
+            continue
+        errors += in_job(position, await create.validate_ownership(session, job.user_id, body))
+        errors += in_job(position, await create.validate_priority(session, body))
+        if not (errors or context.services.settings.unmetered):
+            await create.hold_price(session, job)
+    if errors:
+        raise InvalidParams(Sentence("input_invalid"), errors=errors)
+    await context.services.limits.admit_creation(session, batch.user_id)
+
+
+def in_job(position: int, errors: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    for error in errors:
+        yield {**error, "field": f"jobs.{position}.{error['field']}"}
+
+
+async def start_all(context: RequestContext, jobs: Sequence[GenerationJob]) -> None:
+    """Their rows are committed: what this does not start, the sweeper does."""
+    turn = asyncio.Semaphore(STARTS_AT_ONCE)
+
+    async def start(job: GenerationJob) -> None:
+        async with turn:
+            await create.start_or_leave_to_sweeper(context.services, job)
+
+    await asyncio.gather(*map(start, jobs))
