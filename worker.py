@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
@@ -18,27 +18,32 @@ from activities.conclusion import ConclusionActivities
 from activities.endpoints import EndpointActivities
 from activities.final_pushes import StoredFinalPushes
 from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor, counting_task_failures
+from activities.outgoing import SECONDS_TO_DELIVERY, OutgoingActivities
 from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.retries import RetryInterceptor, Timeline
 from activities.slots import Slots
 from activities.submission import SubmissionActivities
+from api.notifications.payloads import WebhookPayloads
 from reelay.background import TaskSupervisor, every
 from reelay.catalog.loader import load_catalog
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_sources
 from reelay.media.storage import open_storage
+from reelay.outgoing.secrets import EndpointSecrets
+from reelay.outgoing.sender import ReceiverPolicy, Sender
 from reelay.providers.registry import Providers, open_platform, open_providers
 from reelay.settings import Settings
 from reelay.tracing.spans import tracing
 from workflows.client import connect
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
+from workflows.outgoing import waking_receivers
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
 from workflows.schedule import keeping_schedule
-from workflows.task_queues import TaskQueue, transfers_queue
+from workflows.task_queues import TaskQueue, transfers_queue, webhooks_queue
 
 # A POST that is under way when the worker is told to stop gets this long to come back.
 GRACE = timedelta(seconds=30)
@@ -47,6 +52,8 @@ GRACE = timedelta(seconds=30)
 TRANSFERS_AT_ONCE = 16
 # Beats are sent at most this often; the archive activity hears of a cancellation no later.
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
+# Each waits for one receiver, and most of them for nothing else: with few, absent receivers would keep others waiting.
+RECEIVERS_AT_ONCE = 1000
 
 
 async def run_worker(settings: Settings, queues: Collection[TaskQueue]) -> None:
@@ -70,7 +77,7 @@ def measured(settings: Settings) -> Runtime | None:
         counters_total_suffix=True,
         unit_suffix=True,
         durations_as_seconds=True,
-        histogram_bucket_overrides={ACTIVITY_SECONDS: SECONDS},
+        histogram_bucket_overrides={ACTIVITY_SECONDS: SECONDS, SECONDS_TO_DELIVERY: SECONDS},
     )
     return Runtime(telemetry=TelemetryConfig(metrics=prometheus))
 
@@ -88,8 +95,11 @@ async def working(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
         sessions = make_sessions(engine)
-        providers = await stack.enter_async_context(open_providers(settings, StoredFinalPushes(sessions)))
         workers = []
+        if TaskQueue.WEBHOOKS in queues:
+            workers.append(await open_webhooks_worker(settings, client, sessions, stack))
+        if set(queues) - {TaskQueue.WEBHOOKS}:  # that one calls no provider
+            providers = await stack.enter_async_context(open_providers(settings, StoredFinalPushes(sessions)))
         if TaskQueue.GENERATIONS in queues:
             workers.append(await open_generations_worker(settings, client, sessions, providers, stack))
         if TaskQueue.TRANSFERS in queues:
@@ -117,10 +127,9 @@ async def open_generations_worker(
     reconciliation = ReconciliationActivities(settings, sessions, providers, runs, catalog)
     platform = await stack.enter_async_context(open_platform(settings))
     endpoints = EndpointActivities(sessions, platform)
-    runtime = client.service_client.config.runtime or Runtime.default()
-    tasks = TaskSupervisor(counting_task_failures(runtime.metric_meter))
+    tasks = supervisor(client)
     await stack.enter_async_context(tasks.running("slots", slots.keep))
-    await stack.enter_async_context(watching_catalog(tasks, runtime.metric_meter, catalog, platform))
+    await stack.enter_async_context(watching_catalog(tasks, meter_of(client), catalog, platform))
     await stack.enter_async_context(keeping_schedule(tasks, client, settings.task_queue, settings.reconcile_every))
     return Worker(
         client,
@@ -166,9 +175,8 @@ async def open_transfers_worker(
         settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
     )
     await asyncio.to_thread(storage.sweep_scratch)
-    runtime = client.service_client.config.runtime or Runtime.default()
-    tasks = TaskSupervisor(counting_task_failures(runtime.metric_meter))
     uploads = AbandonedUploads(sessions, storage)
+    tasks = supervisor(client)
     await stack.enter_async_context(tasks.running("abandoned_uploads", every(SWEEP_EVERY_SECONDS, uploads.delete)))
     decoders = await stack.enter_async_context(DecoderPool())
     archive = ArchiveActivities(
@@ -184,6 +192,36 @@ async def open_transfers_worker(
         max_concurrent_activities=at_once,
         deployment_config=deployment_of(settings),
     )
+
+
+async def open_webhooks_worker(settings: Settings, client: Client, sessions: Sessions, stack: AsyncExitStack) -> Worker:
+    """Of no deployment version: a delivery has no history that its code would have to fit."""
+    outgoing = OutgoingActivities(
+        sessions,
+        Sender(ReceiverPolicy(is_development=settings.is_development)),
+        EndpointSecrets(settings.outgoing_webhook_secret.get_secret_value().encode()),
+        WebhookPayloads(settings.language),
+        settings.outgoing_webhook_schedule,
+    )
+    task_queue = webhooks_queue(settings.task_queue)
+    await stack.enter_async_context(waking_receivers(supervisor(client), client, sessions, task_queue))
+    return Worker(
+        client,
+        task_queue=task_queue,
+        activities=[outgoing.deliver_webhooks],
+        graceful_shutdown_timeout=GRACE,
+        max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
+        max_concurrent_activities=RECEIVERS_AT_ONCE,
+    )
+
+
+def supervisor(client: Client) -> TaskSupervisor:
+    """Its failures are counted in the client's metrics."""
+    return TaskSupervisor(counting_task_failures(meter_of(client)))
+
+
+def meter_of(client: Client) -> MetricMeter:
+    return (client.service_client.config.runtime or Runtime.default()).metric_meter
 
 
 def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:

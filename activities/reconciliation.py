@@ -23,6 +23,7 @@ from reelay.db.engine import Sessions
 from reelay.db.external import app_of, external_requests, take_over
 from reelay.db.generations import TIMING, cancel_generation, fail_generation, generation_of
 from reelay.db.ledger_audit import audit_ledger
+from reelay.db.outgoing import delete_old_events
 from reelay.db.reconciliation import StaleGeneration, claim_repair, end_orphaned_hold, stale_generations
 from reelay.db.tables import AttemptState, GenerationJob
 from reelay.domain.failure import Failure, FailureCode
@@ -37,6 +38,7 @@ HEARTBEAT = timedelta(seconds=5)
 FAILED = "failed"
 """Rows that could not be handled: beside the fields of `Reconciled`."""
 DELIVERIES_KEPT = timedelta(days=30)
+EVENTS_KEPT = timedelta(days=30)
 BATCH, BATCHES_AT_MOST = 500, 20
 
 log = structlog.get_logger()
@@ -91,6 +93,7 @@ class ReconciliationActivities:
                 last = page[-1].job.id
                 heartbeat.change(*progress(last, found))
             found["deliveries_deleted"] += await self._delete_old_deliveries()
+            await self._delete_old_events()
             await self._end_orphaned_holds(found)
             await self._audit_ledger()
         if failed := found.pop(FAILED, 0):
@@ -147,6 +150,13 @@ class ReconciliationActivities:
             if batch < BATCH:
                 break
         return deleted
+
+    async def _delete_old_events(self) -> None:
+        """Of outgoing webhooks, as `_delete_old_deliveries` does those of inbound ones."""
+        for _ in range(BATCHES_AT_MOST):
+            async with self._sessions.begin() as session:
+                if await delete_old_events(session, older_than=EVENTS_KEPT, at_most=BATCH) < BATCH:
+                    break
 
     async def _end_orphaned_holds(self, found: Counter[str]) -> None:
         """Those of ended generations whose credits were still held."""

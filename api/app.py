@@ -11,7 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, metrics, page
-from api.admin import accounts, audit_log, codec, deliveries, jobs, keys, providers, statistics, users
+from api.admin import accounts, audit_log, codec, deliveries, jobs, keys, outgoing, providers, statistics, users
 from api.admin import credits as users_credits
 from api.admin import usage as users_usage
 from api.assets import routes as assets
@@ -35,6 +35,7 @@ from api.identity import routes as identity
 from api.identity.session_cookie import origin_in
 from api.media import routes as media
 from api.metrics import Metrics, MetricsMiddleware
+from api.notifications import routes as notifications
 from api.services import open_services
 from api.webhooks.routes import webhook_routes
 from reelay.settings import Settings
@@ -67,6 +68,7 @@ TAGS = [
     {"name": "campaigns", "description": "Campaigns and their clips, which receive the media of jobs."},
     {"name": "models", "description": "The catalogue and its prices."},
     {"name": "credits", "description": "The caller's credits."},
+    {"name": "notifications", "description": "Webhooks to your own backend, and the log of events."},
     {"name": "media", "description": "The archived files."},
     {"name": "assets", "description": "The caller's own files, as inputs of jobs."},
     {"name": "identity", "description": "Sign out."},
@@ -154,6 +156,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         catalog.router,
         credits.router,
         usage.router,
+        notifications.router,
         media.router,
         assets.router,
         identity.router,
@@ -169,6 +172,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         jobs.router,
         health.router,
         deliveries.router,
+        outgoing.router,
         statistics.router,
         metrics.router,
         page.router,

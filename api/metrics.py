@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reelay.background import TaskSupervisor, every
 from reelay.db.engine import Sessions
 from reelay.db.ledger_audit import Audit, latest_audit
+from reelay.db.outgoing import OutgoingState, outgoing_state
 from reelay.db.statistics import CurrentState, read_current_state
 from reelay.domain.generation import ProviderName, Stage
 from reelay.domain.verdict import Verdict
@@ -61,6 +62,11 @@ class Metrics:
         self.audited_at = gauge(
             "reelay_ledger_audit_timestamp_seconds", "Unix time of the last audit of the ledger. 0 before the first."
         )
+        self.outgoing = gauge("reelay_outgoing_waiting", "Outgoing webhooks that are due or will be.")
+        self.outgoing_oldest = gauge("reelay_outgoing_oldest_seconds", "How long the oldest of them is due.")
+        self.outgoing_endpoints = gauge(
+            "reelay_outgoing_endpoints", "Webhook endpoints that fail, or were disabled for it.", ("state",)
+        )
         self.looked_at = gauge("reelay_db_scrape_timestamp_seconds", "Unix time of the last refresh of the gauges.")
         self.task_failures = counter("reelay_background_task_failures", "Failures of background tasks.", ("task",))
 
@@ -79,6 +85,12 @@ class Metrics:
         self.uncertain.set(now.uncertain)
         self.parked.set(now.parked)
         self.looked_at.set_to_current_time()
+
+    def show_outgoing(self, now: OutgoingState) -> None:
+        self.outgoing.set(now.waiting)
+        self.outgoing_oldest.set(now.oldest_due_seconds)
+        self.outgoing_endpoints.labels("failing").set(now.failing)
+        self.outgoing_endpoints.labels("disabled").set(now.disabled)
 
     def show_audit(self, audit: Audit) -> None:
         for account in DRIFTING:
@@ -127,6 +139,7 @@ def refreshing_gauges(tasks: TaskSupervisor, metrics: Metrics, sessions: Session
     async def refresh() -> None:
         async with sessions() as session:
             metrics.show(await read_current_state(session))
+            metrics.show_outgoing(await outgoing_state(session))
             if audit := await latest_audit(session):
                 metrics.show_audit(audit)
 

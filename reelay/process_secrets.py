@@ -5,16 +5,19 @@ from enum import StrEnum
 
 
 class Process(StrEnum):
-    """One of ours that runs by itself. `reelay worker` is the second, the third, or both, by its `--queues`."""
+    """One of ours that runs by itself. `reelay worker` is one of the next three, or several, by its `--queues`."""
 
     API = "api"
     GENERATIONS = "generations"
     TRANSFERS = "transfers"
+    WEBHOOKS = "webhooks"
     MIGRATION = "migrate"
 
 
-SERVING = frozenset({Process.API, Process.GENERATIONS, Process.TRANSFERS})
+SERVING = frozenset({Process.API, Process.GENERATIONS, Process.TRANSFERS, Process.WEBHOOKS})
 WORKERS = SERVING - {Process.API}
+AT_PROVIDERS = frozenset({Process.GENERATIONS, Process.TRANSFERS})
+"""Who calls them."""
 
 SECRETS: Mapping[str, frozenset[Process]] = {
     "DATABASE_URL": frozenset({Process.API, Process.MIGRATION}),
@@ -23,12 +26,13 @@ SECRETS: Mapping[str, frozenset[Process]] = {
     "API_KEY_PEPPER": frozenset({Process.API}),
     "JWT_SECRET": frozenset({Process.API}),
     "PAYLOAD_KEYS": SERVING,
-    "FAL_KEY": WORKERS,
-    "FAL_KEY_NEW": WORKERS,
+    "FAL_KEY": AT_PROVIDERS,
+    "FAL_KEY_NEW": AT_PROVIDERS,
     "FAL_WEBHOOK_SECRET": frozenset({Process.API, Process.GENERATIONS}),
-    "REPLICATE_API_TOKEN": WORKERS,
+    "REPLICATE_API_TOKEN": AT_PROVIDERS,
     "REPLICATE_WEBHOOK_SECRET": frozenset({Process.API}),
     "WEBHOOK_SECRET": frozenset({Process.API, Process.GENERATIONS}),
+    "OUTGOING_WEBHOOK_SECRET": frozenset({Process.API, Process.WEBHOOKS}),
     # Those below are read by the libraries of Temporal, the object store and OpenTelemetry.
     "TEMPORAL_API_KEY": SERVING | {Process.MIGRATION},
     "TEMPORAL_TLS_CLIENT_KEY_PATH": SERVING | {Process.MIGRATION},

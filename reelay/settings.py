@@ -31,6 +31,9 @@ PLACEHOLDER = re.compile(
 )
 WEBHOOK_TOKEN_LABEL = b"reelay webhook token"
 REPLICATE_HOSTS = (".replicate.com",)
+WEBHOOK_SCHEDULE = tuple(map(timedelta, (0,) * 10, (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)))
+"""That of Standard Webhooks: 75 hours in all."""
+LONGEST_PAUSE_SECONDS = 7 * 86_400
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 EVERY_PROCESS = frozenset(Process)
 
@@ -186,6 +189,17 @@ class Settings(BaseSettings):
     """Longer, and proxies close a stream as dead."""
     uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
 
+    outgoing_webhook_secret: SecretStr = SecretStr("")
+    """Encrypts the secrets of webhook endpoints, and makes those of jobs' own addresses."""
+    outgoing_webhook_schedule: Annotated[tuple[timedelta, ...], NoDecode] = Field(
+        WEBHOOK_SCHEDULE,
+        min_length=1,
+        validation_alias=AliasChoices("OUTGOING_WEBHOOK_SCHEDULE_SECONDS", "outgoing_webhook_schedule"),
+    )
+    """The pause before each attempt to deliver an outgoing webhook. The first attempt is made at once."""
+    webhook_endpoints_per_user: int = Field(20, ge=0, le=1_000_000)
+    """0: no limit."""
+
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = ("127.0.0.1", "::1")
     """Whose `X-Forwarded-*` headers are believed: addresses and networks."""
     event_streams_per_user: int = Field(100, ge=0, le=1_000_000)
@@ -235,6 +249,16 @@ class Settings(BaseSettings):
     @classmethod
     def _seconds(cls, value: object) -> object:
         return timedelta(seconds=number_in(value)) if isinstance(value, str | int | float) else value
+
+    @field_validator("outgoing_webhook_schedule", mode="before")
+    @classmethod
+    def _schedule(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        seconds = [number_in(part) for part in value.split(",") if part.strip()]
+        if any(not 0 <= pause <= LONGEST_PAUSE_SECONDS for pause in seconds):
+            raise ValueError("each pause is of 0 to 604800 seconds")
+        return tuple(timedelta(seconds=pause) for pause in seconds)
 
     @field_validator("fal_fallback_bases", "cors_origins", mode="before")
     @classmethod
@@ -441,7 +465,7 @@ class Settings(BaseSettings):
                 yield f"{other}: its role must not be that of {variable}"
 
     def _unfit_secrets(self, processes: frozenset[Process]) -> Iterator[str]:
-        if not self.providers:
+        if not self.providers and processes != {Process.WEBHOOKS}:
             is_asked_for_keys = is_read_by("FAL_KEY", processes)
             yield f"{'FAL_KEY' if is_asked_for_keys else 'PROVIDERS'}: it is missing, and no other provider has a key"
         for variable, secret, is_needed, shortest in (
@@ -451,6 +475,7 @@ class Settings(BaseSettings):
             ("API_KEY_PEPPER", self.api_key_pepper, True, SHORTEST_SECRET),
             ("FAL_WEBHOOK_SECRET", self.webhook_token_secret, self.app_url is not None, SHORTEST_SECRET),
             ("WEBHOOK_SECRET", self.webhook_secret, ProviderName.STUDIO in self.providers, SHORTEST_SECRET),
+            ("OUTGOING_WEBHOOK_SECRET", self.outgoing_webhook_secret, True, SHORTEST_SECRET),
             ("JWT_SECRET", self.jwt_secret, False, SHORTEST_JWT_SECRET),
         ):
             value = secret.get_secret_value() if secret else ""

@@ -219,6 +219,7 @@ async def running_service(
         "fal_platform_base": f"{servers.simulator}/v1",
         "fal_jwks_url": f"{servers.simulator}/.well-known/jwks.json",
         "webhook_token_secret": "a secret for tests",
+        "outgoing_webhook_secret": "another secret for tests",
         "replicate_api_token": "r8_test",
         "replicate_api_base": servers.simulator,
         "replicate_webhook_secret": REPLICATE_WEBHOOK_SECRET,

@@ -3,11 +3,12 @@
 import { deliveriesView } from "./deliveries.js";
 import { h, icon, show } from "./dom.js";
 import { bannerFor } from "./notices.js";
+import { outgoingView } from "./outgoing.js";
 import { overview } from "./overview.js";
 import { Session, rememberedKey } from "./session.js";
 import { signInView } from "./sign-in.js";
 
-const VIEWS = { "/": [overview, "Overview"], "/deliveries": [deliveriesView, "Deliveries"] };
+const VIEWS = { "/": [overview, "Overview"], "/deliveries": [deliveriesView, "Deliveries"], "/outgoing": [outgoingView, "Outgoing webhooks"] };
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");

@@ -10,6 +10,7 @@ import { t } from "./messages.js";
 import { bannerFor, complain, notificationButton, tellEnd } from "./notices.js";
 import { Session, rememberedKey } from "./session.js";
 import { signInView } from "./sign-in.js";
+import { endpointView, endpointsView } from "./webhooks.js";
 import { money } from "./format.js";
 
 /** What a view gets: the session, the jobs, the address's rest, and a signal that is aborted when it is left. */
@@ -19,6 +20,8 @@ const VIEWS = [
   [/^\/jobs\/([\w-]+)$/, jobView],
   [/^\/campaigns$/, campaignsView],
   [/^\/campaigns\/([\w-]+)$/, campaignView],
+  [/^\/webhooks$/, endpointsView],
+  [/^\/webhooks\/([\w-]+)$/, endpointView],
 ];
 
 for (const element of document.querySelectorAll("[data-text]")) say(element, t(element.textContent));

@@ -19,6 +19,11 @@ def endpoint_workflow_id(task_queue: str, endpoint_id: str) -> str:
     return f"endpoint-{task_queue}-{endpoint_id}"
 
 
+def outgoing_id(target_id: UUID) -> str:
+    """Of the activity that sends to that receiver: while it runs, there is no other of its id."""
+    return f"outgoing-{target_id}"
+
+
 def reconciliation_id(task_queue: str) -> str:
     """Of the schedule, and the beginning of its runs' ids. Two deployments in one namespace each have their own."""
     return f"reconciliation-{task_queue}"

@@ -26,6 +26,7 @@ from api.http.problems import (
     ServiceUnavailable,
     field_errors,
 )
+from api.notifications.addresses import check_webhook_url
 from api.services import Services, ServicesDep, services_of
 from reelay.catalog.catalog import NO_PARAMS
 from reelay.catalog.errors import CatalogError, UnknownModel
@@ -49,7 +50,7 @@ JOB_FIELDS = {spelling for name, field in JobRequest.model_fields.items() for sp
 """In the bodies of `/api/jobs`; all others are inputs of the model."""
 GENERATE_FIELDS = JOB_FIELDS - {"input"} | {"quality"}
 """In the bodies of `/api/generate/...`; all others are inputs of the model."""
-FINGERPRINTED = {"external_id", "campaign_id", "clip_id"}
+FINGERPRINTED = {"external_id", "campaign_id", "clip_id", "webhook_url"}
 """Fields that, beside the model, its inputs and what is echoed, tell one request from another."""
 
 log = structlog.get_logger()
@@ -184,6 +185,8 @@ def new_job(context: RequestContext, key: str | None, spec: JobSpec) -> Generati
     settings, model, request = context.services.settings, spec.model, spec.request
     if not can_submit(settings, model.provider, model.endpoint):
         raise provider_not_configured(model)
+    if request.webhook_url is not None:
+        check_webhook_url(settings, request.webhook_url, field="webhookUrl")
     arguments, price = arguments_and_price(settings, model, model.with_defaults(spec.inputs, spec.defaults))
     cents = cents_to_hold(price, request.max_cost_cents)
     budget = settings.interactive_budget_cents
@@ -213,6 +216,7 @@ def new_job(context: RequestContext, key: str | None, spec: JobSpec) -> Generati
         request_fingerprint=fingerprint(fingerprint_content(model, spec.inputs, request)) if is_repeatable else None,
         estimated_cost_cents=cents,
         metadata_=request.echoed,
+        webhook_url=request.webhook_url,
     )
 
 

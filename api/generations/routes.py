@@ -116,6 +116,7 @@ async def retry_job(job_id: JobName, context: JobContext, options: CreateOptions
         confirm=True,
         max_cost_cents=None if is_priced else row.estimated_cost_cents,
         metadata=row.metadata_,
+        webhook_url=row.webhook_url,
     )
     spec = JobSpec(model=model, inputs=row.arguments, request=request, shown_input=row.input_params)
     return await create.create_and_answer(context, options, spec)

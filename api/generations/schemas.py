@@ -52,6 +52,7 @@ ExternalId = Annotated[Text, Field(min_length=1, max_length=200)]
 
 
 Label = Annotated[Text, Field(max_length=200)]
+WebhookUrl = Annotated[Text, Field(min_length=1, max_length=2048)]
 
 
 class CreateRequest(Wire):
@@ -73,6 +74,9 @@ class CreateRequest(Wire):
     """The most that it may cost, in US cents. A request whose price is higher is refused; where nobody knows the price
     in advance, this is held for it."""
     metadata: Metadata = Field(default_factory=dict)
+    webhook_url: WebhookUrl | None = None
+    """An https address that is told of this job's events, besides your endpoints. `GET
+    /api/webhook-endpoints/signing-secret` has what they are signed with."""
     node_id: Label | None = None
     """An editor's id of its node, the same as `metadata.nodeId`."""
     project_id: Label | None = None

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 
 from reelay.domain.access_pass import Holder
 from reelay.domain.generation import MEDIA_PATH
-from reelay.domain.media_link import sign_media_address
+from reelay.domain.media_link import link_key, sign_media_address
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Links:
         return self.to_signed(address) if address.startswith(MEDIA_PATH) else self.to(address)
 
     def to_signed(self, address: str) -> str:
-        return self.to(sign_media_address(self._secret, self._holder, address, now=time.time()))
+        return self.to(sign_media_address(link_key(self._secret), self._holder, address, now=time.time()))
 
     def clip_media(self, values: dict[str, Any]) -> dict[str, Any]:
         """What a clip got: its `video`, `firstFrame` or `audio`."""
@@ -34,3 +34,11 @@ class Links:
             key: self.to_media(value) if key.endswith("_url") and isinstance(value, str) else value
             for key, value in values.items()
         }
+
+
+class StoredLinks(Links):
+    """By the key that the API has stored for those who have no pepper; while there is none, the bare addresses."""
+
+    def to_signed(self, address: str) -> str:
+        key = self._secret
+        return self.to(sign_media_address(key, self._holder, address, now=time.time()) if key else address)

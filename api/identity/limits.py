@@ -26,6 +26,8 @@ SLICES = 50
 MAX_SLICES = 10_000
 UNLIMITED = 10**9
 CONCURRENCY_PAUSE_SECONDS = 5
+WEBHOOK_TESTS_PER_MINUTE = 30
+REDELIVERIES_PER_HOUR = 12
 STORED_BYTES_FRESH_SECONDS = 60.0
 """The sum reads one index entry and row per file of the user."""
 
@@ -53,6 +55,8 @@ class Limits:
         )
         self._creations = Quota(name="creations", amount=settings.creations_per_minute or UNLIMITED, window=60)
         self._uploads = Quota(name="uploads", amount=settings.creations_per_minute or UNLIMITED, window=60)
+        self._webhook_tests = Quota(name="webhook tests", amount=WEBHOOK_TESTS_PER_MINUTE, window=60)
+        self._webhook_redeliveries = Quota(name="webhook redeliveries", amount=REDELIVERIES_PER_HOUR, window=3600)
         self._concurrent = settings.concurrent_generations
         self._campaigns = settings.campaigns_per_user
         self._clips = settings.clips_per_user
@@ -103,6 +107,19 @@ class Limits:
                 },
             )
         return {} if self._creations.amount == UNLIMITED else ratelimit_headers(grant)
+
+    async def admit_webhook_test(self, session: AsyncSession, user_id: UUID) -> None:
+        """Count a request that the caller has us send to an address of their choice. Raises: RateLimited."""
+        await self._take_one(session, user_id, self._webhook_tests)
+
+    async def admit_webhook_redelivery(self, session: AsyncSession, user_id: UUID) -> None:
+        """As `admit_webhook_test`, for many at once."""
+        await self._take_one(session, user_id, self._webhook_redeliveries)
+
+    async def _take_one(self, session: AsyncSession, user_id: UUID, quota: Quota) -> None:
+        grant = await take_from_quota(session, user_id, quota)
+        if not grant.granted:
+            raise rate_limited(grant, after=grant.seconds_to_next)
 
     async def admit_campaign(self, session: AsyncSession, user_id: UUID) -> None:
         """Count a campaign that the session's transaction has just written. Raises: Conflict."""

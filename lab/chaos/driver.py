@@ -15,6 +15,7 @@ import httpx
 
 from lab.chaos.evidence import Kill, Notes
 from lab.chaos.plan import Plan, PlannedJob, PlannedKill
+from lab.chaos.receiver import Receiver
 from reelay.cli.data_dir import DataDir
 from reelay.db.engine import POSTGRES_UNAVAILABLE, connect_to_postgres, naming_outages
 from reelay.domain.generation import Status
@@ -32,11 +33,12 @@ Show = Callable[[str], None]
 
 
 class Driver:
-    def __init__(self, plan: Plan, data_dir: DataDir, api: httpx.AsyncClient, show: Show) -> None:
+    def __init__(self, plan: Plan, data_dir: DataDir, api: httpx.AsyncClient, receiver: Receiver, show: Show) -> None:
         """`show` gets a line of progress twice a second."""
         self._plan = plan
         self._data_dir = data_dir
         self._api = api
+        self._receiver = receiver
         self._show = show
         self._started = asyncio.get_running_loop().time()
         self.notes = Notes()
@@ -64,7 +66,8 @@ class Driver:
 
     async def _live(self, job: PlannedJob) -> None:
         await self._sleep_until(job.at)
-        created = await self._create(job.path, job.body, str(job.number))
+        body = job.body | {"webhookUrl": self._receiver.url(job.number)}
+        created = await self._create(job.path, body, str(job.number))
         if created is None:
             return
         self.notes.answered[job.number] = created

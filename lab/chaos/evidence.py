@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from temporalio.client import Client
 
 from lab.chaos.plan import Part, Plan, PlannedJob
+from lab.chaos.receiver import Receiver, Told
 from lab.simulator.control import SeenRequest
 from reelay.cli.data_dir import RunningStack
 from reelay.db.credits import Drift, ledger_drift
@@ -24,6 +25,7 @@ from reelay.db.tables import Phase
 from reelay.domain.generation import Status
 
 SETTLING_SECONDS = 15
+TELLING_SECONDS = 180
 REQUESTS = TypeAdapter(list[SeenRequest])
 Fact = TypeVar("Fact")
 
@@ -128,6 +130,8 @@ class JobTrace:
     files: Sequence[ArchivedFile] = ()
     requests: Sequence[SeenRequest] = ()
     """That the provider accepted for it."""
+    told: Sequence[Told] = ()
+    """What the user's backend was told of it, and answered 2xx."""
 
     @property
     def name(self) -> str:
@@ -180,29 +184,49 @@ class Evidence:
     """Workflows."""
     drift: Sequence[Drift]
     """Between the accounts, the ledger and the living jobs."""
+    unsigned: int
+    """Requests to the user's backend that its secret had not signed."""
+    untold: int
+    """Deliveries to it that still wait, or were given up."""
 
 
-async def gather(plan: Plan, notes: Notes, stack: RunningStack, archive: Path) -> Evidence:
+async def gather(plan: Plan, notes: Notes, stack: RunningStack, archive: Path, receiver: Receiver) -> Evidence:
     requests = await settled_requests(stack)
     connection = await asyncpg.connect(stack.database_admin_url)
     try:
+        untold = await _untold(connection)
         books = await _Books.read(connection, archive)
     finally:
         await connection.close()
+    told: defaultdict[UUID, list[Told]] = defaultdict(list)
+    for each in receiver.told:
+        told[each.job_id].append(each)
     by_job: defaultdict[str, list[SeenRequest]] = defaultdict(list)
     for request in requests:
         by_job[request.job].append(request)
     known = {*map(str, notes.answered.values()), str(notes.fresh)}
     return Evidence(
         plan=plan,
-        jobs=[_trace(job, notes, books, by_job) for job in plan.jobs],
+        jobs=[_trace(job, notes, books, by_job, told) for job in plan.jobs],
         kills=notes.kills,
         oddities=notes.oddities,
         strangers=sorted({*map(str, books.rows), *by_job} - known),
         fresh=books.rows.get(notes.fresh) if notes.fresh else None,
         still_running=await _running_workflows(stack),
         drift=await _drift(stack),
+        unsigned=receiver.unsigned,
+        untold=untold,
     )
+
+
+async def _untold(connection: asyncpg.Connection) -> int:
+    """Once what waits had its time: the schedule's, and that of a claim whose worker was killed."""
+    waiting = "select count(*) from outgoing_deliveries where state <> 'delivered'"
+    for _ in range(TELLING_SECONDS):
+        if (count := int(await connection.fetchval(waiting))) == 0:
+            break
+        await asyncio.sleep(1)
+    return count
 
 
 async def _drift(stack: RunningStack) -> Sequence[Drift]:
@@ -308,7 +332,13 @@ def _file(row: Mapping[str, Any], archive: Path) -> ArchivedFile:
     return ArchivedFile(path=row["file_path"], size=row["file_size"], sha256=row["sha256"], found=found)
 
 
-def _trace(planned: PlannedJob, notes: Notes, books: _Books, requests: Mapping[str, Sequence[SeenRequest]]) -> JobTrace:
+def _trace(
+    planned: PlannedJob,
+    notes: Notes,
+    books: _Books,
+    requests: Mapping[str, Sequence[SeenRequest]],
+    told: Mapping[UUID, Sequence[Told]],
+) -> JobTrace:
     job = notes.answered.get(planned.number)
     if job is None:
         return JobTrace(planned=planned, id=None)
@@ -323,4 +353,5 @@ def _trace(planned: PlannedJob, notes: Notes, books: _Books, requests: Mapping[s
         entries=books.entries.get(job, ()),
         files=books.files.get(job, ()),
         requests=requests.get(str(job), ()),
+        told=told.get(job, ()),
     )

@@ -6,6 +6,7 @@ from lab.chaos.evidence import Evidence, JobTrace
 from lab.chaos.reasons import right_ends
 from reelay.db.tables import Phase
 from reelay.domain.generation import Status
+from reelay.domain.outgoing import EventType
 
 Check = Callable[[Evidence], Iterator[str]]
 
@@ -130,6 +131,24 @@ def outages_are_orderly(evidence: Evidence) -> Iterator[str]:
     yield from evidence.oddities
 
 
+def ends_are_told(evidence: Evidence) -> Iterator[str]:
+    """The user's backend is told of every end at least once, under one id, and of no other; all of it signed."""
+    for job in evidence.jobs:
+        if job.row is None:
+            continue
+        ends = {(told.type, told.event_id) for told in job.told if told.type != EventType.JOB_SUBMITTED}
+        right = {f"job.{job.row.status}"} if job.row.status.is_final else set[str]()
+        if {kind for kind, _ in ends} != right or len(ends) != len(right):
+            shown = ", ".join(sorted(f"{kind} {event_id}" for kind, event_id in ends)) or "nothing"
+            yield f"{job.name} is {job.row.status}, and its user was told {shown}"
+        if len({told.event_id for told in job.told}) > 2:
+            yield f"{job.name}: its user was told under {len({told.event_id for told in job.told})} ids"
+    if evidence.unsigned:
+        yield f"{evidence.unsigned} requests to the user's backend were not signed by its secret"
+    if evidence.untold:
+        yield f"{evidence.untold} deliveries to the user's backend still wait, or were given up"
+
+
 def life_goes_on(evidence: Evidence) -> Iterator[str]:
     """A job created after the last kill completes, and at least half of the others did."""
     if evidence.fresh is None or evidence.fresh.status is not Status.COMPLETED:
@@ -151,6 +170,7 @@ CHECKS: Mapping[str, Check] = {
     "books balance": books_balance,
     "what completed is paid": what_completed_is_paid,
     "outages are orderly": outages_are_orderly,
+    "every end is told": ends_are_told,
     "life goes on": life_goes_on,
 }
 

@@ -10,6 +10,7 @@ import httpx
 from lab.chaos.driver import Driver, Show
 from lab.chaos.evidence import Evidence, gather
 from lab.chaos.plan import Plan
+from lab.chaos.receiver import SCHEDULE, receiving
 from lab.devstack.ports import HOST, free_ports
 from lab.devstack.stack import Ports, Stack
 from reelay.cli.access import local_key
@@ -33,6 +34,7 @@ async def run_chaos(folder: Path, plan: Plan, show: Show) -> Evidence:
             **plan.times.environment(),
             "ARCHIVE_URL": data_dir.archive.as_uri(),
             "APP_URL": f"http://{HOST}:{api}",
+            "OUTGOING_WEBHOOK_SCHEDULE_SECONDS": SCHEDULE,
             "WEBHOOK_SECRET": token_urlsafe(32),  # without one, a forged push would be taken
         }
         stack = Stack(
@@ -51,13 +53,17 @@ async def run_chaos(folder: Path, plan: Plan, show: Show) -> Evidence:
 async def carry_out(plan: Plan, data_dir: DataDir, show: Show) -> Evidence:
     stack = data_dir.find_stack()
     headers = {"authorization": f"Bearer {await local_key(data_dir)}"}
-    async with httpx.AsyncClient(
-        base_url=stack.api_url, headers=headers, timeout=10, limits=UNLIMITED, trust_env=False
-    ) as api:
-        driver = Driver(plan, data_dir, api, show)
+    async with (
+        httpx.AsyncClient(
+            base_url=stack.api_url, headers=headers, timeout=10, limits=UNLIMITED, trust_env=False
+        ) as api,
+        receiving(plan.seed) as receiver,
+    ):
+        receiver.secret = (await api.get("/api/webhook-endpoints/signing-secret")).json()["secret"]
+        driver = Driver(plan, data_dir, api, receiver, show)
         await driver.run()
-    show("counting")
-    return await gather(plan, driver.notes, stack, data_dir.archive)
+        show("counting")
+        return await gather(plan, driver.notes, stack, data_dir.archive, receiver)
 
 
 def plain_environment() -> dict[str, str]:

@@ -25,7 +25,7 @@ from reelay.cli.secrets import Secrets, keep_secrets
 from reelay.db.migrate import migrate
 from reelay.tls import tls_context
 from workflows.search_attributes import SEARCH_ATTRIBUTES
-from workflows.task_queues import transfers_queue
+from workflows.task_queues import transfers_queue, webhooks_queue
 
 TASK_QUEUE = "generations"
 # The worker gives a submission that is under way 30 s to come back.
@@ -139,7 +139,11 @@ class Stack:
         }
         if self._ports.worker_metrics:
             ours |= {"WORKER_METRICS_HOST": HOST, "WORKER_METRICS_PORT": str(self._ports.worker_metrics)}
-        defaults = {"FAL_WEBHOOK_SECRET": secrets.webhook_secret, "API_KEY_PEPPER": secrets.api_key_pepper}
+        defaults = {
+            "FAL_WEBHOOK_SECRET": secrets.webhook_secret,
+            "OUTGOING_WEBHOOK_SECRET": secrets.webhook_secret,
+            "API_KEY_PEPPER": secrets.api_key_pepper,
+        }
         if self.simulator_url:
             ours |= simulated_provider(self.simulator_url)
             defaults |= {"APP_URL": user.get("NEXT_PUBLIC_APP_URL", self.api_url)}
@@ -185,9 +189,10 @@ class Stack:
         await migrate(self._postgres.admin_url, self._postgres.app_url, self._postgres.service_url)
 
     async def _worker_polls(self, pid: int) -> bool:
-        """Whether this very process takes the work of both queues; its predecessors stay listed for minutes."""
-        return await self._polls(pid, TASK_QUEUE, "TASK_QUEUE_TYPE_WORKFLOW") and await self._polls(
-            pid, transfers_queue(TASK_QUEUE), "TASK_QUEUE_TYPE_ACTIVITY"
+        """Whether this very process takes the work of all queues; its predecessors stay listed for minutes."""
+        of_activities = (transfers_queue(TASK_QUEUE), webhooks_queue(TASK_QUEUE))
+        return await self._polls(pid, TASK_QUEUE, "TASK_QUEUE_TYPE_WORKFLOW") and all(
+            [await self._polls(pid, queue, "TASK_QUEUE_TYPE_ACTIVITY") for queue in of_activities]
         )
 
     async def _polls(self, pid: int, task_queue: str, kind: str) -> bool:

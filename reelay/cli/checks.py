@@ -36,7 +36,7 @@ from reelay.media.storage import open_storage
 from reelay.providers.errors import ProviderError
 from reelay.providers.registry import open_platform
 from reelay.settings import Environment, Settings, complaints
-from workflows.task_queues import TaskQueue, transfers_queue
+from workflows.task_queues import TaskQueue, transfers_queue, webhooks_queue
 
 PATIENCE_SECONDS = 5.0
 
@@ -164,19 +164,20 @@ async def check_temporal(address: str | None) -> Finding:
 
 
 async def check_workers(address: str | None, task_queue: str) -> Finding:
-    """Whether somebody takes the tasks of both queues."""
+    """Whether somebody takes the tasks of all queues."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             client = await Client.connect(**temporal_config(address))
-            generations, transfers = await asyncio.gather(
+            generations, transfers, webhooks = await asyncio.gather(
                 pollers(client, task_queue, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
                 pollers(client, transfers_queue(task_queue), TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
+                pollers(client, webhooks_queue(task_queue), TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
             )
     except (RPCError, RuntimeError, TimeoutError):
         return Finding("workers", State.OFF, "not looked for: Temporal does not answer")
-    taken = {TaskQueue.GENERATIONS: generations, TaskQueue.TRANSFERS: transfers}
+    taken = {TaskQueue.GENERATIONS: generations, TaskQueue.TRANSFERS: transfers, TaskQueue.WEBHOOKS: webhooks}
     if idle := [queue for queue, count in taken.items() if not count]:
-        found = f"nobody takes {' and '.join(idle)} of {task_queue}"
+        found = f"nobody takes {', '.join(idle)} of {task_queue}"
         return Finding("workers", State.WRONG, found, f"start `reelay worker --queues {','.join(idle)}`")
     return Finding("workers", State.OK, ", ".join(f"{queue}: {count}" for queue, count in taken.items()))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reelay.cli import credits, generate, keys, models, providers, users
+from reelay.cli import credits, generate, keys, models, providers, users, webhooks
 from reelay.cli.audit import audit
 from reelay.cli.batch import batch
 from reelay.cli.doctor import doctor
@@ -51,6 +51,7 @@ for name, group in (
     ("users", users.app),
     ("providers", providers.app),
     ("models", models.app),
+    ("webhooks", webhooks.app),
 ):
     app.add_typer(group, name=name)
 

@@ -25,12 +25,15 @@ def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     server.serve(app.create_app(configured), host=host, port=port, trusted_proxies=configured.trusted_proxies)
 
 
-QUEUES = "generations,transfers"
+QUEUES = "generations,transfers,webhooks"
 
 
 def worker(
     queues: Annotated[
-        str, typer.Option(help="Which tasks to take: `generations`, `transfers` (of media), or both, by commas.")
+        str,
+        typer.Option(
+            help="Which tasks to take, by commas: `generations`, `transfers` (of media), `webhooks` (to users)."
+        ),
     ] = QUEUES,
 ) -> None:
     """Run workflows and activities."""

@@ -21,7 +21,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 from reelay.domain.generation import (
@@ -34,6 +34,7 @@ from reelay.domain.generation import (
     UncertainSubmitPolicy,
     WaitingFor,
 )
+from reelay.domain.outgoing import DeliveryState, DisabledReason, EndpointStatus, EventType
 
 NOW = func.now()
 EMPTY_OBJECT = text("'{}'::jsonb")
@@ -307,6 +308,8 @@ class GenerationJob(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     submitted_at: datetime | None = Field(default=None, sa_column=_timestamp())
     completed_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    webhook_url: str | None = Field(default=None, sa_type=Text)
+    """Where the caller wants to be told of this job, besides the endpoints."""
     outcome_delivery_id: UUID | None = None
     """The push that brought the last word of a provider that cannot be asked. The first one stays."""
 
@@ -523,6 +526,109 @@ class WebhookDelivery(SQLModel, table=True):
     """While it lies in the inbox: its report has still to be handed to its workflow."""
     handed_over_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """When it left the inbox; its verdict is since then what became of it."""
+
+
+class WebhookEndpoint(SQLModel, table=True):
+    """Where a user wants to be told of events."""
+
+    __tablename__ = "webhook_endpoints"
+    __table_args__ = (
+        # `valid_status` and `valid_disabled_reason` name the words of these columns, in the migration alone.
+        CheckConstraint("(status = 'disabled') = (disabled_reason is not null)", name="disabled_with_a_reason"),
+        UniqueConstraint("user_id", "id"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    url: str = Field(sa_type=Text)
+    events: list[EventType] | None = Field(default=None, sa_column=Column(ARRAY(Text)))
+    """Which ones; None: all."""
+    description: str = Field(default="", sa_type=Text)
+    status: EndpointStatus = Field(default=EndpointStatus.UNVERIFIED, sa_type=Text)
+    disabled_reason: DisabledReason | None = Field(default=None, sa_type=Text)
+    disabled_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    secret: bytes = Field(sa_type=LargeBinary)
+    """Encrypted: `reelay.outgoing.secrets`."""
+    previous_secret: bytes | None = Field(default=None, sa_type=LargeBinary)
+    previous_secret_until: datetime | None = Field(default=None, sa_column=_timestamp())
+    """Until then the previous secret signs as well."""
+    verified_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    """When it answered 2xx for the first time since its address was set."""
+    failing_since: datetime | None = Field(default=None, sa_column=_timestamp())
+    last_failed_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+
+
+class OutgoingSequence(SQLModel, table=True):
+    """The number of a user's newest event. Its lock makes the user's events visible in the order of their numbers."""
+
+    __tablename__ = "outgoing_sequences"
+
+    user_id: UUID = Field(primary_key=True, foreign_key="users.id", ondelete="CASCADE")
+    last: int = Field(sa_type=BigInteger)
+
+
+class OutgoingEvent(SQLModel, table=True):
+    """Something that a user wants to be told, written by the database in the transaction that makes it true."""
+
+    __tablename__ = "outgoing_events"
+    __table_args__ = (
+        UniqueConstraint("user_id", "sequence"),
+        UniqueConstraint("user_id", "id"),
+        _job_foreign_key(),
+        Index("outgoing_events_of_job", "job_id"),
+        Index("outgoing_events_by_time", "at"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    """The `webhook-id`."""
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    sequence: int = Field(sa_type=BigInteger)
+    """Growing by one for each event of the user."""
+    type: EventType = Field(sa_type=Text)
+    job_id: UUID | None = None
+    at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+
+
+class OutgoingDelivery(SQLModel, table=True):
+    """One event for one receiver."""
+
+    __tablename__ = "outgoing_deliveries"
+    __table_args__ = (
+        # `valid_state` names the words of the column, in the migration alone.
+        UniqueConstraint("user_id", "event_id", "target_id"),
+        ForeignKeyConstraint(
+            ["user_id", "event_id"], ["outgoing_events.user_id", "outgoing_events.id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(
+            ["user_id", "endpoint_id"], ["webhook_endpoints.user_id", "webhook_endpoints.id"], ondelete="CASCADE"
+        ),
+        Index("outgoing_deliveries_due", "target_id", "next_try_at", postgresql_where=text("state = 'pending'")),
+        Index("outgoing_deliveries_to_wake", "wake_at", postgresql_where=text("wake_at is not null")),
+        Index("outgoing_deliveries_of_endpoint", "endpoint_id", text("created_at desc"), text("id desc")),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    user_id: UUID
+    event_id: UUID
+    endpoint_id: UUID | None = None
+    """None: it goes to the job's own address."""
+    target_id: UUID
+    """What is sent to one target is sent one after the other: the endpoint's id, or a hash of user and address."""
+    state: DeliveryState = Field(default=DeliveryState.PENDING, sa_type=Text)
+    tries: int = 0
+    """Since it was asked for, the first time or again."""
+    next_try_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    wake_at: datetime | None = Field(
+        default=None, sa_column=Column(DateTime(timezone=True), nullable=True, server_default=NOW)
+    )
+    """From when on somebody has to see to it that the target's due deliveries are sent."""
+    attempts: list[dict[str, Any]] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
+    )
+    """What each attempt came to, the oldest first."""
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    ended_at: datetime | None = Field(default=None, sa_column=_timestamp())
 
 
 class ProviderAccount(SQLModel, table=True):

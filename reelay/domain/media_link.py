@@ -18,19 +18,22 @@ PURPOSE = b"reelay: read media\n"
 FIELDS = Struct(">16sq")  # user, issued; then the key's hash
 
 
-def sign_media_address(secret: bytes, holder: Holder, address: str, *, now: float) -> str:
-    """The `media_address` of the holder's user, with a signature. `now`: seconds since the epoch."""
+def sign_media_address(key: bytes, holder: Holder, address: str, *, now: float) -> str:
+    """The `media_address` of the holder's user, with a signature. `key`: that of `link_key`.
+
+    `now`: seconds since the epoch.
+    """
     period = int(now) // PERIOD_SECONDS * PERIOD_SECONDS
     expires = period + 2 * PERIOD_SECONDS
     fields = FIELDS.pack(holder.user_id.bytes, max(period, holder.signed_out_at)) + holder.key_hash
-    return f"{address}?expires={expires}&signature={to_text(fields + _mac(secret, fields, expires, address))}"
+    return f"{address}?expires={expires}&signature={to_text(fields + _mac(key, fields, expires, address))}"
 
 
 def read_media_signature(secret: bytes, signature: str, address: str, expires: int, *, now: float) -> AccessPass | None:
     """For whom it was made, who may read the file; None when we did not sign it, or it has expired."""
     whole = from_text(signature)
     fields, mac = whole[:-MAC_BYTES], whole[-MAC_BYTES:]
-    if len(fields) < FIELDS.size or not hmac.compare_digest(mac, _mac(secret, fields, expires, address)):
+    if len(fields) < FIELDS.size or not hmac.compare_digest(mac, _mac(link_key(secret), fields, expires, address)):
         return None
     if now >= expires:
         return None
@@ -43,6 +46,6 @@ def link_key(secret: bytes) -> bytes:
     return hmac.new(secret, PURPOSE, sha256).digest()
 
 
-def _mac(secret: bytes, fields: bytes, expires: int, address: str) -> bytes:
+def _mac(key: bytes, fields: bytes, expires: int, address: str) -> bytes:
     # The database's function `media_link` does the same.
-    return hmac.new(link_key(secret), fields + f" {expires} {address}".encode(), sha256).digest()
+    return hmac.new(key, fields + f" {expires} {address}".encode(), sha256).digest()

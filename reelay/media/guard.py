@@ -1,4 +1,4 @@
-"""Where a download may connect to: public addresses alone, checked once and then dialled as checked.
+"""Where we connect to on a user's behalf: public addresses alone, checked once and then dialled as checked.
 
 A name is resolved here, every answer has to be public, and the socket goes to an address that was checked: the name
 server is not asked a second time. TLS and `Host` keep the name.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from ipaddress import ip_address
-from typing import Self, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 import httpcore
 import httpx
@@ -34,8 +34,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 class SystemResolver:
     """Asks the system, in threads of its own: neither do names wait for other work, nor that for a slow name server."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
+    def __init__(self, threads: int = RESOLVER_THREADS) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resolve")
 
     async def __call__(self, host: str, port: int) -> list[IPAddress]:
         """All addresses of a name, in the system's order. Raises: OSError, UnicodeError for what can be no name."""
@@ -44,6 +44,11 @@ class SystemResolver:
         asked = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         answers = await asyncio.get_running_loop().run_in_executor(self._threads, asked)
         return [ip_address(sockaddr[0]) for *_, sockaddr in answers]
+
+
+class AddressPolicy(Protocol):
+    def check_addresses(self, host: str, port: int, addresses: Sequence[IPAddress]) -> None:
+        """Of a name, before one of them is dialled. Raises: Refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +91,10 @@ class DownloadPolicy:
         if not self._allows_host(url.host):
             raise Refused(f"{url.host or 'no host'} is not one of the allowed download hosts")
 
-    def check_addresses(self, host: str, addresses: Sequence[IPAddress]) -> None:
+    def check_addresses(self, host: str, port: int, addresses: Sequence[IPAddress]) -> None:
         """One address that is not public condemns the name. Raises: Refused."""
+        if self.is_own(host, port):
+            return
         for address in addresses:
             if not is_public(address) and not (self.allow_loopback and is_loopback(address)):
                 raise Refused(f"{host} does not lead to the public internet")
@@ -109,7 +116,7 @@ def _address(url: str) -> tuple[str, int]:
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Dials the checked address of a name, and no other."""
 
-    def __init__(self, policy: DownloadPolicy, resolve: Resolve) -> None:
+    def __init__(self, policy: AddressPolicy, resolve: Resolve) -> None:
         self._policy = policy
         self._resolve = resolve
         self._sockets = httpcore.AnyIOBackend()
@@ -140,15 +147,14 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             raise Refused(f"{host} is not a name") from error
         except OSError as error:
             raise httpcore.ConnectError(f"{host} does not resolve") from error
-        if not self._policy.is_own(host, port):
-            self._policy.check_addresses(host, addresses)
+        self._policy.check_addresses(host, port, addresses)
         return addresses
 
 
 class GuardedTransport(httpx.AsyncHTTPTransport):
     """httpx's own transport, with a pool that dials through the guard. Never through a proxy."""
 
-    def __init__(self, policy: DownloadPolicy, resolve: Resolve) -> None:
+    def __init__(self, policy: AddressPolicy, resolve: Resolve) -> None:
         super().__init__(verify=tls_context())
         # httpx offers no parameter for the network backend of its pool.
         self._pool = httpcore.AsyncConnectionPool(

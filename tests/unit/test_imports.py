@@ -15,13 +15,15 @@ ALLOWED = {
     "reelay.catalog": {"reelay.domain", "reelay.settings"},
     "reelay.db": {"reelay.domain"},
     "reelay.media": {"reelay.domain", "reelay.settings", "reelay.tls", "reelay.tracing"},
+    "reelay.outgoing": {"reelay.domain", "reelay.media"},
     "reelay.providers": {"reelay.domain", "reelay.settings", "reelay.tls", "reelay.tracing"},
     "reelay.tracing": {"reelay.domain"},
     "activities": {"reelay"},
     "workflows": {"activities", "reelay"},
     "api": {"workflows", "activities", "reelay"},
     "reelay.cli": {"api", "worker", "workflows", "reelay", "reelay_client"},
-    "worker": {"workflows", "activities", "reelay"},
+    # A webhook shows a job as the API does.
+    "worker": {"api.notifications", "workflows", "activities", "reelay"},
     "reelay_client": set[str](),
     "lab": {"api", "worker", "workflows", "activities", "reelay", "reelay_client"},
 }

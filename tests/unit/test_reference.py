@@ -13,7 +13,7 @@ import pytest
 import typer.main
 from prometheus_client import Counter
 
-from activities import metrics
+from activities import metrics, outgoing
 from activities.catalog_watch import DRIFTED_MODELS
 from api.app import create_app
 from api.http.problem_handlers import CODES
@@ -39,6 +39,8 @@ OF_WORKERS = {
     metrics.ACTIVITY_SECONDS: {"activity", "provider"},
     f"{metrics.ATTEMPTS}_total": {"activity", "provider", "result"},
     f"{metrics.ARCHIVED_BYTES}_total": {"provider"},
+    f"{outgoing.ATTEMPTS}_total": {"outcome"},
+    outgoing.SECONDS_TO_DELIVERY: set[str](),
     f"{metrics.TASK_FAILURES}_total": {"task"},
     DRIFTED_MODELS: set(),
 }
@@ -164,9 +166,10 @@ def test_configuration_says_which_process_needs_which_secret() -> None:
 def test_configuration_says_who_needs_each_variable(section: str) -> None:
     words = {
         "API": {Process.API},
-        "workers": {Process.GENERATIONS, Process.TRANSFERS},
+        "workers": {Process.GENERATIONS, Process.TRANSFERS, Process.WEBHOOKS},
         "generations": {Process.GENERATIONS},
         "transfers": {Process.TRANSFERS},
+        "webhooks": {Process.WEBHOOKS},
         "migrate": {Process.MIGRATION},
         "commands": set[Process](),
         "compose": set[Process](),

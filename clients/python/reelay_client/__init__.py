@@ -8,6 +8,7 @@ from reelay_client.errors import (
     GenerationFailed,
     InsufficientCredits,
     InvalidInput,
+    InvalidWebhook,
     NoMedia,
     NotAuthorized,
     NotFound,
@@ -27,7 +28,11 @@ from reelay_client.models import (
     Job,
     Model,
     TimelineEvent,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
 )
+from reelay_client.webhooks import verify_webhook
 
 __all__ = [
     "AsyncReelay",
@@ -42,6 +47,7 @@ __all__ = [
     "GenerationFailed",
     "InsufficientCredits",
     "InvalidInput",
+    "InvalidWebhook",
     "Job",
     "Model",
     "NoMedia",
@@ -54,4 +60,8 @@ __all__ = [
     "Refused",
     "TimelineEvent",
     "WaitTimeout",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
+    "verify_webhook",
 ]

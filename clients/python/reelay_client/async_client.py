@@ -1,8 +1,9 @@
 """The calls of the API, for asyncio. They outlast an API that is restarted, and a stream that a proxy holds back."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -23,10 +24,13 @@ from reelay_client.models import (
     Job,
     Model,
     TimelineEvent,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
 )
 
 KINDS = ("video", "first-frame", "voice", "ambient", "transcribe")
-BESIDE_INPUT = ("campaignId", "clipId", "confirm", "externalId", "maxWaitSeconds", "metadata", "priority")
+BESIDE_INPUT = ("campaignId", "clipId", "confirm", "externalId", "maxWaitSeconds", "metadata", "priority", "webhookUrl")
 """Members of the body of `POST /api/jobs` that are no input of the model."""
 WAIT_SECONDS = 20
 SILENCE_SECONDS = 30
@@ -139,6 +143,60 @@ class AsyncReelay:
     async def clip(self, clip_id: UUID) -> Clip:
         return Clip.read(await self.get(f"/api/clips/{clip_id}"))
 
+    async def create_webhook_endpoint(
+        self, url: str, *, events: Sequence[str] | None = None, description: str = ""
+    ) -> WebhookEndpoint:
+        """`events`: which types; all, unless given. Its `secret` is in this answer alone."""
+        body = {"url": url, "events": None if events is None else list(events), "description": description}
+        return WebhookEndpoint.read(await self.post("/api/webhook-endpoints", body))
+
+    async def webhook_endpoints(self) -> list[WebhookEndpoint]:
+        return [WebhookEndpoint.read(each) for each in (await self.get("/api/webhook-endpoints"))["data"]]
+
+    async def webhook_endpoint(self, endpoint_id: UUID) -> WebhookEndpoint:
+        return WebhookEndpoint.read(await self.get(_endpoint(endpoint_id)))
+
+    async def change_webhook_endpoint(self, endpoint_id: UUID, **changes: Any) -> WebhookEndpoint:
+        """`status` (`enabled` or `disabled`), `url`, `events`, `description`."""
+        return WebhookEndpoint.read(await self._request_with_retries("PATCH", _endpoint(endpoint_id), json=changes))
+
+    async def delete_webhook_endpoint(self, endpoint_id: UUID) -> None:
+        await self._call("DELETE", _endpoint(endpoint_id))
+
+    async def rotate_webhook_secret(self, endpoint_id: UUID) -> WebhookEndpoint:
+        """With the new `secret`. For 24 hours both sign."""
+        return WebhookEndpoint.read(await self.post(f"{_endpoint(endpoint_id)}/rotate-secret"))
+
+    async def test_webhook_endpoint(self, endpoint_id: UUID) -> WebhookEndpoint:
+        """Have it sent a `webhook.test`."""
+        return WebhookEndpoint.read(await self.post(f"{_endpoint(endpoint_id)}/test"))
+
+    async def webhook_deliveries(
+        self, endpoint_id: UUID, **filters: str | int | None
+    ) -> AsyncGenerator[WebhookDelivery]:
+        """The newest first, page after page. Filters are the query's: `state`, `type`, `limit`."""
+        async with aclosing(self.pages(f"{_endpoint(endpoint_id)}/deliveries", **filters)) as documents:
+            async for document in documents:
+                yield WebhookDelivery.read(document)
+
+    async def redeliver_webhook(self, endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
+        return WebhookDelivery.read(await self.post(f"{_endpoint(endpoint_id)}/deliveries/{delivery_id}/redeliver"))
+
+    async def redeliver_webhooks(self, endpoint_id: UUID, since: datetime) -> int:
+        """All events since then, the oldest 1,000: how many."""
+        answer = await self.post(f"{_endpoint(endpoint_id)}/redeliver", {"since": since.isoformat()})
+        return int(answer["count"])
+
+    async def webhook_signing_secret(self) -> str:
+        """Of the events to the `webhookUrl`s of your jobs."""
+        return str((await self.get("/api/webhook-endpoints/signing-secret"))["secret"])
+
+    async def event_log(self, *, after: int = 0) -> AsyncGenerator[WebhookEvent]:
+        """How your jobs ended, in order, beyond that `sequence`, until there is no more for now."""
+        async with aclosing(self.pages("/api/event-log", after=after, limit=100)) as documents:
+            async for document in documents:
+                yield WebhookEvent.read(document)
+
     async def watch(self, job_id: UUID) -> AsyncGenerator[Job]:
         """The job now, whenever it or its estimated progress changes, and at its end.
 
@@ -154,6 +212,26 @@ class AsyncReelay:
                         yield job
                         if job.has_ended:
                             return
+                patience.renew()
+            except NotReachable:
+                if patience.is_over:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def changes(self) -> AsyncGenerator[Job]:
+        """All jobs of the caller's: the active and the latest ones, then each that changes. Without an end.
+
+        By events alone; outlasts an API that is restarted.
+        """
+        state = WatchState()
+        patience = Patience(self._patience)
+        while True:
+            try:
+                async with aclosing(self._events("/api/events", state)) as events:
+                    async for event in events:
+                        patience.renew()
+                        if event.name == "job.updated" and (job := state.job_after(event)):
+                            yield job
                 patience.renew()
             except NotReachable:
                 if patience.is_over:
@@ -259,10 +337,14 @@ class AsyncReelay:
         except httpx.TransportError as error:
             raise self._not_reachable(error) from error
         await _check(response)
-        return response.json()
+        return response.json() if response.content else None
 
     def _not_reachable(self, error: httpx.TransportError) -> NotReachable:
         return NotReachable(f"{self.url} does not answer ({type(error).__name__})")
+
+
+def _endpoint(endpoint_id: UUID) -> str:
+    return f"/api/webhook-endpoints/{endpoint_id}"
 
 
 def _once() -> dict[str, str]:

@@ -1,7 +1,8 @@
 """The calls of the API, for programs without asyncio: each waits for its answer."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -20,6 +21,9 @@ from reelay_client.models import (
     Job,
     Model,
     TimelineEvent,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
 )
 
 T = TypeVar("T")
@@ -92,6 +96,54 @@ class Reelay:
 
     def clip(self, clip_id: UUID) -> Clip:
         return self._portal.call(self._client.clip, clip_id)
+
+    def create_webhook_endpoint(
+        self, url: str, *, events: Sequence[str] | None = None, description: str = ""
+    ) -> WebhookEndpoint:
+        """As `AsyncReelay.create_webhook_endpoint`."""
+        return self._portal.call(
+            partial(self._client.create_webhook_endpoint, url, events=events, description=description)
+        )
+
+    def webhook_endpoints(self) -> list[WebhookEndpoint]:
+        return self._portal.call(self._client.webhook_endpoints)
+
+    def webhook_endpoint(self, endpoint_id: UUID) -> WebhookEndpoint:
+        return self._portal.call(self._client.webhook_endpoint, endpoint_id)
+
+    def change_webhook_endpoint(self, endpoint_id: UUID, **changes: Any) -> WebhookEndpoint:
+        """`status` (`enabled` or `disabled`), `url`, `events`, `description`."""
+        return self._portal.call(partial(self._client.change_webhook_endpoint, endpoint_id, **changes))
+
+    def delete_webhook_endpoint(self, endpoint_id: UUID) -> None:
+        self._portal.call(self._client.delete_webhook_endpoint, endpoint_id)
+
+    def rotate_webhook_secret(self, endpoint_id: UUID) -> WebhookEndpoint:
+        """With the new `secret`. For 24 hours both sign."""
+        return self._portal.call(self._client.rotate_webhook_secret, endpoint_id)
+
+    def test_webhook_endpoint(self, endpoint_id: UUID) -> WebhookEndpoint:
+        """Have it sent a `webhook.test`."""
+        return self._portal.call(self._client.test_webhook_endpoint, endpoint_id)
+
+    def webhook_deliveries(self, endpoint_id: UUID, **filters: str | int | None) -> Iterator[WebhookDelivery]:
+        """As `AsyncReelay.webhook_deliveries`."""
+        return self._iterate(self._client.webhook_deliveries(endpoint_id, **filters))
+
+    def redeliver_webhook(self, endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
+        return self._portal.call(self._client.redeliver_webhook, endpoint_id, delivery_id)
+
+    def redeliver_webhooks(self, endpoint_id: UUID, since: datetime) -> int:
+        """All events since then, the oldest 1,000: how many."""
+        return self._portal.call(self._client.redeliver_webhooks, endpoint_id, since)
+
+    def webhook_signing_secret(self) -> str:
+        """Of the events to the `webhookUrl`s of your jobs."""
+        return self._portal.call(self._client.webhook_signing_secret)
+
+    def event_log(self, *, after: int = 0) -> Iterator[WebhookEvent]:
+        """As `AsyncReelay.event_log`."""
+        return self._iterate(self._client.event_log(after=after))
 
     def watch(self, job_id: UUID) -> Iterator[Job]:
         """The job now, at each change, and at its end."""

@@ -11,6 +11,7 @@ ReelayError
 │   └── RateLimited           429: `retry_after` seconds
 ├── GenerationFailed          the job ended without its media: `job` says why
 ├── WaitTimeout               it was waited for as long as asked; the job goes on
+├── InvalidWebhook            it is not signed by your secret, or was signed too long ago
 ├── NoMedia                   the job has no such file
 └── DamagedDownload           what came is not what the API told
 """
@@ -86,6 +87,10 @@ class WaitTimeout(ReelayError):
     def __init__(self, job: Job | None) -> None:
         super().__init__("The generation takes longer than it was waited for. It goes on.")
         self.job = job
+
+
+class InvalidWebhook(ReelayError):
+    """Nothing in it is to be believed."""
 
 
 class NoMedia(ReelayError):

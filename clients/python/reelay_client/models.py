@@ -156,6 +156,59 @@ class Credits(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WebhookEndpoint(Answer):
+    """Where you are told of events."""
+
+    id: UUID
+    url: str
+    events: list[str] | None
+    """None: all types."""
+    description: str
+    status: str
+    """`unverified` until it has answered a test; then `enabled` or `disabled`."""
+    disabled_reason: str | None = None
+    """`requested`, `gone` or `failing`."""
+    failing_since: datetime | None = None
+    created_at: datetime | None = None
+    secret: str | None = field(default=None, repr=False)
+    """In the answers that make one, and in no other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookDelivery(Answer):
+    """One event for one endpoint."""
+
+    id: UUID
+    event_id: UUID
+    type: str
+    sequence: int
+    job_id: UUID | None
+    state: str
+    """`pending`, `delivered` or `failed`."""
+    next_try_at: datetime | None
+    attempts: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookEvent(Answer):
+    """Something that happened."""
+
+    id: UUID
+    """The same however often it is told: keep those that you have handled."""
+    type: str
+    """`job.completed`, for instance."""
+    timestamp: datetime
+    sequence: int
+    """Growing by one with each of your events."""
+    data: dict[str, Any]
+
+    @property
+    def job(self) -> Job:
+        """Of the types `job.*`: as it is from then on."""
+        return Job.read(self.data)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Clip(Answer):
     id: UUID
     campaign_id: UUID

@@ -74,6 +74,7 @@ async def open_on(ground: Ground, python: Path) -> AsyncIterator[Contender]:
         "REELAY_TASK_QUEUE": queue,
         "REELAY_DATA_DIR": str(ground.data_dir.path),
         "FAL_WEBHOOK_SECRET": secrets.webhook_secret,
+        "OUTGOING_WEBHOOK_SECRET": secrets.webhook_secret,
         "API_KEY_PEPPER": secrets.api_key_pepper,
     }
 

@@ -208,7 +208,7 @@ async def test_doctor_says_what_is_wrong_and_what_to_do(terminal: Terminal, pati
     assert all(findings[part]["advice"] for part in parts)
     assert "hidden" not in ended.out
     assert (wrong.code, "interactive_budget_cents" in wrong.out.lower()) == (1, True)
-    assert (idle.code, "nobody takes generations and transfers of another" in idle.out) == (1, True)
+    assert (idle.code, "nobody takes generations, transfers, webhooks of another" in idle.out) == (1, True)
 
 
 async def test_completion_can_be_had(terminal: Terminal) -> None:

@@ -42,6 +42,8 @@ class Belongings:
     campaign: str
     clip: str
     asset: str
+    endpoint: str
+    delivery: str
 
 
 CALLS = [
@@ -65,12 +67,27 @@ CALLS = [
     ("GET", "/api/assets/{0.asset}"),
     ("DELETE", "/api/assets/{0.asset}"),
     ("GET", "/api/media/{0.asset}/image.png"),
+    ("GET", "/api/webhook-endpoints/{0.endpoint}"),
+    ("PATCH", "/api/webhook-endpoints/{0.endpoint}"),
+    ("POST", "/api/webhook-endpoints/{0.endpoint}/rotate-secret"),
+    ("POST", "/api/webhook-endpoints/{0.endpoint}/test"),
+    ("GET", "/api/webhook-endpoints/{0.endpoint}/deliveries"),
+    ("POST", "/api/webhook-endpoints/{0.endpoint}/deliveries/{0.delivery}/redeliver"),
+    ("POST", "/api/webhook-endpoints/{0.endpoint}/redeliver"),
+    ("DELETE", "/api/webhook-endpoints/{0.endpoint}"),
 ]
+NOBODY_IS_THERE = "http://127.0.0.1:9/hook"
 BY_LINK_ALONE = {("PUT", "/api/uploads/*/content")}
 """No key opens it, neither its owner's nor anybody else's: `test_an_uploads_link_takes_that_file_and_no_other`."""
 PUBLIC = ("/api/webhooks/", "/api/models", "/api/estimate", "/healthz", "/readyz", "/metrics")
 NOBODYS = Belongings(
-    job=str(uuid4()), request=str(uuid4()), campaign=str(uuid4()), clip=str(uuid4()), asset=str(uuid4())
+    job=str(uuid4()),
+    request=str(uuid4()),
+    campaign=str(uuid4()),
+    clip=str(uuid4()),
+    asset=str(uuid4()),
+    endpoint=str(uuid4()),
+    delivery=str(uuid4()),
 )
 
 
@@ -88,17 +105,22 @@ async def anns(patient_service: Service, tmp_path_factory: pytest.TempPathFactor
     job = await patient_service.until(job_id, "completed")
     picture = make_picture(tmp_path_factory.mktemp("picture") / "me.png").read_bytes()
     asset = (await patient_service.client.post("/api/uploads", files={"file": picture})).json()
+    endpoint = (await patient_service.client.post("/api/webhook-endpoints", json={"url": NOBODY_IS_THERE})).json()["id"]
+    deliveries = await patient_service.client.get(f"/api/webhook-endpoints/{endpoint}/deliveries")
     return Belongings(
         job=job_id,
         request=job["falRequestId"],
         campaign=clip["campaignId"],
         clip=clip["id"],
         asset=asset["assetId"],
+        endpoint=endpoint,
+        delivery=deliveries.json()["data"][0]["id"],
     )
 
 
 async def call(client: httpx.AsyncClient, method: str, path: str) -> httpx.Response:
-    return await client.request(method, path, json={} if method == "POST" else None)
+    bodies = {"PATCH": {}, "POST": {"since": "2026-11-30T00:00:00Z"} if path.endswith("/redeliver") else {}}
+    return await client.request(method, path, json=bodies.get(method))
 
 
 async def newest_job(client: httpx.AsyncClient) -> str | None:
@@ -493,7 +515,7 @@ async def test_somebody_elses_clip_cannot_be_given_media(bob: httpx.AsyncClient,
         {"creditsDeducted": -100},
         {"result_url": "https://example.com/v.mp4"},
         {"falRequestId": "r"},
-        {"webhook_url": "https://example.com"},
+        {"fal_webhook": "https://example.com"},
         {"estimatedCostCents": 0},
     ],
     ids=lambda field: next(iter(field)),

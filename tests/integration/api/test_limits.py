@@ -15,7 +15,7 @@ from sqlalchemy import text
 from reelay.db.users import find_user
 from reelay.domain.access_pass import Holder
 from reelay.domain.generation import media_address
-from reelay.domain.media_link import sign_media_address
+from reelay.domain.media_link import link_key, sign_media_address
 from tests.eventually import PATIENCE, eventually
 from tests.integration.api.shared import problem
 from tests.running import Service, running_service
@@ -156,7 +156,9 @@ async def test_reads_by_a_link_are_limited_and_take_nothing_from_the_users_reque
             user = await find_user(session, mine.user_name)
         assert user
         pepper = mine.settings.api_key_pepper.get_secret_value().encode()
-        link = sign_media_address(pepper, Holder(user_id=user.id), media_address(uuid4(), "a.mp4"), now=time.time())
+        link = sign_media_address(
+            link_key(pepper), Holder(user_id=user.id), media_address(uuid4(), "a.mp4"), now=time.time()
+        )
         async with httpx.AsyncClient(base_url=mine.origin, timeout=PATIENCE) as anybody:
             answers = [await anybody.get(link) for _ in range(30)]
         assert counted(answers).keys() == {404, 429}

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from reelay.db.keys import revoke_key
 from reelay.db.users import disable_user, enable_user, find_user
 from reelay.domain.access_pass import Holder
-from reelay.domain.media_link import sign_media_address
+from reelay.domain.media_link import link_key, sign_media_address
 from tests.eventually import PATIENCE
 from tests.integration.api.shared import new_clip, problem
 from tests.running import Job, Service, until
@@ -92,7 +92,7 @@ async def test_expired_link_says_where_a_fresh_one_is(
     assert ann
     pepper = patient_service.settings.api_key_pepper.get_secret_value().encode()
     address = finished["resultUrl"].removeprefix(patient_service.origin).split("?")[0]
-    expired = sign_media_address(pepper, Holder(user_id=ann.id), address, now=time.time() - 2 * 3600)
+    expired = sign_media_address(link_key(pepper), Holder(user_id=ann.id), address, now=time.time() - 2 * 3600)
 
     refused = problem(await anybody.get(expired), 401, "UNAUTHENTICATED")
     assert "has expired" in refused["detail"]

@@ -47,6 +47,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "FAL_KEY": settings.fal_key,
         "FAL_WEBHOOK_SECRET": settings.webhook_token_secret,
         "API_KEY_PEPPER": settings.api_key_pepper,
+        "OUTGOING_WEBHOOK_SECRET": settings.outgoing_webhook_secret,
     }
     return {
         "ENVIRONMENT": settings.environment,
@@ -77,11 +78,11 @@ async def unrecordable(service: Service, job_id: str) -> AsyncIterator[None]:
     async with service.sessions.begin() as session:
         attempt = select(SubmissionAttempt).where(SubmissionAttempt.job_id == UUID(job_id))
         (await session.scalars(attempt.with_for_update())).one()
-        await eventually(partial(_somebody_waits, service))
+        await eventually(partial(somebody_waits, service))
         yield
 
 
-async def _somebody_waits(service: Service) -> bool:
+async def somebody_waits(service: Service) -> bool:
     # Who waits for a row's lock holds one of its kind on the tuple meanwhile; what another role waits for is not shown.
     waiting = text(
         "select exists (select from pg_locks join pg_database on pg_database.oid = database"

@@ -17,9 +17,15 @@ from tests.integration.service.processes import answering, process
 from tests.running import Service
 from tests.servers import Servers
 from tests.unit.production.variables import COMMANDS, settings_variables
+from tests.webhook_receiver import webhook_receiver
 from workflows.client import connect
 
-PROVIDER_SECRETS = {"FAL_KEY": "key:secret", "FAL_WEBHOOK_SECRET": "the token's secret", "API_KEY_PEPPER": "the pepper"}
+PROVIDER_SECRETS = {
+    "FAL_KEY": "key:secret",
+    "FAL_WEBHOOK_SECRET": "the token's secret",
+    "API_KEY_PEPPER": "the pepper",
+    "OUTGOING_WEBHOOK_SECRET": "the endpoints' secret",
+}
 
 
 def own_environment(process: Process, secrets: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
@@ -57,7 +63,7 @@ async def service(servers: Servers, tmp_path: Path) -> AsyncIterator[Service]:
         }
     )
     async with AsyncExitStack() as stack:
-        for one in (Process.API, Process.GENERATIONS, Process.TRANSFERS):
+        for one in (Process.API, Process.GENERATIONS, Process.TRANSFERS, Process.WEBHOOKS):
             words = COMMANDS[one].split() + (["--port", str(port)] if one is Process.API else [])
             environment = own_environment(one, secrets, others)
             await stack.enter_async_context(process(*words, environment=environment, log=tmp_path / f"{one.value}.log"))
@@ -78,9 +84,13 @@ async def service(servers: Servers, tmp_path: Path) -> AsyncIterator[Service]:
 async def test_a_job_goes_through_processes_that_have_their_own_secrets_alone(service: Service) -> None:
     async with await service.user("ann") as ann:
         service.client.headers.update(ann.headers)
-    job_id = await service.create()
-
-    job = await service.until(job_id, "completed")
+    async with webhook_receiver() as receiver:
+        job_id = await service.create(webhookUrl=receiver.url())
+        job = await service.until(job_id, "completed")
+        (completed,) = await receiver.requests(1, type="job.completed")
+    secret = (await service.client.get("/api/webhook-endpoints/signing-secret")).json()["secret"]
+    (told,) = completed.verified(secret)["data"]["files"]
+    assert (await service.client.get(told["fileUrl"], headers={"authorization": ""})).status_code == 200
 
     (delivery,) = await service.deliveries(job_id, count=1)
     assert delivery["status_code"] == 200

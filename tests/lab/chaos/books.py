@@ -7,11 +7,13 @@ from uuid import UUID
 
 from lab.chaos.evidence import ArchivedFile, Attempt, Entry, Event, Evidence, JobTrace, Kill, Row
 from lab.chaos.plan import Part, Plan, PlannedJob, Times
+from lab.chaos.receiver import Told
 from lab.simulator.control import SeenFile, SeenRequest
 from lab.simulator.requests import Delivery, QueueStatus
 from reelay.db.tables import Phase
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Status
+from reelay.domain.outgoing import EventType
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 DIGEST = "ab" * 32
@@ -57,7 +59,12 @@ def completed(number: int, *faults: str) -> JobTrace:
         entries=(HOLD, SETTLE),
         files=(ArchivedFile(path="a.png", size=3, sha256=DIGEST, found=(3, DIGEST)),),
         requests=(request(number),),
+        told=(told(number, EventType.JOB_SUBMITTED), told(number, EventType.JOB_COMPLETED)),
     )
+
+
+def told(number: int, kind: EventType, *, under: int = 0) -> Told:
+    return Told(UUID(int=1000 * number + 10 * under + [*EventType].index(kind)), kind, UUID(int=number))
 
 
 def ended(job: JobTrace, status: Status, code: FailureCode | None = None, **more: Any) -> JobTrace:
@@ -69,6 +76,7 @@ def ended(job: JobTrace, status: Status, code: FailureCode | None = None, **more
         events=events(Status.PENDING, status),
         entries=(HOLD, RELEASE),
         files=(),
+        told=(told(job.planned.number, EventType(f"job.{status}")),) if status.is_final else (),
     )
     return replace(changed, **more)
 
@@ -106,4 +114,6 @@ def evidence(*jobs: JobTrace, kill: Kill | None = None) -> Evidence:
         fresh=row(999, Status.COMPLETED),
         still_running=0,
         drift=(),
+        unsigned=0,
+        untold=0,
     )

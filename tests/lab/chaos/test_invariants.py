@@ -15,6 +15,7 @@ from lab.chaos.report import Report
 from reelay.db.credits import Drift
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Status
+from reelay.domain.outgoing import EventType
 from tests.lab.chaos.books import (
     DIGEST,
     HOLD,
@@ -28,6 +29,7 @@ from tests.lab.chaos.books import (
     planned,
     request,
     row,
+    told,
 )
 
 JOB = completed(1)
@@ -51,7 +53,9 @@ PLANTED: Mapping[str, tuple[str, Evidence]] = {
     "an answered job without a row": ("nothing lost", evidence(JobTrace(planned=planned(1), id=JOB.id))),
     "a job that never ends": (
         "nothing stuck",
-        evidence(replace(JOB, first_end=None, row=row(1, Status.IN_PROGRESS), events=(), entries=(HOLD,), files=())),
+        evidence(
+            replace(JOB, first_end=None, row=row(1, Status.IN_PROGRESS), events=(), entries=(HOLD,), files=(), told=())
+        ),
     ),
     "a workflow that runs on": ("nothing stuck", replace(evidence(), still_running=1)),
     "two purchases": ("nothing double", evidence(replace(JOB, requests=(request(1), request(2))))),
@@ -124,6 +128,17 @@ PLANTED: Mapping[str, tuple[str, Evidence]] = {
         evidence(replace(JOB, requests=(request(1, billed=False),))),
     ),
     "a crash of the API": ("outages are orderly", replace(evidence(), oddities=["POST /api/jobs: HTTP 500"])),
+    "an end that nobody was told of": ("every end is told", evidence(replace(JOB, told=JOB.told[:1]))),
+    "an end that was not": (
+        "every end is told",
+        evidence(replace(JOB, told=(*JOB.told, told(1, EventType.JOB_FAILED)))),
+    ),
+    "an end under two ids": (
+        "every end is told",
+        evidence(replace(JOB, told=(*JOB.told, told(1, EventType.JOB_COMPLETED, under=1)))),
+    ),
+    "a webhook that is not signed": ("every end is told", replace(evidence(), unsigned=1)),
+    "a webhook that waits": ("every end is told", replace(evidence(), untold=1)),
     "a fresh job that fails": (
         "life goes on",
         replace(evidence(), fresh=row(999, Status.FAILED, FailureCode.PROVIDER_ERROR)),

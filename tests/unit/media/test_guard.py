@@ -178,7 +178,7 @@ def test_development_alone_allows_http_and_loopback() -> None:
 def test_development_does_not_allow_other_private_addresses(policy: DownloadPolicy) -> None:
     for address in ("169.254.169.254", "10.0.0.1", "fd00:ec2::254", "::ffff:127.0.0.1"):
         with pytest.raises(Refused):
-            policy.check_addresses("media.example", [ip_address(address)])
+            policy.check_addresses("media.example", 443, [ip_address(address)])
 
 
 @pytest.mark.fault("D10")

@@ -15,6 +15,7 @@ COMMANDS = {
     Process.API: "api",
     Process.GENERATIONS: "worker --queues generations",
     Process.TRANSFERS: "worker --queues transfers",
+    Process.WEBHOOKS: "worker --queues webhooks",
     Process.MIGRATION: "migrate",
 }
 """Of `reelay`, that each process is."""

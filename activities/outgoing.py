@@ -1,0 +1,163 @@
+"""Sends what is due to one receiver."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.heartbeat import heartbeating
+from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
+from reelay.db.outgoing import DueDelivery, disable_endpoint, next_due, record_delivered, record_failed
+from reelay.db.tables import OutgoingEvent, WebhookEndpoint
+from reelay.domain.outgoing import AttemptOutcome, DisabledReason, pause_before
+from reelay.outgoing.secrets import EndpointSecrets
+from reelay.outgoing.sender import Answer, Message, Receiver, Sender
+
+HEARTBEAT = timedelta(seconds=5)
+ONE_PASS = timedelta(minutes=30)
+"""A receiver that is always due does not keep one worker for ever."""
+ATTEMPTS = "reelay_outgoing_attempts"
+SECONDS_TO_DELIVERY = "reelay_outgoing_delivery_seconds"
+
+log = structlog.get_logger()
+
+
+class Payloads(Protocol):
+    async def data_of(self, session: AsyncSession, event: OutgoingEvent, endpoint_id: UUID | None) -> dict[str, Any]:
+        """The `data` of the event."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """What one pass did: for the engineer at the Temporal UI."""
+
+    delivered: int = 0
+    failed: int = 0
+
+
+class OutgoingActivities:
+    def __init__(
+        self,
+        sessions: Sessions,
+        sender: Sender,
+        secrets: EndpointSecrets,
+        payloads: Payloads,
+        schedule: Sequence[timedelta],
+    ) -> None:
+        self._sessions = sessions
+        self._sender = sender
+        self._secrets = secrets
+        self._payloads = payloads
+        self._schedule = schedule
+
+    @activity.defn
+    async def deliver_webhooks(self, target_id: UUID) -> Delivered:
+        """Send what is due to the target, one after the other, until nothing is.
+
+        Each outcome is written down after the attempt: a worker that dies between the two sends it again, under the
+        same id.
+        """
+        delivered = failed = 0
+        until = datetime.now(UTC) + ONE_PASS
+        async with heartbeating(every=HEARTBEAT), self._sender.to_one_receiver() as receiver:
+            while datetime.now(UTC) < until and not activity.is_worker_shutdown():
+                async with self._sessions() as session:
+                    due = await next_due(session, target_id)
+                if due is None:
+                    break
+                if await self._attempt(receiver, due):
+                    delivered += 1
+                else:
+                    failed += 1
+        return Delivered(delivered=delivered, failed=failed)
+
+    async def _attempt(self, receiver: Receiver, due: DueDelivery) -> bool:
+        message = await self._message(due)
+        answer = await receiver.post(due.url, message) if message else not_composed()
+        count(due, answer)
+        async with self._sessions.begin() as session:
+            if answer.outcome is AttemptOutcome.DELIVERED:
+                await record_delivered(session, due, _written(answer))
+                return True
+            disabled = await self._record_failure(session, due, answer)
+        if disabled:
+            log.warning("webhook_endpoint_disabled", endpoint_id=str(due.delivery.endpoint_id), reason=disabled.value)
+        return False
+
+    async def _record_failure(self, session: AsyncSession, due: DueDelivery, answer: Answer) -> DisabledReason | None:
+        pause = pause_before(due.delivery.tries + 2, self._schedule, answer.retry_after)
+        if answer.is_gone and due.endpoint is None:
+            pause = None  # a job's own address has nothing else to be disabled
+        disabled = await record_failed(
+            session,
+            due,
+            _written(answer),
+            pause=pause,
+            hold_others=pause if answer.retry_after else None,
+            is_receivers=answer.outcome is not AttemptOutcome.NOT_COMPOSED,
+        )
+        if answer.is_gone and due.endpoint is not None:
+            await disable_endpoint(session, due.endpoint.id, DisabledReason.GONE)
+            return DisabledReason.GONE
+        return disabled
+
+    async def _message(self, due: DueDelivery) -> Message | None:
+        """None where it cannot be composed: that keeps no other delivery waiting."""
+        try:
+            async with self._sessions() as session:
+                return await self._compose(session, due)
+        except POSTGRES_UNAVAILABLE:
+            raise
+        except Exception:
+            log.error("webhook_not_composed", delivery_id=str(due.delivery.id), exc_info=True)
+            return None
+
+    async def _compose(self, session: AsyncSession, due: DueDelivery) -> Message:
+        event = due.event
+        data = await self._payloads.data_of(session, event, due.delivery.endpoint_id)
+        body = {"type": event.type, "timestamp": event.at.isoformat(), "sequence": event.sequence, "data": data}
+        secrets = (
+            list(self._secrets_of(due.endpoint)) if due.endpoint else [self._secrets.for_job_addresses(event.user_id)]
+        )
+        return Message(id=event.id, body=json.dumps(body, separators=(",", ":")).encode(), secrets=secrets)
+
+    def _secrets_of(self, endpoint: WebhookEndpoint) -> list[str]:
+        """The current one, and for a day the one before."""
+        found = [self._secrets.decrypt(endpoint.secret, endpoint.id)]
+        until = endpoint.previous_secret_until
+        if endpoint.previous_secret and until and datetime.now(UTC) < until:
+            found.append(self._secrets.decrypt(endpoint.previous_secret, endpoint.id))
+        return found
+
+
+def not_composed() -> Answer:
+    return Answer(
+        at=datetime.now(UTC), outcome=AttemptOutcome.NOT_COMPOSED, took_ms=0, error="It could not be put together."
+    )
+
+
+def count(due: DueDelivery, answer: Answer) -> None:
+    meter = activity.metric_meter()
+    counter = meter.create_counter(ATTEMPTS, "Attempts to deliver outgoing webhooks.")
+    counter.add(1, {"outcome": answer.outcome.value})
+    if answer.outcome is AttemptOutcome.DELIVERED:
+        histogram = meter.create_histogram_float(SECONDS_TO_DELIVERY, "From an event to its delivery.")
+        histogram.record(max((datetime.now(UTC) - due.event.at).total_seconds(), 0.0))
+
+
+def _written(answer: Answer) -> Mapping[str, Any]:
+    """As the delivery log keeps it."""
+    return {
+        "at": answer.at.isoformat(),
+        "outcome": answer.outcome.value,
+        "statusCode": answer.status_code,
+        "tookMs": answer.took_ms,
+        "error": answer.error or None,
+        "body": answer.body or None,
+    }

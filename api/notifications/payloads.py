@@ -1,0 +1,101 @@
+"""What an event says: the resource as its GET shows it."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Text, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlmodel import col
+
+from api.generations.forecasts import Forecast
+from api.generations.schemas import JobView
+from api.http.links import Links, StoredLinks
+from reelay.db.generations import files_of
+from reelay.db.media_links import stored_link_key
+from reelay.db.tables import GenerationJob, MediaFileRow, OutgoingEvent
+from reelay.domain.access_pass import Holder
+from reelay.domain.generation import Stage, Status
+from reelay.domain.language import Language
+from reelay.domain.outgoing import EventType
+
+LARGEST_DATA = 20 * 1024
+"""Bytes of JSON: beyond, `resultData` is left out. Standard Webhooks advises it."""
+Data = dict[str, Any]
+
+
+class WebhookPayloads:
+    """For the worker, which tells it to nobody's request: with links for the user."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+
+    async def data_of(self, session: AsyncSession, event: OutgoingEvent, endpoint_id: UUID | None) -> Data:
+        if event.type == EventType.WEBHOOK_TEST:
+            return {"endpointId": str(endpoint_id)}
+        links = StoredLinks(*await stored_link_key(session), Holder(user_id=event.user_id))
+        return (await data_of_events(session, event.user_id, [event], links, self._language))[event.id]
+
+
+async def data_of_events(
+    session: AsyncSession, user_id: UUID, events: Sequence[OutgoingEvent], links: Links, language: Language
+) -> dict[UUID, Data]:
+    """By the event's id."""
+    ids = {event.job_id for event in events if event.job_id}
+    jobs = {job.id: job for job in await _jobs(session, user_id, ids)}
+    files = await files_of(session, user_id, list(ids))
+    found = {}
+    for event in events:
+        if event.job_id in jobs:
+            of_job = [file for file in files if file.job_id == event.job_id]
+            found[event.id] = _job_data(jobs[event.job_id], of_job, event, links, language)
+    return found
+
+
+async def _jobs(session: AsyncSession, user_id: UUID, ids: set[UUID]) -> Sequence[GenerationJob]:
+    """Without a `result_data` that no event may have: a page of transcripts would be hundreds of megabytes."""
+    ours = (col(GenerationJob.user_id) == user_id, col(GenerationJob.id).in_(ids))
+    without_result = defer(GenerationJob.result_data, raiseload=True)  # type: ignore[arg-type]  # `col` is for values
+    jobs = (await session.scalars(select(GenerationJob).options(without_result).where(*ours))).all()
+    size = func.octet_length(cast(col(GenerationJob.result_data), Text))
+    small = select(col(GenerationJob.id), col(GenerationJob.result_data)).where(*ours, size <= LARGEST_DATA)
+    results: dict[UUID, Data] = {job_id: data for job_id, data in await session.execute(small)}
+    for job in jobs:
+        set_committed_value(job, "result_data", results.get(job.id))
+    return jobs
+
+
+def _job_data(
+    job: GenerationJob, files: Sequence[MediaFileRow], event: OutgoingEvent, links: Links, language: Language
+) -> Data:
+    if event.type == EventType.JOB_SUBMITTED:
+        job, files = _as_submitted(job, event), []
+    data = JobView.from_row(job, files, links, language, forecast=Forecast()).model_dump(mode="json", by_alias=True)
+    if len(json.dumps(data)) > LARGEST_DATA:
+        data["resultData"] = None
+    return data
+
+
+def _as_submitted(job: GenerationJob, event: OutgoingEvent) -> GenerationJob:
+    """As it was then: by the time it is told, it may have ended."""
+    then = {
+        "status": Status.SUBMITTED,
+        "stage": Stage.QUEUED,
+        "stage_at": event.at,
+        "waiting_for": None,
+        "queue_position": None,
+        "progress_percent": 0,
+        "result_url": None,
+        "provider_url": None,
+        "result_data": None,
+        "error_code": None,
+        "error_message": None,
+        "actual_cost_cents": None,
+        "charged_cents": 0,
+        "credits_deducted": False,
+        "completed_at": None,
+    }
+    return GenerationJob(**{name: getattr(job, name) for name in GenerationJob.model_fields} | then)

@@ -1,0 +1,1 @@
+"""Webhooks to the users' own backends: secrets, signatures, and the request itself."""
