@@ -166,6 +166,16 @@ class Service:
     def run(self, job_id: str) -> WorkflowHandle[GenerationWorkflow, list[str]]:
         return self.temporal.get_workflow_handle_for(GenerationWorkflow.run, workflow_id(UUID(job_id)))
 
+    async def history_length(self, job_id: str) -> int:
+        """The events of the job's run, without those of workflow tasks that a busy worker took or did too late."""
+        events = (await self.run(job_id).fetch_history()).events
+        late = set[int]()
+        for event in events:
+            if event.HasField("workflow_task_timed_out_event_attributes"):
+                task = event.workflow_task_timed_out_event_attributes
+                late |= {event.event_id, task.scheduled_event_id, task.started_event_id}
+        return sum(event.event_id not in late for event in events)
+
     async def closed_as(self, job_id: str) -> str:
         """How Temporal calls the end of the job's run, which comes a moment after the row's."""
         with suppress(WorkflowFailureError):

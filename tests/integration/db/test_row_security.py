@@ -17,7 +17,8 @@ from tests.servers import Database, Postgres
 TURNS = 2_000
 SEED = 20_240_229
 READ = text("select array_agg(distinct user_id) from campaigns")
-WAIT = text("select pg_sleep(60)")
+# Postgres does not notice at once that nobody waits, and no table of the transaction can be altered until then.
+WAIT = text("select pg_sleep(2)")
 
 
 @pytest.fixture(scope="module")

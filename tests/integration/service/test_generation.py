@@ -64,7 +64,7 @@ async def test_happy_path_by_webhook_costs_29_events_and_6_actions(patient_servi
     billed = ("workflow_execution_started", "workflow_execution_signaled", "activity_task_scheduled", "timer_started")
     actions = [name for name in names if name.startswith(billed)]
 
-    assert len(names) == 29
+    assert await patient_service.history_length(job_id) == 29
     assert len(actions) == 6, actions
 
 

@@ -12,11 +12,13 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import PATIENCE, eventually
 from tests.integration.service.killed_worker import kill, worker_process
 from tests.running import PATIENT, Service, running_service
 from tests.servers import Servers
 from tests.tcp_lines import Lines, open_line
+
+ENDED_WITHIN_MS = int(PATIENCE * 1000)
 
 
 async def events(
@@ -113,7 +115,8 @@ async def test_database_that_ends_all_sessions_again_and_again_costs_no_job(serv
         sessions = "from pg_stat_activity where datname = $1"
         for _ in range(5):
             await eventually(partial(connection.fetchval, f"select count(*) {sessions}", name))
-            await connection.execute(f"select pg_terminate_backend(pid) {sessions}", name)
+            # It waits until they are gone: a session that is about to end fails the request that it is given.
+            await connection.execute(f"select pg_terminate_backend(pid, {ENDED_WITHIN_MS}) {sessions}", name)
         await connection.close()
 
         for job_id in [*jobs, await service.create("a fresh one")]:
