@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test unit pythons check fix bench chaos chaos-proof faults conformance fuzz lock clean
+.PHONY: help setup demo dev test lab unit pythons check fix bench chaos chaos-proof faults conformance fuzz lock clean
 
 # Tests start many processes: without caches each of them would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,14 +20,18 @@ demo: $(READY) ## Run one video generation through the whole stack, and check ev
 dev: $(READY) ## Run the whole stack until Ctrl-C
 	@$(BIN)/reelay dev
 
-test: $(READY) ## Run the tests
+test: $(READY) ## Run the tests of the product
 	@$(BIN)/python -m tests.acceptance.browser.chromium
 	@$(BIN)/python -m tests.node
 	@$(BIN)/python -m tests.acceptance.generated.python_generator
-	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal
+	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal --ignore tests/lab
+
+lab: $(READY) ## Run the tests of what proves it: simulator, embedded stack, chaos, bench, planted bugs
+	@$(BIN)/python -m tests.node
+	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal tests/lab
 
 unit: $(READY) ## Run the tests that start no other program: within a minute
-	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal tests/unit
+	@$(BIN)/pytest -q -n logical --maxprocesses 4 --dist worksteal tests/unit
 
 pythons: $(READY) ## Run the unit tests and the demo on each Python from 3.11 to 3.13 that is on PATH
 	@$(BIN)/python -m tests.lab.pythons

@@ -45,9 +45,11 @@ structlog.configure(
 )
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """For `-n auto`: one more than there are cores. Tests of real servers wait for some 60 % of their time."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """For `-n auto` two for each core: tests of real servers wait for more than half of their time. For `-n logical`
+    one: unit tests do not wait."""
+    cores = os.cpu_count() or 1
+    return cores if config.option.numprocesses == "logical" else 2 * cores
 
 
 @pytest.fixture(scope="session")
