@@ -1,8 +1,10 @@
 """fal's endpoints by id, and what each costs."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import NamedTuple
 
+from lab.simulator.fal_derived import derived
 from lab.simulator.fal_models import (
     Chatterbox,
     CogVideo,
@@ -34,6 +36,9 @@ from lab.simulator.fal_other_models import (
     Recraft,
     VisualQuery,
 )
+from reelay.catalog.loader import load_catalog
+from reelay.catalog.model import Model
+from reelay.domain.generation import ProviderName
 
 
 class Listed(NamedTuple):
@@ -46,7 +51,14 @@ class Listed(NamedTuple):
     is_deprecated: bool = False
 
 
-ENDPOINTS: Mapping[str, Listed] = {
+def _listed(model: Model) -> Listed:
+    """By what the catalogue says of it."""
+    price = model.price
+    unit, cents = (price.unit, price.rates[-1].cents) if price and price.billed_in_unit else ("units", Decimal(100))
+    return Listed(derived(model), unit, float(cents) / 100)
+
+
+OWN: Mapping[str, Listed] = {
     "fal-ai/veo3/fast": Listed(Veo, "seconds", 0.15),
     "fal-ai/veo3/fast/image-to-video": Listed(VeoFromImage, "seconds", 0.15),
     "fal-ai/veo3.1": Listed(Veo31, "seconds", 0.4),
@@ -80,4 +92,7 @@ ENDPOINTS: Mapping[str, Listed] = {
     "fal-ai/any-llm": Listed(AnyLlm, "units", 1),
     "fal-ai/stable-cascade": Listed(Photon, "images", 0.02, is_deprecated=True),
 }
+ENDPOINTS: Mapping[str, Listed] = {
+    model.endpoint: _listed(model) for model in load_catalog().models if model.provider is ProviderName.FAL
+} | dict(OWN)
 MODELS: Mapping[str, type[FalInput]] = {endpoint: listed.model for endpoint, listed in ENDPOINTS.items()}

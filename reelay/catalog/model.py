@@ -1,6 +1,7 @@
 """One model of the catalogue: what it takes, what it costs, how long it lasts."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from math import prod
 from typing import Any, Self
@@ -139,15 +140,19 @@ class Model(BaseModel):
     def price_cents(self, arguments: Mapping[str, Any]) -> int | None:
         """What the provider charges for these arguments, in whole cents, rounded up; the most it can be where they
         leave it open. None where nobody knows."""
+        units = self.units(arguments)
+        return None if units is None or self.price is None else self._rate(self.price, arguments).cents(units)
+
+    def units(self, arguments: Mapping[str, Any]) -> Decimal | None:
+        """How many units of its price these arguments are. None where nobody knows."""
         if self.price is None or not self.price.foreseeable:
             return None
         measured = [self.inputs[name] for name in self.price.measured]
         try:
-            units = [item.quantity(arguments.get(item.provider_name)) for item in measured]
+            quantities = [item.quantity(arguments.get(item.provider_name)) for item in measured]
         except ValueError:  # the value is one of JSON that tells no number
             return None
-        quantity = prod(units, start=self.price.usual_units)
-        return self._rate(self.price, arguments).cents(quantity)
+        return prod(quantities, start=self.price.usual_units)
 
     def tariff(self, arguments: Mapping[str, Any]) -> Tariff | None:
         """What the units cost that the provider counts for these arguments; None where its count tells no price."""

@@ -152,18 +152,20 @@ SHAPES: dict[str, set[str]] = {
     "fal-ai/moondream2/visual-query": {"output", "reasoning"},
     "fal-ai/any-llm": {"output", "reasoning"},
 }
-SOURCES = ("image_url", "audio_url", "video_url", "ref_audio_url", "input_image_url", "images_data_url")
+SOURCE_NAMES = ("image", "start_image", "input_image", "images_data", "audio", "ref_audio", "video")
+SOURCES = tuple(f"{name}_url" for name in SOURCE_NAMES)
 
 
 @pytest.mark.parametrize("endpoint", MODELS)
 async def test_each_model_answers_in_its_own_shape(simulator: RunningSimulator, endpoint: str) -> None:
     sources = dict.fromkeys(SOURCES, "https://example.com/source")
+    texts = dict.fromkeys(("text", "gen_text", "lyrics_prompt"), "hello")
     accepted = await simulator.submit(
-        "[sim: latency=1ms]", endpoint=endpoint, text="hello", gen_text="hello", **sources
+        "[sim: latency=1ms]", endpoint=endpoint, image_urls=["https://example.com/source"], **texts, **sources
     )
     response = await simulator.result(accepted)
     assert response.status_code == 200, response.text
-    assert set(response.json()) == SHAPES.get(endpoint, {"video"})
+    assert set(response.json()) == SHAPES.get(endpoint, set(MODELS[endpoint].output.model_fields))
 
 
 @pytest.mark.parametrize(

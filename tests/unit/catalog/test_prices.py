@@ -50,6 +50,33 @@ FAL: list[tuple[str, dict[str, Any], int]] = [
     ("elevenlabs-sound-effects", PROMPT | {"duration": 10}, 2),
     ("elevenlabs-sound-effects", PROMPT | {"duration": 0.5}, 1),
     ("elevenlabs-sound-effects", PROMPT, 5),
+    ("kling-3-pro", PROMPT | {"duration": 10}, 140),
+    ("kling-o3-standard", PROMPT | PICTURE, 70),
+    ("seedance-1.5-pro", PROMPT, 26),
+    ("seedance-1.5-pro", PROMPT | SILENT | {"resolution": "1080p"}, 30),
+    ("wan-2.7", PROMPT | PICTURE, 50),
+    ("ltx-2.3", PROMPT | {"resolution": "2160p"}, 192),
+    ("grok-imagine-video", PROMPT, 30),
+    ("grok-imagine-image", PROMPT | {"numImages": 4}, 8),
+    ("hailuo-2.3", PROMPT | {"duration": 10}, 56),
+    ("hailuo-2.3-pro", PROMPT | PICTURE, 49),
+    ("nano-banana-2", PROMPT, 8),
+    ("nano-banana-2-edit", PROMPT | {"imageUrls": ["https://example.com/a.png"], "resolution": "4K"}, 16),
+    ("nano-banana-pro", PROMPT | {"numImages": 2}, 30),
+    ("flux-2-pro", PROMPT, 3),
+    ("flux-2-pro", PROMPT | {"aspectRatio": {"width": 2048, "height": 1024}}, 5),
+    ("flux-2-max", PROMPT, 7),
+    ("seedream-4.5", PROMPT, 4),
+    ("gpt-image-1.5", PROMPT | {"quality": "medium"}, 5),
+    ("eleven-v3", {"text": "x" * 1000}, 10),
+    ("minimax-speech-2.8-turbo", {"text": "x" * 500}, 3),
+    ("qwen-3-tts", {"text": "x" * 1000}, 9),
+    ("elevenlabs-music", PROMPT, 80),
+    ("minimax-music-2", PROMPT | {"lyrics": "la la la la"}, 3),
+    ("stable-audio-2.5", PROMPT, 20),
+    ("mmaudio-2", PROMPT, 1),
+    ("mirelo-sfx-1.5", {"videoUrl": "https://example.com/a.mp4"}, 20),
+    ("scribe-2", AUDIO, 11),
     ("whisper", AUDIO, 6),
     ("whisper", AUDIO | {"diarize": True}, 12),
     ("wizper", AUDIO, 6),
@@ -71,12 +98,15 @@ def test_price(catalog: Catalog, name: str, words: dict[str, Any], cents: int) -
     assert model.price_cents(model.arguments(words)) == cents
 
 
-def test_only_what_is_billed_by_computing_time_is_an_estimate(catalog: Catalog) -> None:
+def test_only_what_nobody_knows_in_advance_is_an_estimate(catalog: Catalog) -> None:
     assert {model.name for model in catalog.models if model.price and model.price.estimated} == {
-        "whisper",
-        "wizper",
-        "zeroscope-v2-xl",
+        *("whisper", "wizper", "zeroscope-v2-xl", "scribe-2", "nemotron-asr"),
+        *("gemini-tts", "gpt-image-1.5", "mirelo-sfx-1.5"),
     }
+
+
+def test_only_what_depends_on_the_callers_video_has_no_price(catalog: Catalog) -> None:
+    assert {model.name for model in catalog.models if not model.price} == {"sync-lipsync-2", "topaz-upscale-video"}
 
 
 @pytest.mark.parametrize(("name", "words", "cents"), FAL)
@@ -95,7 +125,9 @@ def test_what_the_simulator_counts_costs_what_was_estimated(
 def test_compute_seconds_are_no_seconds_of_media(catalog: Catalog) -> None:
     others = {model.name for model in catalog.models if model.price and not model.price.billed_in_unit}
     assert others == {
-        *("whisper", "wizper", "seedance-1-lite", "seedance-2.0", "flux-schnell", "minimax-speech-02-turbo")
+        *("whisper", "wizper", "seedance-1-lite", "seedance-2.0", "flux-schnell", "minimax-speech-02-turbo"),
+        *("seedance-1.5-pro", "elevenlabs-music", "gemini-tts", "gpt-image-1.5", "mirelo-sfx-1.5"),
+        *("scribe-2", "nemotron-asr"),
     }
 
 
