@@ -412,7 +412,8 @@ class Json(Input):
         return self.definition
 
     def read(self, value: Any) -> Any:
-        if problems := [*problems_of(self._validator, value), *_unstorable_in(value)]:
+        # First what is no JSON at all, which the validator would fail on.
+        if problems := _not_json_in(value) or [*problems_of(self._validator, value)]:
             raise WrongParts(problems)
         return value
 
@@ -450,17 +451,19 @@ AnyInput = Annotated[
 ]
 
 
-def _unstorable_in(value: Any) -> list[tuple[str, str, Limit, Any]]:
-    """Whether a text anywhere in the value cannot be stored."""
-    texts = [value]
-    while texts:
-        match texts.pop():
+def _not_json_in(value: Any) -> list[tuple[str, str, Limit, Any]]:
+    """A text anywhere in the value that cannot be stored, or a number that is none."""
+    parts = [value]
+    while parts:
+        match parts.pop():
             case str(text) if UNSTORABLE.search(text):
                 return [("", Sentence("field_not_text"), None, text)]
+            case float(number) if not math.isfinite(number):
+                return [("", Sentence("field_not_finite"), None, number)]
             case list(items):
-                texts += items
+                parts += items
             case dict(members):
-                texts += [*members, *members.values()]
+                parts += [*members, *members.values()]
     return []
 
 

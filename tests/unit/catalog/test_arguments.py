@@ -277,6 +277,14 @@ json_values = st.recursive(
 json_objects = st.dictionaries(st.sampled_from(SPELLINGS) | st.text(max_size=20), json_values, max_size=12)
 
 
+def is_priced(model: Model, arguments: dict[str, Any]) -> bool:
+    """Whether it costs something, and what is our own nothing."""
+    cents = model.price_cents(arguments)
+    if model.price is None:
+        return cents is None
+    return cents is not None and (cents > 0) is (model.provider is not ProviderName.STUDIO)
+
+
 @given(model=st.sampled_from(MODELS), words=json_objects)
 def test_any_json_becomes_arguments_or_a_list_of_errors(model: Model, words: dict[str, Any]) -> None:
     try:

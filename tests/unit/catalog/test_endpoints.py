@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reelay.catalog.endpoints import Endpoint, UnitPrice, UnusableDocument, endpoint_of, is_endpoint_id, model_of
-from reelay.catalog.errors import FieldError, InvalidInput
+from reelay.catalog.errors import InvalidInput
 from reelay.catalog.model import Model
 from reelay.domain.generation import JobType
 
@@ -249,12 +249,10 @@ def test_what_can_be_an_endpoints_id(name: str, is_one: bool) -> None:
     assert is_endpoint_id(name) is is_one
 
 
-def test_errors_are_field_errors() -> None:
-    with pytest.raises(InvalidInput) as raised:
-        model({"a": {"type": "string"}}).arguments({"a": "\0"})
-    assert raised.value.errors == (
-        FieldError(field="a", message=raised.value.errors[0].message, limit=None, value="\0"),
-    )
+@pytest.mark.parametrize("value", ["\0", "\ud800", {"b": ["\ud800"]}, {"\ud800": 1}, float("nan"), [float("inf")]])
+def test_what_is_no_json_is_wrong_wherever_it_stands(value: Any) -> None:
+    (error,) = errors(model({"a": {}}), {"a": value})
+    assert error[0] == "a"
 
 
 def test_a_pattern_costs_no_more_time_than_its_limit() -> None:
