@@ -14,6 +14,9 @@ from reelay.media.storage import Storage
 STEM = "transcript"
 LAST_CUE_SECONDS = 2.0
 """Whisper leaves the end of a recording's last chunk open."""
+PAUSE_SECONDS = 1.0
+LONGEST_LINE = 60
+"""Characters after which a line of single words ends."""
 ESCAPED_IN_VTT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -60,9 +63,12 @@ def _written(data: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
 
 
 def cues_of(data: Mapping[str, Any]) -> list[Cue]:
-    """The chunks (`{timestamp: [start, end | null], text, speaker?}`) that have words and a time, in their order."""
-    chunks = data.get("chunks")
+    """The chunks (`{timestamp: [start, end | null], text, speaker?}`) that have words and a time, in their order; else
+    the single words, as lines."""
+    chunks, words = data.get("chunks"), data.get("words")
     timed = list(_timed(chunks)) if isinstance(chunks, list) else []
+    if not timed and isinstance(words, list):
+        timed = list(_lines(words))
     followers = [start for start, _, _ in timed[1:]]
     return [
         Cue(start, end if end is not None else _open_end(start, follower), text)
@@ -77,7 +83,28 @@ def _timed(chunks: Sequence[Any]) -> Iterator[tuple[float, float | None, str]]:
                 speaker = chunk.get("speaker")
                 words = " ".join(text.split())
                 words = f"{speaker}: {words}" if isinstance(speaker, str) and speaker else words
-                yield float(start), float(end) if _is_moment(end) and end >= start else None, words
+                yield float(start), float(end) if _is_moment(end) and end > start else None, words
+
+
+def _lines(words: Sequence[Any]) -> Iterator[tuple[float, float | None, str]]:
+    """Single words (`{text, start, end, speaker_id?}`) as lines: a speaker's, of a readable length, without a pause."""
+    line: list[str] = []
+    began, ended, speaker = 0.0, 0.0, None
+    for word in words:
+        match word:
+            case {"text": str(text), "start": start, "end": end} if (
+                text.strip() and _is_moment(start) and _is_moment(end)
+            ):
+                is_new = speaker != word.get("speaker_id") or start - ended > PAUSE_SECONDS
+                if line and (is_new or len(" ".join(line)) > LONGEST_LINE):
+                    yield began, ended if ended > began else None, " ".join(line)
+                    line = []
+                if not line:
+                    began, speaker = float(start), word.get("speaker_id")
+                line.append(text.strip())
+                ended = float(end)
+    if line:
+        yield began, ended if ended > began else None, " ".join(line)
 
 
 def _is_moment(value: Any) -> bool:

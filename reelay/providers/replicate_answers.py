@@ -39,8 +39,14 @@ STATES = {
     ABORTED: ProviderState.ENDED,
     **dict.fromkeys(CANCELED, ProviderState.ENDED),
 }
-# Models say it in words of their own, as the error of a failed prediction.
-FLAGGED = re.compile(r"nsfw|flagged|sensitive|content policy|safety|\(E005\)", re.IGNORECASE)
+# Models say it in words of their own, as the error of a failed prediction. A word alone is no verdict: a checker that
+# cannot be loaded has checked nothing.
+FLAGGED = re.compile(
+    r"\(E005\)|nsfw (content|images?|outputs?)( was| were)? (detected|found)|(was|were|been|is|are) flagged"
+    r"|violat\w+ [^.]{0,40}polic|polic(y|ies) violat"
+    r"|(blocked|rejected|refused|filtered) by [^.]{0,30}(safety|moderation)",
+    re.IGNORECASE,
+)
 # "Request was throttled. Your rate limit resets in ~30s."
 RESETS_IN = re.compile(r"resets in ~?([0-9]{1,4}) ?s")
 # Models write tqdm's bars, as Replicate's own clients read them: " 42%|####      | 21/50 [00:08<00:11,  2.51it/s]".

@@ -79,3 +79,20 @@ def test_each_cue_is_one_block_whatever_was_said(spoken: list[tuple[float, float
     assert [block.splitlines()[0] for block in blocks] == [str(number) for number in range(1, len(cues) + 1)]
     assert vtt(cues).count("-->") == len(cues)
     assert all(cue.start <= cue.end for cue in cues)
+
+
+def test_a_cue_that_would_last_no_time_ends_like_one_without_an_end() -> None:
+    chunks = [{"timestamp": [0.5, 0.5], "text": "Hm."}, {"timestamp": [1.0, 1.0], "text": "Yes."}]
+    assert cues_of({"chunks": chunks}) == [Cue(0.5, 1.0, "Hm."), Cue(1.0, 3.0, "Yes.")]
+
+
+def test_single_words_become_lines_of_one_speaker() -> None:
+    said = [("Good", 0.0, 0.4, "a"), ("morning.", 0.5, 0.9, "a"), ("Hello.", 1.0, 1.4, "b"), ("Again.", 4.0, 4.5, "b")]
+    words = [{"text": text, "start": start, "end": end, "speaker_id": who} for text, start, end, who in said]
+    words.insert(1, {"text": " ", "start": 0.4, "end": 0.5})
+    assert cues_of({"words": words}) == [
+        Cue(0.0, 0.9, "Good morning."),
+        Cue(1.0, 1.4, "Hello."),
+        Cue(4.0, 4.5, "Again."),
+    ]
+    assert cues_of({"words": ["?", {"text": "x"}]}) == []

@@ -334,6 +334,12 @@ async def test_metrics_without_a_time_are_no_cost(
         ("failed", {"a": 1}, FailureCode.PROVIDER_ERROR, "gave no reason"),
         ("failed", "NSFW content detected. Try another prompt", FailureCode.CONTENT_POLICY, "NSFW"),
         ("failed", "The input or output was flagged as sensitive. (E005)", FailureCode.CONTENT_POLICY, "flagged"),
+        ("failed", "This violates our content policy", FailureCode.CONTENT_POLICY, "violates"),
+        ("failed", "The prompt was blocked by the safety system", FailureCode.CONTENT_POLICY, "blocked"),
+        # A word is not a verdict.
+        ("failed", "Failed to load safety_checker: CUDA out of memory", FailureCode.PROVIDER_ERROR, "CUDA"),
+        ("failed", "nsfw_detector.onnx: file not found", FailureCode.PROVIDER_ERROR, "onnx"),
+        ("failed", "case-sensitive path: models/Flux", FailureCode.PROVIDER_ERROR, "path"),
         ("canceled", None, FailureCode.CANCELED, "canceled at Replicate"),
         ("aborted", None, FailureCode.DEADLINE_EXCEEDED, "before it ran"),
     ],
