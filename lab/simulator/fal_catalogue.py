@@ -73,7 +73,7 @@ OWN: Mapping[str, Listed] = {
     "bytedance/seedance-2.0/image-to-video": Listed(Seedance2FromImage, "1000 tokens", 0.014),
     "fal-ai/cogvideox-5b": Listed(CogVideo, "videos", 0.2),
     "fal-ai/cogvideox-5b/image-to-video": Listed(CogVideoFromImage, "videos", 0.2),
-    "fal-ai/nano-banana": Listed(NanoBanana, "images", 0.0398),
+    "fal-ai/nano-banana": Listed(NanoBanana, "images", 0.039),
     "fal-ai/flux/dev": Listed(Flux, "megapixels", 0.025),
     "fal-ai/chatterbox/text-to-speech": Listed(Chatterbox, "1000 characters", 0.025),
     "fal-ai/elevenlabs/sound-effects/v2": Listed(SoundEffects, "seconds", 0.002),

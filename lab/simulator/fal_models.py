@@ -112,7 +112,7 @@ class Veo31(Veo):
 
 
 class Veo31FromImage(VeoFromImage, Veo31):
-    pass
+    resolution: Literal["720p", "1080p", "4k"] = "720p"  # type: ignore[assignment]  # the 3.1 family adds 4k
 
 
 class Kling(VideoInput):
@@ -330,7 +330,7 @@ class Wizper(Transcription):
     language: str | None = "en"
     chunk_level: Literal["segment"] = "segment"
     version: Literal["3"] = "3"
-    max_segment_len: int = Field(29, ge=10, le=29)
+    max_segment_len: int = Field(29, ge=1, le=29)
     merge_chunks: bool = True
 
     def result(self, files: list[File]) -> dict[str, Any]:
