@@ -1,5 +1,6 @@
 """Endpoints that the catalogue does not know, as models: by what their provider publishes, which is kept for a day."""
 
+import asyncio
 from datetime import timedelta
 
 import structlog
@@ -21,6 +22,8 @@ FRESH_FOR = timedelta(days=1)
 READ_AGAIN_AFTER = timedelta(minutes=1)
 """Of what this process has read; and an unknown name is not asked for more often."""
 MOST_REMEMBERED = 500
+FETCHED_AT_ONCE = 4
+"""By this process: a caller who guesses names keeps no worker busy."""
 
 log = structlog.get_logger()
 
@@ -31,6 +34,7 @@ class Endpoints:
         self._sessions = sessions
         self._runs = runs
         self._is_set_up = is_set_up
+        self._slots = asyncio.Semaphore(FETCHED_AT_ONCE)
         # One call at a time for one name, whoever waits for it.
         self._remembered = alru_cache(maxsize=MOST_REMEMBERED, ttl=READ_AGAIN_AFTER.total_seconds())(self._find)
 
@@ -66,7 +70,8 @@ class Endpoints:
 
     async def _fetched(self, endpoint_id: str) -> EndpointAnswer:
         try:
-            return await self._runs.fetch_endpoint(endpoint_id)
+            async with self._slots:
+                return await self._runs.fetch_endpoint(endpoint_id)
         except TemporalFailed as error:
             log.warning("endpoint_not_asked_for", endpoint=endpoint_id, error=str(error))
             return EndpointAnswer(state=EndpointState.UNAVAILABLE)
