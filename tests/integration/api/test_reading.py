@@ -257,8 +257,8 @@ async def test_catalogue_names_every_limit_and_price(patient_service: Service) -
 
     assert {model["kind"] for model in models} == {"video", "first-frame", "voice", "ambient", "transcribe"}
     for model in models:
-        assert model["price"]["rates"]
-        assert all(given["limit"] for given in model["inputs"])
+        assert model["price"] is None or model["price"]["rates"]
+        assert all(given["limit"] or given["type"] == "json" for given in model["inputs"])
     (veo,) = [model for model in models if model["endpoint"] == "fal-ai/veo3.1/fast"]
     (duration,) = [given for given in veo["inputs"] if given["name"] == "duration"]
     assert (duration["limit"], duration["default"]) == ([4, 6, 8], 8)
