@@ -48,6 +48,8 @@ EXPECTED = {
 }
 """Where the provider estimates nothing."""
 LONGEST_EXPECTED = timedelta(hours=6)
+LONGEST_PATIENCE = timedelta(minutes=5)
+"""fal may keep a result for six minutes only: one whose webhook is lost is found well within them."""
 SHORTEST_DEADLINE = timedelta(hours=1)
 
 DURATIONS = (
@@ -239,7 +241,7 @@ def _timing(job_type: JobType, expected: timedelta | None) -> Timing:
     quick = usual < timedelta(seconds=60)
     return Timing(
         expected=usual,
-        patience=max(usual * 2, timedelta(seconds=45)),
+        patience=min(max(usual * 2, timedelta(seconds=45)), LONGEST_PATIENCE),
         poll_interval=timedelta(seconds=3 if quick else 10),
         adoption_window=timedelta(seconds=300 if quick else 900),
         deadline=max(usual * 6, SHORTEST_DEADLINE),
