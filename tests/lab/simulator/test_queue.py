@@ -285,7 +285,9 @@ async def test_the_stream_ends_with_completed(simulator: RunningSimulator) -> No
 @pytest.fixture
 async def narrow(settings: SimulatorSettings) -> AsyncIterator[RunningSimulator]:
     """An account that may run one request at a time."""
-    async with running(settings.model_copy(update={"concurrency": 1, "latency": timedelta(minutes=1)})) as simulator:
+    async with running(
+        settings.model_copy(update={"fal_concurrency": 1, "latency": timedelta(minutes=1)})
+    ) as simulator:
         yield simulator
 
 
