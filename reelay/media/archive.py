@@ -18,7 +18,7 @@ from reelay.media.errors import BadMedia, SourceUnavailable, TooCostly
 from reelay.media.guard import DownloadPolicy
 from reelay.media.inspection import Inspection
 from reelay.media.saving import Saved
-from reelay.media.sniff import HEAD_BYTES, SVG, MediaKind, SniffedType, sniff, sniff_file
+from reelay.media.sniff import SVG, MediaKind, SniffedType, head_of, sniff, sniff_file
 from reelay.media.storage import Storage
 
 MAX_NAME_LENGTH = 200
@@ -163,7 +163,7 @@ async def _inspect_and_check(
 ) -> tuple[SniffedType, Inspection]:
     whole = downloaded.length_announced
     try:
-        found = sniffed(await asyncio.to_thread(_head, downloaded.path))
+        found = sniffed(await asyncio.to_thread(head_of, downloaded.path))
         if expected in (None, found.kind) and (found.kind is MediaKind.FILE or found is SVG):
             return found, Inspection(has_picture=False)  # nothing in it can be decoded
         wanted = poster if found.kind is MediaKind.VIDEO else None
@@ -177,8 +177,3 @@ async def _inspect_and_check(
     if expected and found.kind is not expected:
         raise BadMedia(f"{found.content_type} instead of the promised {expected}")
     return found, inspection
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(HEAD_BYTES)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import zlib
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,7 +23,7 @@ from reelay.media.errors import (
     TooLarge,
 )
 from reelay.media.guard import DownloadPolicy, GuardedTransport, Resolve, SystemResolver
-from reelay.media.saving import Saved, save
+from reelay.media.saving import CHUNK_BYTES, Saved, save
 from reelay.settings import Settings
 from reelay.tracing.spans import client_span
 
@@ -38,6 +39,8 @@ HOST = re.compile(rb"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9A-Fa-f:.
 MAX_HOST_LENGTH = 254
 MAX_PORT = 65_535
 MAX_REDIRECTS = 5
+NO_CODINGS = frozenset({"", "identity", "aws-chunked"})
+"""The last one is how the object was once uploaded to S3."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TIMEOUT = httpx.Timeout(30, connect=10)
 """Of one connect or read. The whole download has `DownloadPolicy.total_timeout`."""
@@ -190,17 +193,43 @@ async def _save(response: httpx.Response, to: Path, max_bytes: int, on_bytes: On
     total = _announced_bytes(response)
     if total is not None and total > max_bytes:
         raise TooLarge(f"{total} bytes announced, {max_bytes} allowed")
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise BadMedia("the source sends a compressed body that nobody asked for")
-    saved = await save(
-        response.aiter_raw(), to, max_bytes=max_bytes, on_bytes=lambda received: on_bytes(received, total)
-    )
+    is_gzipped = codings_of(response) == ["gzip"]
+    pieces = gunzipped(response.aiter_raw()) if is_gzipped else response.aiter_raw()
+    length = None if is_gzipped else total
+    saved = await save(pieces, to, max_bytes=max_bytes, on_bytes=lambda received: on_bytes(received, length))
     return Downloaded(
         path=to,
         size_bytes=saved.size_bytes,
         sha256=saved.sha256,
         length_announced=total is not None or "transfer-encoding" in response.headers,
     )
+
+
+def codings_of(response: httpx.Response) -> list[str]:
+    """Those that are to be undone, although none was asked for: stores keep what an uploader once said.
+
+    Raises: BadMedia, for one that is not undone here.
+    """
+    declared = [coding.strip().lower() for coding in response.headers.get("content-encoding", "").split(",")]
+    codings = ["gzip" if coding == "x-gzip" else coding for coding in declared if coding not in NO_CODINGS]
+    if codings not in ([], ["gzip"]):
+        raise BadMedia("the source sends a compressed body that nobody asked for")
+    return codings
+
+
+async def gunzipped(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """In pieces of bounded size, however much a small one unfolds into. Raises: BadMedia, SourceUnavailable."""
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    async for piece in pieces:
+        packed = piece
+        while packed and not unpacker.eof:
+            try:
+                yield unpacker.decompress(packed, CHUNK_BYTES)
+            except zlib.error as error:
+                raise BadMedia("the source's body is not compressed as it says") from error
+            packed = unpacker.unconsumed_tail
+    if not unpacker.eof:
+        raise SourceUnavailable("the compressed body was cut short")
 
 
 def _announced_bytes(response: httpx.Response) -> int | None:

@@ -4,13 +4,16 @@ Raw PCM has no first bytes to know it by: it is no media, like anything else tha
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
 from reelay.media.errors import BadMedia
 
 HEAD_BYTES = 512
 """As much of a file as `sniff` wants to see."""
+ID3_HEAD_BYTES = 10
 
 
 class MediaKind(StrEnum):
@@ -58,6 +61,9 @@ WEBM = _video("video/webm", "webm")
 MATROSKA = _video("video/x-matroska", "mkv")
 MP3 = _audio("audio/mpeg", "mp3")
 AAC = _audio("audio/aac", "aac")
+AIFF = _audio("audio/aiff", "aiff")
+MPEG_TS = _video("video/mp2t", "ts")
+TS_PACKET, TS_SYNC = 188, 0x47
 
 SVG = _image("application/octet-stream", "svg")
 """Its own type would let a browser run what is in it."""
@@ -125,11 +131,34 @@ def sniff_file(head: bytes, *, name: str) -> SniffedType:
     return SniffedType(content_type=content_type, extension=ending[1] if ending else extension, kind=MediaKind.FILE)
 
 
+def head_of(path: Path) -> bytes:
+    """As much of the file as `sniff` wants to see; of sound behind a tag, of the sound."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        if head[:3] != b"ID3" or len(head) < ID3_HEAD_BYTES:
+            return head
+        file.seek(_end_of_id3(head))
+        behind = file.read(HEAD_BYTES)
+    with suppress(BadMedia):
+        return behind if sniff(behind).kind is MediaKind.AUDIO else head
+    return head
+
+
+def _end_of_id3(head: bytes) -> int:
+    """Its size has seven bits a byte, and does not count its head, nor the foot that a flag tells of."""
+    size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    return ID3_HEAD_BYTES * (2 if head[5] & 0x10 else 1) + size
+
+
 def _by_signature(head: bytes) -> SniffedType | None:
     if head[4:8] == b"ftyp":
         return BY_FTYP_BRAND.get(head[8:12], MP4)
-    if head[:4] == b"RIFF":
+    if head[:4] in (b"RIFF", b"RF64"):
         return BY_RIFF_FORM.get(head[8:12])
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return AIFF
+    if len(head) > 2 * TS_PACKET and all(head[place] == TS_SYNC for place in (0, TS_PACKET, 2 * TS_PACKET)):
+        return MPEG_TS
     if head[:4] == b"\x1aE\xdf\xa3":  # EBML; its document type follows within the first header
         return WEBM if b"webm" in head[:64] else MATROSKA
     return next((found for signature, found in BY_FIRST_BYTES.items() if head.startswith(signature)), None)

@@ -132,3 +132,64 @@ def make_promise_of_samples(path: Path, count: int, *, size: int = 1) -> Path:
     start = box(b"ftyp", b"isom", bytes(4), b"isom") + box(b"moov", header, track)
     path.write_bytes(start)
     return path
+
+
+def turned(video: Path, path: Path, degrees: int) -> Path:
+    """The same video with a display matrix, as phones write it."""
+    with av.open(str(video)) as source, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(degrees)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+    return path
+
+
+def with_orientation(picture: Path, path: Path, orientation: int) -> Path:
+    """The same JPEG with an EXIF orientation, as cameras write it."""
+    entry = struct.pack("<HHIHH", 0x112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+    content = picture.read_bytes()
+    path.write_bytes(content[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + content[2:])
+    return path
+
+
+def make_animated_webp(path: Path, width: int, height: int) -> Path:
+    """As far as its canvas is told."""
+    canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunks = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + canvas + b"ANIM" + struct.pack("<I", 6) + bytes(6)
+    path.write_bytes(b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks)
+    return path
+
+
+def make_live_webm(path: Path) -> Path:
+    """Two seconds, of which the container does not tell: it was written while they were recorded."""
+    with av.open(str(path), "w", format="webm", options={"live": "1"}) as container:
+        stream = container.add_stream("libvpx-vp9", rate=25)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        for _ in range(50):
+            container.mux(stream.encode(av.VideoFrame(320, 180, "yuv420p")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def with_id3(sound: Path, path: Path, size: int = 3000) -> Path:
+    """Behind a tag of that many bytes."""
+    seven_bits = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    path.write_bytes(b"ID3\x04\0\0" + seven_bits + bytes(size) + sound.read_bytes())
+    return path
+
+
+def make_animated_png(path: Path) -> Path:
+    with av.open(str(path), "w", format="apng") as container:
+        stream = container.add_stream("apng", rate=10)
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb24"
+        for shade in range(3):
+            frame = av.VideoFrame(64, 48, "rgb24")
+            frame.planes[0].update(bytes([80 * shade]) * frame.planes[0].buffer_size)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

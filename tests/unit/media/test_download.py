@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import hashlib
 from dataclasses import replace
 from datetime import timedelta
@@ -274,11 +275,40 @@ async def test_a_redirect_loop_is_left(
 
 
 @pytest.mark.fault("D6")
-async def test_a_compressed_body_is_not_unpacked(
-    server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "aws-chunked, gzip", "aws-chunked", "identity", ""])
+async def test_a_body_that_an_uploader_has_compressed_is_unpacked(
+    server: ScriptedServer, client: httpx.AsyncClient, policy: DownloadPolicy, tmp_path: Path, coding: str
 ) -> None:
-    with pytest.raises(BadMedia):
-        await fetch(client, server.sends("/", b"\x1f\x8b", "content-encoding: gzip"), policy, tmp_path / "file")
+    content = bytes(range(256)) * 2000
+    sent = gzip.compress(content) if "gzip" in coding else content
+    downloaded = await fetch(client, server.sends("/", sent, f"content-encoding: {coding}"), policy, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == content
+    assert downloaded.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.fault("D6")
+@pytest.mark.parametrize(
+    ("coding", "body", "error"),
+    [
+        ("gzip", b"not gzip at all", BadMedia),
+        ("br", b"whatever", BadMedia),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"x")), BadMedia),
+        ("gzip", gzip.compress(bytes(1000))[:-12], SourceUnavailable),
+        ("gzip", gzip.compress(bytes(50_000_000)), TooLarge),
+    ],
+    ids=["none", "another", "twice", "cut", "bomb"],
+)
+async def test_a_compressed_body_that_cannot_be_unpacked_is_refused(
+    server: ScriptedServer,
+    client: httpx.AsyncClient,
+    policy: DownloadPolicy,
+    tmp_path: Path,
+    coding: str,
+    body: bytes,
+    error: type[Exception],
+) -> None:
+    with pytest.raises(error):
+        await fetch(client, server.sends("/", body, f"content-encoding: {coding}"), policy, tmp_path / "file")
 
 
 async def test_nobody_listening_is_asked_again(
