@@ -155,7 +155,9 @@ async def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
 async def test_a_command_that_cannot_work_says_why(
     tmp_path: Path, words: tuple[str, ...], exit_code: int, reason: str
 ) -> None:
-    code, output = await reelay(*words, "--data-dir", str(tmp_path))
+    # Those that `dev` uses by itself may be somebody else's.
+    ports = [f"--{name}-port={port}" for name, port in zip(PARTS, free_ports(len(PARTS)), strict=True)]
+    code, output = await reelay(*words, *(ports if "dev" in words else ()), "--data-dir", str(tmp_path))
     assert code == exit_code
     assert reason in output
     assert "Traceback" not in output
