@@ -23,6 +23,7 @@ dev: $(READY) ## Run the whole stack until Ctrl-C
 test: $(READY) ## Run the tests of the product
 	@$(BIN)/python -m tests.acceptance.browser.chromium
 	@$(BIN)/python -m tests.node
+	@$(BIN)/python -m tests.pgbouncer
 	@$(BIN)/python -m tests.acceptance.generated.python_generator
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal --ignore tests/lab
 

@@ -91,7 +91,7 @@ async def working(
     transfers_at_once: int = TRANSFERS_AT_ONCE,
 ) -> AsyncIterator[None]:
     """While the block runs, tasks of the queues are taken: by one worker each, with all that they need."""
-    engine = make_engine(settings.service_url, pool_size=20)
+    engine = make_engine(settings.service_url, pool_size=settings.database_pool_size_worker)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
         sessions = make_sessions(engine)

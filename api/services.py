@@ -87,7 +87,12 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
     catalog = load_catalog(more=settings.catalog_dir)
     models = chat_models(catalog, settings)
     engine, service_engine = (
-        make_engine(url, connection_seconds=timeouts.connection, statement_seconds=timeouts.statement)
+        make_engine(
+            url,
+            pool_size=settings.database_pool_size_api,
+            connection_seconds=timeouts.connection,
+            statement_seconds=timeouts.statement,
+        )
         for url in (settings.database_url.get_secret_value(), settings.service_url)
     )
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
@@ -107,7 +112,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
         async with (
             AsyncExitStack() as stack,
             httpx.AsyncClient(verify=tls_context(), follow_redirects=False) as keys_client,
-            open_changes(tasks, settings.service_url) as changes,
+            open_changes(tasks, settings.listen_url) as changes,
             starting_unstarted(tasks, service_sessions, runs),
             draining(tasks, redelivery),
             refreshing_gauges(tasks, metrics, service_sessions),

@@ -23,6 +23,7 @@ SECRETS: Mapping[str, frozenset[Process]] = {
     "DATABASE_URL": frozenset({Process.API, Process.MIGRATION}),
     "DATABASE_SERVICE_URL": SERVING | {Process.MIGRATION},
     "DATABASE_ADMIN_URL": frozenset({Process.MIGRATION}),
+    "DATABASE_LISTEN_URL": frozenset({Process.API}),
     "API_KEY_PEPPER": frozenset({Process.API}),
     "JWT_SECRET": frozenset({Process.API}),
     "PAYLOAD_KEYS": SERVING,

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from reelay.db.address import PostgresAddress
 from reelay.domain.generation import ProviderName, UncertainSubmitPolicy
 from reelay.domain.language import Language
 from reelay.domain.money import MOST_CENTS
@@ -21,7 +22,7 @@ from reelay.payload_keys import PayloadKeys
 from reelay.process_secrets import Process, is_read_by
 
 FAL_HOSTS = (".fal.ai", ".fal.run")
-POSTGRES_SCHEMES = ("postgres", "postgresql")
+DATABASE_URLS = ("database_url", "database_service_url", "database_admin_url", "database_listen_url")
 SHORTEST_SECRET = 16
 """Characters of a secret that we make up ourselves."""
 SHORTEST_JWT_SECRET = 32
@@ -72,6 +73,11 @@ class Settings(BaseSettings):
     database_service_url: SecretStr | None = None
     """Unset: the role of `DATABASE_ADMIN_URL` serves, too."""
     database_admin_url: SecretStr = SecretStr("")
+    database_listen_url: SecretStr | None = None
+    """Past a transaction pooler, as a role that sees every row. Unset: listened for where workers connect."""
+    database_pool_size_api: int = Field(10, ge=1, le=1000)
+    """Connections of one API process as each of its two roles, without the one that listens."""
+    database_pool_size_worker: int = Field(20, ge=1, le=1000)
 
     temporal_ui_url: str | None = None
     """The Temporal UI, to which the page links. Public."""
@@ -291,6 +297,13 @@ class Settings(BaseSettings):
             else value
         )
 
+    @field_validator(*DATABASE_URLS)
+    @classmethod
+    def _usable_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and value.get_secret_value():
+            PostgresAddress.parse(value.get_secret_value())
+        return value
+
     @field_validator("replicate_api_base")
     @classmethod
     def _without_version(cls, value: str) -> str:
@@ -398,6 +411,11 @@ class Settings(BaseSettings):
         return (self.database_service_url or self.database_admin_url).get_secret_value()
 
     @property
+    def listen_url(self) -> str:
+        """Of Postgres, for notifications."""
+        return self.database_listen_url.get_secret_value() if self.database_listen_url else self.service_url
+
+    @property
     def encryption_keys(self) -> PayloadKeys | None:
         return PayloadKeys.parse(self.payload_keys.get_secret_value()) if self.payload_keys else None
 
@@ -439,6 +457,7 @@ class Settings(BaseSettings):
         values = (getattr(self, name) for name in type(self).model_fields)
         secrets = {word for value in values if isinstance(value, SecretStr) for word in _secrets_in(value)}
         passwords = {password for secret in secrets if "://" in secret and (password := urlsplit(secret).password)}
+        passwords |= set(self._database_passwords())
         payload_keys = {entry.partition(":")[2] for entry in _secrets_in(self.payload_keys)}
         return frozenset({*secrets, *passwords, *map(unquote, passwords), *payload_keys})
 
@@ -448,6 +467,11 @@ class Settings(BaseSettings):
             return []
         return [*self._unfit_databases(processes), *self._unfit_secrets(processes), *self._unfit_urls()]
 
+    def _database_passwords(self) -> Iterator[str]:
+        for value in (getattr(self, name) for name in DATABASE_URLS):
+            if value and (password := PostgresAddress.parse(value.get_secret_value()).password):
+                yield password
+
     def _unfit_databases(self, processes: frozenset[Process]) -> Iterator[str]:
         urls = {"DATABASE_URL": self.database_url} if is_read_by("DATABASE_URL", processes) else {}
         if self.database_service_url is not None:
@@ -456,12 +480,12 @@ class Settings(BaseSettings):
         knows_owner = self.database_admin_url and is_read_by("DATABASE_ADMIN_URL", processes)
         if self.database_service_url is None or knows_owner:
             urls["DATABASE_ADMIN_URL"] = self.database_admin_url
-        roles: dict[tuple[str | None, str | None], str] = {}
+        roles: dict[str, str] = {}
         for variable, url in urls.items():
-            parts = urlsplit(url.get_secret_value())
-            if parts.scheme not in POSTGRES_SCHEMES or not (parts.hostname and parts.username and parts.path[1:]):
+            address = PostgresAddress.parse(url.get_secret_value()) if url.get_secret_value() else None
+            if not (address and address.hosts and address.role and address.database):
                 yield f"{variable}: it must be postgresql://role:password@host/database"
-            elif (other := roles.setdefault((parts.hostname, parts.username), variable)) != variable:
+            elif (other := roles.setdefault(address.role, variable)) != variable:
                 yield f"{other}: its role must not be that of {variable}"
 
     def _unfit_secrets(self, processes: frozenset[Process]) -> Iterator[str]:

@@ -4,6 +4,8 @@ A reader of one generation is notified at once: its events are written one after
 is notified
 up to an event before which nothing can appear any more, because transactions end in another order than they took their
 numbers in: docs/decisions/013-event-streams.md.
+
+Through a transaction pooler no notification arrives. There the events are read every second instead.
 """
 
 import asyncio
@@ -18,12 +20,15 @@ import asyncpg
 import structlog
 
 from reelay.background import Succeeded, TaskSupervisor
-from reelay.db.engine import connect_to_postgres, naming_outages
+from reelay.db.address import PostgresAddress
+from reelay.db.engine import CACHED_STATEMENTS, connect_to_postgres, keeps_sessions, naming_outages
 from reelay.db.generations import PROGRESS_CHANNEL
 
 CHANGED = "generation_changed"
 QUIET_SECONDS = 10.0
 """After so long without a notification the connection is checked: one that died silently delivers nothing."""
+POLL_SECONDS = 1.0
+"""Between two reads where notifications do not arrive."""
 ANSWER_SECONDS = 5.0
 GATHER_SECONDS = 0.005
 """Between two reads: what happens meanwhile is read together."""
@@ -33,7 +38,7 @@ GAP_PAUSE_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 GAP_WARNING_SECONDS = 10.0
 
 TAIL = """
-select id, user_id, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as oldest_open,
+select id, user_id, job_id, pg_snapshot_xmin(pg_current_snapshot())::text::bigint as oldest_open,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next
 from job_events where id > $1 order by id limit $2
 """
@@ -127,9 +132,11 @@ class Gap:
 class Tail:
     """Moves `Changes.settled` along the events."""
 
-    def __init__(self, connection: asyncpg.Connection, changes: Changes) -> None:
+    def __init__(self, connection: asyncpg.Connection, changes: Changes, *, is_notified: bool) -> None:
+        """`is_notified`: whether those who read one generation hear of its changes otherwise."""
         self._connection = connection
         self._changes = changes
+        self._is_notified = is_notified
         self._at = changes.settled
         self._gap: Gap | None = None
 
@@ -143,15 +150,15 @@ class Tail:
     async def read(self) -> float | None:
         """Read what is new. Seconds to wait before looking again at numbers that are missing; None when none are."""
         while rows := await self._connection.fetch(TAIL, self._at, PAGE):
-            users = set()
+            keys = set()
             for row in rows:
                 if row["id"] != self._at + 1 and not self._is_dead(row):
                     break
                 self._at = row["id"]
-                users.add(row["user_id"])
+                keys |= {row["user_id"]} if self._is_notified else {row["user_id"], row["job_id"]}
             self._changes.settle(self._at)
-            for user in users:
-                self._changes.notify(user)
+            for key in keys:
+                self._changes.notify(key)
             if self._at != rows[-1]["id"]:
                 return self._pause()
         self._changes.settle(self._at)
@@ -199,19 +206,30 @@ async def _listen_until_lost(url: str, changes: Changes, succeeded: Succeeded) -
             user_id, generation_id, percent = str(payload).split()
             changes.measured(UUID(user_id), UUID(generation_id), int(percent))
 
-    connection = await connect_to_postgres(url, timeout=5, command_timeout=ANSWER_SECONDS)
+    address = PostgresAddress.parse(url)
+    is_notified = await keeps_sessions(address, timeout=ANSWER_SECONDS)
+    if not is_notified:
+        log.warning("notifications_replaced_by_polling", advice="set DATABASE_LISTEN_URL to a direct connection")
+    connection = await connect_to_postgres(
+        address,
+        timeout=ANSWER_SECONDS,
+        command_timeout=ANSWER_SECONDS,
+        statement_cache_size=CACHED_STATEMENTS if is_notified else 0,
+    )
     try:
         connection.add_termination_listener(lambda _: notified.set())
-        await connection.add_listener(CHANGED, on_change)
-        await connection.add_listener(PROGRESS_CHANNEL, on_measure)
-        tail = Tail(connection, changes)
+        if is_notified:
+            await connection.add_listener(CHANGED, on_change)
+            await connection.add_listener(PROGRESS_CHANNEL, on_measure)
+        tail = Tail(connection, changes, is_notified=is_notified)
+        quiet_seconds = QUIET_SECONDS if is_notified else POLL_SECONDS
         await tail.begin()
         changes.notify_all()
         while not connection.is_closed():
             notified.clear()
             pause = await tail.read()
             succeeded()
-            await _wait(notified, QUIET_SECONDS if pause is None else pause)
+            await _wait(notified, quiet_seconds if pause is None else pause)
             await asyncio.sleep(GATHER_SECONDS if pause is None else 0)
     finally:
         await connection.close(timeout=2)

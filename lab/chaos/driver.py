@@ -17,6 +17,7 @@ from lab.chaos.evidence import Kill, Notes
 from lab.chaos.plan import Plan, PlannedJob, PlannedKill
 from lab.chaos.receiver import Receiver
 from reelay.cli.data_dir import DataDir
+from reelay.db.address import PostgresAddress
 from reelay.db.engine import POSTGRES_UNAVAILABLE, connect_to_postgres, naming_outages
 from reelay.domain.generation import Status
 
@@ -106,10 +107,10 @@ class Driver:
 
     async def _watch(self) -> None:
         """Note the first end of each job, and show how far all is."""
-        url = self._data_dir.find_stack().database_admin_url
+        address = PostgresAddress.parse(self._data_dir.find_stack().database_admin_url)
         while True:
             with suppress(*POSTGRES_UNAVAILABLE), naming_outages():
-                await self._watch_with(await connect_to_postgres(url, timeout=5))
+                await self._watch_with(await connect_to_postgres(address, timeout=5))
             await asyncio.sleep(POLL_EVERY_SECONDS)
 
     async def _watch_with(self, connection: asyncpg.Connection) -> None:

@@ -64,6 +64,11 @@ class EmbeddedPostgres:
     def app_url(self) -> str:
         return f"postgresql://{APP}:{self.secrets.app_password}@{HOST}:{self.port}/{DATABASE}"
 
+    @property
+    def privileges(self) -> tuple[str, ...]:
+        """What it runs with under root, as options of setpriv(1)."""
+        return _privileges(self.folder)
+
     def program(self, log_file: Path) -> Program:
         settings = {**SETTINGS, **self.settings, "port": str(self.port)}
         return Program(
@@ -79,7 +84,7 @@ class EmbeddedPostgres:
             answers=self._answers,
             prepare=self._prepare,
             complete=self.make_roles,
-            privileges=_privileges(self.folder),
+            privileges=self.privileges,
             # Fast shutdown: sessions are aborted, data is flushed.
             stop_signal=signal.SIGINT,
             death_signal=signal.SIGINT,

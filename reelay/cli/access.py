@@ -1,6 +1,6 @@
 """How the other commands reach the database: by the environment's URLs, else those of the running stack."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,12 +11,14 @@ from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
 from reelay.cli.secrets import keep_secrets, write_private
+from reelay.db.address import PostgresAddress, UnusableAddress
 from reelay.db.audit_log import Actor
 from reelay.db.credits import AmountRefused
 from reelay.db.engine import POSTGRES_UNAVAILABLE, make_engine, make_sessions
 from reelay.db.tables import Scope
 from reelay.db.users import AmbiguousUser
 from reelay.operators import OperatorError, add_credits, issue_key
+from reelay.settings import DATABASE_URLS
 
 LOCAL_USER = "local"
 LOCAL_CREDITS_CENTS = 10_000_000
@@ -46,11 +48,22 @@ class Database:
 
 
 def find_database(data_dir: DataDir) -> Database:
-    """Raises: NotRunning."""
+    """Raises: NotRunning, StackError."""
     environment = user_environment()
+    require_usable_addresses(environment)
     if url := environment.get("DATABASE_SERVICE_URL") or environment.get("DATABASE_ADMIN_URL"):
         return Database(url, environment.get("API_KEY_PEPPER", "").encode())
     return stack_database(data_dir)
+
+
+def require_usable_addresses(environment: Mapping[str, str]) -> None:
+    """Those of Postgres. Raises: StackError, which names the variable and the parameter."""
+    for name in (each.upper() for each in DATABASE_URLS):
+        try:
+            if name in environment:
+                PostgresAddress.parse(environment[name])
+        except UnusableAddress as error:
+            raise StackError(f"invalid configuration: {name}: {error}") from error
 
 
 def stack_database(data_dir: DataDir) -> Database:

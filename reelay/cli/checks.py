@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
@@ -27,7 +28,8 @@ from reelay.catalog.loader import load_catalog
 from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import NotRunning
-from reelay.db.engine import POSTGRES_UNAVAILABLE, make_engine, make_sessions
+from reelay.db.address import PostgresAddress, UnusableAddress
+from reelay.db.engine import POSTGRES_UNAVAILABLE, keeps_sessions, make_engine, make_sessions
 from reelay.db.migrate import known_revisions
 from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
 from reelay.drift import find_drift
@@ -39,6 +41,7 @@ from reelay.settings import Environment, Settings, complaints
 from workflows.task_queues import TaskQueue, transfers_queue, webhooks_queue
 
 PATIENCE_SECONDS = 5.0
+POSTGRES_ADVICE = "see DATABASE_URL and DATABASE_SERVICE_URL"
 
 
 class State(StrEnum):
@@ -124,6 +127,7 @@ async def check_all(context: Context) -> Sequence[Finding]:
             check_temporal(context.temporal_address),
             check_workers(context.temporal_address, settings.task_queue),
             check_postgres(settings),
+            check_notifications(settings),
             check_archive(settings),
             check_key(client, "FAL_KEY", settings.fal_key, settings),
             check_key(client, "FAL_KEY_NEW", settings.fal_key_new, settings),
@@ -207,13 +211,29 @@ async def check_postgres(settings: Settings) -> Finding:
             revision = await revision_of(service_session)
             trouble = revision_trouble(revision, known_revisions())
             trouble = trouble or await app_role_trouble(session) or await service_role_trouble(service_session)
-    except (*POSTGRES_UNAVAILABLE, SQLAlchemyError, ValueError) as error:
-        found, advice = f"refuses the connection ({type(error).__name__})", "see DATABASE_URL and DATABASE_SERVICE_URL"
-        return Finding("Postgres", State.WRONG, found, advice)
+    except POSTGRES_UNAVAILABLE as error:
+        return Finding("Postgres", State.WRONG, f"does not answer: {error}", POSTGRES_ADVICE)
+    except (SQLAlchemyError, UnusableAddress) as error:
+        return Finding("Postgres", State.WRONG, f"refuses the connection ({type(error).__name__})", POSTGRES_ADVICE)
     if trouble:
         return Finding("Postgres", State.WRONG, trouble, "bring the database and this version together")
     ahead = "" if revision == known_revisions()[0] else f", ahead of this version's {known_revisions()[0]}"
     return Finding("Postgres", State.OK, f"server {server}, schema {revision}{ahead}")
+
+
+async def check_notifications(settings: Settings) -> Finding:
+    """Whether event streams hear of changes when they happen."""
+    variable = "DATABASE_LISTEN_URL" if settings.database_listen_url else "DATABASE_SERVICE_URL"
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            is_kept = await keeps_sessions(PostgresAddress.parse(settings.listen_url), timeout=PATIENCE_SECONDS)
+    except (*POSTGRES_UNAVAILABLE, asyncpg.PostgresError, UnusableAddress) as error:
+        found = f"the address of {variable} is not reached ({type(error).__name__})"
+        return Finding("notifications", State.WRONG, found, f"see {variable}")
+    if not is_kept:
+        found = f"{variable} leads to a transaction pooler: changes are read once a second instead"
+        return Finding("notifications", State.WRONG, found, "set DATABASE_LISTEN_URL to a direct connection")
+    return Finding("notifications", State.OK, "heard as they happen")
 
 
 @asynccontextmanager

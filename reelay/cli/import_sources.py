@@ -11,6 +11,8 @@ from typing import Any
 import asyncpg
 
 from reelay.cli.errors import StackError
+from reelay.db.address import PostgresAddress, UnusableAddress
+from reelay.db.engine import PostgresUnavailable, connect_to_postgres
 
 Row = dict[str, Any]
 COPY = re.compile(r'COPY (?:"?\w+"?\.)?"?(\w+)"? \((.+)\) FROM stdin;')
@@ -33,8 +35,10 @@ async def read_rows(source: str, table: str) -> AsyncIterator[Row]:
 
 async def _of_database(url: str, table: str) -> AsyncIterator[Row]:
     try:
-        connection = await asyncpg.connect(url)
-    except (OSError, asyncpg.PostgresError, ValueError) as error:
+        connection = await connect_to_postgres(PostgresAddress.parse(url))
+    except UnusableAddress as error:
+        raise StackError(f"the source's address: {error}") from error
+    except (PostgresUnavailable, asyncpg.PostgresError) as error:
         raise StackError(f"the source does not answer: {error}") from error
     try:
         if await connection.fetchval("select to_regclass($1)", table) is None:

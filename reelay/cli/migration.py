@@ -2,9 +2,11 @@
 
 from temporalio.service import RPCError
 
+from reelay.cli.access import require_usable_addresses
 from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
+from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.migrate import MigrationBlocked, migrate
 from workflows.client import connect
 from workflows.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
@@ -13,6 +15,7 @@ from workflows.search_attributes import SEARCH_ATTRIBUTES, register_search_attri
 async def migrate_database(data_dir: DataDir) -> None:
     """The schema, and where the environment names a Temporal, the search attributes there."""
     environment = user_environment()
+    require_usable_addresses(environment)
     urls: tuple[str, str, str | None]
     if admin_url := environment.get("DATABASE_ADMIN_URL"):
         if not (app_url := environment.get("DATABASE_URL")):
@@ -25,6 +28,8 @@ async def migrate_database(data_dir: DataDir) -> None:
         await migrate(*urls)
     except MigrationBlocked as error:
         raise StackError(str(error)) from error
+    except POSTGRES_UNAVAILABLE as error:
+        raise StackError(f"the database of DATABASE_ADMIN_URL does not answer: {error}") from error
     if "TEMPORAL_ADDRESS" in environment:
         await _register_search_attributes()
 

@@ -15,12 +15,14 @@ from uuid import UUID
 import asyncpg
 import structlog
 from sqlalchemy import event, text
-from sqlalchemy.engine import Dialect, ExceptionContext, make_url
+from sqlalchemy.engine import URL, Dialect, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from reelay.db.address import PostgresAddress
 
 Sessions = async_sessionmaker[AsyncSession]
 T = TypeVar("T")
@@ -48,27 +50,31 @@ NOT_ACCEPTING_CONNECTIONS = "55000"
 log = structlog.get_logger()
 
 IDLE_SECONDS = 0.5
+CACHED_STATEMENTS = 100
+"""As the driver has it."""
+SESSION = "select pg_backend_pid()"
 
 
 def make_engine(
     url: str, *, pool_size: int = 10, connection_seconds: int = 5, statement_seconds: int | None = 30
 ) -> AsyncEngine:
     """An engine for a `postgresql://` URL. After so many seconds without a connection, or an answer, it gives up;
-    None: never.
+    None: never. Raises: UnusableAddress.
 
     Idle connections are checked before use: Postgres may have restarted. Those of a busy pool are not: the round
     trip costs 0.8 ms of CPU, three to six times per generation.
     """
+    address = PostgresAddress.parse(url)
+    connector = Connector(address, connection_seconds, statement_seconds)
     engine = create_async_engine(
-        make_url(url).set(drivername="postgresql+asyncpg"),
+        URL.create("postgresql+asyncpg", username=address.user, database=address.database),  # for its readers alone
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=connection_seconds,
         pool_use_lifo=True,  # in turn, every connection of a pool that was full once would idle
         connect_args={
-            "timeout": connection_seconds,
-            "command_timeout": statement_seconds,
-            "async_creator_fn": connect_to_postgres,
+            "async_creator_fn": connector.connect,
+            "prepared_statement_name_func": connector.statement_name,
         },
     )
     event.listen(engine.sync_engine, "handle_error", _outage_of)
@@ -77,16 +83,84 @@ def make_engine(
     return engine
 
 
-async def connect_to_postgres(*arguments: Any, **options: Any) -> asyncpg.Connection:
-    """As `asyncpg.connect`. Raises: PostgresUnavailable, and what the server refuses."""
+class Connector:
+    """Opens the connections of one engine, which may lead to a pooler that changes sessions between transactions.
+
+    There a statement that was prepared under a name is unknown to the next session, or is another client's. One without
+    a name is sent anew with each execution: the driver does so where its own cache of statements is off.
+    """
+
+    def __init__(self, address: PostgresAddress, connection_seconds: int, statement_seconds: int | None) -> None:
+        self._address = address
+        self._connection_seconds = connection_seconds
+        self._statement_seconds = statement_seconds
+        self._is_pooled: bool | None = address.is_pooled or None
+
+    async def connect(self, **_as_in_the_url: Any) -> asyncpg.Connection:
+        caches = not self._is_pooled
+        connection = await self._open(caches=caches)
+        try:
+            if self._is_pooled is None:
+                with naming_outages():
+                    self._is_pooled = await leads_to_pooler(connection)
+            if not (self._is_pooled and caches):
+                return connection
+            await connection.close(timeout=self._connection_seconds)
+        except BaseException:
+            connection.terminate()
+            raise
+        return await self._open(caches=False)
+
+    async def _open(self, *, caches: bool) -> asyncpg.Connection:
+        return await connect_to_postgres(
+            self._address,
+            timeout=self._connection_seconds,
+            command_timeout=self._statement_seconds,
+            statement_cache_size=CACHED_STATEMENTS if caches else 0,
+        )
+
+    def statement_name(self) -> str | None:
+        """None: the driver makes one up."""
+        return "" if self._is_pooled else None
+
+
+async def connect_to_postgres(address: PostgresAddress, *, timeout: float = 10, **options: Any) -> asyncpg.Connection:
+    """As `PostgresAddress.connect`. Raises: PostgresUnavailable, and what the server refuses."""
     try:
-        return await asyncpg.connect(*arguments, **options)
+        return await address.connect(timeout=timeout, **options)
     except OSError as error:
         raise PostgresUnavailable(_described(error)) from error
     except asyncpg.PostgresError as error:
         if _is_outage(error) or error.sqlstate == NOT_ACCEPTING_CONNECTIONS:
             raise PostgresUnavailable(_described(error)) from error
         raise
+
+
+async def leads_to_pooler(connection: asyncpg.Connection) -> bool:
+    """Whether something between us and Postgres answers: it told another process id than the session has."""
+    told = connection.get_server_pid()
+    # By the simple protocol, which prepares nothing.
+    answer: str = await connection.execute(f"select 1 where pg_backend_pid() = {told:d}")
+    return answer != "SELECT 1"
+
+
+async def keeps_sessions(address: PostgresAddress, *, timeout: float) -> bool:
+    """Whether a connection has one session for as long as it is open: LISTEN, and locks of a session, need that.
+
+    A transaction pooler gives each transaction a session that is free, and by that two connections the same one.
+    """
+    first = await connect_to_postgres(address, timeout=timeout, command_timeout=timeout, statement_cache_size=0)
+    try:
+        if not await leads_to_pooler(first):
+            return True
+        second = await connect_to_postgres(address, timeout=timeout, command_timeout=timeout, statement_cache_size=0)
+        try:
+            sessions = [await each.fetchval(SESSION) for _ in range(3) for each in (first, second)]
+            return sessions[0] != sessions[1] and sessions == sessions[:2] * 3
+        finally:
+            await second.close(timeout=2)
+    finally:
+        await first.close(timeout=2)
 
 
 @contextmanager

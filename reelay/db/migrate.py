@@ -15,11 +15,11 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from asyncpg import LockNotAvailableError
 from sqlalchemy import Connection, text
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from reelay.db.engine import make_engine
+from reelay.db.address import PostgresAddress
+from reelay.db.engine import keeps_sessions, make_engine
 from reelay.db.migrations.scripts import run_script
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -27,6 +27,7 @@ LOCK_KEY = 0x5EE1A7  # any number that nobody else locks with
 LOCK_NOT_AVAILABLE = LockNotAvailableError.sqlstate
 LOCK_PATIENCE = timedelta(minutes=15)
 ASK_FOR_LOCK_EVERY = timedelta(seconds=0.5)
+CONNECTION_SECONDS = 10
 # A role, or a managed server, may have limits of its own.
 SESSION = ("set statement_timeout = 0", "set idle_in_transaction_session_timeout = 0", "set lock_timeout = '5s'")
 
@@ -64,8 +65,13 @@ async def migrate(
     `patience`: how long to wait for another process that migrates.
     `more_versions`: folders of migrations that follow ours.
 
-    Raises: MigrationBlocked.
+    Raises: MigrationBlocked, UnusableAddress.
     """
+    if not await keeps_sessions(PostgresAddress.parse(admin_url), timeout=CONNECTION_SECONDS):
+        raise MigrationBlocked(
+            "DATABASE_ADMIN_URL leads to a transaction pooler, which does not keep the lock of a migration. Let it "
+            "name a direct connection to Postgres"
+        )
     engine = make_engine(admin_url, pool_size=1, statement_seconds=None)
     try:
         async with engine.connect() as connection:
@@ -89,7 +95,7 @@ async def _migrate(
     connection: AsyncConnection, app_url: str, service_url: str | None, more_versions: Iterable[Path]
 ) -> None:
     async with connection.begin():
-        app_role = await connection.run_sync(_ensure_role, make_url(app_url), "reelay_app")
+        app_role = await connection.run_sync(_ensure_role, PostgresAddress.parse(app_url), "reelay_app")
         if await connection.scalar(BYPASSES_SECURITY, {"role": app_role}):
             raise MigrationBlocked(
                 f"DATABASE_URL: its role {app_role} is a superuser or has BYPASSRLS, and is granted nothing. Let "
@@ -99,7 +105,7 @@ async def _migrate(
     await connection.commit()
     if service_url:
         async with connection.begin():
-            service_role = await connection.run_sync(_ensure_role, make_url(service_url), "reelay_service")
+            service_role = await connection.run_sync(_ensure_role, PostgresAddress.parse(service_url), "reelay_service")
             await connection.run_sync(_grant_service_role, service_role)
 
 
@@ -151,15 +157,16 @@ def _grant_service_role(connection: Connection, role: str) -> None:
         connection.exec_driver_sql(f"alter policy service on {table} to current_user, {quoted}")
 
 
-def _ensure_role(connection: Connection, url: URL, default: str) -> str:
-    """The name of the URL's role."""
-    role = url.username or default
-    if connection.scalar(text("select 1 from pg_roles where rolname = :role"), {"role": role}):
-        return role
+def _ensure_role(connection: Connection, address: PostgresAddress, default: str) -> str:
+    """The name of the address's role. `role.project`, which is for a pooler, is the role's name only if it exists."""
+    for role in (address.user, address.role):
+        if role and connection.scalar(text("select 1 from pg_roles where rolname = :role"), {"role": role}):
+            return role
+    role = address.role or default
     # CREATE ROLE takes no parameters; quote_ident and quote_literal are the server's own quoting.
     statement = connection.scalar(
         text("select format('create role %I login password %L', cast(:role as text), cast(:password as text))"),
-        {"role": role, "password": str(url.password or "")},
+        {"role": role, "password": address.password or ""},
     )
     connection.exec_driver_sql(str(statement))
     return role
