@@ -17,6 +17,7 @@ from activities.catalog_watch import watching_catalog
 from activities.conclusion import ConclusionActivities
 from activities.endpoints import EndpointActivities
 from activities.final_pushes import StoredFinalPushes
+from activities.housekeeping import HousekeepingActivities
 from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor, counting_task_failures
 from activities.outgoing import SECONDS_TO_DELIVERY, OutgoingActivities
 from activities.polling import PollingActivities
@@ -39,10 +40,11 @@ from reelay.tracing.spans import tracing
 from workflows.client import connect
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
+from workflows.housekeeping import HousekeepingWorkflow
 from workflows.outgoing import waking_receivers
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
-from workflows.schedule import keeping_schedule
+from workflows.schedule import keeping_housekeeping, keeping_schedule
 from workflows.task_queues import TaskQueue, transfers_queue, webhooks_queue
 
 # A POST that is under way when the worker is told to stop gets this long to come back.
@@ -131,10 +133,11 @@ async def open_generations_worker(
     await stack.enter_async_context(tasks.running("slots", slots.keep))
     await stack.enter_async_context(watching_catalog(tasks, meter_of(client), catalog, platform))
     await stack.enter_async_context(keeping_schedule(tasks, client, settings.task_queue, settings.reconcile_every))
+    await stack.enter_async_context(keeping_housekeeping(tasks, client, settings.task_queue, settings.housekeep_every))
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[GenerationWorkflow, ReconciliationWorkflow, EndpointWorkflow],
+        workflows=[GenerationWorkflow, ReconciliationWorkflow, EndpointWorkflow, HousekeepingWorkflow],
         activities=[
             submission.submit,
             submission.adopt,
@@ -182,10 +185,12 @@ async def open_transfers_worker(
     archive = ArchiveActivities(
         sessions, providers, storage, sources, decoders.inspect, collect_logs=settings.provider_logs
     )
+    runs = GenerationRuns(client, settings.task_queue, settings.app_url)
+    housekeeping = HousekeepingActivities(settings, sessions, providers, storage, runs)
     return Worker(
         client,
         task_queue=transfers_queue(settings.task_queue),
-        activities=[archive.archive],
+        activities=[archive.archive, housekeeping.prune],
         interceptors=[MetricsInterceptor(), RetryInterceptor(Timeline(sessions))],
         graceful_shutdown_timeout=GRACE,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

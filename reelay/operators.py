@@ -15,6 +15,7 @@ from sqlmodel import col
 
 from reelay.db.audit_log import Actor, AuditAction, record_act
 from reelay.db.credits import adjust, limit_month, top_up
+from reelay.db.deletion import mark_user_deleted
 from reelay.db.keys import PREFIX_LENGTH, create_key, revoke_key
 from reelay.db.slots import set_slot_limit
 from reelay.db.tables import ApiKey, Scope, SlotLimit, User
@@ -75,8 +76,10 @@ async def disable(session: AsyncSession, actor: Actor, name: str) -> User:
 
 
 async def enable(session: AsyncSession, actor: Actor, name: str) -> User:
-    """Raises: UnknownUser."""
+    """Raises: UnknownUser, OperatorError where the user is being deleted."""
     user = await require_user(session, name)
+    if user.deleted_at is not None:
+        raise OperatorError(f"{name} is being deleted")
     await enable_user(session, user.id)
     await record_act(session, actor, AuditAction.USER_ENABLED, user.name, user_id=user.id)
     return user
@@ -87,6 +90,15 @@ async def sign_out(session: AsyncSession, actor: Actor, name: str) -> User:
     user = await require_user(session, name)
     await sign_user_out(session, user.id)
     await record_act(session, actor, AuditAction.USER_SIGNED_OUT, user.name, user_id=user.id)
+    return user
+
+
+async def delete(session: AsyncSession, actor: Actor, name: str) -> User:
+    """The user is refused from now on; all that the user has is deleted by the housekeeping. Raises: UnknownUser."""
+    user = await require_user(session, name)
+    if user.deleted_at is None:
+        await mark_user_deleted(session, user)
+        await record_act(session, actor, AuditAction.USER_DELETED, str(user.id), user_id=user.id)
     return user
 
 

@@ -29,6 +29,7 @@ SECRETS: Mapping[str, frozenset[Process]] = {
     "PAYLOAD_KEYS": SERVING,
     "FAL_KEY": AT_PROVIDERS,
     "FAL_KEY_NEW": AT_PROVIDERS,
+    "FAL_ADMIN_KEY": frozenset({Process.TRANSFERS}),
     "FAL_WEBHOOK_SECRET": frozenset({Process.API, Process.GENERATIONS}),
     "REPLICATE_API_TOKEN": AT_PROVIDERS,
     "REPLICATE_WEBHOOK_SECRET": frozenset({Process.API}),

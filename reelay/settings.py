@@ -5,6 +5,7 @@ import hmac
 import re
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from reelay.db.address import PostgresAddress
+from reelay.db.address import PostgresAddress, UnusableAddress
 from reelay.domain.generation import ProviderName, UncertainSubmitPolicy
 from reelay.domain.language import Language
 from reelay.domain.money import MOST_CENTS
@@ -93,6 +94,8 @@ class Settings(BaseSettings):
 
     fal_key: SecretStr | None = Field(None, validation_alias=AliasChoices("FAL_KEY", "FAL_API_KEY", "fal_key"))
     fal_key_new: SecretStr | None = None
+    fal_admin_key: SecretStr | None = None
+    """May do what the others may not: delete what fal stores of requests."""
     fal_queue_base: str = "https://queue.fal.run"
     fal_api_base: str = "https://rest.fal.ai"
     fal_fallback_bases: Annotated[tuple[str, ...], NoDecode] = ()
@@ -214,6 +217,10 @@ class Settings(BaseSettings):
     campaigns_per_user: int = Field(1000, ge=0, le=1_000_000_000)
     """0, here and in the next two: no limit."""
     clips_per_user: int = Field(20_000, ge=0, le=1_000_000_000)
+    retention_days_jobs: int | None = Field(None, ge=1, le=36500)
+    """Jobs that ended longer ago are deleted, by the next two their files and their timelines. Unset: kept."""
+    retention_days_media: int | None = Field(None, ge=1, le=36500)
+    retention_days_events: int | None = Field(None, ge=1, le=36500)
     storage_per_user_bytes: int = Field(100 * 1024**3, ge=0)
     """Of archived media."""
 
@@ -296,13 +303,6 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
-
-    @field_validator(*DATABASE_URLS)
-    @classmethod
-    def _usable_address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and value.get_secret_value():
-            PostgresAddress.parse(value.get_secret_value())
-        return value
 
     @field_validator("replicate_api_base")
     @classmethod
@@ -447,6 +447,10 @@ class Settings(BaseSettings):
         return self.reconcile_interval or timedelta(minutes=1 if self.is_development else 5)
 
     @property
+    def housekeep_every(self) -> timedelta:
+        return self.reconcile_every if self.is_development else max(self.reconcile_every, timedelta(minutes=15))
+
+    @property
     def generate_video_defaults(self) -> dict[str, Any]:
         """By the catalogue's words."""
         return {"duration": self.generate_video_duration, "aspectRatio": self.generate_video_aspect_ratio}
@@ -462,15 +466,40 @@ class Settings(BaseSettings):
         return frozenset({*secrets, *passwords, *map(unquote, passwords), *payload_keys})
 
     def unfit_for_production(self, processes: frozenset[Process] = EVERY_PROCESS) -> list[str]:
-        """What those must not start with in production, each naming its variable and never the value."""
-        if self.is_development:
-            return []
+        """What those must not start with in production, each naming its variable and never the value; in development,
+        what they could not."""
+        unusable = self.unusable_addresses(processes)
+        if self.is_development or unusable:
+            return unusable
         return [*self._unfit_databases(processes), *self._unfit_secrets(processes), *self._unfit_urls()]
 
+    def unusable_addresses(self, processes: frozenset[Process] = EVERY_PROCESS) -> list[str]:
+        """Those of Postgres that cannot be read, or honoured, each with its variable's name."""
+        found = []
+        for name, url in self._database_addresses(processes).items():
+            try:
+                PostgresAddress.parse(url.get_secret_value())
+            except UnusableAddress as error:
+                found.append(f"{name}: {error}")
+        return found
+
+    def _database_addresses(self, processes: frozenset[Process]) -> dict[str, SecretStr]:
+        """Those that are set, by the variable's name; the owner's where it serves or migrates."""
+        urls = {field.upper(): getattr(self, field) for field in DATABASE_URLS}
+        return {
+            variable: url
+            for variable, url in urls.items()
+            if url and url.get_secret_value() and (is_read_by(variable, processes) or self._serves(variable))
+        }
+
+    def _serves(self, variable: str) -> bool:
+        return variable == "DATABASE_ADMIN_URL" and self.database_service_url is None
+
     def _database_passwords(self) -> Iterator[str]:
-        for value in (getattr(self, name) for name in DATABASE_URLS):
-            if value and (password := PostgresAddress.parse(value.get_secret_value()).password):
-                yield password
+        for url in self._database_addresses(EVERY_PROCESS).values():
+            with suppress(UnusableAddress):
+                if password := PostgresAddress.parse(url.get_secret_value()).password:
+                    yield password
 
     def _unfit_databases(self, processes: frozenset[Process]) -> Iterator[str]:
         urls = {"DATABASE_URL": self.database_url} if is_read_by("DATABASE_URL", processes) else {}
@@ -495,6 +524,7 @@ class Settings(BaseSettings):
         for variable, secret, is_needed, shortest in (
             ("FAL_KEY", self.fal_key, self._needs_fal_key, 1),
             ("FAL_KEY_NEW", self.fal_key_new, False, 1),
+            ("FAL_ADMIN_KEY", self.fal_admin_key, False, 1),
             ("REPLICATE_API_TOKEN", self.replicate_api_token, ProviderName.REPLICATE in self.providers, 1),
             ("API_KEY_PEPPER", self.api_key_pepper, True, SHORTEST_SECRET),
             ("FAL_WEBHOOK_SECRET", self.webhook_token_secret, self.app_url is not None, SHORTEST_SECRET),

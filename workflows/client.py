@@ -15,14 +15,22 @@ if TYPE_CHECKING:
     from temporalio.contrib.opentelemetry import TracingInterceptor
 
 
-async def connect(keys: PayloadKeys | None = None, *, lazy: bool = False, runtime: Runtime | None = None) -> Client:
+async def connect(
+    keys: PayloadKeys | None = None,
+    *,
+    lazy: bool = False,
+    runtime: Runtime | None = None,
+    address: str | None = None,
+) -> Client:
     """A client by `TEMPORAL_*`, with the one data converter. A lazy one connects at its first call.
+
+    `address`: of another server than `TEMPORAL_ADDRESS`.
 
     `keys`: those of the settings, for whoever starts, reads or does work.
     `runtime`: where its metrics, and those of its workers, go; else nowhere.
     """
     config = ClientConfig.load_client_connect_config()
-    config.setdefault("target_host", "localhost:7233")
+    config["target_host"] = address or config.get("target_host", "localhost:7233")
     return await Client.connect(
         **config,
         data_converter=data_converter_with(keys),

@@ -27,3 +27,8 @@ def outgoing_id(target_id: UUID) -> str:
 def reconciliation_id(task_queue: str) -> str:
     """Of the schedule, and the beginning of its runs' ids. Two deployments in one namespace each have their own."""
     return f"reconciliation-{task_queue}"
+
+
+def housekeeping_id(task_queue: str) -> str:
+    """The same of the housekeeping."""
+    return f"housekeeping-{task_queue}"

@@ -1,4 +1,4 @@
-"""The runs of generations, from outside: the one module that touches their workflow handles.
+"""The runs of workflows, from outside: the one module that touches their handles.
 
 Exception
 ├── NoRun                      there is no run of the generation, or it is closed
@@ -10,7 +10,7 @@ Exception
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -31,12 +31,14 @@ from reelay.db.tables import GenerationJob
 from reelay.domain.endpoint import EndpointAnswer
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Generation, GenerationStatus, Report
+from reelay.domain.housekeeping import Pruned
 from reelay.domain.reconciliation import Run, RunState
 from reelay.payload_keys import UnreadablePayload
 from reelay.timeouts import TIMEOUTS, Timeouts
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
-from workflows.ids import endpoint_workflow_id, workflow_id
+from workflows.housekeeping import HousekeepingWorkflow
+from workflows.ids import endpoint_workflow_id, housekeeping_id, workflow_id
 from workflows.search_attributes import search_attributes
 
 CLOSED = {
@@ -153,6 +155,11 @@ class GenerationRuns:
         async with _answered_within(self._timeouts.command):
             await self._handle(generation_id).cancel()
 
+    async def stop(self, generation_id: UUID) -> None:
+        """Cancel the run. Nothing where there is none, or Temporal does not answer."""
+        with suppress(NoRun, TemporalFailed):
+            await self.cancel(generation_id)
+
     async def describe(self, generation_id: UUID) -> Run:
         """The newest run, by id: the visibility store may lag behind. Raises: RPCError."""
         # The service's own call: the client's does not know the status of a paused run.
@@ -231,6 +238,19 @@ class GenerationRuns:
 
     def _handle(self, generation_id: UUID) -> Handle:
         return self._client.get_workflow_handle_for(GenerationWorkflow.run, workflow_id(generation_id))
+
+
+async def prune_now(client: Client, task_queue: str) -> Pruned:
+    """A pass of the housekeeping, beside the schedule's own; whoever asks meanwhile gets the same.
+
+    Raises: RPCError, WorkflowFailureError.
+    """
+    return await client.execute_workflow(
+        HousekeepingWorkflow.run,
+        id=f"{housekeeping_id(task_queue)}-now",
+        task_queue=task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
 
 
 @asynccontextmanager

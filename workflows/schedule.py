@@ -1,4 +1,4 @@
-"""The schedule of the reconciliation, kept alive by every worker."""
+"""The schedules of the reconciliation and the housekeeping, kept alive by every worker."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -20,7 +20,8 @@ from temporalio.client import (
 )
 
 from reelay.background import Succeeded, TaskSupervisor
-from workflows.ids import reconciliation_id
+from workflows.housekeeping import HousekeepingWorkflow
+from workflows.ids import housekeeping_id, reconciliation_id
 from workflows.reconciliation import ReconciliationWorkflow
 
 # An activity writes the row within moments of its workflow's event; a row unchanged for longer is not worked on.
@@ -35,6 +36,28 @@ def keeping_schedule(
     """While the block runs, Temporal has the schedule: made or brought up to date at first, made again should it go."""
     keep = partial(_keep, client, reconciliation_id(task_queue), schedule(task_queue, every))
     return tasks.running("reconciliation_schedule", keep)
+
+
+def keeping_housekeeping(
+    tasks: TaskSupervisor, client: Client, task_queue: str, every: timedelta
+) -> AbstractAsyncContextManager[None]:
+    """The same for the housekeeping."""
+    keep = partial(_keep, client, housekeeping_id(task_queue), housekeeping_schedule(task_queue, every))
+    return tasks.running("housekeeping_schedule", keep)
+
+
+def housekeeping_schedule(task_queue: str, every: timedelta) -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            HousekeepingWorkflow.run,
+            id=housekeeping_id(task_queue),
+            task_queue=task_queue,
+            execution_timeout=timedelta(hours=2),
+            static_summary="What is too old, and what deleted users and jobs have left",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+    )
 
 
 def schedule(task_queue: str, every: timedelta) -> Schedule:

@@ -47,6 +47,8 @@ class UserView(Wire):
     """When the user was made."""
     disabled_at: datetime | None
     """Since when all keys and tokens of the user are refused; null while they are accepted."""
+    deleted_at: datetime | None
+    """Since when all that the user has is being deleted; null of others."""
     monthly_budget_cents: int | None
     """The most that the user's jobs of one month may cost, in US cents; null for no limit."""
     slot_weight: float
@@ -135,6 +137,17 @@ async def read_user(user: UserName, services: ServicesDep) -> UserView:
     """One user."""
     async with services.service_sessions() as session:
         return await view_user(session, (await operators.require_user(session, user)).id)
+
+
+@router.delete("/{user}", status_code=status.HTTP_202_ACCEPTED)
+async def delete_user(user: UserName, admin: AdminCaller, services: ServicesDep) -> UserView:
+    """Delete a user with all that they have. They are refused at once; the rest goes within minutes. Safe to repeat.
+
+    What they paid stays in the books, under no name.
+    """
+    async with services.service_sessions.begin() as session:
+        deleted = await operators.delete(session, admin.actor, user)
+        return await view_user(session, deleted.id)
 
 
 @router.post("/{user}/budget")

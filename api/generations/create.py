@@ -34,6 +34,7 @@ from reelay.catalog.model import JobKind, Model, Quality
 from reelay.catalog.timing import timing_of
 from reelay.db.clips import find_campaign, find_clip
 from reelay.db.credits import HoldAnswer, hold_credits
+from reelay.db.deletion import is_deleted
 from reelay.db.generations import TARIFF, TIMING, find_generation, find_generation_named, insert_generation
 from reelay.db.slots import highest_priority
 from reelay.db.tables import GenerationJob
@@ -227,9 +228,14 @@ def fingerprint_content(model: Model, inputs: Mapping[str, Any], request: Create
 
 
 async def find_original(session: AsyncSession, repetition: GenerationJob) -> GenerationJob | None:
-    """The job that stands where this one was to be written. Raises: Conflict when only its external id is the same."""
+    """The job that stands where this one was to be written.
+
+    Raises: Conflict, when only its external id is the same, or when it was deleted.
+    """
     if original := await find_generation(session, repetition.user_id, repetition.id):
         return original
+    if await is_deleted(session, repetition.user_id, repetition.id):
+        raise Conflict(Sentence("job_deleted"))
     name = repetition.external_id
     original = await find_generation_named(session, repetition.user_id, name) if name else None
     if original and original.request_fingerprint != repetition.request_fingerprint:

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response, status
 
 from api.context import Context
-from api.generations import cancel, create
+from api.generations import cancel, create, delete
 from api.generations.any_job import JobContext, record_act_on
 from api.generations.create import CreateOptionsDep, CreatingRoute, JobSpec
 from api.generations.gallery import VIDEO_TYPES
@@ -192,6 +192,19 @@ async def poll_job(job_id: JobName, context: JobContext) -> JobView:
 async def cancel_job(job_id: JobName, context: JobContext) -> JobView:
     """Cancel the job, also at the provider as far as possible. A job that has ended stays as it is."""
     return await cancel.cancel_job(context, job_id)
+
+
+@router.delete(
+    "/jobs/{job_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
+)
+async def delete_job(job_id: JobName, context: Context) -> None:
+    """Delete an ended job with its files, its timeline and what its provider stores, where that can be deleted.
+
+    What it cost stays in the books, without content. Safe to repeat with the job's id.
+    """
+    await delete.delete(context, job_id)
 
 
 def job_types_of(type: JobType | None) -> list[JobType]:

@@ -112,6 +112,9 @@ export function createGeneration(
   options?: Connection & { idempotencyKey?: string; signal?: AbortSignal },
 ): Promise<Created>;
 
+/** With its files. Refused with `CONFLICT` while it runs. */
+export function deleteGeneration(id: string, options?: Connection & { signal?: AbortSignal }): Promise<void>;
+
 export interface PollTimes {
   /** Milliseconds; 3,000 unless given. */
   pollInterval?: number;

@@ -119,6 +119,18 @@ export async function createGeneration(kind, input, { idempotencyKey = newKey(),
 }
 
 /**
+ * Delete one that has ended, with its files. Nothing happens where it is deleted already.
+ *
+ * @param {string} id
+ * @param {Connection & {signal?: AbortSignal}} [options]
+ * @returns {Promise<void>}
+ * @throws {Refused | NotReachable} Refused with `CONFLICT` while it runs.
+ */
+export async function deleteGeneration(id, options = {}) {
+  await request(`/api/jobs/${encodeURIComponent(id)}`, { ...options, method: "DELETE" });
+}
+
+/**
  * Watch a generation to its end. Events first; polls where they do not get through; goes on after sleep and offline.
  *
  * Resolves with the completed job. With `onFailed` an error goes there and the promise resolves with undefined; without

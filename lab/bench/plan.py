@@ -35,6 +35,8 @@ class Plan:
     """Generations at once."""
     pythons: int = 0
     """Generations by each Python, per round."""
+    pruned: int = 0
+    """Generations that are deleted beside others."""
     stored: Sequence[int] = ()
     """Generations in the database; growing."""
     stored_generations: int = 64
@@ -56,6 +58,7 @@ STUDIES = {
     "growth": "concurrency",
     "waiting": "waiting",
     "pythons": "pythons",
+    "pruning": "pruned",
     "stored": "stored",
 }
 """In their order, each with the field that says how much of it there is."""
@@ -76,6 +79,7 @@ FULL = Plan(
     concurrency={1: 8, 4: 32, 16: 64, 64: 128, 256: 256},
     waiting=500,
     pythons=48,
+    pruned=100_000,
     stored=(1, 1000, 10_000, 100_000, 1_000_000),
     stored_generations=48,
 )

@@ -23,6 +23,7 @@ from lab.bench.studies.archive import archive_rows
 from lab.bench.studies.canceling import cancel_rows
 from lab.bench.studies.growth import growth_rows
 from lab.bench.studies.polling import polling_rows
+from lab.bench.studies.pruning import pruning_rows
 from lab.bench.studies.pythons import python_rows
 from lab.bench.studies.stored import stored_rows
 from lab.bench.studies.streams import allow_streams, stream_rows
@@ -126,6 +127,7 @@ def studies_of(ground: Ground, plan: Plan, say: Callable[[str], None]) -> dict[s
         "growth": lambda: growth_rows(ground, plan.concurrency, say),
         "waiting": lambda: waiting_rows(ground, count=plan.waiting, say=say),
         "pythons": lambda: python_rows(ground, generations=plan.pythons, say=say),
+        "pruning": lambda: pruning_rows(ground, count=plan.pruned, say=say),
         "stored": lambda: stored_rows(ground, counts=plan.stored, generations=plan.stored_generations, say=say),
     }
     return {name: studies[name] for name, size in STUDIES.items() if getattr(plan, size)}

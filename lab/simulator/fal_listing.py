@@ -1,4 +1,4 @@
-"""fal's platform API, as far as it lists the requests of an account.
+"""fal's platform API, as far as it lists the requests of an account and deletes what is stored of them.
 
 As cautious as its documentation: ended requests alone, latest end first, and an input only where it was stored. The
 address that a webhook goes to is not shown.
@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Query
 from lab.simulator.answers import answer_of
 from lab.simulator.fal import authorize
 from lab.simulator.faults import Fault
+from lab.simulator.refusals import Refused
 from lab.simulator.requests import Provider, SimulatedRequest
 from lab.simulator.simulator import Running, Simulator
 
@@ -48,6 +49,17 @@ async def requests_by_endpoint(
     }
 
 
+@router.delete("/{request_id}/payloads")
+async def delete_payloads(simulator: Running, request_id: str) -> dict[str, Any]:
+    """What is stored of an ended request's input and output."""
+    request = simulator.queue.find(Provider.FAL, request_id)
+    if request is None or request.ends_at > simulator.clock.now():
+        raise Refused(404, {"detail": "Request not found"})
+    request.payloads_deleted = True
+    simulator.queue.save(request)
+    return {"request_id": request_id, "deleted": True}
+
+
 def _is_listed(request: SimulatedRequest, now: datetime) -> bool:
     delay = request.faults.delays.get(Fault.LISTING_LATE, timedelta(0))
     return Fault.LISTING_LOST not in request.faults and now >= request.ends_at + delay
@@ -64,6 +76,6 @@ def _item(simulator: Simulator, request: SimulatedRequest, *, payloads: bool) ->
         "status_code": answer.status_code,
         "duration": request.inference_time,
     }
-    if payloads and Fault.LISTING_NO_INPUT not in request.faults:
+    if payloads and not request.payloads_deleted and Fault.LISTING_NO_INPUT not in request.faults:
         item |= {"json_input": request.input, "json_output": answer.body}
     return item

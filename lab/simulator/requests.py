@@ -74,6 +74,8 @@ class SimulatedRequest(BaseModel):
     downloads: dict[str, int] = {}
     """Per file name."""
     deliveries: list[Delivery] = []
+    payloads_deleted: bool = False
+    """Neither its input nor its result is shown any more."""
     webhook_rounds: int = 0
     """How far the retry schedule is: a round is one delivery, or many at once when duplicates were asked for."""
     webhook_settled: bool = False

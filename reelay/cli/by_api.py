@@ -41,6 +41,10 @@ class ByApi:
     async def sign_out(self, name: str) -> dict[str, Any]:
         return await self._posted(f"{await self._path(name)}/sign-out")
 
+    async def delete(self, name: str) -> dict[str, Any]:
+        deleted: dict[str, Any] = await self._reelay.delete_at(await self._path(name))
+        return deleted
+
     async def set_slot_weight(self, name: str, weight: float) -> dict[str, Any]:
         return await self._posted(f"{await self._path(name)}/slot-weight", {"slotWeight": weight})
 

@@ -51,6 +51,9 @@ class ByDatabase:
     async def sign_out(self, name: str) -> dict[str, Any]:
         return await self._user(await operators.sign_out(self._session, self._actor, name))
 
+    async def delete(self, name: str) -> dict[str, Any]:
+        return await self._user(await operators.delete(self._session, self._actor, name))
+
     async def set_slot_weight(self, name: str, weight: float) -> dict[str, Any]:
         return await self._user(await operators.set_slot_weight(self._session, self._actor, name, weight))
 

@@ -78,7 +78,12 @@ async def examine(data_dir: DataDir) -> list[dict[str, Any]]:
         wrong = "; ".join(complaints(error))
         findings.append(Finding("configuration", State.WRONG, wrong, "correct these variables, see .env.example"))
     else:
-        findings += [configuration(context.settings), *await check_all(context)]
+        if wrong := "; ".join(context.settings.unusable_addresses()):
+            findings.append(
+                Finding("configuration", State.WRONG, wrong, "correct these variables, see docs/postgres.md")
+            )
+        else:
+            findings += [configuration(context.settings), *await check_all(context)]
     return [asdict(finding) for finding in findings]
 
 

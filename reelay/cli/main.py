@@ -15,7 +15,7 @@ from reelay.cli.doctor import doctor
 from reelay.cli.exit_codes import EXIT_CODES
 from reelay.cli.import_and_start import import_rows, start_job
 from reelay.cli.jobs import cancel, jobs, status, watch
-from reelay.cli.processes import api, migrate, worker
+from reelay.cli.processes import api, migrate, prune, worker
 
 app = typer.Typer(
     help="Durable generative-media jobs.", epilog=EXIT_CODES, no_args_is_help=True, pretty_exceptions_enable=False
@@ -40,7 +40,7 @@ def main(
 # What other distributions add, the embedded stack of `lab/` among them.
 for plugin in entry_points(group="reelay.commands"):
     app.add_typer(plugin.load())
-for command in (api, worker, migrate, batch, watch, jobs, status, cancel, doctor, audit):
+for command in (api, worker, migrate, prune, batch, watch, jobs, status, cancel, doctor, audit):
     app.command()(command)
 app.command("import")(import_rows)
 app.command("start")(start_job)

@@ -7,6 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from reelay.cli.exit_codes import exit_with, run
+from reelay.cli.output import JsonOption, show_rows
 from reelay.cli.service import DataDirOption, find_data_dir
 from reelay.process_secrets import Process
 
@@ -63,6 +64,14 @@ def migrate(data_dir: DataDirOption = None) -> None:
     from reelay.cli.migration import migrate_database
 
     run(migrate_database(find_data_dir(data_dir)))
+
+
+def prune(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
+    """Have a worker delete what is due now: deleted users, and what RETENTION_DAYS_* say. A schedule does it anyway."""
+    from reelay.cli import housekeeping
+
+    pruned = run(housekeeping.prune(find_data_dir(data_dir)))
+    show_rows([pruned], tuple(pruned), as_json=as_json)
 
 
 def configured_settings(*processes: Process) -> "Settings":

@@ -84,3 +84,19 @@ def enable_user(user: str, data_dir: DataDirOption = None) -> None:
 def sign_out_user(user: str, data_dir: DataDirOption = None) -> None:
     """End the user's sessions, links to media and tokens of event streams. API keys stay good."""
     operate(data_dir, lambda operations: operations.sign_out(user))
+
+
+@app.command("delete")
+def delete_user(
+    user: str,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Delete a user with all jobs, files, campaigns and keys. Nobody can undo it.
+
+    The user is refused at once; the workers delete the rest with their next passes, and `reelay prune` begins one. What
+    the user paid stays in the books, under no name.
+    """
+    if not yes:
+        typer.confirm(f"Delete {user} and all that belongs to this user?", abort=True, err=True)
+    operate(data_dir, lambda operations: operations.delete(user))

@@ -30,6 +30,7 @@ class AuditAction(StrEnum):
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
     USER_SIGNED_OUT = "user.signed_out"
+    USER_DELETED = "user.deleted"
     BUDGET_SET = "user.budget_set"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"

@@ -112,7 +112,7 @@ async def _migrate(
 @cache
 def known_revisions() -> tuple[str, ...]:
     """Those of the code's migrations, the newest first."""
-    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+    return tuple(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
 
 
 async def _lock(connection: AsyncConnection, patience: timedelta) -> None:
@@ -134,7 +134,7 @@ async def _lock(connection: AsyncConnection, patience: timedelta) -> None:
     await connection.commit()
 
 
-def _config(more_versions: Iterable[Path] = ()) -> Config:
+def alembic_config(more_versions: Iterable[Path] = ()) -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "newline")
@@ -143,7 +143,7 @@ def _config(more_versions: Iterable[Path] = ()) -> Config:
 
 
 def _upgrade(connection: Connection, app_role: str, more_versions: Iterable[Path]) -> None:
-    config = _config(more_versions)
+    config = alembic_config(more_versions)
     config.attributes["connection"] = connection
     config.attributes["app_role"] = app_role
     command.upgrade(config, "head")

@@ -96,6 +96,8 @@ class User(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     disabled_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """Since when none of the user's keys and tokens is taken."""
+    deleted_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    """Since when all that the user has is being deleted; of an anonymous user, who keeps the books, was."""
     signed_out_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """Tokens of the user that were issued earlier are refused, and what was handed out to them."""
 
@@ -314,6 +316,45 @@ class GenerationJob(SQLModel, table=True):
     """The push that brought the last word of a provider that cannot be asked. The first one stays."""
 
 
+class DeletedJob(SQLModel, table=True):
+    """What is kept of a deleted generation, without content: its place in the books, and that its id was used."""
+
+    __tablename__ = "deleted_jobs"
+    __table_args__ = (Index("deleted_jobs_of_user", "user_id", "created_at"),)
+
+    id: UUID = Field(primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    job_type: JobType = Field(sa_type=Text)
+    provider: ProviderName = Field(sa_type=Text)
+    model: str = Field(sa_type=Text)
+    status: Status = Field(sa_type=Text)
+    created_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    completed_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    actual_cost_cents: int | None = Field(default=None, sa_type=BigInteger)
+    charged_cents: int = Field(sa_type=BigInteger)
+    deleted_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+
+
+class ErasureRow(SQLModel, table=True):
+    """What is still to be deleted in the archive and at a provider, of rows that are deleted."""
+
+    __tablename__ = "erasures"
+    __table_args__ = (Index("erasures_due", "next_try_at"),)
+
+    id: int = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    prefix: str | None = Field(default=None, sa_type=Text)
+    """Of keys in the archive; None when they are deleted."""
+    provider: str | None = Field(default=None, sa_type=Text)
+    request_ids: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'"))
+    )
+    requested_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    next_try_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    tries: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    trouble: str | None = Field(default=None, sa_type=Text)
+    """Why the last try failed."""
+
+
 class QuotaRow(SQLModel, table=True):
     """What a user has left of a quota. Unlogged: written often; after a crash of Postgres all are full."""
 
@@ -386,6 +427,7 @@ class JobEvent(SQLModel, table=True):
         _job_foreign_key(),
         Index("job_events_of_job", "job_id", "id"),
         Index("job_events_of_user", "user_id", "id"),
+        Index("job_events_at", "at"),
     )
 
     id: int = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
@@ -420,6 +462,7 @@ class MediaFileRow(SQLModel, table=True):
     __table_args__ = (
         _job_foreign_key(),
         UniqueConstraint("job_id", "name"),
+        Index("video_files_created", "created_at"),
     )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
@@ -694,7 +737,6 @@ class CreditEntry(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("available_cents + held_cents + charged_cents + funding_cents = 0", name="entry_balances"),
         # `entry_fits_its_phase`, one line per phase, is in the migration alone.
-        ForeignKeyConstraint(["user_id", "job_id"], ["generation_jobs.user_id", "generation_jobs.id"]),
         UniqueConstraint("job_id", "phase"),
         UniqueConstraint("user_id", "reference"),
         Index(

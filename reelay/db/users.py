@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.credits import top_up
+from reelay.db.deletion import ANONYMOUS
 from reelay.db.tables import ApiKey, CreditAccount, GenerationJob, User
 from reelay.domain.identifiers import parse_uuid
 
@@ -99,6 +100,7 @@ async def list_users(
         col(User.email),
         col(User.created_at),
         col(User.disabled_at),
+        col(User.deleted_at),
         col(User.monthly_budget_cents),
         col(User.slot_weight),
         col(User.highest_priority),
@@ -108,7 +110,9 @@ async def list_users(
         select(func.count()).where(of_user).scalar_subquery().label("jobs"),
         select(func.max(GenerationJob.created_at)).where(of_user).scalar_subquery().label("last_job_at"),
     ).join(CreditAccount, col(CreditAccount.user_id) == col(User.id))
-    if user_id is not None:
+    if user_id is None:
+        statement = statement.where(~col(User.name).startswith(ANONYMOUS))
+    else:
         statement = statement.where(col(User.id) == user_id)
     if before:
         statement = statement.where(tuple_(*order) < tuple_(*before))

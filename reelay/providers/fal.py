@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
 
 from reelay.domain.generation import ProviderProgress, Result, Submission
-from reelay.providers.errors import Unavailable
+from reelay.providers.errors import Unauthorized, Unavailable
 from reelay.providers.exchange import Answer
 from reelay.providers.fal_answers import accepted, cancel_of, position_of, progress_of, result_of
 from reelay.providers.fal_listing import is_like, page_of
@@ -49,9 +50,12 @@ class FalProvider:
         platform_base: str,
         timeout: timedelta,
         other_bases: Sequence[str] = (),
+        admin_key: SecretStr | None = None,
     ) -> None:
         """`other_bases` are where status and result are looked for, in this order, when the queue is out of reach or
         does not know the request; at most `MOST_OTHER_BASES` of them. `keys` are of one account; see `KeyedApi`.
+
+        `admin_key` may delete what fal stores of requests; the others may not.
 
         `timeout` is the most that a submission or a result may take from first to last byte.
 
@@ -65,6 +69,18 @@ class FalProvider:
         bases = (self._base, self._platform, *self._others)
         self._api = KeyedApi(client, submit_client=submit_client, provider="fal", scheme="Key", keys=keys, bases=bases)
         self.account = self._api.account
+        self._admin_api = (
+            KeyedApi(
+                client,
+                submit_client=submit_client,
+                provider="fal",
+                scheme="Key",
+                keys=[admin_key],
+                bases=(self._platform,),
+            )
+            if admin_key
+            else None
+        )
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the POST once. Whether it created a request is decided here and in `fal_answers.accepted`."""
@@ -128,6 +144,22 @@ class FalProvider:
                 return list(dict.fromkeys(found))
             query["cursor"] = page.next_cursor
         raise Unavailable("fal's list of requests is too long to be read to its end")
+
+    async def erase(self, request_id: str) -> None:
+        """Nothing without an admin key: fal deletes payloads by itself, after the time that the account is set to."""
+        if self._admin_api is None:
+            return
+        answer = await self._admin_api.ask(
+            "DELETE",
+            f"{self._platform}/models/requests/{quote(request_id, safe='')}/payloads",
+            headers={"Idempotency-Key": f"erase-{request_id}"},
+            within=min(CALL_TIMEOUT, self._timeout),
+            at_most=MAX_SHORT_ANSWER_BYTES,
+        )
+        if answer.status in (401, 403):
+            raise Unauthorized(f"fal does not let FAL_ADMIN_KEY delete payloads (HTTP {answer.status})")
+        if not answer.is_success and answer.status not in (404, 410):
+            raise Unavailable(f"fal did not delete the payloads (HTTP {answer.status})")
 
     def download_headers(self, url: str) -> Mapping[str, str]:
         """None: fal's media hosts are public."""

@@ -96,6 +96,13 @@ class Provider(Protocol):
         """
         ...
 
+    async def erase(self, request_id: str) -> None:
+        """Delete what the provider stores of an ended request's input and output, as far as it offers that to us.
+
+        Safe to repeat. Raises: Unavailable, Unauthorized.
+        """
+        ...
+
     def download_headers(self, url: str) -> Mapping[str, str]:
         """What a download from that address has to carry: our key, where the provider's own API serves the file."""
         ...

@@ -64,6 +64,7 @@ def build_providers(
             platform_base=settings.fal_platform_base,
             timeout=settings.fal_timeout,
             other_bases=(settings.fal_api_base, *settings.fal_fallback_bases),
+            admin_key=settings.fal_admin_key,
         )
     if token := settings.replicate_api_token:
         providers[ProviderName.REPLICATE] = ReplicateProvider(

@@ -89,6 +89,9 @@ class ReplicateProvider:
             url = page.next_url
         raise Unavailable("Replicate's list of predictions is too long to be read to its end")
 
+    async def erase(self, request_id: str) -> None:
+        """Nothing to do: an hour after a prediction's end Replicate deletes its input, output and files by itself."""
+
     def download_headers(self, url: str) -> Mapping[str, str]:
         """The token for a file that the API itself keeps; its media host, replicate.delivery, serves without."""
         return self._api.authorization(url) if _is_file(url, f"{self._v1}/files/") else {}

@@ -114,6 +114,9 @@ class StudioProvider:
         """Its next push shows whether it has the job."""
         raise NotListed("the studio backend lists no jobs")
 
+    async def erase(self, request_id: str) -> None:
+        """Nothing to do: the backend is the operator's own, and its protocol has no word for it."""
+
     def download_headers(self, url: str) -> Mapping[str, str]:
         """None: videos are fetched without the secret."""
         return {}

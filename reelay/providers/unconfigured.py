@@ -44,6 +44,10 @@ class UnconfiguredProvider:
         """Raises: ProviderNotConfigured."""
         raise self._not_configured()
 
+    async def erase(self, request_id: str) -> None:
+        """Raises: ProviderNotConfigured."""
+        raise self._not_configured()
+
     def download_headers(self, url: str) -> Mapping[str, str]:
         """None: there is no key."""
         return {}

@@ -262,6 +262,13 @@ def test_the_owner_serves_unless_there_is_a_service_role_which_need_not_know_it(
     assert three.unfit_for_production() == []
 
 
+def test_an_address_that_cannot_be_honoured_is_refused_in_development_too() -> None:
+    url = "postgresql://u:canary@h/d?keepalives=1"
+    (why,) = settings(environment=Environment.DEVELOPMENT, database_url=url).unfit_for_production()
+    assert why == "DATABASE_URL: keepalives: not supported as a parameter of the address"
+    assert settings(database_listen_url="postgresql://u:p%40ss@h/d").secrets >= {"p@ss"}
+
+
 def test_development_starts_without_any_of_it() -> None:
     assert settings(environment=Environment.DEVELOPMENT).unfit_for_production() == []
 

@@ -17,12 +17,14 @@ from temporalio.api.common.v1 import Payload
 from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
 from activities.endpoints import EndpointActivities
+from activities.housekeeping import HousekeepingActivities
 from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
 from workflows.converter import data_converter
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
+from workflows.housekeeping import HousekeepingWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 
 Schema = dict[str, Any]
@@ -36,6 +38,8 @@ CLASSES = (
     ConclusionActivities,
     ReconciliationActivities,
     EndpointActivities,
+    HousekeepingWorkflow,
+    HousekeepingActivities,
 )
 KINDS = {
     "__temporal_workflow_run": "workflow",

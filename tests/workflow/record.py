@@ -22,6 +22,7 @@ from temporalio.worker import Worker
 from reelay.domain.endpoint import EndpointAnswer, EndpointState
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Generation, Stage, UncertainSubmitPolicy
+from reelay.domain.housekeeping import Pruned
 from reelay.domain.reconciliation import Reconciled
 from tests.eventually import eventually
 from tests.servers import temporal_server
@@ -31,14 +32,16 @@ from tests.workflow.steps import Steps, lost_answer, running, verdict, without_a
 from workflows.client import connect
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
-from workflows.ids import endpoint_workflow_id, reconciliation_id, workflow_id
+from workflows.housekeeping import HousekeepingWorkflow
+from workflows.ids import endpoint_workflow_id, housekeeping_id, reconciliation_id, workflow_id
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.schedule import GRACE
+from workflows.task_queues import transfers_queue
 
 RELEASES = Path(__file__).parent / "releases"
 RELEASE = version("reelay")
 FOLDER = RELEASES / RELEASE
-RECONCILIATION, ENDPOINT = "reconciliation", "endpoint"
+RECONCILIATION, ENDPOINT, HOUSEKEEPING = "reconciliation", "endpoint", "housekeeping"
 Handle = WorkflowHandle[GenerationWorkflow, list[str]]
 MOMENT = timedelta(seconds=1)
 
@@ -172,6 +175,23 @@ async def fetch_endpoint(endpoint_id: str) -> EndpointAnswer:
     return EndpointAnswer(state=EndpointState.UNKNOWN, near=(f"{endpoint_id}/y",))
 
 
+async def record_housekeeping(client: Client) -> None:
+    """The same of the housekeeping."""
+    queue = f"record-{uuid4()}"
+    async with (
+        Worker(client, task_queue=queue, workflows=[HousekeepingWorkflow]),
+        Worker(client, task_queue=transfers_queue(queue), activities=[prune]),
+    ):
+        handle = await client.start_workflow(HousekeepingWorkflow.run, id=housekeeping_id("recorded"), task_queue=queue)
+        await handle.result()
+        write(HOUSEKEEPING, await handle.fetch_history())
+
+
+@activity.defn
+async def prune(at_most: timedelta) -> Pruned:
+    return Pruned(jobs=3, erased=3)
+
+
 @activity.defn
 async def reconcile(grace: timedelta) -> Reconciled:
     return Reconciled(checked=3, started=1, left=2)
@@ -210,6 +230,7 @@ async def main() -> None:
                 await record(client, name)
             await record_reconciliation(client)
             await record_endpoint(client)
+            await record_housekeeping(client)
 
 
 if __name__ == "__main__":

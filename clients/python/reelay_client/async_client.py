@@ -110,6 +110,10 @@ class AsyncReelay:
     async def cancel(self, job_id: UUID) -> Job:
         return Job.read(await self._request_with_retries("POST", f"/api/jobs/{job_id}/cancel"))
 
+    async def delete(self, job_id: UUID) -> None:
+        """Delete an ended job with its files. Nothing where it is deleted already. Raises: Refused while it runs."""
+        await self._request_with_retries("DELETE", f"/api/jobs/{job_id}")
+
     async def poll(self, job_id: UUID) -> Job:
         """Have the provider asked now."""
         return Job.read(await self._request_with_retries("POST", f"/api/jobs/{job_id}/poll"))
@@ -283,6 +287,10 @@ class AsyncReelay:
         """Any other call that changes nothing."""
         params = {name: value for name, value in query.items() if value is not None}
         return await self._request_with_retries("GET", path, params=params)
+
+    async def delete_at(self, path: str) -> Any:
+        """Any other call that deletes something."""
+        return await self._request_with_retries("DELETE", path)
 
     async def post(
         self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None

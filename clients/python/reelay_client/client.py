@@ -68,6 +68,10 @@ class Reelay:
     def cancel(self, job_id: UUID) -> Job:
         return self._portal.call(self._client.cancel, job_id)
 
+    def delete(self, job_id: UUID) -> None:
+        """Delete an ended job with its files. Nothing where it is deleted already. Raises: Refused while it runs."""
+        self._portal.call(self._client.delete, job_id)
+
     def poll(self, job_id: UUID) -> Job:
         """Have the provider asked now."""
         return self._portal.call(self._client.poll, job_id)
@@ -167,6 +171,10 @@ class Reelay:
     def get(self, path: str, **query: str | int | None) -> Any:
         """Any other call that changes nothing."""
         return self._portal.call(partial(self._client.get, path, **query))
+
+    def delete_at(self, path: str) -> Any:
+        """Any other call that deletes something."""
+        return self._portal.call(self._client.delete_at, path)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None) -> Any:
         """Any other call. It is sent once; with a key, where the call takes one, again until it is answered."""

@@ -33,6 +33,7 @@ from reelay_client import (
 )
 from reelay_client.errors import refusal
 from tests.acceptance.client.proxy import Spoil, proxy
+from tests.node import CLIENT, run_node
 from tests.running import Service, running_service
 from tests.servers import Servers
 
@@ -67,6 +68,39 @@ async def test_submits_watches_and_downloads(reelay: AsyncReelay, tmp_path: Path
     assert seen[-1] == await reelay.job(job_id) == await reelay.wait(job_id)
     assert sha256((tmp_path / "video.mp4").read_bytes()).hexdigest() == file.sha256
     assert told[-1] == (file.file_size, file.file_size)
+
+
+DELETING = """
+const { configureReelay, deleteGeneration, request } = await import(process.argv[1]);
+configureReelay({ baseUrl: process.env.ORIGIN, apiKey: process.env.KEY });
+const status = await request(`/api/jobs/${process.env.JOB}`).then((job) => job.status);
+await deleteGeneration(process.env.JOB);
+await deleteGeneration(process.env.JOB);
+const after = await request(`/api/jobs/${process.env.JOB}`).catch((error) => error.status);
+console.log(status, after);
+"""
+
+
+async def test_a_job_is_deleted_by_every_client(reelay: AsyncReelay, patient_service: Service) -> None:
+    running = await submitted(reelay, "video", prompt="a while [sim: latency=10m]")
+    with pytest.raises(Refused, match="Only a job that has ended"):
+        await reelay.delete(running)
+    await reelay.cancel(running)
+    with pytest.raises(GenerationFailed):
+        await reelay.wait(running)
+    done, other = [await submitted(reelay, "video", prompt="a lighthouse") for _ in range(2)]
+    await asyncio.gather(reelay.wait(done), reelay.wait(other))
+
+    await reelay.delete(running)
+    with Reelay(patient_service.origin, key_of(patient_service)) as blocking:
+        for _ in range(2):
+            await asyncio.to_thread(blocking.delete, done)
+    with pytest.raises(NotFound):
+        await reelay.job(done)
+    variables = {"ORIGIN": patient_service.origin, "KEY": key_of(patient_service), "JOB": str(other)}
+    command = ("node", "--input-type=module", "--eval", DELETING, str(CLIENT / "reelay.js"))
+    said = await asyncio.to_thread(run_node, *command, variables=variables)
+    assert said.split() == ["completed", "404"]
 
 
 async def test_any_model_by_name_and_one_key_for_one_job(reelay: AsyncReelay) -> None:

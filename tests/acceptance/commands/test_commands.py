@@ -211,6 +211,12 @@ async def test_doctor_says_what_is_wrong_and_what_to_do(terminal: Terminal, pati
     assert (idle.code, "nobody takes generations, transfers, webhooks of another" in idle.out) == (1, True)
 
 
+async def test_what_is_due_can_be_deleted_now(terminal: Terminal) -> None:
+    ended = await terminal.type("prune", "--json")
+    assert ended.code == 0, ended.err
+    assert {"jobs", "media", "events", "users", "erased", "not_erased"} == ended.json[0].keys()
+
+
 async def test_completion_can_be_had(terminal: Terminal) -> None:
     environment = {
         **terminal.environment,

@@ -19,6 +19,7 @@ SECURITY_DEFINERS: Mapping[str, str] = {
     "write_job_events": "a trigger: adds the events of a row that its writer may write",
     "write_outgoing_event": "is called by the two beside it alone, for the user of a row or of the transaction",
     "test_webhook_endpoint": "adds a test of an endpoint of the transaction's user",
+    "refuse_deleted_id": "a trigger: keeps a row from being written whose id a deleted job had, and shows nothing",
     "detach_from_jobs": "takes a campaign or a clip from jobs of the transaction's user, who may delete it as well",
     "media_link": "signs an address for its owner's reading alone, for two hours at most, and shows no key",
     "highest_priority": "tells the transaction's user one word about itself",

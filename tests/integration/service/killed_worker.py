@@ -45,6 +45,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "DATABASE_URL": settings.database_url,
         "DATABASE_SERVICE_URL": settings.database_service_url,
         "FAL_KEY": settings.fal_key,
+        "FAL_ADMIN_KEY": settings.fal_admin_key,
         "FAL_WEBHOOK_SECRET": settings.webhook_token_secret,
         "API_KEY_PEPPER": settings.api_key_pepper,
         "OUTGOING_WEBHOOK_SECRET": settings.outgoing_webhook_secret,

@@ -96,6 +96,12 @@ async def shut_out_and_let_in(empty: EmbeddedPostgres, environment: dict[str, st
     assert (made["name"], made["monthlyBudgetCents"], made["keys"]) == ("carol", 900, 0)
     with pytest.raises(AssertionError, match="there is a user carol already"):
         await done("users", "create", "carol")
+    await done("keys", "create", "eve")
+    with pytest.raises(AssertionError, match="Aborted"):
+        await done("users", "delete", "eve")
+    await done("users", "delete", "eve", "--yes")
+    with pytest.raises(AssertionError, match="eve is being deleted"):
+        await done("users", "enable", "eve")
 
 
 async def credits_are_added_shown_and_corrected(environment: dict[str, str]) -> None:

@@ -59,3 +59,16 @@ async def test_a_list_needs_a_key_and_an_endpoint(simulator: RunningSimulator) -
     assert (await simulator.http.get(path)).status_code == 422
     keyless = await simulator.http.get(path, params={"endpoint_id": VEO}, headers={"authorization": ""})
     assert keyless.status_code == 401
+
+
+async def test_payloads_are_deleted_once_a_request_has_ended(simulator: RunningSimulator) -> None:
+    accepted = await simulator.submit("a reef [sim: latency=60s]")
+    path = f"/v1/models/requests/{accepted['request_id']}/payloads"
+    assert (await simulator.http.delete(path)).status_code == 404
+    await simulator.skip(60)
+    assert (await simulator.http.delete(path)).status_code == 200
+    assert (await simulator.http.delete(path)).status_code == 200
+
+    (item,) = (await listing(simulator, expand="payloads"))["items"]
+    assert "json_input" not in item
+    assert (await simulator.http.get(accepted["response_url"])).status_code == 404

@@ -579,3 +579,42 @@ async def test_submission_and_cancel_go_to_the_queue_alone(
         await fal.cancel(submission(fal))
 
     assert [len(asked.seen) for asked in (server, *others)] == [2, 0, 0]
+
+
+def with_admin_key(client: httpx.AsyncClient, base: str) -> FalProvider:
+    return FalProvider(
+        client,
+        submit_client=client,
+        keys=[SecretStr(KEY)],
+        queue_base=base,
+        platform_base=f"{base}/v1",
+        timeout=TIMEOUT,
+        admin_key=SecretStr("admin:secret"),
+    )
+
+
+@pytest.mark.parametrize("status", [200, 204, 404])
+async def test_what_is_stored_is_deleted_with_the_admin_key_alone(
+    status: int, server: ScriptedServer, client: httpx.AsyncClient
+) -> None:
+    server.script = [answer(status)]
+    await provider(client, server.url).erase(REQUEST_ID)
+    assert server.seen == []
+    await with_admin_key(client, server.url).erase(REQUEST_ID)
+    (call,) = server.seen
+    assert (call.method, call.target) == ("DELETE", f"/v1/models/requests/{REQUEST_ID}/payloads")
+    assert (call.headers["authorization"], call.headers["idempotency-key"]) == (
+        "Key admin:secret",
+        f"erase-{REQUEST_ID}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"), [(answer(403), Unauthorized), (answer(500), Unavailable), (reset, Unavailable)]
+)
+async def test_what_could_not_be_deleted_is_said(
+    trouble: Behaviour, error: type[Exception], server: ScriptedServer, client: httpx.AsyncClient
+) -> None:
+    server.script = [trouble]
+    with pytest.raises(error):
+        await with_admin_key(client, server.url).erase(REQUEST_ID)

@@ -1,0 +1,149 @@
+"""Deletes what is too old, and all that a deleted user or job has left in the archive and at the providers."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+from temporalio import activity
+
+from activities.heartbeat import heartbeating
+from reelay.db.deletion import (
+    Erasure,
+    active_jobs_of,
+    anonymise_user,
+    blame_erasure,
+    claim_erasures,
+    delete_expired_events,
+    delete_expired_jobs,
+    delete_expired_media,
+    delete_jobs_of,
+    forget_erasure,
+    forget_files_of,
+    users_to_delete,
+)
+from reelay.db.engine import Sessions
+from reelay.db.generations import cancel_unsubmitted
+from reelay.db.tables import GenerationJob
+from reelay.domain.generation import ProviderName
+from reelay.domain.housekeeping import Pruned
+from reelay.media.errors import MediaError
+from reelay.media.storage import Storage
+from reelay.providers.errors import ProviderError
+from reelay.providers.registry import Providers
+from reelay.settings import Settings
+
+HEARTBEAT = timedelta(seconds=5)
+BATCH = 100
+"""Rows of one transaction: jobs, with some ten rows each that belong to them."""
+ERASED_AT_ONCE = 20
+
+log = structlog.get_logger()
+
+Delete = Callable[..., Awaitable[int]]
+
+
+class Stop(Protocol):
+    """The runs of generations, as far as a deletion needs them."""
+
+    async def stop(self, generation_id: UUID) -> None:
+        """Cancel the run. Nothing where there is none, or Temporal does not answer."""
+
+
+class HousekeepingActivities:
+    def __init__(
+        self, settings: Settings, sessions: Sessions, providers: Providers, storage: Storage, runs: Stop
+    ) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._providers = providers
+        self._storage = storage
+        self._runs = runs
+
+    @activity.defn
+    async def prune(self, at_most: timedelta) -> Pruned:
+        """Go on where the last pass ended, for so long: what is not done then is left to the next.
+
+        In batches, with a pause after each as long as the batch took: half of what Postgres can do stays for others.
+        """
+        ends_at, found = time.monotonic() + at_most.total_seconds(), Counter[str]()
+        async with heartbeating(every=HEARTBEAT):
+            await self._delete_users(ends_at, found)
+            for name, delete, days in (
+                ("jobs", delete_expired_jobs, self._settings.retention_days_jobs),
+                ("media", delete_expired_media, self._settings.retention_days_media),
+                ("events", delete_expired_events, self._settings.retention_days_events),
+            ):
+                if days is not None:
+                    expired = partial(delete, kept=timedelta(days=days), at_most=BATCH)
+                    found[name] += await self._in_batches(expired, ends_at)
+            await self._erase(ends_at, found)
+        return Pruned(**found)
+
+    async def _in_batches(self, delete: Delete, ends_at: float) -> int:
+        """Until nothing is left, or the time is over. `delete`: of a session, how many it deleted."""
+        deleted = 0
+        while True:
+            began = time.monotonic()
+            async with self._sessions.begin() as session:
+                batch = await delete(session)
+            deleted += batch
+            now = time.monotonic()
+            if not batch or now > ends_at:
+                return deleted
+            await asyncio.sleep(now - began)
+
+    async def _delete_users(self, ends_at: float, found: Counter[str]) -> None:
+        """Jobs that still run are canceled first; the user goes with a later pass, once they have ended."""
+        async with self._sessions() as session:
+            users = await users_to_delete(session)
+        for user in users:
+            await self._stop_jobs(user.id)
+            delete = partial(delete_jobs_of, user_id=user.id, at_most=BATCH)
+            found["jobs"] += await self._in_batches(delete, ends_at)
+            async with self._sessions.begin() as session:
+                found["users"] += await anonymise_user(session, user.id)
+
+    async def _stop_jobs(self, user_id: UUID) -> None:
+        async with self._sessions() as session:
+            jobs = await active_jobs_of(session, user_id)
+        for job in jobs:
+            if not await self._cancel_unsubmitted(job):
+                await self._runs.stop(job.id)
+
+    async def _cancel_unsubmitted(self, job: GenerationJob) -> bool:
+        async with self._sessions.begin() as session:
+            return await cancel_unsubmitted(session, job.user_id, job.id)
+
+    async def _erase(self, ends_at: float, found: Counter[str]) -> None:
+        while time.monotonic() < ends_at:
+            async with self._sessions.begin() as session:
+                due = await claim_erasures(session, at_most=ERASED_AT_ONCE)
+            if not due:
+                return
+            for is_erased in await asyncio.gather(*map(self._erase_one, due)):
+                found["erased" if is_erased else "not_erased"] += 1
+
+    async def _erase_one(self, erasure: Erasure) -> bool:
+        try:
+            if erasure.prefix is not None:
+                await self._storage.delete_below(erasure.prefix)
+                await self._note(forget_files_of, erasure.id)
+            for request_id in erasure.request_ids:
+                await self._providers[ProviderName(str(erasure.provider))].erase(request_id)
+        except (MediaError, ProviderError) as error:
+            log.warning("erasure_failed", erasure=erasure.id, error=str(error))
+            await self._note(partial(blame_erasure, trouble=str(error)), erasure.id)
+            return False
+        await self._note(forget_erasure, erasure.id)
+        return True
+
+    async def _note(self, write: Callable[[AsyncSession, int], Awaitable[None]], erasure_id: int) -> None:
+        async with self._sessions.begin() as session:
+            await write(session, erasure_id)
