@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -31,12 +32,13 @@ from reelay.catalog.loader import load_catalog
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_sources
-from reelay.media.storage import open_storage
+from reelay.media.storage import Storage, open_storage
 from reelay.outgoing.secrets import EndpointSecrets
 from reelay.outgoing.sender import ReceiverPolicy, Sender
 from reelay.providers.registry import Providers, open_platform, open_providers
 from reelay.settings import Settings
 from reelay.tracing.spans import tracing
+from reelay.worker_health import WorkerHealth, serving_health
 from workflows.client import connect
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
@@ -47,8 +49,6 @@ from workflows.runs import GenerationRuns
 from workflows.schedule import keeping_housekeeping, keeping_schedule
 from workflows.task_queues import TaskQueue, transfers_queue, webhooks_queue
 
-# A POST that is under way when the worker is told to stop gets this long to come back.
-GRACE = timedelta(seconds=30)
 # Of one worker. After 300 webhooks within a second, 200 at once kept each other from their heartbeats, timed out and
 # began again, without end.
 TRANSFERS_AT_ONCE = 16
@@ -65,17 +65,35 @@ async def run_worker(settings: Settings, queues: Collection[TaskQueue]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         stack.enter_context(tracing("reelay-worker"))
-        client = await connect(settings.encryption_keys, runtime=measured(settings))
-        await stack.enter_async_context(working(settings, client, queues))
+        metrics = unused_loopback_address()
+        runtime = measured(metrics) if settings.worker_health_port else None
+        client = await connect(settings.encryption_keys, runtime=runtime)
+        health = await stack.enter_async_context(working(settings, client, queues))
+        if settings.worker_health_port:
+            await stack.enter_async_context(
+                serving_health(
+                    health,
+                    host=settings.worker_health_host,
+                    port=settings.worker_health_port,
+                    metrics_url=f"http://{metrics}/metrics",
+                )
+            )
         await stop.wait()
+        health.is_draining = True
+        await shut_down(health.pollers)
 
 
-def measured(settings: Settings) -> Runtime | None:
-    """A runtime that serves Prometheus the worker's metrics, the SDK's and ours; none unless a port is set."""
-    if settings.worker_metrics_port is None:
-        return None
+def unused_loopback_address() -> str:
+    """The SDK serves metrics itself, and does not tell at which port it did where it is given none."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def measured(address: str) -> Runtime:
+    """A runtime that serves Prometheus the worker's metrics, the SDK's and ours, at that host and port."""
     prometheus = PrometheusConfig(
-        bind_address=f"{settings.worker_metrics_host}:{settings.worker_metrics_port}",
+        bind_address=address,
         counters_total_suffix=True,
         unit_suffix=True,
         durations_as_seconds=True,
@@ -91,25 +109,36 @@ async def working(
     queues: Collection[TaskQueue] = tuple(TaskQueue),
     *,
     transfers_at_once: int = TRANSFERS_AT_ONCE,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[WorkerHealth]:
     """While the block runs, tasks of the queues are taken: by one worker each, with all that they need."""
     engine = make_engine(settings.service_url, pool_size=settings.database_pool_size_worker)
+    tasks = TaskSupervisor(counting_task_failures(meter_of(client)))
+    storage = None
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
         sessions = make_sessions(engine)
         workers = []
         if TaskQueue.WEBHOOKS in queues:
-            workers.append(await open_webhooks_worker(settings, client, sessions, stack))
+            workers.append(await open_webhooks_worker(settings, client, sessions, tasks, stack))
         if set(queues) - {TaskQueue.WEBHOOKS}:  # that one calls no provider
             providers = await stack.enter_async_context(open_providers(settings, StoredFinalPushes(sessions)))
         if TaskQueue.GENERATIONS in queues:
-            workers.append(await open_generations_worker(settings, client, sessions, providers, stack))
+            workers.append(await open_generations_worker(settings, client, sessions, providers, tasks, stack))
         if TaskQueue.TRANSFERS in queues:
-            workers.append(await open_transfers_worker(settings, client, sessions, providers, stack, transfers_at_once))
+            storage = open_storage(
+                settings.archive_location,
+                scratch=settings.data_dir / "scratch",
+                allow_http=settings.archive_allows_http,
+            )
+            workers.append(
+                await open_transfers_worker(
+                    settings, client, sessions, providers, storage, tasks, stack, at_once=transfers_at_once
+                )
+            )
         for worker in workers:
             await stack.enter_async_context(worker)
         stack.push_async_callback(shut_down, workers)
-        yield
+        yield WorkerHealth(client=client, sessions=sessions, storage=storage, tasks=tasks, pollers=workers)
 
 
 async def shut_down(workers: Sequence[Worker]) -> None:
@@ -118,7 +147,12 @@ async def shut_down(workers: Sequence[Worker]) -> None:
 
 
 async def open_generations_worker(
-    settings: Settings, client: Client, sessions: Sessions, providers: Providers, stack: AsyncExitStack
+    settings: Settings,
+    client: Client,
+    sessions: Sessions,
+    providers: Providers,
+    tasks: TaskSupervisor,
+    stack: AsyncExitStack,
 ) -> Worker:
     runs = GenerationRuns(client, settings.task_queue, settings.app_url)
     slots = Slots(sessions, runs, settings.slots)
@@ -129,7 +163,6 @@ async def open_generations_worker(
     reconciliation = ReconciliationActivities(settings, sessions, providers, runs, catalog)
     platform = await stack.enter_async_context(open_platform(settings))
     endpoints = EndpointActivities(sessions, platform)
-    tasks = supervisor(client)
     await stack.enter_async_context(tasks.running("slots", slots.keep))
     await stack.enter_async_context(watching_catalog(tasks, meter_of(client), catalog, platform))
     await stack.enter_async_context(keeping_schedule(tasks, client, settings.task_queue, settings.reconcile_every))
@@ -153,7 +186,7 @@ async def open_generations_worker(
         # A replay costs a third of what it does in the sandbox, which the tests run in:
         # docs/decisions/021-workflow-workers.md.
         workflow_runner=UnsandboxedWorkflowRunner(),
-        graceful_shutdown_timeout=GRACE,
+        graceful_shutdown_timeout=settings.grace,
         # A run that was cached by a worker that was killed waits this long for it. The SDK's default is 10 s.
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=3),
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
@@ -170,16 +203,15 @@ async def open_transfers_worker(
     client: Client,
     sessions: Sessions,
     providers: Providers,
+    storage: Storage,
+    tasks: TaskSupervisor,
     stack: AsyncExitStack,
+    *,
     at_once: int,
 ) -> Worker:
     sources = await stack.enter_async_context(open_sources(settings))
-    storage = open_storage(
-        settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
-    )
     await asyncio.to_thread(storage.sweep_scratch)
     uploads = AbandonedUploads(sessions, storage)
-    tasks = supervisor(client)
     await stack.enter_async_context(tasks.running("abandoned_uploads", every(SWEEP_EVERY_SECONDS, uploads.delete)))
     decoders = await stack.enter_async_context(DecoderPool())
     archive = ArchiveActivities(
@@ -192,14 +224,16 @@ async def open_transfers_worker(
         task_queue=transfers_queue(settings.task_queue),
         activities=[archive.archive, housekeeping.prune],
         interceptors=[MetricsInterceptor(), RetryInterceptor(Timeline(sessions))],
-        graceful_shutdown_timeout=GRACE,
+        graceful_shutdown_timeout=settings.grace,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_concurrent_activities=at_once,
         deployment_config=deployment_of(settings),
     )
 
 
-async def open_webhooks_worker(settings: Settings, client: Client, sessions: Sessions, stack: AsyncExitStack) -> Worker:
+async def open_webhooks_worker(
+    settings: Settings, client: Client, sessions: Sessions, tasks: TaskSupervisor, stack: AsyncExitStack
+) -> Worker:
     """Of no deployment version: a delivery has no history that its code would have to fit."""
     outgoing = OutgoingActivities(
         sessions,
@@ -209,20 +243,15 @@ async def open_webhooks_worker(settings: Settings, client: Client, sessions: Ses
         settings.outgoing_webhook_schedule,
     )
     task_queue = webhooks_queue(settings.task_queue)
-    await stack.enter_async_context(waking_receivers(supervisor(client), client, sessions, task_queue))
+    await stack.enter_async_context(waking_receivers(tasks, client, sessions, task_queue))
     return Worker(
         client,
         task_queue=task_queue,
         activities=[outgoing.deliver_webhooks],
-        graceful_shutdown_timeout=GRACE,
+        graceful_shutdown_timeout=settings.grace,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_concurrent_activities=RECEIVERS_AT_ONCE,
     )
-
-
-def supervisor(client: Client) -> TaskSupervisor:
-    """Its failures are counted in the client's metrics."""
-    return TaskSupervisor(counting_task_failures(meter_of(client)))
 
 
 def meter_of(client: Client) -> MetricMeter:

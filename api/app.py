@@ -32,7 +32,6 @@ from api.http.openapi import ASSETS, DocumentedApi, serve_documentation
 from api.http.problem_handlers import install_problem_handlers
 from api.http.query_parameters import KnownQueryParameters
 from api.identity import routes as identity
-from api.identity.session_cookie import origin_in
 from api.media import routes as media
 from api.metrics import Metrics, MetricsMiddleware
 from api.notifications import routes as notifications
@@ -114,7 +113,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
 
     app = Api(
         settings.cors_origins,
-        [origin for origin in [origin_in(settings.temporal_ui_url or "")] if origin],
+        codec.pages_of_ui(settings),
         also=[ProgressView, UploadRequest],
         title="Reelay API",  # its first word would be the package's name of our own client
         version=version("reelay"),
@@ -143,6 +142,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=measured)
     app.state.metrics = measured
     app.state.readiness = health.shared_readiness()
+    app.state.is_draining = False
     app.state.language = settings.language
     for router in (
         generations.creating,

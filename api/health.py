@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any, Literal
 
-import structlog
 from async_lru import alru_cache
 from fastapi import APIRouter, Request, status
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from sqlalchemy.exc import SQLAlchemyError
-from temporalio.service import RPCError
 
 from api.http.wire import Described
 from api.services import Services, ServicesDep
@@ -19,11 +16,10 @@ from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.migrate import known_revisions
 from reelay.db.roles import RoleRefused
 from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
-from reelay.media.errors import MediaError
+from reelay.readiness import OK, archive_state, does_not_answer, temporal_state
 
 FRESH_SECONDS = 1.0
 
-log = structlog.get_logger()
 router = APIRouter(tags=["health"])
 
 
@@ -50,7 +46,8 @@ class Ready(Described):
     """`ok` with status 200, `unavailable` with 503."""
     parts: dict[str, str]
     """`ok`, or what is wrong, for each of `postgres`, `temporal`, `archive` and the background tasks `change_listener`,
-    `inbox`, `unstarted_generations`, `gauges` and, with a public address, `media_link_key`."""
+    `inbox`, `unstarted_generations`, `gauges` and, with a public address, `media_link_key`. A process that is about to
+    stop has one part, `process`, which is `draining`."""
     revisions: Revisions = Field(alias="schema")
     """A database that is ahead serves older versions, too."""
 
@@ -66,20 +63,30 @@ async def alive() -> Alive:
 )
 async def ready(request: Request, services: ServicesDep) -> JSONResponse:
     """200 when all that a request may need answers; else 503, naming what does not. A second old at most."""
-    body = await request.app.state.readiness(services)
+    if request.app.state.is_draining:
+        body = described({"process": "draining"}, None)
+    else:
+        body = await request.app.state.readiness(services)
     ok = body["status"] == "ok"
     return JSONResponse(body, status.HTTP_200_OK if ok else status.HTTP_503_SERVICE_UNAVAILABLE)
 
 
 async def readiness(services: Services) -> dict[str, Any]:
     """As `Ready`."""
+    seconds = services.timeouts.readiness
     (postgres, revision), temporal, archive = await asyncio.gather(
-        check_postgres(services), check_temporal(services), check_archive(services)
+        check_postgres(services),
+        temporal_state(services.temporal, seconds=seconds),
+        archive_state(services.storage, seconds=seconds),
     )
     parts = {"postgres": postgres, "temporal": temporal, "archive": archive, **services.tasks.states}
-    ok = set(parts.values()) == {"ok"}
+    return described(parts, revision)
+
+
+def described(parts: dict[str, str], revision: str | None) -> dict[str, Any]:
+    ok = set(parts.values()) == {OK}
     return {
-        "status": "ok" if ok else "unavailable",
+        "status": OK if ok else "unavailable",
         "parts": parts,
         "schema": {"database": revision, "code": known_revisions()[0]},
     }
@@ -109,28 +116,4 @@ async def check_postgres(services: Services) -> tuple[str, str | None]:
         return str(refused), revision
     except (*POSTGRES_UNAVAILABLE, SQLAlchemyError) as error:
         return does_not_answer("postgres", error), revision
-    return trouble or "ok", revision
-
-
-async def check_temporal(services: Services) -> str:
-    try:
-        async with asyncio.timeout(services.timeouts.readiness):
-            await services.temporal.service_client.check_health(timeout=timedelta(seconds=services.timeouts.readiness))
-    except (RPCError, RuntimeError, TimeoutError) as error:
-        return does_not_answer("temporal", error)
-    return "ok"
-
-
-async def check_archive(services: Services) -> str:
-    try:
-        async with asyncio.timeout(services.timeouts.readiness):
-            await services.storage.head("readiness")  # that it takes objects, the worker finds out
-    except (MediaError, TimeoutError) as error:
-        return does_not_answer("archive", error)
-    return "ok"
-
-
-def does_not_answer(part: str, error: Exception) -> str:
-    """Why, is for the log: strangers may ask."""
-    log.warning("part_not_ready", part=part, error_type=type(error).__name__, error=str(error))
-    return "does not answer"
+    return trouble or OK, revision

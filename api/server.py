@@ -1,9 +1,13 @@
-"""The API's server: uvicorn with limits on its connections, which ends the event streams before it stops: they would
-outlast its grace period."""
+"""The API's server: uvicorn with limits on its connections, which is drained before it stops.
 
+It says that it is not ready, and serves on until balancers have seen that. Then it takes no connection, tells event
+streams to connect again and those who wait for a job to ask again, and lets requests under way end.
+"""
+
+import asyncio
 import socket
-from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import uvicorn
@@ -11,14 +15,26 @@ from fastapi import FastAPI
 
 from api.connections import CONNECTION_LIMITS, ConnectionLimits, connections
 from api.services import services_of
+from reelay.settings import Settings
+
+DRAIN_POLL_SECONDS = 0.05
 
 
 class ApiServer(uvicorn.Server):
-    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+    def __init__(self, app: FastAPI, config: uvicorn.Config, *, drain: timedelta = timedelta(0)) -> None:
+        """`drain`: for how long it still serves after it was told to stop."""
         super().__init__(config)
         self._app = app
+        self.drain_seconds = drain.total_seconds()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.is_draining = True
+        now = asyncio.get_running_loop().time
+        begun = now()
+        while not self.force_exit and now() < begun + self.drain_seconds:  # noqa: ASYNC110 - uvicorn has no event
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
+        for server in self.servers:  # before the streams end, whose clients connect again at once
+            server.close()
         services_of(self._app).changes.close()
         await super().shutdown(sockets)
 
@@ -33,17 +49,17 @@ def server_config(app: FastAPI, *, limits: ConnectionLimits = CONNECTION_LIMITS,
     )
 
 
-def serve(app: FastAPI, *, host: str, port: int, trusted_proxies: Sequence[str]) -> None:
-    """Until SIGTERM or SIGINT. Requests under way have 3 s to end."""
+def serve(app: FastAPI, settings: Settings, *, host: str, port: int) -> None:
+    """Until SIGTERM or SIGINT. Requests under way have `GRACE_SECONDS` to end."""
     config = server_config(
         app,
         host=host,
         port=port,
-        forwarded_allow_ips=list(trusted_proxies),
-        timeout_graceful_shutdown=3,
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=int(settings.grace.total_seconds()),
         log_config=None,
     )
-    server = ApiServer(app, config)
+    server = ApiServer(app, config, drain=settings.drain)
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:

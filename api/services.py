@@ -171,7 +171,11 @@ def open_tokens(settings: Settings, client: httpx.AsyncClient) -> Tokens:
         kept_for=KEYS_KEPT_FOR,
     )
     return Tokens(
-        secret=settings.jwt_secret, keys=keys or None, audience=settings.jwt_audience, issuer=settings.jwt_issuer
+        secret=settings.jwt_secret,
+        keys=keys or None,
+        audience=settings.jwt_audience,
+        issuer=settings.jwt_issuer,
+        admits_anonymous=settings.jwt_anonymous_users,
     )
 
 

@@ -82,9 +82,15 @@ class Settings(BaseSettings):
 
     temporal_ui_url: str | None = None
     """The Temporal UI, to which the page links. Public."""
-    worker_metrics_host: str = "127.0.0.1"
-    worker_metrics_port: int | None = Field(None, gt=0, le=65535)
-    """Where a worker serves its metrics to Prometheus; unset: nowhere."""
+    worker_health_host: str = "127.0.0.1"
+    worker_health_port: int | None = Field(None, gt=0, le=65535)
+    """Where a worker tells its health and serves its metrics to Prometheus; unset: nowhere."""
+    grace: timedelta = Field(
+        timedelta(seconds=30), gt=timedelta(0), validation_alias=AliasChoices("GRACE_SECONDS", "grace")
+    )
+    """For what is under way when a process is told to stop: a POST to a provider that is cut off may be lost."""
+    drain: timedelta = Field(timedelta(0), ge=timedelta(0), validation_alias=AliasChoices("DRAIN_SECONDS", "drain"))
+    """For how long an API process that was told to stop still serves, unready, until balancers have seen that."""
 
     payload_keys: SecretStr | None = None
     """Encrypt what Temporal stores; unset: it is plain text."""
@@ -142,6 +148,8 @@ class Settings(BaseSettings):
     jwt_audience: str = "authenticated"
     jwt_issuer: str | None = None
     """Unset: tokens of any issuer that holds the keys."""
+    jwt_anonymous_users: bool = False
+    """Whether users of anonymous sign-ins, whose tokens say `is_anonymous`, are admitted."""
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Whose pages may call the API with their user's cookie or token."""
@@ -257,6 +265,8 @@ class Settings(BaseSettings):
         "account_pause",
         "reconcile_interval",
         "events_heartbeat",
+        "grace",
+        "drain",
         mode="before",
     )
     @classmethod

@@ -38,7 +38,7 @@ export function overview({ session, signal, query }) {
 
 class Overview {
   constructor(session, signal, name) {
-    Object.assign(this, { session, signal, name, timer: 0, isWhole: false });
+    Object.assign(this, { session, signal, name, timer: 0, isWhole: false, isCodecOpen: false });
     this.title = h("h1", {}, "Reading the figures…");
     this.line = h("p", { class: "hint" });
     this.body = h("div", { class: "overview" });
@@ -68,12 +68,20 @@ class Overview {
       if (this.signal.aborted || name !== this.name) return;
       bannerFor("");
       this.showFigures(figures);
+      this.openCodec();
     } catch (error) {
       if (this.signal.aborted || error.status === 401) return;
       if (error.status === 403) return this.refuse();
       bannerFor("away");
     }
     this.timer = setTimeout(() => this.read(), WINDOWS[name][1]);
+  }
+
+  /** From here on the Temporal UI can show, in this browser, what Temporal stores encrypted. */
+  openCodec() {
+    if (!RUNS || this.isCodecOpen) return;
+    this.isCodecOpen = true;
+    this.session.call("/api/admin/codec/session", { method: "POST" }).catch(() => (this.isCodecOpen = false));
   }
 
   refuse() {

@@ -67,6 +67,8 @@ class Changes:
         Subscribe first, then read, then wait: no gap.
         """
         changed = asyncio.Event()
+        if self.closing:  # there will be nothing to wait for
+            changed.set()
         self._waiting[key].add(changed)
         try:
             yield changed

@@ -5,6 +5,7 @@ Nothing is kept for a reader: it reads when it is ready, and a slow one reads la
 """
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from typing import Protocol
@@ -30,6 +31,8 @@ HEADERS = {"cache-control": "no-cache, no-store, no-transform", "x-accel-bufferi
 RETRY = "retry: 1000\n"
 """With the first event: how long a client waits before it connects again. Milliseconds."""
 HEARTBEAT = b": keep-alive\n\n"
+RECONNECT_MILLISECONDS = (100, 1000)
+"""Of a process that stops, after which its readers connect again: not all in the same moment."""
 SETTLING_SECONDS = 5.0
 RETRY_READ_SECONDS = 1.0
 SEND_SECONDS = 20.0
@@ -112,6 +115,8 @@ class EventStream:
                     yield event
                 if not self._is_over:
                     await self._wait(changed)
+        if not self._is_over:
+            yield f"retry: {random.randint(*RECONNECT_MILLISECONDS)}\n\n".encode()
 
     async def _due(self, changed: asyncio.Event) -> list[bytes]:
         events = []

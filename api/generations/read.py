@@ -81,10 +81,14 @@ async def next_view(context: RequestContext, name: UUID | str, *, wait: float) -
 
 
 async def final_view(context: RequestContext, generation_id: UUID, *, wait: float) -> JobView | None:
-    """The job once it has ended; None when it has not within `wait` seconds. Raises: Unauthenticated."""
-    with context.services.changes.subscribe(generation_id) as changed, suppress(TimeoutError):
+    """The job once it has ended; None when it has not within `wait` seconds, or while this process runs.
+
+    Raises: Unauthenticated.
+    """
+    changes = context.services.changes
+    with changes.subscribe(generation_id) as changed, suppress(TimeoutError):
         async with asyncio.timeout(wait):
-            while not Status((await find_job(context, generation_id)).status).is_final:
+            while not Status((await find_job(context, generation_id)).status).is_final and not changes.closing:
                 await changed.wait()
                 changed.clear()
     await revalidate_caller(context.services, context.caller)

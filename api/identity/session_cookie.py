@@ -6,7 +6,7 @@ into `....0`, `....1` and so on. The session is an object with `access_token`, o
 
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import count, takewhile
 from urllib.parse import unquote, urlsplit
 
@@ -56,11 +56,17 @@ def require_allowed_page(request: Request, settings: Settings) -> None:
 
     Raises: Forbidden.
     """
-    if request.method in SAFE_METHODS or request.headers.get("sec-fetch-site") == "same-origin":
+    if request.method not in SAFE_METHODS:
+        require_page_of(request, settings, settings.cors_origins)
+
+
+def require_page_of(request: Request, settings: Settings, origins: Collection[str]) -> None:
+    """Of one of these origins, or of our own. Raises: Forbidden."""
+    if request.headers.get("sec-fetch-site") == "same-origin":
         return
     sender = request.headers.get("origin") or origin_in(request.headers.get("referer", ""))
     ours = {origin_in(str(request.base_url)), origin_in(settings.app_url or "")} - {""}
-    if sender not in ours | set(settings.cors_origins):
+    if sender not in ours.union(origins):
         raise Forbidden(
             f"With the session cookie, this takes a page of an allowed origin; it came from {sender[:100] or 'none'}. "
             "Send the access token as `Authorization: Bearer <token>` instead."

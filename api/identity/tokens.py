@@ -48,13 +48,23 @@ class TokenOwner:
 
 class Tokens:
     def __init__(
-        self, *, secret: SecretStr | None, keys: JwksCache[jwt.PyJWK] | None, audience: str, issuer: str | None
+        self,
+        *,
+        secret: SecretStr | None,
+        keys: JwksCache[jwt.PyJWK] | None,
+        audience: str,
+        issuer: str | None,
+        admits_anonymous: bool,
     ) -> None:
-        """`secret` verifies HS256 and nothing else, `keys` the asymmetric algorithms; None refuses theirs."""
+        """`secret` verifies HS256 and nothing else, `keys` the asymmetric algorithms; None refuses theirs.
+
+        `admits_anonymous`: users of Supabase's anonymous sign-ins, which anybody may have as many of as they like.
+        """
         self._secret = secret
         self._keys = keys
         self._audience = audience
         self._issuer = issuer
+        self._admits_anonymous = admits_anonymous
 
     async def owner_of(self, token: str) -> TokenOwner:
         """Raises: InvalidToken; KeysUnavailable when the identity provider's keys cannot be had."""
@@ -66,6 +76,8 @@ class Tokens:
         # A deeply nested header is parsed before any signature is checked; a time may be infinite.
         except (jwt.PyJWTError, RecursionError, OverflowError) as error:
             raise InvalidToken("This token is malformed, expired, or not for this service.") from error
+        if claims.get("is_anonymous") and not self._admits_anonymous:
+            raise InvalidToken("Anonymous users are not admitted here: sign in.")
         return owner_from_claims(claims)
 
     async def _keys_for(self, header: dict[str, Any]) -> list[tuple[Any, str]]:

@@ -138,7 +138,7 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
         }
         if self._ports.worker_metrics:
-            ours |= {"WORKER_METRICS_HOST": HOST, "WORKER_METRICS_PORT": str(self._ports.worker_metrics)}
+            ours |= {"WORKER_HEALTH_HOST": HOST, "WORKER_HEALTH_PORT": str(self._ports.worker_metrics)}
         defaults = {
             "FAL_WEBHOOK_SECRET": secrets.webhook_secret,
             "OUTGOING_WEBHOOK_SECRET": secrets.webhook_secret,

@@ -23,7 +23,7 @@ def api(host: str = "127.0.0.1", port: int = 8000) -> None:
 
     configured = configured_settings(Process.API)
     logs.configure_logs(configured.secrets)
-    server.serve(app.create_app(configured), host=host, port=port, trusted_proxies=configured.trusted_proxies)
+    server.serve(app.create_app(configured), configured, host=host, port=port)
 
 
 QUEUES = "generations,transfers,webhooks"

@@ -22,6 +22,7 @@ class Purpose(Enum):
     """What a token opens, and nothing else."""
 
     EVENTS = b"reelay: read events\n"
+    CODEC = b"reelay: decode payloads\n"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,3 +70,63 @@ async def test_the_pages_of_the_ui_may_ask_here_and_nowhere_else(service: Servic
         assert answer.headers["access-control-allow-credentials"] == "true"
     assert "x-namespace" in asked.headers["access-control-allow-headers"]
     assert "access-control-allow-origin" not in elsewhere.headers
+
+
+async def at_the_ui(service: Service, cookie: str, *, origin: str = UI) -> httpx.Response:
+    """As a page of that origin asks when it includes its credentials: the browser asks first, without them."""
+    path, words = "/api/admin/codec/decode", {"origin": origin, "sec-fetch-site": "same-site"}
+    preflight = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-namespace"}
+    async with httpx.AsyncClient(base_url=service.origin) as browser:
+        asked = await browser.options(path, headers=words | preflight)
+        if asked.headers.get("access-control-allow-origin") != origin:
+            return asked
+        assert asked.headers["access-control-allow-credentials"] == "true"
+        return await browser.post(
+            path, json={"payloads": [PLAIN]}, headers=words | {"cookie": cookie, "x-namespace": "default"}
+        )
+
+
+async def passed(operator: httpx.AsyncClient) -> str:
+    """What the browser keeps of the answer."""
+    opened = await operator.post("/api/admin/codec/session")
+    assert opened.status_code == 204
+    cookie, *attributes = opened.headers["set-cookie"].split("; ")
+    assert {"HttpOnly", "SameSite=strict", "Path=/api/admin/codec"} <= set(attributes)
+    operator.cookies.clear()
+    return str(cookie)
+
+
+async def test_a_ui_without_a_login_decodes_for_an_operator_at_the_same_browser(
+    service: Service, operator: httpx.AsyncClient
+) -> None:
+    cookie = await passed(operator)
+    decoded = await at_the_ui(service, cookie)
+
+    assert decoded.json() == {"payloads": [PLAIN]}
+    assert decoded.headers["access-control-allow-origin"] == UI
+    problem(await at_the_ui(service, f"{cookie[:-4]}AAAA"), 401, "UNAUTHENTICATED")
+    problem(await at_the_ui(service, "other=cookie"), 401, "UNAUTHENTICATED")
+
+
+async def test_the_pass_opens_nothing_else_and_to_no_other_page(service: Service, operator: httpx.AsyncClient) -> None:
+    cookie = await passed(operator)
+    refused = await at_the_ui(service, cookie, origin="https://evil.example.com")
+    assert "access-control-allow-origin" not in refused.headers
+    async with httpx.AsyncClient(base_url=service.origin, headers={"cookie": cookie}) as browser:
+        problem(await browser.get("/api/admin/stats"), 401, "UNAUTHENTICATED")
+        problem(await browser.post("/api/admin/codec/session"), 401, "UNAUTHENTICATED")
+        for words in ({"origin": "https://evil.example.com"}, {}):  # without CORS, as a form would
+            decoded = await browser.post("/api/admin/codec/decode", json={"payloads": []}, headers=words)
+            problem(decoded, 403, "FORBIDDEN")
+
+
+async def test_the_pass_ends_with_the_operators_session(service: Service) -> None:
+    async with await service.user("leaving", scope=Scope.ADMIN) as leaving:
+        cookie = await passed(leaving)
+        assert (await at_the_ui(service, cookie)).status_code == 200
+        assert (await leaving.post("/api/sign-out")).status_code == 204
+    problem(await at_the_ui(service, cookie), 401, "UNAUTHENTICATED")
+
+
+async def test_no_user_is_given_a_pass(service: Service) -> None:
+    problem(await service.client.post("/api/admin/codec/session"), 403, "FORBIDDEN")

@@ -7,13 +7,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
-from api.identity.tokens import LEEWAY_SECONDS, owner_from_claims
+from api.identity.tokens import LEEWAY_SECONDS, Tokens, owner_from_claims
 from reelay.db.credits import top_up
 from reelay.db.tables import Scope
 from reelay.db.users import find_or_create_user
 from tests.eventually import PATIENCE, eventually
-from tests.integration.api.issuer import ISSUER, SECRET, Issuer, by_secret, claims, put_together, unsigned
+from tests.integration.api.issuer import AUDIENCE, ISSUER, SECRET, Issuer, by_secret, claims, put_together, unsigned
 from tests.integration.api.shared import problem
 from tests.integration.api.streams import opened
 from tests.running import Service, running_service
@@ -257,3 +258,11 @@ async def test_while_the_issuer_is_away_its_tokens_wait_and_keys_work(servers: S
             problem(refused, 503, "UNAVAILABLE")
             assert refused.headers["retry-after"]
             assert (await service.client.get("/api/jobs")).status_code == 200
+
+
+async def test_anonymous_users_are_refused_unless_they_are_admitted(guarded: Service) -> None:
+    anonymous, signed_in = by_secret(claims(is_anonymous=True)), by_secret(claims(is_anonymous=False))
+    assert "sign in" in problem(await asked_with(anonymous, guarded), 401, "UNAUTHENTICATED")["detail"]
+    assert (await asked_with(signed_in, guarded)).status_code == 200
+    admitting = Tokens(secret=SecretStr(SECRET), keys=None, audience=AUDIENCE, issuer=ISSUER, admits_anonymous=True)
+    assert await admitting.owner_of(anonymous)

@@ -26,8 +26,8 @@ async def scraped(servers: Servers) -> AsyncIterator[tuple[Service, str]]:
     """A service whose worker has done a completed, a refused and a polled job; what it then tells Prometheus."""
     (port,) = free_ports(1)
     async with (
-        running_service(servers, worker=False, webhook_patience=1, worker_metrics_port=port) as service,
-        working(service.settings, await connect(runtime=measured(service.settings))),
+        running_service(servers, worker=False, webhook_patience=1) as service,
+        working(service.settings, await connect(runtime=measured(f"127.0.0.1:{port}"))),
     ):
         jobs = [
             await service.create(words)

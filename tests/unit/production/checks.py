@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.routing import Match
 from typer.testing import CliRunner
 
@@ -15,10 +15,10 @@ from lab.simulator.settings import SimulatorSettings
 from reelay.cli.main import app as command_line
 from reelay.process_secrets import WORKERS, Process, is_read_by
 from reelay.settings import Environment, Settings
+from reelay.worker_health import WorkerHealth, health_app
 from tests.paths import ROOT
 from tests.unit.production.files import Compose, filled_in, last, resolved
 from tests.unit.production.variables import is_read, settings_variables
-from worker import GRACE
 
 Service = dict[str, Any]
 PINNED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+(\.\d+)?(-[a-z]+)*")
@@ -128,29 +128,32 @@ def is_one_shot(service: Service) -> bool:
 
 def wrong_health_checks(compose: Compose) -> list[str]:
     """Ours ask a route that exists, at the port that the command opens; a command without routes asks for none."""
-    return [
-        f"{name}: {service.get('healthcheck')}"
-        for name, service in ours(compose)
-        if not is_asked_rightly(service["command"], service.get("healthcheck", {}))
-    ]
+    return [f"{name}: {service.get('healthcheck')}" for name, service in ours(compose) if not is_asked_rightly(service)]
 
 
-def is_asked_rightly(command: list[str], healthcheck: Service) -> bool:
+def is_asked_rightly(service: Service) -> bool:
+    command, healthcheck = service["command"], service.get("healthcheck", {})
     if command[0] not in APPLICATIONS:
-        return healthcheck == {"disable": True}
+        return bool(healthcheck == {"disable": True})
     url = re.search(r"http://127\.0\.0\.1:(\d+)(/\S*)'", str(healthcheck.get("test", last("HEALTHCHECK"))))
-    if url is None:
-        return False
-    return url[1] == command[command.index("--port") + 1] and answers(APPLICATIONS[command[0]](), url[2])
+    return url is not None and url[1] == port_of(service) and answers(APPLICATIONS[command[0]](), url[2])
 
 
-def answers(application: FastAPI, path: str) -> bool:
+def port_of(service: Service) -> str:
+    command: list[str] = service["command"]
+    if command[0] == "worker":
+        return str(resolved(service["environment"]["WORKER_HEALTH_PORT"], filled_in()))
+    return command[command.index("--port") + 1]
+
+
+def answers(application: Starlette, path: str) -> bool:
     scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
     return any(route.matches(scope)[0] is Match.FULL for route in application.routes)
 
 
-APPLICATIONS: dict[str, Callable[[], FastAPI]] = {
+APPLICATIONS: dict[str, Callable[[], Starlette]] = {
     "api": lambda: create_app(Settings(environment=Environment.PRODUCTION, _env_file=None)),
+    "worker": lambda: health_app(cast(WorkerHealth, None), ""),  # for its routes
     "simulator": lambda: create_simulator(SimulatorSettings(media_dir=ROOT)),
 }
 
@@ -200,7 +203,8 @@ def roles_script(compose: Compose) -> str:
 def short_graces(compose: Compose) -> list[str]:
     """The worker needs its own grace, and a moment to close what it has open."""
     grace = str(compose["services"]["worker"].get("stop_grace_period", "10s"))
-    return [] if int(grace.removesuffix("s")) > GRACE.total_seconds() + 5 else [f"worker: {grace}"]
+    needed = Settings.model_fields["grace"].default.total_seconds() + 5
+    return [] if int(grace.removesuffix("s")) > needed else [f"worker: {grace}"]
 
 
 def late_search_attributes(compose: Compose) -> list[str]:
