@@ -69,7 +69,9 @@ class Stream:
                 yield None
             elif line:
                 fields[name] = value
-            elif fields:
+            elif fields.keys() <= {"retry"}:  # when to connect again is no event
+                fields = {}
+            else:
                 number = int(fields["id"]) if "id" in fields else None
                 yield Event(number, fields["event"], json.loads(fields["data"]))
                 fields = {}
