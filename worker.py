@@ -154,7 +154,9 @@ async def open_generations_worker(
     tasks: TaskSupervisor,
     stack: AsyncExitStack,
 ) -> Worker:
-    runs = GenerationRuns(client, settings.task_queue, settings.app_url)
+    runs = GenerationRuns(
+        client, settings.task_queue, settings.app_url, with_search_attributes=settings.search_attributes
+    )
     slots = Slots(sessions, runs, settings.slots)
     submission = SubmissionActivities(settings, sessions, providers, slots)
     polling = PollingActivities(sessions, providers)

@@ -17,6 +17,7 @@ from reelay.db.migrate import known_revisions
 from reelay.db.roles import RoleRefused
 from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
 from reelay.readiness import OK, archive_state, does_not_answer, temporal_state
+from workflows.search_attributes import search_attribute_trouble
 
 FRESH_SECONDS = 1.0
 
@@ -76,7 +77,7 @@ async def readiness(services: Services) -> dict[str, Any]:
     seconds = services.timeouts.readiness
     (postgres, revision), temporal, archive = await asyncio.gather(
         check_postgres(services),
-        temporal_state(services.temporal, seconds=seconds),
+        check_temporal(services),
         archive_state(services.storage, seconds=seconds),
     )
     parts = {"postgres": postgres, "temporal": temporal, "archive": archive, **services.tasks.states}
@@ -90,6 +91,13 @@ def described(parts: dict[str, str], revision: str | None) -> dict[str, Any]:
         "parts": parts,
         "schema": {"database": revision, "code": known_revisions()[0]},
     }
+
+
+async def check_temporal(services: Services) -> str:
+    state = await temporal_state(services.temporal, seconds=services.timeouts.readiness)
+    if state != OK or not services.settings.search_attributes:
+        return state
+    return await search_attribute_trouble(services.temporal) or OK
 
 
 def shared_readiness() -> Callable[[Services], Awaitable[dict[str, Any]]]:

@@ -97,7 +97,9 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
     )
     sessions, service_sessions = make_sessions(engine), make_sessions(service_engine)
     temporal = await connect(settings.encryption_keys, lazy=True)
-    runs = GenerationRuns(temporal, settings.task_queue, settings.app_url, timeouts)
+    runs = GenerationRuns(
+        temporal, settings.task_queue, settings.app_url, timeouts, with_search_attributes=settings.search_attributes
+    )
     inbox = Inbox(runs, service_sessions, metrics, timeouts)
     pushes = Pushes(service_sessions, inbox, settings.language, timeouts)
     redelivery = Redelivery(service_sessions, inbox, pushes)

@@ -58,6 +58,10 @@ class Settings(BaseSettings):
 
     task_queue: str = Field("generations", validation_alias=AliasChoices("REELAY_TASK_QUEUE", "task_queue"))
 
+    search_attributes: bool = Field(
+        True, validation_alias=AliasChoices("TEMPORAL_SEARCH_ATTRIBUTES", "search_attributes")
+    )
+    """Whether Temporal's namespace knows ours. False: runs are found by their ids alone."""
     worker_deployment: str | None = Field(
         None, validation_alias=AliasChoices("TEMPORAL_WORKER_DEPLOYMENT", "worker_deployment")
     )

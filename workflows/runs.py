@@ -88,12 +88,24 @@ class TemporalRefused(TemporalFailed):
 
 
 class GenerationRuns:
-    def __init__(self, client: Client, task_queue: str, origin: str | None, timeouts: Timeouts = TIMEOUTS) -> None:
-        """`origin`: of our page, for the links that engineers follow from a run."""
+    def __init__(
+        self,
+        client: Client,
+        task_queue: str,
+        origin: str | None,
+        timeouts: Timeouts = TIMEOUTS,
+        *,
+        with_search_attributes: bool = True,
+    ) -> None:
+        """`origin`: of our page, for the links that engineers follow from a run.
+
+        `with_search_attributes`: the namespace knows them.
+        """
         self._client = client
         self._task_queue = task_queue
         self._origin = origin
         self._timeouts = timeouts
+        self._with_search_attributes = with_search_attributes
         self.status = alru_cache(maxsize=STATUSES_KEPT, ttl=STATUS_FRESH_SECONDS)(self._status)
         """What the run says of itself, about a second old at most; None when it cannot answer: no worker, no Temporal,
         no run."""
@@ -201,7 +213,7 @@ class GenerationRuns:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=reuse,
                 start_signal="poll" if poll_first else None,
-                search_attributes=search_attributes(generation),
+                search_attributes=search_attributes(generation) if self._with_search_attributes else None,
                 static_summary=f"{generation.model}: {prompt_excerpt(job.input_params)}"[:200],
                 static_details=run_details(generation, self._origin) if self._origin else None,
             )

@@ -38,6 +38,7 @@ from reelay.media.storage import open_storage
 from reelay.providers.errors import ProviderError
 from reelay.providers.registry import open_platform
 from reelay.settings import Environment, Settings, complaints
+from workflows.search_attributes import search_attribute_trouble
 from workflows.task_queues import TaskQueue, transfers_queue, webhooks_queue
 
 PATIENCE_SECONDS = 5.0
@@ -129,7 +130,7 @@ async def check_all(context: Context) -> Sequence[Finding]:
     async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, follow_redirects=False) as client:
         checks: list[Awaitable[Finding]] = [
             check_api(client, context.api_url),
-            check_temporal(context.temporal_address),
+            check_temporal(context.temporal_address, search_attributes=settings.search_attributes),
             check_workers(context.temporal_address, settings.task_queue),
             check_postgres(settings),
             check_notifications(settings),
@@ -156,7 +157,7 @@ async def check_api(client: httpx.AsyncClient, url: str | None) -> Finding:
     return Finding("API", State.WRONG, f"{url} is not ready: {broken}", "see the parts below")
 
 
-async def check_temporal(address: str | None) -> Finding:
+async def check_temporal(address: str | None, *, search_attributes: bool) -> Finding:
     config = temporal_config(address)
     where = config.get("target_host")
     try:
@@ -165,10 +166,14 @@ async def check_temporal(address: str | None) -> Finding:
             info = await client.workflow_service.get_system_info(
                 GetSystemInfoRequest(), timeout=timedelta(seconds=PATIENCE_SECONDS)
             )
+            trouble = await search_attribute_trouble(client) if search_attributes else None
     except (RPCError, RuntimeError, TimeoutError) as error:
         return Finding(
             "Temporal", State.WRONG, f"{where} does not answer ({type(error).__name__})", "see TEMPORAL_ADDRESS"
         )
+    if trouble:
+        advice = "where you may not create any, set TEMPORAL_SEARCH_ATTRIBUTES=off"
+        return Finding("Temporal", State.WRONG, f"{where}, namespace {client.namespace} {trouble}", advice)
     return Finding("Temporal", State.OK, f"{where}, server {info.server_version}, namespace {client.namespace}")
 
 

@@ -1,5 +1,7 @@
 """The schema, as an operator brings it up to date from the command line."""
 
+from collections.abc import Mapping
+
 from temporalio.service import RPCError
 
 from reelay.cli.access import require_usable_addresses
@@ -9,7 +11,9 @@ from reelay.cli.errors import StackError
 from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.migrate import MigrationBlocked, migrate
 from workflows.client import connect
-from workflows.search_attributes import SEARCH_ATTRIBUTES, register_search_attributes
+from workflows.search_attributes import creating_command, register_search_attributes
+
+OFF = frozenset({"off", "false", "no", "0"})
 
 
 async def migrate_database(data_dir: DataDir) -> None:
@@ -30,16 +34,18 @@ async def migrate_database(data_dir: DataDir) -> None:
         raise StackError(str(error)) from error
     except POSTGRES_UNAVAILABLE as error:
         raise StackError(f"the database of DATABASE_ADMIN_URL does not answer: {error}") from error
-    if "TEMPORAL_ADDRESS" in environment:
-        await _register_search_attributes()
+    is_off = environment.get("TEMPORAL_SEARCH_ATTRIBUTES", "").lower() in OFF
+    if "TEMPORAL_ADDRESS" in environment and not is_off:
+        await _register_search_attributes(environment)
 
 
-async def _register_search_attributes() -> None:
+async def _register_search_attributes(environment: Mapping[str, str]) -> None:
     try:
         await register_search_attributes(await connect())
     except (RPCError, RuntimeError) as error:
-        names = ", ".join(SEARCH_ATTRIBUTES)
+        namespace = environment.get("TEMPORAL_NAMESPACE", "default")
         raise StackError(
-            f"Temporal does not take the search attributes ({error}). Without them no generation starts. Where only "
-            f"its console may add them (Temporal Cloud), add these as Keyword: {names}"
+            f"Temporal does not take the search attributes ({error}). Let somebody who may create them run "
+            f"`{creating_command(namespace)}`, or add them as Keyword in the console of Temporal Cloud. With "
+            "TEMPORAL_SEARCH_ATTRIBUTES=off generations start without them"
         ) from error
