@@ -145,7 +145,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                     service_sessions=service_sessions,
                     starting_cents=settings.starting_credits_cents,
                 ),
-                forecasts=Forecasts(service_sessions, settings.slots),
+                forecasts=Forecasts(sessions, service_sessions, settings.slots),
                 limits=Limits(sessions, settings, timeout=timeouts.quota),
                 verifiers=build_verifiers(settings, keys_client),
                 inbox=inbox,

@@ -32,6 +32,7 @@ PLACEHOLDER = re.compile(
     r"change-?_?me|^(your|my|example|simulated|votre|seu)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
 )
 WEBHOOK_TOKEN_LABEL = b"reelay webhook token"
+OUTGOING_LABEL = b"reelay outgoing webhooks"
 REPLICATE_HOSTS = (".replicate.com",)
 WEBHOOK_SCHEDULE = tuple(map(timedelta, (0,) * 10, (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)))
 """That of Standard Webhooks: 75 hours in all."""
@@ -348,9 +349,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         self.providers = self.providers or tuple(self._providers_with_keys())
-        if self.app_url and not self.webhook_token_secret and (pepper := self.api_key_pepper.get_secret_value()):
-            derived = hmac.new(pepper.encode(), WEBHOOK_TOKEN_LABEL, hashlib.sha256).hexdigest()
-            self.webhook_token_secret = SecretStr(derived)
+        if self.app_url and not self.webhook_token_secret:
+            self.webhook_token_secret = self._derived(WEBHOOK_TOKEN_LABEL)
+        self.outgoing_webhook_secret = self.outgoing_webhook_secret or self._derived(OUTGOING_LABEL) or SecretStr("")
         if bool(self.worker_deployment) != bool(self.worker_build_id):
             raise ValueError("TEMPORAL_WORKER_DEPLOYMENT and TEMPORAL_WORKER_BUILD_ID: set both or neither")
         return self
@@ -382,6 +383,11 @@ class Settings(BaseSettings):
         if self.app_url and not self.app_url.startswith("https://"):
             raise ValueError("APP_URL: in production it must be https, or unset to poll instead of being called")
         return self
+
+    def _derived(self, label: bytes) -> SecretStr | None:
+        """From the pepper; None for a process that is not given it."""
+        pepper = self.api_key_pepper.get_secret_value()
+        return SecretStr(hmac.new(pepper.encode(), label, hashlib.sha256).hexdigest()) if pepper else None
 
     def _providers_with_keys(self) -> Iterator[ProviderName]:
         if self.fal_key or self.fal_key_new:

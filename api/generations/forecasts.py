@@ -30,9 +30,12 @@ class Forecast:
 
 
 class Forecasts:
-    def __init__(self, sessions: Sessions, defaults: Mapping[ProviderName, int | None]) -> None:
-        """`sessions`: of a role that sees everybody's jobs, since everybody waits in one line."""
+    def __init__(
+        self, sessions: Sessions, service_sessions: Sessions, defaults: Mapping[ProviderName, int | None]
+    ) -> None:
+        """`service_sessions`: of a role that sees everybody's jobs, since everybody waits in one line."""
         self._sessions = sessions
+        self._service_sessions = service_sessions
         self._defaults = defaults
         self._line = alru_cache(maxsize=len(ProviderName), ttl=LINE_FRESH_SECONDS)(self._read_line)
         self._durations = alru_cache(maxsize=1, ttl=DURATIONS_FRESH_SECONDS)(self._read_durations)
@@ -54,7 +57,7 @@ class Forecasts:
             return await usual_durations(session)
 
     async def _read_line(self, provider: ProviderName) -> Mapping[UUID, Forecast]:
-        async with self._sessions() as session:
+        async with self._service_sessions() as session:
             limits = (await read_slot_limits(session, self._defaults))[provider]
             line = await line_at(session, provider, limits)
         usual, now = await self._durations(), datetime.now(UTC)

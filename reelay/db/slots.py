@@ -89,16 +89,7 @@ AT_WORK = text(f"""
     where provider = :provider and {HOLDS_SLOT}
 """)
 LAST_START = text("select last_start from slot_queues where provider = :provider")
-# Of the newest, in a range of the index of what has ended; half of them took no longer.
-DURATIONS = text("""
-    select model, percentile_cont(0.5) within group (order by completed_at - submitted_at) as usual
-    from (
-        select model, completed_at, submitted_at from generation_jobs
-        where completed_at > now() - interval '7 days' and status = 'completed' and submitted_at is not null
-        order by completed_at desc limit 2000
-    ) as newest
-    group by model having count(*) >= 3
-""")
+DURATIONS = text("select model, usual from usual_durations()")
 WAITED_FOR = text("select distinct provider from generation_jobs where waiting_for = 'slot'")
 # Granted some time ago, and still not submitted: the signal was lost, or the run has not come to it yet.
 CALL_AGAIN = text("""
@@ -202,7 +193,7 @@ async def line_at(session: AsyncSession, provider: ProviderName, limits: SlotLim
 
 
 async def usual_durations(session: AsyncSession) -> Mapping[str, timedelta]:
-    """By model, from the submission to the end, of those that completed lately."""
+    """By model, from the submission to the end, of everybody's jobs that completed lately. Any role may ask."""
     return {row.model: row.usual for row in await session.execute(DURATIONS)}
 
 

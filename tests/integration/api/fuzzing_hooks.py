@@ -17,6 +17,9 @@ KNOWN: dict[str, list[str]] = json.loads(os.environ["FUZZ_KNOWN"])
 MADE_BY = {
     "POST /api/campaigns": ("id", "campaign_id"),
     "POST /api/campaigns/{campaign_id}/clips": ("id", "clip_id"),
+    "POST /api/batches": ("batchId", "batch_id"),
+    "POST /api/uploads": ("assetId", "asset_id"),
+    "POST /api/webhook-endpoints": ("id", "endpoint_id"),
 }
 LONGEST_WAIT_SECONDS = 2
 """For a job's next change, which may never come. Schemathesis itself waits for ten seconds."""

@@ -22,6 +22,7 @@ SECURITY_DEFINERS: Mapping[str, str] = {
     "refuse_deleted_id": "a trigger: keeps a row from being written whose id a deleted job had, and shows nothing",
     "detach_from_jobs": "takes a campaign or a clip from jobs of the transaction's user, who may delete it as well",
     "media_link": "signs an address for its owner's reading alone, for two hours at most, and shows no key",
+    "usual_durations": "tells how long jobs of a model took, of all users together",
     "highest_priority": "tells the transaction's user one word about itself",
     "lock_generation": "locks a row of the transaction's user, and shows nothing",
 }

@@ -186,7 +186,7 @@ def test_every_check_is_able_to_fail() -> None:
             FailureCode.UNKNOWN_OUTCOME,
             requests=(request(1, told_at=None),),
         ),
-        ended(completed(1, "submit=403-locked"), Status.FAILED, FailureCode.DEADLINE_EXCEEDED, requests=()),
+        ended(completed(1, "submit=403-locked"), Status.FAILED, FailureCode.WAIT_EXPIRED, requests=()),
         ended(completed(1, "media=expired"), Status.FAILED, FailureCode.RESULT_EXPIRED),
         ended(completed(1, "fail=422"), Status.CANCELED, cancel_sent=True),
         completed(1, "submit=drop", "webhook=late:5s"),

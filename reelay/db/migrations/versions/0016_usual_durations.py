@@ -1,0 +1,30 @@
+"""What jobs of a model usually take."""
+
+from alembic import context, op
+
+from reelay.db.migrations.scripts import run_script
+
+revision = "0016"
+down_revision = "0015"
+
+# Of the newest, in a range of the index of what has ended; half of them took no longer.
+FUNCTION = """
+create function usual_durations() returns table (model text, usual interval)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+    select model, percentile_cont(0.5) within group (order by completed_at - submitted_at)
+    from (
+        select model, completed_at, submitted_at from generation_jobs
+        where completed_at > now() - interval '7 days' and status = 'completed' and submitted_at is not null
+        order by completed_at desc limit 2000
+    ) as newest
+    group by model having count(*) >= 3
+$$;
+revoke execute on function usual_durations from public;
+"""
+
+
+def upgrade() -> None:
+    run_script(op.get_bind(), FUNCTION)
+    options = context.get_context().opts
+    quote = op.get_bind().dialect.identifier_preparer.quote
+    run_script(op.get_bind(), f"grant execute on function usual_durations to {quote(options['app_role'])}")
