@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path
 from pydantic import Field, model_validator
 
 from api.admin.accounts import AccountView
@@ -122,7 +122,10 @@ async def list_providers(services: ServicesDep) -> ProviderList:
 
 @router.post("/{provider}/limit")
 async def limit_slots(
-    provider: ProviderName, body: LimitChange, admin: AdminCaller, services: ServicesDep
+    provider: Annotated[ProviderName, Path(description="The provider.")],
+    body: LimitChange,
+    admin: AdminCaller,
+    services: ServicesDep,
 ) -> SlotLimitView:
     """Limit how many jobs may be at the provider at once; the others wait. Workers know it within seconds."""
     async with services.service_sessions.begin() as session:

@@ -70,6 +70,8 @@ def _set_null_foreign_key(column: str, table: str) -> ForeignKeyConstraint:
 
 
 class Scope(StrEnum):
+    """What an API key opens: `user` its user's own rows, `admin` the operators' calls as well."""
+
     USER = "user"
     ADMIN = "admin"
 

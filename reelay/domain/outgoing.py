@@ -14,6 +14,8 @@ STILL_FAILING = timedelta(hours=30)
 
 
 class EventType(StrEnum):
+    """What happened: to a job, a batch or a pipeline; `webhook.test` is sent when an endpoint is to be tried."""
+
     JOB_SUBMITTED = "job.submitted"
     JOB_COMPLETED = "job.completed"
     JOB_FAILED = "job.failed"
@@ -30,39 +32,61 @@ NOT_LOGGED = (EventType.JOB_SUBMITTED, EventType.WEBHOOK_TEST)
 
 
 class EndpointStatus(StrEnum):
+    """Where a webhook endpoint stands.
+
+    - `unverified`: it has not answered a test yet, and is sent nothing else.
+    - `enabled`: it is sent what happens.
+    - `disabled`: it is sent nothing; `disabledReason` says why.
+    """
+
     UNVERIFIED = "unverified"
-    """It has not answered a test yet, and is sent nothing else."""
     ENABLED = "enabled"
     DISABLED = "disabled"
 
 
 class DisabledReason(StrEnum):
+    """Why a webhook endpoint is disabled.
+
+    - `requested`: its owner asked for it.
+    - `gone`: it answered 410.
+    - `failing`: it failed for five days.
+    """
+
     REQUESTED = "requested"
-    """By its owner."""
     GONE = "gone"
-    """It answered 410."""
     FAILING = "failing"
-    """It failed for five days."""
 
 
 class DeliveryState(StrEnum):
+    """Where a delivery stands.
+
+    - `pending`: it is sent, or sent again when its time has come.
+    - `delivered`: the receiver has answered 2xx.
+    - `failed`: the last attempt of the schedule failed, too.
+    """
+
     PENDING = "pending"
     DELIVERED = "delivered"
     FAILED = "failed"
-    """The last attempt of the schedule failed, too."""
 
 
 class AttemptOutcome(StrEnum):
+    """What became of one attempt of a delivery.
+
+    - `delivered`: the receiver answered 2xx.
+    - `refused`: it answered, but not 2xx.
+    - `timed_out`: it did not answer in time.
+    - `not_connected`: there was no connection, or it broke off.
+    - `not_allowed`: its address is none of the public internet.
+    - `not_composed`: a mistake of the service: nothing was sent.
+    """
+
     DELIVERED = "delivered"
     REFUSED = "refused"
-    """The receiver answered, but not 2xx."""
     TIMED_OUT = "timed_out"
     NOT_CONNECTED = "not_connected"
-    """No connection, or it broke off."""
     NOT_ALLOWED = "not_allowed"
-    """The address is none of the public internet."""
     NOT_COMPOSED = "not_composed"
-    """A mistake of ours: nothing was sent."""
 
 
 def pause_before(attempt: int, schedule: Sequence[timedelta], retry_after: timedelta | None = None) -> timedelta | None:
