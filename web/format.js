@@ -6,6 +6,7 @@ import { language, t } from "./messages.js";
 const LOCALE = language === "en" ? "en-US" : language;
 const STAGES = {
   reserving: "Getting ready",
+  waiting: "Waiting for its turn",
   submitting: "Sending to the provider",
   uncertain: "Finding out whether the provider has it",
   queued: "Waiting in the queue",

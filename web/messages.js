@@ -56,6 +56,7 @@ const MESSAGES = [
   ["Transcript", "Transcription", "Transcrição"],
   ["Other", "Autre", "Outro"],
   ["Getting ready", "Préparation", "Preparando"],
+  ["Waiting for its turn", "En attente de son tour", "Aguardando a vez"],
   ["Sending to the provider", "Envoi au fournisseur", "Enviando ao provedor"],
   ["Finding out whether the provider has it", "Vérification auprès du fournisseur", "Verificando com o provedor"],
   ["Waiting in the queue", "Dans la file d'attente", "Na fila de espera"],

@@ -70,9 +70,9 @@ def test_it_runs_the_command_of_the_package() -> None:
 
 def test_its_health_check_asks_a_route_of_the_default_command() -> None:
     command = json.loads(last("CMD"))
-    assert is_asked_rightly(command, {})
+    assert is_asked_rightly({"command": command})
     assert command[command.index("--port") + 1] == last("EXPOSE")
-    assert not is_asked_rightly(["api", "--port", "8001"], {})
+    assert not is_asked_rightly({"command": ["api", "--port", "8001"]})
 
 
 def test_the_tag_is_the_version() -> None:

@@ -46,10 +46,22 @@ def giant(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_giant_frames(tmp_path_factory.mktemp("giant") / "giant.mov")
 
 
+EARLIER: set[psutil.Process] = set()
+"""Of services that other tests share with each other."""
+
+
+@pytest.fixture(autouse=True)
+def earlier() -> Iterator[None]:
+    EARLIER.update(decoders())
+    yield
+    EARLIER.clear()
+
+
 def decoders() -> list[psutil.Process]:
-    """This process's own, without those that have just died."""
+    """The test's own, without those that have just died."""
     children = psutil.Process().children()
-    return [child for child in children if child.status() != psutil.STATUS_ZOMBIE and _is_decoder(child)]
+    living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE and _is_decoder(child)]
+    return [child for child in living if child not in EARLIER]
 
 
 def _is_decoder(process: psutil.Process) -> bool:

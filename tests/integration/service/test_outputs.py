@@ -14,7 +14,8 @@ from tests.unit.providers.scripted_server import json_answer, scripted_server
 CONTRACT = """
     id type model provider status stage progress progressMessage resultUrl providerUrl files resultData errorCode
     errorMessage estimatedCostCents actualCostCents creditsDeducted falRequestId attempts campaignId clipId metadata
-    createdAt submittedAt completedAt source input requestId waitingFor queuePosition
+    createdAt submittedAt completedAt source input requestId waitingFor queuePosition estimatedStartAt
+    estimatedCompletionAt priority
 """
 # What the page and the gallery need besides, and what a pushing backend says of its run.
 BESIDE = """

@@ -20,13 +20,14 @@ from tests.eventually import eventually
 from tests.running import Service, running_service
 from tests.servers import Servers
 from workflows.client import connect
+from workflows.task_queues import TaskQueue
 
 
 @asynccontextmanager
 async def build(service: Service, name: str) -> AsyncIterator[None]:
     """A worker of that build."""
     settings = service.settings.model_copy(update={"worker_build_id": name})
-    async with replace(service, settings=settings).worker():
+    async with replace(service, settings=settings).worker((TaskQueue.GENERATIONS, TaskQueue.TRANSFERS)):
         yield
 
 

@@ -19,6 +19,7 @@ from reelay.media.download import Downloaded, download, open_download_client
 from reelay.media.errors import Refused, SourceUnavailable
 from reelay.media.guard import DownloadPolicy
 from reelay.settings import Environment, Settings
+from reelay.tls import tls_context
 from tests.unit.media.server import ScriptedServer, serving
 
 NOT_PUBLIC = [
@@ -225,10 +226,12 @@ async def test_a_name_that_does_not_resolve_is_asked_again_later(policy: Downloa
 async def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ScriptedServer]:
     """A server with a certificate for `media.example`, which downloads trust."""
     monkeypatch.setenv("SSL_CERT_FILE", str(make_certificate(tmp_path, "media.example")))
+    tls_context.cache_clear()  # this process has trusted others before
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
     async with serving(tls=tls) as scripted:
         yield scripted
+    tls_context.cache_clear()
 
 
 async def test_tls_is_checked_against_the_name(secure: ScriptedServer, policy: DownloadPolicy, tmp_path: Path) -> None:
