@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from typing import Annotated, Any
 
@@ -53,12 +54,8 @@ async def models(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Those of these ids, or those that the words may mean."""
-    words = q.lower().split()
-    found = [
-        each
-        for each in ENDPOINTS
-        if (each in endpoint_id if endpoint_id else not words or any(word in each for word in words))
-    ][:limit]
+    found = [each for each in endpoint_id if each in ENDPOINTS] if endpoint_id else _search(q.lower().split())
+    found = found[:limit]
     if endpoint_id and not found:
         raise Refused(404, NOT_FOUND)
     entries = [_entry(each, with_document="openapi-3.0" in (expand or ())) for each in found]
@@ -67,6 +64,12 @@ async def models(
     if if_none_match == etag:
         return Response(status_code=304, headers={"etag": etag})
     return JSONResponse(body, headers={"etag": etag})
+
+
+def _search(words: Sequence[str]) -> list[str]:
+    """Those that have most of the words first."""
+    matches = {each: sum(word in each for word in words) for each in ENDPOINTS}
+    return sorted((each for each in ENDPOINTS if matches[each] or not words), key=lambda each: -matches[each])
 
 
 @router.get("/pricing", dependencies=[Depends(authorize)])
