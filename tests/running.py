@@ -27,6 +27,7 @@ from reelay.domain.generation import AT_THE_PROVIDER, FINAL
 from reelay.settings import Environment, Settings
 from reelay.timeouts import TIMEOUTS, Timeouts
 from reelay.tls import tls_context
+from reelay.worker_health import WorkerHealth
 from tests.eventually import PATIENCE, eventually
 from tests.servers import Database, Servers, listening, loopback_socket
 from tests.tcp_lines import Lines
@@ -192,7 +193,7 @@ class Service:
 
     def worker(
         self, queues: Collection[TaskQueue] = tuple(TaskQueue), **limits: int
-    ) -> AbstractAsyncContextManager[None]:
+    ) -> AbstractAsyncContextManager[WorkerHealth]:
         return working(self.settings, self.temporal, queues, **limits)
 
 

@@ -39,6 +39,7 @@ def request(number: int, *, billed: bool = True, told_at: float | None = 2) -> S
         webhook_url=None,
         job=str(UUID(int=number)),
         status=QueueStatus.COMPLETED,
+        payloads_deleted=False,
         created=after(1),
         ended=after(2),
         billed=billed,
