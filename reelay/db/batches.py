@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from reelay.db.generations import WITHOUT_RESULT
 from reelay.db.tables import Batch, GenerationJob, MediaFileRow
 from reelay.domain.generation import Status
 
@@ -39,11 +40,11 @@ async def find_batch(session: AsyncSession, user_id: UUID, batch_id: UUID) -> Ba
 
 
 async def jobs_of_batch(session: AsyncSession, user_id: UUID, batch_id: UUID) -> Sequence[GenerationJob]:
-    """In the order of the request."""
+    """In the order of the request, without `result_data`."""
     of_batch = select(GenerationJob).where(
         col(GenerationJob.user_id) == user_id, col(GenerationJob.batch_id) == batch_id
     )
-    return (await session.scalars(of_batch.order_by(col(GenerationJob.batch_position)))).all()
+    return (await session.scalars(of_batch.options(WITHOUT_RESULT).order_by(col(GenerationJob.batch_position)))).all()
 
 
 async def files_of_batch(session: AsyncSession, user_id: UUID, batch_id: UUID) -> Sequence[MediaFileRow]:

@@ -67,6 +67,8 @@ HELD = (
     .where(col(CreditEntry.job_id) == col(GenerationJob.id), col(CreditEntry.phase) == Phase.HOLD)
     .scalar_subquery()
 )
+WITHOUT_RESULT = defer(GenerationJob.result_data, raiseload=True)  # type: ignore[arg-type]  # `col` is for values
+"""For many rows at once: a page of transcripts would be hundreds of megabytes."""
 SHOWN_IN_EVENT = ("status", "stage", "progress_message")
 TIMING = TypeAdapter(Timing)
 TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
@@ -172,8 +174,7 @@ async def newest_of_all_generations(
 async def _newest(
     session: AsyncSession, statement: Select[GenerationJob], limit: int, filters: JobFilters
 ) -> Sequence[GenerationJob]:
-    without_result = defer(GenerationJob.result_data, raiseload=True)  # type: ignore[arg-type]  # `col` is for values
-    statement = statement.options(without_result)
+    statement = statement.options(WITHOUT_RESULT)
     if statuses := filters.get("statuses"):
         statement = statement.where(col(GenerationJob.status).in_(statuses))
     if job_types := filters.get("job_types"):
