@@ -1,4 +1,4 @@
-/** The operators' page: an overview of how it goes, and the log of webhooks. */
+/** The operators' page: an overview of how it goes, the users, and the log of webhooks. */
 
 import { deliveriesView } from "./deliveries.js";
 import { h, icon, show } from "./dom.js";
@@ -7,8 +7,9 @@ import { outgoingView } from "./outgoing.js";
 import { overview } from "./overview.js";
 import { Session, rememberedKey } from "./session.js";
 import { signInView } from "./sign-in.js";
+import { usersView } from "./users.js";
 
-const VIEWS = { "/": [overview, "Overview"], "/deliveries": [deliveriesView, "Deliveries"], "/outgoing": [outgoingView, "Outgoing webhooks"] };
+const VIEWS = { "/": [overview, "Overview"], "/users": [usersView, "Users"], "/deliveries": [deliveriesView, "Deliveries"], "/outgoing": [outgoingView, "Outgoing webhooks"] };
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");

@@ -194,7 +194,7 @@ function needRow(need, detail) {
   return h(
     "li",
     {},
-    h("p", { class: "need" }, h("code", {}, need.jobId), h("span", {}, `${need.model} at ${need.provider}, ${ago(need.since)}`)),
+    h("p", { class: "need" }, h("a", { href: `/#/jobs/${need.jobId}` }, h("code", {}, need.jobId)), h("span", {}, `${need.model} at ${need.provider}, ${ago(need.since)}`)),
     detail && h("p", {}, detail),
     h(
       "p",

@@ -1,6 +1,6 @@
 """`reelay audit`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,4 +23,9 @@ def audit(
 ) -> None:
     """Show what operators did, newest first."""
     rows = operate(data_dir, lambda operations: operations.acts(limit, actor=actor, subject=subject, action=action))
-    show_rows(rows, AUDIT_COLUMNS, as_json=as_json)
+    shown = rows if as_json else [row | {"details": in_words(row["details"])} for row in rows]
+    show_rows(shown, AUDIT_COLUMNS, as_json=as_json)
+
+
+def in_words(details: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in details.items() if value is not None)

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from reelay.db.tables import Scope
 from tests.acceptance.browser.conftest import Visit
+from tests.acceptance.browser.test_page import VIDEO_PLAYS
 from tests.acceptance.browser.visitor import PHONE, Visitor
 from tests.running import Service
 
@@ -73,6 +74,41 @@ async def test_a_delivery_can_be_read_and_fed_in_again_on_a_phone(
     await expect(page.locator("#toasts")).to_contain_text("Replayed: duplicate")
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert await visitor.barriers() == []
+
+
+async def test_a_user_is_limited_given_a_key_and_shut_out(service: Service, visit: Visit, operators_key: str) -> None:
+    visitor = await visit("olga", viewport=PHONE)
+    await opened(visitor, operators_key, "/users")
+    page = visitor.page
+    await page.get_by_label("User", exact=True).fill(service.user_name)
+    await page.get_by_role("button", name="Look").click()
+    rows = page.locator(".users > li")
+    await expect(rows).to_have_count(1)
+    await rows.locator("summary").click()
+    await page.get_by_label("Monthly budget").fill("2000")
+    await page.get_by_role("button", name="Set the budget").click()
+    await expect(rows.locator("summary")).to_contain_text("$20.00 a month")
+    await page.get_by_role("button", name="New key").click()
+    await expect(page.locator(".secret")).to_contain_text("rk_")
+    await expect(page.locator(".keys li")).to_have_count(2)
+    await page.get_by_role("button", name="Revoke").first.click()
+    await expect(page.locator(".keys")).to_contain_text("revoked")
+    assert await visitor.barriers() == []
+    await visitor.look("admin-users")
+    await page.get_by_role("button", name="Disable").click()
+    await expect(rows.locator("summary")).to_contain_text("disabled")
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_an_administrators_key_opens_anybodys_job(service: Service, visit: Visit, operators_key: str) -> None:
+    job = await service.create("a lighthouse of somebody else's")
+    await service.until(job, "completed")
+    visitor = await visit("olga")
+    await visitor.page.goto(f"{visitor.origin}/#key={operators_key}")
+    await visitor.go(f"/jobs/{job}")
+
+    await expect(visitor.page.get_by_role("heading", level=1)).to_contain_text("a lighthouse of somebody else's")
+    assert await visitor.page.locator("video").evaluate(VIDEO_PLAYS)
 
 
 async def test_a_users_key_opens_nothing(visit: Visit) -> None:

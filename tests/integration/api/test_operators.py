@@ -226,6 +226,7 @@ async def test_the_commands_do_the_same_by_the_admin_calls(
     await done("keys", "revoke", listed["prefix"])
     shown = json.loads(await done("users", "show", name, "--json"))
     acts = json.loads(await done("audit", "--subject", name, "--limit", "3", "--json"))
+    assert "cents -50, reason a mistake" in await done("audit", "--subject", name)
 
     assert (shown["id"], shown["keys"], shown["availableCents"]) == (made, 0, 450)
     assert (added["availableCents"], key[:11], listed["user"]) == (500, listed["prefix"], name)
