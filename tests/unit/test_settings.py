@@ -173,7 +173,6 @@ UNFIT = [
     ("API_KEY_PEPPER", "missing"),
     ("API_KEY_PEPPER", "canary"),
     ("API_KEY_PEPPER", "changeme-canary-changeme"),
-    ("OUTGOING_WEBHOOK_SECRET", "missing"),
     ("OUTGOING_WEBHOOK_SECRET", "canary"),
     ("FAL_WEBHOOK_SECRET", "canary"),
     ("JWT_SECRET", "canary-of-thirty-one-characters"),
