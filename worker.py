@@ -19,6 +19,7 @@ from activities.conclusion import ConclusionActivities
 from activities.endpoints import EndpointActivities
 from activities.final_pushes import StoredFinalPushes
 from activities.housekeeping import HousekeepingActivities
+from activities.input_files import InputFileActivities
 from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor, counting_task_failures
 from activities.outgoing import SECONDS_TO_DELIVERY, OutgoingActivities
 from activities.polling import PollingActivities
@@ -129,6 +130,7 @@ async def working(
                 settings.archive_location,
                 scratch=settings.data_dir / "scratch",
                 allow_http=settings.archive_allows_http,
+                public_url=settings.archive_public_url,
             )
             workers.append(
                 await open_transfers_worker(
@@ -224,7 +226,11 @@ async def open_transfers_worker(
     return Worker(
         client,
         task_queue=transfers_queue(settings.task_queue),
-        activities=[archive.archive, housekeeping.prune],
+        activities=[
+            archive.archive,
+            housekeeping.prune,
+            InputFileActivities(sessions, providers, storage).hand_over,
+        ],
         interceptors=[MetricsInterceptor(), RetryInterceptor(Timeline(sessions))],
         graceful_shutdown_timeout=settings.grace,
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,

@@ -13,6 +13,7 @@ from reelay.domain.failure import Failure, FailureCode
 
 SUBMISSION_UNCERTAIN = "SubmissionUncertain"
 SLOT_UNAVAILABLE = "SlotUnavailable"
+INPUT_FILES_NEEDED = "InputFilesNeeded"
 STILL_RUNNING = "StillRunning"
 NOT_LISTED = "NotListed"
 WAITING = "Waiting"
@@ -61,6 +62,16 @@ def slot_unavailable(message: str) -> ApplicationError:
     )
 
 
+def input_files_needed() -> ApplicationError:
+    """Nothing was sent: the provider has first to be given the files that are inputs."""
+    return ApplicationError(
+        "The input files are not at the provider yet, or no longer",
+        type=INPUT_FILES_NEEDED,
+        non_retryable=True,
+        category=ApplicationErrorCategory.BENIGN,
+    )
+
+
 def request_list_unavailable(message: str) -> ApplicationError:
     """Asking again will not help, but nothing has ended: there are other ways to find a request."""
     return ApplicationError(message, type=NOT_LISTED, non_retryable=True, category=ApplicationErrorCategory.BENIGN)
@@ -86,6 +97,12 @@ def is_slot_unavailable(error: BaseException) -> bool:
     """Whether the activity failed with `slot_unavailable`."""
     cause = _cause_of(error)
     return isinstance(cause, ApplicationError) and cause.type == SLOT_UNAVAILABLE
+
+
+def needs_input_files(error: BaseException) -> bool:
+    """Whether the activity failed with `input_files_needed`."""
+    cause = _cause_of(error)
+    return isinstance(cause, ApplicationError) and cause.type == INPUT_FILES_NEEDED
 
 
 def _failure_from(error: BaseException) -> Failure | None:

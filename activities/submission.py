@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from activities.errors import (
     try_again,
 )
 from activities.heartbeat import heartbeating
+from activities.input_files import arguments_to_send
 from activities.inputs import Adoption, Attempt
 from activities.missing_key import missing_key_error
 from activities.retries import SubmissionUnrecorded, is_outage
@@ -103,9 +104,10 @@ class SubmissionActivities:
         """Send the one POST, unless it was sent before. Fails as uncertain when that is not known."""
         submission = _unrecorded_submission()
         if submission is None:
-            request = self._request(attempt)  # what is wrong with it shows before anything may have been sent
+            # What is wrong with it shows before anything may have been sent.
+            request = self._request(attempt, await arguments_to_send(self._sessions, attempt.generation))
             try:
-                earlier = await self._open_attempt(attempt)
+                earlier = await self._open_attempt(attempt, request)
             except AccountParked as parked:
                 raise await self._parked_error(attempt, parked) from parked
             except GenerationEnded as ended:
@@ -162,7 +164,7 @@ class SubmissionActivities:
             lost_by = await lost_at(session, row)
         if row.state == AttemptState.ACCEPTED:  # a submission that took long, or this activity before its worker died
             return submission_of(row)
-        candidates = await self._candidates(generation, row, await self._list_requests(attempt, row.sent_at, lost_by))
+        candidates = await self._candidates(generation, row, await self._list_requests(attempt, row, lost_by))
         if len(candidates) == 1:
             found = self._providers[generation.provider].recover(
                 endpoint=generation.endpoint, request_id=candidates[0], attempt=attempt.number
@@ -172,12 +174,13 @@ class SubmissionActivities:
                 return submission
         raise still_running(f"{len(candidates)} candidates", ask_again_in=generation.timing.poll_interval)
 
-    async def _list_requests(self, attempt: Attempt, sent_at: datetime, lost_by: datetime) -> list[str]:
+    async def _list_requests(self, attempt: Attempt, row: SubmissionAttempt, lost_by: datetime) -> list[str]:
         """Requests with our endpoint and input from the time between the POST and the moment its answer was missed."""
         generation = attempt.generation
         try:
             return await self._providers[generation.provider].requests_like(
-                self._request(attempt), sent_between=(sent_at - CLOCK_SLACK, lost_by + CLOCK_SLACK)
+                self._request(attempt, row.arguments or generation.arguments),
+                sent_between=(row.sent_at - CLOCK_SLACK, lost_by + CLOCK_SLACK),
             )
         except NotListed as shut:
             raise request_list_unavailable(str(shut)) from shut
@@ -201,7 +204,7 @@ class SubmissionActivities:
             return None
         return recorded if recorded.request_id == submission.request_id else None
 
-    async def _open_attempt(self, attempt: Attempt) -> Submission | None:
+    async def _open_attempt(self, attempt: Attempt, request: SubmissionRequest) -> Submission | None:
         """Write the attempt down, if it has a slot. An attempt that is there already was sent by an attempt of this
         activity that died.
 
@@ -209,7 +212,11 @@ class SubmissionActivities:
         """
         async with self._sessions.begin() as session:
             arrival = await self._slots.arrive(session, attempt.generation)
-            opened = await (self._write_down if arrival.has_slot else self._wait_for_slot)(session, attempt)
+            opened = None
+            if arrival.has_slot:
+                opened = await self._write_down(session, attempt, request)
+            else:
+                await self._wait_for_slot(session, attempt)
         await self._slots.call(arrival.others)
         match opened:
             case None:
@@ -222,9 +229,12 @@ class SubmissionActivities:
             attempt, opened.answer or "The worker died while the submission was on its way"
         )
 
-    async def _write_down(self, session: AsyncSession, attempt: Attempt) -> Opened | SubmissionAttempt:
+    async def _write_down(
+        self, session: AsyncSession, attempt: Attempt, request: SubmissionRequest
+    ) -> Opened | SubmissionAttempt:
         generation, again = attempt.generation, " again" if attempt.number > 1 else ""
-        opened = await open_attempt(session, generation, attempt.number)
+        sent = dict(request.arguments) if generation.references else None
+        opened = await open_attempt(session, generation, attempt.number, sent)
         if isinstance(opened, Opened):
             await self._require_account(session, generation.provider)
         if opened is Opened.NEW:
@@ -283,11 +293,11 @@ class SubmissionActivities:
             log.error("internal_error", error=type(error).__name__, exc_info=True)
             raise await self._uncertain_error(attempt, f"an internal error ({type(error).__name__})") from error
 
-    def _request(self, attempt: Attempt) -> SubmissionRequest:
+    def _request(self, attempt: Attempt, arguments: Mapping[str, Any]) -> SubmissionRequest:
         return SubmissionRequest(
             job_id=attempt.generation.id,
             endpoint=attempt.generation.endpoint,
-            arguments=attempt.generation.arguments,
+            arguments=arguments,
             attempt=attempt.number,
             webhook_url=self._webhook_url(attempt),
             deadline=attempt.generation.timing.deadline,

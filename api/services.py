@@ -106,7 +106,10 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
     tasks = TaskSupervisor(metrics.count_task_failures)
     signing_secret = settings.api_key_pepper.get_secret_value().encode()
     storage = open_storage(
-        settings.archive_location, scratch=settings.data_dir / "scratch", allow_http=settings.archive_allows_http
+        settings.archive_location,
+        scratch=settings.data_dir / "scratch",
+        allow_http=settings.archive_allows_http,
+        public_url=settings.archive_public_url,
     )
     try:
         await asyncio.to_thread(storage.sweep_scratch)

@@ -164,6 +164,8 @@ class Settings(BaseSettings):
     """No credits at all: nothing is held, charged or refused for them."""
 
     archive_url: str | None = None
+    archive_public_url: str | None = None
+    """Of an S3 bucket: the endpoint at which browsers and providers reach it. Unset: that at which we do."""
     aws_allow_http: bool = False
     """For an S3 endpoint inside the same network; development allows it anyway."""
     archive_max_bytes: int = Field(2 * 1024**3, gt=0)

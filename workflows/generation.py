@@ -26,8 +26,10 @@ with workflow.unsafe.imports_passed_through():
         failure_of,
         is_non_retryable,
         is_slot_unavailable,
+        needs_input_files,
         non_retryable,
     )
+    from activities.input_files import InputFileActivities
     from activities.inputs import Accepted, Attempt, Completion, Ended, Ending
     from activities.polling import PollingActivities
     from activities.submission import SubmissionActivities
@@ -120,14 +122,35 @@ class GenerationWorkflow:
 
     async def submit_in_turn(self, attempt: Attempt) -> Submission | None:
         """The POST, as soon as there is a slot for it. None when its answer was lost."""
+        if self.generation.references:
+            await self.hand_over_input_files()
         while True:
             self.signals.turn_called = False
             try:
                 return await self.submit_attempt(attempt)
             except ActivityError as error:
-                if not is_slot_unavailable(error):
+                if is_slot_unavailable(error):
+                    await self.wait_for_turn()
+                elif needs_input_files(error):  # it has waited for so long that their addresses have expired
+                    await self.hand_over_input_files()
+                else:
                     raise
-            await self.wait_for_turn()
+
+    async def hand_over_input_files(self) -> None:
+        self.enter(Stage.SUBMITTING, Status.PENDING, f"Giving {self.generation.provider} the files to start from")
+        await unless_canceled(
+            workflow.execute_activity_method(
+                InputFileActivities.hand_over,
+                self.generation,
+                **with_activity_id(
+                    ARCHIVE,
+                    "hand-over",
+                    summary=f"{len(self.generation.references)} input files",
+                    task_queue=transfers_queue(workflow.info().task_queue),
+                    schedule_to_close_timeout=self.deadline.time_left(),
+                ),
+            )
+        )
 
     async def wait_for_turn(self) -> None:
         self.enter(Stage.WAITING, Status.PENDING, f"Waiting for a slot at {self.generation.provider}")

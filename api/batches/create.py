@@ -10,8 +10,9 @@ from api.batches.schemas import BatchRequest
 from api.context import RequestContext
 from api.generations import create
 from api.generations.create import JobSpec
+from api.generations.references import settle_references
 from api.http.idempotency import ensure_same_request, fingerprint, id_for
-from api.http.problems import InvalidParams
+from api.http.problems import Conflict, InvalidParams
 from reelay.db.batches import insert_batch, jobs_of_batch
 from reelay.db.generations import insert_generation
 from reelay.db.tables import Batch, GenerationJob
@@ -29,11 +30,11 @@ async def create_batch(
     InsufficientCredits, KeyReused, Conflict, RateLimited.
     """
     user_id, limits = context.user_id, context.services.limits
-    jobs = await new_jobs(context, key, request)
+    new = await new_jobs(context, key, request)
     batch = Batch(
         id=id_for(key),
         user_id=user_id,
-        estimated_cost_cents=sum(job.estimated_cost_cents for job in jobs),
+        estimated_cost_cents=sum(job.estimated_cost_cents for job, _ in new),
         metadata_=request.metadata,
         request_fingerprint=fingerprint(request.model_dump(mode="json")) if key else None,
     )
@@ -43,14 +44,16 @@ async def create_batch(
         stored = ensure_same_request(stored, batch)
         if is_new:
             limits.admit_storage(stored_bytes)
-            await write_down(context, session, stored, jobs, request)
+            await write_down(context, session, stored, new)
         written = await jobs_of_batch(session, user_id, stored.id)
     return stored, written, is_new
 
 
-async def new_jobs(context: RequestContext, key: str | None, request: BatchRequest) -> list[GenerationJob]:
+async def new_jobs(
+    context: RequestContext, key: str | None, request: BatchRequest
+) -> list[tuple[GenerationJob, JobSpec]]:
     """Raises: InvalidParams with what is wrong with any of them, ConfirmationRequired."""
-    jobs: list[GenerationJob] = []
+    new: list[tuple[GenerationJob, JobSpec]] = []
     errors: list[dict[str, Any]] = []
     for position, body in enumerate(request.jobs):
         inputs = body.inputs()
@@ -61,29 +64,35 @@ async def new_jobs(context: RequestContext, key: str | None, request: BatchReque
         except InvalidParams as invalid:
             errors += in_job(position, invalid.errors)
         else:
-            jobs.append(job)
+            new.append((job, spec))
     if errors:
         raise InvalidParams(Sentence("input_invalid"), errors=errors)
-    return jobs
+    return new
 
 
 async def write_down(
-    context: RequestContext, session: AsyncSession, batch: Batch, jobs: Sequence[GenerationJob], request: BatchRequest
+    context: RequestContext, session: AsyncSession, batch: Batch, new: Sequence[tuple[GenerationJob, JobSpec]]
 ) -> None:
     """Raises: InvalidParams, InsufficientCredits, Conflict, RateLimited."""
     errors: list[dict[str, Any]] = []
-    for position, (job, body) in enumerate(zip(jobs, request.jobs, strict=True)):
+    unfinished: list[str] = []
+    for position, (job, spec) in enumerate(new):
         job.batch_id, job.batch_position = batch.id, position
+        references = await settle_references(session, context, spec.model, spec.inputs, job)
+        unfinished += references.unfinished
         if not await insert_generation(session, job):
             error = {"field": "externalId", "message": Sentence("external_id_taken"), "limit": None}
             errors += in_job(position, [{**error, "value": job.external_id}])
             continue
-        errors += in_job(position, await create.validate_ownership(session, job.user_id, body))
-        errors += in_job(position, await create.validate_priority(session, body))
-        if not (errors or context.services.settings.unmetered):
+        errors += in_job(position, await create.validate_ownership(session, job.user_id, spec.request))
+        errors += in_job(position, references.errors)
+        errors += in_job(position, await create.validate_priority(session, spec.request))
+        if not (errors or unfinished or context.services.settings.unmetered):
             await create.hold_price(session, job)
     if errors:
         raise InvalidParams(Sentence("input_invalid"), errors=errors)
+    if unfinished:
+        raise Conflict(Sentence("input_unfinished", references=", ".join(dict.fromkeys(unfinished))))
     await context.services.limits.admit_creation(session, batch.user_id)
 
 

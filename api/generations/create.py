@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.context import RequestContext
 from api.generations.read import LONGEST_WAIT_SECONDS, final_view, preferred_wait
+from api.generations.references import settle_references
 from api.generations.schemas import CreatedView, CreateRequest, JobRequest, ModelRequest, WaitedView
 from api.http.idempotency import REPLAYED, IdempotencyKey, ensure_same_request, fingerprint, id_for
 from api.http.problems import (
@@ -155,12 +156,16 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
         raise InvalidParams(invalid.detail, errors=[*more, *invalid.errors]) from invalid
     stored_bytes = await services.limits.stored_bytes(context.user_id)
     async with context.transaction() as session:
+        references = await settle_references(session, context, spec.model, spec.inputs, job)
         inserted = await insert_generation(session, job)
         if inserted:  # what was answered once is answered again, though its clip be gone
-            if errors := await validate_ownership(session, context.user_id, request):
+            errors = await validate_ownership(session, context.user_id, request)
+            if errors := [*errors, *references.errors]:
                 raise InvalidParams(Sentence("belongings_invalid"), errors=errors)
             if errors := await validate_priority(session, request):
                 raise InvalidParams(Sentence("input_invalid"), errors=errors)
+            if references.unfinished:
+                raise Conflict(Sentence("input_unfinished", references=", ".join(references.unfinished)))
             services.limits.admit_storage(stored_bytes)
             headers = await services.limits.admit_creation(session, context.user_id)
             if not services.settings.unmetered:

@@ -147,6 +147,29 @@ export function watchGenerations(
 /** The job at each poll, the last one ended; nothing more once `signal` is aborted. */
 export function pollJob(path: string, options?: Connection & PollTimes): AsyncGenerator<Job, void, void>;
 
+/** A file that you brought. */
+export interface Asset {
+  assetId: string;
+  /** What an input takes in place of an address. */
+  uri: string;
+  fileName: string | null;
+  contentType: string;
+  sizeBytes: number;
+  sha256: string;
+  width: number | null;
+  height: number | null;
+  durationSeconds: number | null;
+  fileUrl: string;
+  posterUrl: string | null;
+  createdAt: string;
+}
+
+/** `file`: a `File` or `Blob`; in Node also a path. */
+export function upload(
+  file: Blob | string,
+  options?: Connection & { name?: string; signal?: AbortSignal },
+): Promise<Asset>;
+
 /** One call of the API: the parsed answer. */
 export function request(
   path: string,

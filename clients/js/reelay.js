@@ -21,6 +21,9 @@ const FRUITLESS_STREAMS = 2;
 const EVENTS_AGAIN = 60_000;
 const ANSWER = 30_000;
 
+/** Not a literal where it is imported: a bundler for browsers has no such module. */
+const NODE_FILES = "node:fs";
+
 /** Whatever goes wrong here is one of these. */
 export class ReelayError extends Error {
   /** @param {string} message @param {{code?: string, status?: number, cause?: unknown}} [about] */
@@ -371,6 +374,25 @@ export async function request(path, { signal, ...options } = {}) {
   }
 }
 
+/**
+ * Bring a picture, a video or a sound: what an input takes in place of an address is the answer's `uri`.
+ *
+ * @param {Blob | string} file A `File` or `Blob`; in Node, a path.
+ * @param {Connection & {name?: string, signal?: AbortSignal}} [options] `name`: yours for it.
+ * @returns {Promise<import("./reelay.d.ts").Asset>}
+ * @throws {Refused | NotReachable}
+ */
+export async function upload(file, { name, ...options } = {}) {
+  if (typeof file === "string") {
+    const { openAsBlob } = await import(/* webpackIgnore: true */ /* @vite-ignore */ NODE_FILES);
+    name ??= file.split(/[\\/]/).pop();
+    file = await openAsBlob(file);
+  }
+  const body = new FormData();
+  body.append("file", file, name ?? file.name ?? "file");
+  return (await send("/api/uploads", { ...options, method: "POST", body })).json();
+}
+
 async function send(path, { method = "GET", body, headers, signal, ...connection } = {}) {
   const {
     baseUrl = configured.baseUrl ?? "",
@@ -380,7 +402,9 @@ async function send(path, { method = "GET", body, headers, signal, ...connection
   const key = typeof apiKey === "function" ? await apiKey() : apiKey;
   const init = { method, signal, credentials, cache: "no-store", headers: { ...configured.headers, ...headers } };
   if (key) init.headers.authorization = `Bearer ${key}`;
-  if (body !== undefined) {
+  if (body instanceof FormData) {
+    init.body = body;
+  } else if (body !== undefined) {
     init.headers["content-type"] = "application/json";
     init.body = JSON.stringify(body);
   }

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.telemetry import TelemetryConfig
 
-from lab.simulator import control, fal, fal_documents, fal_listing, files, replicate, studio
+from lab.simulator import control, fal, fal_documents, fal_listing, files, replicate, studio, uploads
 from lab.simulator.refusals import Refused
 from lab.simulator.settings import SimulatorSettings
 from lab.simulator.simulator import running_simulator
@@ -37,6 +37,9 @@ def create_simulator(settings: SimulatorSettings) -> FastAPI:
         control.router,
         files.router,
         studio.router,
+        uploads.public,
+        uploads.storage,
+        uploads.files,
         fal.public,
         fal_documents.public,
         fal_documents.router,

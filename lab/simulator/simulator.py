@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 from fastapi import Depends, Request
@@ -31,6 +31,8 @@ class Simulator:
     queue: Queue
     keys: SigningKeys
     webhook_sender: WebhookSender
+    uploads: dict[str, Any] = field(default_factory=dict)
+    """Inputs that clients have uploaded, by id: `lab.simulator.uploads`."""
 
     def advance(self, by: timedelta) -> None:
         """Skip time, also for the processes that open the same state file later."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from reelay.catalog.errors import Limit
 from reelay.catalog.json_schema import problems_of, validator_of
 from reelay.domain.messages import Sentence
+from reelay.domain.references import parse_reference
 
 LONGEST_URL = 4096
 """Characters; presigned addresses of object stores stay under half of it."""
@@ -26,6 +27,7 @@ PIXELS_PER_MEGAPIXEL = 1024 * 1024
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 # Parsers of URLs disagree about these, which is how a checked host becomes another one.
 UNSAFE_IN_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
+ADDRESS_NAME = re.compile(r"(^|_)urls?$")
 SECONDS = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)s?")
 
 
@@ -91,6 +93,11 @@ class Input(BaseModel, ABC):
         except (WrongValue, WrongParts):
             return False
         return True
+
+    @property
+    def holds_addresses(self) -> bool:
+        """Whether it may name a file of the caller's."""
+        return False
 
     @property
     def spellings(self) -> list[str]:
@@ -172,19 +179,26 @@ class Text(Input):
 
 
 class Url(Input):
-    """An absolute http(s) address. Which hosts may be fetched is not decided here."""
+    """An absolute http(s) address, or a reference to a file of the caller's. Whether the one may be fetched, and the
+    other is theirs, is not decided here."""
 
     kind: Literal["url"]
 
     @property
+    def holds_addresses(self) -> bool:
+        return True
+
+    @property
     def limit(self) -> Limit:
-        return {"schemes": ["https", "http"], "maxLength": LONGEST_URL}
+        return {"schemes": ["https", "http", "asset", "job"], "maxLength": LONGEST_URL}
 
     @property
     def json_schema(self) -> dict[str, Any]:
         return {"type": "string", "format": "uri", "maxLength": LONGEST_URL}
 
     def read(self, value: Any) -> str:
+        if reference := parse_reference(value):
+            return str(reference)
         if not isinstance(value, str) or not is_absolute_http_url(value):
             raise WrongValue("field_url")
         return value
@@ -406,6 +420,14 @@ class Json(Input):
             return choices
         bounds = {"min": "minimum", "max": "maximum", "maxLength": "maxLength"}
         return {name: schema[key] for name, key in bounds.items() if key in schema} or None
+
+    @property
+    def holds_addresses(self) -> bool:
+        """By its name, or by what the schema says of it or of its items."""
+        forms = [form for key in ("anyOf", "oneOf", "allOf") for form in self.definition.get(key, ())]
+        parts = [part for part in (self.definition, *forms) if isinstance(part, dict)]
+        parts += [part["items"] for part in parts if isinstance(part.get("items"), dict)]
+        return bool(ADDRESS_NAME.search(self.name)) or any(part.get("format") == "uri" for part in parts)
 
     @property
     def json_schema(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from reelay.domain.addresses import names_public_host
 from reelay.domain.generation import JobType, ProviderName, Timing
 from reelay.domain.messages import Sentence
 from reelay.domain.money import Tariff
+from reelay.domain.references import parse_reference
 
 FIRST_FRAME = "firstFrameUrl"
 MOST_UNKNOWN_FIELDS_NAMED = 20
@@ -121,12 +122,29 @@ class Model(BaseModel):
         errors = [
             FieldError(field=field, message=Sentence("field_not_public"), limit=item.limit, value=shown(params[field]))
             for item in self.inputs.values()
-            if isinstance(item, Url)
+            if isinstance(item, Url) and not parse_reference(arguments.get(item.provider_name))
             for field in item.given_in(params)
             if not names_public_host(urlsplit(arguments[item.provider_name]).hostname or "", loopback=loopback)
         ]
         if errors:
             raise InvalidInput(errors)
+
+    def address_places(self, arguments: Mapping[str, Any]) -> list[str]:
+        """Of the arguments that are addresses: `image_url`, and of lists of them `image_urls/0`."""
+        places: list[str] = []
+        for item in self.inputs.values():
+            name, value = item.provider_name, arguments.get(item.provider_name)
+            if item.holds_addresses and isinstance(value, list):
+                places += [f"{name}/{index}" for index in range(len(value))]
+            elif item.holds_addresses and value is not None:
+                places.append(name)
+        return places
+
+    def spelling_of(self, argument: str, params: Mapping[str, Any]) -> str:
+        """How the parameters spell the input that became this argument."""
+        name = argument.partition("/")[0]
+        item = next(item for item in self.inputs.values() if item.provider_name == name)
+        return next(iter(item.given_in(params)), item.name)
 
     def with_defaults(self, params: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters, and for inputs that they leave out the defaults, as far as the model admits them."""

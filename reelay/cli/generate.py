@@ -1,6 +1,8 @@
 """`reelay generate`: one command per kind of media, with what most of its models take. `--set` gives them the rest."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +16,9 @@ from reelay.cli.exit_codes import run
 from reelay.cli.output import JsonLinesOption
 from reelay.cli.service import DataDirOption, service
 from reelay.cli.watch import OutputOption, watch_to_end
+
+FILE_INPUTS = ("firstFrameUrl", "audioUrl")
+ADDRESS = re.compile(r"(https?|asset|job):")
 
 
 class VideoByDefault(TyperGroup):
@@ -78,7 +83,8 @@ class GenerateOptions:
             **dict(map(parse_setting, self.more or [])),
         }
         given = {name: value for name, value in inputs.items() if value is not None}
-        job_id = run(_submit(self.data_dir, kind, given, self.key))
+        files = {name: local_file(given[name]) for name in FILE_INPUTS if name in given}
+        job_id = run(_submit(self.data_dir, kind, given, files, self.key))
         if self.watch or self.output:
             watch_to_end(job_id, self.data_dir, self.output, as_json=self.as_json)
         else:
@@ -88,7 +94,9 @@ class GenerateOptions:
 @app.command()
 def video(
     prompt: Prompt,
-    first_frame: Annotated[str | None, typer.Option(help="URL of the first frame.")] = None,
+    first_frame: Annotated[
+        str | None, typer.Option(help="The first frame: a file, its URL, asset:ID or job:ID.")
+    ] = None,
     duration: DurationOption = None,
     quality: Quality | None = None,
     aspect_ratio: AspectRatioOption = None,
@@ -144,7 +152,7 @@ def first_frame(
 @app.command()
 def voice(
     text: Annotated[str, typer.Argument(help="The text to say.")],
-    sample: Annotated[str | None, typer.Option(help="URL of a recording of the voice.")] = None,
+    sample: Annotated[str | None, typer.Option(help="A recording of the voice: a file, or its URL.")] = None,
     exaggeration: Annotated[float | None, typer.Option(help="From 0, flat, to 1.")] = None,
     seed: SeedOption = None,
     model: ModelOption = None,
@@ -184,7 +192,7 @@ def ambient(
 
 @app.command()
 def transcribe(
-    audio_url: Annotated[str, typer.Argument(help="The recording's URL.")],
+    audio_url: Annotated[str, typer.Argument(help="The recording: a file, or its URL.")],
     language: Annotated[str | None, typer.Option(help="E.g. en; else it is recognised.")] = None,
     task: Annotated[str | None, typer.Option(help="transcribe, or translate.")] = None,
     model: ModelOption = None,
@@ -206,9 +214,25 @@ def _options(parameters: dict[str, Any]) -> GenerateOptions:
     return GenerateOptions(**{name: parameters[name] for name in GenerateOptions.__dataclass_fields__})
 
 
-async def _submit(data_dir: Path | None, kind: str, inputs: dict[str, Any], key: str | None) -> UUID:
+async def _submit(
+    data_dir: Path | None, kind: str, inputs: dict[str, Any], files: Mapping[str, Path | None], key: str | None
+) -> UUID:
+    """`files`: which inputs name one, to be uploaded first."""
     async with service(data_dir) as reelay:
+        for name, path in files.items():
+            if path:
+                inputs[name] = (await reelay.upload(path)).uri
         return (await reelay.create(kind, idempotency_key=key, **inputs)).job_id
+
+
+def local_file(value: str) -> Path | None:
+    """The file of that path; None for an address and for a file that is there already. Raises: BadParameter."""
+    if ADDRESS.match(value):
+        return None
+    path = Path(value).expanduser()
+    if not path.is_file():
+        raise typer.BadParameter(f"{value!r} is neither a file nor an address")
+    return path
 
 
 def parse_setting(setting: str) -> tuple[str, Any]:

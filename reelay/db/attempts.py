@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cache
-from typing import Required, TypedDict, Unpack
+from typing import Any, Required, TypedDict, Unpack
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import bindparam, exists, func, select, text, update
+from sqlalchemy import bindparam, exists, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
@@ -39,24 +40,32 @@ OPEN_ATTEMPT = text("""
         where id = :job and status in ('pending', 'submitted', 'in_progress')
         for no key update
     )
-    insert into submission_attempts as attempt (job_id, number, user_id, provider, state, webhook_expected)
-    select :job, :number, :user, :provider, 'sending', false from living
+    insert into submission_attempts as attempt (job_id, number, user_id, provider, state, webhook_expected, arguments)
+    select :job, :number, :user, :provider, 'sending', false, :arguments from living
     on conflict (job_id, number) do update
-    set state = 'sending', sent_at = now(), answered_at = null, answer = null
+    set state = 'sending', sent_at = now(), answered_at = null, answer = null, arguments = excluded.arguments
     where attempt.state = 'refused'
     returning xmax = 0
-""")
+""").bindparams(bindparam("arguments", type_=JSONB(none_as_null=True)))
 
 
-async def open_attempt(session: AsyncSession, generation: Generation, number: int) -> Opened | SubmissionAttempt:
+async def open_attempt(
+    session: AsyncSession, generation: Generation, number: int, arguments: dict[str, Any] | None = None
+) -> Opened | SubmissionAttempt:
     """Write the attempt down as `sending`, so that it may be sent. Else the attempt that is in the way.
+
+    `arguments`: what is sent, where it is not the generation's own.
 
     Raises: GenerationEnded.
     """
-    is_new = await session.scalar(
-        OPEN_ATTEMPT,
-        {"job": generation.id, "number": number, "user": generation.user_id, "provider": generation.provider},
-    )
+    values = {
+        "job": generation.id,
+        "number": number,
+        "user": generation.user_id,
+        "provider": generation.provider,
+        "arguments": arguments,
+    }
+    is_new = await session.scalar(OPEN_ATTEMPT, values)
     if is_new is not None:
         return Opened.NEW if is_new else Opened.AGAIN
     attempt = await session.get(SubmissionAttempt, (generation.id, number))
@@ -198,7 +207,8 @@ async def has_identical_lost_attempt(
         col(GenerationJob.id) == col(SubmissionAttempt.job_id),
         col(GenerationJob.id) != generation.id,
         col(GenerationJob.endpoint) == generation.endpoint,
-        col(GenerationJob.arguments) == generation.arguments,
+        func.coalesce(col(SubmissionAttempt.arguments), col(GenerationJob.arguments))
+        == literal(attempt.arguments or generation.arguments, JSONB),
         col(SubmissionAttempt.provider) == generation.provider,
         col(SubmissionAttempt.state).in_([AttemptState.SENDING, AttemptState.UNCERTAIN]),
         col(SubmissionAttempt.sent_at) <= (attempt.answered_at or func.now()) + slack,

@@ -466,6 +466,7 @@ def generation_of(job: GenerationJob) -> Generation:
         uncertain_submit_policy=UncertainSubmitPolicy(job.uncertain_submit_policy),
         clip_id=job.clip_id,
         held_cents=job.estimated_cost_cents,
+        references=tuple(job.input_references),
         tariff=TARIFF.validate_python(job.tariff),
         outputs=None if job.outputs is None else tuple(job.outputs),
     )

@@ -268,6 +268,10 @@ class GenerationJob(SQLModel, table=True):
     arguments: dict[str, Any] = Field(sa_column=_jsonb())
     """The provider's words, frozen at creation."""
     timing: dict[str, Any] = Field(sa_column=_jsonb())
+    input_references: list[str] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
+    )
+    """Places of the arguments that name a file of the user's own."""
     tariff: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
     """What the provider's unit costs, frozen at creation; None where its units do not tell the price."""
     outputs: list[str] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
@@ -407,6 +411,8 @@ class SubmissionAttempt(SQLModel, table=True):
     user_id: UUID
     provider: ProviderName = Field(sa_type=Text)
     state: AttemptState = Field(default=AttemptState.SENDING, sa_type=Text)
+    arguments: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
+    """What was sent, where it is not the generation's arguments: addresses in place of references."""
     request_id: str | None = Field(default=None, sa_type=Text)
     status_url: str | None = Field(default=None, sa_type=Text)
     response_url: str | None = Field(default=None, sa_type=Text)
@@ -419,6 +425,19 @@ class SubmissionAttempt(SQLModel, table=True):
     answered_at: datetime | None = Field(default=None, sa_column=_timestamp())
     ended_by_poll_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """When a poll found the end of a request whose webhook was expected, and had not come."""
+
+
+class InputAddress(SQLModel, table=True):
+    """Where a provider reads a file of the user's that is an input of a job."""
+
+    __tablename__ = "input_addresses"
+    __table_args__ = (_job_foreign_key(),)
+
+    job_id: UUID = Field(primary_key=True)
+    place: str = Field(sa_type=Text, primary_key=True)
+    user_id: UUID
+    address: str = Field(sa_type=Text)
+    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
 
 
 class JobEvent(SQLModel, table=True):

@@ -9,6 +9,7 @@ class FailureCode(StrEnum):
 
     - `provider_rejected`: the provider refused the input, at submission or while running (422 and other 4xx).
     - `content_policy_violation`: the provider's rules refuse the input.
+    - `input_unavailable`: a file of the user's that is an input is gone, or cannot be given to the provider.
     - `provider_error`: the provider tried and failed (5xx of the model, timeout of its runner).
     - `provider_unauthorized`: the provider does not accept the service's key; an operator has to act.
     - `unknown_outcome`: the submission's answer was lost, and nothing proved in time that it was accepted.
@@ -25,6 +26,7 @@ class FailureCode(StrEnum):
 
     PROVIDER_REJECTED = "provider_rejected"
     CONTENT_POLICY = "content_policy_violation"
+    INPUT_UNAVAILABLE = "input_unavailable"
     PROVIDER_ERROR = "provider_error"
     PROVIDER_UNAUTHORIZED = "provider_unauthorized"
     UNKNOWN_OUTCOME = "unknown_outcome"
@@ -48,6 +50,10 @@ class FailureCode(StrEnum):
 ADVICE = {
     FailureCode.PROVIDER_REJECTED: "The input is at fault: its user has to change it. A retry alone does not help.",
     FailureCode.CONTENT_POLICY: "The provider's rules refuse the input: its user has to reword it.",
+    FailureCode.INPUT_UNAVAILABLE: (
+        "Nothing was submitted. Either the file was deleted, or it is too large for the provider's upload: give the "
+        "bucket a public endpoint, ARCHIVE_PUBLIC_URL."
+    ),
     FailureCode.PROVIDER_ERROR: "The provider's model failed. A retry helps unless many fail: see its status page.",
     FailureCode.PROVIDER_UNAUTHORIZED: (
         "The provider refuses our key. Set a valid one, restart the workers, then retry the job."

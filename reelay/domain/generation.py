@@ -182,6 +182,8 @@ class Generation:
     clip_id: UUID | None = None
     held_cents: int = 0
     """The most that its user pays."""
+    references: tuple[str, ...] = ()
+    """Places of the arguments that name a file of the user's own: see `reelay.domain.references`."""
     tariff: Tariff | None = None
     """What the provider's units cost on the day of creation; None where its count tells no price."""
     outputs: tuple[str, ...] | None = None

@@ -28,6 +28,7 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 
+from reelay.domain.addresses import names_public_host
 from reelay.media.errors import ArchiveMisconfigured, ArchiveUnavailable, NotInArchive
 
 if TYPE_CHECKING:  # obstore has its option types in its stubs alone
@@ -74,6 +75,10 @@ class Storage(ABC):
     @abstractmethod
     async def presign(self, key: str, expires: timedelta) -> str | None:
         """A URL that anybody may GET until then; None where the storage has no such thing. S3 allows at most 7 days."""
+
+    @abstractmethod
+    async def presign_public(self, key: str, expires: timedelta) -> str | None:
+        """As `presign`, and from anywhere on the internet; None where the storage cannot be reached from there."""
 
     @abstractmethod
     async def presign_put(self, key: str, content_type: str, expires: timedelta) -> PresignedPut | None:
@@ -181,6 +186,9 @@ class LocalStorage(Storage):
     async def presign(self, key: str, expires: timedelta) -> str | None:
         return None
 
+    async def presign_public(self, key: str, expires: timedelta) -> str | None:
+        return None
+
     async def presign_put(self, key: str, content_type: str, expires: timedelta) -> PresignedPut | None:
         return None
 
@@ -190,8 +198,10 @@ class BucketStorage(Storage):
 
     _store: Bucket
 
-    def __init__(self, bucket: Bucket, scratch: Path) -> None:
+    def __init__(self, bucket: Bucket, scratch: Path, public: Bucket | None = None) -> None:
+        """`public`: the same one, by the endpoint at which the internet reaches it; None: by its only one."""
         super().__init__(bucket, scratch)
+        self._public = public
 
     async def put_file(self, path: Path, key: str, content_type: str) -> None:
         with _archive_errors():
@@ -208,21 +218,28 @@ class BucketStorage(Storage):
 
     async def presign(self, key: str, expires: timedelta) -> str | None:
         with _archive_errors():
-            return await obstore.sign_async(self._store, "GET", _checked(key), expires)
+            return await obstore.sign_async(self._public or self._store, "GET", _checked(key), expires)
+
+    async def presign_public(self, key: str, expires: timedelta) -> str | None:
+        link = await self.presign(key, expires)
+        parts = urlsplit(link or "")
+        is_public = parts.scheme == "https" and names_public_host(parts.hostname or "")
+        return link if self._public or is_public else None
 
     async def presign_put(self, key: str, content_type: str, expires: timedelta) -> PresignedPut | None:
         with _archive_errors():
-            url = await obstore.sign_async(self._store, "PUT", _checked(key), expires)
+            url = await obstore.sign_async(self._public or self._store, "PUT", _checked(key), expires)
         # Azure takes none without the kind of blob.
         kind = {"x-ms-blob-type": "BlockBlob"} if isinstance(self._store, AzureStore) else {}
         return PresignedPut(url=url, headers={"content-type": content_type, **kind})
 
 
-def open_storage(url: str, *, scratch: Path, allow_http: bool = False) -> Storage:
+def open_storage(url: str, *, scratch: Path, allow_http: bool = False, public_url: str | None = None) -> Storage:
     """The storage at `url`. Connects to nothing yet; a local folder is made when missing.
 
     `scratch` is where a bucket's files wait for their upload; a local archive uses a folder of its own. `allow_http`
-    lets a bucket's endpoint be plain http. Raises: ArchiveMisconfigured.
+    lets a bucket's endpoint be plain http. `public_url`: the endpoint of an S3 bucket as the internet reaches it, for
+    links. Raises: ArchiveMisconfigured.
     """
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
@@ -236,9 +253,12 @@ def open_storage(url: str, *, scratch: Path, allow_http: bool = False) -> Storag
         bucket = BUCKETS[parts.scheme].from_url(
             url, client_options=client, retry_config={"max_retries": 4, "retry_timeout": timedelta(minutes=1)}
         )
+        public = None
+        if public_url and parts.scheme == "s3":
+            public = S3Store.from_url(url, endpoint=public_url, client_options=client)
     except (BaseError, ValueError) as error:
         raise ArchiveMisconfigured(f"ARCHIVE_URL: {_summary(error)}") from None
-    return BucketStorage(bucket, scratch)
+    return BucketStorage(bucket, scratch, public)
 
 
 def _checked(key: str) -> str:

@@ -9,6 +9,7 @@ ProviderError
 │   └── Rejected              any other 4xx: this input will never be accepted
 ├── SubmissionUncertain       the request left us and no trustworthy answer came back: it may have been accepted
 ├── NotListed                 there is no list of requests for us to look in
+├── NotUploaded               it takes no upload of this file; whoever wants it to read the file finds another way
 ├── Unavailable               a status, result or cancel call failed on the way; asking again is free
 │   └── ProviderNotConfigured nobody here has a key for it: an operator has to act
 ├── StillRunning              the result was asked for too early
@@ -71,6 +72,10 @@ class SubmissionUncertain(ProviderError):
 
 class NotListed(ProviderError):
     """The provider lists no requests, or not to our key."""
+
+
+class NotUploaded(ProviderError):
+    """The provider takes no files, or not this one."""
 
 
 class Unavailable(ProviderError):

@@ -10,12 +10,13 @@ import httpx
 from pydantic import SecretStr
 
 from reelay.domain.generation import ProviderProgress, Result, Submission
-from reelay.providers.errors import Unauthorized, Unavailable
+from reelay.providers.errors import NotUploaded, Unauthorized, Unavailable
 from reelay.providers.exchange import Answer
 from reelay.providers.fal_answers import accepted, cancel_of, position_of, progress_of, result_of
 from reelay.providers.fal_listing import is_like, page_of
+from reelay.providers.fal_storage import FalStorage
 from reelay.providers.keyed_api import KeyedApi, json_of
-from reelay.providers.provider import CancelAnswer, SubmissionRequest
+from reelay.providers.provider import CancelAnswer, OutgoingFile, SubmissionRequest
 from reelay.providers.strict_json import parse_json
 
 # Endpoints of these namespaces are addressed by three segments, all others by two.
@@ -40,6 +41,8 @@ MAX_PAGE_BYTES = 10 * 1024 * 1024
 class FalProvider:
     """Implements `providers.provider.Provider`. The keys go to `queue_base`, to `platform_base` and nowhere else."""
 
+    longest_data_uri = 4 * 1024 * 1024
+
     def __init__(
         self,
         client: httpx.AsyncClient,
@@ -51,9 +54,11 @@ class FalProvider:
         timeout: timedelta,
         other_bases: Sequence[str] = (),
         admin_key: SecretStr | None = None,
+        storage_base: str | None = None,
     ) -> None:
         """`other_bases` are where status and result are looked for, in this order, when the queue is out of reach or
-        does not know the request; at most `MOST_OTHER_BASES` of them. `keys` are of one account; see `KeyedApi`.
+        does not know the request; at most `MOST_OTHER_BASES` of them.
+        `storage_base` takes uploads. `keys` are of one account; see `KeyedApi`.
 
         `admin_key` may delete what fal stores of requests; the others may not.
 
@@ -66,7 +71,7 @@ class FalProvider:
         self._timeout = timeout
         others = dict.fromkeys(base.rstrip("/") for base in other_bases)
         self._others = [base for base in others if base != self._base][:MOST_OTHER_BASES]
-        bases = (self._base, self._platform, *self._others)
+        bases = (self._base, self._platform, *self._others, *([storage_base] if storage_base else []))
         self._api = KeyedApi(client, submit_client=submit_client, provider="fal", scheme="Key", keys=keys, bases=bases)
         self.account = self._api.account
         self._admin_api = (
@@ -81,6 +86,7 @@ class FalProvider:
             if admin_key
             else None
         )
+        self._storage = FalStorage(self._api, client, storage_base) if storage_base else None
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the POST once. Whether it created a request is decided here and in `fal_answers.accepted`."""
@@ -160,6 +166,12 @@ class FalProvider:
             raise Unauthorized(f"fal does not let FAL_ADMIN_KEY delete payloads (HTTP {answer.status})")
         if not answer.is_success and answer.status not in (404, 410):
             raise Unavailable(f"fal did not delete the payloads (HTTP {answer.status})")
+
+    async def upload(self, file: OutgoingFile) -> str:
+        """Raises: NotUploaded, Unavailable."""
+        if self._storage is None:
+            raise NotUploaded("it has no storage set up")
+        return await self._storage.upload(file)
 
     def download_headers(self, url: str) -> Mapping[str, str]:
         """None: fal's media hosts are public."""

@@ -85,6 +85,7 @@ class KeyedApi:
         url: str,
         *,
         params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         within: timedelta,
         at_most: int,
@@ -92,7 +93,7 @@ class KeyedApi:
         """Send a call that is free to repeat. Raises: Unavailable."""
         if self.own_url(url) is None:
             raise Unavailable(f"the address is not {self._provider}'s, so our key is not sent there")
-        call = self._request(method, url, params=params, headers=headers)
+        call = self._request(method, url, params=params, content=content, headers=headers)
         try:
             return await self._exchange(self._client, call, within=within, at_most=at_most)
         except httpx.TransportError as error:

@@ -1,6 +1,6 @@
 """What Reelay needs of a provider."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -61,11 +61,26 @@ class FinalPushes(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class OutgoingFile:
+    """A file that a provider is to read as an input."""
+
+    name: str
+    content_type: str
+    size_bytes: int
+    lifetime: timedelta
+    """For so long it has to be readable there; after that it should not be."""
+    read: Callable[[], AsyncIterator[bytes]]
+    """The bytes, from the beginning at each call. Raises: MediaError."""
+
+
 class Provider(Protocol):
     """Submits, watches, fetches and cancels. Every method raises only errors of `providers.errors`."""
 
     account: str
     """Whose money is spent: `fingerprint` of the key. What locks one account does not concern another."""
+    longest_data_uri: int
+    """Bytes of a file that it takes within the input."""
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the one paid POST. Never re-sent here: whether that is safe, only the caller knows.
@@ -100,6 +115,13 @@ class Provider(Protocol):
         """Delete what the provider stores of an ended request's input and output, as far as it offers that to us.
 
         Safe to repeat. Raises: Unavailable, Unauthorized.
+        """
+        ...
+
+    async def upload(self, file: OutgoingFile) -> str:
+        """Put the file where the provider reads it; its address, as an input takes it. Costs nothing.
+
+        Raises: NotUploaded, Unavailable, Unauthorized.
         """
         ...
 

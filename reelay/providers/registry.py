@@ -65,6 +65,7 @@ def build_providers(
             timeout=settings.fal_timeout,
             other_bases=(settings.fal_api_base, *settings.fal_fallback_bases),
             admin_key=settings.fal_admin_key,
+            storage_base=settings.fal_api_base,
         )
     if token := settings.replicate_api_token:
         providers[ProviderName.REPLICATE] = ReplicateProvider(

@@ -11,8 +11,9 @@ from reelay.domain.generation import ProviderProgress, Result, Submission
 from reelay.providers.errors import Unavailable
 from reelay.providers.exchange import Answer
 from reelay.providers.keyed_api import KeyedApi, json_of
-from reelay.providers.provider import CancelAnswer, SubmissionRequest
+from reelay.providers.provider import CancelAnswer, OutgoingFile, SubmissionRequest
 from reelay.providers.replicate_answers import cancel_of, created, progress_of, result_of
+from reelay.providers.replicate_files import upload
 from reelay.providers.replicate_listing import Original, is_like, page_of
 from reelay.providers.strict_json import parse_json
 
@@ -30,6 +31,9 @@ class ReplicateProvider:
     """Implements `providers.provider.Provider`. An endpoint is `owner/name`, or `owner/name:version` of a model that
     has to be run by version. The token goes to `base` and nowhere else."""
 
+    longest_data_uri = 256 * 1024
+    """As its documents advise."""
+
     def __init__(
         self, client: httpx.AsyncClient, *, submit_client: httpx.AsyncClient, token: SecretStr, base: str
     ) -> None:
@@ -39,6 +43,7 @@ class ReplicateProvider:
             client, submit_client=submit_client, provider="Replicate", scheme="Bearer", keys=[token], bases=(self._v1,)
         )
         self.account = self._api.account
+        self._client = client
 
     async def submit(self, request: SubmissionRequest) -> Submission:
         """Send the POST once. Whether it created a request is decided here and in `replicate_answers.created`."""
@@ -91,6 +96,10 @@ class ReplicateProvider:
 
     async def erase(self, request_id: str) -> None:
         """Nothing to do: an hour after a prediction's end Replicate deletes its input, output and files by itself."""
+
+    async def upload(self, file: OutgoingFile) -> str:
+        """Raises: NotUploaded, Unavailable."""
+        return await upload(self._api, self._client, f"{self._v1}/files", file)
 
     def download_headers(self, url: str) -> Mapping[str, str]:
         """The token for a file that the API itself keeps; its media host, replicate.delivery, serves without."""

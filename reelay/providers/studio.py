@@ -20,6 +20,7 @@ from reelay.domain.language import Language
 from reelay.providers.errors import (
     GenerationFailed,
     NotListed,
+    NotUploaded,
     ProviderError,
     Rejected,
     StillRunning,
@@ -30,7 +31,7 @@ from reelay.providers.errors import (
 )
 from reelay.providers.exchange import Answer
 from reelay.providers.keyed_api import KeyedApi, json_of
-from reelay.providers.provider import CancelAnswer, FinalPushes, SubmissionRequest
+from reelay.providers.provider import CancelAnswer, FinalPushes, OutgoingFile, SubmissionRequest
 from reelay.providers.reading import is_refusal, object_of, readable
 from reelay.providers.studio_push import CONTENT_TYPE, failure_of, read_push
 
@@ -48,6 +49,8 @@ MAX_ANSWER_BYTES = 64 * 1024
 
 class StudioProvider:
     """Implements `providers.provider.Provider`."""
+
+    longest_data_uri = 8 * 1024 * 1024
 
     def __init__(
         self,
@@ -116,6 +119,10 @@ class StudioProvider:
 
     async def erase(self, request_id: str) -> None:
         """Nothing to do: the backend is the operator's own, and its protocol has no word for it."""
+
+    async def upload(self, file: OutgoingFile) -> str:
+        """Raises: NotUploaded."""
+        raise NotUploaded("the studio backend takes no files")
 
     def download_headers(self, url: str) -> Mapping[str, str]:
         """None: videos are fetched without the secret."""

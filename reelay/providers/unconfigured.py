@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from reelay.domain.generation import ProviderName, ProviderProgress, Result, Submission
 from reelay.providers.errors import ProviderNotConfigured, Unauthorized
-from reelay.providers.provider import CancelAnswer, SubmissionRequest
+from reelay.providers.provider import CancelAnswer, OutgoingFile, SubmissionRequest
 
 REQUIRED_VARIABLES = {
     ProviderName.FAL: "FAL_KEY",
@@ -20,6 +20,7 @@ class UnconfiguredProvider:
     """Implements `providers.provider.Provider`. What was submitted waits for the key until its deadline."""
 
     account = ""
+    longest_data_uri = 0
 
     def __init__(self, name: ProviderName) -> None:
         self._reason = f"{name} is not set up in this worker: {REQUIRED_VARIABLES[name]} is missing"
@@ -45,6 +46,10 @@ class UnconfiguredProvider:
         raise self._not_configured()
 
     async def erase(self, request_id: str) -> None:
+        """Raises: ProviderNotConfigured."""
+        raise self._not_configured()
+
+    async def upload(self, file: OutgoingFile) -> str:
         """Raises: ProviderNotConfigured."""
         raise self._not_configured()
 

@@ -19,6 +19,7 @@ from reelay_client.errors import (
     WaitTimeout,
 )
 from reelay_client.models import (
+    Asset,
     Campaign,
     Clip,
     Created,
@@ -35,6 +36,7 @@ from reelay_client.models import (
 from reelay_client.webhooks import verify_webhook
 
 __all__ = [
+    "Asset",
     "AsyncReelay",
     "Campaign",
     "Clip",

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
@@ -15,6 +15,7 @@ from reelay_client.download import Download
 from reelay_client.errors import GenerationFailed, NoMedia, NotReachable, WaitTimeout, refusal
 from reelay_client.events import Event, read_events
 from reelay_client.models import (
+    Asset,
     Campaign,
     Clip,
     Created,
@@ -33,6 +34,8 @@ KINDS = ("video", "first-frame", "voice", "ambient", "transcribe")
 BESIDE_INPUT = ("campaignId", "clipId", "confirm", "externalId", "maxWaitSeconds", "metadata", "priority", "webhookUrl")
 """Members of the body of `POST /api/jobs` that are no input of the model."""
 WAIT_SECONDS = 20
+UPLOAD_SECONDS = 120
+"""Of one write of an upload, and of the look into the file after the last one."""
 SILENCE_SECONDS = 30
 """The API sends at least a comment every 15 s on a stream: one that is silent for longer is held back by a proxy."""
 PATIENCE_SECONDS = 20
@@ -200,6 +203,24 @@ class AsyncReelay:
         async with aclosing(self.pages("/api/event-log", after=after, limit=100)) as documents:
             async for document in documents:
                 yield WebhookEvent.read(document)
+
+    async def upload(self, file: Path | BinaryIO, *, name: str | None = None) -> Asset:
+        """Bring a picture, a video or a sound, streamed from the disk; an input takes its `uri`. It is sent once.
+
+        `name`: yours for it; that of the path unless given.
+        """
+        if isinstance(file, Path):
+            with file.open("rb") as content:
+                return await self.upload(content, name=name or file.name)
+        timeout = httpx.Timeout(UPLOAD_SECONDS, connect=WAIT_SECONDS)
+        form = {"file": (name or "file", file)}
+        return Asset.read(await self._call("POST", "/api/uploads", files=form, timeout=timeout))
+
+    async def assets(self) -> AsyncGenerator[Asset]:
+        """The files that the caller brought, newest first, page after page."""
+        async with aclosing(self.pages("/api/assets")) as documents:
+            async for document in documents:
+                yield Asset.read(document)
 
     async def watch(self, job_id: UUID) -> AsyncGenerator[Job]:
         """The job now, whenever it or its estimated progress changes, and at its end.

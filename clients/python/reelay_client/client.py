@@ -5,13 +5,14 @@ from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 from uuid import UUID
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from reelay_client.async_client import PATIENCE_SECONDS, AsyncReelay
 from reelay_client.models import (
+    Asset,
     Campaign,
     Clip,
     Created,
@@ -148,6 +149,14 @@ class Reelay:
     def event_log(self, *, after: int = 0) -> Iterator[WebhookEvent]:
         """As `AsyncReelay.event_log`."""
         return self._iterate(self._client.event_log(after=after))
+
+    def upload(self, file: Path | BinaryIO, *, name: str | None = None) -> Asset:
+        """As `AsyncReelay.upload`."""
+        return self._portal.call(partial(self._client.upload, file, name=name))
+
+    def assets(self) -> Iterator[Asset]:
+        """The files that the caller brought, newest first."""
+        return self._iterate(self._client.assets())
 
     def watch(self, job_id: UUID) -> Iterator[Job]:
         """The job now, at each change, and at its end."""

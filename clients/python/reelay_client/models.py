@@ -209,6 +209,25 @@ class WebhookEvent(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asset(Answer):
+    """A file that the caller brought."""
+
+    asset_id: UUID
+    uri: str
+    """What an input takes in place of an address."""
+    file_name: str | None = None
+    content_type: str
+    size_bytes: int
+    sha256: str
+    width: int | None = None
+    height: int | None = None
+    duration_seconds: float | None = None
+    file_url: str
+    poster_url: str | None = None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Clip(Answer):
     id: UUID
     campaign_id: UUID

@@ -36,6 +36,7 @@ from tests.acceptance.client.proxy import Spoil, proxy
 from tests.node import CLIENT, run_node
 from tests.running import Service, running_service
 from tests.servers import Servers
+from tests.unit.media.samples import make_picture
 
 
 def key_of(service: Service) -> str:
@@ -56,6 +57,29 @@ async def through(service: Service, spoil: Spoil, job_id: UUID) -> list[Job]:
     """What a client sees of a job behind such a proxy."""
     async with proxy(service.origin, spoil) as address, AsyncReelay(address, key_of(service)) as client:
         return [job async for job in client.watch(job_id)]
+
+
+async def test_a_file_is_uploaded_and_becomes_a_first_frame(
+    reelay: AsyncReelay, patient_service: Service, tmp_path: Path
+) -> None:
+    picture = make_picture(tmp_path / "me.png")
+    asset = await reelay.upload(picture)
+    with picture.open("rb") as content:
+        again = await reelay.upload(content, name="again.png")
+    digest = sha256(picture.read_bytes()).hexdigest()
+    assert [(each.file_name, each.sha256, each.width) for each in (asset, again)] == [
+        ("me.png", digest, 300),
+        ("again.png", digest, 300),
+    ]
+    assert [each.asset_id async for each in reelay.assets()] == [again.asset_id, asset.asset_id]
+    created = await reelay.create("video", prompt="it moves", firstFrameUrl=asset.uri, quality="fast")
+    assert (await reelay.wait(created.job_id)).status == "completed"
+
+    def in_sync() -> str:
+        with Reelay(patient_service.origin, key_of(patient_service)) as client:
+            return client.upload(picture).sha256
+
+    assert await asyncio.to_thread(in_sync) == digest
 
 
 async def test_submits_watches_and_downloads(reelay: AsyncReelay, tmp_path: Path) -> None:

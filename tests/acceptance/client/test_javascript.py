@@ -1,12 +1,17 @@
 """`clients/js` as a package: its types, and what of it npm would publish."""
 
+import asyncio
 import json
 import re
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.node import CLIENT, run_node
+from tests.running import Service
+from tests.unit.media.samples import make_picture
 
 PACKAGE: dict[str, Any] = json.loads((CLIENT / "package.json").read_text())
 DECLARED = re.compile(r"^export (?:declare )?(?:const|function|class) (\w+)|^export \{ (.*?) \} from", re.MULTILINE)
@@ -29,3 +34,27 @@ def test_npm_publishes_what_it_exports_and_no_tests() -> None:
     files = {file["path"] for file in packed["files"]}
     exported = {path.removeprefix("./") for entry in PACKAGE["exports"].values() for path in entry.values()}
     assert files == exported | {"package.json", "README.md"}
+
+
+UPLOAD = """
+import { openAsBlob } from "node:fs";
+import { configureReelay, createGeneration, pollJob, upload } from "./reelay.js";
+
+configureReelay({ baseUrl: process.env.ORIGIN, apiKey: process.env.KEY });
+const byPath = await upload(process.env.PICTURE);
+const byBlob = await upload(await openAsBlob(process.env.PICTURE), { name: "blob.png" });
+const { jobId } = await createGeneration("video", { prompt: "it moves", firstFrameUrl: byPath.uri, quality: "fast" });
+let job;
+for await (job of pollJob(`/api/jobs/${jobId}`, { pollInterval: 200 }));
+console.log(JSON.stringify([byPath.fileName, byBlob.fileName, byPath.sha256 === byBlob.sha256, job.status]));
+"""
+
+
+async def test_a_file_is_uploaded_and_becomes_a_first_frame(patient_service: Service, tmp_path: Path) -> None:
+    variables = {
+        "ORIGIN": patient_service.origin,
+        "KEY": patient_service.client.headers["authorization"].removeprefix("Bearer "),
+        "PICTURE": str(make_picture(tmp_path / "me.png")),
+    }
+    command = partial(run_node, "node", "--input-type=module", "--eval", UPLOAD, variables=variables)
+    assert json.loads(await asyncio.to_thread(command)) == ["me.png", "blob.png", True, "completed"]

@@ -15,6 +15,7 @@ import pytest
 from lab.devstack.ports import free_ports
 from tests.lab.devstack.commands import REELAY
 from tests.running import Service
+from tests.unit.media.samples import make_picture
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,17 @@ async def test_a_video_is_watched_and_stored(terminal: Terminal) -> None:
     assert "completed  100%" in ended.out
     assert ended.err == ""
     assert (terminal.folder / "out.mp4").stat().st_size > 1000
+
+
+async def test_a_picture_on_the_disk_is_a_first_frame(terminal: Terminal) -> None:
+    make_picture(terminal.folder / "me.png")
+    ended, missing = await asyncio.gather(
+        terminal.type("generate", "it moves", "--first-frame", "./me.png", "--quality", "fast", "--json"),
+        terminal.type("generate", "it moves", "--first-frame", "./other.png"),
+    )
+    assert ended.code == 0, ended.err
+    assert ended.json_lines[-1]["status"] == "completed"
+    assert (missing.code, "neither a file nor an address" in missing.err) == (2, True)
 
 
 async def test_every_kind_has_its_command(terminal: Terminal, patient_service: Service) -> None:

@@ -73,6 +73,27 @@ async def test_every_wrong_job_is_named_and_none_is_created(service: Service) ->
     assert (await service.client.get("/api/credits")).json()["heldCents"] == 0
 
 
+async def test_files_that_jobs_start_from_are_the_callers_own_and_finished(service: Service) -> None:
+    def starting_from(reference: str) -> dict[str, Any]:
+        return {"model": "veo3.1-fast", "input": {"prompt": "it moves", "firstFrameUrl": reference}}
+
+    frame = {"model": "nano-banana", "input": {"prompt": "a boat"}}
+    (frame_id,) = (await create(service.client, frame))["jobIds"]
+    await service.until(frame_id, "completed")
+    (video_id,) = (await create(service.client, starting_from(f"job:{frame_id}")))["jobIds"]
+    await service.until(video_id, "completed")
+    running = await service.create("running [sim: latency=10m]")
+    before = (await service.client.get("/api/credits")).json()
+
+    jobs = [JOB, starting_from(f"asset:{uuid4()}"), starting_from(f"job:{running}")]
+    refused = await service.client.post("/api/batches", json={"jobs": jobs})
+    assert refused.status_code == 422, refused.text
+    assert [error["field"] for error in refused.json()["errors"]] == ["jobs.1.firstFrameUrl"]
+    unfinished = await service.client.post("/api/batches", json={"jobs": [JOB, starting_from(f"job:{running}")]})
+    assert (unfinished.status_code, unfinished.json()["code"]) == (409, "CONFLICT")
+    assert (await service.client.get("/api/credits")).json() == before
+
+
 async def test_credits_suffice_for_all_or_none_is_created(service: Service) -> None:
     price = (await service.client.post("/api/estimate", json=JOB)).json()["estimatedCostCents"]
     async with await service.user(f"poor {uuid4()}", credits=2 * price) as poor:

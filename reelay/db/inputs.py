@@ -1,0 +1,112 @@
+"""Files of users that are inputs of their jobs, and the addresses by which providers read them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from reelay.db.assets import find_asset
+from reelay.db.tables import GenerationJob, InputAddress, MediaFileRow
+from reelay.domain.generation import Status
+from reelay.domain.references import Owner, Reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFile:
+    """A file of the user's that can be read."""
+
+    reference: Reference
+    key: str
+    name: str
+    content_type: str
+    size_bytes: int
+    address: str | None = None
+    """Where it lies if it is not in our archive."""
+
+
+class Unusable(StrEnum):
+    UNKNOWN = "unknown"
+    """There is none, or it is somebody else's."""
+    UNFINISHED = "unfinished"
+    """Its job has not completed."""
+
+
+async def find_input_file(session: AsyncSession, user_id: UUID, reference: Reference) -> InputFile | Unusable:
+    if reference.owner is Owner.ASSET:
+        return await _asset_file(session, user_id, reference)
+    status = await session.scalar(
+        select(col(GenerationJob.status)).where(
+            col(GenerationJob.user_id) == user_id, col(GenerationJob.id) == reference.id
+        )
+    )
+    if status is None:
+        return Unusable.UNKNOWN
+    if status != Status.COMPLETED:
+        return Unusable.UNFINISHED
+    files = select(MediaFileRow).where(col(MediaFileRow.user_id) == user_id, col(MediaFileRow.job_id) == reference.id)
+    if reference.name:
+        files = files.where(col(MediaFileRow.name) == reference.name)
+    row = (await session.scalars(files.order_by(col(MediaFileRow.position)).limit(1))).first()
+    if row is None:
+        return Unusable.UNKNOWN
+    return InputFile(
+        reference=reference,
+        key=row.file_path,
+        name=row.name,
+        content_type=row.format,
+        size_bytes=row.file_size,
+        address=row.file_url,
+    )
+
+
+async def _asset_file(session: AsyncSession, user_id: UUID, reference: Reference) -> InputFile | Unusable:
+    asset = await find_asset(session, user_id, reference.id)
+    if asset is None or asset.file_path is None or asset.name is None:
+        return Unusable.UNKNOWN
+    return InputFile(
+        reference=reference,
+        key=asset.file_path,
+        name=asset.name,
+        content_type=asset.content_type,
+        size_bytes=asset.size_bytes,
+    )
+
+
+async def find_input_file_by_link(session: AsyncSession, user_id: UUID, link: Reference) -> InputFile | Unusable:
+    """Of a link, which does not say whether its file is a job's or an asset."""
+    found = await find_input_file(session, user_id, link)
+    if found is not Unusable.UNKNOWN:
+        return found
+    asset = await find_input_file(session, user_id, Reference(Owner.ASSET, link.id))
+    return asset if isinstance(asset, InputFile) and asset.name == link.name else Unusable.UNKNOWN
+
+
+async def input_addresses(session: AsyncSession, job_id: UUID, *, good_for: timedelta) -> dict[str, str]:
+    """By place in the arguments: those that providers can read for so long from now on."""
+    rows = await session.execute(
+        select(col(InputAddress.place), col(InputAddress.address)).where(
+            col(InputAddress.job_id) == job_id, col(InputAddress.expires_at) >= func.now() + good_for
+        )
+    )
+    return {row.place: row.address for row in rows}
+
+
+SAVE_INPUT_ADDRESS = text("""
+    insert into input_addresses as saved (job_id, user_id, place, address, expires_at)
+    values (:job, :user, :place, :address, now() + :lifetime)
+    on conflict (job_id, place) do update set address = excluded.address, expires_at = excluded.expires_at
+""")
+
+
+async def save_input_addresses(
+    session: AsyncSession, job_id: UUID, user_id: UUID, addresses: Mapping[str, str], *, lifetime: timedelta
+) -> None:
+    """Written down before the submission: a later try gives the provider the same ones."""
+    for place, address in addresses.items():
+        values = {"job": job_id, "user": user_id, "place": place, "address": address, "lifetime": lifetime}
+        await session.execute(SAVE_INPUT_ADDRESS, values)
