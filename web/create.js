@@ -35,6 +35,7 @@ class CreateForm {
     this.belongings = { campaignId: query.get("campaign") ?? undefined, clipId: query.get("clip") ?? undefined };
     this.kind = KINDS.includes(query.get("kind")) ? query.get("kind") : "video";
     this.clipTitle = query.get("title");
+    this.frame = query.get("frame");
     this.models = [];
     this.fields = [];
     this.estimates = 0;
@@ -60,7 +61,7 @@ class CreateForm {
     try {
       const { data } = await this.session.call("/api/models");
       this.models = data.filter((model) => model.available !== false);
-      this.build({});
+      this.build(this.frame ? { [FIRST_FRAME]: this.frame } : {});
     } catch (error) {
       if (error.status === 401) return;
       this.body.replaceChildren(h("p", { class: "error" }, t("The catalogue could not be read. {error} ", { error: t(error.message) })));
@@ -112,7 +113,7 @@ class CreateForm {
     const frame = this.entry(name, true).inputs.find((input) => input.name === FIRST_FRAME);
     const inputs = entry.inputs.filter((input) => input.name !== FIRST_FRAME);
     if (frame) inputs.splice(1, 0, { ...frame, required: frame.required && this.entry(name, false).takesFirstFrame });
-    this.fields = inputs.map((input) => fieldFor(input, kept[input.name], this.kind));
+    this.fields = inputs.map((input) => fieldFor(input, kept[input.name], this.kind, this.session));
     const isProminent = (field) => field.input.required || PROMINENT.has(field.input.name);
     const more = this.fields.filter((field) => !isProminent(field));
     this.more = h("details", { class: "more" }, h("summary", {}, t("More settings")), ...more.map((field) => field.element));

@@ -1,6 +1,7 @@
 /** One field of the form for one input of the catalogue. */
 
 import { h, say, show } from "./dom.js";
+import { about, choose, remember, still } from "./files.js";
 import { language, t } from "./messages.js";
 import { label } from "./format.js";
 
@@ -14,14 +15,16 @@ let numbered = 0;
  * @param {{name: string, providerName: string, type: string, about: string, required: boolean, default: any, limit: any}} input
  * @param {any} kept What was entered before; kept where it still fits.
  * @param {string} kind
+ * @param {import("./session.js").Session} session
  */
-export function fieldFor(input, kept, kind) {
+export function fieldFor(input, kept, kind, session) {
   const choices = choicesOf(input);
   const value = choices && !choices.includes(kept) ? undefined : kept;
   if (input.type === "flag") return new Flag(input, value);
   if (choices && choices.length <= CHIPS_AT_MOST && input.default !== null) return new Chips(input, value, choices);
   if (choices) return new Select(input, value, choices);
   if (input.type === "text") return new Words(input, value, kind);
+  if (input.type === "url") return new Address(input, value, session);
   return new Line(input, value);
 }
 
@@ -116,6 +119,80 @@ class Line extends Field {
     const text = this.control.value.trim();
     if (!text) return undefined;
     return this.isNumber ? Number(text) : text;
+  }
+}
+
+/** An address, or a file of the user's: dropped, pasted, from the disk, or one that is there already. */
+class Address extends Line {
+  constructor(input, kept, session) {
+    super(input, kept);
+    this.session = session;
+    this.fileKind = /audio/i.test(input.name) ? "audio" : "image";
+    this.chosen = h("p", { class: "chosen", "aria-live": "polite", hidden: true });
+    this.disk = h("input", { type: "file", accept: `${this.fileKind}/*`, hidden: true, onchange: () => this.take(this.disk.files[0]) });
+    const buttons = h(
+      "div",
+      { class: "buttons" },
+      h("button", { type: "button", onclick: () => this.disk.click() }, t("Choose a file")),
+      h("button", { type: "button", onclick: () => this.pick() }, t("From your files")),
+    );
+    this.element.classList.add("drop");
+    this.control.after(this.chosen, this.disk, buttons);
+    this.element.addEventListener("dragover", (event) => this.over(event, true));
+    this.element.addEventListener("dragleave", (event) => this.over(event, false));
+    this.element.addEventListener("drop", (event) => {
+      this.over(event, false);
+      this.take(event.dataTransfer.files[0]);
+    });
+    this.control.addEventListener("paste", (event) => {
+      const [file] = event.clipboardData.files;
+      if (!file) return;
+      event.preventDefault();
+      this.take(file);
+    });
+    this.control.addEventListener("input", () => this.showChosen());
+    this.showChosen();
+  }
+
+  over(event, isOver) {
+    event.preventDefault();
+    this.element.classList.toggle("over", isOver);
+  }
+
+  async take(file) {
+    if (!file) return;
+    this.complain("");
+    show(this.chosen, true);
+    say(this.chosen, t("Uploading {name}…", { name: file.name }));
+    try {
+      const asset = await this.session.upload(file);
+      remember(asset);
+      this.set(asset.uri);
+    } catch (error) {
+      this.showChosen();
+      this.complain(t(error.errors?.[0]?.message ? `${file.name} ${error.errors[0].message}.` : error.message));
+    }
+  }
+
+  async pick() {
+    try {
+      const reference = await choose(this.session, this.fileKind);
+      if (reference) this.set(reference);
+    } catch (error) {
+      this.complain(t(error.message));
+    }
+  }
+
+  /** As if it had been typed: the form hears of it. */
+  set(reference) {
+    this.control.value = reference;
+    this.control.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  showChosen() {
+    const file = about(this.control.value.trim());
+    show(this.chosen, Boolean(file));
+    if (file) this.chosen.replaceChildren(still(file.picture), file.name);
   }
 }
 

@@ -3,6 +3,7 @@
 import { h, say, settled, show } from "./dom.js";
 import { orderButton, progressBar } from "./list.js";
 import { hasExpired, localAddress, player, renewed } from "./media.js";
+import { referenceTo } from "./files.js";
 import { t } from "./messages.js";
 import { toast } from "./notices.js";
 import { FINAL } from "./reelay.js";
@@ -146,7 +147,10 @@ class JobView {
       link.href = localAddress((await renewed(file, job, this.session)).fileUrl);
       link.click();
     });
-    return h("li", {}, link, h("span", { class: "hint" }, size.filter(Boolean).join(" · ")), h("code", { class: "sum" }, `sha256 ${file.sha256}`));
+    const isPicture = file.format.startsWith("image/");
+    const frame = `#/?kind=video&frame=${encodeURIComponent(referenceTo(job, file))}`;
+    const use = isPicture && h("a", { href: frame, class: "button" }, t("Use as first frame"));
+    return h("li", {}, link, use, h("span", { class: "hint" }, size.filter(Boolean).join(" · ")), h("code", { class: "sum" }, `sha256 ${file.sha256}`));
   }
 
   showFacts(job) {

@@ -251,6 +251,15 @@ const MESSAGES = [
   ["Task", "Tâche", "Tarefa"],
   ["Quality", "Qualité", "Qualidade"],
 
+  // Files of one's own.
+  ["Choose a file", "Choisir un fichier", "Escolher um arquivo"],
+  ["From your files", "Parmi vos fichiers", "Dos seus arquivos"],
+  ["Uploading {name}…", "Envoi de {name}…", "Enviando {name}…"],
+  ["Your files and results", "Vos fichiers et résultats", "Seus arquivos e resultados"],
+  ["There is nothing here that fits yet.", "Rien ne convient ici pour l'instant.", "Ainda não há nada aqui que sirva."],
+  ["Close", "Fermer", "Fechar"],
+  ["Use as first frame", "Utiliser comme première image", "Usar como primeiro quadro"],
+
   // And what the catalogue says about them.
   ["what the video shows", "ce que montre la vidéo", "o que o vídeo mostra"],
   ["what the video must not show", "ce que la vidéo ne doit pas montrer", "o que o vídeo não deve mostrar"],

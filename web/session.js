@@ -1,7 +1,7 @@
 /** Who is signed in, and the calls in that name. */
 
 import { t } from "./messages.js";
-import { Refused, createGeneration, request, watchGenerations } from "./reelay.js";
+import { Refused, createGeneration, request, upload, watchGenerations } from "./reelay.js";
 
 const KEY = "reelay.key";
 
@@ -17,6 +17,11 @@ export class Session extends EventTarget {
   /** @throws {Refused | NotReachable} */
   async call(path, options = {}) {
     return this.watched(request(path, { ...options, apiKey: this.key, signal: this.end.signal }));
+  }
+
+  /** @param {File} file */
+  upload(file) {
+    return this.watched(upload(file, { apiKey: this.key, signal: this.end.signal }));
   }
 
   create(body) {

@@ -1,11 +1,13 @@
 """The page in a real browser: create, watch, play, cancel, by keyboard and on a phone, whatever the prompt says."""
 
 import re
+from pathlib import Path
 
 from playwright.async_api import expect
 
 from tests.acceptance.browser.conftest import Visit
 from tests.acceptance.browser.visitor import PHONE
+from tests.unit.media.samples import make_picture
 
 VIDEO_PLAYS = "video => video.play().then(() => true)"
 VIDEO_IS_MOVING = """() => {
@@ -32,6 +34,68 @@ async def test_a_video_is_created_watched_and_played(visit: Visit) -> None:
     await page.wait_for_function(VIDEO_IS_MOVING)
     await expect(page.locator(".timeline li").first).to_contain_text("Waiting to be processed")
     await expect(page.get_by_role("link", name=re.compile(r"\.mp4$"))).to_be_visible()
+
+
+async def test_a_file_from_the_disk_or_a_result_becomes_a_first_frame(visit: Visit, tmp_path: Path) -> None:
+    visitor = await visit("photographer")
+    await visitor.enter()
+    page = visitor.page
+    frame = page.get_by_role("textbox", name="First frame")
+    async with page.expect_file_chooser() as chooser:
+        await page.get_by_role("button", name="Choose a file").click()
+    await (await chooser.value).set_files(make_picture(tmp_path / "me.png"))
+    await expect(frame).to_have_value(re.compile("^asset:"))
+    await expect(page.locator(".chosen")).to_contain_text("me.png")
+    assert await visitor.barriers() == []
+    await visitor.look("first-frame-chosen")
+    row = await visitor.create("it moves")
+    await expect(row.get_by_text("Ready", exact=True)).to_be_visible()
+
+    (tmp_path / "page.png").write_text("<html>")
+    async with page.expect_file_chooser() as chooser:
+        await page.get_by_role("button", name="Choose a file").click()
+    await (await chooser.value).set_files(tmp_path / "page.png")
+    await expect(page.get_by_text("must be an image, a video or a sound")).to_be_visible()
+
+    await page.get_by_role("button", name="From your files").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("listitem")).to_have_count(1)
+    assert await visitor.barriers() == []
+    await visitor.look("first-frame-picker")
+    await dialog.get_by_role("button", name="me.png").click()
+    await expect(frame).to_have_value(re.compile("^asset:"))
+
+    await page.get_by_role("group", name="What to make").get_by_text("First frame").click()
+    row = await visitor.create("a lighthouse")
+    await expect(row.get_by_text("Ready", exact=True)).to_be_visible()
+    await row.get_by_role("link").click()
+    await page.get_by_role("link", name="Use as first frame").first.click()
+    await expect(frame).to_have_value(re.compile("^job:"))
+    await expect(page.locator(".chosen")).to_contain_text("a lighthouse")
+
+
+async def test_a_picture_is_dropped_or_pasted(visit: Visit) -> None:
+    visitor = await visit("photographer")
+    await visitor.enter()
+    frame = visitor.page.get_by_role("textbox", name="First frame")
+    for name, carrier, target in (
+        ("drop", "dataTransfer", "closest('.drop')"),
+        ("paste", "clipboardData", "closest('input')"),
+    ):
+        await frame.fill("")
+        await frame.evaluate(
+            f"""async (input) => {{
+              const canvas = new OffscreenCanvas(64, 64);
+              canvas.getContext("2d");
+              const files = new DataTransfer();
+              files.items.add(new File([await canvas.convertToBlob()], "{name}.png", {{ type: "image/png" }}));
+              const kind = "{name}" === "drop" ? DragEvent : ClipboardEvent;
+              const event = new kind("{name}", {{ bubbles: true, cancelable: true, {carrier}: files }});
+              input.{target}.dispatchEvent(event);
+            }}"""
+        )
+        await expect(frame).to_have_value(re.compile("^asset:"))
+        await expect(visitor.page.locator(".chosen")).to_contain_text(f"{name}.png")
 
 
 async def test_the_key_of_a_link_leaves_the_address(visit: Visit) -> None:
