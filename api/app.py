@@ -22,6 +22,7 @@ from api.chat.routes import chat_routes
 from api.clips import routes as clips
 from api.credits import routes as credits
 from api.credits import usage
+from api.doors.fal import routes as fal
 from api.events import routes as events
 from api.generations import fal_jobs, gallery
 from api.generations import routes as generations
@@ -151,6 +152,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         fal_jobs.router,
         webhook_routes(settings.fal_webhook_path),  # they are tried in order, so what is called most comes first
         events.router,
+        fal.router,
         clips.router,
         batches.router,
         catalog.router,

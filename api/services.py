@@ -13,6 +13,8 @@ from temporalio.client import Client
 
 from api.catalog.endpoints import Endpoints
 from api.chat.models import chat_models
+from api.doors.fal.door import FalDoor
+from api.doors.fal.replays import Replays
 from api.events.changes import Changes, open_changes
 from api.events.open_streams import OpenStreams
 from api.events.reads import SharedReads
@@ -74,6 +76,7 @@ class Services:
     pushes: Pushes
     redelivery: Redelivery
     delivery_log: DeliveryLog
+    fal_door: FalDoor
     tasks: TaskSupervisor
     metrics: Metrics
     storage: Storage
@@ -155,6 +158,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                 pushes=pushes,
                 redelivery=redelivery,
                 delivery_log=DeliveryLog(service_sessions),
+                fal_door=FalDoor(Replays(sessions, merge=settings.fal_door_merge)),
                 tasks=tasks,
                 metrics=metrics,
                 storage=storage,

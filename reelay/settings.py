@@ -125,6 +125,14 @@ class Settings(BaseSettings):
     )
     """Signs the token in the webhook URLs of all providers. Unset: derived from the pepper, by whom is given it."""
 
+    fal_door_merge: timedelta = Field(
+        timedelta(0),
+        ge=timedelta(0),
+        le=timedelta(hours=1),
+        validation_alias=AliasChoices("FAL_DOOR_MERGE_SECONDS", "fal_door_merge"),
+    )
+    """For how long a submission by fal's protocol is the same job as one alike whose request id nobody has used."""
+
     fal_concurrency: int | None = Field(None, ge=0)
     """How many requests run at the provider at once, here and in the next two; unset: no limit."""
     replicate_concurrency: int | None = Field(None, ge=0)
@@ -274,6 +282,7 @@ class Settings(BaseSettings):
         "events_heartbeat",
         "grace",
         "drain",
+        "fal_door_merge",
         mode="before",
     )
     @classmethod

@@ -66,6 +66,8 @@ class CreateOptions:
     wait_seconds: float
     """How long the answer may wait for the end of the job."""
     route: str
+    job_id: UUID | None = None
+    """The id that the job shall have; None: by the key."""
 
 
 async def _options(
@@ -149,7 +151,7 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
     """
     services, request, headers = context.services, spec.request, REPLAYED
     try:
-        job = new_job(context, options.idempotency_key, spec)
+        job = new_job(context, options.idempotency_key, spec, job_id=options.job_id)
     except InvalidParams as invalid:
         async with context.transaction() as session:
             more = await validate_ownership(session, context.user_id, request)
@@ -186,8 +188,8 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
     return Created(stored, headers)
 
 
-def new_job(context: RequestContext, key: str | None, spec: JobSpec) -> GenerationJob:
-    """Raises: InvalidParams, PriceUnknown, ConfirmationRequired."""
+def new_job(context: RequestContext, key: str | None, spec: JobSpec, *, job_id: UUID | None = None) -> GenerationJob:
+    """`job_id`: of its own choice, else by the key. Raises: InvalidParams, PriceUnknown, ConfirmationRequired."""
     settings, model, request = context.services.settings, spec.model, spec.request
     if not can_submit(settings, model.provider, model.endpoint):
         raise provider_not_configured(model)
@@ -203,7 +205,7 @@ def new_job(context: RequestContext, key: str | None, spec: JobSpec) -> Generati
     # Without a key and without a name of the caller's, no repetition can be recognised.
     is_repeatable = key is not None or request.external_id is not None
     return GenerationJob(
-        id=id_for(key),
+        id=job_id or id_for(key),
         user_id=context.user_id,
         campaign_id=request.campaign_id,
         clip_id=request.clip_id,

@@ -27,6 +27,8 @@ EXPOSED = (
     "ratelimit",
     "ratelimit-policy",
     "retry-after",
+    "x-fal-request-id",
+    "x-fal-request-timeout-type",
 )
 """What a page of another origin may read beside the headers that every page may."""
 

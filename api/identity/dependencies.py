@@ -33,7 +33,7 @@ async def find_caller(
     authorization: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)],
 ) -> Caller:
     """Raises: Unauthenticated, Forbidden, ServiceUnavailable, and what the limits raise."""
-    in_header = [authorization.credentials] if authorization else []
+    in_header = [authorization.credentials] if authorization else fal_key(request)
     takes_tokens = services.settings.jwt_secret or services.settings.jwt_jwks_url
     if takes_tokens and (api_key := request.headers.get("apikey")):
         in_header.append(api_key)
@@ -49,6 +49,12 @@ async def find_caller(
         raise Unauthenticated(Sentence("credentials_missing"))
     await services.limits.admit_request(caller.user_id)
     return caller
+
+
+def fal_key(request: Request) -> list[str]:
+    """What clients of fal show, as far as this one shows it: `Authorization: Key ...`."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return [key.strip()] if scheme.lower() == "key" and key.strip() else []
 
 
 async def authenticate_any(services: Services, tokens: Sequence[str]) -> Caller:

@@ -440,6 +440,21 @@ class InputAddress(SQLModel, table=True):
     expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
 
 
+class UndeliveredSubmission(SQLModel, table=True):
+    """A submission by a door for existing clients whose answer may not have reached its client."""
+
+    __tablename__ = "undelivered_submissions"
+    __table_args__ = (Index("undelivered_submissions_alike", "user_id", "fingerprint"),)
+
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", primary_key=True)
+    job_id: UUID = Field(primary_key=True)
+    """Of the job that it became, or would have become."""
+    fingerprint: bytes = Field(sa_type=LargeBinary)
+    """Of its key, endpoint and content."""
+    until: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    """Until when a submission alike is the same job."""
+
+
 class JobEvent(SQLModel, table=True):
     """One line of a generation's timeline."""
 

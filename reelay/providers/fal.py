@@ -38,6 +38,12 @@ MAX_PAGES = 10
 MAX_PAGE_BYTES = 10 * 1024 * 1024
 
 
+def app_of(endpoint: str) -> str:
+    """What the addresses of an endpoint's requests begin with: its sub-path is none of it."""
+    segments = endpoint.strip("/").split("/")
+    return "/".join(segments[: 3 if segments[0] in LONG_NAMESPACES else 2])
+
+
 class FalProvider:
     """Implements `providers.provider.Provider`. The keys go to `queue_base`, to `platform_base` and nowhere else."""
 
@@ -182,9 +188,7 @@ class FalProvider:
 
         No webhook is expected: it has been here and brought the request id, or the request was found without one.
         """
-        segments = endpoint.strip("/").split("/")
-        app = "/".join(segments[: 3 if segments[0] in LONG_NAMESPACES else 2])
-        request_url = f"{self._base}/{app}/requests/{request_id}"
+        request_url = f"{self._base}/{app_of(endpoint)}/requests/{request_id}"
         return Submission(
             attempt=attempt,
             request_id=request_id,

@@ -1,0 +1,1 @@
+"""fal's own clients, unchanged: its queue, its direct calls, its proxy protocol and its storage."""

@@ -1,0 +1,108 @@
+"""A submission by fal's protocol: its headers, its job, and who waits for the end."""
+
+import math
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from api.context import RequestContext
+from api.doors.fal.replays import Listener
+from api.generations.create import CreateOptions, JobSpec, create_job, find_model
+from api.generations.schemas import CreateRequest
+from api.http.idempotency import IdempotencyKey, fingerprint
+from api.http.problems import InvalidParams
+from reelay.catalog.errors import shown
+from reelay.catalog.model import Model
+from reelay.db.tables import GenerationJob
+from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.messages import Sentence
+from reelay.domain.money import MOST_CENTS
+
+MOST_COST = "x-reelay-max-cost-cents"
+LONGEST_START = timedelta(days=30)
+NOT_HONOURED = (
+    "x-app-fal-disable-fallback",
+    "x-fal-no-retry",
+    "x-fal-object-lifecycle-preference",
+    "x-fal-retry-config",
+    "x-fal-runner-hint",
+    "x-fal-store-io",
+)
+"""What fal's clients may ask for, and nothing here does: the answer names them."""
+IGNORED = "x-reelay-ignored"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the headers of a submission ask for."""
+
+    request: CreateRequest
+    idempotency_key: str | None
+    ignored: tuple[str, ...]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {IGNORED: ", ".join(self.ignored)} if self.ignored else {}
+
+
+async def _wishes(request: Request, key: IdempotencyKey) -> Wishes:
+    """Raises: InvalidParams."""
+    headers = request.headers
+    seconds = _number(headers, "x-fal-request-timeout", at_most=LONGEST_START.total_seconds())
+    cents = _number(headers, MOST_COST, at_most=MOST_CENTS)
+    asked = CreateRequest(
+        priority=Priority.LOW if headers.get("x-fal-queue-priority") == "low" else Priority.NORMAL,
+        max_wait_seconds=None if seconds is None else max(1, math.ceil(seconds)),
+        max_cost_cents=None if cents is None else int(cents),
+        confirm=cents is not None,
+    )
+    return Wishes(asked, key, tuple(name for name in NOT_HONOURED if name in headers))
+
+
+WishesDep = Annotated[Wishes, Depends(_wishes)]
+
+
+def _number(headers: Mapping[str, str], name: str, *, at_most: float) -> float | None:
+    text = headers.get(name)
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= at_most:
+        error = {"field": name, "message": Sentence("field_numeric"), "limit": {"max": at_most}, "value": shown(text)}
+        raise InvalidParams(Sentence("request_invalid"), errors=[error])
+    return number
+
+
+@asynccontextmanager
+async def submitted(
+    request: Request, context: RequestContext, endpoint: str, inputs: Mapping[str, Any], wishes: Wishes
+) -> AsyncIterator[tuple[GenerationJob, Listener]]:
+    """The job of the submission, the same for its repetitions. While the block runs, its client is listened to.
+
+    Raises what `create_job` does; InvalidParams for an endpoint that is none of fal's; ClientGone.
+    """
+    model = await _model_of(context, endpoint, inputs)
+    route, spec = request.scope["route"].path, JobSpec(model=model, inputs=inputs, request=wishes.request)
+    if wishes.idempotency_key:
+        yield (await create_job(context, CreateOptions(wishes.idempotency_key, 0, route), spec)).job, Listener()
+        return
+    alike = fingerprint([context.caller.holder.key_hash.hex(), endpoint, inputs])
+    replays = context.services.fal_door.replays
+    async with replays.job_for_listener(request, context.user_id, alike) as (job_id, listener):
+        yield (await create_job(context, CreateOptions(None, 0, route, job_id), spec)).job, listener
+
+
+async def _model_of(context: RequestContext, endpoint: str, inputs: Mapping[str, Any]) -> Model:
+    model = await find_model(context.services, endpoint, inputs)
+    if model.provider is not ProviderName.FAL or model.endpoint != endpoint:
+        message = Sentence("field_unknown_endpoint", provider="fal", hint="")
+        error = {"field": "model", "message": message, "limit": None, "value": shown(endpoint)}
+        raise InvalidParams(Sentence("model_not_available"), errors=[error])
+    return model

@@ -1,0 +1,1 @@
+"""Existing clients, unchanged, at the doors that are made for them."""
