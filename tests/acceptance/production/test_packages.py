@@ -17,7 +17,6 @@ from tests.running import Service
 pytestmark = pytest.mark.timeout(600)
 
 HTTPX_AND_ITS_OWN = {"anyio", "certifi", "h11", "httpcore", "httpx", "idna", "typing_extensions"}
-BROUGHT_BY_VENV = {"pip", "setuptools"}
 CALLERS = Path(__file__).parent / "callers"
 
 
@@ -40,14 +39,24 @@ def wheel_of(source: Path, place: Path) -> Path:
 
 
 def empty_environment(folder: Path) -> Path:
-    """Its Python."""
-    done(sys.executable, "-m", "venv", folder)
+    """Its Python. It has no pip of its own, whose installation takes seconds: ours works on it."""
+    done(sys.executable, "-m", "venv", "--without-pip", folder)
     return folder / "bin" / "python"
 
 
+def pip(python: Path, *words: str | Path) -> tuple[str | Path, ...]:
+    """The command that does it to that Python's environment."""
+    return (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", *words)
+
+
+def install(python: Path, *words: str | Path) -> tuple[str | Path, ...]:
+    """Of all that is installed little is imported: Python compiles that by itself."""
+    return pip(python, "install", "--quiet", "--no-compile", *words)
+
+
 def installed_in(python: Path) -> dict[str, str]:
-    listed = json.loads(done(python, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"))
-    return {each["name"]: each["version"] for each in listed if each["name"] not in BROUGHT_BY_VENV}
+    listed = json.loads(done(*pip(python, "list", "--format", "json")))
+    return {each["name"]: each["version"] for each in listed}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +64,7 @@ def with_python_client(place: Path) -> Path:
     """The Python of an environment with the client alone."""
     python = empty_environment(place / "client")
     wheel = wheel_of(ROOT / "clients" / "python", place / "client-wheel")
-    done(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
+    done(*install(python, wheel))
     return python
 
 
@@ -114,9 +123,9 @@ async def test_wheel_runs_from_an_empty_environment(place: Path, service: Servic
     """With the packages of the image, as the Dockerfile installs them: its command asks the service for a job."""
     python = empty_environment(place / "reelay")
     wheels = [wheel_of(source, place / name) for name, source in (("wheel", ROOT), ("c", ROOT / "clients" / "python"))]
-    install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    await in_thread(*install, "--require-hashes", "--only-binary", ":all:", "-r", ROOT / "requirements-runtime.lock")
-    await in_thread(*install, "--no-deps", *wheels)
+    locked = ("--require-hashes", "--only-binary", ":all:", "-r", ROOT / "requirements-runtime.lock")
+    await in_thread(*install(python, *locked))
+    await in_thread(*install(python, "--no-deps", *wheels))
     command = python.with_name("reelay")
     user = await service.user("packages")
     key = user.headers["authorization"].removeprefix("Bearer ")
