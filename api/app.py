@@ -23,6 +23,8 @@ from api.clips import routes as clips
 from api.credits import routes as credits
 from api.credits import usage
 from api.doors.fal import routes as fal
+from api.doors.fal import storage as fal_storage
+from api.doors.fal.proxy import FalProxy
 from api.events import routes as events
 from api.generations import fal_jobs, gallery
 from api.generations import routes as generations
@@ -141,6 +143,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
     )
     app.add_middleware(LanguageHeaders)
     app.add_middleware(MetricsMiddleware, metrics=measured)
+    app.add_middleware(FalProxy)
     app.state.metrics = measured
     app.state.readiness = health.shared_readiness()
     app.state.is_draining = False
@@ -153,6 +156,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         webhook_routes(settings.fal_webhook_path),  # they are tried in order, so what is called most comes first
         events.router,
         fal.router,
+        fal_storage.router,
         clips.router,
         batches.router,
         catalog.router,

@@ -14,6 +14,7 @@ from api.http.problems import Conflict, InvalidParams, NotFound, PayloadTooLarge
 from api.services import Services
 from reelay.catalog.errors import Limit
 from reelay.db.assets import complete_upload, find_asset, insert_upload, mark_asset_deleted, remove_deleted_asset
+from reelay.db.engine import as_user
 from reelay.db.tables import Asset, AssetState
 from reelay.domain.messages import Sentence
 from reelay.media.archive import archive_upload, media_prefix, plain_name
@@ -31,14 +32,14 @@ async def receive_form(context: RequestContext, request: Request) -> Asset:
     """
     services, user_id = context.services, context.caller.user_id
     services.limits.admit_storage(await services.limits.stored_bytes(user_id))
-    with _problems(services), services.storage.scratch() as folder:
+    with file_problems(services), services.storage.scratch() as folder:
         form = FormFile(pieces_of(request), request.headers["content-type"], field=FILE)
         file_name = plain_name(await form.open())
         saved = await save(form.content(), folder / FILE, max_bytes=services.settings.archive_max_bytes)
         asset = Asset(user_id=user_id, file_name=file_name, content_type="", size_bytes=saved.size_bytes)
         await announce(context, asset)
         try:
-            return await _keep(context, asset, saved)
+            return await keep(services, asset, saved)
         except BadMedia:
             await delete_asset(context, asset.id)
             raise
@@ -56,7 +57,7 @@ async def receive_announced(services: Services, request: Request, asset: Asset) 
 
     Raises: InvalidParams, ServiceUnavailable.
     """
-    with _problems(services), services.storage.scratch() as folder:
+    with file_problems(services), services.storage.scratch() as folder:
         try:
             saved = await save(pieces_of(request), folder / FILE, max_bytes=asset.size_bytes)
         except TooLarge as error:
@@ -74,7 +75,7 @@ async def complete(context: RequestContext, asset: Asset) -> Asset:
     if asset.state == AssetState.READY:
         return asset
     storage, staged = context.services.storage, staged_key(asset)
-    with _problems(context.services), storage.scratch() as folder:
+    with file_problems(context.services), storage.scratch() as folder:
         size = await storage.head(staged)
         if size is None:
             raise Conflict(Sentence("upload_not_there"))
@@ -83,14 +84,14 @@ async def complete(context: RequestContext, asset: Asset) -> Asset:
             raise _wrong_size(asset, size)
         saved = await save(storage.read(staged), folder / FILE, max_bytes=size)
         try:
-            return await _keep(context, asset, saved)
+            return await keep(context.services, asset, saved)
         finally:
             await storage.delete(staged)
 
 
-async def _keep(context: RequestContext, asset: Asset, saved: Saved) -> Asset:
-    """Raises: MediaError, NotFound when it was deleted meanwhile."""
-    services, user_id = context.services, context.caller.user_id
+async def keep(services: Services, asset: Asset, saved: Saved) -> Asset:
+    """Into the archive, as what it is. Raises: MediaError, NotFound when it was deleted meanwhile."""
+    user_id = asset.user_id
     prefix = media_prefix(user_id, asset.id)
     file = await archive_upload(
         saved,
@@ -99,7 +100,7 @@ async def _keep(context: RequestContext, asset: Asset, saved: Saved) -> Asset:
         storage=services.storage,
         inspect=services.decoders.inspect,
     )
-    async with context.transaction() as session:
+    async with as_user(services.sessions, user_id) as session:
         await complete_upload(session, user_id, asset.id, file)
         completed = await find_asset(session, user_id, asset.id)
     if completed is None:
@@ -114,7 +115,7 @@ async def delete_asset(context: RequestContext, asset_id: UUID) -> bool:
     async with context.transaction() as session:
         if not await mark_asset_deleted(session, user_id, asset_id):
             return False
-    with _problems(context.services):
+    with file_problems(context.services):
         await context.services.storage.delete_below(media_prefix(user_id, asset_id))
     async with context.transaction() as session:
         await remove_deleted_asset(session, user_id, asset_id)
@@ -135,7 +136,7 @@ async def pieces_of(request: Request) -> AsyncIterator[bytes]:
 
 
 @contextmanager
-def _problems(services: Services) -> Iterator[None]:
+def file_problems(services: Services) -> Iterator[None]:
     try:
         yield
     except WrongForm as wrong:

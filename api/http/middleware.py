@@ -142,7 +142,7 @@ def is_upload(scope: Scope) -> bool:
     """Whether the body is a file."""
     if scope["method"] == "POST" and scope["path"] == "/api/uploads":
         return Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
-    return bool(scope["method"] == "PUT" and scope["path"].startswith("/api/uploads/"))
+    return bool(scope["method"] == "PUT" and scope["path"].startswith(("/api/uploads/", "/fal/uploads/")))
 
 
 def _check(size: int, limit: BodyLimit) -> None:

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from api.context import RequestContext
 from api.doors.fal.replays import Listener
+from api.doors.fal.storage import with_references
 from api.generations.create import CreateOptions, JobSpec, create_job, find_model
 from api.generations.schemas import CreateRequest
 from api.http.idempotency import IdempotencyKey, fingerprint
@@ -88,6 +89,7 @@ async def submitted(
 
     Raises what `create_job` does; InvalidParams for an endpoint that is none of fal's; ClientGone.
     """
+    inputs = with_references(context, inputs)
     model = await _model_of(context, endpoint, inputs)
     route, spec = request.scope["route"].path, JobSpec(model=model, inputs=inputs, request=wishes.request)
     if wishes.idempotency_key:
