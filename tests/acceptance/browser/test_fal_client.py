@@ -1,6 +1,7 @@
 """fal's official JavaScript client in a page, which has no key: our proxy address knows its user by the session."""
 
 import json
+from typing import Any
 from urllib.parse import quote
 
 from playwright.async_api import Browser
@@ -18,7 +19,7 @@ async def test_the_same_conversation_in_a_page(browser: Browser, servers: Server
     bundle = run_node(
         "esbuild", "in_browser.mjs", "--bundle", "--format=iife", "--log-level=error", packages=CLIENT, cwd=FAL_TYPES
     )
-    named = {"jwt_secret": SECRET, "starting_credits_cents": 100_000, "app_url": None}
+    named: dict[str, Any] = {"jwt_secret": SECRET, "starting_credits_cents": 100_000, "app_url": None}
     async with running_service(servers, **named) as service:
         context = await browser.new_context()
         context.set_default_timeout(PATIENCE * 1000)
