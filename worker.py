@@ -161,8 +161,8 @@ async def open_generations_worker(
     )
     slots = Slots(sessions, runs, settings.slots)
     submission = SubmissionActivities(settings, sessions, providers, slots)
-    polling = PollingActivities(sessions, providers)
-    conclusion = ConclusionActivities(sessions, providers, settings.language, slots)
+    polling = PollingActivities(sessions, providers, settings.account_names)
+    conclusion = ConclusionActivities(sessions, providers, settings.language, slots, settings.account_names)
     catalog = load_catalog(more=settings.catalog_dir)
     reconciliation = ReconciliationActivities(settings, sessions, providers, runs, catalog)
     platform = await stack.enter_async_context(open_platform(settings))
@@ -219,7 +219,13 @@ async def open_transfers_worker(
     await stack.enter_async_context(tasks.running("abandoned_uploads", every(SWEEP_EVERY_SECONDS, uploads.delete)))
     decoders = await stack.enter_async_context(DecoderPool())
     archive = ArchiveActivities(
-        sessions, providers, storage, sources, decoders.inspect, collect_logs=settings.provider_logs
+        sessions,
+        providers,
+        storage,
+        sources,
+        decoders.inspect,
+        collect_logs=settings.provider_logs,
+        account_names=settings.account_names,
     )
     runs = GenerationRuns(client, settings.task_queue, settings.app_url)
     housekeeping = HousekeepingActivities(settings, sessions, providers, storage, runs)

@@ -1,6 +1,6 @@
 """Archives the result: fetched with our key, copied into our own storage before the provider deletes it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -34,6 +34,7 @@ from reelay.domain.generation import (
     Status,
     Submission,
 )
+from reelay.domain.quoting import without_names
 from reelay.media.archive import PROMISED_KIND, archive_media, is_companion, media_prefix, media_stem
 from reelay.media.decoder_pool import Inspect
 from reelay.media.download import DATA_SCHEME, OnBytes, Source
@@ -70,9 +71,12 @@ class ArchiveActivities:
         inspect: Inspect,
         *,
         collect_logs: bool = False,
+        account_names: Collection[str] = (),
     ) -> None:
-        """`collect_logs`: ask for what the provider printed, also where no poll has."""
+        """`collect_logs`: ask for what the provider printed, also where no poll has. `account_names`: what providers
+        call our accounts; not for users."""
         self._sessions = sessions
+        self._account_names = account_names
         self._collect_logs = collect_logs
         self._providers = providers
         self._storage = storage
@@ -131,8 +135,9 @@ class ArchiveActivities:
             with suppress(ProviderError):
                 lines = (await self._providers[generation.provider].progress(submission, logs=True)).logs
         if lines:
+            shown = [without_names(line, generation.arguments, hidden=self._account_names) for line in lines]
             async with self._sessions.begin() as session:
-                await append_log(session, generation.user_id, generation.id, lines)
+                await append_log(session, generation.user_id, generation.id, shown)
 
     async def _copy(self, generation: Generation, result: Result, heartbeat: Heartbeat) -> tuple[MediaFile, ...]:
         inspect = partial(self._inspect_suspect, heartbeat) if activity.info().attempt > 1 else self._inspect
@@ -231,7 +236,13 @@ class ArchiveActivities:
     async def _advance(self, generation: Generation, stage: Stage, detail: str, **columns: Unpack[Columns]) -> None:
         async with one_statement(self._sessions) as session:
             await advance_generation(
-                session, generation.id, status=Status.IN_PROGRESS, stage=stage, detail=detail, **columns
+                session,
+                generation.id,
+                status=Status.IN_PROGRESS,
+                stage=stage,
+                detail=detail,
+                provider=generation.provider,
+                **columns,
             )
 
 

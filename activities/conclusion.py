@@ -1,5 +1,6 @@
 """The ends of a generation. Each is one transaction, guarded by the state before it."""
 
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -14,9 +15,11 @@ from reelay.db.engine import Sessions
 from reelay.db.generations import cancel_generation, complete_generation, fail_generation
 from reelay.db.pushes import metadata_of
 from reelay.db.tables import MediaFileRow
+from reelay.domain.failure import Failure
 from reelay.domain.generation import Generation, MediaFile, media_address
 from reelay.domain.language import Language
 from reelay.domain.money import Charge, charge_for
+from reelay.domain.quoting import told_to_user
 from reelay.providers.errors import ProviderError
 from reelay.providers.provider import CancelAnswer
 from reelay.providers.registry import Providers
@@ -26,8 +29,17 @@ log = structlog.get_logger()
 
 
 class ConclusionActivities:
-    def __init__(self, sessions: Sessions, providers: Providers, language: Language, slots: Slots) -> None:
-        """`language`: of what a pushing provider's jobs are said to have come to."""
+    def __init__(
+        self,
+        sessions: Sessions,
+        providers: Providers,
+        language: Language,
+        slots: Slots,
+        account_names: Collection[str] = (),
+    ) -> None:
+        """`language`: of what a pushing provider's jobs are said to have come to. `account_names`: what providers call
+        our accounts; not for users."""
+        self._account_names = account_names
         self._sessions = sessions
         self._providers = providers
         self._language = language
@@ -48,7 +60,7 @@ class ConclusionActivities:
                 files=[_row(generation, file, position, metadata) for position, file in enumerate(files)],
                 result_url=result_url,
                 charge=charge,
-                detail=self._detail(generation, "completed") or "Completed",
+                message=self._message(generation, "completed"),
             )
             if completed and result_url:
                 await _update_clip(session, generation, result_url)
@@ -66,14 +78,18 @@ class ConclusionActivities:
     async def end(self, ending: Ending) -> None:
         """Failed or canceled; what was held is released."""
         async with self._sessions.begin() as session:
-            if ending.failure is not None:
-                detail = self._detail(ending.generation, "failed")
-                await fail_generation(session, ending.generation.id, ending.failure, detail=detail)
-            else:
+            if ending.failure is None:
                 await cancel_generation(session, ending.generation.id, "Canceled")
+            else:
+                await self._fail(session, ending.generation, ending.failure)
         self._slots.free(ending.generation.provider)
 
-    def _detail(self, generation: Generation, word: str) -> str | None:
+    async def _fail(self, session: AsyncSession, generation: Generation, failure: Failure) -> None:
+        reason = told_to_user(failure, generation.arguments, hidden=self._account_names)
+        message = self._message(generation, "failed")
+        await fail_generation(session, generation.id, failure, reason=reason, message=message)
+
+    def _message(self, generation: Generation, word: str) -> str | None:
         """The studio backend's own message for that end; other providers have none."""
         return PHASES[word].message(self._language) if generation.provider.reports_by_push else None
 

@@ -1,6 +1,6 @@
 """Polling the provider."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlmodel import col
 from temporalio import activity
@@ -17,6 +17,7 @@ from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status, WaitingFor
 from reelay.domain.messages import Sentence
 from reelay.domain.progress import measured_progress
+from reelay.domain.quoting import without_names
 from reelay.providers.errors import ProviderError, ProviderNotConfigured, ResultExpired, Unavailable
 from reelay.providers.registry import Providers
 
@@ -25,9 +26,11 @@ NOT_AT_WORK = (col(GenerationJob.status) != Status.IN_PROGRESS,)
 
 
 class PollingActivities:
-    def __init__(self, sessions: Sessions, providers: Providers) -> None:
+    def __init__(self, sessions: Sessions, providers: Providers, account_names: Collection[str] = ()) -> None:
+        """`account_names`: what providers call our accounts; not for users."""
         self._sessions = sessions
         self._providers = providers
+        self._account_names = account_names
 
     @activity.defn
     async def poll(self, accepted: Accepted) -> None:
@@ -58,6 +61,7 @@ class PollingActivities:
                 status=Status.SUBMITTED if queued else Status.IN_PROGRESS,
                 stage=Stage.QUEUED if queued else Stage.GENERATING,
                 detail=_progress_message(generation, progress),
+                provider=generation.provider,
                 only_if=NOT_AT_WORK if queued else (),
                 waiting_for=WaitingFor.QUEUE if queued else None,
                 queue_position=progress.queue_position if queued else None,
@@ -80,7 +84,8 @@ class PollingActivities:
 
     async def _append_log(self, generation: Generation, lines: Sequence[str]) -> None:
         async with self._sessions.begin() as session:
-            await append_log(session, generation.user_id, generation.id, lines)
+            shown = [without_names(line, generation.arguments, hidden=self._account_names) for line in lines]
+            await append_log(session, generation.user_id, generation.id, shown)
 
 
 def _progress_message(generation: Generation, progress: ProviderProgress) -> str:

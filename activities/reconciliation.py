@@ -28,6 +28,7 @@ from reelay.db.reconciliation import StaleGeneration, claim_repair, end_orphaned
 from reelay.db.tables import AttemptState, GenerationJob
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, Origin
+from reelay.domain.quoting import told_to_user
 from reelay.domain.reconciliation import Reconciled, Repair, Run, RunState, SubmissionState, decide, is_overdue
 from reelay.providers.errors import ProviderError
 from reelay.providers.registry import Providers
@@ -219,7 +220,9 @@ class ReconciliationActivities:
             if repair is Repair.CANCEL:
                 await cancel_generation(session, stale.job.id, "Canceled by an operator")
             else:
-                await fail_generation(session, stale.job.id, run.failure or _failure(run))
+                failure = run.failure or _failure(run)
+                reason = told_to_user(failure, stale.job.arguments, hidden=self._settings.account_names)
+                await fail_generation(session, stale.job.id, failure, reason=reason)
 
 
 def progress(last: UUID | None, found: Counter[str]) -> tuple[str | None, dict[str, int]]:

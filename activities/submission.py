@@ -244,6 +244,7 @@ class SubmissionActivities:
                 status=Status.PENDING,
                 stage=Stage.SUBMITTING,
                 detail=f"Submitting to {generation.provider}{again}",
+                provider=generation.provider,
                 attempts=attempt.number,
             )
         return opened
@@ -255,6 +256,7 @@ class SubmissionActivities:
             status=Status.PENDING,
             stage=Stage.WAITING,
             detail=f"Waiting for a slot at {attempt.generation.provider}",
+            provider=attempt.generation.provider,
             waiting_for=WaitingFor.SLOT,
         )
 
@@ -275,6 +277,7 @@ class SubmissionActivities:
                 status=Status.PENDING,
                 stage=Stage.SUBMITTING,
                 detail=f"Waiting: {parked}",
+                provider=attempt.generation.provider,
                 waiting_for=WaitingFor.ACCOUNT,
             )
         pause = self._settings.account_pause
@@ -328,6 +331,7 @@ class SubmissionActivities:
                 status=status,
                 stage=stage,
                 detail=f"{how}, {ahead} ahead in its queue" if ahead else how,
+                provider=generation.provider,
                 waiting_for=WaitingFor.QUEUE if stage is Stage.QUEUED else None,
                 queue_position=ahead if stage is Stage.QUEUED else None,
                 data={"requestId": submission.request_id, "attempt": submission.attempt},
@@ -358,6 +362,7 @@ class SubmissionActivities:
                 status=Status.PENDING,
                 stage=Stage.SUBMITTING,
                 detail=f"Not accepted: {refusal}",
+                provider=attempt.generation.provider,
                 data={"final": error.non_retryable},
                 waiting_for=None if error.non_retryable else waits_for,
             )
@@ -388,6 +393,7 @@ class SubmissionActivities:
                     status=Status.PENDING,
                     stage=Stage.UNCERTAIN,
                     detail=f"The answer to the submission was lost: {answer}. Not sent again; looking for its request",
+                    provider=provider,
                 )
         return submission_uncertain(answer)
 

@@ -32,6 +32,7 @@ from api.generations.schemas import ProgressView
 from api.http.language import LanguageHeaders
 from api.http.middleware import BodyLimit, BodyLimits, DefaultHeaders, RequestId, open_to_origins
 from api.http.openapi import ASSETS, DocumentedApi, serve_documentation
+from api.http.prefix import PathPrefix
 from api.http.problem_handlers import install_problem_handlers
 from api.http.query_parameters import KnownQueryParameters
 from api.identity import routes as identity
@@ -86,9 +87,13 @@ class Api(DocumentedApi):
     """Every answer has its id and the headers for other origins: also that to a bug, which Starlette makes outside of
     the middleware that is added to it."""
 
-    def __init__(self, cors_origins: Sequence[str], codec_origins: Sequence[str] = (), **options: Any) -> None:
-        """`codec_origins`: whose pages may call the codec endpoint, and nothing else."""
+    def __init__(
+        self, cors_origins: Sequence[str], codec_origins: Sequence[str] = (), *, path_prefix: str = "", **options: Any
+    ) -> None:
+        """`codec_origins`: whose pages may call the codec endpoint, and nothing else. `path_prefix`: the path of the
+        public address."""
         super().__init__(**options)
+        self._path_prefix = path_prefix
         self._cors_origins = cors_origins
         self._codec_origins = codec_origins
 
@@ -101,7 +106,8 @@ class Api(DocumentedApi):
             is_codec = scope["type"] == "http" and scope["path"].startswith(codec.PREFIX)
             await (at_the_codec if is_codec else everywhere)(scope, receive, send)
 
-        return RequestId(DefaultHeaders(by_path, cacheable=ASSETS))
+        whole = RequestId(DefaultHeaders(by_path, cacheable=ASSETS))
+        return PathPrefix(whole, self._path_prefix) if self._path_prefix else whole
 
 
 def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
@@ -117,6 +123,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
     app = Api(
         settings.cors_origins,
         codec.pages_of_ui(settings),
+        path_prefix=settings.path_prefix,
         also=[ProgressView, UploadRequest],
         title="Reelay API",  # its first word would be the package's name of our own client
         version=version("reelay"),

@@ -6,12 +6,14 @@ streams to connect again and those who wait for a job to ask again, and lets req
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from api.connections import CONNECTION_LIMITS, ConnectionLimits, connections
 from api.services import services_of
@@ -39,10 +41,14 @@ class ApiServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def server_config(app: FastAPI, *, limits: ConnectionLimits = CONNECTION_LIMITS, **options: Any) -> uvicorn.Config:
-    """`options` are uvicorn's own."""
+def server_config(
+    app: ASGIApp, *, trusted_proxies: Sequence[str], limits: ConnectionLimits = CONNECTION_LIMITS, **options: Any
+) -> uvicorn.Config:
+    """`trusted_proxies`: addresses and networks whose word on the caller's address and scheme is taken. `options` are
+    uvicorn's own."""
     return uvicorn.Config(
         app,
+        forwarded_allow_ips=list(trusted_proxies),
         http=connections(limits),  # type: ignore[arg-type]  # it is only called
         ws="none",
         **options,
@@ -55,7 +61,7 @@ def serve(app: FastAPI, settings: Settings, *, host: str, port: int) -> None:
         app,
         host=host,
         port=port,
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        trusted_proxies=settings.trusted_proxies,
         timeout_graceful_shutdown=int(settings.grace.total_seconds()),
         log_config=None,
     )

@@ -38,11 +38,11 @@ from reelay.db.roles import start_with_row_security
 from reelay.domain.generation import ProviderName
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.storage import Storage, open_storage
+from reelay.outbound import open_client
 from reelay.providers.jwks import JwksCache
 from reelay.providers.registry import Verifiers, build_verifiers
 from reelay.settings import Settings
 from reelay.timeouts import Timeouts
-from reelay.tls import tls_context
 from workflows.client import connect
 from workflows.runs import GenerationRuns
 
@@ -119,7 +119,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
         await start_with_row_security(engine)
         async with (
             AsyncExitStack() as stack,
-            httpx.AsyncClient(verify=tls_context(), follow_redirects=False) as keys_client,
+            open_client(settings) as keys_client,
             open_changes(tasks, settings.listen_url) as changes,
             starting_unstarted(tasks, service_sessions, runs),
             draining(tasks, redelivery),
@@ -204,7 +204,7 @@ ServicesDep = Annotated[Services, Depends(_services)]
 
 async def _origin(request: Request, services: ServicesDep) -> str:
     """Where clients reach us: as configured, else as this one did."""
-    return services.settings.app_url or str(request.base_url)
+    return services.settings.app_url or str(request.base_url).rstrip("/")
 
 
 OriginDep = Annotated[str, Depends(_origin)]

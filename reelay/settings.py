@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
@@ -28,6 +29,12 @@ SHORTEST_SECRET = 16
 """Characters of a secret that we make up ourselves."""
 SHORTEST_JWT_SECRET = 32
 """HS256 wants 256 bits (RFC 7518 section 3.2)."""
+NEVER_MAPPED = tuple(map(ip_network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "::/127", "fe80::/10")))
+PATH_PREFIX = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")
+OWN_PATHS = frozenset(
+    {"admin", "api", "docs", "fal", "healthz", "mcp", "metrics", "openapi.json", "readyz", "v1", "web"}
+)
+"""Where the API's own addresses begin."""
 PLACEHOLDER = re.compile(
     r"change-?_?me|^(your|my|example|simulated|votre|seu)[-_ ]|^(secret|password|pepper|test)$|^<|xxxx", re.I
 )
@@ -179,6 +186,15 @@ class Settings(BaseSettings):
     archive_max_bytes: int = Field(2 * 1024**3, gt=0)
     download_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
+    download_allowed_networks: Annotated[tuple[str, ...], NoDecode] = ()
+    """Into which the operator's network maps names of the internet, although they are not public."""
+
+    http_proxy: SecretStr | None = None
+    https_proxy: SecretStr | None = None
+    """The operator's proxy, for what is asked of the internet by http and by https."""
+    no_proxy: Annotated[tuple[str, ...], NoDecode] = ()
+    """What is reached without it."""
+
     webhook_patience: timedelta | None = Field(
         None, validation_alias=AliasChoices("WEBHOOK_PATIENCE_SECONDS", "webhook_patience")
     )
@@ -321,7 +337,14 @@ class Settings(BaseSettings):
                 raise ValueError("CORS_ORIGINS: each is an origin like https://app.example.com, without a path or `*`")
         return origins
 
-    @field_validator("providers", "download_allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator(
+        "providers",
+        "download_allowed_hosts",
+        "download_allowed_networks",
+        "trusted_proxies",
+        "no_proxy",
+        mode="before",
+    )
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return (
@@ -356,6 +379,48 @@ class Settings(BaseSettings):
     @classmethod
     def _origin(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else None
+
+    @field_validator("download_allowed_networks")
+    @classmethod
+    def _mapped_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                network = ip_network(text)
+            except ValueError:
+                raise ValueError("DOWNLOAD_ALLOWED_NETWORKS: each is a network like 198.18.0.0/15") from None
+            if any(network.version == own.version and network.overlaps(own) for own in NEVER_MAPPED):
+                raise ValueError("DOWNLOAD_ALLOWED_NETWORKS: none may hold loopback or link-local addresses")
+        return value
+
+    @field_validator("http_proxy", "https_proxy")
+    @classmethod
+    def _address_of_a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value() if value else "http://proxy")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+            raise ValueError("HTTP_PROXY and HTTPS_PROXY: each is an address like http://proxy.example.com:3128")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ip_network(network)
+            except ValueError:
+                # A name would never match, and `*` lets every caller choose the address that it is known by.
+                raise ValueError("TRUSTED_PROXIES: each is an address or a network like 10.0.0.0/8") from None
+        return value
+
+    @field_validator("app_url")
+    @classmethod
+    def _prefix_of_routes(cls, value: str | None) -> str | None:
+        path = urlsplit(value or "").path
+        if path and (not PATH_PREFIX.fullmatch(path) or path.split("/")[1] in OWN_PATHS):
+            raise ValueError(
+                "APP_URL: its path must be of letters, digits, `-`, `_`, `.` and `/`, and not begin with one of ours: "
+                + ", ".join(f"/{name}" for name in sorted(OWN_PATHS))
+            )
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -480,6 +545,16 @@ class Settings(BaseSettings):
     @property
     def housekeep_every(self) -> timedelta:
         return self.reconcile_every if self.is_development else max(self.reconcile_every, timedelta(minutes=15))
+
+    @property
+    def path_prefix(self) -> str:
+        """The path of the public address: empty, or with a slash at its beginning and none at its end."""
+        return urlsplit(self.app_url).path if self.app_url else ""
+
+    @property
+    def account_names(self) -> tuple[str, ...]:
+        """What providers call our accounts, as far as we know."""
+        return (self.fal_user_id,) if self.fal_user_id else ()
 
     @property
     def generate_video_defaults(self) -> dict[str, Any]:

@@ -246,7 +246,14 @@ async def running_service(
     settings = Settings.model_validate(values | overrides)
     app = create_app(lines.leading_to(settings) if lines else settings, timeouts)
     limits = ConnectionLimits(head_seconds=PATIENCE, idle_seconds=300)  # the client may be slow
-    server = ApiServer(app, server_config(app, limits=limits, log_level="warning", timeout_graceful_shutdown=1))
+    config = server_config(
+        app,
+        trusted_proxies=settings.trusted_proxies,
+        limits=limits,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+    )
+    server = ApiServer(app, config)
     engine = make_engine(database.admin_url, connection_seconds=PATIENT.connection)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)

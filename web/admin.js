@@ -23,7 +23,7 @@ function enter(key) {
   session.addEventListener("signedout", (event) => askForKey(event.detail), { once: true });
   const out = h("button", { class: "quiet", "aria-label": "Sign out", title: "Sign out" }, icon("out"));
   out.addEventListener("click", () => session.signOut());
-  account.replaceChildren(h("a", { href: "/" }, "Create"), out);
+  account.replaceChildren(h("a", { href: "./" }, "Create"), out);
   show(nav, true);
   route();
 }

@@ -3,11 +3,13 @@
 import { h, icon } from "./dom.js";
 import { t } from "./messages.js";
 import { kindLabel, kindOf, titleOf } from "./format.js";
+import { API } from "./session.js";
 
 /** Files are always asked of this origin: a job names them by the public one, which the page's policy does not let in. */
 export function localAddress(url) {
   const { pathname, search } = new URL(url, location.href);
-  return pathname.startsWith("/api/media/") ? pathname + search : null;
+  const begin = pathname.indexOf("/api/media/");
+  return begin < 0 ? null : API + pathname.slice(begin) + search;
 }
 
 /** Whether a link has expired: the page may have been open for hours. */

@@ -29,7 +29,7 @@ export function tellEnd(job) {
   toast(t("{name}: {text}", { name: what, text: titleOf(job).slice(0, 80) }), { href: `#/jobs/${job.id}`, isBad: job.status === "failed" });
   if (document.visibilityState === "visible" || globalThis.Notification?.permission !== "granted") return;
   const body = job.status === "failed" ? `${job.errorMessage ?? ""} ${job.errorAdvice}`.trim() : titleOf(job).slice(0, 120);
-  const notification = new Notification(what, { body, tag: job.id, icon: "/web/icon.svg" });
+  const notification = new Notification(what, { body, tag: job.id, icon: new URL("icon.svg", import.meta.url).href });
   notification.onclick = () => {
     focus();
     location.hash = `#/jobs/${job.id}`;

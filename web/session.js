@@ -1,7 +1,11 @@
 /** Who is signed in, and the calls in that name. */
 
 import { t } from "./messages.js";
-import { Refused, createGeneration, request, upload, watchGenerations } from "./reelay.js";
+import { Refused, configureReelay, createGeneration, request, upload, watchGenerations } from "./reelay.js";
+
+/** Where the API is: this module lies in `web/` below it, whatever the path of the public address. */
+export const API = new URL("..", import.meta.url).href.slice(0, -1);
+configureReelay({ baseUrl: API });
 
 const KEY = "reelay.key";
 

@@ -1,6 +1,7 @@
 """What a job says of itself to its user, in the language asked for: docs/decisions/020-languages.md.
 
-The row's own texts, and those of its timeline, are English and for operators: they name accounts, keys and causes.
+The texts of its timeline are English and for operators: they name accounts, keys and causes. Those of its row are for
+users, who may read the table as well.
 """
 
 from collections.abc import Mapping
@@ -12,8 +13,9 @@ from reelay.db.tables import GenerationJob, JobEvent
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status, WaitingFor
 from reelay.domain.language import Language
-from reelay.domain.messages import message
-from reelay.domain.progress import SPANS, estimate_progress
+from reelay.domain.messages import in_language, message
+from reelay.domain.progress import SPANS, UNAVAILABLE, estimate_progress, progress_sentence
+from reelay.domain.quoting import WITHOUT_REASON
 from reelay.providers.studio_push import PHASES, Phase, failure_without_reason
 
 # A stage further down is newer. POLLING stands before what a poll reveals.
@@ -30,9 +32,6 @@ NEWER = (
     Stage.FINISHING,
     Stage.DONE,
 )
-
-
-UNAVAILABLE = frozenset({WaitingFor.PROVIDER, WaitingFor.ACCOUNT, WaitingFor.KEY})
 
 
 def newest(row: GenerationJob, live: GenerationStatus | None) -> GenerationStatus:
@@ -88,23 +87,21 @@ def queue_position(row: GenerationJob, at: GenerationStatus, ahead: int | None =
 
 def progress_message(row: GenerationJob, at: GenerationStatus, language: Language) -> str:
     """By what the job waits for, else by the phase of a provider that pushes, else by the status and the stage."""
-    if (ahead := queue_position(row, at)) is not None:
-        return message("queued_behind", language, provider=row.provider, ahead=ahead)
-    if waiting_for(row, at) in UNAVAILABLE:
-        return message("provider_unavailable", language, provider=row.provider)
-    if phase := _pushed_phase(row, at):
+    waits_for = waiting_for(row, at)
+    if waits_for not in UNAVAILABLE and (phase := _pushed_phase(row, at)):
         return phase.message(language)
-    key = f"ended_{at.status}" if at.status.is_final else f"stage_{at.stage}"
-    return message(key, language, provider=row.provider)
+    sentence = progress_sentence(
+        at.status,
+        at.stage,
+        ProviderName(row.provider),
+        waiting_for=waits_for,
+        queue_position=queue_position(row, at),
+    )
+    return in_language(sentence, language)
 
 
 def timeline_message(event: JobEvent, row: GenerationJob, language: Language) -> str:
     """What an entry of the job's timeline means for the job."""
-    ahead, waits_for = event.data.get("queuePosition"), event.data.get("waitingFor")
-    if ahead is not None:
-        return message("queued_behind", language, provider=row.provider, ahead=ahead)
-    if waits_for in UNAVAILABLE:
-        return message("provider_unavailable", language, provider=row.provider)
     if "lines" in event.data:
         return message("log_lines", language, provider=row.provider)
     if retry_at := event.data.get("retryAt"):
@@ -114,8 +111,14 @@ def timeline_message(event: JobEvent, row: GenerationJob, language: Language) ->
     for phase in PHASES.values():
         if event.detail in {phase.message(each) for each in Language}:
             return phase.message(language)
-    key = f"ended_{event.status}" if Status(event.status).is_final else f"stage_{event.stage}"
-    return message(key, language, provider=row.provider)
+    sentence = progress_sentence(
+        Status(event.status),
+        Stage(event.stage),
+        ProviderName(row.provider),
+        waiting_for=event.data.get("waitingFor"),
+        queue_position=event.data.get("queuePosition"),
+    )
+    return in_language(sentence, language)
 
 
 def _pushed_phase(row: GenerationJob, at: GenerationStatus) -> Phase | None:
@@ -148,6 +151,8 @@ def error_message(row: GenerationJob, language: Language, result_data: Mapping[s
         without_reason = {each: failure_without_reason(result_data, each) for each in Language}
         if reason in without_reason.values():  # the row has it in the language of the worker
             return without_reason[language]
+    if reason == WITHOUT_REASON:
+        return message(WITHOUT_REASON.key, language)
     return message(f"error_{code}", language, reason=reason)
 
 

@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin
 
 from reelay.domain.access_pass import Holder
 from reelay.domain.generation import MEDIA_PATH
@@ -19,7 +18,7 @@ class Links:
     _holder: Holder = field(repr=False)
 
     def to(self, address: str) -> str:
-        return urljoin(self.origin, address)
+        return self.origin + address if address.startswith("/") else address
 
     def to_media(self, address: str) -> str:
         """Of the caller's; what another service keeps stays as it is."""

@@ -57,11 +57,11 @@ def serve_documentation(app: FastAPI) -> None:
     app.mount(ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
 
     page = get_swagger_ui_html(
-        openapi_url=app.openapi_url or "",
+        openapi_url=relative(app.openapi_url or ""),
         title=app.title,
-        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-        swagger_css_url=f"{ASSETS}/swagger-ui.css",
-        swagger_favicon_url=f"{ASSETS}/favicon.png",
+        swagger_js_url=relative(f"{ASSETS}/swagger-ui-bundle.js"),
+        swagger_css_url=relative(f"{ASSETS}/swagger-ui.css"),
+        swagger_favicon_url=relative(f"{ASSETS}/favicon.png"),
     )
     page.headers["content-security-policy"] = documentation_policy(bytes(page.body).decode())
     page.headers["referrer-policy"] = "no-referrer"
@@ -69,6 +69,11 @@ def serve_documentation(app: FastAPI) -> None:
     @app.get(PAGE, include_in_schema=False)
     async def documentation() -> HTMLResponse:
         return HTMLResponse(page.body, headers=dict(page.headers))
+
+
+def relative(address: str) -> str:
+    """As the page names it, which stands below the public address's path."""
+    return address.removeprefix("/")
 
 
 def documentation_policy(page: str) -> str:

@@ -100,8 +100,8 @@ async def find_media(services: Services, reader: Reader, job_id: UUID, name: str
     "/media/{job_id}/{name}",
     response_class=StreamingResponse,
     responses={
-        200: {"description": "The file."},
-        206: {"description": "The range asked for.", **with_headers("Content-Range")},
+        200: {"description": "The file.", **with_headers("ETag")},
+        206: {"description": "The range asked for.", **with_headers("Content-Range", "ETag")},
         302: {"description": "Where the storage serves the file.", **with_headers("Location")},
         **problems(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
     },
@@ -113,6 +113,9 @@ async def read_media(
     services: ServicesDep,
     reader: Annotated[Reader, Depends(_reader)],
     range: Annotated[str | None, Header(description="One range of bytes, for example `bytes=0-1023`.")] = None,
+    if_range: Annotated[
+        str | None, Header(description="The `ETag` of the file whose range it is: of another one all is sent.")
+    ] = None,
 ) -> Response:
     """The archived file or its poster, for the owner of the job or the asset, and for anybody by the signed
     link that these show."""
@@ -123,12 +126,14 @@ async def read_media(
     size = await services.storage.head(stored.key)
     if size is None:
         raise NotFound(Sentence("file_gone"))
+    etag = f'"{stored.version}"'
     if not asked_for_bytes:
-        return Response(headers=HEADERS | {"content-length": str(size)}, media_type=stored.content_type)
-    return await serve(services.storage, stored.key, stored.content_type, size, range)
+        headers = HEADERS | {"content-length": str(size), "etag": etag}
+        return Response(headers=headers, media_type=stored.content_type)
+    return await serve(services.storage, stored, size, range if if_range in (None, etag) else None, etag)
 
 
-async def serve(storage: Storage, key: str, content_type: str, size: int, range_header: str | None) -> Response:
+async def serve(storage: Storage, stored: StoredFile, size: int, range_header: str | None, etag: str) -> Response:
     try:
         part = parse_range(range_header, size)
     except RangeNotSatisfiable as error:
@@ -138,9 +143,11 @@ async def serve(storage: Storage, key: str, content_type: str, size: int, range_
             {"content-range": error.content_range},
         ) from error
     start, end = (part.start, part.end) if part else (0, size)
-    headers = HEADERS | {"content-length": str(end - start)} | ({"content-range": part.content_range} if part else {})
+    headers = HEADERS | {"content-length": str(end - start), "etag": etag}
+    if part:
+        headers["content-range"] = part.content_range
     code = status.HTTP_206_PARTIAL_CONTENT if part else status.HTTP_200_OK
-    return StreamingResponse(stream(storage, key, start, end), code, headers, content_type)
+    return StreamingResponse(stream(storage, stored.key, start, end), code, headers, stored.content_type)
 
 
 async def stream(storage: Storage, key: str, start: int, end: int) -> AsyncIterator[bytes]:

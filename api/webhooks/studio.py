@@ -19,6 +19,7 @@ from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import BEFORE_THE_PROVIDER, Report, Stage, Status
 from reelay.domain.identifiers import parse_uuid
 from reelay.domain.language import Language
+from reelay.domain.quoting import without_names
 from reelay.domain.verdict import Verdict
 from reelay.providers.errors import Malformed
 from reelay.providers.studio_push import Phase, Push, read_push
@@ -76,7 +77,7 @@ class Pushes:
             return await self._end(job, push, delivery)
         if Stage(job.stage) in BEFORE_THE_PROVIDER:
             return await self._too_early(job, push.phase, delivery)
-        moved = await within(self._timeout, self._record(job.id, push, push.phase))
+        moved = await within(self._timeout, self._record(job, push, push.phase))
         return _result(job, Verdict.ACCEPTED if moved else Verdict.IGNORED, push.phase.name)
 
     async def _end(self, job: GenerationJob, push: Push, delivery: WebhookDelivery) -> WebhookResult:
@@ -97,16 +98,16 @@ class Pushes:
         async with self._sessions() as session:
             return await find_pushed_generations(session, name, owner_id=owner_id)
 
-    async def _record(self, generation_id: UUID, push: Push, phase: Phase) -> bool:
+    async def _record(self, job: GenerationJob, push: Push, phase: Phase) -> bool:
         async with self._sessions.begin() as session:
             return await record_push(
                 session,
-                generation_id,
+                job.id,
                 status=phase.status,
                 stage=phase.stage,
                 message=phase.message(self._language),
                 percent=push.percent,
-                note=push.note,
+                note=without_names(push.note, job.arguments) if push.note else None,
             )
 
     async def _store_final_push(self, generation_id: UUID, push: Push, delivery: WebhookDelivery) -> bool:

@@ -35,6 +35,7 @@ from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, se
 from reelay.drift import find_drift
 from reelay.media.errors import MediaError
 from reelay.media.storage import open_storage
+from reelay.outbound import open_client
 from reelay.providers.errors import ProviderError
 from reelay.providers.registry import open_platform
 from reelay.settings import Environment, Settings, complaints
@@ -120,6 +121,7 @@ def configuration(settings: Settings) -> Finding:
         "FAL_WEBHOOK_SECRET": settings.webhook_token_secret,
         "APP_URL": settings.app_url,
         "ARCHIVE_URL": settings.archive_url,
+        "HTTPS_PROXY": settings.https_proxy,
     }
     described = ", ".join(f"{name} {'set' if value else 'not set'}" for name, value in variables.items())
     return Finding("configuration", State.OK, f"{settings.environment}: {described}")
@@ -127,7 +129,8 @@ def configuration(settings: Settings) -> Finding:
 
 async def check_all(context: Context) -> Sequence[Finding]:
     settings = context.settings
-    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, follow_redirects=False) as client:
+    async with open_client(settings) as client:  # as the processes do
+        client.timeout = PATIENCE_SECONDS
         checks: list[Awaitable[Finding]] = [
             check_api(client, context.api_url),
             check_temporal(context.temporal_address, search_attributes=settings.search_attributes),

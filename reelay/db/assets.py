@@ -39,9 +39,9 @@ async def find_stored_asset(session: AsyncSession, user_id: UUID, asset_id: UUID
     """The asset's file or poster of that name."""
     asset = await find_asset(session, user_id, asset_id)
     if asset and asset.file_path and asset.name == name:
-        return StoredFile(asset.file_path, asset.content_type)
+        return StoredFile(asset.file_path, asset.content_type, asset.sha256)
     if asset and asset.poster_path and asset.poster_name == name:
-        return StoredFile(asset.poster_path, "image/jpeg")
+        return StoredFile(asset.poster_path, "image/jpeg", asset.sha256)
     return None
 
 

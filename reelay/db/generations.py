@@ -58,10 +58,13 @@ from reelay.domain.generation import (
 )
 from reelay.domain.identifiers import parse_uuid
 from reelay.domain.money import Charge, Tariff
+from reelay.domain.progress import progress_sentence
 
 PROGRESS_CHANNEL = "generation_progress"
 UNSTARTED_PAGE = 100
 """The channel that announces a measured progress: the user's id, the generation's, and the percent."""
+SUBMISSION_COLUMNS = ("attempts", "provider_request_id")
+"""Which submission a generation follows: a change of it is one of its state."""
 HELD = (
     select(func.coalesce(func.sum(CreditEntry.held_cents), 0))
     .where(col(CreditEntry.job_id) == col(GenerationJob.id), col(CreditEntry.phase) == Phase.HOLD)
@@ -69,7 +72,6 @@ HELD = (
 )
 WITHOUT_RESULT = defer(GenerationJob.result_data, raiseload=True)  # type: ignore[arg-type]  # `col` is for values
 """For many rows at once: a page of transcripts would be hundreds of megabytes."""
-SHOWN_IN_EVENT = ("status", "stage", "progress_message")
 TIMING = TypeAdapter(Timing)
 TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 
@@ -230,6 +232,8 @@ async def advance_generation(
     status: Status,
     stage: Stage,
     detail: str,
+    provider: ProviderName | None,
+    message: str | None = None,
     data: dict[str, Any] | None = None,
     stamped: Moment | None = None,
     only_if: Sequence[ColumnElement[bool]] = (),
@@ -239,14 +243,19 @@ async def advance_generation(
 ) -> bool:
     """Move a living generation on and write the event. `stamped` names a column that gets the time of the transaction.
 
-    What it waited for is over, unless it is given again. False when nothing changed: it is there already (an activity
-    that ran twice), it has ended, or one of the further conditions does not hold.
+    `detail` is for operators, in the event alone: users see the row. It gets the `message`, else the sentence for where
+    the generation is. What it waited for is over, unless it is given again. False when nothing changed: it is there
+    already (an activity that ran twice), it has ended, or one of the further conditions does not hold.
     """
+    message = message or progress_sentence(
+        status, stage, provider, waiting_for=waiting_for, queue_position=queue_position
+    )
     waits = {"waiting_for": waiting_for, "queue_position": queue_position}
-    values = {"status": status, "stage": stage, "progress_message": detail, **waits, **columns}
+    values = {"status": status, "stage": stage, "progress_message": str(message), **waits, **columns}
     facts = {to_camel(name): value for name, value in waits.items() if value is not None}
     params = {
         "generation_id": generation_id,
+        "event_detail": detail,
         "event_data": (data or {}) | facts,
         **{f"new_{name}": value for name, value in values.items()},
     }
@@ -255,7 +264,7 @@ async def advance_generation(
 
 
 def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElement[bool]) -> Select[tuple[int]]:
-    """Its parameters: `generation_id`, `event_data`, and `new_...` for each column.
+    """Its parameters: `generation_id`, `event_detail`, `event_data`, and `new_...` for each column.
 
     `charged_cents` becomes at most what was held, which is nothing for jobs that are not ours to charge.
     """
@@ -268,13 +277,14 @@ def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElem
     if "charged_cents" in columns:
         charged = func.least(bindparam("new_charged_cents", type_=BigInteger), HELD)
         values |= {"charged_cents": charged, "credits_deducted": charged > 0}
+    compared = new | {name: value for name, value in values.items() if name in SUBMISSION_COLUMNS}
     by_column: dict[Any, Any] = {getattr(GenerationJob, name): value for name, value in (new | now | values).items()}
     moved = (
         update(GenerationJob)
         .where(
             col(GenerationJob.id) == bindparam("generation_id"),
             col(GenerationJob.status).in_(ACTIVE),
-            tuple_(*(getattr(GenerationJob, name) for name in new)).is_distinct_from(tuple_(*new.values())),
+            tuple_(*(getattr(GenerationJob, name) for name in compared)).is_distinct_from(tuple_(*compared.values())),
             *only_if,
         )
         .values(by_column)
@@ -288,7 +298,9 @@ def _advance(columns: tuple[str, ...], stamped: str | None, *only_if: ColumnElem
             select(
                 moved.c.user_id,
                 moved.c.id,
-                *(new[name] for name in SHOWN_IN_EVENT),
+                new["status"],
+                new["stage"],
+                bindparam("event_detail", type_=Text),
                 bindparam("event_data", type_=JSONB),
             ),
         )
@@ -311,6 +323,7 @@ async def record_wait(session: AsyncSession, generation_id: UUID, waiting_for: W
         status=Status(job.status),
         stage=Stage(job.stage),
         detail=reason,
+        provider=ProviderName(job.provider),
         waiting_for=waiting_for,
     )
 
@@ -347,14 +360,15 @@ async def complete_generation(
     files: Sequence[MediaFileRow],
     result_url: str | None,
     charge: Charge,
-    detail: str = "Completed",
+    message: str | None = None,
 ) -> bool:
-    """The end, with everything that belongs to it."""
+    """The end, with everything that belongs to it. `message`: what its provider says of it to users."""
     completed = await _end_generation(
         session,
         generation_id,
         status=Status.COMPLETED,
-        detail=detail,
+        detail=message or "Completed",
+        message=message,
         data=_remarks(charge),
         progress_percent=100,
         result_url=result_url,
@@ -373,18 +387,19 @@ def _remarks(charge: Charge) -> dict[str, Any]:
 
 
 async def fail_generation(
-    session: AsyncSession, generation_id: UUID, failure: Failure, *, detail: str | None = None
+    session: AsyncSession, generation_id: UUID, failure: Failure, *, reason: str, message: str | None = None
 ) -> bool:
-    """`detail`: what is said beside the failure's own message, else that."""
+    """`reason`: why, for users; the failure is for operators. `message`: what its provider says of it to users."""
     return await _end_generation(
         session,
         generation_id,
         status=Status.FAILED,
-        detail=detail or failure.message,
+        detail=failure.message,
+        message=message,
         data={"code": failure.code},
         progress_percent=0,
         error_code=failure.code,
-        error_message=failure.message,
+        error_message=str(reason),
         actual_cost_cents=0,
     )
 
@@ -431,6 +446,7 @@ async def _end_generation(
     *,
     status: Status,
     detail: str,
+    message: str | None = None,
     data: dict[str, Any] | None = None,
     only_if: Sequence[ColumnElement[bool]] = (),
     **columns: Unpack[Columns],
@@ -442,6 +458,8 @@ async def _end_generation(
         status=status,
         stage=Stage.DONE,
         detail=detail,
+        provider=None,
+        message=message,
         data=data,
         stamped="completed_at",
         only_if=only_if,
@@ -497,6 +515,8 @@ async def unstarted_generations(
 class StoredFile:
     key: str
     content_type: str
+    version: str
+    """Changes with the bytes."""
 
 
 async def find_stored_file(session: AsyncSession, user_id: UUID, generation_id: UUID, name: str) -> StoredFile | None:
@@ -507,5 +527,5 @@ async def find_stored_file(session: AsyncSession, user_id: UUID, generation_id: 
     if row is None or row.file_url:
         return None
     if row.name == name:
-        return StoredFile(row.file_path, row.format)
-    return StoredFile(row.poster_path or "", "image/jpeg")
+        return StoredFile(row.file_path, row.format, row.sha256)
+    return StoredFile(row.poster_path or "", "image/jpeg", row.sha256)

@@ -57,6 +57,8 @@ async def record_push(
         status=status,
         stage=stage,
         detail=message,
+        provider=None,
+        message=message,
         data={"note": note} if note else None,
         waiting_for=WaitingFor.QUEUE if stage is Stage.QUEUED else None,
         only_if=onward,

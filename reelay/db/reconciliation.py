@@ -12,7 +12,8 @@ from sqlmodel import col
 from reelay.db.credits import end_hold
 from reelay.db.external import is_ours_to_run
 from reelay.db.tables import GenerationJob, JobEvent, SubmissionAttempt
-from reelay.domain.generation import ACTIVE, Stage, Status
+from reelay.domain.generation import ACTIVE, ProviderName, Stage, Status
+from reelay.domain.progress import progress_sentence
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ async def claim_repair(session: AsyncSession, job: GenerationJob, detail: str) -
             col(GenerationJob.status).in_(ACTIVE),
             col(GenerationJob.stage_at) == job.stage_at,
         )
-        .values(stage_at=func.now(), progress_message=detail, waiting_for=None, queue_position=None)
+        .values(
+            stage_at=func.now(),
+            progress_message=str(progress_sentence(Status(job.status), Stage(job.stage), ProviderName(job.provider))),
+            waiting_for=None,
+            queue_position=None,
+        )
         .returning(col(GenerationJob.id))
     )
     if (await session.execute(claimed)).first() is None:

@@ -103,12 +103,17 @@ CREDITS = text("""
     from credit_accounts
 """)
 
+# What its timeline says last, but for what the provider printed.
+LAST_DETAIL = """coalesce((
+        select detail from job_events where job_id = job.id and not data ? 'lines' order by id desc limit 1
+    ), '') as detail"""
+
 # The oldest first: what has waited longest is the most urgent. Each `need` is an `ActionRequired`.
-OPEN_ACTIONS = text("""
-    select * from (
+OPEN_ACTIONS = text(f"""
+    select job.*, {LAST_DETAIL} from (
         select
             id, user_id, provider, model, stage, fal_request_id as provider_request_id,
-            created_at as since, progress_message as detail,
+            created_at as since,
             case
                 when origin = 'external' and attempts = 0 and fal_request_id is null
                     and created_at < now() - interval '5 minutes' then 'external'
@@ -129,11 +134,11 @@ OPEN_ACTIONS = text("""
     limit :at_most
 """)
 
-ENDED_ACTIONS = text("""
+ENDED_ACTIONS = text(f"""
     select
         id, user_id, provider, model, stage, fal_request_id as provider_request_id,
-        completed_at as since, error_message as detail, error_code as need
-    from generation_jobs
+        completed_at as since, {LAST_DETAIL}, error_code as need
+    from generation_jobs as job
     where error_code in ('unknown_outcome', 'provider_unauthorized', 'archive_failed', 'internal_error', 'run_stopped')
         and completed_at >= :begins and completed_at < :ends
     order by completed_at desc

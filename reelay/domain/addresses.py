@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeAlias
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
+IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
 GLOBAL_UNICAST_IPV6 = IPv6Network("2000::/3")
 """All that is routed on the public internet. Outside: loopback, private, multicast, mapped IPv4, NAT64."""

@@ -1,8 +1,9 @@
-"""How far along a generation is, in percent, estimated from its stage when nobody measured it."""
+"""How far along a generation is: in percent, estimated from its stage when nobody measured it, and as a sentence."""
 
 from datetime import timedelta
 
-from reelay.domain.generation import Stage, Status
+from reelay.domain.generation import ProviderName, Stage, Status, WaitingFor
+from reelay.domain.messages import Sentence
 
 # Where each stage starts and ends on the way from 0 to 100.
 SPANS: dict[Stage, tuple[int, int]] = {
@@ -18,6 +19,8 @@ SPANS: dict[Stage, tuple[int, int]] = {
     Stage.FINISHING: (95, 95),
     Stage.DONE: (100, 100),
 }
+UNAVAILABLE = frozenset({WaitingFor.PROVIDER, WaitingFor.ACCOUNT, WaitingFor.KEY})
+"""Of these, users read that the provider is not available; why is the operator's."""
 SPREAD_OVER_TIME = frozenset({Stage.QUEUED, Stage.GENERATING, Stage.POLLING})
 
 
@@ -38,3 +41,22 @@ def estimate_progress(status: Status, stage: Stage, in_stage: timedelta, expecte
         return start
     elapsed = max(in_stage / expected, 0.0)
     return start + int((end - start) * min(elapsed, 0.95))
+
+
+def progress_sentence(
+    status: Status,
+    stage: Stage,
+    provider: ProviderName | None,
+    *,
+    waiting_for: WaitingFor | None = None,
+    queue_position: int | None = None,
+) -> Sentence:
+    """What happens to a generation, for its user: by what it waits for, else by its status and stage.
+
+    `provider`: None is enough for one that has ended.
+    """
+    if queue_position is not None:
+        return Sentence("queued_behind", provider=provider, ahead=queue_position)
+    if waiting_for in UNAVAILABLE:
+        return Sentence("provider_unavailable", provider=provider)
+    return Sentence(f"ended_{status}" if status.is_final else f"stage_{stage}", provider=provider)

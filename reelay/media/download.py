@@ -22,8 +22,9 @@ from reelay.media.errors import (
     SourceUnavailable,
     TooLarge,
 )
-from reelay.media.guard import DownloadPolicy, GuardedTransport, Resolve, SystemResolver
+from reelay.media.guard import DownloadPolicy, GuardedTransport, ProxiedTransport, Resolve, SystemResolver
 from reelay.media.saving import CHUNK_BYTES, Saved, save
+from reelay.outbound import OutboundProxies, RoutedTransport
 from reelay.settings import Settings
 from reelay.tracing.spans import client_span
 
@@ -41,6 +42,7 @@ MAX_PORT = 65_535
 MAX_REDIRECTS = 5
 NO_CODINGS = frozenset({"", "identity", "aws-chunked"})
 """The last one is how the object was once uploaded to S3."""
+NO_PROXIES = OutboundProxies()
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TIMEOUT = httpx.Timeout(30, connect=10)
 """Of one connect or read. The whole download has `DownloadPolicy.total_timeout`."""
@@ -52,13 +54,20 @@ class Downloaded(Saved):
     """False when only the end of the connection ended the body: it may have been cut short unseen."""
 
 
-def open_download_client(policy: DownloadPolicy, *, resolve: Resolve | None = None) -> httpx.AsyncClient:
+def open_download_client(
+    policy: DownloadPolicy, *, resolve: Resolve | None = None, proxies: OutboundProxies = NO_PROXIES
+) -> httpx.AsyncClient:
     """A client that reaches only what the policy allows, keeps no cookies and knows no credentials.
 
     To be closed by the caller.
     """
+    resolve = resolve or SystemResolver()
     return httpx.AsyncClient(
-        transport=GuardedTransport(policy, resolve or SystemResolver()),
+        transport=RoutedTransport(
+            proxies,
+            direct=GuardedTransport(policy, resolve),
+            through=lambda proxy: ProxiedTransport(policy, resolve, proxy),
+        ),
         headers={"accept": "*/*", "accept-encoding": "identity", "user-agent": "reelay"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=TIMEOUT,
@@ -83,7 +92,8 @@ async def open_sources(settings: Settings) -> AsyncIterator[Mapping[ProviderName
         sources = {}
         for provider in ProviderName:
             policy = DownloadPolicy.of(provider, settings)
-            sources[provider] = Source(await stack.enter_async_context(open_download_client(policy)), policy)
+            client = open_download_client(policy, proxies=OutboundProxies.of(settings))
+            sources[provider] = Source(await stack.enter_async_context(client), policy)
         yield sources
 
 
@@ -105,7 +115,8 @@ async def download(
 
     On failure a part of the file may be left at `to`: the folder is the caller's.
 
-    Raises: Refused, SourceGone, SourceUnavailable, TooLarge, BadMedia, ArchiveUnavailable (the disk is full).
+    Raises: Refused, ResolvedInside, SourceGone, SourceUnavailable, TooLarge, BadMedia, ArchiveUnavailable (the disk is
+    full).
     """
     if url.startswith(DATA_SCHEME):
         return await _decoded(url, to, policy.max_bytes, on_bytes)

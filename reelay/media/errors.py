@@ -4,6 +4,7 @@ MediaError
 ├── Refused                the URL, or the address behind it, may not be asked; final
 ├── SourceGone             401, 403, 404, 410 and other 4xx: the provider no longer serves it; ask for a fresh URL
 ├── SourceUnavailable      5xx, 408, 429, connection, time, a body cut short: ask again
+│   └── ResolvedInside     our name server leads a public name to an address that is not public: ask again
 ├── TooLarge               more bytes than the limit; final
 ├── BadMedia               HTML, empty, unreadable, or not what was promised; final for this URL
 │   └── TooCostly          more memory or time than a file may take, or the death of the process that looked into it
@@ -29,6 +30,11 @@ class SourceGone(MediaError):
 
 class SourceUnavailable(MediaError):
     """The bytes did not arrive whole; the next try may bring them."""
+
+
+class ResolvedInside(SourceUnavailable):
+    """A public name leads to an address that is not, so nothing is asked there. That may be our own network's doing,
+    which an operator can change; what was paid for waits for it."""
 
 
 class TooLarge(MediaError):

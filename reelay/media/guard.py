@@ -1,7 +1,8 @@
 """Where we connect to on a user's behalf: public addresses alone, checked once and then dialled as checked.
 
 A name is resolved here, every answer has to be public, and the socket goes to an address that was checked: the name
-server is not asked a second time. TLS and `Host` keep the name.
+server is not asked a second time. TLS and `Host` keep the name. Where a proxy leads out of our network, it resolves
+the name: docs/decisions/030-outbound-proxies.md.
 """
 
 import asyncio
@@ -12,21 +13,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
 from typing import Protocol, Self, TypeAlias
 
 import httpcore
 import httpx
 
-from reelay.domain.addresses import IPAddress, is_loopback, is_public
+from reelay.domain.addresses import IPAddress, IPNetwork, is_loopback, is_public, names_public_host
 from reelay.domain.generation import ProviderName
-from reelay.media.errors import Refused
+from reelay.media.errors import Refused, ResolvedInside
 from reelay.settings import Settings
 from reelay.tls import tls_context
 
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[IPAddress]]]
 
 RESOLVER_THREADS = 8
+
+LOOKUP_SECONDS = 2.0
+"""For a name that a proxy will resolve: a name server without a way out may not answer at all."""
+NAT64_PREFIX_LENGTH = 96
+"""The address behind it is in the last 32 bits (RFC 6052)."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -61,6 +67,8 @@ class DownloadPolicy:
     allow_http: bool = False
     """Also plain http, and any port."""
     allow_loopback: bool = False
+    allowed_networks: tuple[IPNetwork, ...] = ()
+    """Into which our own network maps public names."""
     own_address: tuple[str, int] | None = None
     """Host and port of a backend of the operator's own: wherever it stands, and also by plain http."""
     total_timeout: timedelta = timedelta(minutes=15)
@@ -75,6 +83,7 @@ class DownloadPolicy:
             allowed_hosts=settings.download_allowed_hosts,
             allow_http=settings.is_development,
             allow_loopback=settings.is_development,
+            allowed_networks=tuple(map(ip_network, settings.download_allowed_networks)),
             own_address=_address(own) if own else None,
         )
 
@@ -92,15 +101,34 @@ class DownloadPolicy:
             raise Refused(f"{url.host or 'no host'} is not one of the allowed download hosts")
 
     def check_addresses(self, host: str, port: int, addresses: Sequence[IPAddress]) -> None:
-        """One address that is not public condemns the name. Raises: Refused."""
+        """One address that is not public condemns the name. Raises: Refused, ResolvedInside."""
         if self.is_own(host, port):
             return
-        for address in addresses:
-            if not is_public(address) and not (self.allow_loopback and is_loopback(address)):
-                raise Refused(f"{host} does not lead to the public internet")
+        inside = next((address for address in addresses if not self._allows_address(address)), None)
+        if inside is None:
+            return
+        if not names_public_host(host):
+            raise Refused(f"{host} does not lead to the public internet")
+        raise ResolvedInside(
+            f"{host} leads to {inside} here, which is not on the public internet; where our own network maps names so, "
+            "DOWNLOAD_ALLOWED_NETWORKS names it"
+        )
+
+    def check_name(self, host: str, port: int) -> None:
+        """Of what somebody else will resolve, a proxy. Raises: Refused."""
+        if not self.is_own(host, port) and not names_public_host(host, loopback=self.allow_loopback):
+            raise Refused(f"{host} is not a name of the public internet")
 
     def is_own(self, host: str, port: int) -> bool:
         return (host.lower(), port) == self.own_address
+
+    def _allows_address(self, address: IPAddress) -> bool:
+        if is_public(address) or (self.allow_loopback and is_loopback(address)):
+            return True
+        network = next((each for each in self.allowed_networks if address in each), None)
+        if isinstance(network, IPv6Network) and network.prefixlen == NAT64_PREFIX_LENGTH:
+            return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
+        return network is not None
 
     def _allows_host(self, host: str) -> bool:
         name = host.rstrip(".").lower()
@@ -113,12 +141,32 @@ def _address(url: str) -> tuple[str, int]:
     return parts.host.lower(), parts.port or DEFAULT_PORTS[parts.scheme]
 
 
+@dataclass(frozen=True)
+class Guard:
+    """What is known of a name before anything is sent there."""
+
+    policy: AddressPolicy
+    resolve: Resolve
+
+    async def checked_addresses(self, host: str, port: int, timeout: float | None) -> Sequence[IPAddress]:
+        """Raises: Refused, ResolvedInside, httpcore.ConnectError, httpcore.ConnectTimeout."""
+        try:
+            addresses = await asyncio.wait_for(self.resolve(host, port), timeout)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
+        except UnicodeError as error:
+            raise Refused(f"{host} is not a name") from error
+        except OSError as error:
+            raise httpcore.ConnectError(f"{host} does not resolve") from error
+        self.policy.check_addresses(host, port, addresses)
+        return addresses
+
+
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Dials the checked address of a name, and no other."""
 
     def __init__(self, policy: AddressPolicy, resolve: Resolve) -> None:
-        self._policy = policy
-        self._resolve = resolve
+        self._guard = Guard(policy, resolve)
         self._sockets = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -129,30 +177,18 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Raises: Refused, httpcore.ConnectError, httpcore.ConnectTimeout."""
+        """Raises: Refused, ResolvedInside, httpcore.ConnectError, httpcore.ConnectTimeout."""
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in await self._checked_addresses(host, port, timeout):
+        for address in await self._guard.checked_addresses(host, port, timeout):
             try:
                 return await self._sockets.connect_tcp(str(address), port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
 
-    async def _checked_addresses(self, host: str, port: int, timeout: float | None) -> Sequence[IPAddress]:
-        try:
-            addresses = await asyncio.wait_for(self._resolve(host, port), timeout)
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
-        except UnicodeError as error:
-            raise Refused(f"{host} is not a name") from error
-        except OSError as error:
-            raise httpcore.ConnectError(f"{host} does not resolve") from error
-        self._policy.check_addresses(host, port, addresses)
-        return addresses
-
 
 class GuardedTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport, with a pool that dials through the guard. Never through a proxy."""
+    """httpx's own transport, with a pool that dials through the guard."""
 
     def __init__(self, policy: AddressPolicy, resolve: Resolve) -> None:
         super().__init__(verify=tls_context())
@@ -164,3 +200,20 @@ class GuardedTransport(httpx.AsyncHTTPTransport):
             keepalive_expiry=5.0,
             network_backend=GuardedBackend(policy, resolve),
         )
+
+
+class ProxiedTransport(httpx.AsyncHTTPTransport):
+    """Through a proxy, which resolves the names: they are checked as far as they are known here."""
+
+    def __init__(self, policy: DownloadPolicy, resolve: Resolve, proxy: httpx.Proxy) -> None:
+        super().__init__(verify=tls_context(), proxy=proxy)
+        self._policy = policy
+        self._guard = Guard(policy, resolve)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises: Refused, ResolvedInside, httpx.TransportError."""
+        host, port = request.url.host, request.url.port or DEFAULT_PORTS.get(request.url.scheme, 0)
+        self._policy.check_name(host, port)
+        with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):  # names are the proxy's to know
+            await self._guard.checked_addresses(host, port, LOOKUP_SECONDS)
+        return await super().handle_async_request(request)

@@ -9,6 +9,7 @@ import httpx
 from pydantic import SecretStr
 
 from reelay.domain.generation import ProviderName
+from reelay.outbound import open_client
 from reelay.providers.fal import FalProvider
 from reelay.providers.fal_platform import FalPlatform
 from reelay.providers.fal_webhook import FalWebhooks, keys_of
@@ -19,7 +20,6 @@ from reelay.providers.replicate_webhook import ReplicateWebhooks
 from reelay.providers.studio import STARTED_BY_BACKEND, StudioProvider
 from reelay.providers.unconfigured import UnconfiguredProvider
 from reelay.settings import Settings
-from reelay.tls import tls_context
 
 
 class Providers(dict[ProviderName, Provider]):
@@ -42,10 +42,8 @@ REPLICATE_WEBHOOK_PATH = "/api/webhooks/replicate"
 async def open_providers(settings: Settings, final_pushes: FinalPushes) -> AsyncIterator[Providers]:
     """The providers with their connections, for as long as the block lasts."""
     async with (
-        httpx.AsyncClient(verify=tls_context(), follow_redirects=False) as client,
-        httpx.AsyncClient(
-            verify=tls_context(), follow_redirects=False, limits=httpx.Limits(max_keepalive_connections=0)
-        ) as submit_client,
+        open_client(settings) as client,
+        open_client(settings, limits=httpx.Limits(max_keepalive_connections=0)) as submit_client,
     ):
         yield build_providers(settings, client, submit_client, final_pushes)
 
@@ -96,7 +94,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[FalPlatform | None]
     if not (keys := fal_keys(settings)):
         yield None
         return
-    async with httpx.AsyncClient(verify=tls_context(), follow_redirects=False) as client:
+    async with open_client(settings) as client:
         yield FalPlatform(client, keys=keys, base=settings.fal_platform_base, timeout=PUBLISHED_WITHIN)
 
 

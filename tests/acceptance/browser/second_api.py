@@ -24,7 +24,9 @@ class SecondApi:
         bound = loopback_socket(self._port)
         self._port = bound.getsockname()[1]
         app = create_app(self._settings)
-        server = ApiServer(app, server_config(app, log_level="error", timeout_graceful_shutdown=1))
+        trusted = self._settings.trusted_proxies
+        config = server_config(app, trusted_proxies=trusted, log_level="error", timeout_graceful_shutdown=1)
+        server = ApiServer(app, config)
         await self._running.enter_async_context(listening(server, bound))
 
     async def stop(self) -> None:

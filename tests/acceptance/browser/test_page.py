@@ -6,7 +6,9 @@ from pathlib import Path
 from playwright.async_api import expect
 
 from tests.acceptance.browser.conftest import Visit
+from tests.acceptance.browser.second_api import SecondApi
 from tests.acceptance.browser.visitor import PHONE
+from tests.running import Service
 from tests.unit.media.samples import make_picture
 
 VIDEO_PLAYS = "video => video.play().then(() => true)"
@@ -245,3 +247,17 @@ async def test_a_phone_shows_all_of_it(visit: Visit) -> None:
         assert await visitor.barriers() == []
         await visitor.look(f"phone-dark{path.replace('/', '-')}")
     assert await visitor.page.evaluate("() => getComputedStyle(document.documentElement).colorScheme") == "light dark"
+
+
+async def test_the_page_stands_below_a_path_of_its_public_address(visit: Visit, service: Service) -> None:
+    below = SecondApi(service.settings.model_copy(update={"app_url": f"{service.origin}/studio/reelay"}))
+    await below.start()
+    visitor = await visit("viewer", origin=f"{below.origin}/studio/reelay")
+    await visitor.enter()
+    row = await visitor.create("a lighthouse below a path")
+    await expect(row.get_by_text("Ready")).to_be_visible()
+    await row.get_by_role("link").click()
+    assert await visitor.page.locator("video").evaluate(VIDEO_PLAYS)
+    await visitor.page.goto(f"{below.origin}/studio/reelay/docs")
+    await expect(visitor.page.get_by_role("heading", name="Reelay API")).to_be_visible()
+    await below.stop()

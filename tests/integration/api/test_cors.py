@@ -96,6 +96,12 @@ async def test_streams_and_media_can_be_read(open_service: Service) -> None:
     assert (part.status_code, lets_in(part)) == (206, True)
 
 
+async def test_the_client_module_is_imported_from_another_origin(open_service: Service) -> None:
+    module = await open_service.client.get("/web/reelay.js", headers={"origin": FRONT})
+    assert lets_in(module)
+    assert module.headers["content-type"].startswith("text/javascript")
+
+
 @pytest.mark.parametrize("origin", [EVIL, "null", f"{FRONT}:8443", "http://front.example.com"])
 async def test_no_other_origin_is_let_in(open_service: Service, origin: str) -> None:
     client = open_service.client

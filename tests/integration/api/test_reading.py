@@ -10,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.eventually import eventually
+from tests.eventually import PATIENCE, eventually
 from tests.integration.api.shared import new_clip, problem, wrong_fields
 from tests.running import Job, Service, running_service
 from tests.servers import Servers
@@ -217,6 +217,29 @@ async def test_media_is_served_whole_and_in_ranges(patient_service: Service, fin
         assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{size}"
         assert part.headers["content-type"] == "video/mp4"
         assert part.content == whole.content[start:end]
+
+
+async def test_media_is_asked_for_as_safari_does_it(patient_service: Service, finished: Job) -> None:
+    """Without credentials: two bytes, to see whether ranges are served at all; then by the tag of what it has."""
+    (file,) = finished["files"]
+    size = file["fileSize"]
+    async with httpx.AsyncClient(timeout=PATIENCE) as player:
+        first = await player.get(file["fileUrl"], headers={"range": "bytes=0-1", "accept-encoding": "identity"})
+        assert (first.status_code, len(first.content)) == (206, 2)
+        assert first.headers["content-range"] == f"bytes 0-1/{size}"
+        head = await player.head(file["fileUrl"])
+        assert (head.status_code, head.headers["content-length"], head.headers["accept-ranges"]) == (
+            200,
+            str(size),
+            "bytes",
+        )
+        assert head.headers["etag"] == first.headers["etag"]
+        for tag, status in ((first.headers["etag"], 206), ('"another"', 200), ("Mon, 30 Nov 2026 10:00:00 GMT", 200)):
+            part = await player.get(file["fileUrl"], headers={"range": "bytes=0-1", "if-range": tag})
+            assert (part.status_code, len(part.content)) == (status, 2 if status == 206 else size)
+        several = await player.get(file["fileUrl"], headers={"range": "bytes=0-1,4-5"})
+        assert (several.status_code, len(several.content)) == (200, size)
+        assert (await player.get(file["posterUrl"], headers={"range": "bytes=0-1"})).status_code == 206
 
 
 async def test_range_outside_of_the_file_is_a_problem(patient_service: Service, finished: Job) -> None:

@@ -116,6 +116,11 @@ def test_what_is_no_address_is_passed_over(email: Any) -> None:
     assert owner_from_claims({"sub": str(uuid4()), "exp": 1, "email": email}).email is None
 
 
+async def test_a_token_of_an_issuer_whose_clock_is_two_seconds_ahead_lets_its_user_in(guarded: Service) -> None:
+    ahead = int(time.time()) + 2
+    assert (await asked_with(by_secret(claims(nbf=ahead, iat=ahead)), guarded)).status_code == 200
+
+
 async def test_open_stream_ends_when_its_token_does(guarded: Service) -> None:
     subject = str(uuid4())
     async with guarded.sessions.begin() as session:

@@ -94,7 +94,7 @@ class Ledger:
 
     async def fail(self, job_id: UUID) -> bool:
         async with self.service.begin() as session:
-            return await fail_generation(session, job_id, FAILURE)
+            return await fail_generation(session, job_id, FAILURE, reason=FAILURE.message)
 
     async def cancel(self, job_id: UUID) -> bool:
         async with self.service.begin() as session:

@@ -36,7 +36,8 @@ async def completed(session: AsyncSession, job: GenerationJob) -> bool:
 
 
 async def failed(session: AsyncSession, job: GenerationJob) -> bool:
-    return await fail_generation(session, job.id, Failure(code=FailureCode.PROVIDER_ERROR, message="It broke"))
+    failure = Failure(code=FailureCode.PROVIDER_ERROR, message="It broke")
+    return await fail_generation(session, job.id, failure, reason=failure.message)
 
 
 async def canceled(session: AsyncSession, job: GenerationJob) -> bool:
@@ -45,7 +46,12 @@ async def canceled(session: AsyncSession, job: GenerationJob) -> bool:
 
 async def moved_on(session: AsyncSession, job: GenerationJob) -> bool:
     return await advance_generation(
-        session, job.id, status=Status.IN_PROGRESS, stage=Stage.GENERATING, detail="Generating"
+        session,
+        job.id,
+        status=Status.IN_PROGRESS,
+        stage=Stage.GENERATING,
+        detail="Generating",
+        provider=ProviderName.FAL,
     )
 
 

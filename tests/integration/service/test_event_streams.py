@@ -46,6 +46,8 @@ async def write_attempt(session: AsyncSession, job_id: str, number: int) -> None
         status=Status.PENDING,
         stage=Stage.SUBMITTING,
         detail=f"Attempt {number}",
+        provider=None,
+        message=f"Attempt {number}",
         attempts=number,
     )
 

@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
-from reelay.db.tables import Scope
+from reelay.db.engine import as_user, make_engine, make_sessions
+from reelay.db.tables import GenerationJob, Scope
 from tests.eventually import eventually
 from tests.integration.api.shared import problem
 from tests.integration.api.streams import opened
@@ -65,6 +67,25 @@ async def test_users_read_nothing_of_the_operators(waits_in_vain: Waiting) -> No
     service, jobs = waits_in_vain
     for job_id in jobs:
         assert THE_OPERATORS.findall(await told(service, job_id)) == []
+
+
+TEXTS = """
+    select progress_message, error_message from generation_jobs
+    union all select message, error from video_generations
+"""
+
+
+async def test_users_who_read_the_table_read_nothing_of_the_operators(waits_in_vain: Waiting) -> None:
+    """As Supabase's own clients do, under row-level security."""
+    service, jobs = waits_in_vain
+    async with service.sessions() as session:
+        owner = (await session.get_one(GenerationJob, UUID(jobs[0]))).user_id
+    engine = make_engine(str(service.settings.database_url.get_secret_value()))
+    async with as_user(make_sessions(engine), owner) as session:
+        texts = [said for row in await session.execute(text(TEXTS)) for said in row if said]
+    await engine.dispose()
+    assert len(texts) > len(jobs)
+    assert THE_OPERATORS.findall("\n".join(texts)) == []
 
 
 async def test_operators_read_the_causes(waits_in_vain: Waiting) -> None:

@@ -74,7 +74,9 @@ async def serving(limits: ConnectionLimits) -> AsyncIterator[Connect]:
     async def unread() -> str:
         return "an answer"
 
-    config = server_config(app, limits=limits, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+    config = server_config(
+        app, trusted_proxies=(), limits=limits, log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+    )
     async with listening(uvicorn.Server(config), loopback_socket()) as origin:
         url = httpx.URL(origin)
 

@@ -1,5 +1,6 @@
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,15 +12,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from reelay.domain.addresses import IPAddress, is_public
 from reelay.domain.generation import ProviderName
 from reelay.media.download import Downloaded, download, open_download_client
-from reelay.media.errors import Refused, SourceUnavailable
+from reelay.media.errors import Refused, ResolvedInside, SourceUnavailable
 from reelay.media.guard import DownloadPolicy
+from reelay.outbound import OutboundProxies
 from reelay.settings import Environment, Settings
 from reelay.tls import tls_context
+from tests.connect_proxy import ConnectProxy, connect_proxy
 from tests.unit.media.server import ScriptedServer, serving
 
 NOT_PUBLIC = [
@@ -178,8 +181,53 @@ def test_development_alone_allows_http_and_loopback() -> None:
 
 def test_development_does_not_allow_other_private_addresses(policy: DownloadPolicy) -> None:
     for address in ("169.254.169.254", "10.0.0.1", "fd00:ec2::254", "::ffff:127.0.0.1"):
-        with pytest.raises(Refused):
+        with pytest.raises(ResolvedInside):
             policy.check_addresses("media.example", 443, [ip_address(address)])
+        with pytest.raises(Refused):
+            policy.check_addresses(address, 443, [ip_address(address)])
+
+
+def test_a_name_that_leads_inside_here_may_lead_elsewhere_tomorrow() -> None:
+    """What was paid for waits; an address, or a private network's own name, never becomes public."""
+    policy = DownloadPolicy(max_bytes=1)
+    with pytest.raises(ResolvedInside, match=r"media.example leads to 198.18.0.7 .* DOWNLOAD_ALLOWED_NETWORKS"):
+        policy.check_addresses("media.example", 443, [ip_address("198.18.0.7")])
+    for never in ("10.0.0.1", "0x0a000001", "localhost", "db.internal", "printer"):
+        with pytest.raises(Refused):
+            policy.check_addresses(never, 443, [ip_address("10.0.0.1")])
+
+
+MAPPED = "198.18.0.0/15, 64:ff9b::/96"
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("198.18.0.7", True),
+        ("198.19.255.254", True),
+        ("198.20.0.0", True),
+        ("64:ff9b::808:808", True),
+        ("64:ff9b::7f00:1", False),  # NAT64 of loopback
+        ("64:ff9b::a9fe:a9fe", False),  # of the metadata service
+        ("64:ff9b::a00:1", False),
+        ("10.0.0.1", False),
+        ("64:ff9b:1::808:808", False),
+    ],
+)
+def test_networks_into_which_names_are_mapped_are_the_operators_to_name(address: str, allowed: bool) -> None:
+    settings = Settings.model_validate({"environment": "production", "download_allowed_networks": MAPPED})
+    policy = DownloadPolicy.of(ProviderName.FAL, settings)
+    if allowed:
+        policy.check_addresses("media.example", 443, [ip_address(address)])
+    else:
+        with pytest.raises(ResolvedInside):
+            policy.check_addresses("media.example", 443, [ip_address(address)])
+
+
+@pytest.mark.parametrize("value", ["fal.media", "198.18.0.1/15", "0.0.0.0/0", "::/0", "127.0.0.0/8", "169.254.0.0/16"])
+def test_networks_that_no_name_is_mapped_into_are_refused(value: str) -> None:
+    with pytest.raises(ValidationError, match="DOWNLOAD_ALLOWED_NETWORKS"):
+        Settings.model_validate({"download_allowed_networks": value})
 
 
 @pytest.mark.fault("D10")
@@ -188,7 +236,7 @@ async def test_one_private_address_condemns_the_name(tmp_path: Path) -> None:
     for answer in (["1.1.1.1", "fd00:ec2::254"], ["10.0.0.1", "1.1.1.1"]):
         resolve = NameServer(answer)
         async with open_download_client(policy, resolve=resolve) as client:
-            with pytest.raises(Refused):
+            with pytest.raises(ResolvedInside):
                 await fetch(client, "https://media.example/", policy, tmp_path / "file")
 
 
@@ -254,6 +302,107 @@ async def test_a_redirect_does_not_leave_https_even_where_http_is_allowed(
         with pytest.raises(Refused):
             await fetch(client, f"https://media.example:{port}/", policy, tmp_path / "file")
     assert server.requests == []
+
+
+class Unresolved:
+    """A name server of a network without a way out."""
+
+    async def __call__(self, host: str, port: int) -> list[IPAddress]:
+        with suppress(ValueError):
+            return [ip_address(host)]
+        raise OSError("no such name")
+
+
+def way_out(proxy: ConnectProxy) -> OutboundProxies:
+    return OutboundProxies(http=proxy.address, https=proxy.address)
+
+
+async def test_through_a_proxy_names_are_the_proxys_to_resolve(secure: ScriptedServer, tmp_path: Path) -> None:
+    secure.sends("/", b"through the tunnel")
+    port = int(secure.origin.rpartition(":")[2])
+    policy = DownloadPolicy(max_bytes=100)
+    async with (
+        connect_proxy({"media.example": port}, credentials="me:secret") as proxy,
+        open_download_client(policy, resolve=Unresolved(), proxies=way_out(proxy)) as client,
+    ):
+        await fetch(client, "https://media.example/", policy, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"through the tunnel"
+    assert proxy.asked == ["media.example:443"]
+    assert "host: media.example" in secure.requests[0]
+    assert "secret" not in secure.requests[0]
+
+
+async def test_through_a_proxy_certificates_are_checked_here(secure: ScriptedServer, tmp_path: Path) -> None:
+    port = int(secure.origin.rpartition(":")[2])
+    policy = DownloadPolicy(max_bytes=100)
+    async with (
+        connect_proxy({"other.example": port}) as proxy,
+        open_download_client(policy, resolve=Unresolved(), proxies=way_out(proxy)) as client,
+    ):
+        with pytest.raises(SourceUnavailable):
+            await fetch(client, "https://other.example/", policy, tmp_path / "file")
+    assert secure.requests == []
+
+
+@pytest.mark.fault("D8")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://169.254.169.254/",
+        "https://10.0.0.1/",
+        "https://[fd00:ec2::254]/",
+        "https://2130706433/",
+        "https://localhost/",
+        "https://metadata.google.internal/",
+        "https://wiki/",
+        "http://media.example/",
+        "https://media.example:5432/",
+        "https://me:pw@media.example/",
+    ],
+)
+async def test_a_proxy_is_not_asked_for_what_is_refused(url: str, tmp_path: Path) -> None:
+    policy = DownloadPolicy(max_bytes=100)
+    async with (
+        connect_proxy({}) as proxy,
+        open_download_client(policy, resolve=Unresolved(), proxies=way_out(proxy)) as client,
+    ):
+        with pytest.raises(Refused):
+            await fetch(client, url, policy, tmp_path / "file")
+    assert proxy.asked == []
+
+
+async def test_a_proxy_is_not_asked_for_a_name_that_is_known_to_lead_inside(tmp_path: Path) -> None:
+    policy = DownloadPolicy(max_bytes=100)
+    async with (
+        connect_proxy({}) as proxy,
+        open_download_client(policy, resolve=NameServer(["10.0.0.1"]), proxies=way_out(proxy)) as client,
+    ):
+        with pytest.raises(ResolvedInside):
+            await fetch(client, "https://media.example/", policy, tmp_path / "file")
+    assert proxy.asked == []
+
+
+async def test_a_redirect_is_checked_also_behind_a_proxy(secure: ScriptedServer, tmp_path: Path) -> None:
+    secure.sends("/", b"", "location: https://169.254.169.254/", status="302 Found")
+    port = int(secure.origin.rpartition(":")[2])
+    policy = DownloadPolicy(max_bytes=100)
+    async with (
+        connect_proxy({"media.example": port}) as proxy,
+        open_download_client(policy, resolve=Unresolved(), proxies=way_out(proxy)) as client,
+    ):
+        with pytest.raises(Refused):
+            await fetch(client, "https://media.example/", policy, tmp_path / "file")
+    assert proxy.asked == ["media.example:443"]
+
+
+async def test_a_proxy_that_refuses_is_asked_again_later(tmp_path: Path) -> None:
+    policy = DownloadPolicy(max_bytes=100)
+    async with (
+        connect_proxy({}) as proxy,
+        open_download_client(policy, resolve=Unresolved(), proxies=way_out(proxy)) as client,
+    ):
+        with pytest.raises(SourceUnavailable, match="ProxyError"):
+            await fetch(client, "https://media.example/", policy, tmp_path / "file")
 
 
 def make_certificate(folder: Path, host: str) -> Path:
