@@ -45,7 +45,7 @@ async def test_every_address_in_an_answer_leads_through_the_path(below: Service,
 
 async def test_the_provider_reports_through_the_path(below: Service, finished: Job) -> None:
     (delivery,) = await below.deliveries(finished["id"], count=1)
-    assert delivery["status"] == 200
+    assert delivery["status_code"] == 200
     assert finished["status"] == "completed"  # polls would have begun after ten minutes
 
 

@@ -67,7 +67,7 @@ async def test_an_api_process_that_stops_serves_until_it_is_drained_and_then_sen
     patient_service: Service,
 ) -> None:
     app = create_app(patient_service.settings, PATIENT)
-    config = server_config(app, log_level="warning", timeout_graceful_shutdown=int(PATIENCE))
+    config = server_config(app, trusted_proxies=[], log_level="warning", timeout_graceful_shutdown=int(PATIENCE))
     server = ApiServer(app, config, drain=timedelta(days=1))
     bound = loopback_socket()
     serving = asyncio.create_task(server.serve(sockets=[bound]))
