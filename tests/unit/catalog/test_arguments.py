@@ -17,6 +17,10 @@ from reelay.domain.generation import ProviderName
 
 PICTURE = "https://example.com/first.png"
 AUDIO = "https://example.com/talk.mp3"
+NO_ADDRESS = (
+    "must be an absolute http(s) URL without user name or password, or name a file of yours: asset:ID, job:ID, "
+    "job:ID/NAME"
+)
 
 
 def wrong_fields(model: Model, words: Mapping[str, Any]) -> dict[str, FieldError]:
@@ -134,7 +138,7 @@ def test_no_picture_is_nothing_to_models_that_take_one_and_to_others(
     [
         ({"images": [PICTURE, PICTURE]}, "images", "has 2 items, the most is 1"),
         ({"images": PICTURE}, "images", "must be a list"),
-        ({"images": [None]}, "images", "must be an absolute http(s) URL without user name or password"),
+        ({"images": [None]}, "images", NO_ADDRESS),
         ({"durationSeconds": 7}, "durationSeconds", "must be one of 4, 6, 8 seconds"),
     ],
 )
