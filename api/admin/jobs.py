@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Annotated, Self
+from typing import Self
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response, status
+from fastapi import APIRouter, Depends, Response, status
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.admin.users import UserFilter
@@ -13,21 +13,20 @@ from api.context import Context, RequestContext
 from api.generations import routes as generations
 from api.generations.any_job import JobContext, in_place_of
 from api.generations.create import CreateOptionsDep
+from api.generations.filters import Filters
 from api.generations.read import JobName, find_job, job_view, listed_views
-from api.generations.routes import CREATED, job_types_of
-from api.generations.schemas import EventView, History, JobView, StatusFilter
-from api.http.pagination import Cursor, Page, PageSize, read_cursor, split_page
+from api.generations.routes import CREATED
+from api.generations.schemas import EventView, History, JobView
+from api.http.pagination import Page, PageSize, split_page
 from api.http.problems import problems
 from api.identity.dependencies import require_admin
 from reelay.db.generations import (
-    JobFilters,
     newest_generations,
     newest_of_all_generations,
     timeline,
 )
 from reelay.db.tables import GenerationJob
 from reelay.db.users import find_user, names_of
-from reelay.domain.generation import JobType
 
 router = APIRouter(
     prefix="/api/admin/jobs",
@@ -63,20 +62,11 @@ class OperatorJobList(Page):
 @router.get("")
 async def list_everybodys_jobs(
     context: Context,
+    filters: Filters,
     user: UserFilter = None,
-    status: Annotated[StatusFilter | None, Query(description="Only jobs with this status.")] = None,
-    type: Annotated[JobType | None, Query(description="Only jobs of this type; `video` means all videos.")] = None,
-    clip_id: Annotated[UUID | None, Query(alias="clipId", description="Only jobs of this clip.")] = None,
     limit: PageSize = 20,
-    after: Cursor = None,
 ) -> OperatorJobList:
     """The jobs of all users, newest first, each without its `resultData`."""
-    filters: JobFilters = {
-        "statuses": status.statuses if status else [],
-        "job_types": job_types_of(type),
-        "clip_id": clip_id,
-        "before": read_cursor(after),
-    }
     async with context.services.service_sessions() as session:
         if user is None:
             found = await newest_of_all_generations(session, limit=limit + 1, **filters)

@@ -13,6 +13,7 @@ from api.generations.create import JobSpec
 from api.generations.references import settle_references
 from api.http.idempotency import ensure_same_request, fingerprint, id_for
 from api.http.problems import Conflict, InvalidParams
+from api.notifications.addresses import check_webhook_url
 from reelay.db.batches import insert_batch, jobs_of_batch
 from reelay.db.generations import insert_generation
 from reelay.db.tables import Batch, GenerationJob
@@ -30,12 +31,15 @@ async def create_batch(
     InsufficientCredits, KeyReused, Conflict, RateLimited.
     """
     user_id, limits = context.user_id, context.services.limits
+    if request.webhook_url is not None:
+        check_webhook_url(context.services.settings, request.webhook_url, field="webhookUrl")
     new = await new_jobs(context, key, request)
     batch = Batch(
         id=id_for(key),
         user_id=user_id,
         estimated_cost_cents=sum(job.estimated_cost_cents for job, _ in new),
         metadata_=request.metadata,
+        webhook_url=request.webhook_url,
         request_fingerprint=fingerprint(request.model_dump(mode="json")) if key else None,
     )
     stored_bytes = await limits.stored_bytes(user_id)

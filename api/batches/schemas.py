@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.generations.schemas import JobRequest
+from api.generations.schemas import JobRequest, WebhookUrl
 from api.http.links import Links
 from api.http.wire import Metadata, Wire
 from reelay.db.batches import BatchCounts
@@ -23,6 +23,9 @@ class BatchRequest(Wire):
 
     jobs: Annotated[list[JobRequest], Field(min_length=1, max_length=LARGEST_BATCH)]
     """The bodies that `POST /api/jobs` would take."""
+    webhook_url: WebhookUrl | None = None
+    """An https address that is told, once, when the last of the jobs has ended, besides your endpoints. `GET
+    /api/webhook-endpoints/signing-secret` has what that is signed with."""
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -99,6 +102,8 @@ class BatchView(Wire):
     """Your own data, as sent at creation."""
     created_at: datetime
     """When the batch was created."""
+    completed_at: datetime | None
+    """When the last of its jobs ended."""
 
     @classmethod
     def from_row(cls, batch: Batch, counts: BatchCounts, completes_at: datetime | None) -> Self:
@@ -114,6 +119,7 @@ class BatchView(Wire):
             estimated_completion_at=completes_at,
             metadata=batch.metadata_,
             created_at=batch.created_at,
+            completed_at=batch.completed_at,
         )
 
 

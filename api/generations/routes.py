@@ -3,7 +3,6 @@
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Response, status
 
@@ -11,7 +10,7 @@ from api.context import Context
 from api.generations import cancel, create, delete
 from api.generations.any_job import JobContext, record_act_on
 from api.generations.create import CreateOptionsDep, CreatingRoute, JobSpec
-from api.generations.gallery import VIDEO_TYPES
+from api.generations.filters import Filters
 from api.generations.progress import timeline_message
 from api.generations.read import JobName, Logs, find_job, job_view, listed_views, next_view, with_logs
 from api.generations.schemas import (
@@ -24,7 +23,6 @@ from api.generations.schemas import (
     JobList,
     JobRequest,
     JobView,
-    StatusFilter,
     TranscribeRequest,
     VideoRequest,
     VoiceRequest,
@@ -32,12 +30,12 @@ from api.generations.schemas import (
 )
 from api.http.conditional import UNCHANGED, IfNoneMatch, conditional_response
 from api.http.openapi import with_headers
-from api.http.pagination import Cursor, PageSize, read_cursor, split_page
+from api.http.pagination import PageSize, split_page
 from api.http.problems import Conflict, problems
 from reelay.catalog.model import JobKind
 from reelay.db.audit_log import AuditAction
 from reelay.db.generations import newest_generations, timeline
-from reelay.domain.generation import JobType, Status
+from reelay.domain.generation import Status
 from reelay.domain.messages import Sentence
 from workflows.runs import NoRun
 
@@ -128,25 +126,12 @@ router = APIRouter(prefix="/api", tags=["generations"])
 @router.get("/jobs")
 async def list_jobs(
     context: Context,
-    status: Annotated[StatusFilter | None, Query(description="Only jobs with this status.")] = None,
-    type: Annotated[JobType | None, Query(description="Only jobs of this type; `video` means all videos.")] = None,
-    clip_id: Annotated[UUID | None, Query(alias="clipId", description="Only jobs of this clip.")] = None,
-    batch_id: Annotated[UUID | None, Query(alias="batchId", description="Only jobs of this batch.")] = None,
+    filters: Filters,
     limit: PageSize = 20,
-    after: Cursor = None,
 ) -> JobList:
     """The caller's jobs, newest first, each without its `resultData`."""
     async with context.transaction() as session:
-        found = await newest_generations(
-            session,
-            context.user_id,
-            limit=limit + 1,
-            statuses=status.statuses if status else [],
-            job_types=job_types_of(type),
-            clip_id=clip_id,
-            batch_id=batch_id,
-            before=read_cursor(after),
-        )
+        found = await newest_generations(session, context.user_id, limit=limit + 1, **filters)
         page, next_cursor = split_page(found, limit, lambda row: (row.created_at, row.id))
         views = await listed_views(context, session, page)
     return JobList(data=views, has_more=next_cursor is not None, next_cursor=next_cursor)
@@ -205,10 +190,3 @@ async def delete_job(job_id: JobName, context: Context) -> None:
     What it cost stays in the books, without content. Safe to repeat with the job's id.
     """
     await delete.delete(context, job_id)
-
-
-def job_types_of(type: JobType | None) -> list[JobType]:
-    """The job types that a filter means; none stands for all."""
-    if type is None:
-        return []
-    return VIDEO_TYPES if type is JobType.VIDEO else [type]

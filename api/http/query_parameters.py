@@ -13,6 +13,7 @@ from reelay.domain.messages import Sentence
 STRICT = "/api/"
 EXEMPT = ("/api/webhooks/", "/api/media/")
 MOST_NAMED = 20
+ANY_KEY = ".KEY"
 
 
 class KnownQueryParameters:
@@ -36,7 +37,7 @@ class KnownQueryParameters:
         known = self._known_to(request.scope["route"], request.method)
         if known is None:
             return
-        unknown = [name for name in request.query_params if name not in known]
+        unknown = [name for name in request.query_params if not is_known(name, known)]
         if unknown:
             errors = [unknown_parameter(name, known) for name in unknown[:MOST_NAMED]]
             raise InvalidParams(Sentence("request_invalid"), errors=errors)
@@ -46,6 +47,11 @@ class KnownQueryParameters:
         if key not in self._known:
             self._known[key] = known_parameters(route)
         return self._known[key]
+
+
+def is_known(name: str, known: list[str]) -> bool:
+    """`metadata.KEY` stands for any name in the place of KEY."""
+    return name in known or any(each.endswith(ANY_KEY) and name.startswith(each.removesuffix("KEY")) for each in known)
 
 
 def known_parameters(route: APIRoute) -> list[str] | None:

@@ -11,9 +11,11 @@ from sqlalchemy.orm import defer
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
+from api.batches.schemas import BatchView
 from api.generations.forecasts import Forecast
 from api.generations.schemas import JobView
 from api.http.links import Links, StoredLinks
+from reelay.db.batches import count_batch, find_batch
 from reelay.db.generations import files_of
 from reelay.db.media_links import stored_link_key
 from reelay.db.tables import GenerationJob, MediaFileRow, OutgoingEvent
@@ -44,14 +46,23 @@ async def data_of_events(
     session: AsyncSession, user_id: UUID, events: Sequence[OutgoingEvent], links: Links, language: Language
 ) -> dict[UUID, Data]:
     """By the event's id."""
+    found = await _batch_data(session, user_id, events)
     ids = {event.job_id for event in events if event.job_id}
     jobs = {job.id: job for job in await _jobs(session, user_id, ids)}
     files = await files_of(session, user_id, list(ids))
-    found = {}
     for event in events:
         if event.job_id in jobs:
             of_job = [file for file in files if file.job_id == event.job_id]
             found[event.id] = _job_data(jobs[event.job_id], of_job, event, links, language)
+    return found
+
+
+async def _batch_data(session: AsyncSession, user_id: UUID, events: Sequence[OutgoingEvent]) -> dict[UUID, Data]:
+    found = {}
+    for event in events:
+        if event.batch_id and (batch := await find_batch(session, user_id, event.batch_id)):
+            view = BatchView.from_row(batch, await count_batch(session, user_id, batch.id), completes_at=None)
+            found[event.id] = view.model_dump(mode="json", by_alias=True)
     return found
 
 

@@ -89,7 +89,7 @@ async def list_webhook_endpoints(context: Context) -> EndpointList:
 # Before the next one, whose path would take its last word for an id.
 @router.get("/webhook-endpoints/signing-secret")
 async def read_signing_secret(context: Context) -> SigningSecret:
-    """What events to the `webhookUrl`s of your jobs are signed with. Endpoints have secrets of their own."""
+    """What events to your jobs' and batches' `webhookUrl`s are signed with. Endpoints have secrets of their own."""
     return SigningSecret(secret=_secrets(context).for_job_addresses(context.caller.user_id))
 
 
@@ -216,7 +216,7 @@ async def read_event_log(
     ] = None,
     limit: PageSize = 20,
 ) -> EventLog:
-    """How your jobs ended, in order, for catching up: of users with an endpoint, and of jobs with a `webhookUrl`.
+    """How your jobs and batches ended, in order, for catching up: of users with an endpoint, or with a `webhookUrl`.
 
     No event appears later below one that was shown. Kept for 30 days.
     """

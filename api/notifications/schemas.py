@@ -113,7 +113,7 @@ class EndpointList(Wire):
 
 
 class SigningSecret(Wire):
-    """What events to the `webhookUrl`s of your jobs are signed with."""
+    """What events to your jobs' and batches' `webhookUrl`s are signed with."""
 
     secret: str
     """`whsec_` and base64."""
@@ -149,6 +149,8 @@ class OutgoingDeliveryView(Wire):
     """The number of the event among yours."""
     job_id: UUID | None
     """The job that it tells of."""
+    batch_id: UUID | None
+    """The batch that it tells of."""
     state: DeliveryState
     """`pending` until it is `delivered`, or the last attempt has `failed`."""
     next_try_at: datetime | None
@@ -169,6 +171,7 @@ class OutgoingDeliveryView(Wire):
             type=event.type,
             sequence=event.sequence,
             job_id=event.job_id,
+            batch_id=event.batch_id,
             state=delivery.state,
             next_try_at=delivery.next_try_at if delivery.state == DeliveryState.PENDING else None,
             attempts=[AttemptView.model_validate(attempt) for attempt in delivery.attempts],

@@ -170,6 +170,81 @@ export function upload(
   options?: Connection & { name?: string; signal?: AbortSignal },
 ): Promise<Asset>;
 
+export interface CreatedBatch {
+  batchId: string;
+  /** In the order of the request. */
+  jobIds: string[];
+  /** Held until each job ends. */
+  estimatedCostCents: number;
+  statusUrl: string;
+}
+
+export interface Batch {
+  id: string;
+  /** `completed` when all of its jobs have ended, however they ended. */
+  status: "running" | "completed";
+  total: number;
+  counts: Record<"pending" | "submitted" | "in_progress" | "completed" | "failed" | "canceled", number>;
+  /** 0 to 100, of all jobs. */
+  progress: number;
+  estimatedCostCents: number;
+  /** Charged so far, in cents. */
+  creditsDeducted: number;
+  estimatedCompletionAt: string | null;
+  metadata: Record<string, unknown>;
+  createdAt: string;
+  completedAt: string | null;
+}
+
+/** One job of a batch. */
+export interface BatchResult {
+  jobId: string;
+  externalId: string | null;
+  model: string;
+  status: Status;
+  errorCode: string | null;
+  creditsDeducted: number;
+  /** Signed addresses that play without credentials for at least an hour. */
+  files: string[];
+}
+
+/** A job as `POST /api/jobs` takes it. */
+export interface BatchJob {
+  model: string;
+  input: Record<string, unknown>;
+  [field: string]: unknown;
+}
+
+/** Up to 1,000 jobs: all of them or none. */
+export function createBatch(
+  jobs: BatchJob[],
+  options?: Connection & {
+    /** Told once, when the last job has ended. */
+    webhookUrl?: string;
+    metadata?: Record<string, unknown>;
+    idempotencyKey?: string;
+    signal?: AbortSignal;
+  },
+): Promise<CreatedBatch>;
+
+export function readBatch(id: string, connection?: Connection): Promise<Batch>;
+
+/** Cancel what has not ended. */
+export function cancelBatch(id: string, connection?: Connection): Promise<Batch>;
+
+/** What its jobs have made so far, in the order of the request. */
+export function batchResults(id: string, connection?: Connection): Promise<BatchResult[]>;
+
+/** The batch at each poll, the last time when all of its jobs have ended; nothing more once `signal` is aborted. */
+export function watchBatch(
+  id: string,
+  options?: Connection & {
+    /** Milliseconds; 3,000 unless given. */
+    pollInterval?: number;
+    signal?: AbortSignal;
+  },
+): AsyncGenerator<Batch, void, void>;
+
 /** One call of the API: the parsed answer. */
 export function request(
   path: string,

@@ -7,6 +7,9 @@
  * @typedef {import("./reelay.d.ts").Connection} Connection
  * @typedef {import("./reelay.d.ts").Job} Job
  * @typedef {import("./reelay.d.ts").Created} Created
+ * @typedef {import("./reelay.d.ts").Batch} Batch
+ * @typedef {import("./reelay.d.ts").BatchResult} BatchResult
+ * @typedef {import("./reelay.d.ts").CreatedBatch} CreatedBatch
  */
 
 /** What a job's status is in the end. */
@@ -20,6 +23,7 @@ const FIRST_EVENT = 8_000;
 const FRUITLESS_STREAMS = 2;
 const EVENTS_AGAIN = 60_000;
 const ANSWER = 30_000;
+const BATCHES = "/api/batches";
 
 /** Not a literal where it is imported: a bundler for browsers has no such module. */
 const NODE_FILES = "node:fs";
@@ -108,10 +112,13 @@ export function configureReelay(connection) {
  * @returns {Promise<Created>}
  * @throws {Refused | NotReachable}
  */
-export async function createGeneration(kind, input, { idempotencyKey = newKey(), ...options } = {}) {
-  const path = kind ? `/api/generate/${kind}` : "/api/jobs";
+export async function createGeneration(kind, input, options = {}) {
+  return createOnce(kind ? `/api/generate/${kind}` : "/api/jobs", input, options);
+}
+
+async function createOnce(path, body, { idempotencyKey = newKey(), ...options }) {
   const headers = { ...options.headers, "idempotency-key": idempotencyKey };
-  const create = () => request(path, { ...options, method: "POST", body: input, headers });
+  const create = () => request(path, { ...options, method: "POST", body, headers });
   try {
     return await create();
   } catch (error) {
@@ -204,6 +211,50 @@ export async function* pollJob(path, { pollInterval = 3000, maxPollTime = 600_00
     }
     if (Date.now() >= deadline) throw new WaitTimeout(job);
     await pause(wait, signal);
+  }
+}
+
+/**
+ * Up to 1,000 jobs, each as `createGeneration(null, ...)` takes it. Repeated with the same `idempotencyKey` it creates
+ * nothing new; without one it is made up, so that a POST whose answer is lost is sent again safely.
+ *
+ * @param {Object[]} jobs
+ * @param {Connection & {webhookUrl?: string, metadata?: Object, idempotencyKey?: string, signal?: AbortSignal}} [options]
+ * @returns {Promise<CreatedBatch>}
+ * @throws {Refused | NotReachable}
+ */
+export function createBatch(jobs, { webhookUrl, metadata, ...options } = {}) {
+  return createOnce(BATCHES, { jobs, webhookUrl, metadata }, options);
+}
+
+/** The batch now. @param {string} id @param {Connection} [connection] @returns {Promise<Batch>} */
+export function readBatch(id, connection = {}) {
+  return request(`${BATCHES}/${encodeURIComponent(id)}`, connection);
+}
+
+/** Cancel what has not ended. @param {string} id @param {Connection} [connection] @returns {Promise<Batch>} */
+export function cancelBatch(id, connection = {}) {
+  return request(`${BATCHES}/${encodeURIComponent(id)}/cancel`, { ...connection, method: "POST" });
+}
+
+/** What its jobs have made so far. @param {string} id @param {Connection} [connection] @returns {Promise<BatchResult[]>} */
+export async function batchResults(id, connection = {}) {
+  return (await request(`${BATCHES}/${encodeURIComponent(id)}/results`, connection)).data;
+}
+
+/**
+ * The batch at each poll, the last time when all of its jobs have ended; nothing more once `signal` is aborted.
+ *
+ * @param {string} id
+ * @param {Connection & {pollInterval?: number, signal?: AbortSignal}} [options] `pollInterval` in milliseconds.
+ * @returns {AsyncGenerator<Batch, void, void>}
+ */
+export async function* watchBatch(id, { pollInterval = 3000, signal, ...connection } = {}) {
+  while (!signal?.aborted) {
+    const batch = await readBatch(id, { ...connection, signal });
+    yield batch;
+    if (batch.status === "completed") return;
+    await pause(pollInterval, signal);
   }
 }
 

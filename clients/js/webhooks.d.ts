@@ -42,6 +42,7 @@ export interface WebhookDelivery {
   type: EventType;
   sequence: number;
   jobId: string | null;
+  batchId: string | null;
   state: "pending" | "delivered" | "failed";
   nextTryAt: string | null;
   attempts: {
@@ -101,7 +102,7 @@ export function redeliverWebhook(id: string, deliveryId: string, connection?: Co
 /** All events since then, the oldest 1,000. */
 export function redeliverWebhooks(id: string, since: Date, connection?: Connection): Promise<{ count: number }>;
 
-/** Of the events to the `webhookUrl`s of your jobs. */
+/** Of the events to the `webhookUrl`s of your jobs and batches. */
 export function webhookSigningSecret(connection?: Connection): Promise<string>;
 
 /** How your jobs ended, in order, beyond the event of that `sequence`, until there is no more for now. */

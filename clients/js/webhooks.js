@@ -100,7 +100,7 @@ export function redeliverWebhooks(id, since, connection = {}) {
   return request(`${ENDPOINTS}/${id}/redeliver`, { ...connection, method: "POST", body: { since: since.toISOString() } });
 }
 
-/** Of the events to the `webhookUrl`s of your jobs. @param {Connection} [connection] */
+/** Of the events to the `webhookUrl`s of your jobs and batches. @param {Connection} [connection] */
 export async function webhookSigningSecret(connection = {}) {
   return (await request(`${ENDPOINTS}/signing-secret`, connection)).secret;
 }

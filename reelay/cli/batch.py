@@ -1,11 +1,12 @@
 """`reelay batch`: a job for each line of a table."""
 
-import asyncio
 import csv
 import hashlib
 import json
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -13,7 +14,7 @@ from reelay.cli.errors import StackError
 from reelay.cli.exit_codes import Exit, run
 from reelay.cli.output import console
 from reelay.cli.service import DataDirOption, service
-from reelay_client import AsyncReelay, File, Job
+from reelay_client import AsyncReelay, Batch, File, Job
 from reelay_client.async_client import PATIENCE_SECONDS
 
 POLL_SECONDS = 1.0
@@ -42,15 +43,15 @@ async def run_batch(table: Path, model: str | None, out: Path | None, data_dir: 
     jobs = read_table(table, model, confirm=confirm)
     key = hashlib.sha256(json.dumps(jobs, sort_keys=True).encode()).hexdigest()
     async with service(data_dir, patience=PATIENCE_SECONDS) as reelay:
-        created = await reelay.post("/api/batches", {"jobs": jobs}, idempotency_key=key)
-        typer.echo(f"batch {created['batchId']}: {len(jobs)} jobs, {created['estimatedCostCents']} cents at most")
-        ended = await follow(reelay, created["batchId"])
+        created = await reelay.create_batch(jobs, idempotency_key=key)
+        typer.echo(f"batch {created.batch_id}: {len(jobs)} jobs, {created.estimated_cost_cents} cents at most")
+        await show_progress(reelay, created.batch_id)
         if out is not None:
-            for position, job_id in enumerate(created["jobIds"]):
-                await store(reelay, Job.read(await reelay.get(f"/api/jobs/{job_id}")), out, position)
-    counts: dict[str, int] = ended["counts"]
-    typer.echo(", ".join(f"{count} {status}" for status, count in counts.items() if count))
-    return int(ended["total"]) - counts["completed"]
+            for position, job_id in enumerate(created.job_ids):
+                await store(reelay, await reelay.job(job_id), out, position)
+        ended = await reelay.batch(created.batch_id)
+    typer.echo(counts_of(ended))
+    return ended.total - ended.counts["completed"]
 
 
 def read_table(table: Path, model: str | None, *, confirm: bool) -> list[dict[str, Any]]:
@@ -82,22 +83,22 @@ def parse_cell(cell: str) -> Any:
     return value if isinstance(value, bool | int | float) else cell
 
 
-async def follow(reelay: AsyncReelay, batch_id: str) -> dict[str, Any]:
-    """The batch once all of its jobs have ended."""
+async def show_progress(reelay: AsyncReelay, batch_id: UUID) -> None:
+    """Until all of its jobs have ended."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     shown = console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[counts]}"))
     with Progress(*columns, console=shown, disable=not shown.is_terminal) as progress:
         task = progress.add_task("", total=None, counts="")
-        while True:
-            batch: dict[str, Any] = await reelay.get(f"/api/batches/{batch_id}")
-            ended = sum(batch["counts"][status] for status in ("completed", "failed", "canceled"))
-            counts = ", ".join(f"{count} {status}" for status, count in batch["counts"].items() if count)
-            progress.update(task, total=batch["total"], completed=ended, counts=counts)
-            if batch["status"] == "completed":
-                return batch
-            await asyncio.sleep(POLL_SECONDS)
+        async with aclosing(reelay.watch_batch(batch_id, poll_seconds=POLL_SECONDS)) as states:
+            async for batch in states:
+                ended = sum(batch.counts[status] for status in ("completed", "failed", "canceled"))
+                progress.update(task, total=batch.total, completed=ended, counts=counts_of(batch))
+
+
+def counts_of(batch: Batch) -> str:
+    return ", ".join(f"{count} {status}" for status, count in batch.counts.items() if count)
 
 
 async def store(reelay: AsyncReelay, job: Job, out: Path, position: int) -> None:

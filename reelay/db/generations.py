@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    cast,
     exists,
     func,
     insert,
@@ -72,6 +73,12 @@ HELD = (
 )
 WITHOUT_RESULT = defer(GenerationJob.result_data, raiseload=True)  # type: ignore[arg-type]  # `col` is for values
 """For many rows at once: a page of transcripts would be hundreds of megabytes."""
+SEARCHED = (
+    col(GenerationJob.input_params)["prompt"].astext,
+    col(GenerationJob.input_params)["text"].astext,
+    col(GenerationJob.external_id),
+    cast(col(GenerationJob.id), Text),
+)
 TIMING = TypeAdapter(Timing)
 TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 
@@ -150,8 +157,17 @@ class JobFilters(TypedDict, total=False):
 
     statuses: Sequence[Status]
     job_types: Sequence[JobType]
+    model: str | None
+    campaign_id: UUID | None
     clip_id: UUID | None
     batch_id: UUID | None
+    created_after: datetime | None
+    """Then or later."""
+    created_before: datetime | None
+    search: str | None
+    """Contained in the prompt, the text, the external id or the id, in capitals or not."""
+    metadata: Sequence[tuple[str, str]]
+    """Keys, and what stands under them; of what is no string, its JSON."""
     before: tuple[datetime, UUID] | None
     """Only older ones (created_at, id)."""
 
@@ -181,10 +197,21 @@ async def _newest(
         statement = statement.where(col(GenerationJob.status).in_(statuses))
     if job_types := filters.get("job_types"):
         statement = statement.where(col(GenerationJob.job_type).in_(job_types))
-    if clip_id := filters.get("clip_id"):
-        statement = statement.where(col(GenerationJob.clip_id) == clip_id)
-    if batch_id := filters.get("batch_id"):
-        statement = statement.where(col(GenerationJob.batch_id) == batch_id)
+    equal = {
+        col(GenerationJob.model): filters.get("model"),
+        col(GenerationJob.campaign_id): filters.get("campaign_id"),
+        col(GenerationJob.clip_id): filters.get("clip_id"),
+        col(GenerationJob.batch_id): filters.get("batch_id"),
+    }
+    statement = statement.where(*(column == value for column, value in equal.items() if value is not None))
+    if created_after := filters.get("created_after"):
+        statement = statement.where(col(GenerationJob.created_at) >= created_after)
+    if created_before := filters.get("created_before"):
+        statement = statement.where(col(GenerationJob.created_at) < created_before)
+    for key, value in filters.get("metadata", ()):
+        statement = statement.where(col(GenerationJob.metadata_)[key].astext == value)
+    if search := filters.get("search"):
+        statement = statement.where(or_(*(func.strpos(func.lower(text), func.lower(search)) > 0 for text in SEARCHED)))
     if before := filters.get("before"):
         created_at, generation_id = before
         same_moment = and_(col(GenerationJob.created_at) == created_at, col(GenerationJob.id) < generation_id)

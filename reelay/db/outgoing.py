@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from reelay.db.tables import GenerationJob, OutgoingDelivery, OutgoingEvent, User, WebhookEndpoint
+from reelay.db.tables import Batch, GenerationJob, OutgoingDelivery, OutgoingEvent, User, WebhookEndpoint
 from reelay.domain.outgoing import (
     FAILING_UNTIL_DISABLED,
     NOT_LOGGED,
@@ -248,11 +248,13 @@ class DueDelivery:
 
 async def next_due(session: AsyncSession, target_id: UUID) -> DueDelivery | None:
     """The delivery to the target that is due for the longest time."""
+    own_url = func.coalesce(GenerationJob.webhook_url, Batch.webhook_url)
     statement = (
-        select(OutgoingDelivery, OutgoingEvent, WebhookEndpoint, col(GenerationJob.webhook_url))
+        select(OutgoingDelivery, OutgoingEvent, WebhookEndpoint, own_url)
         .join(OutgoingEvent, col(OutgoingEvent.id) == col(OutgoingDelivery.event_id))
         .outerjoin(WebhookEndpoint, col(WebhookEndpoint.id) == col(OutgoingDelivery.endpoint_id))
         .outerjoin(GenerationJob, col(GenerationJob.id) == col(OutgoingEvent.job_id))
+        .outerjoin(Batch, col(Batch.id) == col(OutgoingEvent.batch_id))
         .where(
             col(OutgoingDelivery.target_id) == target_id,
             col(OutgoingDelivery.state) == DeliveryState.PENDING,
@@ -269,8 +271,8 @@ async def next_due(session: AsyncSession, target_id: UUID) -> DueDelivery | None
     row = (await session.execute(statement)).first()
     if row is None:
         return None
-    delivery, event, endpoint, job_url = row
-    return DueDelivery(delivery, event, endpoint, endpoint.url if endpoint else job_url or "")
+    delivery, event, endpoint, url = row
+    return DueDelivery(delivery, event, endpoint, endpoint.url if endpoint else url or "")
 
 
 async def record_delivered(session: AsyncSession, due: DueDelivery, attempt: Mapping[str, Any]) -> None:

@@ -175,6 +175,10 @@ class Batch(SQLModel, table=True):
     )
     request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
     created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    webhook_url: str | None = Field(default=None, sa_type=Text)
+    """Where the caller wants to be told of its end, besides the endpoints."""
+    completed_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    """Written by the database in the transaction that ends the last of its jobs."""
 
 
 class GenerationJob(SQLModel, table=True):
@@ -655,7 +659,9 @@ class OutgoingEvent(SQLModel, table=True):
         UniqueConstraint("user_id", "sequence"),
         UniqueConstraint("user_id", "id"),
         _job_foreign_key(),
+        ForeignKeyConstraint(["user_id", "batch_id"], ["batches.user_id", "batches.id"], ondelete="CASCADE"),
         Index("outgoing_events_of_job", "job_id"),
+        Index("outgoing_events_of_batch", "batch_id", postgresql_where=text("batch_id is not null")),
         Index("outgoing_events_by_time", "at"),
     )
 
@@ -667,6 +673,7 @@ class OutgoingEvent(SQLModel, table=True):
     type: EventType = Field(sa_type=Text)
     job_id: UUID | None = None
     at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    batch_id: UUID | None = None
 
 
 class OutgoingDelivery(SQLModel, table=True):

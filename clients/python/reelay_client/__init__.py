@@ -20,9 +20,12 @@ from reelay_client.errors import (
 )
 from reelay_client.models import (
     Asset,
+    Batch,
+    BatchResult,
     Campaign,
     Clip,
     Created,
+    CreatedBatch,
     Credits,
     Estimate,
     File,
@@ -38,10 +41,13 @@ from reelay_client.webhooks import verify_webhook
 __all__ = [
     "Asset",
     "AsyncReelay",
+    "Batch",
+    "BatchResult",
     "Campaign",
     "Clip",
     "ConfirmationRequired",
     "Created",
+    "CreatedBatch",
     "Credits",
     "DamagedDownload",
     "Estimate",

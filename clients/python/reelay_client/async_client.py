@@ -16,9 +16,12 @@ from reelay_client.errors import GenerationFailed, NoMedia, NotReachable, WaitTi
 from reelay_client.events import Event, read_events
 from reelay_client.models import (
     Asset,
+    Batch,
+    BatchResult,
     Campaign,
     Clip,
     Created,
+    CreatedBatch,
     Credits,
     Estimate,
     File,
@@ -41,6 +44,7 @@ SILENCE_SECONDS = 30
 PATIENCE_SECONDS = 20
 """With an API that does not answer: it may be restarting."""
 PAUSE_SECONDS = 0.5
+BATCH_POLL_SECONDS = 2.0
 
 
 class AsyncReelay:
@@ -80,16 +84,48 @@ class AsyncReelay:
         self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
     ) -> Created:
         """The same by a creating call's own path and body."""
-        key = idempotency_key or str(uuid4())
-        try:
-            created = await self._request_with_retries("POST", path, json=body or {}, headers={"idempotency-key": key})
-        except NotReachable as error:
-            raise NotReachable(f"{error}; to repeat this safely, use the idempotency key {key}") from error
-        return Created.read(created)
+        return Created.read(await self._create(path, body or {}, idempotency_key))
 
     async def retry(self, job_id: UUID, *, idempotency_key: str | None = None) -> Created:
         """A new job from a failed or canceled one."""
         return await self.create_at(f"/api/jobs/{job_id}/retry", idempotency_key=idempotency_key)
+
+    async def create_batch(
+        self,
+        jobs: Sequence[Mapping[str, Any]],
+        *,
+        webhook_url: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> CreatedBatch:
+        """Up to 1,000 jobs, each the body of `POST /api/jobs` (`model`, `input`, ...): all of them or none.
+
+        `webhook_url` is told, once, when the last of them has ended.
+        """
+        body = {"jobs": [dict(job) for job in jobs], "webhookUrl": webhook_url, "metadata": metadata or {}}
+        return CreatedBatch.read(await self._create("/api/batches", body, idempotency_key))
+
+    async def batch(self, batch_id: UUID) -> Batch:
+        return Batch.read(await self.get(f"/api/batches/{batch_id}"))
+
+    async def watch_batch(self, batch_id: UUID, *, poll_seconds: float = BATCH_POLL_SECONDS) -> AsyncGenerator[Batch]:
+        """The batch now, at each change that is seen, and when all of its jobs have ended."""
+        last: Batch | None = None
+        while last is None or not last.has_ended:
+            if last is not None:
+                await asyncio.sleep(poll_seconds)
+            batch = await self.batch(batch_id)
+            if batch != last:
+                yield batch
+            last = batch
+
+    async def cancel_batch(self, batch_id: UUID) -> Batch:
+        """Cancel those of its jobs that have not ended."""
+        return Batch.read(await self._request_with_retries("POST", f"/api/batches/{batch_id}/cancel"))
+
+    async def batch_results(self, batch_id: UUID) -> list[BatchResult]:
+        """What its jobs have made so far, in the order of the request."""
+        return [BatchResult.read(each) for each in (await self.get(f"/api/batches/{batch_id}/results"))["data"]]
 
     async def job(self, job_id: UUID) -> Job:
         return Job.read(await self.get(f"/api/jobs/{job_id}"))
@@ -195,7 +231,7 @@ class AsyncReelay:
         return int(answer["count"])
 
     async def webhook_signing_secret(self) -> str:
-        """Of the events to the `webhookUrl`s of your jobs."""
+        """Of the events to the `webhookUrl`s of your jobs and batches."""
         return str((await self.get("/api/webhook-endpoints/signing-secret"))["secret"])
 
     async def event_log(self, *, after: int = 0) -> AsyncGenerator[WebhookEvent]:
@@ -321,6 +357,13 @@ class AsyncReelay:
             return await self._call("POST", path, json=body or {})
         headers = {"idempotency-key": idempotency_key}
         return await self._request_with_retries("POST", path, json=body or {}, headers=headers)
+
+    async def _create(self, path: str, body: Mapping[str, Any], idempotency_key: str | None) -> Any:
+        key = idempotency_key or str(uuid4())
+        try:
+            return await self._request_with_retries("POST", path, json=body, headers={"idempotency-key": key})
+        except NotReachable as error:
+            raise NotReachable(f"{error}; to repeat this safely, use the idempotency key {key}") from error
 
     async def _read_states(self, job_id: UUID, state: "WatchState") -> AsyncGenerator[Job]:
         if state.by_events:

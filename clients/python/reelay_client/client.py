@@ -10,12 +10,15 @@ from uuid import UUID
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from reelay_client.async_client import PATIENCE_SECONDS, AsyncReelay
+from reelay_client.async_client import BATCH_POLL_SECONDS, PATIENCE_SECONDS, AsyncReelay
 from reelay_client.models import (
     Asset,
+    Batch,
+    BatchResult,
     Campaign,
     Clip,
     Created,
+    CreatedBatch,
     Credits,
     Estimate,
     File,
@@ -54,6 +57,33 @@ class Reelay:
     def retry(self, job_id: UUID, *, idempotency_key: str | None = None) -> Created:
         """A new job from a failed or canceled one."""
         return self._portal.call(partial(self._client.retry, job_id, idempotency_key=idempotency_key))
+
+    def create_batch(
+        self,
+        jobs: Sequence[Mapping[str, Any]],
+        *,
+        webhook_url: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> CreatedBatch:
+        """As `AsyncReelay.create_batch`."""
+        create = partial(self._client.create_batch, jobs, webhook_url=webhook_url, metadata=metadata)
+        return self._portal.call(partial(create, idempotency_key=idempotency_key))
+
+    def batch(self, batch_id: UUID) -> Batch:
+        return self._portal.call(self._client.batch, batch_id)
+
+    def watch_batch(self, batch_id: UUID, *, poll_seconds: float = BATCH_POLL_SECONDS) -> Iterator[Batch]:
+        """The batch now, at each change that is seen, and when all of its jobs have ended."""
+        return self._iterate(self._client.watch_batch(batch_id, poll_seconds=poll_seconds))
+
+    def cancel_batch(self, batch_id: UUID) -> Batch:
+        """Cancel those of its jobs that have not ended."""
+        return self._portal.call(self._client.cancel_batch, batch_id)
+
+    def batch_results(self, batch_id: UUID) -> list[BatchResult]:
+        """What its jobs have made so far, in the order of the request."""
+        return self._portal.call(self._client.batch_results, batch_id)
 
     def job(self, job_id: UUID) -> Job:
         return self._portal.call(self._client.job, job_id)
@@ -143,7 +173,7 @@ class Reelay:
         return self._portal.call(self._client.redeliver_webhooks, endpoint_id, since)
 
     def webhook_signing_secret(self) -> str:
-        """Of the events to the `webhookUrl`s of your jobs."""
+        """Of the events to the `webhookUrl`s of your jobs and batches."""
         return self._portal.call(self._client.webhook_signing_secret)
 
     def event_log(self, *, after: int = 0) -> Iterator[WebhookEvent]:

@@ -110,6 +110,57 @@ class Created(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CreatedBatch(Answer):
+    """The answer to `create_batch`."""
+
+    batch_id: UUID
+    job_ids: list[UUID]
+    """In the order of the request."""
+    estimated_cost_cents: int
+    """Held until each job ends."""
+    status_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch(Answer):
+    """Jobs that were created together."""
+
+    id: UUID
+    status: str
+    """`running`, or `completed` when all of its jobs have ended, however they ended."""
+    total: int
+    counts: dict[str, int]
+    """By status, as the API spells it."""
+    progress: int
+    """0 to 100, of all jobs."""
+    estimated_cost_cents: int
+    credits_deducted: int
+    """Charged so far, in cents."""
+    estimated_completion_at: datetime | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    created_at: datetime
+    completed_at: datetime | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status == "completed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchResult(Answer):
+    """One job of a batch, with what it made."""
+
+    job_id: UUID
+    external_id: str | None = None
+    model: str
+    status: str
+    error_code: str | None
+    credits_deducted: int
+    files: list[str]
+    """Links that play without a key, for at least an hour."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TimelineEvent(Answer):
     """One line of a job's timeline."""
 
@@ -183,6 +234,7 @@ class WebhookDelivery(Answer):
     type: str
     sequence: int
     job_id: UUID | None
+    batch_id: UUID | None = None
     state: str
     """`pending`, `delivered` or `failed`."""
     next_try_at: datetime | None
@@ -206,6 +258,11 @@ class WebhookEvent(Answer):
     def job(self) -> Job:
         """Of the types `job.*`: as it is from then on."""
         return Job.read(self.data)
+
+    @property
+    def batch(self) -> Batch:
+        """Of the type `batch.completed`."""
+        return Batch.read(self.data)
 
 
 @dataclass(frozen=True, kw_only=True)

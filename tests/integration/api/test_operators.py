@@ -297,7 +297,9 @@ async def test_everybodys_jobs_are_listed_by_what_is_asked_for(
     assert [job["id"] for job in await listed(user=patient_service.user_name, status="failed")] == [failed]
     assert {failed, done} <= {job["id"] for job in await listed(limit=100)}
     assert await listed(user="nobody-knows") == []
-    assert wrong_fields(await operator.get("/api/admin/jobs?model=x")) == ["model"]
+    assert [job["id"] for job in await listed(user=patient_service.user_name, search="REFUSED")] == [failed]
+    assert await listed(user=patient_service.user_name, model="veo3.1") == []
+    assert wrong_fields(await operator.get("/api/admin/jobs?colour=x")) == ["colour"]
 
 
 async def test_an_administrator_acts_on_a_job_in_its_users_place(

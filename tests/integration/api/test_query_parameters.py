@@ -13,6 +13,9 @@ from tests.integration.api.shared import problem, wrong_fields
 from tests.running import Service
 
 ANY_ID = "7d9f2a4e-6f0b-4c1e-9a58-2b1d1c0f7e31"
+OF_JOBS = (
+    "limit, status, type, model, campaignId, clipId, batchId, createdAfter, createdBefore, search, metadata.KEY, after"
+)
 LETTING_THROUGH = {
     "/api/webhooks/fal",
     "/api/webhooks/replicate",
@@ -52,8 +55,9 @@ async def test_every_documented_call_takes_what_the_document_names_and_nothing_e
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/api/jobs?limti=5", 'it takes status, type, clipId, batchId, limit, after; did you mean "limit"?'),
-        ("/api/jobs?search=harbour", "it takes status, type, clipId, batchId, limit, after"),
+        ("/api/jobs?limti=5", f'it takes {OF_JOBS}; did you mean "limit"?'),
+        ("/api/jobs?metadata=7", f'it takes {OF_JOBS}; did you mean "metadata.KEY"?'),
+        ("/api/jobs?colour=red", f"it takes {OF_JOBS}"),
         (f"/api/jobs/{ANY_ID}?Wait=5", 'it takes logs, wait; did you mean "wait"?'),
         ("/api/credits?user=ann", "it takes none"),
     ],
@@ -64,8 +68,8 @@ async def test_it_says_what_there_is(patient_service: Service, path: str, messag
 
 
 async def test_all_unknown_ones_are_named_together(patient_service: Service) -> None:
-    response = await patient_service.client.get("/api/jobs?createdAfter=2026-01-01&limit=5&search&%00=")
-    assert wrong_fields(response) == ["createdAfter", "search", "\0"]
+    response = await patient_service.client.get("/api/jobs?newerThan=2026-01-01&limit=5&words&%00=")
+    assert wrong_fields(response) == ["newerThan", "words", "\0"]
 
 
 async def test_it_is_said_in_the_language_asked_for(patient_service: Service) -> None:

@@ -54,6 +54,59 @@ async def test_pages_have_no_gap_and_no_repetition_while_new_jobs_arrive(patient
         assert len(await listed(emil)) == 8
 
 
+async def test_list_can_be_filtered_by_what_the_caller_said(patient_service: Service) -> None:
+    async with await patient_service.user("flora") as flora:
+
+        async def create(kind: str, **body: Any) -> str:
+            return str((await flora.post(f"/api/generate/{kind}", json=body)).json()["jobId"])
+
+        campaign = (await flora.post("/api/campaigns", json={"name": "Autumn"})).json()["id"]
+        sea = await create("video", prompt="A harbour at dusk", quality="fast", metadata={"shoot": 7, "take": "b"})
+        hill = await create("first-frame", prompt="a hill", campaignId=campaign, metadata={"shoot": "7"})
+        said = await create(
+            "voice", text="Good 100% évening_", externalId=f"Evening {campaign}", metadata={"a.b": True}
+        )
+        everything = [said, hill, sea]
+        created = {job["id"]: job["createdAt"] for job in (await flora.get("/api/jobs")).json()["data"]}
+
+        assert await listed(flora) == everything
+        assert await listed(flora, model="veo3.1-fast") == [sea]
+        assert await listed(flora, model="veo3.1") == []
+        assert await listed(flora, campaignId=campaign) == [hill]
+        assert await listed(flora, createdAfter=created[hill]) == [said, hill]
+        assert await listed(flora, createdBefore=created[hill]) == [sea]
+        assert await listed(flora, createdAfter=created[sea], createdBefore=created[said]) == [hill, sea]
+        assert await listed(flora, **{"metadata.shoot": "7"}) == [hill, sea]
+        assert await listed(flora, **{"metadata.shoot": "7", "metadata.take": "b"}) == [sea]
+        assert await listed(flora, **{"metadata.a.b": "true"}) == [said]
+        assert await listed(flora, **{"metadata.take": "c"}) == []
+        assert await listed(flora, search="HARBOUR") == [sea]
+        assert await listed(flora, search="100% ÉVENING_") == [said]
+        assert await listed(flora, search=f"evening {campaign}"[:20]) == [said]
+        assert await listed(flora, search=hill[:13]) == [hill]
+        assert await listed(flora, search="%") == [said]
+        assert await listed(flora, search="harbour", type="voice_chatterbox") == []
+        assert await listed(flora, search="") == everything
+    async with await patient_service.user("gustav") as gustav:
+        assert await listed(gustav, search="a") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("createdAfter=yesterday", "createdAfter"),
+        ("createdBefore=2026-11-30T12:00:00", "createdBefore"),
+        ("campaignId=7", "campaignId"),
+        ("search=%00", "search"),
+        (f"search={'a' * 201}", "search"),
+        ("metadata.a=%00", "metadata"),
+        ("&".join(f"metadata.{letter}=1" for letter in "abcdef"), "metadata"),
+    ],
+)
+async def test_filter_that_cannot_be_meant_is_refused(patient_service: Service, query: str, field: str) -> None:
+    assert wrong_fields(await patient_service.client.get(f"/api/jobs?{query}")) == [field]
+
+
 async def test_list_can_be_filtered(patient_service: Service) -> None:
     async with await patient_service.user("fred") as fred:
         campaign = (await fred.post("/api/campaigns", json={"name": "Autumn"})).json()["id"]
