@@ -231,10 +231,12 @@ class SubmissionActivities:
 
     async def _write_down(
         self, session: AsyncSession, attempt: Attempt, request: SubmissionRequest
-    ) -> Opened | SubmissionAttempt:
+    ) -> Opened | SubmissionAttempt | None:
         generation, again = attempt.generation, " again" if attempt.number > 1 else ""
         sent = dict(request.arguments) if generation.references else None
         opened = await open_attempt(session, generation, attempt.number, sent)
+        if opened is None:
+            await self._wait_for_slot(session, attempt)
         if isinstance(opened, Opened):
             await self._require_account(session, generation.provider)
         if opened is Opened.NEW:

@@ -1,13 +1,16 @@
-"""What operators do to users, keys and credits, for the command line and the API alike: each act with its entry in the
-audit log, in the caller's transaction.
+"""What operators do to users, keys, credits and jobs that wait, for the command line and the API alike.
+
+Each act is done with its entry in the audit log, in the caller's transaction.
 
 OperatorError
 ├── UnknownUser
 ├── UserExists
-└── UnknownKey
+├── UnknownKey
+└── NotWaiting
 """
 
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,10 +20,11 @@ from reelay.db.audit_log import Actor, AuditAction, record_act
 from reelay.db.credits import adjust, limit_month, top_up
 from reelay.db.deletion import mark_user_deleted
 from reelay.db.keys import PREFIX_LENGTH, create_key, revoke_key
-from reelay.db.slots import set_slot_limit
+from reelay.db.slots import change_wait, set_slot_limit
 from reelay.db.tables import ApiKey, Scope, SlotLimit, User
 from reelay.db.users import disable_user, enable_user, find_or_create_user, find_user, sign_user_out
 from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.turns import Place
 
 
 class OperatorError(Exception):
@@ -40,6 +44,11 @@ class UserExists(OperatorError):
 class UnknownKey(OperatorError):
     def __init__(self, prefix: str) -> None:
         super().__init__(f"no active key has the prefix {prefix}")
+
+
+class NotWaiting(OperatorError):
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__(f"job {job_id} does not wait for a slot")
 
 
 async def require_user(session: AsyncSession, name: str) -> User:
@@ -143,6 +152,37 @@ async def limit_slots(
     details = {"endpoint": endpoint, "slots": slots, "slotsPerUser": per_user}
     await record_act(session, actor, AuditAction.SLOTS_LIMITED, provider, details=details)
     return limit
+
+
+async def hold_job(session: AsyncSession, actor: Actor, job_id: UUID) -> None:
+    """It goes on waiting for a slot, and gets none until it is released. Raises: NotWaiting."""
+    await _change_wait(session, actor, AuditAction.JOB_HELD, job_id, withheld=True)
+
+
+async def release_job(session: AsyncSession, actor: Actor, job_id: UUID) -> None:
+    """It is in line again. Raises: NotWaiting."""
+    await _change_wait(session, actor, AuditAction.JOB_RELEASED, job_id, withheld=False)
+
+
+async def move_job(session: AsyncSession, actor: Actor, job_id: UUID, place: Place) -> None:
+    """Raises: NotWaiting."""
+    await _change_wait(session, actor, AuditAction.JOB_MOVED, job_id, place=place)
+
+
+async def _change_wait(
+    session: AsyncSession,
+    actor: Actor,
+    action: AuditAction,
+    job_id: UUID,
+    *,
+    withheld: bool | None = None,
+    place: Place | None = None,
+) -> None:
+    user_id = await change_wait(session, job_id, withheld=withheld, place=place)
+    if user_id is None:
+        raise NotWaiting(job_id)
+    details = {} if place is None else {"place": place}
+    await record_act(session, actor, action, str(job_id), user_id=user_id, details=details)
 
 
 async def issue_key(

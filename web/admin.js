@@ -1,4 +1,4 @@
-/** The operators' page: an overview of how it goes, the users, and the log of webhooks. */
+/** The operators' page: an overview of how it goes, the users, who waits for a slot, and the log of webhooks. */
 
 import { deliveriesView } from "./deliveries.js";
 import { h, icon, show } from "./dom.js";
@@ -8,8 +8,9 @@ import { overview } from "./overview.js";
 import { Session, rememberedKey } from "./session.js";
 import { signInView } from "./sign-in.js";
 import { usersView } from "./users.js";
+import { waitingView } from "./waiting.js";
 
-const VIEWS = { "/": [overview, "Overview"], "/users": [usersView, "Users"], "/deliveries": [deliveriesView, "Deliveries"], "/outgoing": [outgoingView, "Outgoing webhooks"] };
+const VIEWS = { "/": [overview, "Overview"], "/users": [usersView, "Users"], "/waiting": [waitingView, "Waiting"], "/deliveries": [deliveriesView, "Deliveries"], "/outgoing": [outgoingView, "Outgoing webhooks"] };
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");

@@ -1,6 +1,7 @@
-"""Operators see every job of every user, and cancel, retry or poll any in its user's place."""
+"""Operators see every job of every user, cancel, retry or poll any in its user's place, and say how it waits."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Self
 from uuid import UUID
@@ -19,7 +20,10 @@ from api.generations.routes import CREATED
 from api.generations.schemas import EventView, History, JobView
 from api.http.pagination import Page, PageSize, split_page
 from api.http.problems import problems
+from api.http.wire import Wire
 from api.identity.dependencies import require_admin
+from reelay import operators
+from reelay.db.audit_log import Actor
 from reelay.db.generations import (
     newest_generations,
     newest_of_all_generations,
@@ -27,6 +31,7 @@ from reelay.db.generations import (
 )
 from reelay.db.tables import GenerationJob
 from reelay.db.users import find_user, names_of
+from reelay.domain.turns import Place
 
 router = APIRouter(
     prefix="/api/admin/jobs",
@@ -45,11 +50,23 @@ class OperatorJobView(JobView):
     """The name of its user."""
     cause: str
     """What happened last or why it failed, in English, with accounts, keys and causes."""
+    held: bool
+    """Whether an operator holds it back: it waits for a slot, and gets none until it is released."""
+    place: Place
+    """Where an operator has it wait for its slot."""
 
     @classmethod
     def from_view(cls, view: JobView, row: GenerationJob, user: str) -> Self:
         cause = row.error_message or row.progress_message
-        return cls(**view.model_dump(), user_id=row.user_id, user=user, cause=cause)
+        more = {"user_id": row.user_id, "user": user, "cause": cause, "held": row.slot_withheld}
+        return cls(**view.model_dump(), **more, place=row.slot_place)
+
+
+class Move(Wire):
+    """Where a job is to wait for its slot."""
+
+    place: Place
+    """Before all others, behind them, or where its priority and its user's share put it."""
 
 
 class OperatorJobList(Page):
@@ -98,6 +115,10 @@ async def views_of(
 @router.get("/{job_id}")
 async def read_anybodys_job(job_id: JobName, context: JobContext) -> OperatorJobView:
     """The job now, whosever it is."""
+    return await operator_view(context, job_id)
+
+
+async def operator_view(context: RequestContext, job_id: JobName) -> OperatorJobView:
     view, row = await job_view(context, job_id), await find_job(context, job_id)
     async with context.services.service_sessions() as session:
         names = await names_of(session, [row.user_id])
@@ -111,6 +132,33 @@ async def read_job_history(job_id: JobName, context: JobContext) -> History:
     async with context.transaction() as session:
         events = await timeline(session, row.user_id, row.id)
     return History(data=[EventView.from_row(event, event.detail) for event in events])
+
+
+@router.post("/{job_id}/hold")
+async def hold_anybodys_job(job_id: JobName, context: JobContext) -> OperatorJobView:
+    """Hold a job back that waits for a slot: it gets none until it is released. 409 where it does not wait for one."""
+    return await change_wait(context, job_id, operators.hold_job)
+
+
+@router.post("/{job_id}/release")
+async def release_anybodys_job(job_id: JobName, context: JobContext) -> OperatorJobView:
+    """Put a job that is held back in line again."""
+    return await change_wait(context, job_id, operators.release_job)
+
+
+@router.post("/{job_id}/move")
+async def move_anybodys_job(job_id: JobName, body: Move, context: JobContext) -> OperatorJobView:
+    """Have a job that waits for a slot go first, or last. 409 where it does not wait for one."""
+    return await change_wait(context, job_id, partial(operators.move_job, place=body.place))
+
+
+async def change_wait(
+    context: RequestContext, job_id: JobName, change: Callable[[AsyncSession, Actor, UUID], Awaitable[None]]
+) -> OperatorJobView:
+    row = await find_job(context, job_id)
+    async with context.services.service_sessions.begin() as session:
+        await change(session, context.caller.actor, row.id)
+    return await operator_view(context, str(row.id))
 
 
 @router.post("/{job_id}/cancel", status_code=status.HTTP_202_ACCEPTED)

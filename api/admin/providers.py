@@ -1,21 +1,29 @@
 """Operators see which providers are set up, and what is known of our accounts there, and limit what is sent to them."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Self
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path
 from pydantic import Field, model_validator
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.admin.accounts import AccountView
+from api.http.pagination import PageSize
 from api.http.problems import problems
 from api.http.wire import Text, Wire
 from api.identity.dependencies import AdminCaller, require_admin
 from api.services import ServicesDep
 from reelay import operators
 from reelay.db.accounts import accounts
-from reelay.db.slots import read_slot_limits, slot_limits, slot_use
-from reelay.db.tables import SlotLimit
-from reelay.domain.generation import ProviderName
+from reelay.db.generations import generations_of
+from reelay.db.slots import line_at, read_slot_limits, slot_limits, slot_use, withheld_at
+from reelay.db.tables import GenerationJob, SlotLimit
+from reelay.db.users import names_of
+from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.turns import Place
 
 router = APIRouter(
     prefix="/api/admin/providers",
@@ -118,6 +126,62 @@ async def list_providers(services: ServicesDep) -> ProviderList:
             )
         )
     return ProviderList(data=data)
+
+
+class WaitingJobView(Wire):
+    """A job that waits for a slot."""
+
+    id: UUID
+    """The job's id."""
+    user_id: UUID
+    """The id of its user."""
+    user: str
+    """The name of its user."""
+    model: str
+    """The model's name."""
+    priority: Priority
+    """As it was asked for."""
+    place: Place
+    """Where an operator has it wait."""
+    held: bool
+    """Whether an operator holds it back."""
+    created_at: datetime
+    """When it was created."""
+
+    @classmethod
+    def from_row(cls, row: GenerationJob, user: str) -> Self:
+        own = {name: getattr(row, name) for name in ("id", "user_id", "model", "priority", "created_at")}
+        return cls(**own, user=user, place=row.slot_place, held=row.slot_withheld)
+
+
+class WaitingList(Wire):
+    """Who waits for a slot at a provider."""
+
+    total: int
+    """How many jobs wait, those that are held back included."""
+    data: list[WaitingJobView]
+    """In the order of their turns, should nobody else come; last those that are held back."""
+
+
+@router.get("/{provider}/waiting")
+async def list_waiting(
+    provider: Annotated[ProviderName, Path(description="The provider.")], services: ServicesDep, limit: PageSize = 20
+) -> WaitingList:
+    """The jobs that wait for a slot at the provider, the next one first."""
+    async with services.service_sessions() as session:
+        return await view_waiting(session, provider, services.settings.slots, limit=limit)
+
+
+async def view_waiting(
+    session: AsyncSession, provider: ProviderName, defaults: Mapping[ProviderName, int | None], *, limit: int
+) -> WaitingList:
+    limits = await read_slot_limits(session, defaults)
+    line = await line_at(session, provider, limits[provider])
+    ids = [*(job_id for job_id, _ in line.waiting), *await withheld_at(session, provider)]
+    rows = {row.id: row for row in await generations_of(session, ids[:limit])}
+    names = await names_of(session, {row.user_id for row in rows.values()})
+    shown = [rows[job_id] for job_id in ids[:limit] if job_id in rows]
+    return WaitingList(total=len(ids), data=[WaitingJobView.from_row(row, names[row.user_id]) for row in shown])
 
 
 @router.post("/{provider}/limit")

@@ -45,6 +45,8 @@ class Forecasts:
             return Forecast()
         if row.waiting_for == WaitingFor.SLOT:
             waits = (await self._line(ProviderName(row.provider))).get(row.id)
+            if row.slot_withheld:  # by an operator, nobody knows for how long
+                return Forecast()
             return waits or Forecast(ahead=0)  # its turn has come
         if row.submitted_at is None:
             return Forecast()

@@ -3,9 +3,11 @@
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from reelay.cli.errors import StackError
 from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.turns import Place
 from reelay_client import AsyncReelay
 
 LARGEST_PAGE = 100
@@ -60,6 +62,19 @@ class ByApi:
     ) -> dict[str, Any]:
         limit = {"endpoint": endpoint, "slots": slots, "slotsPerUser": per_user}
         return await self._posted(f"/api/admin/providers/{provider}/limit", limit)
+
+    async def waiting(self, provider: ProviderName, limit: int) -> dict[str, Any]:
+        found: dict[str, Any] = await self._reelay.get(f"/api/admin/providers/{provider}/waiting", limit=limit)
+        return found
+
+    async def hold_job(self, job_id: UUID) -> None:
+        await self._posted(f"/api/admin/jobs/{job_id}/hold")
+
+    async def release_job(self, job_id: UUID) -> None:
+        await self._posted(f"/api/admin/jobs/{job_id}/release")
+
+    async def move_job(self, job_id: UUID, place: Place) -> None:
+        await self._posted(f"/api/admin/jobs/{job_id}/move", {"place": place})
 
     async def keys(self, user: str | None) -> list[dict[str, Any]]:
         return await self._listed("/api/admin/keys", user=user)

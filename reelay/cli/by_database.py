@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.admin.audit_log import AuditEntryView
 from api.admin.credits import view_credits
 from api.admin.keys import KeyView, view_key
-from api.admin.providers import SlotLimitView
+from api.admin.providers import SlotLimitView, view_waiting
 from api.admin.users import UserView, view_user
 from api.http.wire import Wire
 from reelay import operators
@@ -19,6 +20,7 @@ from reelay.db.slots import slot_limits
 from reelay.db.tables import Scope, User
 from reelay.db.users import list_users
 from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.turns import Place
 
 
 class ByDatabase:
@@ -70,6 +72,18 @@ class ByDatabase:
             self._session, self._actor, provider, slots, endpoint=endpoint, per_user=per_user
         )
         return document(SlotLimitView.from_row(limit))
+
+    async def waiting(self, provider: ProviderName, limit: int) -> dict[str, Any]:
+        return document(await view_waiting(self._session, provider, {}, limit=limit))
+
+    async def hold_job(self, job_id: UUID) -> None:
+        await operators.hold_job(self._session, self._actor, job_id)
+
+    async def release_job(self, job_id: UUID) -> None:
+        await operators.release_job(self._session, self._actor, job_id)
+
+    async def move_job(self, job_id: UUID, place: Place) -> None:
+        await operators.move_job(self._session, self._actor, job_id, place)
 
     async def keys(self, user: str | None) -> list[dict[str, Any]]:
         owner = None if user is None else await operators.require_user(self._session, user)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
 from reelay.cli.api_client import open_admin_api
 from reelay.cli.by_api import ByApi
@@ -17,6 +18,7 @@ from reelay.cli.errors import StackError
 from reelay.cli.exit_codes import run
 from reelay.cli.service import PATIENCE_SECONDS, find_data_dir
 from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.turns import Place
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -39,6 +41,10 @@ class Operations(Protocol):
     async def limit_slots(
         self, provider: ProviderName, slots: int | None, *, endpoint: str | None, per_user: int | None
     ) -> Document: ...
+    async def waiting(self, provider: ProviderName, limit: int) -> Document: ...
+    async def hold_job(self, job_id: UUID) -> None: ...
+    async def release_job(self, job_id: UUID) -> None: ...
+    async def move_job(self, job_id: UUID, place: Place) -> None: ...
     async def keys(self, user: str | None) -> list[Document]: ...
     async def create_key(self, user: str, scope: str, lifetime: timedelta | None) -> str: ...
     async def revoke_key(self, prefix: str) -> Document: ...

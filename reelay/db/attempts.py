@@ -37,7 +37,7 @@ class GenerationEnded(Exception):
 OPEN_ATTEMPT = text("""
     with living as (
         select from generation_jobs
-        where id = :job and status in ('pending', 'submitted', 'in_progress')
+        where id = :job and status in ('pending', 'submitted', 'in_progress') and not (slot_withheld and attempts = 0)
         for no key update
     )
     insert into submission_attempts as attempt (job_id, number, user_id, provider, state, webhook_expected, arguments)
@@ -49,10 +49,14 @@ OPEN_ATTEMPT = text("""
 """).bindparams(bindparam("arguments", type_=JSONB(none_as_null=True)))
 
 
+IS_WITHHELD = text("select slot_withheld from generation_jobs where id = :job and status = 'pending'")
+
+
 async def open_attempt(
     session: AsyncSession, generation: Generation, number: int, arguments: dict[str, Any] | None = None
-) -> Opened | SubmissionAttempt:
-    """Write the attempt down as `sending`, so that it may be sent. Else the attempt that is in the way.
+) -> Opened | SubmissionAttempt | None:
+    """Write the attempt down as `sending`, so that it may be sent. Else the attempt that is in the way, or None: an
+    operator holds the job back.
 
     `arguments`: what is sent, where it is not the generation's own.
 
@@ -69,6 +73,8 @@ async def open_attempt(
     if is_new is not None:
         return Opened.NEW if is_new else Opened.AGAIN
     attempt = await session.get(SubmissionAttempt, (generation.id, number))
+    if attempt is None and await session.scalar(IS_WITHHELD, {"job": generation.id}):
+        return None
     if attempt is None or attempt.state == AttemptState.REFUSED:
         raise GenerationEnded
     return attempt

@@ -143,6 +143,12 @@ async def find_anybodys_generation(session: AsyncSession, generation_id: UUID) -
     return await session.get(GenerationJob, generation_id)
 
 
+async def generations_of(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[GenerationJob]:
+    """Anybody's, without `result_data`, in any order."""
+    found = select(GenerationJob).options(WITHOUT_RESULT).where(col(GenerationJob.id).in_(ids))
+    return (await session.scalars(found)).all()
+
+
 async def find_anybodys_generation_by_request(
     session: AsyncSession, provider: ProviderName, request_id: str
 ) -> GenerationJob | None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Boolean, RowMapping, Text, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.tables import SlotLimit
 from reelay.domain.generation import Priority, ProviderName
-from reelay.domain.turns import Share, SlotLimits, SlotsInUse, Turn, Turns, WaitingJob
+from reelay.domain.turns import Place, Share, SlotLimits, SlotsInUse, Turn, Turns, WaitingJob
 
 # The condition of the index `generation_jobs_in_slots`.
 HOLDS_SLOT = """
@@ -46,17 +46,17 @@ USE = text(f"""
     from generation_jobs where {HOLDS_SLOT} or waiting_for = 'slot'
     group by provider
 """)
-# The oldest of each user, endpoint and priority are enough: whoever comes after them has to wait for them.
+# The oldest of each user, endpoint, priority and place are enough: whoever comes after them has to wait for them.
 FIRST_WAITING = text("""
-    select id, user_id, endpoint, priority, created_at as since from (
-        select id, user_id, endpoint, priority, created_at, row_number() over (
-            partition by user_id, endpoint, priority order by created_at, id
-        ) as place
+    select id, user_id, endpoint, priority, slot_place as place, created_at as since from (
+        select id, user_id, endpoint, priority, slot_place, created_at, row_number() over (
+            partition by user_id, endpoint, priority, slot_place order by created_at, id
+        ) as number
         from generation_jobs
         where provider = :provider and status = 'pending' and slot_granted_at is null and attempts = 0
             and not slot_withheld and (waiting_for = 'slot' or id = :arriving)
     ) as waiting
-    where place <= :at_most
+    where number <= :at_most
 """)
 SHARES = text("""
     select users.id as user_id, slot_weight as weight, coalesce(next_start, '-infinity') as next_start
@@ -80,7 +80,7 @@ GRANT = text("""
 """)
 # Of all that wait, in any order.
 WAITING = text("""
-    select id, user_id, endpoint, priority, created_at as since, model from generation_jobs
+    select id, user_id, endpoint, priority, slot_place as place, created_at as since, model from generation_jobs
     where provider = :provider and status = 'pending' and waiting_for = 'slot' and slot_granted_at is null
         and not slot_withheld
 """)
@@ -90,12 +90,24 @@ AT_WORK = text(f"""
 """)
 LAST_START = text("select last_start from slot_queues where provider = :provider")
 DURATIONS = text("select model, usual from usual_durations()")
-WAITED_FOR = text("select distinct provider from generation_jobs where waiting_for = 'slot'")
+WAITED_FOR = text("select distinct provider from generation_jobs where waiting_for = 'slot' and not slot_withheld")
 # Granted some time ago, and still not submitted: the signal was lost, or the run has not come to it yet.
 CALL_AGAIN = text("""
     update generation_jobs set slot_granted_at = now()
     where waiting_for = 'slot' and slot_granted_at < now() - cast(:unanswered_for as interval)
     returning id
+""")
+# Of the jobs that wait for a slot, and were not granted one.
+CHANGE_WAIT = text("""
+    update generation_jobs
+    set slot_withheld = coalesce(:withheld, slot_withheld), slot_place = coalesce(:place, slot_place)
+    where id = :job and status = 'pending' and waiting_for = 'slot' and slot_granted_at is null
+    returning user_id
+""").bindparams(bindparam("withheld", type_=Boolean), bindparam("place", type_=Text))
+WITHHELD = text("""
+    select id from generation_jobs
+    where provider = :provider and status = 'pending' and waiting_for = 'slot' and slot_withheld
+    order by created_at, id
 """)
 AT_MOST_AT_ONCE = 1000
 """Turns of one transaction."""
@@ -153,6 +165,20 @@ async def grant_slots(
     return await _grant(session, provider, chosen, last_start=turns.last_start)
 
 
+async def change_wait(
+    session: AsyncSession, generation_id: UUID, *, withheld: bool | None = None, place: Place | None = None
+) -> UUID | None:
+    """Of a job that waits for a slot: the user whose it is. None where it does not wait (any more)."""
+    changed = await session.execute(CHANGE_WAIT, {"job": generation_id, "withheld": withheld, "place": place})
+    owner: UUID | None = changed.scalar()
+    return owner
+
+
+async def withheld_at(session: AsyncSession, provider: ProviderName) -> Sequence[UUID]:
+    """Jobs that wait, and get no turn until an operator releases them, the oldest first."""
+    return (await session.scalars(WITHHELD, {"provider": provider})).all()
+
+
 async def holds_slot(session: AsyncSession, generation_id: UUID) -> bool:
     return bool(await session.scalar(HOLDS, {"job": generation_id}))
 
@@ -181,11 +207,7 @@ async def line_at(session: AsyncSession, provider: ProviderName, limits: SlotLim
     last_start = await session.scalar(LAST_START, of_provider) or 0.0
     rows = (await session.execute(WAITING, of_provider)).mappings().all()
     models = {row["id"]: row["model"] for row in rows}
-    waiting = [
-        WaitingJob(**{**row, "priority": Priority(row["priority"])})
-        for row in ({**row} for row in rows)
-        if row.pop("model")
-    ]
+    waiting = [_waiting_job(row) for row in rows]
     at_work = [(row.model, row.since) for row in await session.execute(AT_WORK, of_provider)]
     shares = await _shares(session, provider, {job.user_id for job in waiting})
     ordered = Turns(limits, [], last_start=last_start).order(waiting, shares)
@@ -201,10 +223,18 @@ async def _first_waiting(
     session: AsyncSession, provider: ProviderName, arriving: UUID | None, *, at_most: int
 ) -> list[WaitingJob]:
     params = {"provider": provider, "arriving": arriving, "at_most": at_most}
-    return [
-        WaitingJob(**{**row, "priority": Priority(row["priority"])})
-        for row in (await session.execute(FIRST_WAITING, params)).mappings()
-    ]
+    return [_waiting_job(row) for row in (await session.execute(FIRST_WAITING, params)).mappings()]
+
+
+def _waiting_job(row: RowMapping) -> WaitingJob:
+    return WaitingJob(
+        id=row["id"],
+        user_id=row["user_id"],
+        endpoint=row["endpoint"],
+        priority=Priority(row["priority"]),
+        since=row["since"],
+        place=Place(row["place"]),
+    )
 
 
 async def _shares(session: AsyncSession, provider: ProviderName, users: Collection[UUID]) -> dict[UUID, Share]:

@@ -35,6 +35,7 @@ from reelay.domain.generation import (
     WaitingFor,
 )
 from reelay.domain.outgoing import DeliveryState, DisabledReason, EndpointStatus, EventType
+from reelay.domain.turns import Place
 
 NOW = func.now()
 EMPTY_OBJECT = text("'{}'::jsonb")
@@ -188,6 +189,7 @@ class GenerationJob(SQLModel, table=True):
     __table_args__ = (
         # `valid_origin`, `valid_job_type` and `valid_status` name the words of these columns, in the migration alone.
         CheckConstraint("priority in ('low', 'normal', 'high')", name="valid_priority"),
+        CheckConstraint("slot_place in ('front', 'line', 'back')", name="valid_slot_place"),
         CheckConstraint("progress_percent >= 0 and progress_percent <= 100", name="valid_progress"),
         CheckConstraint(
             "estimated_cost_cents >= 0 and actual_cost_cents >= 0 and charged_cents >= 0",
@@ -302,6 +304,8 @@ class GenerationJob(SQLModel, table=True):
     """Since when it has a slot at its provider without having asked for one first; moved on when it is called again."""
     slot_withheld: bool = False
     """An operator holds it back: it waits, and is given no slot."""
+    slot_place: Place = Field(default=Place.LINE, sa_column=Column(Text, nullable=False, server_default="line"))
+    """Where an operator has it wait."""
     progress_percent: int = 0
     progress_message: str = Field(default="", sa_type=Text)
     result_url: str | None = Field(default=None, sa_type=Text)

@@ -1,8 +1,9 @@
 """Whose turn it is at a provider that runs only so many requests at once.
 
-By priority; among jobs of one priority by weighted fairness among their users; among equals by age. Fairness is
-start-time fair queueing (Goyal, Vin, Cheng, 1996): a job begins at a point of virtual time, its user's next one a
-`1 / weight` later, and the smallest start has the turn. Who comes anew begins a little behind the provider's clock.
+By priority; among jobs of one priority by weighted fairness among their users; among equals by age. What an operator
+has moved to the front goes before all priorities, what is moved to the back after them. Fairness is start-time fair
+queueing (Goyal, Vin, Cheng, 1996): a job begins at a point of virtual time, its user's next one a `1 / weight` later,
+and the smallest start has the turn. Who comes anew begins a little behind the provider's clock.
 docs/decisions/025-slots.md has the proof.
 """
 
@@ -10,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from heapq import heapify, heappop, heappush, heapreplace
 from math import inf
 from uuid import UUID
@@ -29,6 +31,19 @@ class SlotLimits:
         return self.account is not None or self.per_user is not None or bool(self.endpoints)
 
 
+class Place(StrEnum):
+    """Where an operator has a job wait.
+
+    - `front`: before all that are not there.
+    - `line`: where its priority and its user's share put it.
+    - `back`: behind all others.
+    """
+
+    FRONT = "front"
+    LINE = "line"
+    BACK = "back"
+
+
 @dataclass(frozen=True, kw_only=True)
 class WaitingJob:
     id: UUID
@@ -36,6 +51,18 @@ class WaitingJob:
     endpoint: str
     priority: Priority
     since: datetime
+    place: Place = Place.LINE
+
+    @property
+    def rank(self) -> int:
+        """The higher goes first, whatever the shares."""
+        match self.place:
+            case Place.FRONT:
+                return len(Priority)
+            case Place.BACK:
+                return -1
+            case _:
+                return self.priority.rank
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +113,7 @@ class Turns:
         while self.free != 0 and (eligible := [job for job in left if self._has_slot_for(job)]):
             clock = self._clock()
             starts = {job.id: max(clock, next_starts.get(job.user_id, clock)) for job in eligible}
-            chosen = min(eligible, key=lambda job: (-job.priority.rank, starts[job.id], job.since, job.id))
+            chosen = min(eligible, key=lambda job: (-job.rank, starts[job.id], job.since, job.id))
             left.remove(chosen)
             self._occupy(chosen.user_id, chosen.endpoint, 1)
             self.last_start = max(self.last_start, starts[chosen.id])
@@ -97,13 +124,13 @@ class Turns:
 
     def order(self, waiting: Sequence[WaitingJob], shares: Mapping[UUID, Share]) -> list[WaitingJob]:
         """In which order all have their turns, should nobody else come and no endpoint or user be at a limit."""
-        queues: dict[Priority, dict[UUID, deque[WaitingJob]]] = {}
+        queues: dict[int, dict[UUID, deque[WaitingJob]]] = {}
         for job in sorted(waiting, key=lambda job: (job.since, job.id)):
-            queues.setdefault(job.priority, {}).setdefault(job.user_id, deque()).append(job)
+            queues.setdefault(job.rank, {}).setdefault(job.user_id, deque()).append(job)
         next_starts = {user_id: share.next_start for user_id, share in shares.items()}
         ordered: list[WaitingJob] = []
-        for priority in sorted(queues, key=lambda priority: -priority.rank):
-            ordered += self._order_of_equals(queues[priority], next_starts, shares)
+        for rank in sorted(queues, reverse=True):
+            ordered += self._order_of_equals(queues[rank], next_starts, shares)
         return ordered
 
     def _order_of_equals(

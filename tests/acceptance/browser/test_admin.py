@@ -7,7 +7,10 @@ import pytest
 from playwright.async_api import expect
 from sqlalchemy import text
 
+from reelay.db.audit_log import Actor
 from reelay.db.tables import Scope
+from reelay.domain.generation import AT_THE_PROVIDER, ProviderName
+from reelay.operators import limit_slots
 from tests.acceptance.browser.conftest import Visit
 from tests.acceptance.browser.test_page import VIDEO_PLAYS
 from tests.acceptance.browser.visitor import PHONE, Visitor
@@ -98,6 +101,43 @@ async def test_a_user_is_limited_given_a_key_and_shut_out(service: Service, visi
     await page.get_by_role("button", name="Disable").click()
     await expect(rows.locator("summary")).to_contain_text("disabled")
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+async def test_who_waits_is_held_back_and_goes_first(service: Service, visit: Visit, operators_key: str) -> None:
+    async with service.sessions.begin() as session:
+        await limit_slots(session, Actor(None, "test"), ProviderName.FAL, 0)
+    jobs: list[str] = []
+    try:
+        jobs += [await waiting(service, "a lighthouse [sim: latency=10m]") for _ in range(2)]
+        visitor = await visit("olga", viewport=PHONE)
+        await opened(visitor, operators_key, "/waiting")
+        page = visitor.page
+        rows = page.locator("tbody tr", has_text="veo3.1-fast")
+        await page.get_by_role("button", name=f"First: {jobs[1]}").click()
+        await expect(rows.first).to_contain_text("normal, goes first")
+        await expect(rows.first).to_contain_text(jobs[1])
+        await page.get_by_role("button", name=f"Hold: {jobs[1]}").click()
+        await expect(rows.last).to_contain_text("normal, goes first, held back")
+        assert await visitor.barriers() == []
+        await visitor.look("admin-waiting")
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await page.get_by_role("button", name=f"Release: {jobs[1]}").click()
+        await expect(rows.first).to_contain_text(jobs[1])
+    finally:
+        async with service.sessions.begin() as session:
+            await session.execute(text("delete from slot_limits"))
+        for job_id in jobs:
+            await service.client.post(f"/api/jobs/{job_id}/cancel")
+
+
+async def waiting(service: Service, prompt: str) -> str:
+    """A job that waits for a slot, once the worker knows of the limit."""
+    while True:
+        job_id = await service.create(prompt)
+        job = await service.until(job_id, "waiting", *AT_THE_PROVIDER)
+        if job["waitingFor"] == "slot":
+            return job_id
+        await service.client.post(f"/api/jobs/{job_id}/cancel")
 
 
 async def test_an_administrators_key_opens_anybodys_job(service: Service, visit: Visit, operators_key: str) -> None:

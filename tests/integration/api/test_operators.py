@@ -233,6 +233,12 @@ async def test_the_commands_do_the_same_by_the_admin_calls(
     assert [act["action"] for act in acts] == ["key.revoked", "user.budget_set", "user.signed_out"]
     assert {act["actor"] for act in acts} == {"olga"}
     assert UUID(made)
+    assert json.loads(await done("providers", "waiting", "studio", "--json")) == []
+    job = await patient_service.create("a lighthouse")
+    await patient_service.until(job, "completed")
+    for words in (("hold", job), ("release", job), ("move", job, "front")):
+        with pytest.raises(AssertionError, match=f"job {job} does not wait for a slot"):
+            await done("providers", *words)
     with pytest.raises(AssertionError, match="there is no user nobody-knows"):
         await done("credits", "add", "nobody-knows", "5")
     environment["REELAY_ADMIN_KEY"] = patient_service.client.headers["authorization"].removeprefix("Bearer ")
@@ -346,7 +352,7 @@ async def test_a_job_that_there_is_not_is_nobodys(operator: httpx.AsyncClient) -
     job = uuid4()
     for path in (f"/api/admin/jobs/{job}", f"/api/admin/jobs/{job}/history", f"/api/jobs/{job}"):
         problem(await operator.get(path), 404, "NOT_FOUND")
-    for verb in ("cancel", "poll", "retry"):
+    for verb in ("cancel", "poll", "retry", "hold", "release"):
         problem(await operator.post(f"/api/admin/jobs/{job}/{verb}"), 404, "NOT_FOUND")
 
 

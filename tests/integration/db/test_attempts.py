@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from reelay.db.attempts import GenerationEnded, Opened, open_attempt, record_refusal
 from reelay.db.engine import Sessions, make_engine, make_sessions
@@ -55,6 +56,18 @@ async def is_opened(sessions: Sessions, job: GenerationJob) -> bool:
             return isinstance(await open_attempt(session, generation_of(job), 1), Opened)
     except GenerationEnded:
         return False
+
+
+async def test_nothing_is_sent_of_a_job_that_an_operator_holds_back(sessions: Sessions) -> None:
+    """Though its provider has no limit any more, and its run was lost and begun anew."""
+    job = await new_job(sessions)
+    async with sessions.begin() as session:
+        await session.execute(text("update generation_jobs set slot_withheld = true where id = :id"), {"id": job.id})
+    async with sessions.begin() as session:
+        assert await open_attempt(session, generation_of(job), 1) is None
+    async with sessions.begin() as session:
+        await session.execute(text("update generation_jobs set slot_withheld = false where id = :id"), {"id": job.id})
+    assert await is_opened(sessions, job)
 
 
 async def is_canceled(sessions: Sessions, job: GenerationJob) -> bool:

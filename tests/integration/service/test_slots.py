@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from reelay.db.audit_log import Actor
+from reelay.db.tables import Scope
 from reelay.domain.generation import Priority, ProviderName
 from reelay.operators import limit_slots, set_highest_priority
 from tests.eventually import eventually
@@ -31,6 +32,12 @@ async def shared(servers: Servers) -> AsyncIterator[Service]:
 async def service(shared: Service, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
     async with shared.for_user(request.node.name) as mine:
         yield mine
+
+
+@pytest.fixture(scope="module")
+async def operator(shared: Service) -> AsyncIterator[httpx.AsyncClient]:
+    async with await shared.user("olga", scope=Scope.ADMIN, credits=0) as client:
+        yield client
 
 
 async def waits(service: Service, job_id: str) -> dict[str, Any]:
@@ -139,6 +146,70 @@ async def test_who_waits_is_canceled_at_once_and_nothing_is_sent_for_it(service:
         await end(service, job_id)
     assert await service.closed_as(waiting) == "CANCELED"
     assert (await service.simulated(waiting))["accepted"] == 0
+
+
+async def test_operators_hold_jobs_back_and_have_others_go_first(service: Service, operator: httpx.AsyncClient) -> None:
+    running = [await service.create(LONG) for _ in range(2)]
+    for job_id in running:
+        await service.until_accepted(job_id)
+    urgent = await service.create(LONG, priority="high")
+    held, last, first = [await service.create(LONG) for _ in range(3)]
+    for job_id in (urgent, held, last, first):
+        await waits(service, job_id)
+
+    assert (await order(operator, held, "hold"))["held"]
+    assert (await order(operator, last, "move", place="back"))["place"] == "back"
+    assert (await order(operator, first, "move", place="front"))["place"] == "front"
+    waiting = (await operator.get("/api/admin/providers/fal/waiting")).json()
+    assert [job["id"] for job in waiting["data"]] == [first, urgent, last, held]
+    assert waiting["total"] == 4
+    assert {(job["user"], job["priority"]) for job in waiting["data"]} == {
+        (service.user_name, "high"),
+        (service.user_name, "normal"),
+    }
+    await eventually(partial(has_no_place, service, held))
+    for ended, next_one in zip([*running, first], [first, urgent, last], strict=True):
+        await end(service, ended)
+        await service.until_accepted(next_one)
+    await end(service, urgent)  # a slot is free now
+    await end(service, await service.create(LONG))
+    assert await at_provider(service, held) == set()
+
+    assert not (await order(operator, held, "release"))["held"]
+    await service.until_accepted(held)
+    refused = await operator.post(f"/api/admin/jobs/{held}/hold")
+    assert (refused.status_code, refused.json()["code"]) == (409, "CONFLICT")
+    for job_id in (held, last):
+        await end(service, job_id)
+    acts = (await operator.get("/api/admin/audit-log", params={"subject": held})).json()["data"]
+    assert [act["action"] for act in acts] == ["job.released", "job.held"]
+    (moved,) = (await operator.get("/api/admin/audit-log", params={"subject": last})).json()["data"]
+    assert (moved["action"], moved["details"]) == ("job.moved", {"place": "back"})
+
+
+async def has_no_place(service: Service, job_id: str) -> bool:
+    return (await service.job(job_id))["queuePosition"] is None
+
+
+async def order(operator: httpx.AsyncClient, job_id: str, verb: str, **body: str) -> dict[str, Any]:
+    response = await operator.post(f"/api/admin/jobs/{job_id}/{verb}", json=body or None)
+    assert response.status_code == 200, response.text
+    shown: dict[str, Any] = response.json()
+    return shown
+
+
+async def test_job_that_is_held_back_is_canceled_as_any_other(service: Service, operator: httpx.AsyncClient) -> None:
+    running = [await service.create(LONG) for _ in range(2)]
+    for job_id in running:
+        await service.until_accepted(job_id)
+    held = await service.create(LONG)
+    await waits(service, held)
+    await order(operator, held, "hold")
+    await service.client.post(f"/api/jobs/{held}/cancel")
+    await service.until(held, "canceled")
+    for job_id in running:
+        await end(service, job_id)
+    assert (await service.simulated(held))["accepted"] == 0
 
 
 async def test_wait_for_a_slot_ends_when_the_caller_said(service: Service) -> None:

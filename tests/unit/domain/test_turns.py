@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelay.domain.generation import Priority
-from reelay.domain.turns import Share, SlotLimits, SlotsInUse, Turn, Turns, WaitingJob, expected_starts
+from reelay.domain.turns import Place, Share, SlotLimits, SlotsInUse, Turn, Turns, WaitingJob, expected_starts
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 USERS = [UUID(int=number) for number in range(4)]
@@ -34,10 +34,12 @@ class Account:
         *,
         priority: Priority = Priority.NORMAL,
         endpoint: str = ENDPOINTS[0],
+        place: Place = Place.LINE,
     ) -> None:
         for _ in range(count):
             since = START + timedelta(seconds=len(self.waiting) + len(self.running))
-            self.waiting.append(WaitingJob(id=uuid4(), user_id=user, endpoint=endpoint, priority=priority, since=since))
+            job = WaitingJob(id=uuid4(), user_id=user, endpoint=endpoint, priority=priority, since=since, place=place)
+            self.waiting.append(job)
 
     def give_turns(self) -> list[WaitingJob]:
         in_use = Counter((job.user_id, job.endpoint) for job in self.running)
@@ -62,7 +64,7 @@ class Account:
         return job
 
 
-JOBS = st.tuples(st.sampled_from(USERS), st.sampled_from(Priority), st.sampled_from(ENDPOINTS))
+JOBS = st.tuples(st.sampled_from(USERS), st.sampled_from(Priority), st.sampled_from(ENDPOINTS), st.sampled_from(Place))
 WEIGHTS = st.dictionaries(st.sampled_from(USERS), st.sampled_from([0.5, 1.0, 2.0]))
 LIMITS = st.one_of(st.none(), st.integers(0, 4))
 
@@ -75,21 +77,21 @@ LIMITS = st.one_of(st.none(), st.integers(0, 4))
     st.lists(st.integers(0, 10), max_size=20),
 )
 def test_no_limit_is_exceeded_no_slot_is_left_free_and_priority_goes_first(
-    jobs: list[tuple[UUID, Priority, str]],
+    jobs: list[tuple[UUID, Priority, str, Place]],
     slots: int | None,
     per_user: int | None,
     endpoints: dict[str, int],
     ends: list[int],
 ) -> None:
     account = Account(SlotLimits(slots, per_user, endpoints))
-    for user, priority, endpoint in jobs:
-        account.add(user, priority=priority, endpoint=endpoint)
+    for user, priority, endpoint, place in jobs:
+        account.add(user, priority=priority, endpoint=endpoint, place=place)
     account.give_turns()
     for which in ends:
         if account.running:
             before = list(account.waiting)
             for started in account.end(account.running[which % len(account.running)]):
-                urgent = [job for job in before if job.priority.rank > started.priority.rank]
+                urgent = [job for job in before if job.rank > started.rank]
                 assert all(job not in account.waiting or not has_room(account, job) for job in urgent)
 
         assert slots is None or len(account.running) <= slots
@@ -133,11 +135,11 @@ def test_users_who_all_wait_share_by_weight(weights: list[float], slots: int, en
 
 @given(st.lists(JOBS, max_size=15), st.integers(1, 3), WEIGHTS)
 def test_the_order_that_is_told_is_the_order_of_the_turns(
-    jobs: list[tuple[UUID, Priority, str]], slots: int, weights: dict[UUID, float]
+    jobs: list[tuple[UUID, Priority, str, Place]], slots: int, weights: dict[UUID, float]
 ) -> None:
     account = Account(SlotLimits(slots), weights)
-    for user, priority, endpoint in jobs:
-        account.add(user, priority=priority, endpoint=endpoint)
+    for user, priority, endpoint, place in jobs:
+        account.add(user, priority=priority, endpoint=endpoint, place=place)
     told = Turns(account.limits, []).order(account.waiting, account.shares)
 
     started = account.give_turns()
