@@ -165,7 +165,7 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
             if errors := [*errors, *references.errors]:
                 raise InvalidParams(Sentence("belongings_invalid"), errors=errors)
             if errors := await validate_priority(session, request):
-                raise InvalidParams(Sentence("input_invalid"), errors=errors)
+                raise InvalidParams(Sentence("request_invalid"), errors=errors)
             if references.unfinished:
                 raise Conflict(Sentence("input_unfinished", references=", ".join(references.unfinished)))
             services.limits.admit_storage(stored_bytes)
