@@ -17,7 +17,7 @@ from reelay.db.assets import complete_upload, find_asset, insert_upload, mark_as
 from reelay.db.engine import as_user
 from reelay.db.tables import Asset, AssetState
 from reelay.domain.messages import Sentence
-from reelay.media.archive import archive_upload, media_prefix, plain_name
+from reelay.media.archive import archive_whole, media_prefix, plain_name
 from reelay.media.errors import BadMedia, MediaError, TooLarge
 from reelay.media.saving import Saved, save
 
@@ -93,7 +93,7 @@ async def keep(services: Services, asset: Asset, saved: Saved) -> Asset:
     """Into the archive, as what it is. Raises: MediaError, NotFound when it was deleted meanwhile."""
     user_id = asset.user_id
     prefix = media_prefix(user_id, asset.id)
-    file = await archive_upload(
+    file = await archive_whole(
         saved,
         key_prefix=prefix,
         file_name=asset.file_name,

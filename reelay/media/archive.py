@@ -98,10 +98,17 @@ async def archive_media(
         )
 
 
-async def archive_upload(
-    saved: Saved, *, key_prefix: str, file_name: str | None, storage: Storage, inspect: Inspect
+async def archive_whole(
+    saved: Saved,
+    *,
+    key_prefix: str,
+    file_name: str | None,
+    storage: Storage,
+    inspect: Inspect,
+    stem: Callable[[MediaKind], str] = str,
 ) -> MediaFile:
-    """Keep a whole file that a user has brought, of whatever kind of media it is; it lies in a scratch folder.
+    """Keep a whole file that a user has brought or that we have made, of whatever kind of media it is; it lies in a
+    scratch folder.
 
     Doing it twice leaves the same objects. Raises: BadMedia, DecoderUnavailable, ArchiveUnavailable,
     ArchiveMisconfigured.
@@ -111,7 +118,7 @@ async def archive_upload(
         whole,
         saved.path.with_name("poster.jpg"),
         key_prefix=key_prefix,
-        stem=str,
+        stem=stem,
         expected_kind=None,
         sniffed=sniff,
         storage=storage,

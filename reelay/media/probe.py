@@ -55,8 +55,8 @@ def inspect(path: Path, *, poster: Path | None = None, check_end: bool = False) 
     """
     if size := _size_of_animated_webp(path):
         return Inspection(has_picture=True, width=size[0], height=size[1])
-    with _opened(path) as container:
-        picture = _picture(container)
+    with opened(path) as container:
+        picture = first_picture(container)
         if picture is None and not container.streams.audio:
             raise BadMedia("the file holds neither pictures nor sound")
         duration = max(_seconds(container) or _measured_seconds(path), 0) or None
@@ -68,7 +68,7 @@ def inspect(path: Path, *, poster: Path | None = None, check_end: bool = False) 
             _check_size(picture)
             width, height = picture.width, picture.height
             frame = _decoded(container, picture, wanted=poster is not None)
-            if frame and _quarter_turns(frame) % 2:
+            if frame and quarter_turns(frame) % 2:
                 width, height = height, width
             found = Inspection(
                 has_picture=True,
@@ -83,7 +83,7 @@ def inspect(path: Path, *, poster: Path | None = None, check_end: bool = False) 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[InputContainer]:
+def opened(path: Path) -> Iterator[InputContainer]:
     options = {
         "format_whitelist": DEMUXERS,
         "protocol_whitelist": "file",
@@ -103,7 +103,7 @@ def _seconds(container: InputContainer) -> float:
     return (container.duration or 0) / MICROSECONDS
 
 
-def _picture(container: InputContainer) -> VideoStream | None:
+def first_picture(container: InputContainer) -> VideoStream | None:
     """The first stream of pictures that is not the cover of a song."""
     return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
 
@@ -126,13 +126,13 @@ def _decoded(container: InputContainer, picture: VideoStream, *, wanted: bool) -
 
 def _save_poster(frame: VideoFrame, to: Path) -> bool:
     try:
-        _upright(_shrunk(frame), _quarter_turns(frame)).save(to)
+        _upright(_shrunk(frame), quarter_turns(frame)).save(to)
     except (av.error.FFmpegError, MemoryError):
         return False
     return True
 
 
-def _quarter_turns(frame: VideoFrame) -> int:
+def quarter_turns(frame: VideoFrame) -> int:
     """Clockwise, by which a player turns it: the display matrix of a video, the EXIF orientation of a photograph."""
     return round(-frame.rotation / 90) % 4
 
@@ -154,7 +154,7 @@ def _upright(frame: VideoFrame, quarter_turns: int) -> VideoFrame:
 
 def _measured_seconds(path: Path) -> float:
     """For a container that does not tell, as a live recording: the end of its last packet. Reads it all."""
-    with _opened(path) as container:
+    with opened(path) as container:
         name = container.format.name
         return 0.0 if name in STILL_PICTURES or name.endswith("_pipe") else _end_of(container)
 
@@ -211,7 +211,7 @@ def _shrunk(frame: VideoFrame) -> VideoFrame:
 
 def _ends_early(path: Path) -> bool:
     """Whether the container promises more than the file holds. Reads it all, decodes nothing."""
-    with _opened(path) as container:
+    with opened(path) as container:
         end = 0.0
         for count, packet in enumerate(container.demux()):
             if packet.is_corrupt:

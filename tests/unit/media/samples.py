@@ -1,5 +1,6 @@
 """Real media, made here, a few KB each."""
 
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -41,6 +42,23 @@ def make_sound(path: Path, *, codec: str) -> Path:
         for index in range(25):
             frame.pts = index * 960
             container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def make_tone(
+    path: Path, *, seconds: float, hertz: float, level: float = 0.2, codec: str = "pcm_s16le", rate: int = 24_000
+) -> Path:
+    """A sine in mono, as `wav`."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        assert isinstance(stream, AudioStream)
+        count = round(seconds * rate)
+        wave = [round(32767 * level * math.sin(2 * math.pi * hertz * index / rate)) for index in range(count)]
+        frame = av.AudioFrame(format="s16", layout="mono", samples=count)
+        frame.sample_rate = rate
+        frame.planes[0].update(struct.pack(f"<{count}h", *wave).ljust(frame.planes[0].buffer_size, b"\0"))
+        container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 

@@ -1,12 +1,13 @@
 """Subtitles from a transcription's chunks."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reelay.media.transcript import Cue, cues_of, srt, vtt
+from reelay.media.captions import Cue, cues_of, spoken_cues, srt, vtt
 
 
 def chunk(start: Any, end: Any, text: Any, **more: Any) -> dict[str, Any]:
@@ -96,3 +97,20 @@ def test_single_words_become_lines_of_one_speaker() -> None:
         Cue(4.0, 4.5, "Again."),
     ]
     assert cues_of({"words": ["?", {"text": "x"}]}) == []
+
+
+def test_a_spoken_text_is_captioned_sentence_by_sentence_for_as_long_as_it_lasts() -> None:
+    cues = spoken_cues("The harbour wakes. " + "Boats leave for the day. " * 2 + "word " * 30, 12.0)
+
+    assert [cue.text for cue in cues[:3]] == [
+        "The harbour wakes.",
+        "Boats leave for the day.",
+        "Boats leave for the day.",
+    ]
+    assert max(len(cue.text) for cue in cues) <= 60
+    assert (cues[0].start, cues[-1].end) == (0, 12.0)
+    assert all(earlier.end == later.start for earlier, later in pairwise(cues))
+
+
+def test_nothing_spoken_has_no_captions() -> None:
+    assert spoken_cues(" ", 3.0) == []
