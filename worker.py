@@ -21,7 +21,9 @@ from activities.final_pushes import StoredFinalPushes
 from activities.housekeeping import HousekeepingActivities
 from activities.input_files import InputFileActivities
 from activities.metrics import ACTIVITY_SECONDS, SECONDS, MetricsInterceptor, counting_task_failures
+from activities.mixing import MixActivities
 from activities.outgoing import SECONDS_TO_DELIVERY, OutgoingActivities
+from activities.pipelines import PipelineActivities
 from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.retries import RetryInterceptor, Timeline
@@ -45,6 +47,7 @@ from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
 from workflows.housekeeping import HousekeepingWorkflow
 from workflows.outgoing import waking_receivers
+from workflows.pipeline import PipelineWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
 from workflows.schedule import keeping_housekeeping, keeping_schedule
@@ -163,6 +166,7 @@ async def open_generations_worker(
     submission = SubmissionActivities(settings, sessions, providers, slots)
     polling = PollingActivities(sessions, providers, settings.account_names)
     conclusion = ConclusionActivities(sessions, providers, settings.language, slots, settings.account_names)
+    pipelines = PipelineActivities(sessions)
     catalog = load_catalog(more=settings.catalog_dir)
     reconciliation = ReconciliationActivities(settings, sessions, providers, runs, catalog)
     platform = await stack.enter_async_context(open_platform(settings))
@@ -174,7 +178,13 @@ async def open_generations_worker(
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[GenerationWorkflow, ReconciliationWorkflow, EndpointWorkflow, HousekeepingWorkflow],
+        workflows=[
+            GenerationWorkflow,
+            PipelineWorkflow,
+            ReconciliationWorkflow,
+            EndpointWorkflow,
+            HousekeepingWorkflow,
+        ],
         activities=[
             submission.submit,
             submission.adopt,
@@ -185,6 +195,13 @@ async def open_generations_worker(
             conclusion.end,
             reconciliation.reconcile,
             endpoints.fetch_endpoint,
+            pipelines.begin_step,
+            pipelines.wait_for_job,
+            pipelines.ask_for_approval,
+            pipelines.decide,
+            pipelines.skip_step,
+            pipelines.end_pipeline,
+            pipelines.cancel_pipeline,
         ],
         interceptors=[MetricsInterceptor(), RetryInterceptor(Timeline(sessions))],
         # A replay costs a third of what it does in the sandbox, which the tests run in:
@@ -236,6 +253,7 @@ async def open_transfers_worker(
             archive.archive,
             housekeeping.prune,
             InputFileActivities(sessions, providers, storage).hand_over,
+            MixActivities(sessions, storage, decoders.inspect, at_most_bytes=settings.archive_max_bytes).mix,
         ],
         interceptors=[MetricsInterceptor(), RetryInterceptor(Timeline(sessions))],
         graceful_shutdown_timeout=settings.grace,

@@ -10,13 +10,13 @@ from temporalio import activity
 from activities.errors import try_again
 from activities.inputs import Accepted, Completion, Ending
 from activities.slots import Slots
-from reelay.db.clips import update_clip_media
+from reelay.db.clips import update_clip_film, update_clip_media
 from reelay.db.engine import Sessions
 from reelay.db.generations import cancel_generation, complete_generation, fail_generation
 from reelay.db.pushes import metadata_of
 from reelay.db.tables import MediaFileRow
 from reelay.domain.failure import Failure
-from reelay.domain.generation import Generation, MediaFile, media_address
+from reelay.domain.generation import Generation, MediaFile, ProviderName, media_address
 from reelay.domain.language import Language
 from reelay.domain.money import Charge, charge_for
 from reelay.domain.quoting import told_to_user
@@ -111,7 +111,11 @@ def _charge(completion: Completion) -> Charge:
 
 async def _update_clip(session: AsyncSession, generation: Generation, url: str) -> None:
     # A clip that was deleted meanwhile is no reason to fail: the media stays in the gallery.
-    if generation.clip_id is not None:
+    if generation.clip_id is None:
+        return
+    if generation.provider is ProviderName.REELAY:
+        await update_clip_film(session, generation.clip_id, url)
+    else:
         await update_clip_media(session, generation.clip_id, generation.job_type, url)
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from reelay.domain.failure import Failure
 from reelay.domain.generation import Archived, Generation, Report, Submission
+from reelay.domain.pipeline import Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,13 @@ class Ended(Accepted):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mixing:
+    """A film of a pipeline that is to be mixed."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, kw_only=True)
 class Completion:
     generation: Generation
     archived: Archived
@@ -54,3 +62,12 @@ class Ending:
     generation: Generation
     failure: Failure | None
     """None when the caller canceled it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """What was said of a step that waited for its approval."""
+
+    step: Step
+    is_approved: bool
+    note: str = ""

@@ -14,12 +14,12 @@ from temporalio.common import MetricMeter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending
+from activities.inputs import Accepted, Adoption, Attempt, Completion, Ending, Mixing
 from reelay.background import Count
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Archived, Generation, Status
 
-ActivityInput = Attempt | Adoption | Accepted | Completion | Ending
+ActivityInput = Attempt | Adoption | Accepted | Mixing | Completion | Ending
 
 ENDED = "reelay_generations_ended"
 ACTIVITY_SECONDS = "reelay_activity_seconds"

@@ -39,6 +39,7 @@ from api.identity import routes as identity
 from api.media import routes as media
 from api.metrics import Metrics, MetricsMiddleware
 from api.notifications import routes as notifications
+from api.pipelines import routes as pipelines
 from api.services import open_services
 from api.webhooks.routes import webhook_routes
 from reelay.settings import Settings
@@ -68,6 +69,7 @@ TAGS = [
     {"name": "generate", "description": "Create jobs."},
     {"name": "generations", "description": "Read jobs, follow them, cancel them."},
     {"name": "batches", "description": "Many jobs by one request."},
+    {"name": "pipelines", "description": "Jobs and mixes that depend on each other."},
     {"name": "campaigns", "description": "Campaigns and their clips, which receive the media of jobs."},
     {"name": "models", "description": "The catalogue and its prices."},
     {"name": "credits", "description": "The caller's credits."},
@@ -166,6 +168,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         fal_storage.router,
         clips.router,
         batches.router,
+        pipelines.router,
         catalog.router,
         credits.router,
         usage.router,

@@ -25,6 +25,7 @@ from api.identity.limits import Limits
 from api.identity.tokens import KEYS_KEPT_FOR, KEYS_RENEWED_AFTER, Tokens, parse_token_keys
 from api.media.link_key import storing_link_key
 from api.metrics import Metrics, refreshing_gauges
+from api.pipelines.start import keeping_pipelines
 from api.webhooks.delivery_log import DeliveryLog
 from api.webhooks.inbox import Inbox
 from api.webhooks.redelivery import Redelivery, draining
@@ -44,7 +45,7 @@ from reelay.providers.registry import Verifiers, build_verifiers
 from reelay.settings import Settings
 from reelay.timeouts import Timeouts
 from workflows.client import connect
-from workflows.runs import GenerationRuns
+from workflows.runs import GenerationRuns, PipelineRuns
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +64,7 @@ class Services:
     cancellation of a job of theirs."""
     temporal: Client
     runs: GenerationRuns
+    pipeline_runs: PipelineRuns
     changes: Changes
     open_streams: OpenStreams
     shared_reads: SharedReads
@@ -103,6 +105,9 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
     runs = GenerationRuns(
         temporal, settings.task_queue, settings.app_url, timeouts, with_search_attributes=settings.search_attributes
     )
+    pipeline_runs = PipelineRuns(
+        temporal, settings.task_queue, timeouts, with_search_attributes=settings.search_attributes
+    )
     inbox = Inbox(runs, service_sessions, metrics, timeouts)
     pushes = Pushes(service_sessions, inbox, settings.language, timeouts)
     redelivery = Redelivery(service_sessions, inbox, pushes)
@@ -122,6 +127,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
             open_client(settings) as keys_client,
             open_changes(tasks, settings.listen_url) as changes,
             starting_unstarted(tasks, service_sessions, runs),
+            keeping_pipelines(tasks, service_sessions, pipeline_runs),
             draining(tasks, redelivery),
             refreshing_gauges(tasks, metrics, service_sessions),
             DecoderPool() as decoders,
@@ -140,6 +146,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                 service_sessions=service_sessions,
                 temporal=temporal,
                 runs=runs,
+                pipeline_runs=pipeline_runs,
                 changes=changes,
                 open_streams=OpenStreams(settings),
                 shared_reads=SharedReads(sessions),

@@ -41,12 +41,17 @@ def dev(
 
 
 @app.command()
-def demo(data_dir: DataDirOption = None) -> None:
+def demo(
+    data_dir: DataDirOption = None,
+    clip: Annotated[bool, typer.Option("--clip", help="Make a finished clip, and edit it.")] = False,
+) -> None:
     """Generate one video on a stack of its own, on free ports, and check the result."""
+    from lab.devstack.clip_demo import ClipDemo
+    from lab.devstack.demo import Demo
     from lab.devstack.start import run_demo
 
     folder = data_dir or find_data_dir(None).path / "demo"
-    run(run_demo(find_data_dir(folder), console()))
+    run(run_demo(find_data_dir(folder), console(), ClipDemo if clip else Demo))
 
 
 @app.command()

@@ -82,8 +82,9 @@ export function campaignView({ session, jobs, id, signal }) {
 }
 
 function clipCard(clip) {
-  const got = { "first-frame": clip.firstFrame.image_url, video: clip.video.raw_url, voice: clip.audio.voice_url, ambient: clip.audio.ambient_url };
+  const got = { "first-frame": clip.firstFrame.image_url, video: clip.final.url ?? clip.video.raw_url, voice: clip.audio.voice_url, ambient: clip.audio.ambient_url };
   const title = clip.title || t("Untitled");
+  const film = new URLSearchParams({ clip: clip.id, title });
   const make = MAKE.map(([kind, english]) => {
     const name = t(english);
     const where = new URLSearchParams({ kind, clip: clip.id, campaign: clip.campaignId, title });
@@ -96,7 +97,7 @@ function clipCard(clip) {
     clipMedia(got, title),
     h("h2", { class: "title" }, title),
     h("p", { class: "hint" }, t(clip.status.replaceAll("_", " "))),
-    h("div", { class: "buttons" }, ...make),
+    h("div", { class: "buttons" }, ...make, h("a", { class: "button", href: `#/produce?${film}`, "aria-label": t("Make the film of {title}", { title }) }, t("Film"))),
   );
 }
 

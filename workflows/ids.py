@@ -14,6 +14,10 @@ def generation_id(workflow_id: str) -> UUID:
     return UUID(workflow_id.removeprefix(PREFIX))
 
 
+def pipeline_workflow_id(pipeline_id: UUID) -> str:
+    return f"pipeline-{pipeline_id}"
+
+
 def endpoint_workflow_id(task_queue: str, endpoint_id: str) -> str:
     """Who asks for the same endpoint meanwhile waits for the same run."""
     return f"endpoint-{task_queue}-{endpoint_id}"

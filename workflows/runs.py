@@ -11,6 +11,7 @@ Exception
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -32,13 +33,15 @@ from reelay.domain.endpoint import EndpointAnswer
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Generation, GenerationStatus, Report
 from reelay.domain.housekeeping import Pruned
+from reelay.domain.pipeline import Decision, Pipeline, PipelineStatus
 from reelay.domain.reconciliation import Run, RunState
 from reelay.payload_keys import UnreadablePayload
 from reelay.timeouts import TIMEOUTS, Timeouts
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
 from workflows.housekeeping import HousekeepingWorkflow
-from workflows.ids import endpoint_workflow_id, housekeeping_id, workflow_id
+from workflows.ids import endpoint_workflow_id, housekeeping_id, pipeline_workflow_id, workflow_id
+from workflows.pipeline import PipelineWorkflow
 from workflows.search_attributes import search_attributes
 
 CLOSED = {
@@ -250,6 +253,42 @@ class GenerationRuns:
 
     def _handle(self, generation_id: UUID) -> Handle:
         return self._client.get_workflow_handle_for(GenerationWorkflow.run, workflow_id(generation_id))
+
+
+class PipelineRuns:
+    def __init__(
+        self, client: Client, task_queue: str, timeouts: Timeouts = TIMEOUTS, *, with_search_attributes: bool = True
+    ) -> None:
+        self._client = client
+        self._task_queue = task_queue
+        self._timeouts = timeouts
+        self._with_search_attributes = with_search_attributes
+
+    async def start(self, pipeline: Pipeline, name: str) -> None:
+        """Unless there is a run. One that follows another goes on from where the rows say. Raises: TemporalFailed."""
+        async with _answered_within(self._timeouts.command):
+            await self._client.start_workflow(
+                PipelineWorkflow.run,
+                replace(pipeline, with_search_attributes=self._with_search_attributes),
+                id=pipeline_workflow_id(pipeline.id),
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{name or 'Pipeline'}: {', '.join(step.id for step in pipeline.steps)}"[:200],
+            )
+
+    async def decide(self, pipeline_id: UUID, decision: Decision) -> None:
+        """Raises: NoRun, TemporalFailed."""
+        async with _answered_within(self._timeouts.command):
+            await self._handle(pipeline_id).signal(PipelineWorkflow.decide, decision)
+
+    async def cancel(self, pipeline_id: UUID) -> None:
+        """Raises: NoRun, TemporalFailed."""
+        async with _answered_within(self._timeouts.command):
+            await self._handle(pipeline_id).cancel()
+
+    def _handle(self, pipeline_id: UUID) -> WorkflowHandle[PipelineWorkflow, PipelineStatus]:
+        return self._client.get_workflow_handle_for(PipelineWorkflow.run, pipeline_workflow_id(pipeline_id))
 
 
 async def prune_now(client: Client, task_queue: str) -> Pruned:

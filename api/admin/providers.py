@@ -22,7 +22,7 @@ from reelay.db.generations import generations_of
 from reelay.db.slots import line_at, read_slot_limits, slot_limits, slot_use, withheld_at
 from reelay.db.tables import GenerationJob, SlotLimit
 from reelay.db.users import names_of
-from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.generation import ASKED_PROVIDERS, Priority, ProviderName
 from reelay.domain.turns import Place
 
 router = APIRouter(
@@ -109,7 +109,7 @@ async def list_providers(services: ServicesDep) -> ProviderList:
         by_provider = await read_slot_limits(session, services.settings.slots)
         use = await slot_use(session)
     data = []
-    for provider in ProviderName:
+    for provider in ASKED_PROVIDERS:
         ours = [account for account in known if account.provider == provider]
         is_parked = any(account.parked_since for account in ours)
         in_slots, waiting = use.get(provider, (0, 0))

@@ -12,6 +12,10 @@ from api.http.idempotency import REPLAYED, IdempotencyKey, ensure_same_request, 
 from api.http.openapi import with_headers
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
 from api.http.problems import NotFound, problems
+from api.pipelines.create import create_pipeline
+from api.pipelines.produce import ProduceRequest, pipeline_for
+from api.pipelines.routes import CREATED, IsDryRun, plan_answer, started
+from api.pipelines.schemas import PipelineCreatedView
 from reelay.db.clips import (
     clips_of,
     find_campaign,
@@ -136,6 +140,34 @@ async def read_clip(clip_id: ClipId, context: Context) -> ClipView:
     if clip is None:
         raise NotFound
     return ClipView.from_row(clip, context.links)
+
+
+@router.post(
+    "/clips/{clip_id}/produce",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=CREATED,
+    response_model=PipelineCreatedView,
+)
+async def produce_clip(
+    clip_id: ClipId,
+    body: ProduceRequest,
+    context: Context,
+    key: IdempotencyKey,
+    response: Response,
+    is_dry_run: IsDryRun = False,
+) -> PipelineCreatedView | Response:
+    """Make a finished clip by one pipeline: first frame, video, voice, ambient sound, and the film of them.
+
+    What the body leaves out, the campaign's `metadata.defaults` says: inputs under the same names.
+    """
+    async with context.transaction() as session:
+        clip = await find_clip(session, context.user_id, clip_id)
+        if clip is None:
+            raise NotFound
+        campaign = await find_campaign(session, context.user_id, clip.campaign_id)
+    assert campaign is not None  # a clip goes with its campaign
+    planned = await create_pipeline(context, key, pipeline_for(clip, campaign, body), is_dry_run=is_dry_run)
+    return plan_answer(planned) if is_dry_run else await started(context, planned, response)
 
 
 @router.delete("/clips/{clip_id}", status_code=status.HTTP_204_NO_CONTENT)

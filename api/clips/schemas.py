@@ -74,6 +74,16 @@ class ClipAudio(TypedDict, total=False):
     """The signed address of the ambient sound."""
 
 
+@with_config(PARTS)
+class ClipFilm(TypedDict, total=False):
+    """A clip's finished film; empty until there is one."""
+
+    url: Stored
+    """The signed address of the film."""
+    generated_at: Stored
+    """When the film was mixed (RFC 3339)."""
+
+
 class ClipView(Wire):
     """One clip, and the media that its generations gave it."""
 
@@ -86,13 +96,16 @@ class ClipView(Wire):
     position: int
     """The clip's place in its campaign."""
     status: str
-    """`draft`, then `video_ready` once it has its video; another word where another application wrote it."""
+    """`draft`, then `video_ready` once it has its video, and `ready` once it has its film; another word where another
+    application wrote it."""
     video: ClipVideo
     """Its video."""
     first_frame: ClipFirstFrame
     """Its first frame."""
     audio: ClipAudio
     """Its speech and its ambient sound."""
+    final: ClipFilm
+    """Its finished film."""
     metadata: dict[str, Any]
     """Your own data, as sent at creation."""
     created_at: datetime
@@ -111,6 +124,7 @@ class ClipView(Wire):
             video=cast(ClipVideo, links.clip_media(row.video)),
             first_frame=cast(ClipFirstFrame, links.clip_media(row.first_frame)),
             audio=cast(ClipAudio, links.clip_media(row.audio)),
+            final=cast(ClipFilm, links.clip_media(row.final)),
             metadata=row.metadata_,
             created_at=row.created_at,
             updated_at=row.updated_at,

@@ -1,9 +1,10 @@
 """Inputs that name files of the caller's own: found in the arguments, checked, and written as references."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,9 +27,18 @@ class Checked:
 
 
 async def settle_references(
-    session: AsyncSession, context: RequestContext, model: Model, given: Mapping[str, Any], job: GenerationJob
+    session: AsyncSession,
+    context: RequestContext,
+    model: Model,
+    given: Mapping[str, Any],
+    job: GenerationJob,
+    *,
+    awaited: Collection[UUID] = (),
 ) -> Checked:
-    """Links to the caller's own files become references, and the job learns where its arguments have them."""
+    """Links to the caller's own files become references, and the job learns where its arguments have them.
+
+    `awaited`: jobs that will have completed by the time this one is submitted.
+    """
     checked, references = Checked(), {}
     user_id, origins = context.caller.user_id, own_origins(context)
     for place, value in addresses_in(model, job.arguments):
@@ -42,6 +52,8 @@ async def settle_references(
         match found:
             case InputFile():
                 references[place] = str(found.reference)
+            case Unusable.UNFINISHED if reference and reference.id in awaited:
+                references[place] = str(reference)
             case Unusable.UNFINISHED:
                 checked.unfinished.append(str(reference or link))
             case Unusable.UNKNOWN if reference:

@@ -9,7 +9,7 @@ from fastapi import Depends, Header, Request
 
 from api.http.problems import KeyReused
 from api.identity.dependencies import CurrentCaller
-from reelay.db.tables import Batch, Campaign, Clip, GenerationJob
+from reelay.db.tables import Batch, Campaign, Clip, GenerationJob, PipelineRow
 from reelay.domain.messages import Sentence
 
 REPLAYED = {"idempotency-replayed": "true"}
@@ -46,7 +46,7 @@ def fingerprint(content: Any) -> bytes:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).digest()
 
 
-Row = TypeVar("Row", GenerationJob, Campaign, Clip, Batch)
+Row = TypeVar("Row", GenerationJob, Campaign, Clip, Batch, PipelineRow)
 
 
 def ensure_same_request(stored: Row | None, sent: Row) -> Row:

@@ -28,9 +28,9 @@ class Links:
         return self.to(sign_media_address(link_key(self._secret), self._holder, address, now=time.time()))
 
     def clip_media(self, values: dict[str, Any]) -> dict[str, Any]:
-        """What a clip got: its `video`, `firstFrame` or `audio`."""
+        """What a clip got: its `video`, `firstFrame`, `audio` or `final`."""
         return {
-            key: self.to_media(value) if key.endswith("_url") and isinstance(value, str) else value
+            key: self.to_media(value) if key.endswith("url") and isinstance(value, str) else value
             for key, value in values.items()
         }
 

@@ -15,10 +15,11 @@ from api.batches.schemas import BatchView
 from api.generations.forecasts import Forecast
 from api.generations.schemas import JobView
 from api.http.links import Links, StoredLinks
+from api.pipelines.views import pipeline_views
 from reelay.db.batches import count_batch, find_batch
 from reelay.db.generations import files_of
 from reelay.db.media_links import stored_link_key
-from reelay.db.tables import GenerationJob, MediaFileRow, OutgoingEvent
+from reelay.db.tables import GenerationJob, MediaFileRow, OutgoingEvent, PipelineRow
 from reelay.domain.access_pass import Holder
 from reelay.domain.generation import Stage, Status
 from reelay.domain.language import Language
@@ -50,7 +51,12 @@ async def data_of_events(
     ids = {event.job_id for event in events if event.job_id}
     jobs = {job.id: job for job in await _jobs(session, user_id, ids)}
     files = await files_of(session, user_id, list(ids))
+    pipelines = await _pipelines(
+        session, user_id, {event.pipeline_id for event in events if event.pipeline_id}, links, language
+    )
     for event in events:
+        if event.pipeline_id in pipelines:
+            found[event.id] = pipelines[event.pipeline_id]
         if event.job_id in jobs:
             of_job = [file for file in files if file.job_id == event.job_id]
             found[event.id] = _job_data(jobs[event.job_id], of_job, event, links, language)
@@ -64,6 +70,16 @@ async def _batch_data(session: AsyncSession, user_id: UUID, events: Sequence[Out
             view = BatchView.from_row(batch, await count_batch(session, user_id, batch.id), completes_at=None)
             found[event.id] = view.model_dump(mode="json", by_alias=True)
     return found
+
+
+async def _pipelines(
+    session: AsyncSession, user_id: UUID, ids: set[UUID], links: Links, language: Language
+) -> dict[UUID, Data]:
+    if not ids:
+        return {}
+    ours = select(PipelineRow).where(col(PipelineRow.user_id) == user_id, col(PipelineRow.id).in_(ids))
+    views = await pipeline_views(session, user_id, (await session.scalars(ours)).all(), links, language)
+    return {view.id: view.model_dump(mode="json", by_alias=True) for view in views}
 
 
 async def _jobs(session: AsyncSession, user_id: UUID, ids: set[UUID]) -> Sequence[GenerationJob]:

@@ -245,6 +245,81 @@ export function watchBatch(
   },
 ): AsyncGenerator<Batch, void, void>;
 
+export type PipelineStatus = "running" | "waiting_for_approval" | "completed" | "failed" | "canceled";
+
+export type StepStatus =
+  | "waiting"
+  | "running"
+  | "waiting_for_approval"
+  | "completed"
+  | "reused"
+  | "failed"
+  | "skipped";
+
+export interface PipelineStep {
+  status: StepStatus;
+  kind: Kind | "mix" | null;
+  model: string | null;
+  needs: string[];
+  input: Record<string, unknown>;
+  /** Of one that was reused, the earlier job. */
+  jobId: string;
+  /** 0 to 100. */
+  progress: number;
+  progressMessage: string;
+  files: MediaFile[];
+  estimatedCostCents: number;
+  costCents: number;
+  inputHash: string | null;
+  errorCode: string | null;
+  errorMessage: string | null;
+  note: string | null;
+}
+
+/** As `GET /api/pipelines/{id}` answers. */
+export interface Pipeline {
+  id: string;
+  name: string;
+  status: PipelineStatus;
+  progress: number;
+  steps: Record<string, PipelineStep>;
+  approvals: string[];
+  clipId: string | null;
+  rerunOf: string | null;
+  budgetCents: number | null;
+  estimatedCostCents: number;
+  costCents: number;
+  metadata: Record<string, unknown>;
+  createdAt: string;
+  completedAt: string | null;
+}
+
+export interface PipelineCreated {
+  pipelineId: string;
+  status: PipelineStatus;
+  estimatedCostCents: number;
+  statusUrl: string;
+  eventsUrl: string;
+}
+
+/** `parts`: `video`, and perhaps `firstFrame`, `voice`, `ambient`, `captions`. */
+export function produceClip(
+  clipId: string,
+  parts: Record<string, unknown>,
+  options?: Connection & { idempotencyKey?: string; signal?: AbortSignal },
+): Promise<PipelineCreated>;
+
+export function createPipeline(
+  plan: Record<string, unknown>,
+  options?: Connection & { idempotencyKey?: string; signal?: AbortSignal },
+): Promise<PipelineCreated>;
+
+/** The pipeline at each change, the last one ended; nothing more once `signal` is aborted. */
+export function watchPipeline(
+  id: string,
+  options?: Connection & { pollInterval?: number; signal?: AbortSignal },
+): AsyncGenerator<Pipeline, void, void>;
+
 /** One call of the API: the parsed answer. */
 export function request(
   path: string,

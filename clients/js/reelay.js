@@ -116,7 +116,8 @@ export async function createGeneration(kind, input, options = {}) {
   return createOnce(kind ? `/api/generate/${kind}` : "/api/jobs", input, options);
 }
 
-async function createOnce(path, body, { idempotencyKey = newKey(), ...options }) {
+/** A POST that creates one thing, however often it has to be sent. */
+async function createOnce(path, body, { idempotencyKey = newKey(), ...options } = {}) {
   const headers = { ...options.headers, "idempotency-key": idempotencyKey };
   const create = () => request(path, { ...options, method: "POST", body, headers });
   try {
@@ -442,6 +443,50 @@ export async function upload(file, { name, ...options } = {}) {
   const body = new FormData();
   body.append("file", file, name ?? file.name ?? "file");
   return (await send("/api/uploads", { ...options, method: "POST", body })).json();
+}
+
+/**
+ * Make a finished clip: `video` with the inputs of its job, perhaps `firstFrame`, `voice`, `ambient`, `captions`, and
+ * `approvals`, `budgetCents`, ... beside them. `request` reads, approves and reruns what comes of it.
+ *
+ * @param {string} clipId
+ * @param {Object} parts
+ * @param {Connection & {idempotencyKey?: string, signal?: AbortSignal}} [options]
+ * @returns {Promise<import("./reelay.d.ts").PipelineCreated>}
+ * @throws {Refused | NotReachable}
+ */
+export function produceClip(clipId, parts, options) {
+  return createOnce(`/api/clips/${encodeURIComponent(clipId)}/produce`, parts, options);
+}
+
+/**
+ * Create a pipeline: `{steps: {ID: {kind, input}, ...}, approvals?, budgetCents?, clipId?, ...}`.
+ *
+ * @param {Object} plan
+ * @param {Connection & {idempotencyKey?: string, signal?: AbortSignal}} [options]
+ * @returns {Promise<import("./reelay.d.ts").PipelineCreated>}
+ * @throws {Refused | NotReachable}
+ */
+export function createPipeline(plan, options) {
+  return createOnce("/api/pipelines", plan, options);
+}
+
+/**
+ * The pipeline now, at each change of a step, and at its end. Events first; polls where they do not get through.
+ *
+ * @param {string} id
+ * @param {Connection & {pollInterval?: number, signal?: AbortSignal}} [options] In milliseconds.
+ * @returns {AsyncGenerator<import("./reelay.d.ts").Pipeline, void, void>}
+ * @throws {Refused}
+ */
+export async function* watchPipeline(id, { pollInterval = 3000, signal, ...connection } = {}) {
+  const path = `/api/pipelines/${encodeURIComponent(id)}`;
+  const poll = async () => [await request(path, { ...connection, signal })];
+  const events = follow(`${path}/events`, { ...connection, signal, pollInterval, firstWithin: FIRST_EVENT, poll });
+  for await (const { data } of events) {
+    yield data;
+    if (FINAL.has(data.status)) return;
+  }
 }
 
 async function send(path, { method = "GET", body, headers, signal, ...connection } = {}) {

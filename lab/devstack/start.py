@@ -7,6 +7,7 @@ from functools import partial
 
 from rich.console import Console
 
+from lab.devstack.clip_demo import ClipDemo
 from lab.devstack.demo import Demo
 from lab.devstack.environment import require_development
 from lab.devstack.ports import HOST, free_ports
@@ -37,8 +38,8 @@ async def run_dev(data_dir: DataDir, ports: Ports, announce: Callable[[str], Non
         await stack.run(stay)
 
 
-async def run_demo(data_dir: DataDir, console: Console) -> None:
-    """One generation through a stack of its own. Raises: DemoFailed or another StackError."""
+async def run_demo(data_dir: DataDir, console: Console, demo: type[Demo | ClipDemo] = Demo) -> None:
+    """One generation, or one clip, through a stack of its own. Raises: DemoFailed or another StackError."""
     api, temporal, ui, simulator, postgres = free_ports(5)
     ports = Ports(api=api, temporal=temporal, ui=ui, simulator=simulator, postgres=postgres)
     with data_dir.held():
@@ -50,7 +51,7 @@ async def run_demo(data_dir: DataDir, console: Console) -> None:
         async def show() -> None:
             say(console, stack.ready_line())
             async with AsyncReelay(stack.api_url, await local_key(data_dir)) as client:
-                await Demo(
+                await demo(
                     client=client,
                     console=console,
                     archive=data_dir.archive,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reelay.cli import credits, generate, keys, models, providers, users, webhooks
+from reelay.cli import credits, generate, keys, models, pipelines, providers, users, webhooks
 from reelay.cli.audit import audit
 from reelay.cli.batch import batch
 from reelay.cli.doctor import doctor
@@ -40,7 +40,7 @@ def main(
 # What other distributions add, the embedded stack of `lab/` among them.
 for plugin in entry_points(group="reelay.commands"):
     app.add_typer(plugin.load())
-for command in (api, worker, migrate, prune, batch, watch, jobs, status, cancel, doctor, audit):
+for command in (api, worker, migrate, prune, batch, pipelines.produce, watch, jobs, status, cancel, doctor, audit):
     app.command()(command)
 app.command("import")(import_rows)
 app.command("start")(start_job)
@@ -52,6 +52,7 @@ for name, group in (
     ("providers", providers.app),
     ("models", models.app),
     ("webhooks", webhooks.app),
+    ("pipelines", pipelines.app),
 ):
     app.add_typer(group, name=name)
 

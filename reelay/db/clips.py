@@ -83,8 +83,18 @@ async def remove_clip(session: AsyncSession, user_id: UUID, clip_id: UUID) -> bo
 async def update_clip_media(session: AsyncSession, clip_id: UUID, job_type: JobType, url: str) -> bool:
     """Merge a finished generation's URL into its clip; other keys stay. False when there is no such clip (any more)."""
     column, media, columns = _media_update(job_type, url)
-    if column is None:
-        return False
+    return column is not None and await _merge(session, clip_id, column, media, columns)
+
+
+async def update_clip_film(session: AsyncSession, clip_id: UUID, url: str) -> bool:
+    """The clip is ready: its mixed film. False when there is no such clip (any more)."""
+    film = {"url": url, "generated_at": datetime.now(UTC).isoformat()}
+    return await _merge(session, clip_id, "final", film, {"status": "ready"})
+
+
+async def _merge(
+    session: AsyncSession, clip_id: UUID, column: str, media: dict[str, Any], columns: dict[str, Any]
+) -> bool:
     statement = (
         update(Clip)
         .where(col(Clip.id) == clip_id)

@@ -66,6 +66,7 @@ CLEAR_CLIPS = text("""
             then first_frame - array['image_url', 'generated_at'] else first_frame end,
         audio = (case when audio ->> 'voice_url' like gone.files then audio - 'voice_url' else audio end)
             - (case when audio ->> 'ambient_url' like gone.files then 'ambient_url' else '' end),
+        final = case when final ->> 'url' like gone.files then final - array['url', 'generated_at'] else final end,
         updated_at = now()
     from (
         select user_id, clip_id, '%/api/media/' || id || '/%' as files from generation_jobs

@@ -21,9 +21,14 @@ APP_IN_ADDRESS = re.compile(r"https?://[^/?#]+/((?:[A-Za-z0-9_][A-Za-z0-9._-]*/)
 
 
 def is_ours_to_run() -> ColumnElement[bool]:
-    """Of a row: we made it, or have taken it over."""
+    """Of a row: we made it, or have taken it over, and it is not for its pipeline to run."""
     taken_over = exists().where(col(SubmissionAttempt.job_id) == col(GenerationJob.id))
-    return (col(GenerationJob.origin) == Origin.REELAY) | taken_over
+    return ((col(GenerationJob.origin) == Origin.REELAY) | taken_over) & ~is_run_by_pipeline()
+
+
+def is_run_by_pipeline() -> ColumnElement[bool]:
+    """Of a row: it is a step that has not begun, or a mix, which has no run of its own."""
+    return col(GenerationJob.is_planned) | (col(GenerationJob.provider) == ProviderName.REELAY)
 
 
 async def external_requests(

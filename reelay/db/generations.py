@@ -534,6 +534,8 @@ async def unstarted_generations(
             col(GenerationJob.status) == Status.PENDING,
             col(GenerationJob.stage) == Stage.RESERVING,
             col(GenerationJob.origin) == Origin.REELAY,
+            ~col(GenerationJob.is_planned),
+            col(GenerationJob.provider) != ProviderName.REELAY,
             col(GenerationJob.created_at) < func.now() - older_than,
         )
         .order_by(*created)

@@ -13,7 +13,7 @@ from sqlmodel import col
 from reelay.db.assets import find_asset
 from reelay.db.tables import GenerationJob, InputAddress, MediaFileRow
 from reelay.domain.generation import Status
-from reelay.domain.references import Owner, Reference
+from reelay.domain.references import Owner, Reference, parse_reference, value_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,8 @@ class InputFile:
     name: str
     content_type: str
     size_bytes: int
+    sha256: str
+    """Empty where it is not known."""
     address: str | None = None
     """Where it lies if it is not in our archive."""
 
@@ -60,6 +62,7 @@ async def find_input_file(session: AsyncSession, user_id: UUID, reference: Refer
         name=row.name,
         content_type=row.format,
         size_bytes=row.file_size,
+        sha256=row.sha256,
         address=row.file_url,
     )
 
@@ -74,7 +77,20 @@ async def _asset_file(session: AsyncSession, user_id: UUID, reference: Reference
         name=asset.name,
         content_type=asset.content_type,
         size_bytes=asset.size_bytes,
+        sha256=asset.sha256,
     )
+
+
+async def input_sums(session: AsyncSession, job: GenerationJob) -> dict[str, str] | None:
+    """The sha256 of each file that the job's arguments name, by its place; None when one is not there."""
+    sums = {}
+    for place in job.input_references:
+        reference = parse_reference(value_at(job.arguments, place))
+        file = await find_input_file(session, job.user_id, reference) if reference else Unusable.UNKNOWN
+        if isinstance(file, Unusable):
+            return None
+        sums[place] = file.sha256 or str(reference)
+    return sums
 
 
 async def find_input_file_by_link(session: AsyncSession, user_id: UUID, link: Reference) -> InputFile | Unusable:

@@ -16,7 +16,15 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from reelay.db.tables import Batch, GenerationJob, OutgoingDelivery, OutgoingEvent, User, WebhookEndpoint
+from reelay.db.tables import (
+    Batch,
+    GenerationJob,
+    OutgoingDelivery,
+    OutgoingEvent,
+    PipelineRow,
+    User,
+    WebhookEndpoint,
+)
 from reelay.domain.outgoing import (
     FAILING_UNTIL_DISABLED,
     NOT_LOGGED,
@@ -248,13 +256,14 @@ class DueDelivery:
 
 async def next_due(session: AsyncSession, target_id: UUID) -> DueDelivery | None:
     """The delivery to the target that is due for the longest time."""
-    own_url = func.coalesce(GenerationJob.webhook_url, Batch.webhook_url)
+    own_url = func.coalesce(GenerationJob.webhook_url, Batch.webhook_url, PipelineRow.webhook_url)
     statement = (
         select(OutgoingDelivery, OutgoingEvent, WebhookEndpoint, own_url)
         .join(OutgoingEvent, col(OutgoingEvent.id) == col(OutgoingDelivery.event_id))
         .outerjoin(WebhookEndpoint, col(WebhookEndpoint.id) == col(OutgoingDelivery.endpoint_id))
         .outerjoin(GenerationJob, col(GenerationJob.id) == col(OutgoingEvent.job_id))
         .outerjoin(Batch, col(Batch.id) == col(OutgoingEvent.batch_id))
+        .outerjoin(PipelineRow, col(PipelineRow.id) == col(OutgoingEvent.pipeline_id))
         .where(
             col(OutgoingDelivery.target_id) == target_id,
             col(OutgoingDelivery.state) == DeliveryState.PENDING,

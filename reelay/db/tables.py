@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     CheckConstraint,
     Column,
@@ -35,6 +36,7 @@ from reelay.domain.generation import (
     WaitingFor,
 )
 from reelay.domain.outgoing import DeliveryState, DisabledReason, EndpointStatus, EventType
+from reelay.domain.pipeline import PipelineStatus, StepStatus
 from reelay.domain.turns import Place
 
 NOW = func.now()
@@ -154,6 +156,7 @@ class Clip(SQLModel, table=True):
     video: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
     first_frame: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
     audio: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
+    final: dict[str, Any] = Field(default_factory=dict, sa_column=_jsonb())
     metadata_: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
     )
@@ -180,6 +183,72 @@ class Batch(SQLModel, table=True):
     """Where the caller wants to be told of its end, besides the endpoints."""
     completed_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """Written by the database in the transaction that ends the last of its jobs."""
+
+
+class PipelineRow(SQLModel, table=True):
+    """Jobs and mixes that depend on each other. While its workflow lives, this row is the workflow's projection."""
+
+    __tablename__ = "pipelines"
+    __table_args__ = (
+        # `valid_status` names the words of the column, in the migration alone.
+        UniqueConstraint("user_id", "id"),
+        _set_null_foreign_key("clip_id", "campaign_clips"),
+        Index("pipelines_newest", "user_id", text("created_at desc"), text("id desc")),
+        Index("pipelines_of_clip", "clip_id", postgresql_where=text("clip_id is not null")),
+        Index("pipelines_to_check", "check_at", postgresql_where=text("status = 'running'")),
+    )
+
+    id: UUID = Field(primary_key=True)
+    user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
+    clip_id: UUID | None = None
+    name: str = Field(default="", sa_type=Text)
+    status: PipelineStatus = Field(default=PipelineStatus.RUNNING, sa_type=Text)
+    # Not jsonb, which forgets the order of the keys.
+    steps: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False, server_default=text("'{}'")))
+    """As the caller wrote them, in that order."""
+    approvals: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'"))
+    )
+    budget_cents: int | None = Field(default=None, sa_type=BigInteger)
+    reuse: bool = True
+    rerun_of: UUID | None = None
+    """The pipeline that it changes."""
+    estimated_cost_cents: int = Field(default=0, sa_type=BigInteger)
+    metadata_: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
+    )
+    webhook_url: str | None = Field(default=None, sa_type=Text)
+    request_fingerprint: bytes | None = Field(default=None, sa_type=LargeBinary)
+    created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    completed_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    check_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    """When somebody has to see to it that its workflow runs."""
+
+
+class PipelineStepRow(SQLModel, table=True):
+    """One step of a pipeline, and the job that stands for it."""
+
+    __tablename__ = "pipeline_steps"
+    __table_args__ = (
+        # `valid_step_status` names the words of the column, in the migration alone.
+        ForeignKeyConstraint(["user_id", "pipeline_id"], ["pipelines.user_id", "pipelines.id"], ondelete="CASCADE"),
+        Index("pipeline_steps_of_pipeline", "pipeline_id"),
+        Index("pipeline_steps_of_job", "job_id"),
+    )
+
+    user_id: UUID = Field(primary_key=True)
+    pipeline_id: UUID = Field(primary_key=True)
+    id: str = Field(sa_type=Text, primary_key=True)
+    position: int
+    status: StepStatus = Field(default=StepStatus.WAITING, sa_type=Text)
+    """Of one that runs, its job knows more."""
+    needs: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'"))
+    )
+    job_id: UUID
+    """Of one that is reused, the earlier job; else a job of its own, which is made with the pipeline."""
+    note: str | None = Field(default=None, sa_type=Text)
+    """What was said with the approval or the rejection."""
 
 
 class GenerationJob(SQLModel, table=True):
@@ -229,6 +298,8 @@ class GenerationJob(SQLModel, table=True):
         ),
         Index("generation_jobs_created", "created_at"),
         Index("generation_jobs_of_batch", "batch_id", "batch_position", postgresql_where=text("batch_id is not null")),
+        Index("generation_jobs_of_pipeline", "pipeline_id", postgresql_where=text("pipeline_id is not null")),
+        Index("generation_jobs_by_content", "user_id", "content_key", postgresql_where=text("content_key is not null")),
         Index(
             "generation_jobs_in_slots",
             "provider",
@@ -299,6 +370,11 @@ class GenerationJob(SQLModel, table=True):
     batch_id: UUID | None = None
     batch_position: int | None = None
     """In the batch, from 0."""
+    pipeline_id: UUID | None = None
+    is_planned: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """A step of a pipeline that has not begun: its pipeline alone starts it."""
+    content_key: str | None = Field(default=None, sa_type=Text)
+    """Of a pipeline's step: the hash of its endpoint, its arguments and the content of its input files."""
     priority: Priority = Field(default=Priority.NORMAL, sa_type=Text)
     slot_granted_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """Since when it has a slot at its provider without having asked for one first; moved on when it is called again."""
@@ -664,8 +740,10 @@ class OutgoingEvent(SQLModel, table=True):
         UniqueConstraint("user_id", "id"),
         _job_foreign_key(),
         ForeignKeyConstraint(["user_id", "batch_id"], ["batches.user_id", "batches.id"], ondelete="CASCADE"),
+        ForeignKeyConstraint(["user_id", "pipeline_id"], ["pipelines.user_id", "pipelines.id"], ondelete="CASCADE"),
         Index("outgoing_events_of_job", "job_id"),
         Index("outgoing_events_of_batch", "batch_id", postgresql_where=text("batch_id is not null")),
+        Index("outgoing_events_of_pipeline", "pipeline_id", postgresql_where=text("pipeline_id is not null")),
         Index("outgoing_events_by_time", "at"),
     )
 
@@ -678,6 +756,7 @@ class OutgoingEvent(SQLModel, table=True):
     job_id: UUID | None = None
     at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     batch_id: UUID | None = None
+    pipeline_id: UUID | None = None
 
 
 class OutgoingDelivery(SQLModel, table=True):

@@ -33,16 +33,21 @@ class Origin(StrEnum):
 
 
 class ProviderName(StrEnum):
-    """Who generates: `studio` is a self-hosted backend that pushes its own progress."""
+    """Who generates: `studio` is a self-hosted backend that pushes its own progress, `reelay` mixes films itself."""
 
     FAL = "fal"
     REPLICATE = "replicate"
     STUDIO = "studio"
+    REELAY = "reelay"
 
     @property
     def reports_by_push(self) -> bool:
         """Whether it tells its progress and its outcome by itself, and cannot be asked for them."""
         return self is ProviderName.STUDIO
+
+
+ASKED_PROVIDERS = (ProviderName.FAL, ProviderName.REPLICATE, ProviderName.STUDIO)
+"""Those that jobs are sent to."""
 
 
 class Status(StrEnum):

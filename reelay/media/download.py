@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import httpx
 
-from reelay.domain.generation import ProviderName
+from reelay.domain.generation import ASKED_PROVIDERS, ProviderName
 from reelay.media.errors import (
     BadMedia,
     MediaError,
@@ -90,7 +90,7 @@ async def open_sources(settings: Settings) -> AsyncIterator[Mapping[ProviderName
     """A client for each provider, because a connection is opened by the policy of its client."""
     async with AsyncExitStack() as stack:
         sources = {}
-        for provider in ProviderName:
+        for provider in ASKED_PROVIDERS:
             policy = DownloadPolicy.of(provider, settings)
             client = open_download_client(policy, proxies=OutboundProxies.of(settings))
             sources[provider] = Source(await stack.enter_async_context(client), policy)

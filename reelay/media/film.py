@@ -28,7 +28,7 @@ from av.video.stream import VideoStream
 
 from reelay.media.captions import Cue
 from reelay.media.errors import BadMedia
-from reelay.media.mix import Ending, Film, Mix, OnSeconds, Track
+from reelay.media.mix import Ending, Film, Mix, OnProgress, Track
 from reelay.media.probe import MAX_PIXELS, MICROSECONDS, TURNS, first_picture, opened, quarter_turns
 
 LONGEST_FILM_SECONDS = 3600
@@ -68,8 +68,8 @@ class Shot:
     quarter_turns: int
 
 
-def mix(plan: Mix, on_seconds: OnSeconds = lambda seconds: None) -> Film:
-    """Write the film. `on_seconds` is told how much of it is written.
+def mix(plan: Mix, on_progress: OnProgress = lambda fraction: None) -> Film:
+    """Write the film. `on_progress` is told how much of it is written, from 0 to 1.
 
     Raises: BadMedia, MemoryError; OSError, when it cannot be written.
     """
@@ -93,7 +93,7 @@ def mix(plan: Mix, on_seconds: OnSeconds = lambda seconds: None) -> Film:
             for packet in packets:
                 moment = _moment(packet)
                 container.mux(packet)
-                on_seconds(moment)
+                on_progress(min(moment / seconds, 1.0) if seconds else 1.0)
         except av.error.FFmpegError as error:
             if isinstance(error, OSError) and error.errno:
                 raise

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from reelay.media.captions import Cue
 
-OnSeconds = Callable[[float], None]
-"""Told how much of a film is written."""
+OnProgress = Callable[[float], None]
+"""Told how much of a film is written, from 0 to 1."""
 
 
 class Ending(StrEnum):
@@ -62,8 +62,8 @@ class Film:
 class MixerLine:
     """One line of JSON, with one of these."""
 
-    seconds: float | None = None
-    """So much is written."""
+    fraction: float | None = None
+    """So much of it is written."""
     film: Film | None = None
     bad_media: str | None = None
     bug: str | None = None

@@ -5,13 +5,12 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 
 from reelay.media.errors import BadMedia, DecoderUnavailable, TooCostly
 from reelay.media.inspection import OUT_OF_MEMORY
-from reelay.media.mix import LINE, PLAN, Film, Mix, MixerLine, OnSeconds
+from reelay.media.mix import LINE, PLAN, Film, Mix, MixerLine, OnProgress
 
 PROGRAM = ("-I", "-X", "utf8", "-m", "reelay.media.mixer_process")
 MEMORY_BYTES = 2 * 1024**3
@@ -22,13 +21,7 @@ SILENT_SECONDS = 600
 log = structlog.get_logger()
 
 
-class MakeFilm(Protocol):
-    async def __call__(self, plan: Mix, *, at_most_bytes: int, on_seconds: OnSeconds) -> Film:
-        """As `make_film`."""
-        ...
-
-
-async def make_film(plan: Mix, *, at_most_bytes: int, on_seconds: OnSeconds = lambda seconds: None) -> Film:
+async def make_film(plan: Mix, *, at_most_bytes: int, on_progress: OnProgress = lambda fraction: None) -> Film:
     """As `reelay.media.film.mix`, without blocking. Cancelled, it kills the process.
 
     Raises: BadMedia (TooCostly, where it took more than it may, or killed its process), DecoderUnavailable.
@@ -41,7 +34,7 @@ async def make_film(plan: Mix, *, at_most_bytes: int, on_seconds: OnSeconds = la
     except OSError as error:
         raise DecoderUnavailable(f"no process can be started: {error.strerror}") from error
     try:
-        answer = await _answer(process, plan, on_seconds)
+        answer = await _answer(process, plan, on_progress)
     finally:
         with suppress(ProcessLookupError):
             process.kill()
@@ -55,7 +48,7 @@ async def make_film(plan: Mix, *, at_most_bytes: int, on_seconds: OnSeconds = la
     return answer.film
 
 
-async def _answer(process: Process, plan: Mix, on_seconds: OnSeconds) -> MixerLine | None:
+async def _answer(process: Process, plan: Mix, on_progress: OnProgress) -> MixerLine | None:
     """Its last line; None when it died before that."""
     assert process.stdin
     assert process.stdout
@@ -72,9 +65,9 @@ async def _answer(process: Process, plan: Mix, on_seconds: OnSeconds) -> MixerLi
             await process.wait()
             return None
         line = LINE.validate_json(text)
-        if line.seconds is None:
+        if line.fraction is None:
             return line
-        on_seconds(line.seconds)
+        on_progress(line.fraction)
 
 
 def _cause_of_death(exit_code: int) -> TooCostly:

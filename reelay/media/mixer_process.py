@@ -1,7 +1,7 @@
 """A process that makes one film: `python -I -m reelay.media.mixer_process MEMORY BYTES`.
 
-It reads the plan as a line of JSON from its standard input, and writes lines of JSON to its standard output: how many
-seconds are written, and last the film, or what is wrong.
+It reads the plan as a line of JSON from its standard input, and writes lines of JSON to its standard output: how
+much is written, and last the film, or what is wrong.
 """
 
 import os
@@ -38,10 +38,10 @@ class _Progress:
     def __init__(self) -> None:
         self._said_at = 0.0
 
-    def __call__(self, seconds: float) -> None:
+    def __call__(self, fraction: float) -> None:
         if time.monotonic() - self._said_at >= SAY_EVERY_SECONDS:
             self._said_at = time.monotonic()
-            _say(MixerLine(seconds=seconds))
+            _say(MixerLine(fraction=fraction))
 
 
 def _say(line: MixerLine) -> None:

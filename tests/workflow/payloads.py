@@ -18,6 +18,8 @@ from activities.archive import ArchiveActivities
 from activities.conclusion import ConclusionActivities
 from activities.endpoints import EndpointActivities
 from activities.housekeeping import HousekeepingActivities
+from activities.mixing import MixActivities
+from activities.pipelines import PipelineActivities
 from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
@@ -25,6 +27,7 @@ from workflows.converter import data_converter
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
 from workflows.housekeeping import HousekeepingWorkflow
+from workflows.pipeline import PipelineWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 
 Schema = dict[str, Any]
@@ -40,6 +43,9 @@ CLASSES = (
     EndpointActivities,
     HousekeepingWorkflow,
     HousekeepingActivities,
+    PipelineWorkflow,
+    PipelineActivities,
+    MixActivities,
 )
 KINDS = {
     "__temporal_workflow_run": "workflow",

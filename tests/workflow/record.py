@@ -23,17 +23,26 @@ from reelay.domain.endpoint import EndpointAnswer, EndpointState
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Generation, Stage, UncertainSubmitPolicy
 from reelay.domain.housekeeping import Pruned
+from reelay.domain.pipeline import Begun, Decision, PipelineStatus, StepStatus
 from reelay.domain.reconciliation import Reconciled
 from tests.eventually import eventually
 from tests.servers import temporal_server
 from tests.workflow.conftest import generation, report
 from tests.workflow.payloads import payload_types, schema_of, written_today
+from tests.workflow.pipelines import PipelineScript, bad_film, pipeline
 from tests.workflow.steps import Steps, lost_answer, running, verdict, without_a_list
 from workflows.client import connect
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
 from workflows.housekeeping import HousekeepingWorkflow
-from workflows.ids import endpoint_workflow_id, housekeeping_id, reconciliation_id, workflow_id
+from workflows.ids import (
+    endpoint_workflow_id,
+    housekeeping_id,
+    pipeline_workflow_id,
+    reconciliation_id,
+    workflow_id,
+)
+from workflows.pipeline import PipelineWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.schedule import GRACE
 from workflows.task_queues import transfers_queue
@@ -148,6 +157,43 @@ async def record(client: Client, name: str) -> None:
     write(name, history)
 
 
+async def approve_frame(handle: WorkflowHandle[PipelineWorkflow, PipelineStatus]) -> None:
+    await handle.signal(PipelineWorkflow.decide, Decision(step="frame", is_approved=True))
+
+
+async def reject_frame(handle: WorkflowHandle[PipelineWorkflow, PipelineStatus]) -> None:
+    await handle.signal(PipelineWorkflow.decide, Decision(step="frame", is_approved=False, note="too dark"))
+
+
+async def cancel_pipeline(handle: WorkflowHandle[PipelineWorkflow, PipelineStatus]) -> None:
+    await handle.cancel()
+
+
+PIPELINE_PATHS = {
+    "pipeline": (PipelineScript(generation()), approve_frame),
+    "pipeline-rejected": (PipelineScript(generation()), reject_frame),
+    "pipeline-reused": (
+        PipelineScript(generation(), begins={"frame": Begun(status=StepStatus.REUSED)}, mix_failure=bad_film()),
+        approve_frame,
+    ),
+    "pipeline-canceled": (PipelineScript(generation()), cancel_pipeline),
+}
+
+
+async def record_pipeline(client: Client, name: str) -> None:
+    script, happening = PIPELINE_PATHS[name]
+    queue, given = f"record-{uuid4()}", pipeline()
+    pipelines, transfers = script.workers(client, queue)
+    async with pipelines, transfers:
+        handle = await client.start_workflow(
+            PipelineWorkflow.run, given, id=pipeline_workflow_id(given.id), task_queue=queue
+        )
+        await happening(handle)
+        await asyncio.gather(handle.result(), return_exceptions=True)
+        history = await handle.fetch_history()
+    write(name, history)
+
+
 async def record_reconciliation(client: Client) -> None:
     """A pass, as the schedule starts it."""
     queue = f"record-{uuid4()}"
@@ -228,6 +274,8 @@ async def main() -> None:
             client = await connect()
             for name in PATHS:
                 await record(client, name)
+            for name in PIPELINE_PATHS:
+                await record_pipeline(client, name)
             await record_reconciliation(client)
             await record_endpoint(client)
             await record_housekeeping(client)

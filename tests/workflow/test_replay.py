@@ -6,12 +6,13 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests.paths import ROOT
-from tests.workflow.record import ENDPOINT, HOUSEKEEPING, PATHS, RECONCILIATION, RELEASE, RELEASES
+from tests.workflow.record import ENDPOINT, HOUSEKEEPING, PATHS, PIPELINE_PATHS, RECONCILIATION, RELEASE, RELEASES
 from workflows.client import tracing_interceptors
 from workflows.converter import data_converter
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
 from workflows.housekeeping import HousekeepingWorkflow
+from workflows.pipeline import PipelineWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 
 # Those whose running generations today's workers go on with where workers have no versions. One that today's workflow
@@ -25,7 +26,9 @@ RECORDED = {
 
 
 def test_every_path_is_recorded() -> None:
-    assert {f"{RELEASE}-{name}" for name in (*PATHS, RECONCILIATION, ENDPOINT, HOUSEKEEPING)} <= RECORDED.keys()
+    assert {
+        f"{RELEASE}-{name}" for name in (*PATHS, *PIPELINE_PATHS, RECONCILIATION, ENDPOINT, HOUSEKEEPING)
+    } <= RECORDED.keys()
 
 
 def test_the_changelog_says_which_releases_are_not_taken_over() -> None:
@@ -56,7 +59,13 @@ async def test_replay_notices_a_changed_order() -> None:
 
 async def replay(history: str) -> None:
     replayer = Replayer(
-        workflows=[GenerationWorkflow, ReconciliationWorkflow, EndpointWorkflow, HousekeepingWorkflow],
+        workflows=[
+            GenerationWorkflow,
+            PipelineWorkflow,
+            ReconciliationWorkflow,
+            EndpointWorkflow,
+            HousekeepingWorkflow,
+        ],
         data_converter=data_converter,
         interceptors=tracing_interceptors(),
     )

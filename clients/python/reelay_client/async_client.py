@@ -27,6 +27,9 @@ from reelay_client.models import (
     File,
     Job,
     Model,
+    Pipeline,
+    PipelineCreated,
+    PipelinePlan,
     TimelineEvent,
     WebhookDelivery,
     WebhookEndpoint,
@@ -36,6 +39,8 @@ from reelay_client.models import (
 KINDS = ("video", "first-frame", "voice", "ambient", "transcribe")
 BESIDE_INPUT = ("campaignId", "clipId", "confirm", "externalId", "maxWaitSeconds", "metadata", "priority", "webhookUrl")
 """Members of the body of `POST /api/jobs` that are no input of the model."""
+PROGRESS = {"progress": "true"}
+DRY_RUN = {"dryRun": "true"}
 WAIT_SECONDS = 20
 UPLOAD_SECONDS = 120
 """Of one write of an upload, and of the look into the file after the last one."""
@@ -258,6 +263,75 @@ class AsyncReelay:
             async for document in documents:
                 yield Asset.read(document)
 
+    async def produce(self, clip_id: UUID, /, *, idempotency_key: str | None = None, **parts: Any) -> PipelineCreated:
+        """A finished clip: `video` with the inputs of its job, and perhaps `firstFrame`, `voice`, `ambient`,
+        `captions`; `approvals`, `budgetCents`, ... beside them."""
+        return await self._create_pipeline(f"/api/clips/{clip_id}/produce", parts, idempotency_key)
+
+    async def create_pipeline(
+        self, steps: Mapping[str, Any], /, *, idempotency_key: str | None = None, **more: Any
+    ) -> PipelineCreated:
+        """A plan of steps by ids of your own; `more` in the API's names: `approvals`, `budgetCents`, `clipId`, ..."""
+        return await self._create_pipeline("/api/pipelines", {"steps": steps, **more}, idempotency_key)
+
+    async def plan_pipeline(self, steps: Mapping[str, Any], /, **more: Any) -> PipelinePlan:
+        """What `create_pipeline` with the same would do and cost."""
+        body = {"steps": steps, **more}
+        return PipelinePlan.read(await self._request_with_retries("POST", "/api/pipelines", json=body, params=DRY_RUN))
+
+    async def pipeline(self, pipeline_id: UUID) -> Pipeline:
+        return Pipeline.read(await self.get(_pipeline(pipeline_id)))
+
+    async def pipelines(self) -> AsyncGenerator[Pipeline]:
+        """The caller's pipelines, newest first, page after page."""
+        async with aclosing(self.pages("/api/pipelines")) as documents:
+            async for document in documents:
+                yield Pipeline.read(document)
+
+    async def approve_step(self, pipeline_id: UUID, step: str, *, note: str = "") -> Pipeline:
+        """What needs the step begins."""
+        return Pipeline.read(await self.post(f"{_pipeline(pipeline_id)}/approve", {"step": step, "note": note}))
+
+    async def reject_step(self, pipeline_id: UUID, step: str, *, note: str = "") -> Pipeline:
+        """What needs the step is skipped."""
+        return Pipeline.read(await self.post(f"{_pipeline(pipeline_id)}/reject", {"step": step, "note": note}))
+
+    async def cancel_pipeline(self, pipeline_id: UUID) -> Pipeline:
+        return Pipeline.read(await self._request_with_retries("POST", f"{_pipeline(pipeline_id)}/cancel"))
+
+    async def retry_pipeline(self, pipeline_id: UUID) -> Pipeline:
+        """Go on with one that failed or was canceled."""
+        return Pipeline.read(await self.post(f"{_pipeline(pipeline_id)}/retry"))
+
+    async def rerun_pipeline(
+        self, pipeline_id: UUID, steps: Mapping[str, Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> PipelineCreated:
+        """A new one, in which these steps have other inputs: `{"voice": {"text": ...}}`. The rest is reused."""
+        return await self._create_pipeline(f"{_pipeline(pipeline_id)}/rerun", _changes(steps), idempotency_key)
+
+    async def plan_rerun(self, pipeline_id: UUID, steps: Mapping[str, Mapping[str, Any]]) -> PipelinePlan:
+        """What `rerun_pipeline` with the same would do and cost."""
+        path = f"{_pipeline(pipeline_id)}/rerun"
+        return PipelinePlan.read(await self._request_with_retries("POST", path, json=_changes(steps), params=DRY_RUN))
+
+    async def watch_pipeline(self, pipeline_id: UUID) -> AsyncGenerator[Pipeline]:
+        """The pipeline now, whenever one of its steps changes, and at its end. As `watch` follows a job."""
+        state = WatchState()
+        patience = Patience(self._patience)
+        while True:
+            try:
+                async with aclosing(self._read_pipeline(pipeline_id, state)) as states:
+                    async for pipeline in states:
+                        patience.renew()
+                        yield pipeline
+                        if pipeline.has_ended:
+                            return
+                patience.renew()
+            except NotReachable:
+                if patience.is_over:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
+
     async def watch(self, job_id: UUID) -> AsyncGenerator[Job]:
         """The job now, whenever it or its estimated progress changes, and at its end.
 
@@ -374,13 +448,28 @@ class AsyncReelay:
         else:
             yield Job.read(await self._call("GET", f"/api/jobs/{job_id}", params={"wait": WAIT_SECONDS}))
 
-    async def _events(self, path: str, state: "WatchState") -> AsyncGenerator[Event]:
+    async def _read_pipeline(self, pipeline_id: UUID, state: "WatchState") -> AsyncGenerator[Pipeline]:
+        path = _pipeline(pipeline_id)
+        if state.by_events:
+            async with aclosing(self._events(f"{path}/events", state, with_progress=False)) as events:
+                async for event in events:
+                    yield Pipeline.read(event.data)
+        else:
+            yield Pipeline.read(await self._call("GET", path))
+
+    async def _create_pipeline(
+        self, path: str, body: Mapping[str, Any], idempotency_key: str | None
+    ) -> PipelineCreated:
+        headers = {"idempotency-key": idempotency_key or str(uuid4())}
+        return PipelineCreated.read(await self._request_with_retries("POST", path, json=body, headers=headers))
+
+    async def _events(self, path: str, state: "WatchState", *, with_progress: bool = True) -> AsyncGenerator[Event]:
         """Until the stream ends. After one that is no stream, or silent, polling takes over."""
         timeout = httpx.Timeout(WAIT_SECONDS, read=SILENCE_SECONDS)
         headers = {"accept": "text/event-stream", "last-event-id": state.after}
         try:
             async with self._http.stream(
-                "GET", path, params={"progress": "true"}, headers=headers, timeout=timeout
+                "GET", path, params=PROGRESS if with_progress else {}, headers=headers, timeout=timeout
             ) as response:
                 await _check(response)
                 state.by_events = response.headers.get("content-type", "").startswith("text/event-stream")
@@ -417,6 +506,14 @@ class AsyncReelay:
 
 def _endpoint(endpoint_id: UUID) -> str:
     return f"/api/webhook-endpoints/{endpoint_id}"
+
+
+def _pipeline(pipeline_id: UUID) -> str:
+    return f"/api/pipelines/{pipeline_id}"
+
+
+def _changes(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {"steps": {name: {"input": dict(inputs)} for name, inputs in steps.items()}}
 
 
 def _once() -> dict[str, str]:

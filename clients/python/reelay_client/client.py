@@ -24,6 +24,9 @@ from reelay_client.models import (
     File,
     Job,
     Model,
+    Pipeline,
+    PipelineCreated,
+    PipelinePlan,
     TimelineEvent,
     WebhookDelivery,
     WebhookEndpoint,
@@ -187,6 +190,59 @@ class Reelay:
     def assets(self) -> Iterator[Asset]:
         """The files that the caller brought, newest first."""
         return self._iterate(self._client.assets())
+
+    def produce(self, clip_id: UUID, /, *, idempotency_key: str | None = None, **parts: Any) -> PipelineCreated:
+        """As `AsyncReelay.produce`."""
+        return self._portal.call(partial(self._client.produce, clip_id, idempotency_key=idempotency_key, **parts))
+
+    def create_pipeline(
+        self, steps: Mapping[str, Any], /, *, idempotency_key: str | None = None, **more: Any
+    ) -> PipelineCreated:
+        """As `AsyncReelay.create_pipeline`."""
+        create = partial(self._client.create_pipeline, steps, idempotency_key=idempotency_key, **more)
+        return self._portal.call(create)
+
+    def plan_pipeline(self, steps: Mapping[str, Any], /, **more: Any) -> PipelinePlan:
+        """What `create_pipeline` with the same would do and cost."""
+        return self._portal.call(partial(self._client.plan_pipeline, steps, **more))
+
+    def pipeline(self, pipeline_id: UUID) -> Pipeline:
+        return self._portal.call(self._client.pipeline, pipeline_id)
+
+    def pipelines(self) -> Iterator[Pipeline]:
+        """The caller's pipelines, newest first."""
+        return self._iterate(self._client.pipelines())
+
+    def approve_step(self, pipeline_id: UUID, step: str, *, note: str = "") -> Pipeline:
+        """What needs the step begins."""
+        return self._portal.call(partial(self._client.approve_step, pipeline_id, step, note=note))
+
+    def reject_step(self, pipeline_id: UUID, step: str, *, note: str = "") -> Pipeline:
+        """What needs the step is skipped."""
+        return self._portal.call(partial(self._client.reject_step, pipeline_id, step, note=note))
+
+    def cancel_pipeline(self, pipeline_id: UUID) -> Pipeline:
+        return self._portal.call(self._client.cancel_pipeline, pipeline_id)
+
+    def retry_pipeline(self, pipeline_id: UUID) -> Pipeline:
+        """Go on with one that failed or was canceled."""
+        return self._portal.call(self._client.retry_pipeline, pipeline_id)
+
+    def rerun_pipeline(
+        self, pipeline_id: UUID, steps: Mapping[str, Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> PipelineCreated:
+        """As `AsyncReelay.rerun_pipeline`."""
+        rerun = partial(self._client.rerun_pipeline, pipeline_id, steps, idempotency_key=idempotency_key)
+        return self._portal.call(rerun)
+
+    def plan_rerun(self, pipeline_id: UUID, steps: Mapping[str, Mapping[str, Any]]) -> PipelinePlan:
+        """What `rerun_pipeline` with the same would do and cost."""
+        plan: PipelinePlan = self._portal.call(self._client.plan_rerun, pipeline_id, steps)
+        return plan
+
+    def watch_pipeline(self, pipeline_id: UUID) -> Iterator[Pipeline]:
+        """The pipeline now, at each change of a step, and at its end."""
+        return self._iterate(self._client.watch_pipeline(pipeline_id))
 
     def watch(self, job_id: UUID) -> Iterator[Job]:
         """The job now, at each change, and at its end."""

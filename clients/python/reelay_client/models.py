@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from types import NoneType, UnionType
-from typing import Any, Self, get_args, get_type_hints
+from typing import Any, Self, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 ENDED = ("completed", "failed", "canceled")
@@ -285,6 +285,78 @@ class Asset(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PipelineStep(Answer):
+    """One step of a pipeline."""
+
+    status: str
+    """`waiting`, `running`, `waiting_for_approval`, `completed`, `reused`, `failed` or `skipped`."""
+    job_id: UUID
+    """The job that stands for it; of one that was reused, the earlier one."""
+    model: str | None = None
+    needs: list[str] = field(default_factory=list)
+    progress: int = 0
+    files: list[File] = field(default_factory=list)
+    estimated_cost_cents: int = 0
+    cost_cents: int = 0
+    input_hash: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline(Answer):
+    """Jobs and mixes that depend on each other."""
+
+    id: UUID
+    name: str
+    status: str
+    """`running`, `waiting_for_approval`, `completed`, `failed` or `canceled`."""
+    progress: int
+    """0 to 100."""
+    steps: dict[str, PipelineStep]
+    clip_id: UUID | None = None
+    rerun_of: UUID | None = None
+    estimated_cost_cents: int = 0
+    cost_cents: int = 0
+    metadata: dict[str, Any] = field(default_factory=dict)
+    created_at: datetime
+    completed_at: datetime | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineCreated(Answer):
+    """The answer to a call that creates a pipeline."""
+
+    pipeline_id: UUID
+    status: str
+    estimated_cost_cents: int
+    status_url: str
+    events_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStep(Answer):
+    """What would become of a step."""
+
+    status: str
+    """`reused`, or `waiting` for what would be made."""
+    estimated_cost_cents: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelinePlan(Answer):
+    """What a pipeline would do and cost."""
+
+    estimated_cost_cents: int
+    steps: dict[str, PlannedStep]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Clip(Answer):
     id: UUID
     campaign_id: UUID
@@ -294,6 +366,7 @@ class Clip(Answer):
     video: dict[str, Any]
     first_frame: dict[str, Any]
     audio: dict[str, Any]
+    final: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any]
 
 
@@ -320,4 +393,6 @@ def _read(value: Any, hint: Any) -> Any:
         return UUID(value) if hint is UUID else datetime.fromisoformat(value)
     if isinstance(value, list) and (parts := get_args(hint)):
         return [_read(item, parts[0]) for item in value]
+    if isinstance(value, dict) and get_origin(hint) is dict:
+        return {name: _read(item, get_args(hint)[1]) for name, item in value.items()}
     return hint.read(value) if isinstance(hint, type) and issubclass(hint, Answer) else value

@@ -43,7 +43,7 @@ async def test_a_film_is_made_in_a_process_that_ends_with_it(tmp_path: Path) -> 
 
 async def test_a_cancellation_ends_the_process_at_once(long_film: Mix) -> None:
     told: list[float] = []
-    making = asyncio.create_task(make_film(long_film, at_most_bytes=LARGE, on_seconds=told.append))
+    making = asyncio.create_task(make_film(long_film, at_most_bytes=LARGE, on_progress=told.append))
 
     async def is_under_way() -> bool:
         return bool(told)

@@ -1,0 +1,113 @@
+"""The steps of a pipeline: begun, reused, approved, skipped; and its end."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio import activity
+
+from activities.errors import still_running
+from activities.inputs import Decided
+from reelay.db.engine import Sessions
+from reelay.db.generations import fail_generation, generation_of
+from reelay.db.inputs import input_sums
+from reelay.db.pipelines import (
+    StepOfPipeline,
+    begin_step,
+    cancel_steps,
+    content_key,
+    end_pipeline,
+    find_reusable,
+    forget_content,
+    lock_step,
+    reuse_job,
+    set_step,
+    skip_step,
+)
+from reelay.db.tables import GenerationJob, PipelineRow, PipelineStepRow
+from reelay.domain.failure import Failure, FailureCode
+from reelay.domain.generation import Status
+from reelay.domain.pipeline import Begun, PipelineStatus, Step, StepStatus
+from reelay.domain.quoting import told_to_user
+
+LOOK_AGAIN_IN = timedelta(seconds=5)
+INPUT_GONE = Failure(code=FailureCode.INPUT_UNAVAILABLE, message="A file that the step needs is no longer there")
+
+
+class PipelineActivities:
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    @activity.defn
+    async def begin_step(self, step: Step) -> Begun:
+        """Its turn has come: an earlier job with the same content stands for it, or its own begins. Twice is once."""
+        async with self._sessions.begin() as session:
+            row, job = await lock_step(session, step)
+            if row.status != StepStatus.WAITING:
+                return _begun_before(row, job)
+            if job is None or Status(job.status).is_final:
+                await set_step(session, row, StepStatus.FAILED)
+                return Begun(status=StepStatus.FAILED)
+            sums = await input_sums(session, job)
+            if sums is None:
+                await fail_generation(session, job.id, INPUT_GONE, reason=told_to_user(INPUT_GONE, job.arguments))
+                await set_step(session, row, StepStatus.FAILED)
+                return Begun(status=StepStatus.FAILED)
+            key = content_key(job, sums)
+            pipeline = await session.get_one(PipelineRow, step.pipeline_id)
+            if pipeline.reuse and key and (earlier := await find_reusable(session, row.user_id, key)):
+                await reuse_job(session, row, job, earlier)
+                return Begun(status=StepStatus.REUSED)
+            return await begin_step(session, row, job, key)
+
+    @activity.defn
+    async def wait_for_job(self, step: Step) -> StepStatus:
+        """How the step's job ended, by its row. Its retries are the waiting."""
+        async with self._sessions() as session:
+            status = StepOfPipeline(*await lock_step(session, step)).status
+        if status is StepStatus.RUNNING:
+            raise still_running(f"The job of {step.id} runs", ask_again_in=LOOK_AGAIN_IN)
+        return status
+
+    @activity.defn
+    async def ask_for_approval(self, step: Step) -> None:
+        async with self._sessions.begin() as session:
+            row, _ = await lock_step(session, step)
+            if row.status == StepStatus.RUNNING:
+                await set_step(session, row, StepStatus.WAITING_FOR_APPROVAL)
+
+    @activity.defn
+    async def decide(self, decided: Decided) -> None:
+        """What was rejected is not reused either."""
+        async with self._sessions.begin() as session:
+            row, job = await lock_step(session, decided.step)
+            if row.status != StepStatus.WAITING_FOR_APPROVAL:
+                return
+            status = StepStatus.COMPLETED if decided.is_approved else StepStatus.FAILED
+            await set_step(session, row, status, note=decided.note)
+            if job is not None and not decided.is_approved:
+                await forget_content(session, job)
+
+    @activity.defn
+    async def skip_step(self, step: Step) -> None:
+        """What it needs is not there; what was held for it is released."""
+        async with self._sessions.begin() as session:
+            row, job = await lock_step(session, step)
+            if row.status == StepStatus.WAITING:
+                await skip_step(session, row, job, "A step that it needs was not completed")
+
+    @activity.defn
+    async def end_pipeline(self, pipeline_id: UUID) -> PipelineStatus:
+        """Completed if all of its steps are."""
+        async with self._sessions.begin() as session:
+            return await end_pipeline(session, pipeline_id)
+
+    @activity.defn
+    async def cancel_pipeline(self, pipeline_id: UUID) -> None:
+        """Its jobs have ended by now; what has not begun is skipped."""
+        async with self._sessions.begin() as session:
+            await cancel_steps(session, pipeline_id)
+
+
+def _begun_before(row: PipelineStepRow, job: GenerationJob | None) -> Begun:
+    status = StepOfPipeline(row, job).status
+    return Begun(status=status, generation=generation_of(job) if job and status is StepStatus.RUNNING else None)

@@ -1,0 +1,1 @@
+"""Pipelines: jobs and mixes that depend on each other, as one plan."""

@@ -1,0 +1,308 @@
+"""Creating a pipeline: every step validated and priced before anything is bought, and its price held for the whole."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.context import RequestContext
+from api.generations import create
+from api.generations.create import JobSpec
+from api.generations.references import settle_references
+from api.generations.schemas import CreateRequest
+from api.http.idempotency import ensure_same_request, fingerprint, id_for
+from api.http.problems import ConfirmationRequired, Conflict, InvalidParams
+from api.notifications.addresses import check_webhook_url
+from api.pipelines.kinds import MIXED, can_take, made_by, wanted_by
+from api.pipelines.schemas import GenerationStep, MixStep, PipelineRequest
+from reelay.catalog.errors import shown
+from reelay.catalog.model import JobKind
+from reelay.db.clips import find_clip
+from reelay.db.generations import TARIFF, TIMING, insert_generation
+from reelay.db.inputs import Unusable, find_input_file, input_sums
+from reelay.db.pipelines import content_key, find_reusable, insert_pipeline, resume_pipeline, write_steps
+from reelay.db.tables import GenerationJob, PipelineRow, PipelineStepRow
+from reelay.domain.generation import JobType, ProviderName, Timing
+from reelay.domain.messages import Sentence
+from reelay.domain.pipeline import StepStatus, in_order, steps_named_in, with_jobs
+from reelay.domain.references import parse_reference, value_at
+
+MIX_MODEL, MIX_ENDPOINT = "mix", "reelay/mix"
+MIX_TIMING = Timing(
+    expected=timedelta(seconds=30),
+    patience=timedelta(0),
+    poll_interval=timedelta(seconds=5),
+    adoption_window=timedelta(0),
+    deadline=timedelta(hours=1),
+)
+
+Steps = Mapping[str, GenerationStep | MixStep]
+FieldError = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PlannedPipeline:
+    row: PipelineRow
+    steps: Sequence[PipelineStepRow]
+    cents: Mapping[str, int]
+    """What is held for each step that is not reused."""
+    is_new: bool = True
+
+
+class DryRun(Exception):
+    """Rolls back what was written to see what it would be."""
+
+    def __init__(self, planned: PlannedPipeline) -> None:
+        self.planned = planned
+
+
+async def create_pipeline(
+    context: RequestContext,
+    key: str | None,
+    request: PipelineRequest,
+    *,
+    rerun_of: UUID | None = None,
+    is_dry_run: bool = False,
+) -> PlannedPipeline:
+    """Raises: InvalidParams with everything that is wrong, PriceUnknown, ConfirmationRequired, InsufficientCredits,
+    KeyReused, Conflict, RateLimited.
+    """
+    if request.webhook_url is not None:
+        check_webhook_url(context.services.settings, request.webhook_url, field="webhookUrl")
+    content = [request.model_dump(mode="json"), str(rerun_of)]
+    row = PipelineRow(
+        id=uuid4() if is_dry_run else id_for(key),
+        user_id=context.user_id,
+        clip_id=request.clip_id,
+        name=request.name,
+        steps={name: step.model_dump(mode="json", by_alias=True) for name, step in request.steps.items()},
+        approvals=request.approvals,
+        budget_cents=request.budget_cents,
+        reuse=request.reuse,
+        rerun_of=rerun_of,
+        metadata_=request.metadata,
+        webhook_url=request.webhook_url,
+        request_fingerprint=fingerprint(content) if key else None,
+    )
+    stored_bytes = await context.services.limits.stored_bytes(context.user_id)
+    try:
+        async with context.transaction() as session:
+            stored, is_new = await insert_pipeline(session, row)
+            if not is_new:
+                return PlannedPipeline(ensure_same_request(stored, row), [], {}, is_new=False)
+            context.services.limits.admit_storage(stored_bytes)
+            if request.clip_id and await find_clip(session, context.user_id, request.clip_id) is None:
+                error = field_error("clipId", Sentence("field_not_yours"), str(request.clip_id))
+                raise InvalidParams(Sentence("belongings_invalid"), errors=[error])
+            planned = await write_plan(context, session, stored, request.steps, kept={})
+            if is_dry_run:
+                raise DryRun(planned)
+            await context.services.limits.admit_creation(session, context.user_id)
+    except DryRun as dry_run:
+        return dry_run.planned
+    return planned
+
+
+async def write_plan(
+    context: RequestContext, session: AsyncSession, pipeline: PipelineRow, steps: Steps, *, kept: Mapping[str, UUID]
+) -> PlannedPipeline:
+    """The jobs of all steps but those that are kept, with their holds. Raises what `create_pipeline` does."""
+    errors = [*plan_errors(steps), *approval_errors(pipeline, steps)]
+    if errors:
+        raise InvalidParams(Sentence("request_invalid"), errors=errors)
+    plan = _Plan(context, session, pipeline, steps, kept)
+    for name in in_order({name: needs_of(step) for name, step in steps.items()}):
+        if name not in kept:
+            await plan.add(name, steps[name])
+    plan.require_valid()
+    total = sum(plan.cents.values())
+    require_within_budget(context, pipeline, total)
+    for job in plan.jobs_to_hold:
+        await create.hold_price(session, job)
+    rows = [plan.rows[name] for name in steps if name in plan.rows]
+    await write_steps(session, rows)
+    await resume_pipeline(session, pipeline, total)
+    await session.refresh(pipeline)
+    return PlannedPipeline(pipeline, rows, plan.cents)
+
+
+class _Plan:
+    """The steps as they are written, each behind those that it needs."""
+
+    def __init__(
+        self,
+        context: RequestContext,
+        session: AsyncSession,
+        pipeline: PipelineRow,
+        steps: Steps,
+        kept: Mapping[str, UUID],
+    ) -> None:
+        self.rows: dict[str, PipelineStepRow] = {}
+        self.cents: dict[str, int] = {}
+        self.jobs_to_hold: list[GenerationJob] = []
+        self._context = context
+        self._session = session
+        self._pipeline = pipeline
+        self._positions = {name: position for position, name in enumerate(steps)}
+        self._job_ids = {name: kept.get(name) or uuid4() for name in steps}
+        self._made = {name: made_by(context.services, step) for name, step in steps.items()}
+        self._is_there = set(kept)
+        """Steps whose files are there already."""
+        self._errors: list[FieldError] = []
+        self._unfinished: list[str] = []
+
+    async def add(self, name: str, step: GenerationStep | MixStep) -> None:
+        needs = needs_of(step)
+        try:
+            if isinstance(step, MixStep):
+                job = await self._mix(name, step)
+            else:
+                job = await self._generation(name, step)
+        except InvalidParams as invalid:
+            self._errors += in_step(name, invalid.errors, is_mix=isinstance(step, MixStep))
+            return
+        reused = await self._reusable(job) if needs <= self._is_there and self._pipeline.reuse else None
+        if reused:
+            self._job_ids[name] = reused.id
+            self._is_there.add(name)
+        else:
+            self.cents[name] = job.estimated_cost_cents
+            await insert_generation(self._session, job)
+            if job.estimated_cost_cents and not self._context.services.settings.unmetered:
+                self.jobs_to_hold.append(job)
+        self.rows[name] = PipelineStepRow(
+            pipeline_id=self._pipeline.id,
+            id=name,
+            user_id=self._pipeline.user_id,
+            position=self._positions[name],
+            status=StepStatus.REUSED if reused else StepStatus.WAITING,
+            needs=sorted(needs),
+            job_id=self._job_ids[name],
+        )
+
+    def require_valid(self) -> None:
+        """Raises: InvalidParams, Conflict."""
+        if self._errors:
+            raise InvalidParams(Sentence("input_invalid"), errors=self._errors)
+        if self._unfinished:
+            references = ", ".join(dict.fromkeys(self._unfinished))
+            raise Conflict(Sentence("input_unfinished", references=references))
+
+    async def _generation(self, name: str, step: GenerationStep) -> GenerationJob:
+        inputs = with_jobs(step.input, self._job_ids)
+        kind = JobKind(step.kind) if step.kind else None
+        model = await create.resolve_model(self._context.services, kind, step.model, inputs)
+        request = CreateRequest(clip_id=self._pipeline.clip_id, confirm=True)
+        job = create.new_job(self._context, None, JobSpec(model=model, inputs=inputs, request=request))
+        checked = await settle_references(
+            self._session, self._context, model, inputs, job, awaited=set(self._job_ids.values())
+        )
+        named = {value_at(job.arguments, place): place for place in job.input_references}
+        errors = list(checked.errors)
+        for needed in sorted(steps_named_in(step.input)):
+            place = named.get(f"job:{self._job_ids[needed]}")
+            field = model.spelling_of(place, inputs) if place else "input"
+            if place is None or not can_take(wanted_by(place), self._made[needed]):
+                errors.append(field_error(field, Sentence("field_step_does_not_fit"), f"step:{needed}"))
+        if errors:
+            raise InvalidParams(Sentence("input_invalid"), errors=errors)
+        self._unfinished += checked.unfinished
+        return self._planned(name, job)
+
+    async def _mix(self, name: str, step: MixStep) -> GenerationJob:
+        given = step.model_dump(mode="json", exclude={"kind", "video"}) | {"video": step.videos}
+        arguments = with_jobs(given, self._job_ids)
+        places = {
+            **{f"video/{index}": "video" for index in range(len(step.videos))},
+            **{f"tracks/{index}/source": "audio" for index in range(len(step.tracks))},
+            **({"captions": "captions"} if step.captions else {}),
+        }
+        errors = [
+            field_error(place.replace("/", "."), message, value_at(given, place))
+            for place, wanted in places.items()
+            if (message := await self._wrong_source(value_at(given, place), value_at(arguments, place), wanted))
+        ]
+        if errors:
+            raise InvalidParams(Sentence("input_invalid"), errors=errors)
+        job = GenerationJob(
+            id=self._job_ids[name],
+            user_id=self._pipeline.user_id,
+            clip_id=self._pipeline.clip_id,
+            job_type=JobType.VIDEO,
+            provider=ProviderName.REELAY,
+            model=MIX_MODEL,
+            endpoint=MIX_ENDPOINT,
+            input_params=arguments,
+            arguments=arguments,
+            input_references=list(places),
+            timing=TIMING.dump_python(MIX_TIMING, mode="json"),
+            tariff=TARIFF.dump_python(None, mode="json"),
+        )
+        return self._planned(name, job)
+
+    async def _wrong_source(self, given: str, settled: str, wanted: str) -> Sentence | None:
+        """What is wrong with what a mix names; None for what it can be made of."""
+        named = steps_named_in(given)
+        if named:
+            return None if can_take(MIXED[wanted], self._made[named.pop()]) else Sentence("field_step_does_not_fit")
+        reference = parse_reference(settled)
+        if reference is None:
+            return Sentence("field_source")
+        file = await find_input_file(self._session, self._pipeline.user_id, reference)
+        if file is Unusable.UNFINISHED:
+            self._unfinished.append(given)
+        return Sentence("field_no_such_file") if file is Unusable.UNKNOWN else None
+
+    def _planned(self, name: str, job: GenerationJob) -> GenerationJob:
+        job.id, job.pipeline_id, job.is_planned = self._job_ids[name], self._pipeline.id, True
+        return job
+
+    async def _reusable(self, job: GenerationJob) -> GenerationJob | None:
+        sums = await input_sums(self._session, job)
+        key = content_key(job, sums) if sums is not None else None
+        return await find_reusable(self._session, job.user_id, key) if key else None
+
+
+def needs_of(step: GenerationStep | MixStep) -> set[str]:
+    return steps_named_in(step.input if isinstance(step, GenerationStep) else step.model_dump(exclude={"kind"}))
+
+
+def plan_errors(steps: Steps) -> Iterator[FieldError]:
+    """Steps that name what there is not, and those that wait for each other in a circle."""
+    needs = {name: needs_of(step) for name, step in steps.items()}
+    for name, needed in needs.items():
+        for missing in sorted(needed - steps.keys()):
+            yield field_error(f"steps.{name}", Sentence("field_no_such_step"), f"step:{missing}", list(steps))
+    known = {name: needed & steps.keys() for name, needed in needs.items()}
+    if circle := [name for name in steps if name not in in_order(known)]:
+        yield field_error("steps", Sentence("field_steps_in_circle", steps=", ".join(circle)), None)
+
+
+def approval_errors(pipeline: PipelineRow, steps: Steps) -> Iterator[FieldError]:
+    for name in pipeline.approvals:
+        if name not in steps:
+            yield field_error("approvals", Sentence("field_no_such_step"), name, list(steps))
+
+
+def require_within_budget(context: RequestContext, pipeline: PipelineRow, cents: int) -> None:
+    """Raises: InvalidParams, ConfirmationRequired."""
+    budget, most = pipeline.budget_cents, context.services.settings.interactive_budget_cents
+    if budget is not None and cents > budget:
+        error = field_error("budgetCents", Sentence("field_costs_more", least=cents), budget, {"min": cents})
+        raise InvalidParams(Sentence("request_invalid"), errors=[error])
+    if budget is None and cents > most:
+        sentence = Sentence("budget_required", cents=cents, budget=most)
+        raise ConfirmationRequired(sentence, estimatedCostCents=cents)
+
+
+def in_step(name: str, errors: Sequence[Any], *, is_mix: bool) -> Iterator[FieldError]:
+    for error in errors:
+        where = error["field"] if is_mix or error["field"] in ("model", "input") else f"input.{error['field']}"
+        yield {**error, "field": f"steps.{name}.{where}"}
+
+
+def field_error(field: str, message: str, value: Any, limit: Any = None) -> FieldError:
+    return {"field": field, "message": message, "limit": limit, "value": shown(value)}

@@ -1,0 +1,281 @@
+"""Pipelines: one plan of jobs and mixes, durable, paid for once, and never half priced."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.eventually import eventually
+from tests.integration.api.shared import new_clip, problem, wrong_fields
+from tests.integration.pipelines.shared import (
+    CLIP,
+    FRAME,
+    VIDEO,
+    VOICE,
+    WIND,
+    Plan,
+    create,
+    credits_of,
+    posts,
+    read,
+    statuses,
+    until,
+    until_step,
+    with_input,
+)
+from tests.running import Service
+from tests.webhook_receiver import WebhookReceiver
+
+
+async def test_a_clip_becomes_one_film_with_four_posts(patient_service: Service) -> None:
+    service = patient_service
+    clip = await new_clip(service)
+    pipeline = await until(service, await create(service, CLIP, name="Dawn", clipId=clip["id"]), "completed")
+
+    assert set(statuses(pipeline).values()) == {"completed"}
+    assert await posts(service, pipeline) == 4
+    film, *captions = pipeline["steps"]["film"]["files"]
+    assert (film["name"], film["format"], film["width"]) == ("film.mp4", "video/mp4", 1280)
+    assert [file["name"] for file in captions] == ["captions.srt", "captions.vtt"]
+    subtitles = (await service.client.get(captions[1]["fileUrl"])).text
+    assert subtitles.startswith("WEBVTT")
+    assert "Every morning the harbour wakes." in subtitles
+    assert pipeline["estimatedCostCents"] >= pipeline["costCents"] > 0
+    assert (await credits_of(service))["heldCents"] == 0
+
+    shown = (await service.client.get(f"/api/clips/{clip['id']}")).json()
+    assert shown["status"] == "ready"
+    assert (await service.client.get(shown["final"]["url"])).status_code in (200, 206)
+    assert shown["video"]["raw_url"]
+    assert shown["firstFrame"]["image_url"]
+
+
+async def test_an_edited_text_buys_one_voice_and_says_so_before(patient_service: Service) -> None:
+    service = patient_service
+    first = await until(service, await create(service, CLIP), "completed")
+    edit = {"steps": {"voice": {"input": {"text": "The harbour sleeps."}}}}
+    path = f"/api/pipelines/{first['id']}/rerun"
+    plan = (await service.client.post(path, params={"dryRun": "1"}, json=edit)).json()
+    bought = {name for name, step in plan["steps"].items() if step["status"] == "waiting"}
+    assert bought == {"voice", "film"}
+    assert plan["estimatedCostCents"] == plan["steps"]["voice"]["estimatedCostCents"] > 0
+    assert len((await service.client.get("/api/pipelines")).json()["data"]) == 1
+    assert (await credits_of(service))["heldCents"] == 0
+
+    created = (await service.client.post(path, json=edit)).json()
+    assert created["estimatedCostCents"] == plan["estimatedCostCents"]
+    second = await until(service, created["pipelineId"], "completed")
+    assert statuses(second) == {
+        "frame": "reused", "video": "reused", "voice": "completed", "wind": "reused", "film": "completed"
+    }  # fmt: skip
+    assert second["rerunOf"] == first["id"]
+    assert list(second["steps"]) == list(first["steps"]) == list(CLIP)
+    assert second["steps"]["video"]["jobId"] == first["steps"]["video"]["jobId"]
+    assert second["costCents"] == second["steps"]["voice"]["costCents"]
+    assert await posts(service, second) == 4  # of the first one three, and the voice's own
+    captions = second["steps"]["film"]["files"][1]["fileUrl"]
+    assert "The harbour sleeps." in (await service.client.get(captions)).text
+
+    third = await until(service, await create(service, CLIP), "completed")
+    assert set(statuses(third).values()) == {"reused"}
+    fresh = await until(service, await create(service, {"voice": VOICE}, reuse=False), "completed")
+    assert statuses(fresh) == {"voice": "completed"}
+
+
+async def test_a_deleted_result_is_not_reused(patient_service: Service) -> None:
+    first = await until(patient_service, await create(patient_service, {"wind": WIND}), "completed")
+    assert (await patient_service.client.delete(f"/api/jobs/{first['steps']['wind']['jobId']}")).status_code == 204
+    second = await until(patient_service, await create(patient_service, {"wind": WIND}), "completed")
+    assert statuses(second) == {"wind": "completed"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "words", "fields"),
+    [
+        ({"video": VIDEO}, {}, ["steps.video"]),
+        ({"a": {**FRAME, "input": {"prompt": "x", "imageUrl": "step:a"}}}, {}, ["steps"]),
+        ({"frame": FRAME, "video": with_input(VIDEO, duration=99)}, {}, ["steps.video.input.duration"]),
+        ({"frame": VOICE, "video": VIDEO}, {}, ["steps.video.input.firstFrameUrl"]),
+        ({"frame": FRAME, "voice": with_input(VOICE, text="step:frame")}, {}, ["steps.voice.input"]),
+        ({"frame": FRAME, "film": {"kind": "mix", "video": "step:frame"}}, {}, ["steps.film.video.0"]),
+        ({"film": {"kind": "mix", "video": "https://example.com/a.mp4"}}, {}, ["steps.film.video.0"]),
+        ({"frame": FRAME}, {"budgetCents": 0}, ["budgetCents"]),
+        ({"frame": FRAME}, {"approvals": ["video"]}, ["approvals"]),
+        ({"frame": {"kind": "first-frame", "model": "no-such-model"}}, {}, ["steps.frame.model"]),
+    ],
+)
+async def test_what_is_wrong_with_a_plan_is_named_before_anything_is_bought(
+    service: Service, steps: dict[str, Plan], words: dict[str, Any], fields: list[str]
+) -> None:
+    refused = await service.client.post("/api/pipelines", json={"steps": steps, **words})
+    assert wrong_fields(refused) == fields
+    assert (await service.client.get("/api/jobs")).json()["data"] == []
+    assert (await credits_of(service))["heldCents"] == 0
+
+
+async def test_the_whole_is_held_for_at_once_or_nothing_is_created(service: Service) -> None:
+    async with await service.user("poor pipeline", credits=40) as poor:
+        refused = await poor.post("/api/pipelines", json={"steps": CLIP})
+        problem(refused, 402, "INSUFFICIENT_CREDITS")
+        assert (await poor.get("/api/pipelines")).json()["data"] == []
+        assert (await poor.get("/api/credits")).json()["availableCents"] == 40
+    slow = {**CLIP, "frame": with_input(FRAME, prompt="slow [sim: latency=10m]")}
+    pipeline = await read(service, await create(service, slow))
+    assert (await credits_of(service))["heldCents"] == pipeline["estimatedCostCents"]
+    await service.client.post(f"/api/pipelines/{pipeline['id']}/cancel")
+
+
+async def test_a_failed_step_leaves_the_others_and_a_retry_goes_on_from_it(patient_service: Service) -> None:
+    service = patient_service
+    failing = {**CLIP, "video": with_input(VIDEO, prompt="boats [sim: fail=422]")}
+    failed = await until(service, await create(service, failing), "failed")
+    assert statuses(failed) == {
+        "frame": "completed", "video": "failed", "voice": "completed", "wind": "completed", "film": "skipped"
+    }  # fmt: skip
+    assert failed["steps"]["video"]["errorCode"] == "provider_rejected"
+    assert (await credits_of(service))["heldCents"] == 0
+
+    retried = await service.client.post(f"/api/pipelines/{failed['id']}/retry")
+    assert retried.status_code == 202, retried.text
+    assert (retried.json()["status"], retried.json()["steps"]["film"]["status"]) == ("running", "waiting")
+    again = await until(service, failed["id"], "failed")
+    assert again["steps"]["frame"]["jobId"] == failed["steps"]["frame"]["jobId"]
+    assert again["steps"]["video"]["jobId"] != failed["steps"]["video"]["jobId"]
+    edit = {"steps": {"video": {"input": {"prompt": "boats"}}}}
+    mended = await service.client.post(f"/api/pipelines/{failed['id']}/rerun", json=edit)
+    film = await until(service, mended.json()["pipelineId"], "completed")
+    assert statuses(film)["frame"] == "reused"
+    problem(await service.client.post(f"/api/pipelines/{film['id']}/retry"), 409, "CONFLICT")
+
+
+async def test_a_step_waits_for_its_approval_before_the_expensive_one_begins(patient_service: Service) -> None:
+    service = patient_service
+    steps = {"frame": FRAME, "video": VIDEO}
+    pipeline_id = await create(service, steps, approvals=["frame"], reuse=False)
+    waiting = await until(service, pipeline_id, "waiting_for_approval")
+    assert statuses(waiting) == {"frame": "waiting_for_approval", "video": "waiting"}
+    assert waiting["steps"]["frame"]["files"]
+    path = f"/api/pipelines/{pipeline_id}"
+    problem(await service.client.post(f"{path}/approve", json={"step": "video"}), 409, "CONFLICT")
+    assert wrong_fields(await service.client.post(f"{path}/approve", json={"step": "film"})) == ["step"]
+    assert (await service.client.post(f"{path}/approve", json={"step": "frame", "note": "fine"})).status_code == 202
+    done = await until(service, pipeline_id, "completed")
+    assert done["steps"]["frame"]["note"] == "fine"
+    assert await posts(service, done) == 2
+
+
+async def test_a_rejected_step_skips_what_needs_it_and_is_made_anew_by_a_retry(patient_service: Service) -> None:
+    service = patient_service
+    pipeline_id = await create(service, {"frame": FRAME, "video": VIDEO}, approvals=["frame"])
+    first = await until(service, pipeline_id, "waiting_for_approval")
+    await service.client.post(f"/api/pipelines/{pipeline_id}/reject", json={"step": "frame", "note": "too dark"})
+    rejected = await until(service, pipeline_id, "failed")
+    assert statuses(rejected) == {"frame": "failed", "video": "skipped"}
+    assert rejected["steps"]["frame"]["note"] == "too dark"
+    assert (await credits_of(service))["heldCents"] == 0
+    await service.client.post(f"/api/pipelines/{pipeline_id}/retry")
+    second = await until(service, pipeline_id, "waiting_for_approval")
+    assert second["steps"]["frame"]["jobId"] != first["steps"]["frame"]["jobId"]
+    await service.client.post(f"/api/pipelines/{pipeline_id}/cancel")
+    assert statuses(await until(service, pipeline_id, "canceled")) == {"frame": "failed", "video": "skipped"}
+
+
+async def test_a_cancellation_withdraws_what_runs_and_releases_what_was_held(patient_service: Service) -> None:
+    service = patient_service
+    slow = {**CLIP, "frame": with_input(FRAME, prompt="slow [sim: latency=10m]")}
+    pipeline_id = await create(service, slow)
+    running = await until_step(service, pipeline_id, "voice", "completed")
+    await service.until_accepted(running["steps"]["frame"]["jobId"])
+    assert (await service.client.post(f"/api/pipelines/{pipeline_id}/cancel")).status_code == 202
+    canceled = await until(service, pipeline_id, "canceled")
+    assert statuses(canceled)["video"] == statuses(canceled)["film"] == "skipped"
+    assert statuses(canceled)["voice"] == "completed"
+    assert (await service.simulated(running["steps"]["frame"]["jobId"]))["cancel_calls"] == 1
+    assert (await credits_of(service))["heldCents"] == 0
+    assert (await service.client.post(f"/api/pipelines/{pipeline_id}/cancel")).json()["status"] == "canceled"
+
+
+async def test_a_clip_that_is_deleted_meanwhile_fails_nothing(patient_service: Service) -> None:
+    service = patient_service
+    clip = await new_clip(service)
+    steps = {"frame": FRAME, "video": VIDEO, "film": {"kind": "mix", "video": "step:video"}}
+    pipeline_id = await create(service, steps, clipId=clip["id"], approvals=["frame"], reuse=False)
+    await until(service, pipeline_id, "waiting_for_approval")
+    assert (await service.client.delete(f"/api/clips/{clip['id']}")).status_code == 204
+    await service.client.post(f"/api/pipelines/{pipeline_id}/approve", json={"step": "frame"})
+    assert (await until(service, pipeline_id, "completed"))["clipId"] is None
+
+
+async def test_films_of_a_campaign_become_one(patient_service: Service) -> None:
+    service = patient_service
+    one = await service.until(await service.create("one"), "completed")
+    steps: dict[str, Plan] = {
+        "two": {"kind": "video", "model": "veo3.1-fast", "input": {"prompt": "two"}},
+        "film": {"kind": "mix", "video": [f"job:{one['id']}", "step:two"]},
+    }
+    film = (await until(service, await create(service, steps), "completed"))["steps"]["film"]["files"][0]
+    assert film["durationSeconds"] == pytest.approx(2 * one["files"][0]["durationSeconds"], abs=0.2)
+
+
+async def test_pipelines_are_their_users_own(service: Service) -> None:
+    pipeline_id = await create(service, {"frame": with_input(FRAME, prompt="mine [sim: latency=10m]")})
+    async with await service.user("another one of pipelines") as other:
+        path = f"/api/pipelines/{pipeline_id}"
+        assert (await other.get(path)).status_code == 404
+        assert (await other.get(f"{path}/events")).status_code == 404
+        for act, body in (("cancel", {}), ("retry", {}), ("rerun", {}), ("approve", {"step": "frame"})):
+            assert (await other.post(f"{path}/{act}", json=body)).status_code == 404, act
+        assert (await other.get("/api/pipelines")).json()["data"] == []
+        clip = await new_clip(service)
+        foreign = {"steps": {"frame": FRAME}, "clipId": clip["id"]}
+        assert wrong_fields(await other.post("/api/pipelines", json=foreign)) == ["clipId"]
+    await service.client.post(f"{path}/cancel")
+
+
+async def test_a_repeated_request_is_answered_with_the_same_pipeline(service: Service) -> None:
+    body = {"steps": {"frame": with_input(FRAME, prompt="once [sim: latency=10m]")}}
+    answers = [
+        await service.client.post("/api/pipelines", json=body, headers={"idempotency-key": "once"}) for _ in range(2)
+    ]
+    ids = {answer.json()["pipelineId"] for answer in answers}
+    assert len(ids) == 1
+    assert answers[1].headers["idempotency-replayed"] == "true"
+    other = {"steps": {"frame": FRAME}}
+    reused = await service.client.post("/api/pipelines", json=other, headers={"idempotency-key": "once"})
+    problem(reused, 422, "IDEMPOTENCY_KEY_REUSED")
+    await service.client.post(f"/api/pipelines/{ids.pop()}/cancel")
+
+
+async def test_a_stream_shows_the_pipeline_until_it_has_ended(patient_service: Service) -> None:
+    service = patient_service
+    pipeline_id = await create(service, {"frame": FRAME}, reuse=False, approvals=["frame"])
+    seen: list[str] = []
+    async with service.client.stream("GET", f"/api/pipelines/{pipeline_id}/events") as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith("data:"):
+                status = json.loads(line.removeprefix("data:"))["status"]
+                if status == "waiting_for_approval" and status not in seen:
+                    await service.client.post(f"/api/pipelines/{pipeline_id}/approve", json={"step": "frame"})
+                seen.append(status)
+    assert "waiting_for_approval" in seen
+    assert seen[-1] == "completed"
+
+
+async def test_a_users_backend_is_told_of_the_approval_and_of_the_end(
+    patient_service: Service, receiver: WebhookReceiver
+) -> None:
+    service = patient_service
+    pipeline_id = await create(service, {"frame": FRAME}, reuse=False, approvals=["frame"], webhookUrl=receiver.url())
+    await until(service, pipeline_id, "waiting_for_approval")
+    await service.client.post(f"/api/pipelines/{pipeline_id}/approve", json={"step": "frame"})
+    await until(service, pipeline_id, "completed")
+
+    async def told() -> list[Plan]:
+        bodies: list[Plan] = [json.loads(each.body) for each in receiver.received]
+        assert [body["type"] for body in bodies] == ["pipeline.waiting_for_approval", "pipeline.completed"]
+        return bodies
+
+    bodies = await eventually(told)
+    assert {body["data"]["id"] for body in bodies} == {pipeline_id}
+    log = (await service.client.get("/api/event-log")).json()["data"]
+    assert "pipeline.completed" in [event["type"] for event in log]
