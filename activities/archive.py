@@ -53,6 +53,7 @@ from reelay.providers.errors import (
 )
 from reelay.providers.media_mapping import media_at, without_files
 from reelay.providers.registry import Providers
+from reelay.providers.safety_flags import with_safety_flags
 
 BAD_MEDIA_ATTEMPTS = 3
 # Often enough that a cancellation is heard within 2 s.
@@ -123,10 +124,10 @@ class ArchiveActivities:
             raise try_again(error, after=error.retry_after, at_most=LONGEST_PAUSE) from error
         except ProviderError as error:
             raise try_again(error, at_most=LONGEST_PAUSE) from error
-        if generation.outputs is None:
-            return result
-        found = media_at(result.data, generation.outputs)
-        return replace(result, media=found or (result.media if generation.needs_media else ()))
+        media = result.media
+        if generation.outputs is not None:
+            media = media_at(result.data, generation.outputs) or (media if generation.needs_media else ())
+        return replace(result, media=with_safety_flags(media, result.data))
 
     async def _keep_log(self, generation: Generation, submission: Submission, result: Result) -> None:
         """What the provider printed, as far as it says so: no reason for the media to wait."""

@@ -136,5 +136,6 @@ def _row(generation: Generation, file: MediaFile, position: int, metadata: dict[
         poster_name=file.poster_name,
         poster_path=file.poster_key,
         file_name=file.file_name,
+        flagged=file.flagged,
         metadata_=metadata,
     )

@@ -171,6 +171,11 @@ const MESSAGES = [
   ["Its run in Temporal", "Son exécution dans Temporal", "Sua execução no Temporal"],
   ["The provider's log", "Journal du fournisseur", "Registro do provedor"],
   ["Files", "Fichiers", "Arquivos"],
+  [
+    "The provider's safety check flagged this result: it may be black or blurred.",
+    "Le contrôle de sécurité du fournisseur a signalé ce résultat : il peut être noir ou flou.",
+    "A verificação de segurança do provedor sinalizou este resultado: ele pode estar preto ou desfocado.",
+  ],
   ["What happened", "Déroulement", "O que aconteceu"],
   ["Details", "Détails", "Detalhes"],
   ["Input", "Paramètres", "Parâmetros"],

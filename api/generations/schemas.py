@@ -296,6 +296,8 @@ class FileView(Wire):
     """The signed address of a still image of a video."""
     file_name: str | None
     """The provider's name of the file."""
+    flagged: bool
+    """Whether the provider's safety check flagged the file. It may be black or blurred."""
     metadata: dict[str, Any]
     """What the provider said about the file."""
 
@@ -314,6 +316,7 @@ class FileView(Wire):
             aspect_ratio=row.aspect_ratio,
             poster_url=row.poster_name and links.to_media(media_address(row.job_id, row.poster_name)),
             file_name=row.file_name,
+            flagged=row.flagged,
             metadata=row.metadata_,
         )
 

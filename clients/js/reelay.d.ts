@@ -22,6 +22,8 @@ export interface MediaFile {
   width: number | null;
   height: number | null;
   posterUrl: string | null;
+  /** By the provider's safety check: it may be black or blurred. */
+  flagged: boolean;
 }
 
 /** As `GET /api/jobs/{id}` answers; the fields that are used most. */

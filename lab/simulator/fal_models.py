@@ -230,8 +230,8 @@ class Flux(ImageInput):
         return float(math.ceil(pixels / PIXELS_PER_MEGAPIXEL) * self.num_images)
 
     def result(self, files: list[File]) -> dict[str, Any]:
-        safe = [False] * self.num_images
-        about = {"timings": {}, "seed": self.seed, "has_nsfw_concepts": safe, "prompt": self.prompt}
+        flags = [Fault.RESULT_NSFW in parse_faults(self.prompt)] * self.num_images
+        about = {"timings": {}, "seed": self.seed, "has_nsfw_concepts": flags, "prompt": self.prompt}
         return {**super().result(files), **about}
 
 

@@ -59,6 +59,9 @@ class Fault(StrEnum):
     RESULT_504 = "result=504"
     """A gateway in front of the provider answers the result's call this many times; the result itself is fine."""
 
+    RESULT_NSFW = "result=nsfw"
+    """The safety check of a picture's model flags every picture."""
+
     MEDIA_404 = "media=404"
     MEDIA_EXPIRED = "media=expired"
     """410."""

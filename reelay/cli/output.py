@@ -52,7 +52,7 @@ def show_job(job: Mapping[str, Any], *, as_json: bool) -> None:
     message = f"{job['errorCode']}: {job['errorMessage']}" if job["errorCode"] else job["progressMessage"]
     typer.echo(f"{job['id']}  {job['status']}  {job['progress']}%  {message}")
     for file in job["files"]:
-        typer.echo(f"  {file['fileUrl']}")
+        typer.echo(f"  {file['fileUrl']}{'  flagged by the safety check' if file['flagged'] else ''}")
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -606,6 +606,8 @@ class MediaFileRow(SQLModel, table=True):
     poster_path: str | None = Field(default=None, sa_type=Text)
     file_name: str | None = Field(default=None, sa_type=Text)
     """The provider's name for it."""
+    flagged: bool = False
+    """By the provider's safety check."""
     metadata_: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
     )

@@ -262,6 +262,8 @@ class RemoteMedia:
     url: str
     content_type: str | None = None
     file_name: str | None = None
+    flagged: bool = False
+    """By the provider's safety check, which may have blackened or blurred it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +302,8 @@ class MediaFile:
     poster_key: str | None = None
     file_name: str | None = None
     """The provider's name for it: a label, never part of a path."""
+    flagged: bool = False
+    """By the provider's safety check, which may have blackened or blurred it."""
 
     @property
     def aspect_ratio(self) -> str | None:

@@ -95,6 +95,7 @@ async def archive_media(
             storage=storage,
             inspect=inspect,
             file_name=remote.file_name,
+            flagged=remote.flagged,
         )
 
 
@@ -138,6 +139,7 @@ async def _keep(
     storage: Storage,
     inspect: Inspect,
     file_name: str | None,
+    flagged: bool = False,
 ) -> MediaFile:
     found, inspection = await _inspect_and_check(downloaded, expected_kind, sniffed, poster, inspect)
     name_stem = stem(found.kind)
@@ -158,6 +160,7 @@ async def _keep(
         poster_name=poster_name,
         poster_key=f"{key_prefix}/{poster_name}" if poster_name else None,
         file_name=plain_name(file_name),
+        flagged=flagged,
     )
 
 

@@ -19,7 +19,7 @@ a data URI.
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 from urllib.parse import urlsplit
 
 from reelay.domain.answers import ADDRESSES, OUTPUTS, is_echo
@@ -135,18 +135,19 @@ def address_in(value: object) -> str | None:
         return None
     if value.startswith("data:"):
         return value if DATA_URI.match(value) else None
-    url = value.strip(" ").replace(" ", "%20")
-    return url if is_web_url(url) else None
+    return web_url_in(value)
 
 
-def is_web_url(text: object) -> TypeGuard[str]:
-    if not isinstance(text, str) or len(text) > MAX_URL_LENGTH or not text.isprintable() or " " in text:
-        return False
+def web_url_in(text: str) -> str | None:
+    """A web address, its spaces encoded; None for any other text."""
+    url = text.strip(" ").replace(" ", "%20")
+    if len(url) > MAX_URL_LENGTH or not url.isprintable():
+        return None
     try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
+        parts = urlsplit(url)
+        return url if parts.scheme in ("http", "https") and parts.hostname else None
     except ValueError:
-        return False
+        return None
 
 
 def _label(value: Any) -> str | None:

@@ -25,7 +25,7 @@ from reelay.domain.generation import RemoteMedia, Stage, Status
 from reelay.domain.language import Language
 from reelay.domain.messages import message
 from reelay.providers.errors import Forged, Malformed
-from reelay.providers.media_mapping import MAX_FILES, is_web_url
+from reelay.providers.media_mapping import MAX_FILES, web_url_in
 from reelay.providers.reading import readable
 from reelay.providers.strict_json import parse_json
 
@@ -177,8 +177,9 @@ def _videos(data: dict[str, Any]) -> tuple[RemoteMedia, ...]:
 
 
 def _video(entry: dict[str, Any], place: int) -> RemoteMedia:
-    url, name = entry.get("file_url"), entry.get("filename")
-    if not is_web_url(url):
+    given, name = entry.get("file_url"), entry.get("filename")
+    url = web_url_in(given) if isinstance(given, str) else None
+    if url is None:
         raise Malformed(f"data.videos.{place}.file_url is no http or https address")
     return RemoteMedia(url=url, file_name=name if _is_label(name) else None)
 

@@ -46,6 +46,8 @@ class File(Answer):
     height: int | None = None
     aspect_ratio: str | None = None
     poster_url: str | None = None
+    flagged: bool = False
+    """By the provider's safety check: it may be black or blurred."""
 
 
 @dataclass(frozen=True, kw_only=True)

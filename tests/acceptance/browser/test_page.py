@@ -68,9 +68,11 @@ async def test_a_file_from_the_disk_or_a_result_becomes_a_first_frame(visit: Vis
     await expect(frame).to_have_value(re.compile("^asset:"))
 
     await page.get_by_role("group", name="What to make").get_by_text("First frame").click()
-    row = await visitor.create("a lighthouse")
+    await page.get_by_label("Model", exact=True).select_option("flux-dev")
+    row = await visitor.create("a lighthouse [sim: result=nsfw]")
     await expect(row.get_by_text("Ready", exact=True)).to_be_visible()
     await row.get_by_role("link").click()
+    await expect(page.get_by_text("safety check flagged this result")).to_be_visible()
     await page.get_by_role("link", name="Use as first frame").first.click()
     await expect(frame).to_have_value(re.compile("^job:"))
     await expect(page.locator(".chosen")).to_contain_text("a lighthouse")

@@ -53,6 +53,17 @@ async def test_of_several_outputs_all_are_archived_or_none(
                 assert (job["errorCode"], job["creditsDeducted"]) == ("result_expired", 0)
 
 
+async def test_a_picture_that_the_safety_check_flags_is_kept_and_says_so(service: Service) -> None:
+    words = {"model": "flux-dev", "prompt": "a lighthouse [sim: result=nsfw]", "numImages": 2}
+    created = (await service.client.post("/api/generate/first-frame", json=words)).json()
+    job = await service.until(created["jobId"], "completed")
+    assert [file["flagged"] for file in job["files"]] == [True, True]
+    assert (await service.client.get(job["files"][0]["fileUrl"])).content
+
+    created = (await service.client.post("/api/generate/first-frame", json={**words, "prompt": "a lamp"})).json()
+    assert [file["flagged"] for file in (await service.until(created["jobId"], "completed"))["files"]] == [False, False]
+
+
 @pytest.mark.fault("D13")
 async def test_callers_addresses_are_never_fetched_by_us(patient_service: Service) -> None:
     async with serving() as canary:

@@ -128,6 +128,13 @@ def test_several_videos_keep_their_order_and_names() -> None:
     assert told.data["metadata"] == {"model_name": "wan"}
 
 
+def test_a_space_in_an_address_is_encoded() -> None:
+    told = push(data={"videos": [{"file_url": " https://studio.example/my shot.mp4", "filename": "my shot.mp4"}]})
+    assert [(video.url, video.file_name) for video in told.videos] == [
+        ("https://studio.example/my%20shot.mp4", "my shot.mp4")
+    ]
+
+
 @pytest.mark.parametrize("version", [None, 1, "1", "v1.2", 2, ["next"]])
 def test_version_is_not_looked_at(version: object) -> None:
     assert [video.url for video in push(version=version).videos] == [VIDEO["file_url"]]
