@@ -4,8 +4,8 @@ from alembic import op
 
 from reelay.db.migrations.scripts import run_script
 
-revision = "0019"
-down_revision = "0018"
+revision = "0022"
+down_revision = "0021"
 
 
 def upgrade() -> None:
