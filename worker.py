@@ -192,6 +192,7 @@ async def open_generations_worker(
             polling.poll,
             conclusion.complete,
             conclusion.withdraw,
+            conclusion.fall_back,
             conclusion.end,
             reconciliation.reconcile,
             endpoints.fetch_endpoint,

@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.errors import try_again
-from activities.inputs import Accepted, Completion, Ending
+from activities.inputs import Accepted, Completion, Ending, Fallback
 from activities.slots import Slots
 from reelay.db.clips import update_clip_film, update_clip_media
 from reelay.db.engine import Sessions
-from reelay.db.generations import cancel_generation, complete_generation, fail_generation
+from reelay.db.generations import cancel_generation, complete_generation, fail_generation, fall_back
 from reelay.db.pushes import metadata_of
 from reelay.db.tables import MediaFileRow
 from reelay.domain.failure import Failure
@@ -83,6 +83,24 @@ class ConclusionActivities:
             else:
                 await self._fail(session, ending.generation, ending.failure)
         self._slots.free(ending.generation.provider)
+
+    @activity.defn
+    async def fall_back(self, fallback: Fallback) -> None:
+        """From now on the row is that of the next fallback. Twice is once."""
+        generation, failure = fallback.generation, fallback.failure
+        async with self._sessions.begin() as session:
+            fell_back = await fall_back(session, generation, fallback.attempts, failure)
+        if fell_back:
+            log.warning(
+                "generation_fell_back",
+                job_id=str(generation.id),
+                model=generation.model,
+                provider=generation.provider,
+                error_code=failure.code,
+                to_model=generation.fallbacks[0].model,
+                to_provider=generation.fallbacks[0].provider,
+            )
+        self._slots.free(generation.provider)
 
     async def _fail(self, session: AsyncSession, generation: Generation, failure: Failure) -> None:
         reason = told_to_user(failure, generation.arguments, hidden=self._account_names)

@@ -50,6 +50,17 @@ class Mixing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fallback:
+    """A generation that goes on with its next fallback."""
+
+    generation: Generation
+    """As it was until now."""
+    failure: Failure
+    attempts: int
+    """So far, at all models."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Completion:
     generation: Generation
     archived: Archived

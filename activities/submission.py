@@ -247,7 +247,7 @@ class SubmissionActivities:
                 stage=Stage.SUBMITTING,
                 detail=f"Submitting to {generation.provider}{again}",
                 provider=generation.provider,
-                attempts=attempt.number,
+                attempts=attempt.number - generation.attempts_before,
             )
         return opened
 
@@ -284,7 +284,8 @@ class SubmissionActivities:
             )
         pause = self._settings.account_pause
         until_probe = max(parked.probe_at - datetime.now(UTC), timedelta(0))
-        return retry_later(str(parked), after=min(until_probe, pause) + pause * random.random())
+        error = retry_later(str(parked), after=min(until_probe, pause) + pause * random.random())
+        return final_where_there_is_a_fallback(attempt.generation, error)
 
     async def _send(self, attempt: Attempt, request: SubmissionRequest) -> Submission:
         try:
@@ -354,6 +355,7 @@ class SubmissionActivities:
     async def _refused_error(self, attempt: Attempt, refusal: NotAccepted) -> ApplicationError:
         """Not accepted: record why, and say whether to try again."""
         error = error_for_refusal(refusal, account_pause=self._settings.account_pause)
+        error = final_where_there_is_a_fallback(attempt.generation, error)
         waits_for = WaitingFor.ACCOUNT if isinstance(refusal, AccountLocked) else WaitingFor.PROVIDER
         async with self._sessions.begin() as session:
             await record_refusal(session, attempt.generation.id, attempt.number, str(refusal))
@@ -438,6 +440,17 @@ def error_for_refusal(refusal: NotAccepted, *, account_pause: timedelta) -> Appl
             return try_again(refusal, after=refusal.retry_after)
         case _:
             return try_again(refusal)
+
+
+def final_where_there_is_a_fallback(generation: Generation, error: ApplicationError) -> ApplicationError:
+    """A provider that takes nothing is tried for as long as its fallback waits, and once more at the end of that."""
+    if error.non_retryable or not generation.fallbacks:
+        return error
+    left = activity.info().scheduled_time + generation.timing.fallback_after - datetime.now(UTC)
+    if left <= timedelta(0):
+        return non_retryable(Failure(code=FailureCode.WAIT_EXPIRED, message=error.message))
+    pause = min(error.next_retry_delay or left, left)
+    return ApplicationError(error.message, type=error.type, next_retry_delay=pause, category=error.category)
 
 
 def _unrecorded_submission() -> Submission | None:

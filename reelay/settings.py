@@ -224,6 +224,12 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("ACCOUNT_PAUSE_SECONDS", "account_pause"),
     )
     """Between two probes of an account that the provider has locked."""
+    fallback_after: timedelta = Field(
+        timedelta(minutes=1),
+        ge=timedelta(0),
+        validation_alias=AliasChoices("FALLBACK_AFTER_SECONDS", "fallback_after"),
+    )
+    """How long a provider is tried that takes nothing, where a job has a fallback."""
 
     reconcile_interval: timedelta | None = Field(
         None, ge=timedelta(seconds=1), validation_alias=AliasChoices("RECONCILE_INTERVAL_SECONDS", "reconcile_interval")
@@ -294,6 +300,7 @@ class Settings(BaseSettings):
         "submission_window",
         "archive_window",
         "account_pause",
+        "fallback_after",
         "reconcile_interval",
         "events_heartbeat",
         "grace",

@@ -30,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
         non_retryable,
     )
     from activities.input_files import InputFileActivities
-    from activities.inputs import Accepted, Attempt, Completion, Ended, Ending
+    from activities.inputs import Accepted, Attempt, Completion, Ended, Ending, Fallback
     from activities.polling import PollingActivities
     from activities.submission import SubmissionActivities
     from reelay.domain.failure import Failure, FailureCode
@@ -59,6 +59,7 @@ class GenerationWorkflow:
         self.signals = Signals()
         self.lost_submission = LostSubmission(generation, self.signals, self.deadline)
         self.submit_handles: list[workflow.ActivityHandle[Submission]] = []
+        self.attempts = generation.attempts_before
         self.submission: Submission | None = None
         self.was_adopted = False
         self.polls = 0
@@ -71,9 +72,8 @@ class GenerationWorkflow:
         """The addresses of the archived files."""
         try:
             raise_if_canceled()  # before anything is bought
-            self.submission = await self.submit()
-            self.submission = await self.wait_for_outcome(self.submission)
-            archived = await self.fetch_and_archive(self.submission)
+            while (archived := await self.generate()) is None:
+                self.enter(Stage.SUBMITTING, Status.PENDING, f"Fell back to {self.generation.model}")
             await self.complete(archived)
         except asyncio.CancelledError:
             await self.cancel()
@@ -108,9 +108,43 @@ class GenerationWorkflow:
             failure=self.failure,
         )
 
+    async def generate(self) -> Archived | None:
+        """With the present model. None when the provider failed for reasons of its own, and there is a fallback."""
+        try:
+            self.submission = await self.submit()
+            self.submission = await self.wait_for_outcome(self.submission)
+            return await self.fetch_and_archive(self.submission)
+        except FailureError as error:
+            failure = self.failure_from(error)
+            if not (self.generation.fallbacks and failure.code.may_fall_back):
+                raise
+        raise_if_canceled()
+        await self.fall_back(failure)
+        return None
+
+    async def fall_back(self, failure: Failure) -> None:
+        """Go on with the next fallback. Nothing is at the provider: it took nothing, or has failed."""
+        generation = self.generation
+        await finish_despite_cancel(
+            workflow.start_activity_method(
+                ConclusionActivities.fall_back,
+                Fallback(generation=generation, failure=failure, attempts=self.attempts),
+                **with_activity_id(DB_WRITE, f"fall-back-{self.attempts}", summary=generation.fallbacks[0].model),
+            )
+        )
+        self.generation = generation.fall_back(attempts=self.attempts)
+        self.signals.ignore_attempts(self.attempts)
+        self.lost_submission.follow(self.generation)
+        self.submit_handles.clear()
+        self.submission = None
+        self.deadline.at = workflow.now() + self.generation.timing.submission_window
+        raise_if_canceled()
+
     async def submit(self) -> Submission:
         """One paid POST. When its answer is lost, find its request; only by policy another is sent, and only one."""
-        for number in range(1, self.generation.attempts_at_most + 1):
+        first = self.generation.attempts_before + 1
+        for number in range(first, first + self.generation.attempts_at_most):
+            self.attempts = number
             attempt = Attempt(generation=self.generation, number=number)
             if submission := await self.submit_in_turn(attempt) or await self.find_lost_submission(attempt):
                 self.was_adopted = self.stage is Stage.UNCERTAIN
@@ -118,7 +152,8 @@ class GenerationWorkflow:
                 return submission
             if self.deadline.has_passed:
                 break
-        raise non_retryable(Failure(code=FailureCode.UNKNOWN_OUTCOME, message=_unknown_outcome_message(number)))
+        message = _unknown_outcome_message(number - first + 1)
+        raise non_retryable(Failure(code=FailureCode.UNKNOWN_OUTCOME, message=message))
 
     async def submit_in_turn(self, attempt: Attempt) -> Submission | None:
         """The POST, as soon as there is a slot for it. None when its answer was lost."""

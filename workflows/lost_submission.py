@@ -29,6 +29,11 @@ class LostSubmission:
         self._searches = 0
         self._adoptions = 0
 
+    def follow(self, generation: Generation) -> None:
+        """Another model's submissions from now on."""
+        self._generation = generation
+        self.handles.clear()
+
     async def find(self, attempt: Attempt, *, until: datetime) -> Submission | None:
         """None when neither way led to it within the window. A request to poll starts the provider's list over."""
         while True:

@@ -14,6 +14,7 @@ class Signals:
         self.turn_called = False
         self._reports: list[Report] = []
         self._ignored_request_ids: set[str] = set()
+        self._ignored_attempts = 0
 
     def add(self, report: Report) -> None:
         self._reports.append(report)
@@ -21,6 +22,10 @@ class Signals:
     def ignore(self, request_id: str) -> None:
         """Reports about this request count no longer."""
         self._ignored_request_ids.add(request_id)
+
+    def ignore_attempts(self, up_to: int) -> None:
+        """Reports about them count no longer."""
+        self._ignored_attempts = up_to
 
     def is_ignored(self, request_id: str) -> bool:
         return request_id in self._ignored_request_ids
@@ -34,6 +39,8 @@ class Signals:
         While our request is not known, a report's token alone says that it is ours.
         """
         for report in self._reports:
+            if report.attempt <= self._ignored_attempts:
+                continue
             another = ours is not None and report.attempt != ours.attempt and report.request_id != ours.request_id
             ends_ours = ours is not None and report.request_id == ours.request_id and report.ended
             if (ours is None or another or ends_ours) and report.request_id not in self._ignored_request_ids:

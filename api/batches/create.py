@@ -63,7 +63,7 @@ async def new_jobs(
         inputs = body.inputs()
         try:
             model = await create.resolve_model(context.services, None, body.model_name, inputs)
-            spec = JobSpec(model=model, inputs=inputs, request=body)
+            spec = await create.with_fallbacks(context.services, JobSpec(model=model, inputs=inputs, request=body))
             job = create.new_job(context, key and f"{key}:{position}", spec)
         except InvalidParams as invalid:
             errors += in_job(position, invalid.errors)
@@ -82,7 +82,7 @@ async def write_down(
     unfinished: list[str] = []
     for position, (job, spec) in enumerate(new):
         job.batch_id, job.batch_position = batch.id, position
-        references = await settle_references(session, context, spec.model, spec.inputs, job)
+        references = await settle_references(session, context, spec.models, job)
         unfinished += references.unfinished
         if not await insert_generation(session, job):
             error = {"field": "externalId", "message": Sentence("external_id_taken"), "limit": None}

@@ -1,7 +1,8 @@
 """Creating a generation: validated, priced, written down, and only then started."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.context import RequestContext
 from api.generations.read import LONGEST_WAIT_SECONDS, final_view, preferred_wait
-from api.generations.references import settle_references
+from api.generations.references import ModelInput, settle_references
 from api.generations.schemas import CreatedView, CreateRequest, JobRequest, ModelRequest, WaitedView
 from api.http.idempotency import REPLAYED, IdempotencyKey, ensure_same_request, fingerprint, id_for
 from api.http.problems import (
@@ -36,10 +37,10 @@ from reelay.catalog.timing import timing_of
 from reelay.db.clips import find_campaign, find_clip
 from reelay.db.credits import HoldAnswer, hold_credits
 from reelay.db.deletion import is_deleted
-from reelay.db.generations import TARIFF, TIMING, find_generation, find_generation_named, insert_generation
+from reelay.db.generations import CANDIDATES, TARIFF, TIMING, find_generation, find_generation_named, insert_generation
 from reelay.db.slots import highest_priority
 from reelay.db.tables import GenerationJob
-from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.generation import Candidate, Priority, ProviderName
 from reelay.domain.messages import Sentence
 from reelay.providers.registry import can_submit
 from reelay.settings import Settings
@@ -52,7 +53,7 @@ JOB_FIELDS = {spelling for name, field in JobRequest.model_fields.items() for sp
 """In the bodies of `/api/jobs`; all others are inputs of the model."""
 GENERATE_FIELDS = JOB_FIELDS - {"input"} | {"quality"}
 """In the bodies of `/api/generate/...`; all others are inputs of the model."""
-FINGERPRINTED = {"external_id", "campaign_id", "clip_id", "webhook_url"}
+FINGERPRINTED = {"external_id", "campaign_id", "clip_id", "webhook_url", "fallbacks"}
 """Fields that, beside the model, its inputs and what is echoed, tell one request from another."""
 
 log = structlog.get_logger()
@@ -101,6 +102,12 @@ class JobSpec:
     """The caller's own input, which the job shows; None when it is `inputs`."""
     generated_external_id: str | None = None
     """For a request without one. A fresh one does not make it another request."""
+    fallbacks: Sequence[ModelInput] = ()
+    """What is tried next, in order."""
+
+    @property
+    def models(self) -> list[ModelInput]:
+        return [(self.model, self.inputs), *self.fallbacks]
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,7 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
     """
     services, request, headers = context.services, spec.request, REPLAYED
     try:
+        spec = await with_fallbacks(services, spec)
         job = new_job(context, options.idempotency_key, spec, job_id=options.job_id)
     except InvalidParams as invalid:
         async with context.transaction() as session:
@@ -158,7 +166,7 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
         raise InvalidParams(invalid.detail, errors=[*more, *invalid.errors]) from invalid
     stored_bytes = await services.limits.stored_bytes(context.user_id)
     async with context.transaction() as session:
-        references = await settle_references(session, context, spec.model, spec.inputs, job)
+        references = await settle_references(session, context, spec.models, job)
         inserted = await insert_generation(session, job)
         if inserted:  # what was answered once is answered again, though its clip be gone
             errors = await validate_ownership(session, context.user_id, request)
@@ -188,15 +196,64 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
     return Created(stored, headers)
 
 
-def new_job(context: RequestContext, key: str | None, spec: JobSpec, *, job_id: UUID | None = None) -> GenerationJob:
-    """`job_id`: of its own choice, else by the key. Raises: InvalidParams, PriceUnknown, ConfirmationRequired."""
-    settings, model, request = context.services.settings, spec.model, spec.request
+async def with_fallbacks(services: Services, spec: JobSpec) -> JobSpec:
+    """With the models of the request's fallbacks. Raises: InvalidParams, ServiceUnavailable."""
+    found: list[ModelInput] = []
+    for position, fallback in enumerate(spec.request.fallbacks):
+        given = spec.inputs if fallback.input is None else fallback.input
+        with errors_of_fallback(position):
+            model = await find_model(services, fallback.model, given)
+            if model.kind != spec.model.kind or ProviderName.STUDIO in (model.provider, spec.model.provider):
+                raise unsuitable_fallback(model)
+        defaults = spec.defaults if fallback.input is None else NO_PARAMS
+        found.append((model, model.with_defaults(given, defaults)))
+    return replace(spec, fallbacks=found)
+
+
+def unsuitable_fallback(model: Model) -> InvalidParams:
+    error = {"field": "model", "message": Sentence("field_fallback_unsuitable"), "limit": None, "value": model.name}
+    return InvalidParams(Sentence("input_invalid"), errors=[error])
+
+
+@contextmanager
+def errors_of_fallback(position: int) -> Iterator[None]:
+    """Names the fallback in the errors of its fields."""
+    try:
+        yield
+    except InvalidParams as invalid:
+        errors = [{**error, "field": f"fallbacks.{position}.{error['field']}"} for error in invalid.errors]
+        raise InvalidParams(invalid.detail, errors=errors) from invalid
+
+
+def new_candidate(settings: Settings, model: Model, inputs: Mapping[str, Any], request: CreateRequest) -> Candidate:
+    """Raises: InvalidParams, PriceUnknown."""
     if not can_submit(settings, model.provider, model.endpoint):
         raise provider_not_configured(model)
+    arguments, price = arguments_and_price(settings, model, inputs)
+    return Candidate(
+        job_type=model.job_type,
+        provider=model.provider,
+        model=model.name,
+        endpoint=model.endpoint,
+        arguments=arguments,
+        timing=timing_of(model, settings, submission_window=request.max_wait),
+        price_cents=cents_to_hold(price, request.max_cost_cents),
+        tariff=model.tariff(arguments),
+        outputs=model.outputs,
+    )
+
+
+def new_job(context: RequestContext, key: str | None, spec: JobSpec, *, job_id: UUID | None = None) -> GenerationJob:
+    """`job_id`: of its own choice, else by the key. Raises: InvalidParams, PriceUnknown, ConfirmationRequired."""
+    settings, request = context.services.settings, spec.request
     if request.webhook_url is not None:
         check_webhook_url(settings, request.webhook_url, field="webhookUrl")
-    arguments, price = arguments_and_price(settings, model, model.with_defaults(spec.inputs, spec.defaults))
-    cents = cents_to_hold(price, request.max_cost_cents)
+    first = new_candidate(settings, spec.model, spec.model.with_defaults(spec.inputs, spec.defaults), request)
+    candidates = [first]
+    for position, (model, inputs) in enumerate(spec.fallbacks):
+        with errors_of_fallback(position):
+            candidates.append(new_candidate(settings, model, inputs, request))
+    cents = max(candidate.price_cents for candidate in candidates)
     budget = settings.interactive_budget_cents
     if cents > budget and not request.confirm:
         raise ConfirmationRequired(
@@ -204,24 +261,26 @@ def new_job(context: RequestContext, key: str | None, spec: JobSpec, *, job_id: 
         )
     # Without a key and without a name of the caller's, no repetition can be recognised.
     is_repeatable = key is not None or request.external_id is not None
+    content = fingerprint_content(spec.model, spec.inputs, request)
     return GenerationJob(
         id=job_id or id_for(key),
         user_id=context.user_id,
         campaign_id=request.campaign_id,
         clip_id=request.clip_id,
-        job_type=model.job_type,
-        provider=model.provider,
-        model=model.name,
-        endpoint=model.endpoint,
+        job_type=first.job_type,
+        provider=first.provider,
+        model=first.model,
+        endpoint=first.endpoint,
         input_params=dict(spec.inputs if spec.shown_input is None else spec.shown_input),
-        arguments=arguments,
-        tariff=TARIFF.dump_python(model.tariff(arguments), mode="json"),
-        outputs=None if model.outputs is None else list(model.outputs),
-        timing=TIMING.dump_python(timing_of(model, settings, submission_window=request.max_wait), mode="json"),
+        arguments=first.arguments,
+        tariff=TARIFF.dump_python(first.tariff, mode="json"),
+        outputs=None if first.outputs is None else list(first.outputs),
+        timing=TIMING.dump_python(first.timing, mode="json"),
+        candidates=CANDIDATES.dump_python(candidates, mode="json") if spec.fallbacks else None,
         priority=request.priority,
         uncertain_submit_policy=settings.uncertain_submit_policy,
         external_id=request.external_id or spec.generated_external_id,
-        request_fingerprint=fingerprint(fingerprint_content(model, spec.inputs, request)) if is_repeatable else None,
+        request_fingerprint=fingerprint(content) if is_repeatable else None,
         estimated_cost_cents=cents,
         metadata_=request.echoed,
         webhook_url=request.webhook_url,
@@ -326,7 +385,7 @@ async def find_model(services: Services, name: str, inputs: Mapping[str, Any], *
         raise invalid_params(unknown) from unknown
 
 
-async def model_of(services: Services, row: GenerationJob) -> Model:
+async def model_of(services: Services, row: GenerationJob | Candidate) -> Model:
     """The one that a job was created with; where its endpoint is no more (another version), the one of its name.
 
     Raises: InvalidParams, ServiceUnavailable.

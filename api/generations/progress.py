@@ -4,7 +4,7 @@ The texts of its timeline are English and for operators: they name accounts, key
 users, who may read the table as well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -100,10 +100,20 @@ def progress_message(row: GenerationJob, at: GenerationStatus, language: Languag
     return in_language(sentence, language)
 
 
-def timeline_message(event: JobEvent, row: GenerationJob, language: Language) -> str:
-    """What an entry of the job's timeline means for the job."""
+def timeline_messages(events: Sequence[JobEvent], row: GenerationJob, language: Language) -> Iterator[str]:
+    """What the entries of the job's timeline mean for the job."""
+    provider = row.candidates[0]["provider"] if row.candidates else row.provider
+    for event in events:
+        if fallback := event.data.get("fallback"):
+            provider = fallback["provider"]
+            yield message("fell_back", language, model=fallback["to"])
+        else:
+            yield _timeline_message(event, row, provider, language)
+
+
+def _timeline_message(event: JobEvent, row: GenerationJob, provider: str, language: Language) -> str:
     if "lines" in event.data:
-        return message("log_lines", language, provider=row.provider)
+        return message("log_lines", language, provider=provider)
     if retry_at := event.data.get("retryAt"):
         return message("trying_again", language, at=f"{datetime.fromisoformat(retry_at):%H:%M:%S}")
     if event.status == Status.FAILED:
@@ -114,7 +124,7 @@ def timeline_message(event: JobEvent, row: GenerationJob, language: Language) ->
     sentence = progress_sentence(
         Status(event.status),
         Stage(event.stage),
-        ProviderName(row.provider),
+        ProviderName(provider),
         waiting_for=event.data.get("waitingFor"),
         queue_position=event.data.get("queuePosition"),
     )

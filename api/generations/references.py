@@ -1,7 +1,7 @@
 """Inputs that name files of the caller's own: found in the arguments, checked, and written as references."""
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.context import RequestContext
 from reelay.catalog.errors import shown
 from reelay.catalog.model import Model
+from reelay.db.generations import CANDIDATES
 from reelay.db.inputs import InputFile, Unusable, find_input_file, find_input_file_by_link
 from reelay.db.tables import GenerationJob
 from reelay.domain.messages import Sentence
@@ -24,24 +25,53 @@ class Checked:
     errors: list[dict[str, Any]] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
     """Those to jobs that have not completed."""
+    awaited: Collection[UUID] = ()
+    """Jobs that will have completed in time."""
+
+
+ModelInput = tuple[Model, Mapping[str, Any]]
+"""A model, and inputs as the caller spelled them."""
 
 
 async def settle_references(
     session: AsyncSession,
     context: RequestContext,
-    model: Model,
-    given: Mapping[str, Any],
+    models: Sequence[ModelInput],
     job: GenerationJob,
     *,
     awaited: Collection[UUID] = (),
 ) -> Checked:
     """Links to the caller's own files become references, and the job learns where its arguments have them.
 
-    `awaited`: jobs that will have completed by the time this one is submitted.
+    `models`: the one that was asked for, and the job's fallbacks. `awaited`: jobs that will have completed by the time
+    this one is submitted.
     """
-    checked, references = Checked(), {}
+    checked = Checked(awaited=awaited)
+    job.arguments, references = await _settle(session, context, models[0], job.arguments, checked)
+    job.input_references = list(references)
+    if job.candidates:
+        first, *fallbacks = CANDIDATES.validate_python(job.candidates)
+        settled = [replace(first, arguments=job.arguments, references=references)]
+        for position, (candidate, model_input) in enumerate(zip(fallbacks, models[1:], strict=True)):
+            found = Checked(unfinished=checked.unfinished, awaited=awaited)
+            arguments, references = await _settle(session, context, model_input, candidate.arguments, found)
+            checked.errors += [{**each, "field": f"fallbacks.{position}.{each['field']}"} for each in found.errors]
+            settled.append(replace(candidate, arguments=arguments, references=references))
+        job.candidates = CANDIDATES.dump_python(settled, mode="json")
+    return checked
+
+
+async def _settle(
+    session: AsyncSession,
+    context: RequestContext,
+    model_input: ModelInput,
+    arguments: Mapping[str, Any],
+    checked: Checked,
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The arguments, and the places of the references in them."""
+    (model, given), references = model_input, {}
     user_id, origins = context.caller.user_id, own_origins(context)
-    for place, value in addresses_in(model, job.arguments):
+    for place, value in addresses_in(model, arguments):
         link = None if (reference := parse_reference(value)) else parse_own_link(value, origins)
         if reference:
             found = await find_input_file(session, user_id, reference)
@@ -52,7 +82,7 @@ async def settle_references(
         match found:
             case InputFile():
                 references[place] = str(found.reference)
-            case Unusable.UNFINISHED if reference and reference.id in awaited:
+            case Unusable.UNFINISHED if reference and reference.id in checked.awaited:
                 references[place] = str(reference)
             case Unusable.UNFINISHED:
                 checked.unfinished.append(str(reference or link))
@@ -60,9 +90,7 @@ async def settle_references(
                 message = Sentence("field_no_such_file")
                 named = {"field": model.spelling_of(place, given), "message": message, "limit": None}
                 checked.errors.append({**named, "value": shown(value)})
-    job.arguments = with_addresses(job.arguments, references)
-    job.input_references = list(references)
-    return checked
+    return with_addresses(arguments, references), tuple(references)
 
 
 def addresses_in(model: Model, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

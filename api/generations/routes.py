@@ -11,13 +11,14 @@ from api.generations import cancel, create, delete
 from api.generations.any_job import JobContext, record_act_on
 from api.generations.create import CreateOptionsDep, CreatingRoute, JobSpec
 from api.generations.filters import Filters
-from api.generations.progress import timeline_message
+from api.generations.progress import timeline_messages
 from api.generations.read import JobName, Logs, find_job, job_view, listed_views, next_view, with_logs
 from api.generations.schemas import (
     AmbientRequest,
     CreatedView,
     CreateRequest,
     EventView,
+    FallbackRequest,
     FirstFrameRequest,
     History,
     JobList,
@@ -34,7 +35,7 @@ from api.http.pagination import PageSize, split_page
 from api.http.problems import Conflict, problems
 from reelay.catalog.model import JobKind
 from reelay.db.audit_log import AuditAction
-from reelay.db.generations import newest_generations, timeline
+from reelay.db.generations import CANDIDATES, newest_generations, timeline
 from reelay.domain.generation import Status
 from reelay.domain.messages import Sentence
 from workflows.runs import NoRun
@@ -105,7 +106,8 @@ async def retry_job(job_id: JobName, context: JobContext, options: CreateOptions
     if row.status not in (Status.FAILED, Status.CANCELED):
         raise Conflict(Sentence("retry_conflict", status=row.status))
     await record_act_on(context, AuditAction.JOB_RETRIED, row)
-    model = await create.model_of(context.services, row)
+    first, *fallbacks = CANDIDATES.validate_python(row.candidates) if row.candidates else [row]
+    model = await create.model_of(context.services, first)
     is_priced = model.price is not None and model.price.foreseeable
     request = CreateRequest(
         campaign_id=row.campaign_id,
@@ -114,9 +116,10 @@ async def retry_job(job_id: JobName, context: JobContext, options: CreateOptions
         confirm=True,
         max_cost_cents=None if is_priced else row.estimated_cost_cents,
         metadata=row.metadata_,
+        fallbacks=[FallbackRequest(model=each.endpoint, input=each.arguments) for each in fallbacks],
         webhook_url=row.webhook_url,
     )
-    spec = JobSpec(model=model, inputs=row.arguments, request=request, shown_input=row.input_params)
+    spec = JobSpec(model=model, inputs=first.arguments, request=request, shown_input=row.input_params)
     return await create.create_and_answer(context, options, spec)
 
 
@@ -158,7 +161,7 @@ async def read_history(job_id: JobName, context: JobContext) -> History:
     row = await find_job(context, job_id)
     async with context.transaction() as session:
         events = await timeline(session, row.user_id, row.id)
-    told = ((event, timeline_message(event, row, context.language)) for event in events)
+    told = zip(events, timeline_messages(events, row, context.language), strict=True)
     return History(data=[EventView.from_row(event, detail) for event, detail in told])
 
 

@@ -48,11 +48,23 @@ from reelay.domain.language import Language
 from reelay.domain.messages import message
 from reelay.domain.money import MOST_CENTS
 
+MOST_FALLBACKS = 5
 ExternalId = Annotated[Text, Field(min_length=1, max_length=200)]
 
 
 Label = Annotated[Text, Field(max_length=200)]
 WebhookUrl = Annotated[Text, Field(min_length=1, max_length=2048)]
+
+
+class FallbackRequest(Wire):
+    """What is tried when the provider fails for reasons of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Text
+    """The name of another model of the same kind, or an endpoint of fal."""
+    input: dict[str, Any] | None = None
+    """Its inputs. Omitted: the request's own."""
 
 
 class CreateRequest(Wire):
@@ -74,6 +86,9 @@ class CreateRequest(Wire):
     """The most that it may cost, in US cents. A request whose price is higher is refused; where nobody knows the price
     in advance, this is held for it."""
     metadata: Metadata = Field(default_factory=dict)
+    fallbacks: Annotated[list[FallbackRequest], Field(max_length=MOST_FALLBACKS)] = Field(default_factory=list)
+    """What is tried, in order, when the provider is away, takes nothing of this service, or fails by a mistake of its
+    own; never for what is wrong with the input. The price of the dearest is held, and that of the one used charged."""
     webhook_url: WebhookUrl | None = None
     """An https address that is told of this job's events, besides your endpoints. `GET
     /api/webhook-endpoints/signing-secret` has what they are signed with."""
@@ -372,7 +387,7 @@ class JobView(ModelRun):
     input: dict[str, Any]
     """The inputs as you sent them."""
     estimated_cost_cents: int
-    """The price at creation in US cents, held until the job ends."""
+    """The price at creation in US cents, held until the job ends. With fallbacks, that of the dearest."""
     actual_cost_cents: int | None
     """What the provider charged in US cents, where it is known."""
     credits_deducted: int
@@ -380,7 +395,7 @@ class JobView(ModelRun):
     fal_request_id: str | None
     """The provider's id of the request, whichever the provider, once it has accepted it."""
     attempts: int
-    """How many times the request was submitted to the provider."""
+    """How many times the request was submitted to a provider."""
     campaign_id: UUID | None
     """The campaign that the job belongs to."""
     clip_id: UUID | None
@@ -452,7 +467,7 @@ class JobView(ModelRun):
             actual_cost_cents=row.actual_cost_cents,
             credits_deducted=row.charged_cents,
             fal_request_id=row.provider_request_id or at.request_id,
-            attempts=row.attempts,
+            attempts=row.all_attempts,
             campaign_id=row.campaign_id,
             clip_id=row.clip_id,
             prompt=prompt_of(row),

@@ -198,7 +198,7 @@ class _Plan:
         request = CreateRequest(clip_id=self._pipeline.clip_id, confirm=True)
         job = create.new_job(self._context, None, JobSpec(model=model, inputs=inputs, request=request))
         checked = await settle_references(
-            self._session, self._context, model, inputs, job, awaited=set(self._job_ids.values())
+            self._session, self._context, [(model, inputs)], job, awaited=set(self._job_ids.values())
         )
         named = {value_at(job.arguments, place): place for place in job.input_references}
         errors = list(checked.errors)

@@ -130,7 +130,7 @@ async def judge_report(
         row = await within(timeout, _find_by_request(services, provider, notice.request_id))
         if row is None:
             return WebhookResult(Verdict.UNKNOWN, "No such request.", request_id=notice.request_id)
-        generation_id, attempt = row.id, row.attempts
+        generation_id, attempt = row.id, row.all_attempts
     report = Report(attempt=attempt, request_id=notice.request_id, delivery_id=delivery.id)
     if await _is_mismatch(services, provider, generation_id, report):
         detail = "The request is not the attempt's."

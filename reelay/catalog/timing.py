@@ -18,4 +18,5 @@ def timing_of(model: Model, settings: Settings, *, submission_window: timedelta 
         deadline=settings.generation_deadline or timing.deadline,
         submission_window=submission_window or settings.submission_window or timing.submission_window,
         archive_window=settings.archive_window or timing.archive_window,
+        fallback_after=settings.fallback_after,
     )

@@ -32,7 +32,7 @@ ERRORS_SHOWN = 100
 JSON_COLUMNS = {"metadata", "input_params", "result_data", "video", "first_frame", "audio"}
 OURS = {
     "origin", "stage", "stage_at", "attempts", "charged_cents", "tariff", "timing", "arguments", "request_fingerprint",
-    "uncertain_submit_policy", "outcome_delivery_id",
+    "uncertain_submit_policy", "outcome_delivery_id", "candidates", "candidate", "attempts_before",
 }  # fmt: skip
 STATUSES = {"processing": "in_progress", "generating": "in_progress", "downloading": "in_progress"}
 COLUMNS = """

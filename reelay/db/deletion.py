@@ -47,11 +47,16 @@ DELETE_JOBS = text("""
         insert into erasures (prefix, provider, request_ids)
         select job.user_id || '/' || job.id, job.provider, array(
             select request_id from submission_attempts as attempt
-            where attempt.job_id = job.id and attempt.request_id is not null
+            where attempt.job_id = job.id and attempt.provider = job.provider and attempt.request_id is not null
             union
             select job.fal_request_id where job.fal_request_id is not null
         )
         from job
+        union all -- at providers that it fell back from
+        select null, attempt.provider, array_agg(attempt.request_id)
+        from job join submission_attempts as attempt on attempt.job_id = job.id
+        where attempt.provider <> job.provider and attempt.request_id is not null
+        group by job.id, attempt.provider
     ), deliveries as (
         delete from webhook_deliveries where job_id in (select id from job)
     )

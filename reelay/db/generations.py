@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
+    delete,
     exists,
     func,
     insert,
@@ -39,6 +40,7 @@ from reelay.db.tables import (
     AttemptState,
     CreditEntry,
     GenerationJob,
+    InputAddress,
     JobEvent,
     MediaFileRow,
     Phase,
@@ -47,6 +49,7 @@ from reelay.db.tables import (
 from reelay.domain.failure import Failure
 from reelay.domain.generation import (
     ACTIVE,
+    Candidate,
     Generation,
     JobType,
     Origin,
@@ -58,6 +61,7 @@ from reelay.domain.generation import (
     WaitingFor,
 )
 from reelay.domain.identifiers import parse_uuid
+from reelay.domain.messages import Sentence
 from reelay.domain.money import Charge, Tariff
 from reelay.domain.progress import progress_sentence
 
@@ -81,6 +85,7 @@ SEARCHED = (
 )
 TIMING = TypeAdapter(Timing)
 TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
+CANDIDATES = TypeAdapter(list[Candidate])
 
 
 async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
@@ -386,6 +391,52 @@ async def record_progress(
     ).first() is not None
 
 
+async def fall_back(session: AsyncSession, generation: Generation, attempts: int, failure: Failure) -> bool:
+    """Give the row the model and input of its next fallback, after so many attempts. Its slot is free.
+
+    False when it has happened before, or the generation has ended.
+    """
+    job = await session.get(GenerationJob, generation.id, with_for_update=True)
+    is_before = job and (job.attempts_before, job.model) == (generation.attempts_before, generation.model)
+    if job is None or not is_before or Status(job.status).is_final:
+        return False
+    after = generation.fall_back(attempts=attempts)
+    # Made for the other provider, and perhaps of other files.
+    await session.execute(delete(InputAddress).where(col(InputAddress.job_id) == generation.id))
+    values: dict[Any, Any] = {
+        "candidate": job.candidate + 1,
+        "attempts": 0,
+        "attempts_before": attempts,
+        "job_type": after.job_type,
+        "provider": after.provider,
+        "model": after.model,
+        "endpoint": after.endpoint,
+        "arguments": after.arguments,
+        "timing": TIMING.dump_python(after.timing, mode="json"),
+        "tariff": TARIFF.dump_python(after.tariff, mode="json"),
+        "outputs": None if after.outputs is None else list(after.outputs),
+        "input_references": list(after.references),
+        "provider_request_id": None,
+        "provider_status_url": None,
+        "provider_response_url": None,
+        "progress_percent": 0,
+        "slot_granted_at": None,
+    }
+    columns = {getattr(GenerationJob, name): value for name, value in values.items()}
+    await session.execute(update(GenerationJob).where(col(GenerationJob.id) == generation.id).values(columns))
+    named = {"from": generation.model, "to": after.model, "provider": after.provider, "code": failure.code}
+    return await advance_generation(
+        session,
+        generation.id,
+        status=Status.PENDING,
+        stage=Stage.SUBMITTING,
+        detail=f"{failure.message}. Falling back from {generation.model} to {after.model} at {after.provider}",
+        provider=after.provider,
+        message=Sentence("fell_back", model=after.model),
+        data={"fallback": named},
+    )
+
+
 async def complete_generation(
     session: AsyncSession,
     generation_id: UUID,
@@ -505,6 +556,7 @@ async def _end_generation(
 
 def generation_of(job: GenerationJob) -> Generation:
     """The workflow's input, from the row alone: a generation can be started by whoever finds its row."""
+    candidates = CANDIDATES.validate_python(job.candidates or [])[job.candidate :]
     return Generation(
         id=job.id,
         user_id=job.user_id,
@@ -516,10 +568,12 @@ def generation_of(job: GenerationJob) -> Generation:
         timing=TIMING.validate_python(job.timing),
         uncertain_submit_policy=UncertainSubmitPolicy(job.uncertain_submit_policy),
         clip_id=job.clip_id,
-        held_cents=job.estimated_cost_cents,
+        held_cents=candidates[0].price_cents if candidates else job.estimated_cost_cents,
         references=tuple(job.input_references),
         tariff=TARIFF.validate_python(job.tariff),
         outputs=None if job.outputs is None else tuple(job.outputs),
+        fallbacks=tuple(candidates[1:]),
+        attempts_before=job.attempts_before,
     )
 
 

@@ -364,6 +364,13 @@ class GenerationJob(SQLModel, table=True):
     stage: Stage = Field(default=Stage.RESERVING, sa_type=Text)
     stage_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     attempts: int = 0
+    """At its present model."""
+    candidates: list[dict[str, Any]] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
+    """Of a job with fallbacks: each model with its input, the first one as it was asked for."""
+    candidate: int = 0
+    """Which of them it is now; its columns are the row's own."""
+    attempts_before: int = 0
+    """At the models that it fell back from."""
     waiting_for: WaitingFor | None = Field(default=None, sa_type=Text)
     queue_position: int | None = None
     """How many are ahead of it in the provider's queue."""
@@ -404,6 +411,11 @@ class GenerationJob(SQLModel, table=True):
     """Where the caller wants to be told of this job, besides the endpoints."""
     outcome_delivery_id: UUID | None = None
     """The push that brought the last word of a provider that cannot be asked. The first one stays."""
+
+    @property
+    def all_attempts(self) -> int:
+        """Also the number of the newest one."""
+        return self.attempts_before + self.attempts
 
 
 class DeletedJob(SQLModel, table=True):

@@ -41,11 +41,17 @@ class FailureCode(StrEnum):
     CANCELED = "canceled"
 
     @property
+    def may_fall_back(self) -> bool:
+        """Whether it is the provider's own failure, of which nothing was bought: another model may do it."""
+        return self in PROVIDERS_OWN
+
+    @property
     def advice(self) -> str:
         """For operators: what to check, and whether a retry helps."""
         return ADVICE[self]
 
 
+PROVIDERS_OWN = frozenset({FailureCode.PROVIDER_ERROR, FailureCode.PROVIDER_UNAUTHORIZED, FailureCode.WAIT_EXPIRED})
 # For operators, in the Temporal UI and in /admin. What a user can do about a code stands in `messages/jobs.toml`.
 ADVICE = {
     FailureCode.PROVIDER_REJECTED: "The input is at fault: its user has to change it. A retry alone does not help.",

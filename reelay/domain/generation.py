@@ -1,6 +1,6 @@
 """A generation: one request for one output of one model, from creation to its last state."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import gcd
@@ -158,6 +158,8 @@ class Timing:
     instance."""
     archive_window: timedelta = timedelta(hours=6)
     """How long a result that the provider has is tried to be archived, whatever the deadline."""
+    fallback_after: timedelta = timedelta(minutes=1)
+    """How long a provider is tried that takes nothing, where there is a fallback."""
 
 
 class UncertainSubmitPolicy(StrEnum):
@@ -167,6 +169,23 @@ class UncertainSubmitPolicy(StrEnum):
     """The generation fails with `unknown_outcome`."""
     RESUBMIT = "resubmit"
     """It is sent once more, at the risk of paying twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model that may make what was asked for, with its input: the one that was asked for, or a fallback."""
+
+    job_type: JobType
+    provider: ProviderName
+    model: str
+    endpoint: str
+    arguments: dict[str, Any]
+    timing: Timing
+    price_cents: int
+    """The most that its user pays when this one makes it."""
+    tariff: Tariff | None = None
+    outputs: tuple[str, ...] | None = None
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +212,29 @@ class Generation:
     """What the provider's units cost on the day of creation; None where its count tells no price."""
     outputs: tuple[str, ...] | None = None
     """Where the answer holds files, as `reelay.catalog.outputs` writes it. None: wherever one is found."""
+    fallbacks: tuple[Candidate, ...] = ()
+    """What is tried next, in order, when the provider fails for reasons of its own."""
+    attempts_before: int = 0
+    """At the models that it fell back from."""
+
+    def fall_back(self, *, attempts: int) -> "Generation":
+        """The same generation with its next fallback, after so many attempts."""
+        candidate, *left = self.fallbacks
+        return replace(
+            self,
+            job_type=candidate.job_type,
+            provider=candidate.provider,
+            model=candidate.model,
+            endpoint=candidate.endpoint,
+            arguments=candidate.arguments,
+            timing=candidate.timing,
+            held_cents=candidate.price_cents,
+            tariff=candidate.tariff,
+            outputs=candidate.outputs,
+            references=candidate.references,
+            fallbacks=tuple(left),
+            attempts_before=attempts,
+        )
 
     @property
     def needs_media(self) -> bool:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +14,16 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import Interceptor, Replayer, Worker
 
 from lab.devstack.temporal import EmbeddedTemporal
-from reelay.domain.generation import Generation, JobType, ProviderName, Report, Stage, Timing, UncertainSubmitPolicy
+from reelay.domain.generation import (
+    Candidate,
+    Generation,
+    JobType,
+    ProviderName,
+    Report,
+    Stage,
+    Timing,
+    UncertainSubmitPolicy,
+)
 from tests.eventually import PATIENCE, eventually
 from tests.workflow.steps import REQUEST, Steps
 from workflows.client import connect
@@ -42,6 +51,20 @@ def generation(policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL, **tim
         timing=Timing(**(times | timing)),
         uncertain_submit_policy=policy,
     )
+
+
+def with_fallbacks(count: int = 1, policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL) -> Generation:
+    asked = generation(policy)
+    fallback = Candidate(
+        job_type=JobType.VIDEO,
+        provider=ProviderName.REPLICATE,
+        model="seedance-1-lite",
+        endpoint="bytedance/seedance-1-lite",
+        arguments={"prompt": "a lighthouse"},
+        timing=asked.timing,
+        price_cents=18,
+    )
+    return replace(asked, fallbacks=(fallback,) * count)
 
 
 def report(request_id: str = REQUEST, *, attempt: int = 1) -> Report:

@@ -27,7 +27,7 @@ from reelay.domain.pipeline import Begun, Decision, PipelineStatus, StepStatus
 from reelay.domain.reconciliation import Reconciled
 from tests.eventually import eventually
 from tests.servers import temporal_server
-from tests.workflow.conftest import generation, report
+from tests.workflow.conftest import generation, report, with_fallbacks
 from tests.workflow.payloads import payload_types, schema_of, written_today
 from tests.workflow.pipelines import PipelineScript, bad_film, pipeline
 from tests.workflow.steps import Steps, lost_answer, running, verdict, without_a_list
@@ -139,6 +139,11 @@ PATHS: dict[str, tuple[Steps, Callable[[Handle], Awaitable[None]], Generation]] 
         generation(patience=MOMENT, deadline=4 * MOMENT),
     ),
     "refused": (Steps(archives=[verdict(FailureCode.CONTENT_POLICY)]), webhook_at_once, generation()),
+    "fell-back": (
+        Steps(archives=[verdict(FailureCode.PROVIDER_ERROR), None], webhook_expected=False),
+        nothing,
+        with_fallbacks(),
+    ),
     "canceled": (Steps(), cancel_while_waiting, generation()),
 }
 

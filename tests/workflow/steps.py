@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from activities.errors import non_retryable, request_list_unavailable, still_running, submission_uncertain
-from activities.inputs import Accepted, Adoption, Attempt, Completion, Ended, Ending
+from activities.inputs import Accepted, Adoption, Attempt, Completion, Ended, Ending, Fallback
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Archived, MediaFile, Submission
 from reelay.providers.provider import CancelAnswer
@@ -92,6 +92,7 @@ class Steps:
     withdrawn: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the provider answers a withdrawal. Cleared: it takes its time."""
     done: list[str] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
     ending: Ending | None = None
 
     def __post_init__(self) -> None:
@@ -111,6 +112,7 @@ class Steps:
             self.poll,
             self.complete,
             self.withdraw,
+            self.fall_back,
             self.end,
         ]
         return (
@@ -125,6 +127,7 @@ class Steps:
 
     @activity.defn
     async def submit(self, attempt: Attempt) -> Submission:
+        self.attempts.append(attempt)
         self._act("submit", self.submits)
         await self.accepted.wait()
         return replace(
@@ -178,6 +181,10 @@ class Steps:
     async def end(self, ending: Ending) -> None:
         self.done.append("end")
         self.ending = ending
+
+    @activity.defn
+    async def fall_back(self, fallback: Fallback) -> None:
+        self.done.append(f"fall back after {fallback.attempts}: {fallback.failure.code}")
 
     async def until_begun(self, step: str, times: int = 1) -> None:
         async def has_begun() -> bool:

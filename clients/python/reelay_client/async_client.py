@@ -37,7 +37,17 @@ from reelay_client.models import (
 )
 
 KINDS = ("video", "first-frame", "voice", "ambient", "transcribe")
-BESIDE_INPUT = ("campaignId", "clipId", "confirm", "externalId", "maxWaitSeconds", "metadata", "priority", "webhookUrl")
+BESIDE_INPUT = (
+    "campaignId",
+    "clipId",
+    "confirm",
+    "externalId",
+    "fallbacks",
+    "maxWaitSeconds",
+    "metadata",
+    "priority",
+    "webhookUrl",
+)
 """Members of the body of `POST /api/jobs` that are no input of the model."""
 PROGRESS = {"progress": "true"}
 DRY_RUN = {"dryRun": "true"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from api.generations.progress import timeline_message
+from api.generations.progress import timeline_messages
 from reelay.db.tables import GenerationJob, JobEvent
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import ProviderName, Stage, Status, WaitingFor
@@ -98,6 +98,6 @@ def test_no_entry_of_the_timeline_is_told_as_operators_read_it(
     of_row: dict[str, Any] = {"status": status, "provider": provider, **failed}
     of_event: dict[str, Any] = {"status": status, "stage": stage, "detail": SAID_TO_OPERATORS}
     row, event = GenerationJob(**of_row), JobEvent(**of_event, data={"waitingFor": waits_for} if waits_for else {})
-    told = timeline_message(event, row, language)
+    (told,) = timeline_messages([event], row, language)
     assert told
     assert not THE_OPERATORS.search(told)
