@@ -86,6 +86,7 @@ RATES, SINGLE, CPU = "generations per second", "milliseconds at concurrency 1,",
 POST, WEBHOOK = "POST (skeleton: insert, then start)", "webhook until acknowledged (skeleton: signal)"
 FINISH = "webhook until the end (skeleton: signal), p50"
 FOOTPRINT, LARGE = "per generation at concurrency 1", "archive: one file of 512 MiB"
+FILES = "large files: growth of memory, MiB, by the"
 HUNDRED = "archive: 100 files of 5 MiB"
 CANCELED, POLLS = "a file of 512 MiB", "50 readers"
 STORED = "milliseconds by stored generations"
@@ -167,6 +168,14 @@ GOALS = (
         checks=[
             Check(section=LARGE, label="MiB per second", figure=ratio("Reelay", "plain download"), at_least=0.8),
             Check(section=LARGE, label="growth of memory, MiB", figure=ours(), unit=" MiB", at_most=64),
+        ],
+    ),
+    Goal(
+        what="a 2 GiB upload and a 1 GiB result: API and worker grow by 64 MiB at most",
+        checks=[
+            Check(section=f"{FILES} {what}", label=name, figure=ours(), unit=" MiB", at_most=64)
+            for what in ("upload of 2048 MiB", "result of 1024 MiB")
+            for name in ("api", "worker")
         ],
     ),
     Goal(

@@ -21,6 +21,8 @@ class Plan:
     """0 leaves the study out; so do the next ones."""
     cancelled_bytes: int = 0
     """Of a file whose generation is canceled while it is archived."""
+    large_file_bytes: int = 0
+    """Of an upload; a result has half of them."""
     pollers: int = 0
     """Readers of one living job."""
     polls: int = 7
@@ -53,6 +55,7 @@ class Plan:
 STUDIES = {
     "archive": "archive_rounds",
     "cancel": "cancelled_bytes",
+    "files": "large_file_bytes",
     "polling": "pollers",
     "streams": "streams",
     "growth": "concurrency",
@@ -74,6 +77,7 @@ FULL = Plan(
     limit=timedelta(minutes=14),
     archive_rounds=2,
     cancelled_bytes=512 * 1024**2,
+    large_file_bytes=2 * 1024**3,
     pollers=50,
     streams=1000,
     concurrency={1: 8, 4: 32, 16: 64, 64: 128, 256: 256},

@@ -22,6 +22,7 @@ from lab.bench.rows import Row
 from lab.bench.studies.archive import archive_rows
 from lab.bench.studies.canceling import cancel_rows
 from lab.bench.studies.growth import growth_rows
+from lab.bench.studies.large_files import large_file_rows
 from lab.bench.studies.polling import polling_rows
 from lab.bench.studies.pruning import pruning_rows
 from lab.bench.studies.pythons import python_rows
@@ -120,6 +121,7 @@ def studies_of(ground: Ground, plan: Plan, say: Callable[[str], None]) -> dict[s
     studies: dict[str, Study] = {
         "archive": lambda: archive_rows(ground.provider_url, folder, rounds=plan.archive_rounds, say=say),
         "cancel": lambda: cancel_rows(ground, file_bytes=plan.cancelled_bytes, say=say),
+        "files": lambda: large_file_rows(ground, file_bytes=plan.large_file_bytes, say=say),
         "polling": lambda: polling_rows(
             ground, pollers=plan.pollers, polls=plan.polls, every_seconds=plan.poll_seconds, say=say
         ),
