@@ -47,6 +47,7 @@ export function stateLabel(job) {
 
 /** How a job is called: what was asked for, by its prompt or text. */
 export function titleOf(job) {
+  if (job.model === "mix") return t("Film");
   const input = job.input ?? {};
   const text = input.prompt || input.text || input.audioUrl || input.audio_url || "";
   return String(text).trim() || t("{kind} without text", { kind: kindLabel(kindOf(job)) });

@@ -202,13 +202,18 @@ class PipelineView {
     show(this.film, true);
   }
 
-  async order(what, body = {}) {
+  /** For one that has ended the stream has ended, too: a retry is followed anew. */
+  async order(what, body) {
+    const pipeline = await this.post(what, body);
+    if (!pipeline) return;
+    this.update(pipeline);
+    if (what === "retry") this.follow();
+  }
+
+  async post(what, body = {}) {
     show(this.problem, false);
     try {
-      const pipeline = await this.session.call(`/api/pipelines/${this.id}/${what}`, { method: "POST", body });
-      if (what === "retry") location.reload();
-      else if (pipeline.steps) this.update(pipeline);
-      return pipeline;
+      return await this.session.call(`/api/pipelines/${this.id}/${what}`, { method: "POST", body });
     } catch (error) {
       say(this.problem, t(error.errors?.[0] ? `${error.errors[0].field} ${error.errors[0].message}` : error.message));
       show(this.problem, error.status !== 401);
@@ -222,7 +227,7 @@ class PipelineView {
   }
 
   async plan() {
-    const plan = await this.order("rerun?dryRun=1", this.edits());
+    const plan = await this.post("rerun?dryRun=1", this.edits());
     if (!plan) return;
     const bought = Object.entries(plan.steps).filter(([, step]) => step.status !== "reused");
     const names = bought.map(([name]) => name).join(", ") || t("nothing");
@@ -230,7 +235,7 @@ class PipelineView {
   }
 
   async rerun() {
-    const created = await this.order("rerun", this.edits());
+    const created = await this.post("rerun", this.edits());
     if (created) location.hash = `#/pipelines/${created.pipelineId}`;
   }
 }
@@ -257,16 +262,17 @@ class StepCard {
       h("button", { type: "button", onclick: decide("reject"), "aria-label": t("Reject {name}", { name }) }, t("Reject")),
     );
     const kind = step.kind === "mix" ? t("Film") : kindLabel(step.kind ?? "other");
-    const link = h("a", { href: `#/jobs/${step.jobId}`, class: "title" }, kind);
+    this.link = h("a", { class: "title" }, kind);
     this.element = h(
       "li",
       { class: "card step", dataset: { step: name } },
       this.picture,
-      h("div", { class: "body" }, h("div", { class: "line" }, link, this.state, this.cost), this.bar, this.problem, this.field && this.words, this.decision),
+      h("div", { class: "body" }, h("div", { class: "line" }, this.link, this.state, this.cost), this.bar, this.problem, this.field && this.words, this.decision),
     );
   }
 
   update(step) {
+    this.link.href = `#/jobs/${step.jobId}`;
     say(this.state, stateOf(step.status));
     this.element.dataset.status = step.status;
     this.bar.value = step.progress;

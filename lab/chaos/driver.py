@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 
 from lab.chaos.evidence import Kill, Notes
-from lab.chaos.plan import Plan, PlannedJob, PlannedKill
+from lab.chaos.plan import Plan, PlannedJob, PlannedKill, PlannedPipeline
 from lab.chaos.receiver import Receiver
 from reelay.cli.data_dir import DataDir
 from reelay.db.address import PostgresAddress
@@ -53,6 +53,8 @@ class Driver:
                     group.create_task(self._kill(kill))
                 for job in self._plan.jobs:
                     group.create_task(self._live(job))
+                for pipeline in self._plan.pipelines:
+                    group.create_task(self._film(pipeline))
             await self._until_ended(self._plan.times.deadline + SLACK_SECONDS)
             fresh = await self._create(
                 "/api/generate/video", {"prompt": "a quiet morning after", "quality": "fast"}, "fresh"
@@ -76,6 +78,13 @@ class Driver:
             await asyncio.sleep(job.cancel_after)
             self.notes.canceled.add(job.number)
             await self._insist(f"/api/jobs/{created}/cancel", {}, {})
+
+    async def _film(self, pipeline: PlannedPipeline) -> None:
+        await self._sleep_until(pipeline.at)
+        key = f"chaos {self._plan.seed} film {pipeline.number}"
+        answer = await self._insist("/api/pipelines", pipeline.body, {"idempotency-key": key})
+        if answer:
+            self.notes.pipelines[pipeline.number] = UUID(answer.json()["pipelineId"])
 
     async def _create(self, path: str, body: Mapping[str, Any], key: str) -> UUID | None:
         answer = await self._insist(path, body, {"idempotency-key": f"chaos {self._plan.seed} {key}"})
@@ -117,6 +126,8 @@ class Driver:
         try:
             while True:
                 self._note(await connection.fetch("select id, status from generation_jobs"))
+                ended = await connection.fetch("select id from pipelines where status <> 'running'")
+                self.notes.ended_pipelines.update(row["id"] for row in ended)
                 await asyncio.sleep(POLL_EVERY_SECONDS)
         finally:
             connection.terminate()
@@ -138,7 +149,10 @@ class Driver:
         wanted = {*self.notes.answered.values(), *filter(None, [self.notes.fresh])}
         with suppress(TimeoutError):
             async with asyncio.timeout(within_seconds):
-                while not wanted <= self.notes.first_ends.keys():  # noqa: ASYNC110 - what changes is in a database
+                pipelines = set(self.notes.pipelines.values())
+                while not (  # noqa: ASYNC110 - what changes is in a database
+                    wanted <= self.notes.first_ends.keys() and pipelines <= self.notes.ended_pipelines
+                ):
                     await asyncio.sleep(POLL_EVERY_SECONDS)
 
     async def _sleep_until(self, moment: float) -> None:

@@ -15,7 +15,7 @@ import httpx
 from pydantic import TypeAdapter
 from temporalio.client import Client
 
-from lab.chaos.plan import Part, Plan, PlannedJob
+from lab.chaos.plan import Part, Plan, PlannedJob, PlannedPipeline
 from lab.chaos.receiver import Receiver, Told
 from lab.simulator.control import SeenRequest
 from reelay.cli.data_dir import RunningStack
@@ -53,6 +53,9 @@ class Notes:
     kills: list[Kill] = field(default_factory=list)
     first_ends: dict[UUID, Status] = field(default_factory=dict)
     """The first final status that was seen of a job."""
+    pipelines: dict[int, UUID] = field(default_factory=dict)
+    """By the plan's number, once the creating call was answered 2xx."""
+    ended_pipelines: set[UUID] = field(default_factory=set)
     fresh: UUID | None = None
     """A job created after everything, free of faults."""
 
@@ -172,9 +175,30 @@ class JobTrace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PipelineTrace:
+    """All that is known of one planned pipeline."""
+
+    planned: PlannedPipeline
+    id: UUID | None
+    """None: never answered 2xx."""
+    status: str | None = None
+    ends: Mapping[str, str] = field(default_factory=dict)
+    """How the job of each step has ended, or where it stands."""
+    posts: Mapping[str, int] = field(default_factory=dict)
+    """That the provider accepted for each step."""
+    held_cents: int = 0
+    films: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"film {self.planned.number} ({self.id})"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     plan: Plan
     jobs: Sequence[JobTrace]
+    pipelines: Sequence[PipelineTrace]
     kills: Sequence[Kill]
     oddities: Sequence[str]
     strangers: Sequence[str]
@@ -204,10 +228,12 @@ async def gather(plan: Plan, notes: Notes, stack: RunningStack, archive: Path, r
     by_job: defaultdict[str, list[SeenRequest]] = defaultdict(list)
     for request in requests:
         by_job[request.job].append(request)
-    known = {*map(str, notes.answered.values()), str(notes.fresh)}
+    of_pipelines = {step.job_id for step in books.steps if step.pipeline_id in notes.pipelines.values()}
+    known = {*map(str, notes.answered.values()), *map(str, of_pipelines), str(notes.fresh)}
     return Evidence(
         plan=plan,
         jobs=[_trace(job, notes, books, by_job, told) for job in plan.jobs],
+        pipelines=[_pipeline_trace(pipeline, notes, books, by_job) for pipeline in plan.pipelines],
         kills=notes.kills,
         oddities=notes.oddities,
         strangers=sorted({*map(str, books.rows), *by_job} - known),
@@ -261,12 +287,24 @@ async def _running_workflows(stack: RunningStack) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Step:
+    """Of a pipeline."""
+
+    pipeline_id: UUID
+    id: str
+    job_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Books:
     rows: Mapping[UUID, Row]
     events: Mapping[UUID, list[Event]]
     attempts: Mapping[UUID, list[Attempt]]
     entries: Mapping[UUID, list[Entry]]
     files: Mapping[UUID, list[ArchivedFile]]
+    pipelines: Mapping[UUID, str]
+    """Their statuses."""
+    steps: Sequence[Step]
 
     @classmethod
     async def read(cls, connection: asyncpg.Connection, archive: Path) -> "_Books":
@@ -278,8 +316,12 @@ class _Books:
         attempts = await connection.fetch("select job_id, sent_at, answered_at from submission_attempts")
         entries = await connection.fetch("select * from credit_entries where job_id is not null order by id")
         files = await connection.fetch("select job_id, file_path, file_size, sha256 from video_files order by position")
+        pipelines = await connection.fetch("select id, status from pipelines")
+        steps = await connection.fetch("select pipeline_id, id, job_id from pipeline_steps")
         return cls(
             rows={row["id"]: _row(row) for row in rows},
+            pipelines={row["id"]: row["status"] for row in pipelines},
+            steps=[Step(**row) for row in steps],
             events=_by_job(
                 (row["job_id"], Event(id=row["id"], status=Status(row["status"]), stage=row["stage"])) for row in events
             ),
@@ -354,4 +396,22 @@ def _trace(
         files=books.files.get(job, ()),
         requests=requests.get(str(job), ()),
         told=told.get(job, ()),
+    )
+
+
+def _pipeline_trace(
+    planned: PlannedPipeline, notes: Notes, books: _Books, requests: Mapping[str, Sequence[SeenRequest]]
+) -> PipelineTrace:
+    pipeline = notes.pipelines.get(planned.number)
+    if pipeline is None:
+        return PipelineTrace(planned=planned, id=None)
+    jobs = {step.id: step.job_id for step in books.steps if step.pipeline_id == pipeline}
+    return PipelineTrace(
+        planned=planned,
+        id=pipeline,
+        status=books.pipelines.get(pipeline),
+        ends={name: row.end for name, job in jobs.items() if (row := books.rows.get(job))},
+        posts={name: len(requests.get(str(job), ())) for name, job in jobs.items()},
+        held_cents=sum(entry.held for job in jobs.values() for entry in books.entries.get(job, ())),
+        films=sum(file.found is not None for file in books.files.get(jobs["film"], ())) if "film" in jobs else 0,
     )

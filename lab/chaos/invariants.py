@@ -149,6 +149,21 @@ def ends_are_told(evidence: Evidence) -> Iterator[str]:
         yield f"{evidence.untold} deliveries to the user's backend still wait, or were given up"
 
 
+def films_are_whole_or_have_a_reason(evidence: Evidence) -> Iterator[str]:
+    """A pipeline buys each step at most once, ends with one film or with a step that failed, and holds nothing then."""
+    for film in evidence.pipelines:
+        if film.id is None or film.status is None:
+            yield f"{film.name} was never answered, or is not in the database"
+            continue
+        if twice := [step for step, count in film.posts.items() if count > 1]:
+            yield f"{film.name}: bought more than once: {', '.join(twice)}"
+        is_failed = film.status == "failed" and any(end.startswith("failed") for end in film.ends.values())
+        if not (is_failed or (film.status == "completed" and film.films == 1)):
+            yield f"{film.name} is {film.status} with {film.films} films: {film.ends}"
+        if film.held_cents:
+            yield f"{film.name} is {film.status}, and {film.held_cents} cents are still held"
+
+
 def life_goes_on(evidence: Evidence) -> Iterator[str]:
     """A job created after the last kill completes, and at least half of the others did."""
     if evidence.fresh is None or evidence.fresh.status is not Status.COMPLETED:
@@ -171,6 +186,7 @@ CHECKS: Mapping[str, Check] = {
     "what completed is paid": what_completed_is_paid,
     "outages are orderly": outages_are_orderly,
     "every end is told": ends_are_told,
+    "films are whole or have a reason": films_are_whole_or_have_a_reason,
     "life goes on": life_goes_on,
 }
 

@@ -79,6 +79,9 @@ KINDS = (
 )
 
 
+JOBS_PER_PIPELINE = 25
+FILM_MODEL = "veo3.1-fast"
+
 AIMED = "submit=slow:3s"
 AIMED_SECONDS = (0.3, 2.5)
 """So long before a kill jobs are created with this fault: the kill meets them between the POST and its answer."""
@@ -107,6 +110,25 @@ class PlannedJob(Planned):
     """As they stand in the body's `[sim: ...]`."""
     cancel_after: float | None
     """Seconds after its creation was answered."""
+
+
+class PlannedPipeline(Planned):
+    """A small film, free of faults: what it is hit by is the kills."""
+
+    number: int
+    at: float
+
+    @property
+    def body(self) -> dict[str, Any]:
+        film = {"kind": "mix", "video": "step:video", "tracks": [{"source": "step:sound"}]}
+        video = {"prompt": f"film {self.number} of a chaotic day [sim: latency=2s]"}
+        return {
+            "steps": {
+                "video": {"kind": "video", "model": FILM_MODEL, "input": video},
+                "sound": {"kind": "ambient", "input": {"prompt": f"sound {self.number} of a chaotic day"}},
+                "film": film,
+            }
+        }
 
 
 class PlannedKill(Planned):
@@ -144,6 +166,7 @@ class Plan(Planned):
     seed: int
     times: Times
     jobs: tuple[PlannedJob, ...]
+    pipelines: tuple[PlannedPipeline, ...] = ()
     kills: tuple[PlannedKill, ...]
 
     @classmethod
@@ -162,12 +185,17 @@ def draw_plan(seed: int, jobs: int, times: Times | None = None) -> Plan:
     seconds = max(jobs / JOBS_PER_SECOND, SHORTEST_SECONDS)
     moments = sorted(_rounded(dice.uniform(0, seconds)) for _ in range(jobs))
     kills = tuple(_kills(dice, seconds))
+    films = Random(f"films {seed}")
     return Plan(
         seed=seed,
         times=times or Times(),
         jobs=tuple(
             _job(dice, number, at, late=at > seconds / 2, aimed=_is_aimed(at, kills))
             for number, at in enumerate(moments)
+        ),
+        pipelines=tuple(
+            PlannedPipeline(number=number, at=_rounded(films.uniform(0, seconds)))
+            for number in range(-(-jobs // JOBS_PER_PIPELINE))
         ),
         kills=kills,
     )

@@ -273,3 +273,42 @@ async def test_nobody_there_is_said_with_the_key_to_repeat_it() -> None:
             await client.create("video", prompt="a lighthouse")
         with pytest.raises(NotReachable):
             await client.wait(uuid4())
+
+
+CLIP: dict[str, Any] = {
+    "firstFrame": {"prompt": "a harbour at dawn"},
+    "video": {"prompt": "boats leave"},
+    "voice": {"text": "Every morning the harbour wakes."},
+    "captions": True,
+}
+
+
+async def test_a_clip_is_produced_approved_and_made_again(patient_service: Service, reelay: AsyncReelay) -> None:
+    clip = await reelay.create_clip((await reelay.create_campaign("Sea")).id, title="Dawn")
+    created = await reelay.produce(clip.id, **CLIP, approvals=["firstFrame"])
+    async for pipeline in reelay.watch_pipeline(created.pipeline_id):
+        if pipeline.status == "waiting_for_approval":
+            await reelay.approve_step(pipeline.id, "firstFrame", note="fine")
+    assert (pipeline.status, pipeline.steps["firstFrame"].note) == ("completed", "fine")
+    assert (await reelay.clip(clip.id)).final["url"]
+
+    plan = await reelay.plan_rerun(pipeline.id, {"voice": {"text": "Every evening."}})
+    assert {name for name, step in plan.steps.items() if step.status == "waiting"} == {"voice", "film"}
+    again = await reelay.rerun_pipeline(pipeline.id, {"voice": {"text": "Every evening."}})
+    second = [state async for state in reelay.watch_pipeline(again.pipeline_id)][-1]
+    assert (second.rerun_of, second.steps["video"].status) == (pipeline.id, "reused")
+    assert [each.id async for each in reelay.pipelines()] == [second.id, pipeline.id]
+
+
+async def test_a_plan_is_priced_canceled_and_retried(reelay: AsyncReelay) -> None:
+    steps = {"frame": {"kind": "first-frame", "input": {"prompt": "slow [sim: latency=10m]"}}}
+    plan = await reelay.plan_pipeline(steps)
+    created = await reelay.create_pipeline(steps, name="slow")
+    assert plan.estimated_cost_cents == created.estimated_cost_cents > 0
+    await reelay.cancel_pipeline(created.pipeline_id)
+    last = [state async for state in reelay.watch_pipeline(created.pipeline_id)][-1]
+    assert (last.status, last.name) == ("canceled", "slow")
+    assert (await reelay.retry_pipeline(last.id)).status == "running"
+    await reelay.cancel_pipeline(last.id)
+    with pytest.raises(Refused):
+        await reelay.reject_step(last.id, "frame")

@@ -58,3 +58,30 @@ async def test_a_file_is_uploaded_and_becomes_a_first_frame(patient_service: Ser
     }
     command = partial(run_node, "node", "--input-type=module", "--eval", UPLOAD, variables=variables)
     assert json.loads(await asyncio.to_thread(command)) == ["me.png", "blob.png", True, "completed"]
+
+
+FILM = """
+import { configureReelay, createPipeline, produceClip, request, watchPipeline } from "./reelay.js";
+
+configureReelay({ baseUrl: process.env.ORIGIN, apiKey: process.env.KEY });
+const post = (path, body) => request(path, { method: "POST", body });
+const campaign = await post("/api/campaigns", { name: "Sea" });
+const clip = await post(`/api/campaigns/${campaign.id}/clips`, { title: "Dawn" });
+const { pipelineId } = await produceClip(clip.id, { video: { prompt: "boats" }, voice: { text: "Every morning." } });
+let pipeline;
+for await (pipeline of watchPipeline(pipelineId));
+const steps = { frame: { kind: "first-frame", input: { prompt: "a boat" } } };
+const create = () => createPipeline({ steps }, { idempotencyKey: "k" });
+const [first, second] = [await create(), await create()];
+const [film] = pipeline.steps.film.files;
+console.log(JSON.stringify([pipeline.status, film.name, first.pipelineId === second.pipelineId]));
+"""
+
+
+async def test_a_film_is_made_and_watched(patient_service: Service) -> None:
+    variables = {
+        "ORIGIN": patient_service.origin,
+        "KEY": patient_service.client.headers["authorization"].removeprefix("Bearer "),
+    }
+    command = partial(run_node, "node", "--input-type=module", "--eval", FILM, variables=variables)
+    assert json.loads(await asyncio.to_thread(command)) == ["completed", "film.mp4", True]

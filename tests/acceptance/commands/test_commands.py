@@ -275,3 +275,39 @@ async def test_tables_that_cannot_be_read_say_where(terminal: Terminal, table: s
     ended = await terminal.type("batch", "prompts.csv")
     assert ended.code == 1
     assert complaint in ended.err
+
+
+async def test_a_film_is_produced_approved_and_made_again(terminal: Terminal) -> None:
+    words = ("--first-frame", "a harbour", "--voice", "Every morning.", "--ambient", "gulls", "--captions")
+    waiting = await terminal.type("produce", "boats leave", *words, "--approve", "firstFrame")
+    assert waiting.code == 0, waiting.err
+    approve = waiting.out.splitlines()[-1].removeprefix("waits for: reelay ").split()
+    pipeline = approve[2]
+    assert (await terminal.type(*approve, "--note", "fine")).code == 0
+    done = await terminal.type("pipelines", "watch", pipeline, "--out", "film.mp4")
+    assert done.code == 0, done.err
+    assert (terminal.folder / "film.mp4").stat().st_size > 1000
+
+    plan = await terminal.type("pipelines", "rerun", pipeline, "voice.text=Every evening.", "--dry-run")
+    assert [line.split()[:2] for line in plan.out.splitlines()[:-1]] == [
+        ["firstFrame", "reused"], ["video", "reused"], ["voice", "waiting"], ["ambient", "reused"], ["film", "waiting"]
+    ]  # fmt: skip
+    again = await terminal.type("pipelines", "rerun", pipeline, "voice.text=Every evening.")
+    assert again.code == 0, again.err
+    listed = await terminal.type("pipelines", "list", "--json")
+    assert [each["status"] for each in listed.json] == ["completed", "completed"]
+    assert listed.json[0]["rerunOf"] == pipeline
+
+
+async def test_a_plan_in_a_file_is_priced_and_a_wrong_one_refused(terminal: Terminal) -> None:
+    steps = {"frame": {"kind": "first-frame", "input": {"prompt": "a boat"}}}
+    (terminal.folder / "plan.json").write_text(json.dumps({"steps": steps}))
+    (terminal.folder / "wrong.json").write_text(json.dumps({"steps": {"film": {"kind": "mix", "video": "step:none"}}}))
+    priced, refused, change = await asyncio.gather(
+        terminal.type("pipelines", "create", "plan.json", "--dry-run"),
+        terminal.type("pipelines", "create", "wrong.json"),
+        terminal.type("pipelines", "rerun", "00000000-0000-0000-0000-000000000000", "voice"),
+    )
+    assert (priced.code, "cents in all" in priced.out) == (0, True)
+    assert refused.code == 4
+    assert (change.code, "STEP.INPUT=VALUE" in change.err) == (1, True)

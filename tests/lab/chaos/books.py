@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from lab.chaos.evidence import ArchivedFile, Attempt, Entry, Event, Evidence, JobTrace, Kill, Row
-from lab.chaos.plan import Part, Plan, PlannedJob, Times
+from lab.chaos.evidence import ArchivedFile, Attempt, Entry, Event, Evidence, JobTrace, Kill, PipelineTrace, Row
+from lab.chaos.plan import Part, Plan, PlannedJob, PlannedPipeline, Times
 from lab.chaos.receiver import Told
 from lab.simulator.control import SeenFile, SeenRequest
 from lab.simulator.requests import Delivery, QueueStatus
@@ -20,6 +20,16 @@ DIGEST = "ab" * 32
 HOLD = Entry(phase=Phase.HOLD, available=-40, held=40, charged=0)
 SETTLE = Entry(phase=Phase.SETTLE, available=10, held=-40, charged=30)
 RELEASE = Entry(phase=Phase.RELEASE, available=40, held=-40, charged=0)
+
+
+FILM = PipelineTrace(
+    planned=PlannedPipeline(number=1, at=0),
+    id=UUID(int=1),
+    status="completed",
+    ends={"video": "completed", "sound": "completed", "film": "completed"},
+    posts={"video": 1, "sound": 1, "film": 0},
+    films=1,
+)
 
 
 def after(seconds: float) -> datetime:
@@ -109,6 +119,7 @@ def evidence(*jobs: JobTrace, kill: Kill | None = None) -> Evidence:
     return Evidence(
         plan=Plan(seed=1, times=Times(), jobs=tuple(job.planned for job in (*healthy, *jobs)), kills=()),
         jobs=(*healthy, *jobs),
+        pipelines=(FILM,),
         kills=[kill] if kill else [Kill(Part.API, after(3))],
         oddities=(),
         strangers=(),

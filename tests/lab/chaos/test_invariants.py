@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,6 +19,7 @@ from reelay.domain.generation import Status
 from reelay.domain.outgoing import EventType
 from tests.lab.chaos.books import (
     DIGEST,
+    FILM,
     HOLD,
     RELEASE,
     SETTLE,
@@ -32,6 +34,7 @@ from tests.lab.chaos.books import (
     told,
 )
 
+FILMS = "films are whole or have a reason"
 JOB = completed(1)
 PAID = JOB.entries
 FILE = JOB.files[0]
@@ -48,7 +51,18 @@ def with_file(file: ArchivedFile) -> Evidence:
     return evidence(replace(JOB, files=(file,)))
 
 
+def with_film(**changed: Any) -> Evidence:
+    return replace(evidence(), pipelines=(replace(FILM, **changed),))
+
+
 PLANTED: Mapping[str, tuple[str, Evidence]] = {
+    "a film without an answer": (FILMS, with_film(id=None)),
+    "a film that never ends": (FILMS, with_film(status="running")),
+    "a film that is missing": (FILMS, with_film(films=0)),
+    "a film made twice": (FILMS, with_film(films=2)),
+    "a step bought twice": (FILMS, with_film(posts={"video": 2, "sound": 1})),
+    "a film that failed for no reason": (FILMS, with_film(status="failed")),
+    "a film that holds credits": (FILMS, with_film(held_cents=40)),
     "a job without an answer": ("nothing lost", evidence(JobTrace(planned=planned(1), id=None))),
     "an answered job without a row": ("nothing lost", evidence(JobTrace(planned=planned(1), id=JOB.id))),
     "a job that never ends": (

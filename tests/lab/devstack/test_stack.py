@@ -144,6 +144,12 @@ async def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
     assert "provider POSTs: 1" in output
 
 
+async def test_the_demo_of_a_clip_buys_four_steps_and_after_an_edit_one(tmp_path: Path) -> None:
+    code, output = await reelay("demo", "--clip", "--data-dir", str(tmp_path))
+    assert code == 0, output
+    assert [line for line in output.splitlines() if line.startswith("POSTs:")] == ["POSTs: 4", "POSTs: 1"]
+
+
 @pytest.mark.parametrize(
     ("words", "exit_code", "reason"),
     [
