@@ -23,7 +23,7 @@ from reelay.db.pipelines import (
     set_step,
     skip_step,
 )
-from reelay.db.tables import GenerationJob, PipelineRow, PipelineStepRow
+from reelay.db.tables import PipelineRow
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Status
 from reelay.domain.pipeline import Begun, PipelineStatus, Step, StepStatus
@@ -41,9 +41,12 @@ class PipelineActivities:
     async def begin_step(self, step: Step) -> Begun:
         """Its turn has come: an earlier job with the same content stands for it, or its own begins. Twice is once."""
         async with self._sessions.begin() as session:
-            row, job = await lock_step(session, step)
+            found = await lock_step(session, step)
+            if found is None:
+                return Begun(status=StepStatus.FAILED)
+            row, job = found.row, found.job
             if row.status != StepStatus.WAITING:
-                return _begun_before(row, job)
+                return _begun_before(found)
             if job is None or Status(job.status).is_final:
                 await set_step(session, row, StepStatus.FAILED)
                 return Begun(status=StepStatus.FAILED)
@@ -63,7 +66,8 @@ class PipelineActivities:
     async def wait_for_job(self, step: Step) -> StepStatus:
         """How the step's job ended, by its row. Its retries are the waiting."""
         async with self._sessions() as session:
-            status = StepOfPipeline(*await lock_step(session, step)).status
+            found = await lock_step(session, step)
+        status = found.status if found else StepStatus.FAILED
         if status is StepStatus.RUNNING:
             raise still_running(f"The job of {step.id} runs", ask_again_in=LOOK_AGAIN_IN)
         return status
@@ -71,29 +75,29 @@ class PipelineActivities:
     @activity.defn
     async def ask_for_approval(self, step: Step) -> None:
         async with self._sessions.begin() as session:
-            row, _ = await lock_step(session, step)
-            if row.status == StepStatus.RUNNING:
-                await set_step(session, row, StepStatus.WAITING_FOR_APPROVAL)
+            found = await lock_step(session, step)
+            if found and found.row.status == StepStatus.RUNNING:
+                await set_step(session, found.row, StepStatus.WAITING_FOR_APPROVAL)
 
     @activity.defn
     async def decide(self, decided: Decided) -> None:
         """What was rejected is not reused either."""
         async with self._sessions.begin() as session:
-            row, job = await lock_step(session, decided.step)
-            if row.status != StepStatus.WAITING_FOR_APPROVAL:
+            found = await lock_step(session, decided.step)
+            if found is None or found.row.status != StepStatus.WAITING_FOR_APPROVAL:
                 return
             status = StepStatus.COMPLETED if decided.is_approved else StepStatus.FAILED
-            await set_step(session, row, status, note=decided.note)
-            if job is not None and not decided.is_approved:
-                await forget_content(session, job)
+            await set_step(session, found.row, status, note=decided.note)
+            if found.job is not None and not decided.is_approved:
+                await forget_content(session, found.job)
 
     @activity.defn
     async def skip_step(self, step: Step) -> None:
         """What it needs is not there; what was held for it is released."""
         async with self._sessions.begin() as session:
-            row, job = await lock_step(session, step)
-            if row.status == StepStatus.WAITING:
-                await skip_step(session, row, job, "A step that it needs was not completed")
+            found = await lock_step(session, step)
+            if found and found.row.status == StepStatus.WAITING:
+                await skip_step(session, found.row, found.job, "A step that it needs was not completed")
 
     @activity.defn
     async def end_pipeline(self, pipeline_id: UUID) -> PipelineStatus:
@@ -108,6 +112,6 @@ class PipelineActivities:
             await cancel_steps(session, pipeline_id)
 
 
-def _begun_before(row: PipelineStepRow, job: GenerationJob | None) -> Begun:
-    status = StepOfPipeline(row, job).status
-    return Begun(status=status, generation=generation_of(job) if job and status is StepStatus.RUNNING else None)
+def _begun_before(step: StepOfPipeline) -> Begun:
+    runs = step.job is not None and step.status is StepStatus.RUNNING
+    return Begun(status=step.status, generation=generation_of(step.job) if step.job and runs else None)

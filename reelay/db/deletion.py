@@ -93,6 +93,12 @@ EXPIRED_JOBS = text("""
     select id from generation_jobs where completed_at < now() - cast(:kept as interval)
     order by completed_at limit :at_most
 """)
+DELETE_EXPIRED_PIPELINES = text("""
+    delete from pipelines where id in (
+        select id from pipelines where completed_at < now() - cast(:kept as interval)
+        order by completed_at limit :at_most
+    )
+""")
 EXPIRED_MEDIA = text("""
     select distinct job_id from (
         select job_id from video_files join generation_jobs as job on job.id = job_id
@@ -184,7 +190,8 @@ async def is_deleted(session: AsyncSession, user_id: UUID, generation_id: UUID) 
 
 
 async def delete_expired_jobs(session: AsyncSession, *, kept: timedelta, at_most: int) -> int:
-    """Of those that ended so long ago, the oldest."""
+    """Of those that ended so long ago, the oldest; and pipelines. How many jobs went."""
+    await session.execute(DELETE_EXPIRED_PIPELINES, {"kept": kept, "at_most": at_most})
     ids = (await session.scalars(EXPIRED_JOBS, {"kept": kept, "at_most": at_most})).all()
     return await delete_jobs(session, ids) if ids else 0
 

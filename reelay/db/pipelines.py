@@ -176,14 +176,16 @@ def content_key(job: GenerationJob, sums: Mapping[str, str]) -> str | None:
 # ---- what happens to a step
 
 
-async def lock_step(session: AsyncSession, step: Step) -> tuple[PipelineStepRow, GenerationJob | None]:
-    """Its row, and that of the job which stands for it."""
+async def lock_step(session: AsyncSession, step: Step) -> StepOfPipeline | None:
+    """With the job that stands for it. None when it was deleted with its user."""
     found = select(PipelineStepRow).where(
         col(PipelineStepRow.pipeline_id) == step.pipeline_id, col(PipelineStepRow.id) == step.id
     )
-    row = (await session.scalars(found.with_for_update())).one()
+    row = (await session.scalars(found.with_for_update())).first()
+    if row is None:
+        return None
     job = select(GenerationJob).where(col(GenerationJob.user_id) == row.user_id, col(GenerationJob.id) == row.job_id)
-    return row, (await session.scalars(job.with_for_update(key_share=True))).first()
+    return StepOfPipeline(row, (await session.scalars(job.with_for_update(key_share=True))).first())
 
 
 async def begin_step(session: AsyncSession, row: PipelineStepRow, job: GenerationJob, key: str | None) -> Begun:
@@ -245,8 +247,10 @@ async def forget_content(session: AsyncSession, job: GenerationJob) -> None:
 
 
 async def end_pipeline(session: AsyncSession, pipeline_id: UUID) -> PipelineStatus:
-    """All of its steps have ended. Twice is once."""
+    """All of its steps have ended. Twice is once; one that was deleted with its user was canceled."""
     pipeline = await _lock(session, pipeline_id)
+    if pipeline is None:
+        return PipelineStatus.CANCELED
     if pipeline.status == PipelineStatus.RUNNING:
         steps = (await steps_of(session, pipeline.user_id, [pipeline_id]))[pipeline_id]
         done = all(step.status.is_done for step in steps)
@@ -257,7 +261,7 @@ async def end_pipeline(session: AsyncSession, pipeline_id: UUID) -> PipelineStat
 async def cancel_steps(session: AsyncSession, pipeline_id: UUID) -> None:
     """The pipeline and all of its steps that have not begun: what was held for these is released."""
     pipeline = await _lock(session, pipeline_id)
-    if pipeline.status != PipelineStatus.RUNNING:
+    if pipeline is None or pipeline.status != PipelineStatus.RUNNING:
         return
     for step in (await steps_of(session, pipeline.user_id, [pipeline_id]))[pipeline_id]:
         match step.row.status:
@@ -268,8 +272,8 @@ async def cancel_steps(session: AsyncSession, pipeline_id: UUID) -> None:
     await _end(session, pipeline, PipelineStatus.CANCELED)
 
 
-async def _lock(session: AsyncSession, pipeline_id: UUID) -> PipelineRow:
-    return await session.get_one(PipelineRow, pipeline_id, with_for_update=True)
+async def _lock(session: AsyncSession, pipeline_id: UUID) -> PipelineRow | None:
+    return await session.get(PipelineRow, pipeline_id, with_for_update=True)
 
 
 async def _end(session: AsyncSession, pipeline: PipelineRow, status: PipelineStatus) -> None:

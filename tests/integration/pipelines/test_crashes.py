@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from reelay.domain.pipeline import Decision, PipelineStatus
 from tests.eventually import eventually
 from tests.integration.pipelines.shared import (
     FRAME,
@@ -27,16 +28,17 @@ from tests.running import PATIENT, Service, running_service
 from tests.servers import Servers
 from tests.tcp_lines import Lines, open_line
 from workflows.ids import pipeline_workflow_id
+from workflows.pipeline import PipelineWorkflow
 
 STEPS: dict[str, Plan] = {
     "frame": with_input(FRAME, prompt="a harbour [sim: latency=2s]"),
     "video": with_input(VIDEO, prompt="boats [sim: latency=2s]"),
     "wind": WIND,
-    # Long enough to be killed in the middle: half a minute of pictures is encoded.
+    # Long enough to be killed in the middle: ten seconds more of pictures are encoded.
     "film": {
         "kind": "mix",
         "video": "step:video",
-        "tracks": [{"source": "step:wind", "startSeconds": 30}],
+        "tracks": [{"source": "step:wind", "startSeconds": 10}],
         "ending": "hold",
     },
 }
@@ -131,3 +133,15 @@ async def test_a_pipeline_that_temporal_did_not_take_is_started_when_it_is_back(
         async with service.sessions.begin() as session:  # nobody waits for the next look
             await session.execute(text("update pipelines set check_at = now()"))
         assert await posts(service, await until(service, pipeline_id, "completed")) == 1
+
+
+async def test_with_its_user_a_pipeline_goes_and_its_run_ends(unworked: Service) -> None:
+    async with unworked.worker():
+        pipeline_id = await create(unworked, STEPS, approvals=["frame"])
+        await until_step(unworked, pipeline_id, "frame", "waiting_for_approval")
+        async with unworked.sessions.begin() as session:
+            await session.execute(text("delete from pipelines"))
+        handle = unworked.temporal.get_workflow_handle(pipeline_workflow_id(UUID(pipeline_id)))
+        decision = Decision(step="frame", is_approved=True)
+        await handle.signal(PipelineWorkflow.decide, decision)
+        assert await handle.result() == PipelineStatus.CANCELED
