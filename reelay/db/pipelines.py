@@ -189,11 +189,11 @@ async def lock_step(session: AsyncSession, step: Step) -> StepOfPipeline | None:
 
 
 async def begin_step(session: AsyncSession, row: PipelineStepRow, job: GenerationJob, key: str | None) -> Begun:
-    """From now on its job is one like any other."""
+    """From now on its job is one like any other, and as old as one that is created now."""
     await session.execute(
         update(GenerationJob)
         .where(col(GenerationJob.id) == job.id)
-        .values(is_planned=False, content_key=key, stage_at=func.now())
+        .values(is_planned=False, content_key=key, created_at=func.now(), stage_at=func.now())
     )
     await set_step(session, row, StepStatus.RUNNING)
     return Begun(status=StepStatus.RUNNING, generation=generation_of(job))

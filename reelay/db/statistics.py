@@ -82,7 +82,7 @@ RESCUED = text("""
 
 ACTIVE_STAGES = text("""
     select stage, count(*) as jobs from generation_jobs
-    where status in ('pending', 'submitted', 'in_progress') group by stage order by stage
+    where status in ('pending', 'submitted', 'in_progress') and not is_planned group by stage order by stage
 """)
 
 INBOX = text("""
@@ -127,7 +127,7 @@ OPEN_ACTIONS = text(f"""
                 when stage = 'uncertain' then 'uncertain'
                 when stage = 'reserving' and created_at < now() - interval '5 minutes' then 'not_started'
             end as need
-        from generation_jobs where status in ('pending', 'submitted', 'in_progress')
+        from generation_jobs where status in ('pending', 'submitted', 'in_progress') and not is_planned
     ) as job
     where need is not null
     order by since

@@ -2,9 +2,12 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
+from reelay.db.statistics import OPEN_ACTIONS
 from tests.eventually import eventually
 from tests.integration.api.shared import new_clip, problem, wrong_fields
 from tests.integration.pipelines.shared import (
@@ -155,6 +158,12 @@ async def test_a_step_waits_for_its_approval_before_the_expensive_one_begins(pat
     waiting = await until(service, pipeline_id, "waiting_for_approval")
     assert statuses(waiting) == {"frame": "waiting_for_approval", "video": "waiting"}
     assert waiting["steps"]["frame"]["files"]
+    async with service.sessions.begin() as session:  # as if the approval had taken two days
+        days = "update generation_jobs set created_at = created_at - interval '2 days' where is_planned"
+        await session.execute(text(days))
+    async with service.sessions() as session:
+        alarms = {row.id for row in await session.execute(OPEN_ACTIONS, {"at_most": 1000})}
+    assert UUID(waiting["steps"]["video"]["jobId"]) not in alarms
     path = f"/api/pipelines/{pipeline_id}"
     problem(await service.client.post(f"{path}/approve", json={"step": "video"}), 409, "CONFLICT")
     assert wrong_fields(await service.client.post(f"{path}/approve", json={"step": "film"})) == ["step"]
