@@ -36,6 +36,7 @@ from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_sources
 from reelay.media.storage import Storage, open_storage
+from reelay.outgoing.fal import fal_signing_key
 from reelay.outgoing.secrets import EndpointSecrets
 from reelay.outgoing.sender import ReceiverPolicy, Sender
 from reelay.providers.registry import Providers, open_platform, open_providers
@@ -268,10 +269,12 @@ async def open_webhooks_worker(
     settings: Settings, client: Client, sessions: Sessions, tasks: TaskSupervisor, stack: AsyncExitStack
 ) -> Worker:
     """Of no deployment version: a delivery has no history that its code would have to fit."""
+    secret = settings.outgoing_webhook_secret.get_secret_value().encode()
     outgoing = OutgoingActivities(
         sessions,
         Sender(ReceiverPolicy(is_development=settings.is_development)),
-        EndpointSecrets(settings.outgoing_webhook_secret.get_secret_value().encode()),
+        EndpointSecrets(secret),
+        fal_signing_key(secret),
         WebhookPayloads(settings.language),
         settings.outgoing_webhook_schedule,
     )

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
@@ -15,9 +16,10 @@ from activities.heartbeat import heartbeating
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
 from reelay.db.outgoing import DueDelivery, disable_endpoint, next_due, record_delivered, record_failed
 from reelay.db.tables import OutgoingEvent, WebhookEndpoint
-from reelay.domain.outgoing import AttemptOutcome, DisabledReason, pause_before
+from reelay.domain.outgoing import AttemptOutcome, DisabledReason, WebhookFormat, pause_before
+from reelay.outgoing.fal import FalSigner
 from reelay.outgoing.secrets import EndpointSecrets
-from reelay.outgoing.sender import Answer, Message, Receiver, Sender
+from reelay.outgoing.sender import Answer, Message, Receiver, Sender, StandardSigner
 
 HEARTBEAT = timedelta(seconds=5)
 ONE_PASS = timedelta(minutes=30)
@@ -31,6 +33,9 @@ log = structlog.get_logger()
 class Payloads(Protocol):
     async def data_of(self, session: AsyncSession, event: OutgoingEvent, endpoint_id: UUID | None) -> dict[str, Any]:
         """The `data` of the event."""
+
+    async def fal_body_of(self, session: AsyncSession, event: OutgoingEvent) -> dict[str, Any]:
+        """The end of the event's job, as fal would tell it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +52,14 @@ class OutgoingActivities:
         sessions: Sessions,
         sender: Sender,
         secrets: EndpointSecrets,
+        fal_key: Ed25519PrivateKey,
         payloads: Payloads,
         schedule: Sequence[timedelta],
     ) -> None:
         self._sessions = sessions
         self._sender = sender
         self._secrets = secrets
+        self._fal_key = fal_key
         self._payloads = payloads
         self._schedule = schedule
 
@@ -120,12 +127,16 @@ class OutgoingActivities:
 
     async def _compose(self, session: AsyncSession, due: DueDelivery) -> Message:
         event = due.event
+        if due.format is WebhookFormat.FAL and event.job_id:
+            told = await self._payloads.fal_body_of(session, event)
+            signer = FalSigner(key=self._fal_key, request_id=event.job_id, user_id=event.user_id)
+            return Message(body=_json(told), signer=signer)
         data = await self._payloads.data_of(session, event, due.delivery.endpoint_id)
         body = {"type": event.type, "timestamp": event.at.isoformat(), "sequence": event.sequence, "data": data}
         secrets = (
             list(self._secrets_of(due.endpoint)) if due.endpoint else [self._secrets.for_job_addresses(event.user_id)]
         )
-        return Message(id=event.id, body=json.dumps(body, separators=(",", ":")).encode(), secrets=secrets)
+        return Message(body=_json(body), signer=StandardSigner(id=event.id, secrets=secrets))
 
     def _secrets_of(self, endpoint: WebhookEndpoint) -> list[str]:
         """The current one, and for a day the one before."""
@@ -134,6 +145,10 @@ class OutgoingActivities:
         if endpoint.previous_secret and until and datetime.now(UTC) < until:
             found.append(self._secrets.decrypt(endpoint.previous_secret, endpoint.id))
         return found
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def not_composed() -> Answer:

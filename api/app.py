@@ -24,6 +24,7 @@ from api.credits import routes as credits
 from api.credits import usage
 from api.doors.fal import routes as fal
 from api.doors.fal import storage as fal_storage
+from api.doors.fal import webhooks as fal_webhooks
 from api.doors.fal.proxy import FalProxy
 from api.events import routes as events
 from api.generations import fal_jobs, gallery
@@ -166,6 +167,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         events.router,
         fal.router,
         fal_storage.router,
+        fal_webhooks.router,
         clips.router,
         batches.router,
         pipelines.router,

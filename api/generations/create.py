@@ -42,6 +42,7 @@ from reelay.db.slots import highest_priority
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Candidate, Priority, ProviderName
 from reelay.domain.messages import Sentence
+from reelay.domain.outgoing import WebhookFormat
 from reelay.providers.registry import can_submit
 from reelay.settings import Settings
 from reelay.tracing.spans import record_job_id
@@ -100,6 +101,8 @@ class JobSpec:
     """For inputs that are left out, where the model admits them."""
     shown_input: Mapping[str, Any] | None = None
     """The caller's own input, which the job shows; None when it is `inputs`."""
+    webhook_format: WebhookFormat | None = None
+    """Of what the request's `webhook_url` is told; None: ours."""
     generated_external_id: str | None = None
     """For a request without one. A fresh one does not make it another request."""
     fallbacks: Sequence[ModelInput] = ()
@@ -284,6 +287,7 @@ def new_job(context: RequestContext, key: str | None, spec: JobSpec, *, job_id: 
         estimated_cost_cents=cents,
         metadata_=request.echoed,
         webhook_url=request.webhook_url,
+        webhook_format=spec.webhook_format if request.webhook_url else None,
     )
 
 

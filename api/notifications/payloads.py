@@ -12,6 +12,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from sqlmodel import col
 
 from api.batches.schemas import BatchView
+from api.doors.fal.results import webhook_body
 from api.generations.forecasts import Forecast
 from api.generations.schemas import JobView
 from api.http.links import Links, StoredLinks
@@ -41,6 +42,12 @@ class WebhookPayloads:
             return {"endpointId": str(endpoint_id)}
         links = StoredLinks(*await stored_link_key(session), Holder(user_id=event.user_id))
         return (await data_of_events(session, event.user_id, [event], links, self._language))[event.id]
+
+    async def fal_body_of(self, session: AsyncSession, event: OutgoingEvent) -> Data:
+        links = StoredLinks(*await stored_link_key(session), Holder(user_id=event.user_id))
+        assert event.job_id
+        job = await session.get_one(GenerationJob, event.job_id)
+        return webhook_body(job, await files_of(session, event.user_id, [job.id]), links, self._language)
 
 
 async def data_of_events(

@@ -33,6 +33,7 @@ from reelay.domain.outgoing import (
     DisabledReason,
     EndpointStatus,
     EventType,
+    WebhookFormat,
 )
 
 SECRET_OVERLAP = timedelta(hours=24)
@@ -252,13 +253,15 @@ class DueDelivery:
     event: OutgoingEvent
     endpoint: WebhookEndpoint | None
     url: str
+    format: WebhookFormat | None
+    """Of a job's own address; None: ours."""
 
 
 async def next_due(session: AsyncSession, target_id: UUID) -> DueDelivery | None:
     """The delivery to the target that is due for the longest time."""
     own_url = func.coalesce(GenerationJob.webhook_url, Batch.webhook_url, PipelineRow.webhook_url)
     statement = (
-        select(OutgoingDelivery, OutgoingEvent, WebhookEndpoint, own_url)
+        select(OutgoingDelivery, OutgoingEvent, WebhookEndpoint, own_url, col(GenerationJob.webhook_format))
         .join(OutgoingEvent, col(OutgoingEvent.id) == col(OutgoingDelivery.event_id))
         .outerjoin(WebhookEndpoint, col(WebhookEndpoint.id) == col(OutgoingDelivery.endpoint_id))
         .outerjoin(GenerationJob, col(GenerationJob.id) == col(OutgoingEvent.job_id))
@@ -280,8 +283,10 @@ async def next_due(session: AsyncSession, target_id: UUID) -> DueDelivery | None
     row = (await session.execute(statement)).first()
     if row is None:
         return None
-    delivery, event, endpoint, url = row
-    return DueDelivery(delivery, event, endpoint, endpoint.url if endpoint else url or "")
+    delivery, event, endpoint, url, format = row
+    if endpoint:
+        return DueDelivery(delivery, event, endpoint, endpoint.url, None)
+    return DueDelivery(delivery, event, None, url or "", WebhookFormat(format) if format else None)
 
 
 async def record_delivered(session: AsyncSession, due: DueDelivery, attempt: Mapping[str, Any]) -> None:

@@ -35,7 +35,7 @@ from reelay.domain.generation import (
     UncertainSubmitPolicy,
     WaitingFor,
 )
-from reelay.domain.outgoing import DeliveryState, DisabledReason, EndpointStatus, EventType
+from reelay.domain.outgoing import DeliveryState, DisabledReason, EndpointStatus, EventType, WebhookFormat
 from reelay.domain.pipeline import PipelineStatus, StepStatus
 from reelay.domain.turns import Place
 
@@ -409,6 +409,8 @@ class GenerationJob(SQLModel, table=True):
     completed_at: datetime | None = Field(default=None, sa_column=_timestamp())
     webhook_url: str | None = Field(default=None, sa_type=Text)
     """Where the caller wants to be told of this job, besides the endpoints."""
+    webhook_format: WebhookFormat | None = Field(default=None, sa_type=Text)
+    """In whose words; None: ours."""
     outcome_delivery_id: UUID | None = None
     """The push that brought the last word of a provider that cannot be asked. The first one stays."""
 

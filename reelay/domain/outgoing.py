@@ -31,6 +31,12 @@ NOT_LOGGED = (EventType.JOB_SUBMITTED, EventType.WEBHOOK_TEST)
 """The event log has what one catches up with: how things ended."""
 
 
+class WebhookFormat(StrEnum):
+    """Whose words a job's own address is told in, where they are not ours."""
+
+    FAL = "fal"
+
+
 class EndpointStatus(StrEnum):
     """Where a webhook endpoint stands.
 

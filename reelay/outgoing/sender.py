@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
+from typing import Protocol
 from uuid import UUID
 
 import httpx
@@ -79,12 +80,33 @@ class Answer:
         return self.status_code == httpx.codes.GONE
 
 
+class Signer(Protocol):
+    def headers(self, body: bytes, at: datetime) -> Mapping[str, str]:
+        """Of an attempt at that time."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Message:
+class StandardSigner:
+    """As Standard Webhooks has it."""
+
     id: UUID
-    body: bytes
+    """Of the event."""
     secrets: Sequence[str]
     """All of them sign."""
+
+    def headers(self, body: bytes, at: datetime) -> Mapping[str, str]:
+        signatures = [Webhook(secret).sign(str(self.id), at, body.decode()) for secret in self.secrets]
+        return {
+            "webhook-id": str(self.id),
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": " ".join(signatures),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    body: bytes
+    signer: Signer
 
 
 class Sender:
@@ -123,7 +145,8 @@ class Receiver:
             return answer(AttemptOutcome.NOT_ALLOWED, f"The address {problem}.")
         try:
             async with asyncio.timeout(ATTEMPT_WITHIN.total_seconds()):
-                async with self._client.stream("POST", url, content=message.body, headers=signed(message, at)) as sent:
+                headers = message.signer.headers(message.body, at)
+                async with self._client.stream("POST", url, content=message.body, headers=headers) as sent:
                     return answer(
                         AttemptOutcome.DELIVERED if sent.is_success else AttemptOutcome.REFUSED,
                         status_code=sent.status_code,
@@ -136,17 +159,6 @@ class Receiver:
             return answer(AttemptOutcome.NOT_ALLOWED, f"{error}.")
         except (httpx.TransportError, httpx.InvalidURL, ssl.SSLError) as error:
             return answer(AttemptOutcome.NOT_CONNECTED, f"{type(error).__name__}: {str(error)[:300]}")
-
-
-def signed(message: Message, at: datetime) -> Mapping[str, str]:
-    """The headers of Standard Webhooks."""
-    text = message.body.decode()
-    signatures = [Webhook(secret).sign(str(message.id), at, text) for secret in message.secrets]
-    return {
-        "webhook-id": str(message.id),
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": " ".join(signatures),
-    }
 
 
 def retry_after(value: str, now: datetime) -> timedelta | None:

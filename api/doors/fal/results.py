@@ -1,5 +1,6 @@
 """What a job came to, as fal's result call answers it: the model's own answer, with our addresses of its files."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -7,12 +8,13 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from api.context import RequestContext
 from api.doors.fal.errors import ERROR_TYPE, REQUEST_ID, TIMEOUT_TYPE
 from api.generations.progress import error_code, error_message
+from api.http.links import Links
 from reelay.db.tables import GenerationJob, MediaFileRow
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import JobType, RemoteMedia, Status, media_address
+from reelay.domain.language import Language
 from reelay.media.archive import PROMISED_KIND, is_companion
 from reelay.providers.media_mapping import address_in, media_at, media_of
 
@@ -40,16 +42,16 @@ ERROR_TYPES = {
 """fal's names; other failures keep ours."""
 
 
-def answer_of(context: RequestContext, job: GenerationJob, files: Sequence[MediaFileRow]) -> JSONResponse:
+def answer_of(job: GenerationJob, files: Sequence[MediaFileRow], links: Links, language: Language) -> JSONResponse:
     """Of a job in whatever state."""
     headers = {REQUEST_ID: str(job.id)}
     status = Status(job.status)
     if not status.is_final:
         return JSONResponse({"detail": IN_PROGRESS}, HTTPStatus.BAD_REQUEST, headers)
     if status is Status.COMPLETED:
-        return JSONResponse(own_answer(context, job, files), headers=headers)
+        return JSONResponse(own_answer(job, files, links), headers=headers)
     failure = failure_code(job)
-    message, error_type = failure_message(context, job), error_type_of(failure)
+    message, error_type = failure_message(job, language), error_type_of(failure)
     body = {"detail": message, "error_type": error_type}
     headers |= {ERROR_TYPE: error_type}
     if failure is FailureCode.CANCELED:
@@ -71,18 +73,18 @@ def error_type_of(failure: FailureCode) -> str:
     return ERROR_TYPES.get(failure, failure.value)
 
 
-def failure_message(context: RequestContext, job: GenerationJob) -> str:
-    return error_message(job, context.language, job.result_data or {}) or failure_code(job).value
+def failure_message(job: GenerationJob, language: Language) -> str:
+    return error_message(job, language, job.result_data or {}) or failure_code(job).value
 
 
-def own_answer(context: RequestContext, job: GenerationJob, files: Sequence[MediaFileRow]) -> dict[str, Any]:
+def own_answer(job: GenerationJob, files: Sequence[MediaFileRow], links: Links) -> dict[str, Any]:
     """The provider's answer, in which each archived file has our address in place of the provider's."""
     answer = job.result_data or {}
     if job.job_type == JobType.TRANSCRIPTION:
         return answer
     found = media_of(answer) if job.outputs is None else media_at(answer, job.outputs) or media_of(answer)
     addresses = {
-        found[place].url: context.links.to_media(file.file_url or media_address(job.id, file.name))
+        found[place].url: links.to_media(file.file_url or media_address(job.id, file.name))
         for file in files
         if (place := place_in_answer(file, found, JobType(job.job_type))) is not None
     }
@@ -109,3 +111,13 @@ def with_addresses(value: Any, addresses: Mapping[str, str]) -> Any:
         case str(text):
             return addresses.get(address_in(text) or "", text)
     return value
+
+
+def webhook_body(job: GenerationJob, files: Sequence[MediaFileRow], links: Links, language: Language) -> dict[str, Any]:
+    """Of a job that has ended."""
+    answer = answer_of(job, files, links, language)
+    named = {"request_id": str(job.id), "gateway_request_id": str(job.id)}
+    payload = json.loads(bytes(answer.body))
+    if answer.status_code == HTTPStatus.OK:
+        return named | {"status": "OK", "payload": payload}
+    return named | {"status": "ERROR", "error": f"Invalid status code: {answer.status_code}", "payload": payload}

@@ -154,7 +154,7 @@ async def _result_events(context: RequestContext, job: GenerationJob) -> AsyncGe
 async def _answer(context: RequestContext, job: GenerationJob, headers: dict[str, str] | None = None) -> JSONResponse:
     async with context.transaction() as session:
         files = await files_of(session, context.user_id, [job.id])
-    answer = answer_of(context, job, files)
+    answer = answer_of(job, files, context.links, context.language)
     answer.headers.update(headers or {})
     return answer
 

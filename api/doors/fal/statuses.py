@@ -96,7 +96,7 @@ async def status_of(context: RequestContext, job: GenerationJob, base: str, *, l
     if status.is_final and job.submitted_at and job.completed_at:
         body["metrics"] = {"inference_time": (job.completed_at - job.submitted_at).total_seconds()}
     if status in (Status.FAILED, Status.CANCELED):
-        body |= {"error": failure_message(context, job), "error_type": error_type_of(failure_code(job))}
+        body |= {"error": failure_message(job, context.language), "error_type": error_type_of(failure_code(job))}
     return body
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 
 from api.context import RequestContext
 from api.doors.fal.replays import Listener
@@ -16,12 +16,15 @@ from api.generations.create import CreateOptions, JobSpec, create_job, find_mode
 from api.generations.schemas import CreateRequest
 from api.http.idempotency import IdempotencyKey, fingerprint
 from api.http.problems import InvalidParams
+from api.notifications.addresses import check_webhook_url
+from api.services import ServicesDep
 from reelay.catalog.errors import shown
 from reelay.catalog.model import Model
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Priority, ProviderName
 from reelay.domain.messages import Sentence
 from reelay.domain.money import MOST_CENTS
+from reelay.domain.outgoing import WebhookFormat
 
 MOST_COST = "x-reelay-max-cost-cents"
 LONGEST_START = timedelta(days=30)
@@ -50,9 +53,13 @@ class Wishes:
         return {IGNORED: ", ".join(self.ignored)} if self.ignored else {}
 
 
-async def _wishes(request: Request, key: IdempotencyKey) -> Wishes:
+async def _wishes(
+    request: Request, services: ServicesDep, key: IdempotencyKey, fal_webhook: Annotated[str | None, Query()] = None
+) -> Wishes:
     """Raises: InvalidParams."""
     headers = request.headers
+    if fal_webhook is not None:
+        check_webhook_url(services.settings, fal_webhook, field="fal_webhook")
     seconds = _number(headers, "x-fal-request-timeout", at_most=LONGEST_START.total_seconds())
     cents = _number(headers, MOST_COST, at_most=MOST_CENTS)
     asked = CreateRequest(
@@ -60,6 +67,7 @@ async def _wishes(request: Request, key: IdempotencyKey) -> Wishes:
         max_wait_seconds=None if seconds is None else max(1, math.ceil(seconds)),
         max_cost_cents=None if cents is None else int(cents),
         confirm=cents is not None,
+        webhook_url=fal_webhook,
     )
     return Wishes(asked, key, tuple(name for name in NOT_HONOURED if name in headers))
 
@@ -91,11 +99,14 @@ async def submitted(
     """
     inputs = with_references(context, inputs)
     model = await _model_of(context, endpoint, inputs)
-    route, spec = request.scope["route"].path, JobSpec(model=model, inputs=inputs, request=wishes.request)
+    route, spec = (
+        request.scope["route"].path,
+        JobSpec(model=model, inputs=inputs, request=wishes.request, webhook_format=WebhookFormat.FAL),
+    )
     if wishes.idempotency_key:
         yield (await create_job(context, CreateOptions(wishes.idempotency_key, 0, route), spec)).job, Listener()
         return
-    alike = fingerprint([context.caller.holder.key_hash.hex(), endpoint, inputs])
+    alike = fingerprint([context.caller.holder.key_hash.hex(), endpoint, inputs, wishes.request.webhook_url])
     replays = context.services.fal_door.replays
     async with replays.job_for_listener(request, context.user_id, alike) as (job_id, listener):
         yield (await create_job(context, CreateOptions(None, 0, route, job_id), spec)).job, listener

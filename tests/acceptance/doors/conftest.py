@@ -58,7 +58,9 @@ async def shared_front(
     authority = Authority(tmp_path_factory.mktemp("authority"), "doors")
     async with (
         tls_front(authority.issue("localhost")) as front,
-        running_service(servers, webhook_patience=0.5, app_url=front.origin) as service,
+        running_service(
+            servers, webhook_patience=0.5, app_url=front.origin, outgoing_webhook_schedule="0,0.1,0.1"
+        ) as service,
     ):
         front.target = urlsplit(service.origin).port or 0
         yield service, front, authority.file
