@@ -26,6 +26,8 @@ from api.doors.fal import routes as fal
 from api.doors.fal import storage as fal_storage
 from api.doors.fal import webhooks as fal_webhooks
 from api.doors.fal.proxy import FalProxy
+from api.doors.openai import held as openai_held
+from api.doors.openai import videos as openai_videos
 from api.events import routes as events
 from api.generations import fal_jobs, gallery
 from api.generations import routes as generations
@@ -168,6 +170,8 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         fal.router,
         fal_storage.router,
         fal_webhooks.router,
+        openai_videos.router,
+        openai_held.router,
         clips.router,
         batches.router,
         pipelines.router,

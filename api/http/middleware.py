@@ -140,7 +140,7 @@ class BodyLimits:
 
 def is_upload(scope: Scope) -> bool:
     """Whether the body is a file."""
-    if scope["method"] == "POST" and scope["path"] == "/api/uploads":
+    if scope["method"] == "POST" and (scope["path"] == "/api/uploads" or scope["path"].startswith("/v1/")):
         return Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
     return bool(scope["method"] == "PUT" and scope["path"].startswith(("/api/uploads/", "/fal/uploads/")))
 

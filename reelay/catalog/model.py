@@ -50,6 +50,18 @@ KINDS: dict[JobType, JobKind] = {
 }
 
 
+class OpenAiWords(BaseModel):
+    """How clients of OpenAI's protocol call what this model makes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[str, ...] = ()
+    """Names of OpenAI's models that this one stands for."""
+    sizes: dict[str, dict[str, Any]] = {}
+    """The inputs that a size means, as in `1280x720 = { aspectRatio = "16:9" }`; the first is the usual one. Empty:
+    the nearest of the model's ratios."""
+
+
 class Model(BaseModel):
     """One endpoint of a provider."""
 
@@ -72,6 +84,7 @@ class Model(BaseModel):
     outputs: tuple[str, ...] | None = None
     """Where its answer holds files, as `reelay.catalog.outputs` writes it; () for an answer that is data alone. None:
     wherever a file is found, and there is one."""
+    openai: OpenAiWords | None = None
 
     @property
     def kind(self) -> JobKind | None:

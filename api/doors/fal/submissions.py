@@ -12,6 +12,7 @@ from fastapi import Depends, Query, Request
 from api.context import RequestContext
 from api.doors.fal.replays import Listener
 from api.doors.fal.storage import with_references
+from api.doors.headers import most_cents, number_in
 from api.generations.create import CreateOptions, JobSpec, create_job, find_model
 from api.generations.schemas import CreateRequest
 from api.http.idempotency import IdempotencyKey, fingerprint
@@ -23,10 +24,8 @@ from reelay.catalog.model import Model
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Priority, ProviderName
 from reelay.domain.messages import Sentence
-from reelay.domain.money import MOST_CENTS
 from reelay.domain.outgoing import WebhookFormat
 
-MOST_COST = "x-reelay-max-cost-cents"
 LONGEST_START = timedelta(days=30)
 NOT_HONOURED = (
     "x-app-fal-disable-fallback",
@@ -60,12 +59,12 @@ async def _wishes(
     headers = request.headers
     if fal_webhook is not None:
         check_webhook_url(services.settings, fal_webhook, field="fal_webhook")
-    seconds = _number(headers, "x-fal-request-timeout", at_most=LONGEST_START.total_seconds())
-    cents = _number(headers, MOST_COST, at_most=MOST_CENTS)
+    seconds = number_in(headers, "x-fal-request-timeout", at_most=LONGEST_START.total_seconds())
+    cents = most_cents(headers)
     asked = CreateRequest(
         priority=Priority.LOW if headers.get("x-fal-queue-priority") == "low" else Priority.NORMAL,
         max_wait_seconds=None if seconds is None else max(1, math.ceil(seconds)),
-        max_cost_cents=None if cents is None else int(cents),
+        max_cost_cents=cents,
         confirm=cents is not None,
         webhook_url=fal_webhook,
     )
@@ -73,20 +72,6 @@ async def _wishes(
 
 
 WishesDep = Annotated[Wishes, Depends(_wishes)]
-
-
-def _number(headers: Mapping[str, str], name: str, *, at_most: float) -> float | None:
-    text = headers.get(name)
-    if text is None:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number <= at_most:
-        error = {"field": name, "message": Sentence("field_numeric"), "limit": {"max": at_most}, "value": shown(text)}
-        raise InvalidParams(Sentence("request_invalid"), errors=[error])
-    return number
 
 
 @asynccontextmanager

@@ -36,12 +36,13 @@ class Door:
             "NODE_EXTRA_CA_CERTS": str(self.authority),
         }
 
-    async def run_python(self, program: str, more: Mapping[str, str] | None = None) -> str:
+    async def run_python(self, program: str, more: Mapping[str, str] | None = None, *arguments: str) -> str:
         """What the program prints: in a process of its own, for clients read the environment when they are imported."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
             program,
+            *arguments,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={"PATH": os.environ["PATH"], **self.environment(), **(more or {})},

@@ -16,10 +16,13 @@ from reelay.domain.addresses import IPAddress
 from reelay.domain.outgoing import AttemptOutcome
 from reelay.outgoing import sender
 from reelay.outgoing.secrets import EndpointSecrets, new_secret
-from reelay.outgoing.sender import Answer, Message, ReceiverPolicy, Sender, retry_after
+from reelay.outgoing.sender import Answer, Message, ReceiverPolicy, Sender, StandardSigner, retry_after
 from tests.webhook_receiver import WebhookReceiver, answer, webhook_receiver
 
 PRODUCTION, DEVELOPMENT = ReceiverPolicy(is_development=False), ReceiverPolicy(is_development=True)
+
+
+EVENT = uuid4()
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ async def receiver() -> AsyncIterator[WebhookReceiver]:
 
 
 def message(*secrets: str, body: str = '{"type":"webhook.test"}') -> Message:
-    return Message(id=uuid4(), body=body.encode(), secrets=secrets or (new_secret(),))
+    return Message(body=body.encode(), signer=StandardSigner(id=EVENT, secrets=secrets or (new_secret(),)))
 
 
 async def post(url: str, sent: Message | None = None, *, policy: ReceiverPolicy = DEVELOPMENT) -> Answer:
@@ -44,7 +47,7 @@ async def test_official_verifier_accepts_what_arrives(receiver: WebhookReceiver)
 
     (received,) = receiver.received
     assert received.verified(secret)["data"]["prompt"] == "un phare, 灯台, 🌊"
-    assert (received.id, received.headers["content-type"]) == (str(sent.id), "application/json")
+    assert (received.id, received.headers["content-type"]) == (str(EVENT), "application/json")
     assert "cookie" not in received.headers
     with pytest.raises(WebhookVerificationError):
         received.verified(new_secret())

@@ -1,0 +1,77 @@
+"""Errors as OpenAI's clients read them: `error` is an object, beside the members of our problem documents."""
+
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+
+from api.http.language import language_of
+from api.http.problem_handlers import OUTAGES
+from api.http.problems import (
+    MEDIA_TYPE,
+    ConfirmationRequired,
+    InvalidParams,
+    PriceUnknown,
+    Problem,
+    ServiceUnavailable,
+    field_errors,
+    problem_body,
+)
+from reelay.domain.messages import Sentence, in_language
+
+TYPES = {
+    HTTPStatus.UNAUTHORIZED: "authentication_error",
+    HTTPStatus.PAYMENT_REQUIRED: "insufficient_quota",
+    HTTPStatus.FORBIDDEN: "permission_error",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
+}
+WORTH_A_RETRY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+"""The official client repeats 408, 409, 429 and 5xx by itself, unless it is told not to."""
+
+
+class OpenAiRoute(APIRoute):
+    """A route whose errors leave in OpenAI's shape."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_in_their_words(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Problem as problem:
+                return answer_to(request, problem)
+            except RequestValidationError as invalid:
+                return answer_to(request, InvalidParams(Sentence("request_invalid"), errors=field_errors(invalid)))
+            except OUTAGES as outage:
+                unavailable = ServiceUnavailable(Sentence("unavailable"))
+                unavailable.__cause__ = outage
+                return answer_to(request, unavailable)
+
+        return handle_in_their_words
+
+
+def answer_to(request: Request, problem: Problem) -> JSONResponse:
+    language = language_of(request)
+    needs_a_limit = isinstance(problem, ConfirmationRequired | PriceUnknown)
+    status = HTTPStatus.PAYMENT_REQUIRED if needs_a_limit else HTTPStatus(problem.status)
+    detail = in_language(Sentence("fal_door_needs_a_limit") if needs_a_limit else problem.detail, language)
+    errors = [error | {"message": in_language(error["message"], language)} for error in map(dict, problem.errors)]
+    if errors:
+        detail = f"{errors[0]['field']} {errors[0]['message']}"
+    error = {
+        "message": detail,
+        "type": type_of(status),
+        "param": errors[0]["field"] if errors else None,
+        "code": problem.code.lower(),
+    }
+    body = problem_body(status, problem.code, detail) | {"errors": errors, "error": error} | problem.extra
+    headers = {"x-should-retry": "true" if status in WORTH_A_RETRY else "false", **problem.headers}
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def type_of(status: HTTPStatus) -> str:
+    return TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")

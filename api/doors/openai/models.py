@@ -1,0 +1,64 @@
+"""OpenAI's names and words, as the catalogue maps them to ours: `openai` in a model's file."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from api.generations.create import find_model
+from api.http.problems import InvalidParams
+from api.services import Services
+from reelay.catalog.errors import shown
+from reelay.catalog.model import JobKind, Model
+from reelay.domain.messages import Sentence
+
+SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
+RATIO = re.compile(r"(\d{1,2}):(\d{1,2})")
+
+
+async def model_named(services: Services, name: str | None, kind: JobKind, inputs: Mapping[str, Any]) -> Model:
+    """By OpenAI's name of a model, ours, or the id of an endpoint; without one the kind's default.
+
+    Raises: InvalidParams, ServiceUnavailable.
+    """
+    if name is None:
+        return services.catalog.choose(kind, inputs)
+    ours = next((each.name for each in services.catalog.models if each.openai and name in each.openai.models), name)
+    found = await find_model(services, ours, inputs)
+    if found.kind is not kind:
+        message = Sentence("field_unknown_endpoint", provider="fal", hint="")
+        error = {"field": "model", "message": message, "limit": None, "value": shown(name)}
+        raise InvalidParams(Sentence("model_not_available"), errors=[error])
+    return found
+
+
+def inputs_for_size(model: Model, size: str) -> dict[str, Any]:
+    """What the model takes for `1280x720`: as its file says, else the nearest of its ratios. Raises: InvalidParams."""
+    if model.openai and model.openai.sizes:
+        if size not in model.openai.sizes:
+            raise _wrong_size(size, list(model.openai.sizes))
+        return dict(model.openai.sizes[size])
+    match = SIZE.fullmatch(size)
+    if match is None:
+        raise _wrong_size(size, None)
+    ratios = ratios_of(model)
+    wanted = math.log(int(match[1]) / int(match[2]))
+    return {"aspectRatio": min(ratios, key=lambda each: abs(math.log(ratios[each]) - wanted))} if ratios else {}
+
+
+def ratios_of(model: Model) -> dict[str, float]:
+    item = model.inputs.get("aspectRatio")
+    given = getattr(item, "choices", None) or [each.ratio for each in getattr(item, "presets", ())]
+    matches = {str(each): RATIO.fullmatch(str(each)) for each in given}
+    return {name: int(match[1]) / int(match[2]) for name, match in matches.items() if match}
+
+
+def _wrong_size(size: str, limit: list[str] | None) -> InvalidParams:
+    choices = ", ".join(limit or ["WIDTHxHEIGHT"])
+    error = {
+        "field": "size",
+        "message": Sentence("field_choice", choices=choices),
+        "limit": limit,
+        "value": shown(size),
+    }
+    return InvalidParams(Sentence("input_invalid"), errors=[error])

@@ -1,0 +1,238 @@
+"""OpenAI's videos: create, read, list, delete, the files, and the same again with another prompt.
+
+https://platform.openai.com/docs/api-reference/videos; four statuses and no other one leave here.
+"""
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic import BaseModel
+
+from api.context import Context, RequestContext
+from api.doors.headers import most_cents
+from api.doors.openai.errors import OpenAiRoute
+from api.doors.openai.forms import SentFile, as_asset, body_of, scalar
+from api.doors.openai.models import inputs_for_size, model_named
+from api.generations import delete
+from api.generations.create import CreateOptions, JobSpec, create_job
+from api.generations.gallery import VIDEO_TYPES
+from api.generations.read import find_job, job_view, listed_views
+from api.generations.schemas import CreateRequest, JobView
+from api.http.idempotency import IdempotencyKey
+from api.http.problems import InvalidParams, NotFound
+from api.http.wire import Text
+from reelay.catalog.model import FIRST_FRAME, JobKind, Model
+from reelay.db.generations import newest_generations
+from reelay.domain.generation import Status
+from reelay.domain.messages import Sentence
+
+POLL_AFTER_MS = "openai-poll-after-ms"
+SOONEST_POLL_MS, LATEST_POLL_MS = 1000, 10_000
+OURS = "openai"
+"""The member of a job's metadata with what its caller asked for, as it is shown again."""
+DEFAULT_MODEL = "sora-2"
+
+VideoStatus = Literal["queued", "in_progress", "completed", "failed"]
+STATUSES: dict[Status, VideoStatus] = {
+    Status.PENDING: "queued",
+    Status.SUBMITTED: "queued",
+    Status.IN_PROGRESS: "in_progress",
+    Status.COMPLETED: "completed",
+    Status.FAILED: "failed",
+    Status.CANCELED: "failed",
+}
+"""Another word ends their clients' polling."""
+
+router = APIRouter(prefix="/v1/videos", route_class=OpenAiRoute, include_in_schema=False)
+
+
+class Failure(BaseModel):
+    code: str
+    message: str
+
+
+class Video(BaseModel):
+    """All keys are there, for clients that require them."""
+
+    id: str
+    object: Literal["video"] = "video"
+    status: VideoStatus
+    progress: int
+    model: str
+    prompt: str | None
+    seconds: str
+    size: str
+    created_at: int
+    completed_at: int | None
+    expires_at: int | None = None
+    remixed_from_video_id: str | None
+    error: Failure | None
+
+    @classmethod
+    def from_job(cls, job: JobView) -> Self:
+        asked = job.metadata.get(OURS)
+        asked = asked if isinstance(asked, dict) else {}
+        video = next((file for file in job.files if file.width), None)
+        failure = Failure(code=str(job.error_code), message=job.error_message or "") if job.error_code else None
+        return cls(
+            id=str(job.id),
+            status=STATUSES[job.status],
+            progress=job.progress,
+            model=str(asked.get("model") or job.model),
+            prompt=job.prompt,
+            seconds=str(asked.get("seconds") or (video and f"{video.duration_seconds or 0:g}") or "0"),
+            size=str(asked.get("size") or (video and f"{video.width}x{video.height}") or ""),
+            created_at=int(job.created_at.timestamp()),
+            completed_at=int(job.completed_at.timestamp()) if job.completed_at else None,
+            remixed_from_video_id=asked.get("remixed_from_video_id"),
+            error=failure,
+        )
+
+
+@router.post("")
+async def create_video(request: Request, context: Context, key: IdempotencyKey) -> JSONResponse:
+    fields = await body_of(request)
+    name = str(fields.pop("model", None) or DEFAULT_MODEL)
+    size, seconds = fields.pop("size", None), fields.pop("seconds", None)
+    inputs = {"prompt": fields.pop("prompt", None)}
+    if reference := fields.pop("input_reference", None):
+        inputs[FIRST_FRAME] = await _address_of(context, reference)
+    inputs |= {field: scalar(value) for field, value in fields.items()}
+    model = await model_named(context.services, name, JobKind.VIDEO, inputs)
+    if size is None and model.openai:
+        size = next(iter(model.openai.sizes), None)
+    if size is not None:
+        inputs = inputs_for_size(model, str(size)) | inputs
+    inputs |= _duration(model, seconds)
+    asked = {"model": name, "size": size, "seconds": seconds or _usual_seconds(model)}
+    return await _created(request, context, key, model, inputs, asked)
+
+
+@router.post("/{video_id}/remix")
+async def remix_video(request: Request, video_id: Text, context: Context, key: IdempotencyKey) -> JSONResponse:
+    """The same inputs with another prompt: no model of the catalogue changes a video and keeps the rest of it."""
+    prompt = (await body_of(request)).get("prompt")
+    original = await _find(context, video_id)
+    view = Video.from_job(original)
+    model = await model_named(context.services, view.model, JobKind.VIDEO, original.input)
+    asked = {"model": view.model, "size": view.size, "seconds": view.seconds, "remixed_from_video_id": view.id}
+    return await _created(request, context, key, model, {**original.input, "prompt": prompt}, asked)
+
+
+@router.get("/{video_id}")
+async def read_video(video_id: Text, context: Context) -> JSONResponse:
+    job = await _find(context, video_id)
+    headers = {} if job.status.is_final else {POLL_AFTER_MS: str(_poll_after_ms(job))}
+    return _shown(job, headers)
+
+
+@router.get("")
+async def list_videos(
+    context: Context,
+    after: Text | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+) -> dict[str, Any]:
+    """Newest first."""
+    if order == "asc":
+        error = {
+            "field": "order",
+            "message": Sentence("field_choice", choices="desc"),
+            "limit": ["desc"],
+            "value": order,
+        }
+        raise InvalidParams(Sentence("request_invalid"), errors=[error])
+    last = await find_job(context, after) if after else None
+    async with context.transaction() as session:
+        rows = await newest_generations(
+            session,
+            context.user_id,
+            limit=limit + 1,
+            job_types=VIDEO_TYPES,
+            before=(last.created_at, last.id) if last else None,
+        )
+        views = await listed_views(context, session, rows[:limit])
+    data = [Video.from_job(view).model_dump() for view in views]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": len(rows) > limit,
+    }
+
+
+@router.delete("/{video_id}")
+async def delete_video(video_id: Text, context: Context) -> dict[str, Any]:
+    job = await _find(context, video_id)
+    await delete.delete(context, str(job.id))
+    return {"id": str(job.id), "object": "video.deleted", "deleted": True}
+
+
+@router.get("/{video_id}/content")
+async def read_content(
+    video_id: Text, context: Context, variant: Literal["video", "thumbnail", "spritesheet"] = "video"
+) -> Response:
+    """A redirect to the file, which needs no key. There is no sheet of sprites."""
+    job = await _find(context, video_id)
+    for file in job.files:
+        address = {"video": file.file_url, "thumbnail": file.poster_url, "spritesheet": None}[variant]
+        if file.format.startswith("video/") and address:
+            return RedirectResponse(address, HTTPStatus.FOUND)
+    raise NotFound(Sentence("video_not_ready"))
+
+
+async def _find(context: RequestContext, video_id: str) -> JobView:
+    """Raises: NotFound, also for what is no video."""
+    job = await job_view(context, video_id)
+    if job.type not in VIDEO_TYPES:
+        raise NotFound(Sentence("job_not_found"))
+    return job
+
+
+async def _created(
+    request: Request,
+    context: RequestContext,
+    key: str | None,
+    model: Model,
+    inputs: dict[str, Any],
+    asked: dict[str, Any],
+) -> JSONResponse:
+    cents = most_cents(request.headers)
+    wishes = CreateRequest(max_cost_cents=cents, confirm=cents is not None, metadata={OURS: asked})
+    options = CreateOptions(key, 0, request.scope["route"].path)
+    created = await create_job(context, options, JobSpec(model=model, inputs=inputs, request=wishes))
+    return _shown(await job_view(context, created.job.id), created.headers)
+
+
+def _shown(job: JobView, headers: dict[str, str]) -> JSONResponse:
+    return JSONResponse(Video.from_job(job).model_dump(), headers=headers)
+
+
+async def _address_of(context: RequestContext, reference: Any) -> Any:
+    """Of a picture to start from: a file of the form, or an object that names one."""
+    match reference:
+        case SentFile():
+            return await as_asset(context, reference)
+        case {"image_url": address}:
+            return address
+        case {"file_id": str(name)}:
+            return name if name.startswith("asset:") else f"asset:{name}"
+    return reference
+
+
+def _duration(model: Model, seconds: Any) -> dict[str, Any]:
+    return {} if seconds is None or "duration" not in model.inputs else {"duration": scalar(seconds)}
+
+
+def _usual_seconds(model: Model) -> str | None:
+    usual = getattr(model.inputs.get("duration"), "default", None)
+    return None if usual is None else f"{usual:g}"
+
+
+def _poll_after_ms(job: JobView) -> int:
+    """Half of what is left, as far as somebody knows."""
+    half = (job.seconds_left or 0) * 500
+    return min(max(half, SOONEST_POLL_MS), LATEST_POLL_MS)
