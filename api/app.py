@@ -26,6 +26,7 @@ from api.doors.fal import routes as fal
 from api.doors.fal import storage as fal_storage
 from api.doors.fal import webhooks as fal_webhooks
 from api.doors.fal.proxy import FalProxy
+from api.doors.mcp import routes as mcp
 from api.doors.openai import held as openai_held
 from api.doors.openai import videos as openai_videos
 from api.events import routes as events
@@ -123,7 +124,9 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         # Here and not around the server: uvicorn ends the process by the signal that it was stopped with.
         with tracing("reelay-api"):
             async with open_services(settings, measured, timeouts) as app.state.services:
-                yield
+                app.state.mcp = mcp.McpDoor(app.version)
+                async with app.state.mcp.open():
+                    yield
 
     app = Api(
         settings.cors_origins,
@@ -172,6 +175,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         fal_webhooks.router,
         openai_videos.router,
         openai_held.router,
+        mcp.router,
         clips.router,
         batches.router,
         pipelines.router,

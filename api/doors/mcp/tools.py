@@ -1,0 +1,202 @@
+"""What an agent can do. Each tool is one of our own calls, for the user of the key that the agent has.
+
+What is refused is told as an error of the tool, in words that an agent can act on.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import ToolAnnotations
+from pydantic import Field
+
+from api.assets.schemas import AssetView
+from api.assets.uploads import FILE, announce, file_problems, keep
+from api.context import RequestContext
+from api.generations.cancel import cancel_job
+from api.generations.create import (
+    CreateOptions,
+    JobSpec,
+    arguments_and_price,
+    cents_to_hold,
+    create_job,
+    resolve_model,
+)
+from api.generations.read import final_view, job_view, listed_views
+from api.generations.schemas import CreateRequest, JobView, StatusFilter
+from api.http.problems import ConfirmationRequired, InvalidParams, PriceUnknown, Problem
+from reelay.catalog.model import JobKind
+from reelay.catalog.timing import timing_of
+from reelay.db.generations import newest_generations
+from reelay.db.tables import Asset
+from reelay.domain.generation import ProviderName
+from reelay.domain.messages import Sentence
+from reelay.media.archive import plain_name
+from reelay.media.download import download, open_download_client
+from reelay.media.errors import Refused, ResolvedInside, SourceGone, SourceUnavailable
+from reelay.media.guard import DownloadPolicy
+from reelay.outbound import OutboundProxies
+
+LONGEST_CHECK_SECONDS = 60
+READS = ToolAnnotations(read_only_hint=True)
+SHOWN = {"id", "status", "stage", "progress", "progress_message", "model", "result_url", "files", "error_code"}
+SHOWN |= {"error_message", "error_advice", "estimated_cost_cents", "credits_deducted", "created_at", "completed_at"}
+"""Of a job: an agent pays for every word."""
+
+INSTRUCTIONS = """Generates videos, images, speech, sounds and transcriptions. `list_models` shows what there is,
+`estimate` what a request costs, `generate` starts a job and answers at once, `check` waits for it. Give `generate` an
+`idempotency_key` of your own for each thing that you want: called again with it, nothing is paid twice. A file of yours
+becomes an input by `upload_from_url`; the file of a job is `job:<id>`."""
+
+Inputs = Annotated[dict[str, Any], Field(description="The model's inputs, as `list_models` names them.")]
+ModelName = Annotated[str, Field(description="A name of `list_models`, or the id of any endpoint of fal.")]
+JobId = Annotated[str, Field(description="The job's id.")]
+
+
+def context_of(context: Context[Any, Any]) -> RequestContext:
+    request = context.request_context.request
+    found = request and request.state.context
+    assert isinstance(found, RequestContext)
+    return found
+
+
+@asynccontextmanager
+async def told_to_the_agent() -> AsyncIterator[None]:
+    try:
+        yield
+    except (ConfirmationRequired, PriceUnknown) as problem:
+        cents = problem.extra.get("estimatedCostCents")
+        price = f"It costs {cents} cents. " if cents else ""
+        raise ToolError(
+            f"{problem.detail} {price}Ask your user, then call again with the most that it may cost: `max_cost_cents`."
+        ) from problem
+    except Problem as problem:
+        fields = "".join(f" {error['field']} {error['message']}." for error in problem.errors)
+        raise ToolError(f"{problem.code}: {problem.detail}{fields}") from problem
+
+
+async def list_models(context: Context[Any, Any], kind: JobKind | None = None) -> list[dict[str, Any]]:
+    """The models: their inputs, limits and prices. Any endpoint of fal works by its id as well."""
+    services = context_of(context).services
+    return [model.describe() for model in services.catalog.models if kind in (None, model.kind)]
+
+
+async def estimate(
+    context: Context[Any, Any], model: ModelName, input: Inputs, max_cost_cents: int | None = None
+) -> dict[str, Any]:
+    """What a request would cost, without creating anything."""
+    async with told_to_the_agent():
+        services = context_of(context).services
+        found = await resolve_model(services, None, model, input)
+        _, price = arguments_and_price(services.settings, found, input)
+        return {
+            "model": found.name,
+            "estimatedCostCents": cents_to_hold(price, max_cost_cents),
+            "estimatedSeconds": int(timing_of(found, services.settings).expected.total_seconds()),
+        }
+
+
+async def generate(
+    context: Context[Any, Any],
+    model: ModelName,
+    input: Inputs,
+    idempotency_key: Annotated[
+        str,
+        Field(min_length=1, max_length=255, description="Your own name for what you want: once paid for, for ever."),
+    ],
+    max_cost_cents: Annotated[int | None, Field(ge=0, description="The most that it may cost.")] = None,
+) -> dict[str, Any]:
+    """Start a job, and answer at once. `check` tells when it is done."""
+    async with told_to_the_agent():
+        ours = context_of(context)
+        found = await resolve_model(ours.services, None, model, input)
+        wishes = CreateRequest(max_cost_cents=max_cost_cents, confirm=max_cost_cents is not None)
+        options = CreateOptions(f"{ours.user_id}:/mcp:{idempotency_key}", 0, "/mcp")
+        created = await create_job(ours, options, JobSpec(model=found, inputs=input, request=wishes))
+        return shown(await job_view(ours, created.job.id))
+
+
+async def check(
+    context: Context[Any, Any],
+    job_id: JobId,
+    wait_seconds: Annotated[
+        int, Field(ge=0, le=LONGEST_CHECK_SECONDS, description="How long to wait for its end.")
+    ] = 0,
+) -> dict[str, Any]:
+    """A job: where it stands, its files, why it failed."""
+    async with told_to_the_agent():
+        ours = context_of(context)
+        job = await job_view(ours, job_id)
+        if wait_seconds and not job.status.is_final:
+            job = await final_view(ours, job.id, wait=wait_seconds) or await job_view(ours, job.id)
+        return shown(job)
+
+
+async def cancel(context: Context[Any, Any], job_id: JobId) -> dict[str, Any]:
+    """Stop a job. What was not submitted to its provider yet costs nothing."""
+    async with told_to_the_agent():
+        return shown(await cancel_job(context_of(context), job_id))
+
+
+async def list_jobs(
+    context: Context[Any, Any],
+    status: StatusFilter | None = None,
+    limit: Annotated[int, Field(ge=1, le=100)] = 20,
+) -> list[dict[str, Any]]:
+    """The newest jobs of the user, whoever has made them."""
+    async with told_to_the_agent():
+        ours = context_of(context)
+        async with ours.transaction() as session:
+            statuses = status.statuses if status else []
+            rows = await newest_generations(session, ours.user_id, limit=limit, statuses=statuses)
+            return [shown(view) for view in await listed_views(ours, session, rows)]
+
+
+async def upload_from_url(
+    context: Context[Any, Any], url: Annotated[str, Field(description="The http(s) address of a public file.")]
+) -> dict[str, Any]:
+    """Keep a picture, a video or a sound as an asset; its `uri` is an input in place of an address."""
+    async with told_to_the_agent():
+        ours = context_of(context)
+        services = ours.services
+        policy = DownloadPolicy.of(ProviderName.FAL, services.settings)
+        with file_problems(services), services.storage.scratch() as folder:
+            async with open_download_client(policy, proxies=OutboundProxies.of(services.settings)) as client:
+                try:
+                    saved = await download(client, url, to=folder / FILE, policy=policy, on_bytes=_ignore)
+                except (Refused, ResolvedInside, SourceGone, SourceUnavailable) as error:
+                    raise _unreadable(url) from error
+            name = plain_name(url.partition("?")[0])
+            asset = Asset(user_id=ours.caller.user_id, file_name=name, content_type="", size_bytes=saved.size_bytes)
+            await announce(ours, asset)
+            kept = await keep(services, asset, saved)
+        return AssetView.from_row(kept, ours.links).model_dump(mode="json", by_alias=True)
+
+
+def _ignore(*_: object) -> None:
+    """Nobody is told how far it is."""
+
+
+def _unreadable(url: str) -> InvalidParams:
+    error = {"field": "url", "message": Sentence("field_no_such_file"), "limit": None, "value": url[:100]}
+    return InvalidParams(Sentence("input_invalid"), errors=[error])
+
+
+def shown(job: JobView) -> dict[str, Any]:
+    found: dict[str, Any] = job.model_dump(mode="json", by_alias=True, include=SHOWN)
+    if job.result_data and "text" in job.result_data:
+        found["text"] = job.result_data["text"]
+    return found
+
+
+def make_server(version: str) -> MCPServer[Any]:
+    server: MCPServer[Any] = MCPServer("reelay", instructions=INSTRUCTIONS, version=version, log_level="WARNING")
+    reading: list[Callable[..., Any]] = [list_models, estimate, check, list_jobs]
+    acting: list[Callable[..., Any]] = [generate, cancel, upload_from_url]
+    for tool in reading:
+        server.add_tool(tool, annotations=READS)
+    for tool in acting:
+        server.add_tool(tool)
+    return server
