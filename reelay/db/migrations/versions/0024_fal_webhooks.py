@@ -4,8 +4,8 @@ from alembic import op
 
 from reelay.db.migrations.scripts import run_script
 
-revision = "0022"
-down_revision = "0021"
+revision = "0024"
+down_revision = "0023"
 
 FORMAT = """
 alter table generation_jobs add webhook_format text;
