@@ -49,8 +49,8 @@ fix: $(READY) ## Format, and mend what the linter can
 bench: $(READY) ## Measure Reelay beside bare Temporal, DBOS and no engine at all
 	@$(BIN)/python -m lab.bench
 
-chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 SEED=7 SEEDS=20, or PLAN=file
-	@$(BIN)/python -m lab.chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(PLAN),--plan $(PLAN))
+chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 SEED=7 SEEDS=20 SLOTS=2, or PLAN=file
+	@$(BIN)/python -m lab.chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SLOTS),--slots $(SLOTS)) $(if $(PLAN),--plan $(PLAN))
 
 chaos-proof: $(READY) ## Plant fourteen bugs, one at a time: the tests must catch each
 	@$(BIN)/python -m tests.lab.proof

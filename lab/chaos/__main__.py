@@ -13,12 +13,14 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from lab.chaos.plan import Plan, draw_plan
+from lab.chaos.plan import Plan, Times, draw_plan
 from lab.chaos.report import Report
 from lab.chaos.run import run_chaos
 from reelay.cli.errors import StackError
 
 FOLDER = Path(".reelay/chaos")
+LONGEST_WAIT = 3600.0
+"""For a slot, in seconds."""
 LINE_EVERY = 20
 """Where the output is no terminal, one line of progress in so many."""
 
@@ -27,6 +29,9 @@ def main(
     jobs: Annotated[int, typer.Option(min=1, max=5000, help="How many generations.")] = 1000,
     seed: Annotated[int | None, typer.Option(help="Draws the plan; without one, chance does.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="So many runs, of this seed and those after it.")] = 1,
+    slots: Annotated[
+        int | None, typer.Option(min=1, help="So many jobs may be at each provider at once; without it, no limit.")
+    ] = None,
     plan: Annotated[Path | None, typer.Option(help="A kept plan to repeat instead.")] = None,
 ) -> None:
     """Break everything while generations run, then count. Exits with 0 only when every promise held."""
@@ -37,7 +42,8 @@ def main(
     first = SystemRandom().randrange(2**32) if seed is None else seed
     FOLDER.mkdir(parents=True, exist_ok=True)
     for number in range(first, first + seeds):
-        drawn, kept = draw_plan(number, jobs), FOLDER / f"plan-{number}.json"
+        times = Times() if slots is None else Times(slots=slots, wait=LONGEST_WAIT)
+        drawn, kept = draw_plan(number, jobs, times), FOLDER / f"plan-{number}.json"
         drawn.write(kept)
         report = carry_out(console, drawn, kept)
         if seeds == 1:

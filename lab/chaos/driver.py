@@ -55,7 +55,7 @@ class Driver:
                     group.create_task(self._live(job))
                 for pipeline in self._plan.pipelines:
                     group.create_task(self._film(pipeline))
-            await self._until_ended(self._plan.times.deadline + SLACK_SECONDS)
+            await self._until_ended((self._plan.times.wait or 0) + self._plan.times.deadline + SLACK_SECONDS)
             fresh = await self._create(
                 "/api/generate/video", {"prompt": "a quiet morning after", "quality": "fast"}, "fresh"
             )

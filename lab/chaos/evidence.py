@@ -21,10 +21,12 @@ from lab.simulator.control import SeenRequest
 from reelay.cli.data_dir import RunningStack
 from reelay.db.credits import Drift, ledger_drift
 from reelay.db.engine import make_engine, make_sessions
+from reelay.db.slots import HOLDS_SLOT
 from reelay.db.tables import Phase
 from reelay.domain.generation import Status
 
 SETTLING_SECONDS = 15
+IN_LINE = f"{HOLDS_SLOT} or status in ('pending', 'submitted', 'in_progress') and waiting_for = 'slot'"
 TELLING_SECONDS = 180
 REQUESTS = TypeAdapter(list[SeenRequest])
 Fact = TypeVar("Fact")
@@ -206,6 +208,8 @@ class Evidence:
     fresh: Row | None
     still_running: int
     """Workflows."""
+    slots_held: int
+    """At providers, after all has ended, and jobs that still wait for one."""
     drift: Sequence[Drift]
     """Between the accounts, the ledger and the living jobs."""
     unsigned: int
@@ -220,6 +224,7 @@ async def gather(plan: Plan, notes: Notes, stack: RunningStack, archive: Path, r
     try:
         untold = await _untold(connection)
         books = await _Books.read(connection, archive)
+        slots_held = int(await connection.fetchval(f"select count(*) from generation_jobs where {IN_LINE}"))
     finally:
         await connection.close()
     told: defaultdict[UUID, list[Told]] = defaultdict(list)
@@ -239,6 +244,7 @@ async def gather(plan: Plan, notes: Notes, stack: RunningStack, archive: Path, r
         strangers=sorted({*map(str, books.rows), *by_job} - known),
         fresh=books.rows.get(notes.fresh) if notes.fresh else None,
         still_running=await _running_workflows(stack),
+        slots_held=slots_held,
         drift=await _drift(stack),
         unsigned=receiver.unsigned,
         untold=untold,

@@ -1,6 +1,9 @@
 """What must hold after every run. A check takes the evidence and says in words each thing that is wrong."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from itertools import accumulate
 
 from lab.chaos.evidence import Evidence, JobTrace
 from lab.chaos.reasons import right_ends
@@ -164,6 +167,28 @@ def films_are_whole_or_have_a_reason(evidence: Evidence) -> Iterator[str]:
             yield f"{film.name} is {film.status}, and {film.held_cents} cents are still held"
 
 
+def slots_are_kept(evidence: Evidence) -> Iterator[str]:
+    """With a limit no provider had more requests at once, and none is held by a job that has ended.
+
+    A request of a job that was given up counts until then: its provider may have been asked in vain to stop it.
+    """
+    if evidence.slots_held:
+        yield f"{evidence.slots_held} jobs hold a slot, or wait for one"
+    limit = evidence.plan.times.slots
+    if limit is None:
+        return
+    spans = defaultdict[str, list[tuple[datetime, int]]](list)
+    for job in evidence.jobs:
+        for request in job.requests:
+            ends = [end for end in (request.ended, job.row and job.row.completed_at) if end]
+            if ends:
+                spans[request.provider] += [(request.created, 1), (max(min(ends), request.created), -1)]
+    for provider, changes in spans.items():
+        most = max(accumulate(change for _, change in sorted(changes)))
+        if most > limit:
+            yield f"{provider} had {most} requests at once, and {limit} were allowed"
+
+
 def life_goes_on(evidence: Evidence) -> Iterator[str]:
     """A job created after the last kill completes, and at least half of the others did."""
     if evidence.fresh is None or evidence.fresh.status is not Status.COMPLETED:
@@ -187,6 +212,7 @@ CHECKS: Mapping[str, Check] = {
     "outages are orderly": outages_are_orderly,
     "every end is told": ends_are_told,
     "films are whole or have a reason": films_are_whole_or_have_a_reason,
+    "slots are kept": slots_are_kept,
     "life goes on": life_goes_on,
 }
 

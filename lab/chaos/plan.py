@@ -9,6 +9,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from reelay.domain.generation import ProviderName
+
 JOBS_PER_SECOND = 6.0
 """Half of what two cores carry: the other half is for what a kill leaves undone."""
 SHORTEST_SECONDS = 15.0
@@ -149,16 +151,21 @@ class Times(Planned):
     """For the provider's answer to one call."""
     account_pause: float = 1
     """Between two probes of an account that is locked: one job's fault makes all of them wait."""
+    slots: int | None = None
+    """So many jobs may be at each provider at once; None: no limit."""
+    wait: float | None = None
+    """So long may a job wait for a slot; None: as long as the deadline."""
 
     def environment(self) -> dict[str, str]:
         return {
             "WEBHOOK_PATIENCE_SECONDS": str(self.patience),
             "POLL_INTERVAL_SECONDS": str(self.poll_interval),
             "ADOPTION_WINDOW_SECONDS": str(self.adoption_window),
-            "SUBMISSION_WINDOW_SECONDS": str(self.deadline),
+            "SUBMISSION_WINDOW_SECONDS": str(self.wait or self.deadline),
             "GENERATION_DEADLINE_SECONDS": str(self.deadline),
             "ACCOUNT_PAUSE_SECONDS": str(self.account_pause),
             "FAL_TIMEOUT_MS": str(round(self.answer * 1000)),
+            **{f"{name.upper()}_CONCURRENCY": str(self.slots) for name in ProviderName if self.slots is not None},
         }
 
 

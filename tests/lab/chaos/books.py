@@ -125,6 +125,7 @@ def evidence(*jobs: JobTrace, kill: Kill | None = None) -> Evidence:
         strangers=(),
         fresh=row(999, Status.COMPLETED),
         still_running=0,
+        slots_held=0,
         drift=(),
         unsigned=0,
         untold=0,

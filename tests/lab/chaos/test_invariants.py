@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lab.chaos.evidence import ArchivedFile, Attempt, Evidence, JobTrace, Kill
 from lab.chaos.invariants import CHECKS, violations
-from lab.chaos.plan import Part
+from lab.chaos.plan import Part, Times
 from lab.chaos.report import Report
 from reelay.db.credits import Drift
 from reelay.domain.failure import FailureCode
@@ -53,6 +53,12 @@ def with_file(file: ArchivedFile) -> Evidence:
 
 def with_film(**changed: Any) -> Evidence:
     return replace(evidence(), pipelines=(replace(FILM, **changed),))
+
+
+def with_slots(slots: int) -> Evidence:
+    """Four requests are at the provider at once."""
+    healthy = evidence()
+    return replace(healthy, plan=healthy.plan.model_copy(update={"times": Times(slots=slots)}))
 
 
 PLANTED: Mapping[str, tuple[str, Evidence]] = {
@@ -157,6 +163,8 @@ PLANTED: Mapping[str, tuple[str, Evidence]] = {
         "life goes on",
         replace(evidence(), fresh=row(999, Status.FAILED, FailureCode.PROVIDER_ERROR)),
     ),
+    "more requests at once than slots": ("slots are kept", with_slots(3)),
+    "a slot that leaked": ("slots are kept", replace(evidence(), slots_held=1)),
     "no fresh job": ("life goes on", replace(evidence(), fresh=None)),
     "a run that survives by failing everything": (
         "life goes on",

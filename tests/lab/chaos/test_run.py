@@ -16,7 +16,8 @@ JOBS = 45
 
 @pytest.mark.fault("O1", "O3", "O5")
 async def test_a_short_run_loses_nothing_pays_nothing_twice_and_leaves_nothing_hanging(tmp_path: Path) -> None:
-    plan = draw_plan(SEED, JOBS, Times(deadline=60))
+    """With four slots at each provider, which are never exceeded, and do not leak."""
+    plan = draw_plan(SEED, JOBS, Times(deadline=60, slots=4, wait=300))
     lines: list[str] = []
     evidence = await run_chaos(tmp_path / "chaos", plan, lines.append)
 
