@@ -1,5 +1,6 @@
 /** The form, built from the catalogue, and beside it the jobs. */
 
+import { inputsOf } from "./endpoints.js";
 import { fieldFor } from "./fields.js";
 import { h, icon, say, settled, show } from "./dom.js";
 import { jobList } from "./list.js";
@@ -8,7 +9,7 @@ import { complain, toast } from "./notices.js";
 import { Refused } from "./reelay.js";
 import { duration, kindLabel, label, money } from "./format.js";
 
-const KINDS = ["video", "first-frame", "voice", "ambient", "transcribe"];
+const KINDS = ["video", "first-frame", "voice", "ambient", "transcribe", "other"];
 const FIRST_FRAME = "firstFrameUrl";
 /** Shown at once; the rest is behind t("More settings"). */
 const PROMINENT = new Set(["prompt", "text", "audioUrl", FIRST_FRAME, "duration", "aspectRatio", "resolution"]);
@@ -37,6 +38,8 @@ class CreateForm {
     this.clipTitle = query.get("title");
     this.frame = query.get("frame");
     this.models = [];
+    /** The endpoint that the kind "other" makes; the catalogue need not know it. */
+    this.endpoint = null;
     this.fields = [];
     this.estimates = 0;
     /** Whether it was sent with something missing: only then is that worth telling. */
@@ -102,6 +105,10 @@ class CreateForm {
 
   /** @param {Record<string, any>} kept What was entered before, by name. */
   build(kept, name = this.usual()) {
+    if (this.kind === "other") {
+      this.buildEndpoint(kept);
+      return;
+    }
     this.name = name;
     if (!name) {
       this.body.replaceChildren(h("p", { class: "hint" }, t("No provider is set up for this.")));
@@ -113,18 +120,68 @@ class CreateForm {
     const frame = this.entry(name, true).inputs.find((input) => input.name === FIRST_FRAME);
     const inputs = entry.inputs.filter((input) => input.name !== FIRST_FRAME);
     if (frame) inputs.splice(1, 0, { ...frame, required: frame.required && this.entry(name, false).takesFirstFrame });
+    this.arrange(inputs, kept, this.modelField(), ...this.mostField(entry));
+    this.button.disabled = false;
+    this.entryShown = entry;
+    this.showPrice();
+  }
+
+  /** @param {Element[]} first What stands above the fields of the inputs. */
+  arrange(inputs, kept, ...first) {
     this.fields = inputs.map((input) => fieldFor(input, kept[input.name], this.kind, this.session));
     const isProminent = (field) => field.input.required || PROMINENT.has(field.input.name);
     const more = this.fields.filter((field) => !isProminent(field));
     this.more = h("details", { class: "more" }, h("summary", {}, t("More settings")), ...more.map((field) => field.element));
     this.body.replaceChildren(
-      this.modelField(),
+      ...first,
       ...this.fields.filter(isProminent).map((field) => field.element),
       ...(more.length ? [this.more] : []),
     );
-    this.button.disabled = false;
-    this.entryShown = entry;
-    this.showPrice();
+  }
+
+  buildEndpoint(kept) {
+    this.name = this.endpoint?.name;
+    this.hasFirstFrame = false;
+    this.entryShown = this.endpoint ?? {};
+    this.arrange(this.endpoint ? inputsOf(this.endpoint) : [], kept, this.endpointField(), ...this.mostField(this.endpoint));
+    this.button.disabled = !this.endpoint;
+    say(this.price, "");
+    if (this.endpoint) this.showPrice();
+  }
+
+  endpointField() {
+    const props = { id: "endpoint", value: this.endpoint?.name ?? "", placeholder: "fal-ai/…", spellcheck: "false", "aria-describedby": "endpoint-hint" };
+    const control = h("input", { ...props, onchange: () => this.readEndpoint(control.value.trim()) });
+    const hint = h("p", { class: "hint", id: "endpoint-hint" }, t("The id of any endpoint of fal; its inputs follow."));
+    return h("div", { class: "field" }, h("label", { for: "endpoint" }, t("Endpoint")), control, hint);
+  }
+
+  /** Where its price does not follow from its inputs. */
+  mostField(entry) {
+    if (!entry || entry.price?.foreseeable) return [];
+    this.most ??= h("input", { id: "most", type: "number", min: 0, step: 1, inputmode: "numeric", "aria-describedby": "most-hint" });
+    const hint = h("p", { class: "hint", id: "most-hint" }, t("Nobody knows its price in advance."));
+    return [h("div", { class: "field" }, h("label", { for: "most" }, t("Most that it may cost, in cents")), this.most, hint)];
+  }
+
+  async readEndpoint(id) {
+    const kept = this.values();
+    this.endpoint = null;
+    this.complain("");
+    try {
+      if (id) this.endpoint = await this.session.call(`/api/models/${id}`);
+    } catch (error) {
+      if (error.status === 401) return;
+      this.button.disabled = true;
+      this.complain(error.message);
+      return;
+    }
+    if (this.kind === "other") this.buildEndpoint(kept);
+  }
+
+  /** What the request says besides its input. */
+  terms() {
+    return this.most?.isConnected && this.most.value ? { maxCostCents: Number(this.most.value) } : {};
   }
 
   modelField() {
@@ -134,10 +191,11 @@ class CreateForm {
   }
 
   changed({ target }) {
-    if (target.name === "kind") {
+    if (target.id === "endpoint") return; // it is read when it is whole
+    if (target.closest(".kinds")) {
       this.kind = target.value;
       this.build(this.values());
-    } else if (target.name === "model") {
+    } else if (target.id === "model") {
       this.build(this.values(), target.value);
       this.body.querySelector("#model").focus();
     } else if (target.name === FIRST_FRAME && Boolean(target.value) !== this.hasFirstFrame) {
@@ -161,6 +219,7 @@ class CreateForm {
   }
 
   async showPrice() {
+    if (!this.name) return;
     const entered = this.values();
     const required = this.fields.filter(({ input }) => input.required);
     const standIns = Object.fromEntries(required.map(({ input }) => [input.name, STAND_INS[input.type]]));
@@ -168,7 +227,7 @@ class CreateForm {
     try {
       const answer = await this.session.call("/api/estimate", {
         method: "POST",
-        body: { model: this.name, input: { ...standIns, ...entered } },
+        body: { model: this.name, input: { ...standIns, ...entered }, ...this.terms() },
       });
       if (turn !== this.estimates) return;
       this.showErrors(this.wasSent ? this.missing() : []);
@@ -178,8 +237,11 @@ class CreateForm {
       this.price.title = this.entryShown.price?.words ?? "";
     } catch (error) {
       if (turn !== this.estimates) return;
-      say(this.price, "");
-      if (error.code === "INVALID_PARAMS") this.showErrors([...(this.wasSent ? this.missing() : []), ...error.errors]);
+      say(this.price, error.code === "PRICE_UNKNOWN" ? t("Say what it may cost at most.") : "");
+      if (error.code !== "INVALID_PARAMS") return;
+      const untouched = new Set(required.filter(({ input }) => entered[input.name] === undefined).flatMap(({ input }) => [input.name, input.providerName]));
+      const wrong = error.errors.filter(({ field }) => !untouched.has(field.replace(/^input\./, "")));
+      this.showErrors([...(this.wasSent ? this.missing() : []), ...wrong]);
     }
   }
 
@@ -192,7 +254,7 @@ class CreateForm {
       this.fields.find((field) => field.isWrong).focus();
       return;
     }
-    await this.send({ model: this.name, input: this.values(), ...this.belongings });
+    await this.send({ model: this.name, input: this.values(), ...this.terms(), ...this.belongings });
   }
 
   /** What is needed and not there, as the API would put it. */
@@ -225,6 +287,9 @@ class CreateForm {
       this.fields.find((field) => field.isWrong)?.focus();
     } else if (error.code === "INSUFFICIENT_CREDITS") {
       this.complain(t("{error} Nothing was created. Add credits, or choose a cheaper model or a shorter duration.", { error: error.message }));
+    } else if (error.code === "PRICE_UNKNOWN") {
+      this.complain(t("Say what it may cost at most."));
+      this.most?.focus();
     } else if (error.code === "UNREACHABLE") {
       this.complain(t("The service cannot be reached. Your input is kept; generate again once it is back."));
     } else {

@@ -25,6 +25,7 @@ export function fieldFor(input, kept, kind, session) {
   if (choices) return new Select(input, value, choices);
   if (input.type === "text") return new Words(input, value, kind);
   if (input.type === "url") return new Address(input, value, session);
+  if (input.type === "json") return new Json(input, value);
   return new Line(input, value);
 }
 
@@ -122,12 +123,33 @@ class Line extends Field {
   }
 }
 
+/** Any value, as JSON; what is none is sent as it is, for the API to say what is wanted. Of a list of addresses, one a line. */
+class Json extends Field {
+  constructor(input, kept) {
+    super(input);
+    this.isList = /urls$/i.test(input.name);
+    const value = kept === undefined ? "" : this.isList && Array.isArray(kept) ? kept.join("\n") : JSON.stringify(kept);
+    this.control = h("textarea", { ...this.described, rows: 2, value, spellcheck: "false", placeholder: this.isList ? "https://…" : "JSON", required: input.required });
+    this.element = this.wrap(h("label", { for: this.id }, ...this.label), this.control);
+  }
+
+  value() {
+    const text = this.control.value.trim();
+    if (!text) return undefined;
+    try {
+      return JSON.parse(text);
+    } catch {
+      return this.isList ? text.split(/\s+/) : text;
+    }
+  }
+}
+
 /** An address, or a file of the user's: dropped, pasted, from the disk, or one that is there already. */
 class Address extends Line {
   constructor(input, kept, session) {
     super(input, kept);
     this.session = session;
-    this.fileKind = /audio/i.test(input.name) ? "audio" : "image";
+    [this.fileKind = "image"] = input.name.match(/audio|video/i)?.map((kind) => kind.toLowerCase()) ?? [];
     this.chosen = h("p", { class: "chosen", "aria-live": "polite", hidden: true });
     this.disk = h("input", { type: "file", accept: `${this.fileKind}/*`, hidden: true, onchange: () => this.take(this.disk.files[0]) });
     const buttons = h(

@@ -108,6 +108,6 @@ export function bytes(size) {
 
 /** `negativePrompt` as `Negative prompt`, `firstFrameUrl` as `First frame`. */
 export function label(name) {
-  const text = name.replace(/Url$/, "").replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
+  const text = name.replace(/Url$|_url$/, "").replace(/([A-Z])/g, (letter) => ` ${letter.toLowerCase()}`);
   return t(text[0].toUpperCase() + text.slice(1).replaceAll("_", " "));
 }

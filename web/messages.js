@@ -256,6 +256,13 @@ const MESSAGES = [
   ["Task", "Tâche", "Tarefa"],
   ["Quality", "Qualité", "Qualidade"],
 
+  // Any endpoint of fal.
+  ["Endpoint", "Endpoint", "Endpoint"],
+  ["The id of any endpoint of fal; its inputs follow.", "L'identifiant de n'importe quel endpoint de fal ; ses paramètres suivent.", "O identificador de qualquer endpoint do fal; os parâmetros vêm em seguida."],
+  ["Most that it may cost, in cents", "Coût maximal, en centimes", "Custo máximo, em centavos"],
+  ["Nobody knows its price in advance.", "Personne ne connaît son prix à l'avance.", "Ninguém sabe o preço de antemão."],
+  ["Say what it may cost at most.", "Dites ce qu'elle peut coûter au plus.", "Diga quanto pode custar no máximo."],
+
   // Files of one's own.
   ["Choose a file", "Choisir un fichier", "Escolher um arquivo"],
   ["From your files", "Parmi vos fichiers", "Dos seus arquivos"],

@@ -158,6 +158,37 @@ async def test_a_failed_job_says_why_and_what_to_do(visit: Visit) -> None:
     await visitor.look("failed")
 
 
+async def test_any_endpoint_of_fal_is_made_by_its_id(visit: Visit) -> None:
+    visitor = await visit("sculptor")
+    await visitor.enter()
+    page = visitor.page
+    await page.get_by_role("group", name="What to make").get_by_text("Other").click()
+    endpoint = page.get_by_label("Endpoint", exact=True)
+    await endpoint.fill("fal-ai/hunyuan3d-v22")
+    await endpoint.press("Tab")
+    await expect(page.get_by_role("alert").filter(has_text="fal-ai/hunyuan3d-v21")).to_be_visible()
+    await expect(page.get_by_role("button", name="Generate")).to_be_disabled()
+
+    await endpoint.fill("fal-ai/hunyuan3d-v21")
+    await endpoint.press("Tab")
+    await page.get_by_label("Input image").fill("https://example.com/teapot.png")
+    await expect(page.locator(".price")).to_contain_text("0.30")
+    await expect(page.get_by_label("Most that it may cost, in cents")).to_have_count(0)
+    assert await visitor.barriers() == []
+    await visitor.look("other")
+    await page.get_by_role("button", name="Generate").click()
+    await expect(visitor.row("Other without text").get_by_text("Ready", exact=True)).to_be_visible()
+
+    await endpoint.fill("fal-ai/any-llm")
+    await endpoint.press("Tab")
+    await page.get_by_label("Prompt", exact=True).fill("Hello")
+    most = page.get_by_label("Most that it may cost, in cents")
+    await expect(page.locator(".price")).to_contain_text("Say what it may cost at most")
+    await most.fill("9")
+    await page.get_by_role("button", name="Generate").click()
+    await expect(visitor.row("Hello").get_by_text("Ready", exact=True)).to_be_visible()
+
+
 async def test_wrong_input_is_told_at_its_field(visit: Visit) -> None:
     visitor = await visit("viewer")
     await visitor.enter()
