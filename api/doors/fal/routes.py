@@ -6,7 +6,7 @@ namespaces `workflows` and `comfy`.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from api.context import Context, RequestContext
 from api.doors.fal.errors import REQUEST_ID, FalRoute
 from api.doors.fal.replays import Listener
 from api.doors.fal.results import USER_TIMEOUT, answer_of
-from api.doors.fal.statuses import COMPLETED, HEARTBEAT, HEARTBEAT_SECONDS, addresses, next_status, status_events
+from api.doors.fal.statuses import COMPLETED, HEARTBEAT, addresses, moments, next_status, status_events
 from api.doors.fal.submissions import WishesDep, submitted
 from api.events.stream import EventResponse
 from api.generations import cancel
@@ -27,7 +27,7 @@ from api.identity.dependencies import revalidate_caller
 from reelay.db.generations import files_of
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Status
-from reelay.domain.messages import Sentence
+from reelay.domain.messages import Sentence, message
 from reelay.providers.fal import app_of
 
 QUEUE = "/fal/queue"
@@ -105,8 +105,8 @@ async def run(
         return _stream(request, context, job, _result_events(context, job), wishes.headers)
     if Status(job.status).is_final:
         return await _answer(context, job, wishes.headers)
-    detail = f"The request goes on: its result will be at {addresses(_base(context), job)['response_url']}"
-    body = {"detail": detail, "error_type": "request_timeout"}
+    address = addresses(_base(context), job)["response_url"]
+    body = {"detail": message("fal_door_goes_on", context.language, address=address), "error_type": "request_timeout"}
     return JSONResponse(body, HTTPStatus.GATEWAY_TIMEOUT, _named(job) | wishes.headers | USER_TIMEOUT)
 
 
@@ -136,19 +136,12 @@ async def _wait_for_end(context: RequestContext, job: GenerationJob, listener: L
 
 
 async def _result_events(context: RequestContext, job: GenerationJob) -> AsyncGenerator[bytes]:
-    changes = context.services.changes
-    with changes.subscribe(job.id) as changed:
-        while not Status(job.status).is_final and not changes.closing:
-            try:
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    await changed.wait()
-            except TimeoutError:
+    async with aclosing(moments(context, job.id)) as passing:
+        async for now in passing:
+            if now is None:
                 yield HEARTBEAT
-            changed.clear()
-            job = await find_job(context, job.id)
-    if Status(job.status).is_final:
-        answer = await _answer(context, job)
-        yield b"data: " + bytes(answer.body) + b"\n\n"
+            elif Status(now.status).is_final:
+                yield b"data: " + bytes((await _answer(context, now)).body) + b"\n\n"
 
 
 async def _answer(context: RequestContext, job: GenerationJob, headers: dict[str, str] | None = None) -> JSONResponse:

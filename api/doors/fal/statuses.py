@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,11 @@ import structlog
 from api.context import RequestContext
 from api.doors.fal.pollers import Pollers
 from api.doors.fal.results import error_type_of, failure_code, failure_message
+from api.events.access import REVALIDATE_SECONDS
 from api.generations.progress import newest, queue_position
 from api.generations.read import find_job
+from api.http.problems import Unauthenticated
+from api.identity.dependencies import revalidate_caller
 from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.logs import read_log
 from reelay.db.tables import GenerationJob
@@ -59,26 +63,50 @@ async def _changed_status(context: RequestContext, job_id: UUID, base: str, told
 
 async def status_events(context: RequestContext, job_id: UUID, base: str, *, logs: bool) -> AsyncGenerator[bytes]:
     """Server-sent events: the status now and after each change, each with the log lines that are new, to the end."""
-    changes, told, lines = context.services.changes, None, 0
-    with changes.subscribe(job_id) as changed:
-        while told is None or (told["status"] != COMPLETED and not changes.closing):
-            try:
-                body = await status_of(context, await find_job(context, job_id), base, logs=logs)
-            except POSTGRES_UNAVAILABLE as error:
-                log.warning("event_stream_waits_for_postgres", error=str(error))
-                await asyncio.sleep(RETRY_READ_SECONDS)
+    told, lines = None, 0
+    async with aclosing(moments(context, job_id)) as passing:
+        async for job in passing:
+            if job is None:
+                yield HEARTBEAT
                 continue
+            body = await status_of(context, job, base, logs=logs)
             if body != told:
                 news = body["logs"][lines:] if body["logs"] is not None else None
                 yield f"data: {json.dumps(body | {'logs': news})}\n\n".encode()
                 told, lines = body, lines + len(news or ())
-                continue
-            try:
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
+
+
+async def moments(context: RequestContext, job_id: UUID) -> AsyncGenerator[GenerationJob | None]:
+    """The job now and after each change, and None where nothing happens for a while, until it has ended, or its reader
+    may not read it any more."""
+    services = context.services
+    silent_since = time.monotonic()
+    with services.changes.subscribe(job_id) as changed:
+        changed.set()
+        while True:
+            if changed.is_set():
+                changed.clear()
+                try:
+                    job = await find_job(context, job_id)
+                except POSTGRES_UNAVAILABLE as error:
+                    log.warning("event_stream_waits_for_postgres", error=str(error))
+                    await asyncio.sleep(RETRY_READ_SECONDS)
+                    changed.set()
+                    continue
+                yield job
+                silent_since = time.monotonic()
+                if Status(job.status).is_final or services.changes.closing:
+                    return
+            elif time.monotonic() - silent_since >= HEARTBEAT_SECONDS:
+                yield None
+                silent_since = time.monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REVALIDATE_SECONDS):
                     await changed.wait()
-            except TimeoutError:
-                yield HEARTBEAT
-            changed.clear()
+            try:
+                await revalidate_caller(services, context.caller)
+            except Unauthenticated:
+                return
 
 
 async def status_of(context: RequestContext, job: GenerationJob, base: str, *, logs: bool) -> Body:
