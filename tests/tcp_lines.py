@@ -1,6 +1,7 @@
 """TCP lines from an API to its servers, which a test can cut."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class Line:
         self._ends -= {writer, far_writer}
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *gates: asyncio.Event) -> None:
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, ssl.SSLError):
             while data := await source.read(64 * 1024):
                 for gate in gates:
                     await gate.wait()
@@ -83,9 +84,10 @@ class Line:
 
 
 @asynccontextmanager
-async def open_line(target: int, *, port: int = 0) -> AsyncIterator[Line]:
+async def open_line(target: int, *, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[Line]:
+    """`tls`: what is spoken on the way to it; behind it there is none."""
     line = Line(target)
-    server = await asyncio.start_server(line.carry, HOST, port)
+    server = await asyncio.start_server(line.carry, HOST, port, ssl=tls)
     line.port = server.sockets[0].getsockname()[1]
     yield line
     server.close()

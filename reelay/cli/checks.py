@@ -2,6 +2,7 @@
 
 import asyncio
 import platform
+import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -161,7 +162,11 @@ async def check_api(client: httpx.AsyncClient, url: str | None) -> Finding:
 
 
 async def check_temporal(address: str | None, *, search_attributes: bool) -> Finding:
-    config = temporal_config(address)
+    try:
+        config = temporal_config(address)
+    except OSError as error:
+        found = f"a certificate or its key cannot be read: {error}"
+        return Finding("Temporal", State.WRONG, found, "see TEMPORAL_TLS_SERVER_CA_CERT_PATH and the like")
     where = config.get("target_host")
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -171,13 +176,23 @@ async def check_temporal(address: str | None, *, search_attributes: bool) -> Fin
             )
             trouble = await search_attribute_trouble(client) if search_attributes else None
     except (RPCError, RuntimeError, TimeoutError) as error:
-        return Finding(
-            "Temporal", State.WRONG, f"{where} does not answer ({type(error).__name__})", "see TEMPORAL_ADDRESS"
-        )
+        found, advice = connection_trouble(error)
+        return Finding("Temporal", State.WRONG, f"{where} {found}", advice)
     if trouble:
         advice = "where you may not create any, set TEMPORAL_SEARCH_ATTRIBUTES=off"
         return Finding("Temporal", State.WRONG, f"{where}, namespace {client.namespace} {trouble}", advice)
     return Finding("Temporal", State.OK, f"{where}, server {info.server_version}, namespace {client.namespace}")
+
+
+def connection_trouble(error: Exception) -> tuple[str, str]:
+    """What is wrong with the connection to Temporal, and what to do about it. The client's errors are prose."""
+    if certificate := re.search(r"InvalidCertificate\((\w+)", str(error)):
+        found = f"has a certificate that is not trusted ({certificate[1]})"
+        return found, "see TEMPORAL_TLS_SERVER_CA_CERT_PATH and TEMPORAL_TLS_SERVER_NAME"
+    if "call error after connection" in str(error):
+        found = "closes the connection: it wants TLS, another client certificate or an API key"
+        return found, "see TEMPORAL_TLS, TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_API_KEY"
+    return f"does not answer ({type(error).__name__})", "see TEMPORAL_ADDRESS"
 
 
 async def check_workers(address: str | None, task_queue: str) -> Finding:
@@ -190,7 +205,7 @@ async def check_workers(address: str | None, task_queue: str) -> Finding:
                 pollers(client, transfers_queue(task_queue), TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
                 pollers(client, webhooks_queue(task_queue), TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
             )
-    except (RPCError, RuntimeError, TimeoutError):
+    except (RPCError, RuntimeError, OSError):
         return Finding("workers", State.OFF, "not looked for: Temporal does not answer")
     taken = {TaskQueue.GENERATIONS: generations, TaskQueue.TRANSFERS: transfers, TaskQueue.WEBHOOKS: webhooks}
     if idle := [queue for queue, count in taken.items() if not count]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -198,13 +198,11 @@ async def test_providers_are_shown_with_what_is_known_of_their_accounts(
     }
 
 
-async def test_the_commands_do_the_same_by_the_admin_calls(
-    patient_service: Service, operator: httpx.AsyncClient
-) -> None:
-    """Without any database: what they do is done by the key's user."""
+def commands_of(admin: httpx.AsyncClient) -> Callable[..., Awaitable[str]]:
+    """The command line of somebody who has an API's address and a key, and no database."""
     environment = {
-        "REELAY_API_URL": patient_service.origin,
-        "REELAY_ADMIN_KEY": operator.headers["authorization"].removeprefix("Bearer "),
+        "REELAY_API_URL": str(admin.base_url).removesuffix("/"),
+        "REELAY_ADMIN_KEY": admin.headers["authorization"].removeprefix("Bearer "),
         "DATABASE_SERVICE_URL": "",
         "DATABASE_ADMIN_URL": "",
     }
@@ -214,6 +212,14 @@ async def test_the_commands_do_the_same_by_the_admin_calls(
         assert result.exit_code == 0, result.output
         return result.stdout
 
+    return done
+
+
+async def test_the_commands_do_the_same_by_the_admin_calls(
+    patient_service: Service, operator: httpx.AsyncClient
+) -> None:
+    """What they do is done by the key's user."""
+    done = commands_of(operator)
     name = f"remote/{uuid4()}"
     made = (await done("users", "create", name, "--budget", "900")).strip()
     key = (await done("keys", "create", name, "--expires", "30d")).strip()
@@ -241,9 +247,25 @@ async def test_the_commands_do_the_same_by_the_admin_calls(
             await done("providers", *words)
     with pytest.raises(AssertionError, match="there is no user nobody-knows"):
         await done("credits", "add", "nobody-knows", "5")
-    environment["REELAY_ADMIN_KEY"] = patient_service.client.headers["authorization"].removeprefix("Bearer ")
     with pytest.raises(AssertionError, match="admin"):
-        await done("users", "list")
+        await commands_of(patient_service.client)("users", "list")
+
+
+async def test_a_user_is_deleted_by_the_admin_calls(patient_service: Service, operator: httpx.AsyncClient) -> None:
+    done = commands_of(operator)
+    name = f"remote/{uuid4()}"
+    await done("users", "create", name)
+    theirs = {"authorization": f"Bearer {(await done('keys', 'create', name)).strip()}"}
+    with pytest.raises(AssertionError, match="Delete remote"):  # nobody says yes
+        await done("users", "delete", name)
+    assert (await patient_service.client.get("/api/credits", headers=theirs)).status_code == 200
+
+    await done("users", "delete", name, "--yes")
+    assert (await patient_service.client.get("/api/credits", headers=theirs)).status_code == 401
+    with pytest.raises(AssertionError, match="delete"):
+        await done("users", "enable", name)
+    (act,) = json.loads(await done("audit", "--subject", name, "--limit", "1", "--json"))
+    assert (act["action"], act["actor"]) == ("user.deleted", "olga")
 
 
 async def test_an_administrator_opens_anybodys_job_and_plays_its_media(

@@ -60,6 +60,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "FAL_API_BASE": settings.fal_api_base,
         "FAL_PLATFORM_BASE": settings.fal_platform_base,
         "FAL_JWKS_URL": settings.fal_jwks_url,
+        "TEMPORAL_WORKER_DEPLOYMENT": settings.worker_deployment or "",
+        "TEMPORAL_WORKER_BUILD_ID": settings.worker_build_id or "",
         **{name: secret.get_secret_value() for name, secret in secrets.items() if secret},
     }
 

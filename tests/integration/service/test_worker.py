@@ -1,7 +1,7 @@
 """Deploys: an old and a new worker at once, by Temporal's Worker Versioning; and a worker that remembers no run."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from uuid import uuid4
 
@@ -17,6 +17,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from tests.eventually import eventually
+from tests.integration.service.killed_worker import worker_process
 from tests.running import Service, running_service
 from tests.servers import Servers
 from workflows.client import connect
@@ -29,6 +30,12 @@ async def build(service: Service, name: str) -> AsyncIterator[None]:
     settings = service.settings.model_copy(update={"worker_build_id": name})
     async with replace(service, settings=settings).worker((TaskQueue.GENERATIONS, TaskQueue.TRANSFERS)):
         yield
+
+
+def process_of_build(service: Service, name: str) -> AbstractAsyncContextManager[object]:
+    """The same, as a deploy starts it."""
+    settings = service.settings.model_copy(update={"worker_build_id": name})
+    return worker_process(settings, "--queues", "generations,transfers")
 
 
 async def make_current(service: Service, build_id: str) -> None:
@@ -102,11 +109,11 @@ async def without_workers(servers: Servers) -> AsyncIterator[Service]:
 
 @pytest.mark.fault("O9", "O8")
 async def test_run_ends_on_the_version_that_began_it_and_the_way_back_is_the_same(servers: Servers) -> None:
-    async with without_workers(servers) as service, build(service, "old"):
+    async with without_workers(servers) as service, process_of_build(service, "old"):
         await make_current(service, "old")
         begun_on_old = await service.create("[sim: latency=10m]")
         await service.until_accepted(begun_on_old)
-        async with build(service, "new"):
+        async with process_of_build(service, "new"):
             await make_current(service, "new")
             begun_on_new = await service.create("[sim: latency=10m]")
             await service.until_accepted(begun_on_new)
