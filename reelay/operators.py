@@ -5,6 +5,7 @@ Each act is done with its entry in the audit log, in the caller's transaction.
 OperatorError
 ├── UnknownUser
 ├── UserExists
+├── UserIsBeingDeleted
 ├── UnknownKey
 └── NotWaiting
 """
@@ -39,6 +40,11 @@ class UnknownUser(OperatorError):
 class UserExists(OperatorError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is a user {name} already")
+
+
+class UserIsBeingDeleted(OperatorError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is being deleted")
 
 
 class UnknownKey(OperatorError):
@@ -85,10 +91,10 @@ async def disable(session: AsyncSession, actor: Actor, name: str) -> User:
 
 
 async def enable(session: AsyncSession, actor: Actor, name: str) -> User:
-    """Raises: UnknownUser, OperatorError where the user is being deleted."""
+    """Raises: UnknownUser, UserIsBeingDeleted."""
     user = await require_user(session, name)
     if user.deleted_at is not None:
-        raise OperatorError(f"{name} is being deleted")
+        raise UserIsBeingDeleted(name)
     await enable_user(session, user.id)
     await record_act(session, actor, AuditAction.USER_ENABLED, user.name, user_id=user.id)
     return user

@@ -26,7 +26,7 @@ from reelay.db.credits import AmountRefused
 from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.users import AmbiguousUser
 from reelay.domain.messages import Sentence, in_language
-from reelay.operators import NotWaiting, UnknownKey, UnknownUser, UserExists
+from reelay.operators import NotWaiting, UnknownKey, UnknownUser, UserExists, UserIsBeingDeleted
 from workflows.runs import TemporalUnavailable
 
 CODES = {
@@ -47,6 +47,7 @@ REFUSALS: Mapping[type[Exception], type[Problem]] = {
     UnknownUser: NotFound,
     UnknownKey: NotFound,
     UserExists: Conflict,
+    UserIsBeingDeleted: Conflict,
     NotWaiting: Conflict,
     AmbiguousUser: Conflict,
     AmountRefused: InvalidParams,
