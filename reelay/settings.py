@@ -71,9 +71,11 @@ class Settings(BaseSettings):
     )
     """Whether Temporal's namespace knows ours. False: runs are found by their ids alone."""
     worker_deployment: str | None = Field(
-        None, validation_alias=AliasChoices("TEMPORAL_WORKER_DEPLOYMENT", "worker_deployment")
+        None,
+        validation_alias=AliasChoices("TEMPORAL_WORKER_DEPLOYMENT", "TEMPORAL_DEPLOYMENT_NAME", "worker_deployment"),
     )
-    """Temporal's Worker Versioning is on when this and the build id are set."""
+    """Temporal's Worker Versioning is on when this and the build id are set. The second name is of Temporal's controller
+    for Kubernetes."""
     worker_build_id: str | None = Field(
         None, validation_alias=AliasChoices("TEMPORAL_WORKER_BUILD_ID", "worker_build_id")
     )
