@@ -74,8 +74,8 @@ class Settings(BaseSettings):
         None,
         validation_alias=AliasChoices("TEMPORAL_WORKER_DEPLOYMENT", "TEMPORAL_DEPLOYMENT_NAME", "worker_deployment"),
     )
-    """Temporal's Worker Versioning is on when this and the build id are set. The second name is of Temporal's controller
-    for Kubernetes."""
+    """Temporal's Worker Versioning is on when this and the build id are set. The second name is that of its Worker
+    Controller."""
     worker_build_id: str | None = Field(
         None, validation_alias=AliasChoices("TEMPORAL_WORKER_BUILD_ID", "worker_build_id")
     )
