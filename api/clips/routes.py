@@ -12,7 +12,7 @@ from api.http.idempotency import REPLAYED, IdempotencyKey, ensure_same_request, 
 from api.http.openapi import with_headers
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
 from api.http.problems import NotFound, problems
-from api.pipelines.create import create_pipeline
+from api.pipelines.create import composed_of_request, create_pipeline
 from api.pipelines.produce import ProduceRequest, pipeline_for
 from api.pipelines.routes import CREATED, IsDryRun, plan_answer, started
 from api.pipelines.schemas import PipelineCreatedView
@@ -166,7 +166,9 @@ async def produce_clip(
             raise NotFound
         campaign = await find_campaign(session, context.user_id, clip.campaign_id)
     assert campaign is not None  # a clip goes with its campaign
-    planned = await create_pipeline(context, key, pipeline_for(clip, campaign, body), is_dry_run=is_dry_run)
+    with composed_of_request():
+        request = pipeline_for(clip, campaign, body)
+    planned = await create_pipeline(context, key, request, is_dry_run=is_dry_run)
     return plan_answer(planned) if is_dry_run else await started(context, planned, response)
 
 

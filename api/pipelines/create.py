@@ -1,11 +1,14 @@
 """Creating a pipeline: every step validated and priced before anything is bought, and its price held for the whole."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.context import RequestContext
@@ -50,6 +53,19 @@ class PlannedPipeline:
     cents: Mapping[str, int]
     """What is held for each step that is not reused."""
     is_new: bool = True
+
+
+@contextmanager
+def composed_of_request() -> Iterator[None]:
+    """What is wrong with a plan that was put together out of a body is wrong with the body.
+
+    Raises: RequestValidationError.
+    """
+    try:
+        yield
+    except ValidationError as invalid:
+        errors = [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors(include_url=False)]
+        raise RequestValidationError(errors) from invalid
 
 
 class DryRun(Exception):

@@ -17,7 +17,7 @@ from api.http.links import Links
 from api.http.openapi import with_headers
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
 from api.http.problems import Conflict, InvalidParams, NotFound, problems
-from api.pipelines.create import PlannedPipeline, create_pipeline, field_error, write_plan
+from api.pipelines.create import PlannedPipeline, composed_of_request, create_pipeline, field_error, write_plan
 from api.pipelines.events import PipelineStream
 from api.pipelines.read import pipeline_view
 from api.pipelines.schemas import (
@@ -162,16 +162,17 @@ async def rerun_pipeline(
 ) -> PipelineCreatedView | Response:
     """Create a new pipeline with changes: it buys what they touch and what depends on that, and reuses the rest."""
     row = await find(context, pipeline_id)
-    request = PipelineRequest(
-        name=row.name,
-        steps=changed_steps(row, body),
-        budget_cents=row.budget_cents if body.budget_cents is None else body.budget_cents,
-        approvals=row.approvals,
-        clip_id=row.clip_id,
-        webhook_url=row.webhook_url,
-        reuse=True,
-        metadata=row.metadata_,
-    )
+    with composed_of_request():
+        request = PipelineRequest(
+            name=row.name,
+            steps=changed_steps(row, body),
+            budget_cents=row.budget_cents if body.budget_cents is None else body.budget_cents,
+            approvals=row.approvals,
+            clip_id=row.clip_id,
+            webhook_url=row.webhook_url,
+            reuse=True,
+            metadata=row.metadata_,
+        )
     planned = await create_pipeline(context, key, request, rerun_of=row.id, is_dry_run=is_dry_run)
     return plan_answer(planned) if is_dry_run else await started(context, planned, response)
 

@@ -18,6 +18,9 @@ MADE_BY = {
     "POST /api/campaigns": ("id", "campaign_id"),
     "POST /api/campaigns/{campaign_id}/clips": ("id", "clip_id"),
     "POST /api/batches": ("batchId", "batch_id"),
+    "POST /api/pipelines": ("pipelineId", "pipeline_id"),
+    "POST /api/pipelines/{pipeline_id}/rerun": ("pipelineId", "pipeline_id"),
+    "POST /api/clips/{clip_id}/produce": ("pipelineId", "pipeline_id"),
     "POST /api/uploads": ("assetId", "asset_id"),
     "POST /api/webhook-endpoints": ("id", "endpoint_id"),
 }

@@ -30,6 +30,7 @@ from reelay.db.tables import (
     Clip,
     GenerationJob,
     OutgoingDelivery,
+    PipelineRow,
     Scope,
     WebhookDelivery,
     WebhookEndpoint,
@@ -52,16 +53,25 @@ TOO_SOON = "No test cases were generated"
 TRIED_IDS = 10
 """Of each kind."""
 KNOWN = (
-    *("job_id", "request_id", "campaign_id", "clip_id", "batch_id", "asset_id", "endpoint_id"),
+    *("job_id", "request_id", "campaign_id", "clip_id", "batch_id", "pipeline_id", "asset_id", "endpoint_id"),
     *("name", "delivery_id", "user", "prefix"),
 )
 NOBODY_IS_THERE = "http://127.0.0.1:9/hook"
+PLAN: dict[str, Any] = {"steps": {"frame": {"kind": "first-frame", "input": {"prompt": "a harbour"}}}}
 PROMPTED = ("video", "first-frame", "ambient")
 REQUESTS = re.compile(r'reelay_http_requests_total{method="(.*?)",route="(.*?)",status="(.*?)"} (\S+)')
+NEEDED: dict[str, dict[str, Any]] = {
+    "/{endpoint_id}/redeliver": {"since": "2026-01-01T00:00:00Z"},
+    "/{pipeline_id}/approve": {"step": "frame"},
+    "/{pipeline_id}/reject": {"step": "frame"},
+    "/{clip_id}/produce": {"video": {}},
+}
+"""Bodies without which a request is refused, whoever sends it, by the end of the path."""
 UNANSWERED = {
     "POST /api/webhooks/fal": "only fal can sign",
     "GET /api/events": "does not end",
     "GET /api/jobs/{job_id}/events": "does not end",
+    "GET /api/pipelines/{pipeline_id}/events": "does not end",
     "PUT /api/uploads/{asset_id}/content": "its link alone opens it",
 }
 
@@ -158,6 +168,8 @@ async def make_one_of_each(user: httpx.AsyncClient, picture: bytes) -> dict[str,
     assert told.json()["status"] == "completed", told.text
     pushed = await user.post("/api/jobs", json={"model": "studio-push", "input": {}})
     batch = await user.post("/api/batches", json={"jobs": [{"model": "studio-push", "input": {}}]})
+    waiting = [await pipeline_at(user, "waiting_for_approval") for _ in range(2)]
+    canceled = await pipeline_at(user, "canceled")
     assets = [(await user.post("/api/uploads", files={"file": picture})).json()["assetId"] for _ in range(2)]
     words = {"fileName": "me.png", "contentType": "image/png", "sizeBytes": len(picture)}
     announced = (await user.post("/api/uploads", json=words)).json()
@@ -169,6 +181,9 @@ async def make_one_of_each(user: httpx.AsyncClient, picture: bytes) -> dict[str,
     deliveries = (await user.get(f"/api/webhook-endpoints/{endpoints[0]}/deliveries")).json()["data"]
     return {
         "batch_id": batch.json()["batchId"],
+        "pipeline_id": waiting[0],
+        "other_pipeline": waiting[1],
+        "canceled_pipeline": canceled,
         "asset_id": assets[0],
         "old_asset": assets[1],
         "announced_asset": announced["assetId"],
@@ -186,6 +201,21 @@ async def make_one_of_each(user: httpx.AsyncClient, picture: bytes) -> dict[str,
         "clip_id": clips[0],
         "old_clip": clips[1],
     }
+
+
+async def pipeline_at(user: httpx.AsyncClient, status: str) -> str:
+    """One of a step that waits for its approval, or was canceled."""
+    made = await user.post("/api/pipelines", json=PLAN | {"approvals": ["frame"], "reuse": False})
+    assert made.status_code == 202, made.text
+    path = f"/api/pipelines/{made.json()['pipelineId']}"
+    if status == "canceled":
+        await user.post(f"{path}/cancel")
+
+    async def is_there() -> bool:
+        return bool((await user.get(path)).json()["status"] == status)
+
+    await eventually(is_there)
+    return str(made.json()["pipelineId"])
 
 
 async def verified_delivery(service: Service) -> str:
@@ -218,6 +248,10 @@ def rehearsed(service: Service, those: dict[str, str]) -> dict[str, dict[str, An
         "POST /api/admin/users/{user}/slot-weight": {"slotWeight": 2},
         "POST /api/admin/users/{user}/highest-priority": {"highestPriority": "high"},
         "POST /api/admin/providers/{provider}/limit": {"slots": None},
+        "POST /api/pipelines": PLAN,
+        **{f"POST /api/pipelines/{{pipeline_id}}/{call}": {"step": "frame"} for call in ("approve", "reject")},
+        "POST /api/pipelines/{pipeline_id}/rerun": {"steps": {}},
+        "POST /api/clips/{clip_id}/produce": {"video": {"prompt": "boats", "model": "veo3.1-fast"}},
         "POST /api/batches": {"jobs": [{"model": "studio-push", "input": {}}]},
         "POST /api/uploads": {"fileName": "me.png", "contentType": "image/png", "sizeBytes": 100},
         "POST /api/webhook-endpoints": {"url": NOBODY_IS_THERE},
@@ -234,6 +268,8 @@ def rehearsed(service: Service, those: dict[str, str]) -> dict[str, dict[str, An
         "POST /api/jobs/{job_id}/retry": {"job_id": those["failed_job"]},
         "POST /api/admin/jobs/{job_id}/retry": {"job_id": those["failed_job"]},
         "DELETE /api/jobs/{job_id}": {"job_id": those["old_job"]},
+        "POST /api/pipelines/{pipeline_id}/reject": {"pipeline_id": those["other_pipeline"]},
+        "POST /api/pipelines/{pipeline_id}/retry": {"pipeline_id": those["canceled_pipeline"]},
         "GET /api/models/{name}": {"name": "veo3.1"},
         "POST /api/uploads/{asset_id}/complete": {"asset_id": those["announced_asset"]},
         "DELETE /api/assets/{asset_id}": {"asset_id": those["old_asset"]},
@@ -291,8 +327,8 @@ async def test_whatever_was_made_nobody_else_sees(fuzzed: Fuzzed, subtests: pyte
             if f"{method} {path}" in UNANSWERED and method == "PUT":
                 continue
             names = re.findall(r"{(\w+)}", path)
-            since = {"since": "2026-01-01T00:00:00Z"} if path.endswith("/{endpoint_id}/redeliver") else {}
-            bodies = {"POST": since, "PATCH": {}}
+            body = next((body for end, body in NEEDED.items() if path.endswith(end)), {})
+            bodies = {"POST": body, "PATCH": {}}
             for values in islice(product(*(made[name] for name in names)), TRIED_IDS):
                 address = path.format(**dict(zip(names, values, strict=True)))
                 with subtests.test(f"{method} {path}"):
@@ -307,6 +343,7 @@ async def rows_made(service: Service) -> dict[str, list[Any]]:
         campaigns = (await session.scalars(select(Campaign))).all()
         clips = (await session.scalars(select(Clip))).all()
         batches = (await session.scalars(select(Batch))).all()
+        pipelines = (await session.scalars(select(PipelineRow))).all()
         assets = (await session.scalars(select(Asset))).all()
         endpoints = (await session.scalars(select(WebhookEndpoint))).all()
         deliveries = (await session.scalars(select(OutgoingDelivery))).all()
@@ -316,6 +353,7 @@ async def rows_made(service: Service) -> dict[str, list[Any]]:
         "campaign_id": [campaign.id for campaign in campaigns],
         "clip_id": [clip.id for clip in clips],
         "batch_id": [batch.id for batch in batches],
+        "pipeline_id": [pipeline.id for pipeline in pipelines],
         "asset_id": [asset.id for asset in assets],
         "endpoint_id": [endpoint.id for endpoint in endpoints],
         "delivery_id": [delivery.id for delivery in deliveries],

@@ -72,6 +72,7 @@ async def fresh_pipeline_succeeds(service: Service) -> None:
     await until(service, await create(service, fresh, reuse=False), "completed")
 
 
+@pytest.mark.fault("F1")
 @pytest.mark.parametrize(
     ("step", "state"),
     [
@@ -101,6 +102,7 @@ async def test_a_worker_that_is_killed_costs_no_step_twice(unworked: Service, st
         await fresh_pipeline_succeeds(unworked)
 
 
+@pytest.mark.fault("F2")
 async def test_a_run_that_is_lost_goes_on_from_the_rows(unworked: Service) -> None:
     async with unworked.worker():
         pipeline_id = await create(unworked, STEPS, approvals=["frame"])
@@ -120,6 +122,7 @@ async def test_a_run_that_is_lost_goes_on_from_the_rows(unworked: Service) -> No
         await ends_well_with_one_film(unworked, pipeline_id)
 
 
+@pytest.mark.fault("F3")
 async def test_a_pipeline_that_temporal_did_not_take_is_started_when_it_is_back(servers: Servers) -> None:
     """What is written down is all that an API which is killed leaves behind, too."""
     async with (

@@ -1,6 +1,7 @@
 """Pipelines: one plan of jobs and mixes, durable, paid for once, and never half priced."""
 
 import json
+import re
 from typing import Any
 from uuid import UUID
 
@@ -26,8 +27,11 @@ from tests.integration.pipelines.shared import (
     until_step,
     with_input,
 )
+from tests.paths import ROOT
 from tests.running import Service
 from tests.webhook_receiver import WebhookReceiver
+
+JSON = {"content-type": "application/json"}
 
 
 async def test_a_clip_becomes_one_film_with_four_posts(patient_service: Service) -> None:
@@ -128,6 +132,7 @@ async def test_the_whole_is_held_for_at_once_or_nothing_is_created(service: Serv
     await service.client.post(f"/api/pipelines/{pipeline['id']}/cancel")
 
 
+@pytest.mark.fault("F4")
 async def test_a_failed_step_leaves_the_others_and_a_retry_goes_on_from_it(patient_service: Service) -> None:
     service = patient_service
     failing = {**CLIP, "video": with_input(VIDEO, prompt="boats [sim: fail=422]")}
@@ -149,6 +154,10 @@ async def test_a_failed_step_leaves_the_others_and_a_retry_goes_on_from_it(patie
     film = await until(service, mended.json()["pipelineId"], "completed")
     assert statuses(film)["frame"] == "reused"
     problem(await service.client.post(f"/api/pipelines/{film['id']}/retry"), 409, "CONFLICT")
+    path = f"/api/pipelines/{film['id']}/rerun"
+    for wrong, field in (({"film": {"input": {"video": 7}}}, "steps.film"), ({"none": {"input": {}}}, "steps.none")):
+        (named, *_) = wrong_fields(await service.client.post(path, json={"steps": wrong}))
+        assert named.startswith(field)
 
 
 async def test_a_step_waits_for_its_approval_before_the_expensive_one_begins(patient_service: Service) -> None:
@@ -173,6 +182,7 @@ async def test_a_step_waits_for_its_approval_before_the_expensive_one_begins(pat
     assert await posts(service, done) == 2
 
 
+@pytest.mark.fault("F4")
 async def test_a_rejected_step_skips_what_needs_it_and_is_made_anew_by_a_retry(patient_service: Service) -> None:
     service = patient_service
     pipeline_id = await create(service, {"frame": FRAME, "video": VIDEO}, approvals=["frame"])
@@ -288,3 +298,10 @@ async def test_a_users_backend_is_told_of_the_approval_and_of_the_end(
     assert {body["data"]["id"] for body in bodies} == {pipeline_id}
     log = (await service.client.get("/api/event-log")).json()["data"]
     assert "pipeline.completed" in [event["type"] for event in log]
+
+
+async def test_the_plan_of_the_documentation_is_one(service: Service) -> None:
+    page = (ROOT / "docs" / "pipelines.md").read_text()
+    (plan,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    answer = await service.client.post("/api/pipelines", params={"dryRun": "1"}, content=plan, headers=JSON)
+    assert (answer.status_code, set(answer.json()["steps"])) == (200, set(json.loads(plan)["steps"]))

@@ -52,5 +52,6 @@ async def test_what_is_wrong_with_a_part_is_named_and_a_strangers_clip_is_not_th
     refused = await service.client.post(path, json=BODY | {"video": {"prompt": "boats", "duration": 99}})
     assert wrong_fields(refused) == ["steps.video.input.duration"]
     assert wrong_fields(await service.client.post(path, json={"voice": {"text": "x"}})) == ["video"]
+    assert wrong_fields(await service.client.post(path, json={"video": {"prompt": "x", "model": ""}})) == ["model"]
     async with await service.user("a stranger to clips") as other:
         assert (await other.post(path, json=BODY)).status_code == 404
