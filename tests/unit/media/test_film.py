@@ -2,6 +2,7 @@
 
 import math
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -54,7 +55,7 @@ def brightness(path: str) -> list[int]:
     return [bytes(frame.planes[0])[middle] for frame in frames]
 
 
-def sound(path: str) -> array[float]:
+def sound(path: str) -> Sequence[float]:
     """The left channel."""
     samples = array("f")
     with av.open(path) as container:
@@ -64,7 +65,7 @@ def sound(path: str) -> array[float]:
     return samples
 
 
-def level(samples: array[float], hertz: float, start: float, end: float) -> float:
+def level(samples: Sequence[float], hertz: float, start: float, end: float) -> float:
     """How loud that tone is between those seconds."""
     part = samples[round(start * RATE) : round(end * RATE)]
     turn = 2 * math.pi * hertz / RATE
