@@ -13,6 +13,7 @@ from tests.eventually import PATIENCE
 from tests.paths import ROOT
 from tests.running import Service, running_service
 from tests.servers import Servers
+from tests.webhook_receiver import webhook_receiver
 from worker import measured, working
 from workflows.client import connect
 
@@ -23,18 +24,22 @@ PARTS = ("_bucket", "_sum", "_count")
 
 @pytest.fixture(scope="module")
 async def scraped(servers: Servers) -> AsyncIterator[tuple[Service, str]]:
-    """A service whose worker has done a completed, a refused and a polled job; what it then tells Prometheus."""
+    """A service whose worker has done a completed, a refused and a polled job, and told of one; what it then tells
+    Prometheus."""
     (port,) = free_ports(1)
     async with (
         running_service(servers, worker=False, webhook_patience=1) as service,
         working(service.settings, await connect(runtime=measured(f"127.0.0.1:{port}"))),
+        webhook_receiver() as receiver,
     ):
         jobs = [
-            await service.create(words)
-            for words in ("a secret plan", "a refused one [sim: fail=422]", "a lost call [sim: webhook=lost]")
+            await service.create("a secret plan", webhookUrl=receiver.url()),
+            await service.create("a refused one [sim: fail=422]"),
+            await service.create("a lost call [sim: webhook=lost]"),
         ]
         for job in jobs:
             await service.closed_as(job)
+        await receiver.requests(1, type="job.completed")
         async with httpx.AsyncClient(timeout=PATIENCE) as prometheus:
             yield service, (await prometheus.get(f"http://127.0.0.1:{port}/metrics")).text
 
