@@ -207,6 +207,15 @@ def short_graces(compose: Compose) -> list[str]:
     return [] if int(grace.removesuffix("s")) > needed else [f"worker: {grace}"]
 
 
+def unbounded_services(compose: Compose) -> list[str]:
+    """What takes all memory or fills the disk with its log takes the others with it."""
+    return [
+        name
+        for name, each in compose["services"].items()
+        if "mem_limit" not in each or "max-size" not in each.get("logging", {}).get("options", {})
+    ]
+
+
 def late_search_attributes(compose: Compose) -> list[str]:
     """`migrate` registers them in the namespace, which has to be there; who starts workflows waits for `migrate`."""
     services = compose["services"]
@@ -241,6 +250,7 @@ CHECKS: tuple[Callable[[Compose], list[str]], ...] = (
     open_ports,
     guessable_secrets,
     short_graces,
+    unbounded_services,
     late_search_attributes,
     unmounted_bucket,
     different_defaults,

@@ -56,6 +56,8 @@ BROKEN: list[tuple[Callable[[Compose], list[str]], Break]] = [
     (checks.unmet_needs, lambda it: it["services"]["api"].update(depends_on={})),
     (checks.unmet_needs, lambda it: environment(it, "api").update(TEMPORAL_ADDRESS="temporal-frontend:7233")),
     (checks.unmet_needs, lambda it: it["services"]["temporal"]["depends_on"].clear()),
+    (checks.unbounded_services, lambda it: it["services"]["postgres"].pop("mem_limit")),
+    (checks.unbounded_services, lambda it: it["services"]["worker"].pop("logging")),
     (
         checks.wrong_conditions,
         lambda it: it["services"]["migrate"]["depends_on"]["postgres"].update(condition="service_started"),
