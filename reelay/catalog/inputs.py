@@ -423,11 +423,11 @@ class Json(Input):
 
     @property
     def holds_addresses(self) -> bool:
-        """By its name, or by what the schema says of it or of its items."""
+        """By the provider's name for it, or by what the schema says of it or of its items."""
         forms = [form for key in ("anyOf", "oneOf", "allOf") for form in self.definition.get(key, ())]
         parts = [part for part in (self.definition, *forms) if isinstance(part, dict)]
         parts += [part["items"] for part in parts if isinstance(part.get("items"), dict)]
-        return bool(ADDRESS_NAME.search(self.name)) or any(part.get("format") == "uri" for part in parts)
+        return bool(ADDRESS_NAME.search(self.provider_name)) or any(part.get("format") == "uri" for part in parts)
 
     @property
     def json_schema(self) -> dict[str, Any]:

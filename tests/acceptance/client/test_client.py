@@ -72,8 +72,10 @@ async def test_a_file_is_uploaded_and_becomes_a_first_frame(
         ("again.png", digest, 300),
     ]
     assert [each.asset_id async for each in reelay.assets()] == [again.asset_id, asset.asset_id]
-    created = await reelay.create("video", prompt="it moves", firstFrameUrl=asset.uri, quality="fast")
-    assert (await reelay.wait(created.job_id)).status == "completed"
+    frame = await reelay.create("nano-banana-2-edit", prompt="at night", imageUrls=[asset.uri])
+    assert (await reelay.wait(frame.job_id)).status == "completed"
+    video = await reelay.create("video", prompt="it moves", firstFrameUrl=f"job:{frame.job_id}", quality="fast")
+    assert (await reelay.wait(video.job_id)).status == "completed"
 
     def in_sync() -> str:
         with Reelay(patient_service.origin, key_of(patient_service)) as client:

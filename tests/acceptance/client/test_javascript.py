@@ -43,9 +43,15 @@ import { configureReelay, createGeneration, pollJob, upload } from "./reelay.js"
 configureReelay({ baseUrl: process.env.ORIGIN, apiKey: process.env.KEY });
 const byPath = await upload(process.env.PICTURE);
 const byBlob = await upload(await openAsBlob(process.env.PICTURE), { name: "blob.png" });
-const { jobId } = await createGeneration("video", { prompt: "it moves", firstFrameUrl: byPath.uri, quality: "fast" });
-let job;
-for await (job of pollJob(`/api/jobs/${jobId}`, { pollInterval: 200 }));
+const ended = async ({ jobId }) => {
+  let job;
+  for await (job of pollJob(`/api/jobs/${jobId}`, { pollInterval: 200 }));
+  return job;
+};
+const night = { prompt: "at night", model: "nano-banana-2-edit", imageUrls: [byPath.uri] };
+const frame = await ended(await createGeneration("first-frame", night));
+const moving = { prompt: "it moves", firstFrameUrl: `job:${frame.id}`, quality: "fast" };
+const job = await ended(await createGeneration("video", moving));
 console.log(JSON.stringify([byPath.fileName, byBlob.fileName, byPath.sha256 === byBlob.sha256, job.status]));
 """
 

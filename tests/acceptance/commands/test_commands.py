@@ -98,6 +98,11 @@ async def test_a_picture_on_the_disk_is_a_first_frame(terminal: Terminal) -> Non
     assert ended.json_lines[-1]["status"] == "completed"
     assert (missing.code, "neither a file nor an address" in missing.err) == (2, True)
 
+    frame = await terminal.type("generate", "first-frame", "a lighthouse", "--json")
+    drawn = f"job:{frame.json_lines[-1]['id']}"
+    moving = await terminal.type("generate", "it moves", "--first-frame", drawn, "--quality", "fast", "--json")
+    assert (moving.code, moving.json_lines[-1]["status"]) == (0, "completed"), moving.err
+
 
 async def test_every_kind_has_its_command(terminal: Terminal, patient_service: Service) -> None:
     recording = f"{patient_service.servers.simulator}/sample.wav"

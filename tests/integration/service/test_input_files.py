@@ -54,8 +54,11 @@ async def test_a_picture_from_a_disk_becomes_a_frame_whose_result_becomes_a_vide
     read = await anybody.get(given["image_url"])
     assert (read.content, read.headers["content-type"]) == (picture, "image/png")
 
-    frame = await patient_service.client.post("/api/generate/first-frame", json={"prompt": "a lighthouse"})
+    edit = {"model": "nano-banana-2-edit", "input": {"prompt": "at night", "imageUrls": [asset["uri"], asset["uri"]]}}
+    frame = await patient_service.client.post("/api/jobs", json=edit)
     frame_job = await patient_service.until(frame.json()["jobId"], "completed")
+    (given,) = await sent(patient_service, frame_job["id"])
+    assert [(await anybody.get(address)).content for address in given["image_urls"]] == [picture, picture]
     (file,) = frame_job["files"]
     for reference in (f"job:{frame_job['id']}", f"job:{frame_job['id']}/{file['name']}", frame_job["resultUrl"]):
         job_id = await patient_service.create(firstFrameUrl=reference)
