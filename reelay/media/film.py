@@ -98,6 +98,7 @@ def mix(plan: Mix, on_progress: OnProgress = lambda fraction: None) -> Film:
             if isinstance(error, OSError) and error.errno:
                 raise
             raise BadMedia(f"the film cannot be made: {error.strerror}") from error
+    on_progress(1.0)
     return Film(duration_seconds=seconds, pictures_copied=copied)
 
 
