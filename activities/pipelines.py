@@ -18,6 +18,7 @@ from reelay.db.pipelines import (
     end_pipeline,
     find_reusable,
     forget_content,
+    lock_planned_jobs,
     lock_step,
     reuse_job,
     set_step,
@@ -41,6 +42,7 @@ class PipelineActivities:
     async def begin_step(self, step: Step) -> Begun:
         """Its turn has come: an earlier job with the same content stands for it, or its own begins. Twice is once."""
         async with self._sessions.begin() as session:
+            await lock_planned_jobs(session, step.pipeline_id)
             found = await lock_step(session, step)
             if found is None:
                 return Begun(status=StepStatus.FAILED)

@@ -40,7 +40,7 @@ MEDIA = (
 )
 UNITS = ("units=lost", "units=nan", "units=negative", "units=huge", "units=double", "units=half")
 """What the provider says that it counted. Whatever that is, the job completes and the books balance."""
-RESULT = ("result=504", "result=504:3")
+RESULT = ("result=504", "result=504:3", "result=nsfw")
 FAIL = ("fail=422", "fail=500", "fail=504", "fail=content_policy")
 SHARES = ((SLOW, 0.30), (SUBMIT, 0.15), (WEBHOOK, 0.25), (UNITS, 0.06), (RESULT, 0.04))
 """How many of all jobs are hit by one fault of each kind. A fault of the end joins them for one job in eight."""

@@ -176,6 +176,11 @@ def content_key(job: GenerationJob, sums: Mapping[str, str]) -> str | None:
 # ---- what happens to a step
 
 
+async def lock_planned_jobs(session: AsyncSession, pipeline_id: UUID) -> None:
+    """For who may change several of them: in the order of their ids, as everybody locks jobs."""
+    await session.execute(PLANNED_JOBS, {"pipeline": pipeline_id})
+
+
 async def lock_step(session: AsyncSession, step: Step) -> StepOfPipeline | None:
     """With the job that stands for it. None when it was deleted with its user."""
     found = select(PipelineStepRow).where(
@@ -199,6 +204,10 @@ async def begin_step(session: AsyncSession, row: PipelineStepRow, job: Generatio
     return Begun(status=StepStatus.RUNNING, generation=generation_of(job))
 
 
+PLANNED_JOBS = text("""
+    select from generation_jobs where pipeline_id = :pipeline and is_planned and status = 'pending'
+    order by id for no key update
+""")
 INPUTS_OF_REUSED = text("""
     update generation_jobs
     set arguments = replace(arguments::text, :planned, :reused)::jsonb,
@@ -263,6 +272,7 @@ async def cancel_steps(session: AsyncSession, pipeline_id: UUID) -> None:
     pipeline = await _lock(session, pipeline_id)
     if pipeline is None or pipeline.status != PipelineStatus.RUNNING:
         return
+    await lock_planned_jobs(session, pipeline_id)
     for step in (await steps_of(session, pipeline.user_id, [pipeline_id]))[pipeline_id]:
         match step.row.status:
             case StepStatus.WAITING:

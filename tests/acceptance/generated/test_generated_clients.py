@@ -59,7 +59,7 @@ async def test_typescript_client_generates_a_video(
     assert (said["status"], said["model"]) == ("completed", True)
     assert await plays(said["fileUrl"])
     assert await plays(said["voiceUrl"])
-    assert said["refused"].startswith("search is not a query parameter")
+    assert said["refused"].startswith("sort is not a query parameter")
 
 
 async def test_python_client_generates_a_video(

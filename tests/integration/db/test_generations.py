@@ -1,11 +1,15 @@
 """A generation's row: what moves it, and what does not any more."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from reelay.db.clips import remove_clip
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.db.generations import (
     advance_generation,
@@ -15,10 +19,12 @@ from reelay.db.generations import (
     insert_generation,
     timeline,
 )
-from reelay.db.tables import GenerationJob, User
+from reelay.db.pipelines import lock_planned_jobs
+from reelay.db.tables import Campaign, Clip, GenerationJob, PipelineRow, User
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, ProviderName, Stage, Status
 from reelay.domain.money import Charge
+from tests.eventually import eventually
 from tests.servers import Postgres
 
 Change = Callable[[AsyncSession, GenerationJob], Awaitable[bool]]
@@ -55,18 +61,24 @@ async def moved_on(session: AsyncSession, job: GenerationJob) -> bool:
     )
 
 
+LOCK = text("select from generation_jobs where id = :id for update nowait")
+WAITING = text("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
 FREE = Charge(cost_cents=0, charged_cents=0)
 ENDS: dict[Status, Change] = {Status.COMPLETED: completed, Status.FAILED: failed, Status.CANCELED: canceled}
 
 
-async def new_job(session: AsyncSession) -> GenerationJob:
+async def new_user(session: AsyncSession) -> UUID:
     user = User(name=str(uuid4()))
     session.add(user)
     await session.flush()
+    return user.id
+
+
+async def new_job(session: AsyncSession, user_id: UUID | None = None, **values: Any) -> GenerationJob:
     words: dict[str, object] = {"prompt": "a harbour"}
     job = GenerationJob(
-        id=uuid4(),
-        user_id=user.id,
+        id=values.pop("id", None) or uuid4(),
+        user_id=user_id or await new_user(session),
         job_type=JobType.VIDEO,
         provider=ProviderName.FAL,
         model="veo3.1",
@@ -74,9 +86,58 @@ async def new_job(session: AsyncSession) -> GenerationJob:
         input_params=words,
         arguments=words,
         timing={},
+        **values,
     )
     assert await insert_generation(session, job)
     return job
+
+
+async def removes_clip(session: AsyncSession, of: GenerationJob) -> None:
+    await session.execute(text("select set_config('app.user_id', :user, true)"), {"user": str(of.user_id)})
+    assert of.clip_id
+    assert await remove_clip(session, of.user_id, of.clip_id)
+
+
+async def begins_step(session: AsyncSession, of: GenerationJob) -> None:
+    assert of.pipeline_id
+    await lock_planned_jobs(session, of.pipeline_id)
+
+
+@pytest.mark.parametrize("change", [removes_clip, begins_step])
+async def test_jobs_are_locked_in_the_order_of_their_ids(
+    owner: Sessions, change: Callable[[AsyncSession, GenerationJob], Awaitable[None]]
+) -> None:
+    """So that no two who lock several of them wait for each other."""
+    ids = sorted(uuid4() for _ in range(2))
+    async with owner.begin() as session:
+        user_id = await new_user(session)
+        campaign = Campaign(user_id=user_id, name="Winter")
+        session.add(campaign)
+        await session.flush()
+        clip = Clip(user_id=user_id, campaign_id=campaign.id)
+        pipeline = PipelineRow(id=uuid4(), user_id=user_id)
+        session.add_all([clip, pipeline])
+        await session.flush()
+        jobs = [
+            await new_job(session, user_id, id=each, clip_id=clip.id, pipeline_id=pipeline.id, is_planned=True)
+            for each in reversed(ids)  # the last is found first
+        ]
+
+    async def both() -> None:
+        async with owner.begin() as session:
+            await change(session, jobs[0])
+
+    async with owner.begin() as holder, owner.begin() as asker:
+        await holder.execute(LOCK, {"id": ids[0]})
+        changing = asyncio.create_task(both())
+        await eventually(lambda: somebody_waits(owner))
+        await asker.execute(LOCK, {"id": ids[1]})
+    await changing
+
+
+async def somebody_waits(owner: Sessions) -> bool:
+    async with owner() as session:
+        return bool(await session.scalar(WAITING))
 
 
 @pytest.mark.fault("W13", "S8")

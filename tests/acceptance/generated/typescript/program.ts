@@ -59,7 +59,7 @@ async function createAndWait(text: string): Promise<string | null> {
 
 async function refusedParameter(): Promise<string> {
   // @ts-expect-error
-  const { error } = await api.GET("/api/jobs", { params: { query: { search: "harbour" } } });
+  const { error } = await api.GET("/api/jobs", { params: { query: { sort: "newest" } } });
   return error ? explain(error) : "";
 }
 
