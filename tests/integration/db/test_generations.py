@@ -115,7 +115,7 @@ async def test_jobs_are_locked_in_the_order_of_their_ids(
         session.add(campaign)
         await session.flush()
         clip = Clip(user_id=user_id, campaign_id=campaign.id)
-        pipeline = PipelineRow(id=uuid4(), user_id=user_id)
+        pipeline = PipelineRow(id=uuid4(), user_id=user_id, steps={})
         session.add_all([clip, pipeline])
         await session.flush()
         jobs = [
