@@ -1,6 +1,7 @@
 """Which ports are free, and who holds the others. All of the stack listens on 127.0.0.1 alone."""
 
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
@@ -11,12 +12,28 @@ import psutil
 HOST = "127.0.0.1"
 NEVER_EPHEMERAL = range(20_000, 32_000)
 """Systems draw the ports of outgoing connections from higher ones."""
+_NAMES: list[socket.socket] = []
+"""Of Linux's abstract namespace, which hold the ports that were drawn."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that nobody listens on now. They are not reserved, but no outgoing connection takes them."""
+    """Different ports that nobody listens on now, and no outgoing connection takes. On Linux each is drawn once by all
+    processes that draw here, until the one that did ends: many stacks begin at the same time."""
     drawn = SystemRandom().sample(NEVER_EPHEMERAL, len(NEVER_EPHEMERAL))
-    return list(islice(filter(is_free, drawn), count))
+    return list(islice((port for port in drawn if is_free(port) and _is_ours(port)), count))
+
+
+def _is_ours(port: int) -> bool:
+    if sys.platform != "linux":
+        return True
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0reelay-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    _NAMES.append(name)
+    return True
 
 
 def is_free(port: int) -> bool:

@@ -15,7 +15,7 @@ FILM_IS_HEARD = """() => {
 
 
 async def test_a_film_is_made_approved_played_with_sound_and_made_again(visit: Visit) -> None:
-    visitor = await visit("director")
+    visitor = await visit("editor")
     await visitor.enter()
     page = visitor.page
     await page.get_by_role("link", name="Campaigns").click()

@@ -54,7 +54,6 @@ async def test_a_video_from_its_post_to_the_gallery(patient_service: Service, ca
         "Waiting to be processed",
         "Being submitted to fal",
         "Generating at fal",
-        "Generating at fal",
         "Saving the result",
         "Completed",
     ]

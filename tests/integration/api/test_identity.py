@@ -42,6 +42,7 @@ class Belongings:
     campaign: str
     clip: str
     batch: str
+    pipeline: str
     asset: str
     endpoint: str
     delivery: str
@@ -61,6 +62,13 @@ CALLS = [
     ("POST", "/api/batches/{0.batch}/cancel"),
     ("GET", "/api/batches/{0.batch}/results"),
     ("GET", "/api/batches/{0.batch}/results.csv"),
+    ("GET", "/api/pipelines/{0.pipeline}"),
+    ("GET", "/api/pipelines/{0.pipeline}/events"),
+    ("POST", "/api/pipelines/{0.pipeline}/approve"),
+    ("POST", "/api/pipelines/{0.pipeline}/reject"),
+    ("POST", "/api/pipelines/{0.pipeline}/cancel"),
+    ("POST", "/api/pipelines/{0.pipeline}/retry"),
+    ("POST", "/api/pipelines/{0.pipeline}/rerun"),
     ("GET", "/api/media/{0.job}/video.mp4"),
     ("GET", "/api/media/{0.job}/video-poster.jpg"),
     ("GET", "/api/campaigns/{0.campaign}"),
@@ -68,6 +76,7 @@ CALLS = [
     ("POST", "/api/campaigns/{0.campaign}/clips"),
     ("GET", "/api/campaigns/{0.campaign}/clips"),
     ("GET", "/api/clips/{0.clip}"),
+    ("POST", "/api/clips/{0.clip}/produce"),
     ("DELETE", "/api/clips/{0.clip}"),
     ("POST", "/api/uploads/{0.asset}/complete"),
     ("GET", "/api/assets/{0.asset}"),
@@ -82,6 +91,13 @@ CALLS = [
     ("POST", "/api/webhook-endpoints/{0.endpoint}/redeliver"),
     ("DELETE", "/api/webhook-endpoints/{0.endpoint}"),
 ]
+NEEDED: dict[str, dict[str, Any]] = {
+    "/redeliver": {"since": "2026-11-30T00:00:00Z"},
+    "/approve": {"step": "frame"},
+    "/reject": {"step": "frame"},
+    "/produce": {"video": {}},
+}
+"""Bodies without which a call is refused, whoever makes it, by the end of its path."""
 NOBODY_IS_THERE = "http://127.0.0.1:9/hook"
 BY_LINK_ALONE = {("PUT", "/api/uploads/*/content")}
 """No key opens it, neither its owner's nor anybody else's: `test_an_uploads_link_takes_that_file_and_no_other`."""
@@ -92,6 +108,7 @@ NOBODYS = Belongings(
     campaign=str(uuid4()),
     clip=str(uuid4()),
     batch=str(uuid4()),
+    pipeline=str(uuid4()),
     asset=str(uuid4()),
     endpoint=str(uuid4()),
     delivery=str(uuid4()),
@@ -112,6 +129,14 @@ async def anns(patient_service: Service, tmp_path_factory: pytest.TempPathFactor
     job = await patient_service.until(job_id, "completed")
     jobs = {"jobs": [{"model": "studio-push", "input": {}}]}
     batch = (await patient_service.client.post("/api/batches", json=jobs)).json()
+    plan = {"steps": {"frame": {"kind": "first-frame", "input": {"prompt": "a harbour"}}}}
+    pipeline = (await patient_service.client.post("/api/pipelines", json=plan)).json()["pipelineId"]
+
+    async def has_ended() -> bool:
+        found = await patient_service.client.get(f"/api/pipelines/{pipeline}")
+        return bool(found.json()["status"] == "completed")
+
+    await eventually(has_ended)
     picture = make_picture(tmp_path_factory.mktemp("picture") / "me.png").read_bytes()
     asset = (await patient_service.client.post("/api/uploads", files={"file": picture})).json()
     endpoint = (await patient_service.client.post("/api/webhook-endpoints", json={"url": NOBODY_IS_THERE})).json()["id"]
@@ -122,6 +147,7 @@ async def anns(patient_service: Service, tmp_path_factory: pytest.TempPathFactor
         campaign=clip["campaignId"],
         clip=clip["id"],
         batch=batch["batchId"],
+        pipeline=pipeline,
         asset=asset["assetId"],
         endpoint=endpoint,
         delivery=deliveries.json()["data"][0]["id"],
@@ -129,8 +155,8 @@ async def anns(patient_service: Service, tmp_path_factory: pytest.TempPathFactor
 
 
 async def call(client: httpx.AsyncClient, method: str, path: str) -> httpx.Response:
-    bodies = {"PATCH": {}, "POST": {"since": "2026-11-30T00:00:00Z"} if path.endswith("/redeliver") else {}}
-    return await client.request(method, path, json=bodies.get(method))
+    needed = next((body for end, body in NEEDED.items() if path.endswith(end)), {})
+    return await client.request(method, path, json={"PATCH": {}, "POST": needed}.get(method))
 
 
 async def newest_job(client: httpx.AsyncClient) -> str | None:

@@ -175,8 +175,8 @@ async def test_an_outage_is_answered_503_and_logged_with_its_class_its_cause_and
 
     problem(answer, 503, "UNAVAILABLE")
     assert int(answer.headers["retry-after"]) >= 1
-    [line] = lines
-    assert (line["event"], line["log_level"], line["path"]) == ("service_unavailable", "warning", f"/fails/{name}")
+    [line] = [each for each in lines if each.get("path") == f"/fails/{name}"]
+    assert (line["event"], line["log_level"]) == ("service_unavailable", "warning")
     assert line["request_id"] == answer.headers["x-request-id"]
     assert "the cause" in (line["cause"] or line["error"])
     assert line["error_type"] == ("ValueError" if name == "said" else type(OUTAGES[name]).__name__)
