@@ -37,8 +37,10 @@ async def test_an_operator_sees_what_needs_a_hand_and_why(service: Service, visi
     await service.closed_as(job)
     async with service.sessions.begin() as session:
         await session.execute(
-            text("update generation_jobs set error_code = 'unknown_outcome', error_message = :words where id = :id"),
-            {"id": UUID(job), "words": HOSTILE},
+            text("update generation_jobs set error_code = 'unknown_outcome' where id = :id"), {"id": UUID(job)}
+        )
+        await session.execute(
+            text("update job_events set detail = :words where job_id = :id"), {"id": UUID(job), "words": HOSTILE}
         )
     visitor = await visit("olga")
 
