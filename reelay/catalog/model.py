@@ -16,7 +16,7 @@ from reelay.domain.addresses import names_public_host
 from reelay.domain.generation import JobType, ProviderName, Timing
 from reelay.domain.messages import Sentence
 from reelay.domain.money import Tariff
-from reelay.domain.references import parse_reference
+from reelay.domain.references import parse_reference, references_within
 
 FIRST_FRAME = "firstFrameUrl"
 MOST_UNKNOWN_FIELDS_NAMED = 20
@@ -143,7 +143,8 @@ class Model(BaseModel):
             raise InvalidInput(errors)
 
     def address_places(self, arguments: Mapping[str, Any]) -> list[str]:
-        """Of the arguments that are addresses: `image_url`, and of lists of them `image_urls/0`."""
+        """Of the arguments that are addresses: `image_url`, and of lists of them `image_urls/0`. Inside objects, whose
+        parts nobody describes, references alone: `loras/0/path`."""
         places: list[str] = []
         for item in self.inputs.values():
             name, value = item.provider_name, arguments.get(item.provider_name)
@@ -151,6 +152,8 @@ class Model(BaseModel):
                 places += [f"{name}/{index}" for index in range(len(value))]
             elif item.holds_addresses and value is not None:
                 places.append(name)
+            else:
+                places += references_within(value, name)
         return places
 
     def spelling_of(self, argument: str, params: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ read.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from enum import StrEnum
@@ -59,6 +59,20 @@ def parse_own_link(address: object, origins: frozenset[str]) -> Reference | None
     if match is None or f"{parts.scheme}://{parts.netloc}".lower() not in origins:
         return None
     return Reference(Owner.JOB, UUID(match[1]), match[2])
+
+
+def references_within(value: object, place: str) -> Iterator[str]:
+    """The places of references in objects and lists, however deep: `loras/0/path`."""
+    children: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        children = ((key, child) for key, child in value.items() if "/" not in key)
+    elif isinstance(value, list):
+        children = enumerate(value)
+    for key, child in children:
+        if parse_reference(child):
+            yield f"{place}/{key}"
+        else:
+            yield from references_within(child, f"{place}/{key}")
 
 
 def with_addresses(arguments: Mapping[str, Any], addresses: Mapping[str, str]) -> dict[str, Any]:

@@ -68,6 +68,22 @@ async def test_a_picture_from_a_disk_becomes_a_frame_whose_result_becomes_a_vide
         assert not given["image_url"].startswith(patient_service.origin)
 
 
+async def test_a_file_inside_an_object_is_given_and_checked_like_any_other(
+    patient_service: Service, anybody: httpx.AsyncClient, picture: bytes
+) -> None:
+    """The kind of file is the provider's to check: nobody describes the parts of an object."""
+    asset = await upload(patient_service, picture)
+    body = {"model": "fal-ai/ltx-video", "input": {"prompt": "a hill", "loras": [{"path": asset["uri"]}]}}
+    made = await patient_service.client.post("/api/jobs", json=body)
+    await patient_service.until(made.json()["jobId"], "completed")
+    (given,) = await sent(patient_service, made.json()["jobId"])
+    assert (await anybody.get(given["loras"][0]["path"])).content == picture
+
+    unknown = {"prompt": "a hill", "loras": [{"path": f"asset:{uuid4()}"}]}
+    refused = await patient_service.client.post("/api/jobs", json=body | {"input": unknown})
+    assert wrong_fields(refused) == ["loras"]
+
+
 async def test_only_ones_own_finished_files_are_inputs(patient_service: Service, picture: bytes) -> None:
     asset = await upload(patient_service, picture)
     running = await patient_service.create("running [sim: latency=10m]")
