@@ -140,7 +140,7 @@ def output_files(request: SimulatedRequest, samples: Samples) -> list[OutputFile
 
 def _invalid_input(error: ValidationError) -> Answer:
     """The model never ran, so this costs nothing."""
-    detail = [{**entry, "loc": ["body", *entry["loc"]]} for entry in error.errors()]
+    detail = [{**entry, "loc": ["body", *entry["loc"]]} for entry in error.errors(include_context=False)]
     first = error.errors()[0]
     return Answer(
         status_code=422,

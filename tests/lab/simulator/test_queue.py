@@ -152,7 +152,10 @@ SHAPES: dict[str, set[str]] = {
     "fal-ai/moondream2/visual-query": {"output", "reasoning"},
     "fal-ai/any-llm": {"output", "reasoning"},
 }
-SOURCE_NAMES = ("image", "start_image", "input_image", "images_data", "audio", "ref_audio", "video")
+SOURCE_NAMES = (
+    *("image", "start_image", "input_image", "first_frame", "last_frame"),
+    *("images_data", "audio", "ref_audio", "video"),
+)
 SOURCES = tuple(f"{name}_url" for name in SOURCE_NAMES)
 
 
@@ -179,10 +182,11 @@ async def test_each_model_answers_in_its_own_shape(simulator: RunningSimulator, 
         (KLING, {"prompt": "a lake", "duration": "8s"}, "duration"),
         ("fal-ai/chatterbox/text-to-speech", {"prompt": "hello"}, "text"),
         ("fal-ai/whisper", {}, "audio_url"),
+        ("fal-ai/veo3.1/first-last-frame-to-video", {"prompt": "a lake"}, None),
     ],
 )
 async def test_a_bad_input_is_accepted_and_fails_when_it_runs(
-    simulator: RunningSimulator, endpoint: str, arguments: dict[str, Any], field: str
+    simulator: RunningSimulator, endpoint: str, arguments: dict[str, Any], field: str | None
 ) -> None:
     response = await simulator.http.post(f"/{endpoint}", json=arguments)
     assert response.status_code == 200
@@ -190,7 +194,7 @@ async def test_a_bad_input_is_accepted_and_fails_when_it_runs(
     result = await simulator.result(response.json())
     assert ended["error_type"] == result.json()["detail"][0]["type"]
     assert result.status_code == 422
-    assert result.json()["detail"][0]["loc"] == ["body", field]
+    assert result.json()["detail"][0]["loc"] == ["body", *filter(None, [field])]
     assert not (await simulator.seen(response.json()["request_id"]))["billed"]
 
 
