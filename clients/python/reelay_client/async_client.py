@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
@@ -35,6 +36,8 @@ from reelay_client.models import (
     WebhookEndpoint,
     WebhookEvent,
 )
+
+Followed = TypeVar("Followed", Job, Pipeline)
 
 KINDS = ("video", "first-frame", "voice", "ambient", "transcribe")
 BESIDE_INPUT = (
@@ -324,44 +327,16 @@ class AsyncReelay:
         path = f"{_pipeline(pipeline_id)}/rerun"
         return PipelinePlan.read(await self._request_with_retries("POST", path, json=_changes(steps), params=DRY_RUN))
 
-    async def watch_pipeline(self, pipeline_id: UUID) -> AsyncGenerator[Pipeline]:
+    def watch_pipeline(self, pipeline_id: UUID) -> AsyncGenerator[Pipeline]:
         """The pipeline now, whenever one of its steps changes, and at its end. As `watch` follows a job."""
-        state = WatchState()
-        patience = Patience(self._patience)
-        while True:
-            try:
-                async with aclosing(self._read_pipeline(pipeline_id, state)) as states:
-                    async for pipeline in states:
-                        patience.renew()
-                        yield pipeline
-                        if pipeline.has_ended:
-                            return
-                patience.renew()
-            except NotReachable:
-                if patience.is_over:
-                    raise
-            await asyncio.sleep(PAUSE_SECONDS)
+        return self._follow(partial(self._read_pipeline, pipeline_id))
 
-    async def watch(self, job_id: UUID) -> AsyncGenerator[Job]:
+    def watch(self, job_id: UUID) -> AsyncGenerator[Job]:
         """The job now, whenever it or its estimated progress changes, and at its end.
 
         By events, by polling where these do not come through; outlasts an API that is restarted.
         """
-        state = WatchState()
-        patience = Patience(self._patience)
-        while True:
-            try:
-                async with aclosing(self._read_states(job_id, state)) as states:
-                    async for job in states:
-                        patience.renew()
-                        yield job
-                        if job.has_ended:
-                            return
-                patience.renew()
-            except NotReachable:
-                if patience.is_over:
-                    raise
-            await asyncio.sleep(PAUSE_SECONDS)
+        return self._follow(partial(self._read_states, job_id))
 
     async def changes(self) -> AsyncGenerator[Job]:
         """All jobs of the caller's: the active and the latest ones, then each that changes. Without an end.
@@ -449,6 +424,24 @@ class AsyncReelay:
         except NotReachable as error:
             raise NotReachable(f"{error}; to repeat this safely, use the idempotency key {key}") from error
 
+    async def _follow(self, read: Callable[["WatchState"], AsyncGenerator[Followed]]) -> AsyncGenerator[Followed]:
+        """What is read, again and again, to its end; outlasts an API that is restarted. Raises: NotReachable."""
+        state = WatchState()
+        patience = Patience(self._patience)
+        while True:
+            try:
+                async with aclosing(read(state)) as states:
+                    async for each in states:
+                        patience.renew()
+                        yield each
+                        if each.has_ended:
+                            return
+                patience.renew()
+            except NotReachable:
+                if patience.is_over:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
+
     async def _read_states(self, job_id: UUID, state: "WatchState") -> AsyncGenerator[Job]:
         if state.by_events:
             async with aclosing(self._events(f"/api/jobs/{job_id}/events", state)) as events:
@@ -470,8 +463,7 @@ class AsyncReelay:
     async def _create_pipeline(
         self, path: str, body: Mapping[str, Any], idempotency_key: str | None
     ) -> PipelineCreated:
-        headers = {"idempotency-key": idempotency_key or str(uuid4())}
-        return PipelineCreated.read(await self._request_with_retries("POST", path, json=body, headers=headers))
+        return PipelineCreated.read(await self._create(path, body, idempotency_key))
 
     async def _events(self, path: str, state: "WatchState", *, with_progress: bool = True) -> AsyncGenerator[Event]:
         """Until the stream ends. After one that is no stream, or silent, polling takes over."""
