@@ -1,6 +1,5 @@
 """`/mcp`: streamable HTTP without sessions, so that any process answers any request."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,21 +27,8 @@ class McpDoor:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """In a task of its own: who enters the manager has to leave it, and a lifespan may end in another task."""
-        opened, closing = asyncio.Event(), asyncio.Event()
-
-        async def run() -> None:
-            async with self._manager.run():
-                opened.set()
-                await closing.wait()
-
-        running = asyncio.create_task(run())
-        await opened.wait()
-        try:
+        async with self._manager.run():
             yield
-        finally:
-            closing.set()
-            await running
 
     @property
     def answers(self) -> ASGIApp:

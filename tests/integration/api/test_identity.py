@@ -28,6 +28,7 @@ from reelay.db.users import disable_user, enable_user, find_user
 from tests.eventually import PATIENCE, eventually
 from tests.integration.api.recording import NotedCalls, recorded
 from tests.integration.api.shared import new_clip, problem, wrong_fields
+from tests.one_task import in_one_task
 from tests.running import PATIENT, Service, until
 from tests.unit.media.samples import make_picture
 from workflows.runs import GenerationRuns
@@ -364,7 +365,7 @@ async def inside(patient_service: Service) -> AsyncIterator[Inside]:
     app = create_app(settings, PATIENT)
     config: dict[str, Any] = {**patient_service.temporal.config(), "interceptors": [NotedCalls()]}
     temporal = Client(**config)
-    async with app.router.lifespan_context(app):
+    async with in_one_task(app.router.lifespan_context(app)):
         app.state.services = replace(
             app.state.services,
             temporal=temporal,
@@ -398,7 +399,7 @@ async def unsecured(patient_service: Service) -> AsyncIterator[Inside]:
     engine = make_engine(url.render_as_string(hide_password=False), connection_seconds=PATIENT.connection)
     sessions = make_sessions(engine)
     app = create_app(settings, PATIENT)
-    async with app.router.lifespan_context(app):
+    async with in_one_task(app.router.lifespan_context(app)):
         app.state.services = replace(app.state.services, sessions=sessions, shared_reads=SharedReads(sessions))
         yield Inside(app, patient_service.origin)
     await engine.dispose()
