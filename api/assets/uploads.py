@@ -36,13 +36,20 @@ async def receive_form(context: RequestContext, request: Request) -> Asset:
         form = FormFile(pieces_of(request), request.headers["content-type"], field=FILE)
         file_name = plain_name(await form.open())
         saved = await save(form.content(), folder / FILE, max_bytes=services.settings.archive_max_bytes)
-        asset = Asset(user_id=user_id, file_name=file_name, content_type="", size_bytes=saved.size_bytes)
-        await announce(context, asset)
-        try:
-            return await keep(services, asset, saved)
-        except BadMedia:
-            await delete_asset(context, asset.id)
-            raise
+        return await keep_new(context, saved, file_name=file_name)
+
+
+async def keep_new(context: RequestContext, saved: Saved, *, file_name: str | None, content_type: str = "") -> Asset:
+    """A file that is on the disk, as a new asset. Raises: MediaError, Conflict (no room left), RateLimited."""
+    asset = Asset(
+        user_id=context.caller.user_id, file_name=file_name, content_type=content_type, size_bytes=saved.size_bytes
+    )
+    await announce(context, asset)
+    try:
+        return await keep(context.services, asset, saved)
+    except BadMedia:
+        await delete_asset(context, asset.id)
+        raise
 
 
 async def announce(context: RequestContext, asset: Asset) -> None:

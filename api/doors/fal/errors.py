@@ -4,27 +4,17 @@ A submission that was taken is never answered with a status that makes a client 
 409 and 429, @fal-ai/client 429, 502, 503 and 504.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 
+from api.doors.errors import DoorRoute, Handle
 from api.doors.fal.replays import ClientGone
 from api.http.language import language_of
-from api.http.problem_handlers import OUTAGES
-from api.http.problems import (
-    ConfirmationRequired,
-    Conflict,
-    InvalidParams,
-    PriceUnknown,
-    Problem,
-    ServiceUnavailable,
-    field_errors,
-)
+from api.http.problems import ConfirmationRequired, Conflict, InvalidParams, PriceUnknown, Problem
 from reelay.domain.messages import Sentence, in_language
 
 REQUEST_ID = "x-fal-request-id"
@@ -33,28 +23,23 @@ NOBODY_LISTENS = 499
 TIMEOUT_TYPE = "x-fal-request-timeout-type"
 
 
-class FalRoute(APIRoute):
+class FalRoute(DoorRoute):
     """A route whose errors leave in fal's shape."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    @staticmethod
+    def answer_to(request: Request, problem: Problem) -> Response:
+        return answer_to(request, problem)
+
+    def get_route_handler(self) -> Handle:
         handle = super().get_route_handler()
 
-        async def handle_in_their_words(request: Request) -> Response:
+        async def handle_those_who_left(request: Request) -> Response:
             try:
                 return await handle(request)
-            except Problem as problem:
-                return answer_to(request, problem)
-            except RequestValidationError as invalid:
-                refusal = InvalidParams(Sentence("request_invalid"), errors=field_errors(invalid))
-                return answer_to(request, refusal)
             except ClientGone:
                 return Response(status_code=NOBODY_LISTENS)
-            except OUTAGES as outage:
-                unavailable = ServiceUnavailable(Sentence("unavailable"))
-                unavailable.__cause__ = outage
-                return answer_to(request, unavailable)
 
-        return handle_in_their_words
+        return handle_those_who_left
 
 
 def answer_to(request: Request, problem: Problem) -> JSONResponse:
@@ -65,7 +50,7 @@ def answer_to(request: Request, problem: Problem) -> JSONResponse:
     elif status is HTTPStatus.NOT_FOUND and problem.errors:
         detail = f"{problem.errors[0]['value']} {in_language(problem.errors[0]['message'], language)}"
     elif isinstance(problem, ConfirmationRequired | PriceUnknown):
-        detail = in_language(Sentence("fal_door_needs_a_limit"), language)
+        detail = in_language(Sentence("door_needs_a_limit"), language)
     headers = {ERROR_TYPE: problem.code.lower(), **problem.headers}
     return JSONResponse({"detail": detail, "error_type": problem.code.lower()}, status, headers)
 

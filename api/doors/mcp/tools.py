@@ -13,7 +13,7 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 from api.assets.schemas import AssetView
-from api.assets.uploads import FILE, announce, file_problems, keep
+from api.assets.uploads import FILE, file_problems, keep_new
 from api.context import RequestContext
 from api.generations.cancel import cancel_job
 from api.generations.create import (
@@ -30,7 +30,6 @@ from api.http.problems import ConfirmationRequired, InvalidParams, PriceUnknown,
 from reelay.catalog.model import JobKind
 from reelay.catalog.timing import timing_of
 from reelay.db.generations import newest_generations
-from reelay.db.tables import Asset
 from reelay.domain.generation import ProviderName
 from reelay.domain.messages import Sentence
 from reelay.media.archive import plain_name
@@ -168,10 +167,7 @@ async def upload_from_url(
                     saved = await download(client, url, to=folder / FILE, policy=policy, on_bytes=_ignore)
                 except (Refused, ResolvedInside, SourceGone, SourceUnavailable) as error:
                     raise _unreadable(url) from error
-            name = plain_name(url.partition("?")[0])
-            asset = Asset(user_id=ours.caller.user_id, file_name=name, content_type="", size_bytes=saved.size_bytes)
-            await announce(ours, asset)
-            kept = await keep(services, asset, saved)
+            kept = await keep_new(ours, saved, file_name=plain_name(url.partition("?")[0]))
         return AssetView.from_row(kept, ours.links).model_dump(mode="json", by_alias=True)
 
 

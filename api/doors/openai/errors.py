@@ -1,26 +1,13 @@
 """Errors as OpenAI's clients read them: `error` is an object, beside the members of our problem documents."""
 
-from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 
+from api.doors.errors import DoorRoute
 from api.http.language import language_of
-from api.http.problem_handlers import OUTAGES
-from api.http.problems import (
-    MEDIA_TYPE,
-    ConfirmationRequired,
-    InvalidParams,
-    PriceUnknown,
-    Problem,
-    ServiceUnavailable,
-    field_errors,
-    problem_body,
-)
+from api.http.problems import MEDIA_TYPE, ConfirmationRequired, PriceUnknown, Problem, problem_body
 from reelay.domain.messages import Sentence, in_language
 
 TYPES = {
@@ -33,32 +20,19 @@ WORTH_A_RETRY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 """The official client repeats 408, 409, 429 and 5xx by itself, unless it is told not to."""
 
 
-class OpenAiRoute(APIRoute):
+class OpenAiRoute(DoorRoute):
     """A route whose errors leave in OpenAI's shape."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handle_in_their_words(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except Problem as problem:
-                return answer_to(request, problem)
-            except RequestValidationError as invalid:
-                return answer_to(request, InvalidParams(Sentence("request_invalid"), errors=field_errors(invalid)))
-            except OUTAGES as outage:
-                unavailable = ServiceUnavailable(Sentence("unavailable"))
-                unavailable.__cause__ = outage
-                return answer_to(request, unavailable)
-
-        return handle_in_their_words
+    @staticmethod
+    def answer_to(request: Request, problem: Problem) -> Response:
+        return answer_to(request, problem)
 
 
 def answer_to(request: Request, problem: Problem) -> JSONResponse:
     language = language_of(request)
     needs_a_limit = isinstance(problem, ConfirmationRequired | PriceUnknown)
     status = HTTPStatus.PAYMENT_REQUIRED if needs_a_limit else HTTPStatus(problem.status)
-    detail = in_language(Sentence("fal_door_needs_a_limit") if needs_a_limit else problem.detail, language)
+    detail = in_language(Sentence("door_needs_a_limit") if needs_a_limit else problem.detail, language)
     errors = [error | {"message": in_language(error["message"], language)} for error in map(dict, problem.errors)]
     if errors:
         detail = f"{errors[0]['field']} {errors[0]['message']}"

@@ -13,10 +13,9 @@ from typing import Any
 from fastapi import Request
 
 from api.assets.schemas import asset_uri
-from api.assets.uploads import FILE, announce, file_problems, keep
+from api.assets.uploads import FILE, file_problems, keep_new
 from api.context import RequestContext
 from api.http.problems import InvalidParams, PayloadTooLarge
-from reelay.db.tables import Asset
 from reelay.domain.messages import Sentence
 from reelay.media.archive import plain_name
 from reelay.media.saving import save
@@ -103,16 +102,10 @@ async def as_asset(context: RequestContext, sent: SentFile) -> str:
     async def pieces() -> Any:
         yield sent.content
 
-    asset = Asset(
-        user_id=context.caller.user_id,
-        file_name=sent.name,
-        content_type=sent.content_type[:100],
-        size_bytes=len(sent.content),
-    )
     with file_problems(services), services.storage.scratch() as folder:
         saved = await save(pieces(), folder / FILE, max_bytes=LARGEST_BODY)
-        await announce(context, asset)
-        return asset_uri((await keep(services, asset, saved)).id)
+        kept = await keep_new(context, saved, file_name=sent.name, content_type=sent.content_type[:100])
+    return asset_uri(kept.id)
 
 
 def _header(name: str, value: str) -> Message:

@@ -12,13 +12,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
 from api.context import Context, RequestContext
-from api.doors.headers import most_cents
 from api.doors.openai.errors import OpenAiRoute
 from api.doors.openai.forms import SentFile, as_asset, body_of, scalar
-from api.doors.openai.models import inputs_for_size, model_named
-from api.generations.create import CreateOptions, JobSpec, create_job
+from api.doors.openai.models import create_asked, inputs_for_size, model_named
 from api.generations.read import final_view
-from api.generations.schemas import CreateRequest, JobView
+from api.generations.schemas import JobView
 from api.http.idempotency import IdempotencyKey
 from api.http.problems import InvalidParams, Problem, ProblemCode, ServiceUnavailable
 from reelay.catalog.model import JobKind, Model
@@ -119,10 +117,7 @@ async def _made(
     request: Request, context: RequestContext, key: str | None, model: Model, inputs: dict[str, Any]
 ) -> JobView:
     """The completed job. Raises what `create_job` does; GenerationFailed; ServiceUnavailable when it takes too long."""
-    cents = most_cents(request.headers)
-    wishes = CreateRequest(max_cost_cents=cents, confirm=cents is not None)
-    options = CreateOptions(key, 0, request.scope["route"].path)
-    created = await create_job(context, options, JobSpec(model=model, inputs=inputs, request=wishes))
+    created = await create_asked(request, context, key, model, inputs)
     job = await final_view(context, created.job.id, wait=HELD_SECONDS)
     if job is None:
         late = ServiceUnavailable(Sentence("unavailable"), jobId=str(created.job.id))

@@ -1,11 +1,17 @@
-"""OpenAI's names and words, as the catalogue maps them to ours: `openai` in a model's file."""
+"""Jobs by OpenAI's names and words, as the catalogue maps them to ours: `openai` in a model's file."""
 
 import math
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from api.generations.create import find_model
+from fastapi import Request
+
+from api.context import RequestContext
+from api.doors.headers import most_cents
+from api.generations.create import Created, CreateOptions, JobSpec, create_job, find_model
+from api.generations.schemas import CreateRequest
 from api.http.problems import InvalidParams
 from api.services import Services
 from reelay.catalog.errors import shown
@@ -30,6 +36,22 @@ async def model_named(services: Services, name: str | None, kind: JobKind, input
         error = {"field": "model", "message": message, "limit": None, "value": shown(name)}
         raise InvalidParams(Sentence("model_not_available"), errors=[error])
     return found
+
+
+async def create_asked(
+    request: Request,
+    context: RequestContext,
+    key: str | None,
+    model: Model,
+    inputs: Mapping[str, Any],
+    *,
+    metadata: Mapping[str, Any] = MappingProxyType({}),
+) -> Created:
+    """Raises what `create_job` does."""
+    cents = most_cents(request.headers)
+    wishes = CreateRequest(max_cost_cents=cents, confirm=cents is not None, metadata=dict(metadata))
+    options = CreateOptions(key, 0, request.scope["route"].path)
+    return await create_job(context, options, JobSpec(model=model, inputs=inputs, request=wishes))
 
 
 def inputs_for_size(model: Model, size: str) -> dict[str, Any]:

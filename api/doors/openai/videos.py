@@ -11,15 +11,13 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel
 
 from api.context import Context, RequestContext
-from api.doors.headers import most_cents
 from api.doors.openai.errors import OpenAiRoute
 from api.doors.openai.forms import SentFile, as_asset, body_of, scalar
-from api.doors.openai.models import inputs_for_size, model_named
+from api.doors.openai.models import create_asked, inputs_for_size, model_named
 from api.generations import delete
-from api.generations.create import CreateOptions, JobSpec, create_job
 from api.generations.gallery import VIDEO_TYPES
 from api.generations.read import find_job, job_view, listed_views
-from api.generations.schemas import CreateRequest, JobView
+from api.generations.schemas import JobView
 from api.http.idempotency import IdempotencyKey
 from api.http.problems import InvalidParams, NotFound
 from api.http.wire import Text
@@ -200,10 +198,7 @@ async def _created(
     inputs: dict[str, Any],
     asked: dict[str, Any],
 ) -> JSONResponse:
-    cents = most_cents(request.headers)
-    wishes = CreateRequest(max_cost_cents=cents, confirm=cents is not None, metadata={OURS: asked})
-    options = CreateOptions(key, 0, request.scope["route"].path)
-    created = await create_job(context, options, JobSpec(model=model, inputs=inputs, request=wishes))
+    created = await create_asked(request, context, key, model, inputs, metadata={OURS: asked})
     return _shown(await job_view(context, created.job.id), created.headers)
 
 
