@@ -7,8 +7,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Security, status
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 
 from api.assets.schemas import AssetList, AssetView, UploadAnswer, UploadRequest, UploadView
 from api.assets.uploads import (
@@ -22,7 +20,15 @@ from api.assets.uploads import (
 )
 from api.context import Context, RequestContext
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
-from api.http.problems import SCHEMAS, Conflict, NotFound, PayloadTooLarge, Unauthenticated, problems
+from api.http.problems import (
+    SCHEMAS,
+    Conflict,
+    NotFound,
+    PayloadTooLarge,
+    Unauthenticated,
+    errors_of_the_body,
+    problems,
+)
 from api.media.routes import signed
 from api.services import Services, ServicesDep
 from reelay.db.assets import find_asset, find_upload, is_input_of_active_job, newest_assets
@@ -73,11 +79,9 @@ async def upload(request: Request, context: Context) -> UploadAnswer:
     it to the `uploadUrl` of the answer, and complete the upload."""
     if request.headers.get("content-type", "").lower().startswith(FORM):
         return UploadAnswer(AssetView.from_row(await receive_form(context, request), context.links))
-    try:
-        body = UploadRequest.model_validate_json(await request.body())
-    except ValidationError as invalid:
-        errors = [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors()]
-        raise RequestValidationError(errors) from invalid
+    content = await request.body()
+    with errors_of_the_body():
+        body = UploadRequest.model_validate_json(content)
     return UploadAnswer(await announced(context, body))
 
 

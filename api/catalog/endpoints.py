@@ -6,9 +6,8 @@ from datetime import timedelta
 import structlog
 from async_lru import alru_cache
 
-from api.http.problems import InvalidParams, ServiceUnavailable
+from api.http.problems import InvalidParams, ServiceUnavailable, field_error
 from reelay.catalog.endpoints import UnitPrice, UnusableDocument, endpoint_of, is_endpoint_id, model_of
-from reelay.catalog.errors import shown
 from reelay.catalog.model import Model
 from reelay.db.endpoints import find_endpoint, find_fresh_endpoint
 from reelay.db.engine import Sessions
@@ -87,11 +86,16 @@ def _model(row: EndpointRow) -> Model | InvalidParams:
         return _refused(row.id, Sentence("field_unusable_endpoint"))
 
 
+def unknown_endpoint(endpoint_id: str) -> InvalidParams:
+    return _refusal("field_unknown_endpoint", endpoint_id, ())
+
+
 def _refusal(key: str, endpoint_id: str, near: tuple[str, ...]) -> InvalidParams:
     hint = Sentence("field_did_you_mean", word=near[0]) if near else ""
     return _refused(endpoint_id, Sentence(key, provider="fal", hint=hint), limit=list(near))
 
 
 def _refused(endpoint_id: str, message: str, *, limit: list[str] | None = None) -> InvalidParams:
-    error = {"field": "model", "message": message, "limit": limit or None, "value": shown(endpoint_id)}
-    return InvalidParams(Sentence("model_not_available"), errors=[error])
+    return InvalidParams(
+        Sentence("model_not_available"), errors=[field_error("model", message, endpoint_id, limit or None)]
+    )

@@ -11,8 +11,8 @@ from api.context import Context
 from api.http.idempotency import REPLAYED, IdempotencyKey, ensure_same_request, fingerprint, id_for
 from api.http.openapi import with_headers
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
-from api.http.problems import NotFound, problems
-from api.pipelines.create import composed_of_request, create_pipeline
+from api.http.problems import NotFound, errors_of_the_body, problems
+from api.pipelines.create import create_pipeline
 from api.pipelines.produce import ProduceRequest, pipeline_for
 from api.pipelines.routes import CREATED, IsDryRun, plan_answer, started
 from api.pipelines.schemas import PipelineCreatedView
@@ -166,7 +166,7 @@ async def produce_clip(
             raise NotFound
         campaign = await find_campaign(session, context.user_id, clip.campaign_id)
     assert campaign is not None  # a clip goes with its campaign
-    with composed_of_request():
+    with errors_of_the_body():
         request = pipeline_for(clip, campaign, body)
     planned = await create_pipeline(context, key, request, is_dry_run=is_dry_run)
     return plan_answer(planned) if is_dry_run else await started(context, planned, response)

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from api.http.problems import InvalidParams
-from reelay.catalog.errors import shown
+from api.http.problems import InvalidParams, field_error
 from reelay.domain.messages import Sentence
 from reelay.domain.money import MOST_CENTS
 
@@ -28,6 +27,6 @@ def number_in(headers: Mapping[str, str], name: str, *, at_most: float) -> float
     except ValueError:
         number = math.nan
     if not 0 <= number <= at_most:
-        error = {"field": name, "message": Sentence("field_numeric"), "limit": {"max": at_most}, "value": shown(text)}
+        error = field_error(name, Sentence("field_numeric"), text, {"max": at_most})
         raise InvalidParams(Sentence("request_invalid"), errors=[error])
     return number

@@ -16,14 +16,15 @@ Problem
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Literal
 from uuid import UUID
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import SkipJsonSchema
 
@@ -225,6 +226,21 @@ def problem_body(
         "errors": [],
         **extra,
     }
+
+
+def field_error(field: str, message: str, value: Any, limit: Any = None) -> dict[str, Any]:
+    """What is wrong with a field."""
+    return {"field": field, "message": message, "limit": limit, "value": shown(value)}
+
+
+@contextmanager
+def errors_of_the_body() -> Iterator[None]:
+    """What is wrong with a model that is made of a body is wrong with the body. Raises: RequestValidationError."""
+    try:
+        yield
+    except ValidationError as invalid:
+        errors = [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors(include_url=False)]
+        raise RequestValidationError(errors) from invalid
 
 
 def field_errors(error: RequestValidationError) -> list[dict[str, Any]]:

@@ -1,14 +1,11 @@
 """Creating a pipeline: every step validated and priced before anything is bought, and its price held for the whole."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.context import RequestContext
@@ -17,11 +14,10 @@ from api.generations.create import JobSpec
 from api.generations.references import settle_references
 from api.generations.schemas import CreateRequest
 from api.http.idempotency import ensure_same_request, fingerprint, id_for
-from api.http.problems import ConfirmationRequired, Conflict, InvalidParams
+from api.http.problems import ConfirmationRequired, Conflict, InvalidParams, field_error
 from api.notifications.addresses import check_webhook_url
 from api.pipelines.kinds import MIXED, can_take, made_by, wanted_by
 from api.pipelines.schemas import GenerationStep, MixStep, PipelineRequest
-from reelay.catalog.errors import shown
 from reelay.catalog.model import JobKind
 from reelay.db.clips import find_clip
 from reelay.db.generations import TARIFF, TIMING, insert_generation
@@ -53,19 +49,6 @@ class PlannedPipeline:
     cents: Mapping[str, int]
     """What is held for each step that is not reused."""
     is_new: bool = True
-
-
-@contextmanager
-def composed_of_request() -> Iterator[None]:
-    """What is wrong with a plan that was put together out of a body is wrong with the body.
-
-    Raises: RequestValidationError.
-    """
-    try:
-        yield
-    except ValidationError as invalid:
-        errors = [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors(include_url=False)]
-        raise RequestValidationError(errors) from invalid
 
 
 class DryRun(Exception):
@@ -318,7 +301,3 @@ def in_step(name: str, errors: Sequence[Any], *, is_mix: bool) -> Iterator[Field
     for error in errors:
         where = error["field"] if is_mix or error["field"] in ("model", "input") else f"input.{error['field']}"
         yield {**error, "field": f"steps.{name}.{where}"}
-
-
-def field_error(field: str, message: str, value: Any, limit: Any = None) -> FieldError:
-    return {"field": field, "message": message, "limit": limit, "value": shown(value)}

@@ -16,8 +16,8 @@ from api.http.language import RequestLanguage
 from api.http.links import Links
 from api.http.openapi import with_headers
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
-from api.http.problems import Conflict, InvalidParams, NotFound, problems
-from api.pipelines.create import PlannedPipeline, composed_of_request, create_pipeline, field_error, write_plan
+from api.http.problems import Conflict, InvalidParams, NotFound, errors_of_the_body, field_error, problems
+from api.pipelines.create import PlannedPipeline, create_pipeline, write_plan
 from api.pipelines.events import PipelineStream
 from api.pipelines.read import pipeline_view
 from api.pipelines.schemas import (
@@ -162,7 +162,7 @@ async def rerun_pipeline(
 ) -> PipelineCreatedView | Response:
     """Create a new pipeline with changes: it buys what they touch and what depends on that, and reuses the rest."""
     row = await find(context, pipeline_id)
-    with composed_of_request():
+    with errors_of_the_body():
         request = PipelineRequest(
             name=row.name,
             steps=changed_steps(row, body),

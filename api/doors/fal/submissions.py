@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 
+from api.catalog.endpoints import unknown_endpoint
 from api.context import RequestContext
 from api.doors.fal.replays import Listener
 from api.doors.fal.storage import with_references
@@ -16,14 +17,11 @@ from api.doors.headers import most_cents, number_in
 from api.generations.create import CreateOptions, JobSpec, create_job, find_model
 from api.generations.schemas import CreateRequest
 from api.http.idempotency import IdempotencyKey, fingerprint
-from api.http.problems import InvalidParams
 from api.notifications.addresses import check_webhook_url
 from api.services import ServicesDep
-from reelay.catalog.errors import shown
 from reelay.catalog.model import Model
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Priority, ProviderName
-from reelay.domain.messages import Sentence
 from reelay.domain.outgoing import WebhookFormat
 
 LONGEST_START = timedelta(days=30)
@@ -100,7 +98,5 @@ async def submitted(
 async def _model_of(context: RequestContext, endpoint: str, inputs: Mapping[str, Any]) -> Model:
     model = await find_model(context.services, endpoint, inputs)
     if model.provider is not ProviderName.FAL or model.endpoint != endpoint:
-        message = Sentence("field_unknown_endpoint", provider="fal", hint="")
-        error = {"field": "model", "message": message, "limit": None, "value": shown(endpoint)}
-        raise InvalidParams(Sentence("model_not_available"), errors=[error])
+        raise unknown_endpoint(endpoint)
     return model

@@ -8,13 +8,13 @@ from typing import Any
 
 from fastapi import Request
 
+from api.catalog.endpoints import unknown_endpoint
 from api.context import RequestContext
 from api.doors.headers import most_cents
 from api.generations.create import Created, CreateOptions, JobSpec, create_job, find_model
 from api.generations.schemas import CreateRequest
-from api.http.problems import InvalidParams
+from api.http.problems import InvalidParams, field_error
 from api.services import Services
-from reelay.catalog.errors import shown
 from reelay.catalog.model import JobKind, Model
 from reelay.domain.messages import Sentence
 
@@ -32,9 +32,7 @@ async def model_named(services: Services, name: str | None, kind: JobKind, input
     ours = next((each.name for each in services.catalog.models if each.openai and name in each.openai.models), name)
     found = await find_model(services, ours, inputs)
     if found.kind is not kind:
-        message = Sentence("field_unknown_endpoint", provider="fal", hint="")
-        error = {"field": "model", "message": message, "limit": None, "value": shown(name)}
-        raise InvalidParams(Sentence("model_not_available"), errors=[error])
+        raise unknown_endpoint(name)
     return found
 
 
@@ -77,10 +75,5 @@ def ratios_of(model: Model) -> dict[str, float]:
 
 def _wrong_size(size: str, limit: list[str] | None) -> InvalidParams:
     choices = ", ".join(limit or ["WIDTHxHEIGHT"])
-    error = {
-        "field": "size",
-        "message": Sentence("field_choice", choices=choices),
-        "limit": limit,
-        "value": shown(size),
-    }
+    error = field_error("size", Sentence("field_choice", choices=choices), size, limit)
     return InvalidParams(Sentence("input_invalid"), errors=[error])

@@ -19,7 +19,7 @@ from api.generations.gallery import VIDEO_TYPES
 from api.generations.read import find_job, job_view, listed_views
 from api.generations.schemas import JobView
 from api.http.idempotency import IdempotencyKey
-from api.http.problems import InvalidParams, NotFound
+from api.http.problems import InvalidParams, NotFound, field_error
 from api.http.wire import Text
 from reelay.catalog.model import FIRST_FRAME, JobKind, Model
 from reelay.db.generations import newest_generations
@@ -135,12 +135,7 @@ async def list_videos(
 ) -> dict[str, Any]:
     """Newest first."""
     if order == "asc":
-        error = {
-            "field": "order",
-            "message": Sentence("field_choice", choices="desc"),
-            "limit": ["desc"],
-            "value": order,
-        }
+        error = field_error("order", Sentence("field_choice", choices="desc"), order, ["desc"])
         raise InvalidParams(Sentence("request_invalid"), errors=[error])
     last = await find_job(context, after) if after else None
     async with context.transaction() as session:
