@@ -91,13 +91,11 @@ async def write_down(
         errors += in_job(position, await create.validate_ownership(session, job.user_id, spec.request))
         errors += in_job(position, references.errors)
         errors += in_job(position, await create.validate_priority(session, spec.request))
-        if not (errors or unfinished or context.services.settings.unmetered):
-            await create.hold_price(session, job)
     if errors:
         raise InvalidParams(Sentence("input_invalid"), errors=errors)
     if unfinished:
         raise Conflict(Sentence("input_unfinished", references=", ".join(dict.fromkeys(unfinished))))
-    await context.services.limits.admit_creation(session, batch.user_id)
+    await create.admit_and_hold(session, context, [job for job, _ in new])
 
 
 def in_job(position: int, errors: Sequence[Any]) -> Iterator[dict[str, Any]]:

@@ -180,9 +180,7 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
             if references.unfinished:
                 raise Conflict(Sentence("input_unfinished", references=", ".join(references.unfinished)))
             services.limits.admit_storage(stored_bytes)
-            headers = await services.limits.admit_creation(session, context.user_id)
-            if not services.settings.unmetered:
-                await hold_price(session, job)
+            headers = await admit_and_hold(session, context, [job])
         stored = job if inserted else await find_original(session, job)
     if inserted:
         log.info(
@@ -339,11 +337,22 @@ def _id_error(field: str, message: str, value: UUID) -> dict[str, Any]:
     return {"field": field, "message": message, "limit": None, "value": str(value)}
 
 
-async def hold_price(session: AsyncSession, job: GenerationJob) -> None:
-    """Set the price aside, in the transaction that inserts the job. Raises: InsufficientCredits."""
-    answer = await hold_credits(session, job.id)
-    if not answer.is_held:
-        raise insufficient_credits(job.estimated_cost_cents, answer)
+async def admit_and_hold(
+    session: AsyncSession, context: RequestContext, jobs: Sequence[GenerationJob]
+) -> dict[str, str]:
+    """Count a creation and set its prices aside, in the transaction that inserts the jobs. The answer's fields.
+
+    Every creation comes here: two that locked the user's quota and credits in another order would wait for each other.
+    Raises: RateLimited, InsufficientCredits.
+    """
+    services = context.services
+    headers = await services.limits.admit_creation(session, context.user_id)
+    if not services.settings.unmetered:
+        for job in jobs:
+            answer = await hold_credits(session, job.id)
+            if not answer.is_held:
+                raise insufficient_credits(job.estimated_cost_cents, answer)
+    return headers
 
 
 def insufficient_credits(price: int, answer: HoldAnswer) -> InsufficientCredits:

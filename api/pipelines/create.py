@@ -99,7 +99,6 @@ async def create_pipeline(
             planned = await write_plan(context, session, stored, request.steps, kept={})
             if is_dry_run:
                 raise DryRun(planned)
-            await context.services.limits.admit_creation(session, context.user_id)
     except DryRun as dry_run:
         return dry_run.planned
     return planned
@@ -119,8 +118,7 @@ async def write_plan(
     plan.require_valid()
     total = sum(plan.cents.values())
     require_within_budget(context, pipeline, total)
-    for job in plan.jobs_to_hold:
-        await create.hold_price(session, job)
+    await create.admit_and_hold(session, context, plan.jobs_to_hold)
     rows = [plan.rows[name] for name in steps if name in plan.rows]
     await write_steps(session, rows)
     await resume_pipeline(session, pipeline, total)
@@ -170,7 +168,7 @@ class _Plan:
         else:
             self.cents[name] = job.estimated_cost_cents
             await insert_generation(self._session, job)
-            if job.estimated_cost_cents and not self._context.services.settings.unmetered:
+            if job.estimated_cost_cents:
                 self.jobs_to_hold.append(job)
         self.rows[name] = PipelineStepRow(
             pipeline_id=self._pipeline.id,

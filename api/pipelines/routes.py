@@ -141,7 +141,6 @@ async def retry_pipeline(pipeline_id: PipelineId, context: Context) -> PipelineV
         steps = (await steps_of(session, context.user_id, [pipeline_id]))[pipeline_id]
         kept = {step.row.id: step.row.job_id for step in steps if step.status.is_done}
         await write_plan(context, session, row, STEPS.validate_python(row.steps), kept=kept)
-        await context.services.limits.admit_creation(session, context.user_id)
     await start(context, row)
     return await pipeline_view(context, pipeline_id)
 

@@ -5,12 +5,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from reelay.db.users import find_user
 from reelay.domain.access_pass import Holder
@@ -18,6 +20,7 @@ from reelay.domain.generation import media_address
 from reelay.domain.media_link import link_key, sign_media_address
 from tests.eventually import PATIENCE, eventually
 from tests.integration.api.shared import problem
+from tests.integration.service.killed_worker import somebody_waits
 from tests.running import Service, running_service
 from tests.servers import Database, Servers
 
@@ -25,6 +28,13 @@ VOICE = "/api/generate/voice"
 WORDS = {"text": "Hello."}
 REQUESTS: dict[str, Any] = {"requests_per_second": 1}
 """Slower than any machine that answers a flood."""
+EVERY_CREATION: dict[str, Any] = {
+    VOICE: WORDS,
+    "/api/batches": {"jobs": [{"model": "eleven-v3", **WORDS}]},
+    "/api/pipelines": {"steps": {"voice": {"kind": "voice", "input": WORDS}}},
+}
+LOCK_CREDITS = text("select from credit_accounts where user_id = :user for update")
+LOCK_QUOTAS = text("select from quotas where user_id = :user for update nowait")
 CREATIONS: dict[str, Any] = {"requests_per_second": 0, "creations_per_minute": 8, "concurrent_generations": 6}
 
 
@@ -136,6 +146,23 @@ async def test_no_more_than_so_many_generations_a_minute(limited: Service) -> No
     assert refused.headers["ratelimit-policy"] == '"creations";q=8;w=60'
     assert repeated.status_code == 202
     assert repeated.json()["jobId"] == first.json()["jobId"]
+
+
+@pytest.mark.parametrize("path", EVERY_CREATION)
+async def test_every_creation_takes_its_quota_before_its_credits(limited: Service, path: str) -> None:
+    """All in one order, so that no two creations of a user wait for each other."""
+    async with limited.for_user("orderly") as mine:
+        assert (await mine.client.post(VOICE, json=WORDS)).status_code == 202  # now there are rows to lock
+        async with mine.sessions.begin() as holder:
+            user = await find_user(holder, mine.user_name)
+            assert user
+            await holder.execute(LOCK_CREDITS, {"user": user.id})
+            creating = asyncio.create_task(mine.client.post(path, json=EVERY_CREATION[path]))
+            await eventually(partial(somebody_waits, mine))
+            async with mine.sessions() as asker:
+                with pytest.raises(DBAPIError, match="could not obtain lock"):
+                    await asker.execute(LOCK_QUOTAS, {"user": user.id})
+        assert (await creating).is_success
 
 
 async def test_zero_is_no_limit_and_one_limit_holds_without_the_others(servers: Servers) -> None:
