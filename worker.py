@@ -190,6 +190,7 @@ async def open_generations_worker(
             submission.submit,
             submission.adopt,
             submission.find,
+            submission.stored_report,
             polling.poll,
             conclusion.complete,
             conclusion.withdraw,

@@ -44,6 +44,7 @@ from reelay.db.attempts import (
     submission_of,
     unclaimed_requests,
 )
+from reelay.db.deliveries import waiting_delivery
 from reelay.db.engine import Sessions
 from reelay.db.generations import advance_generation
 from reelay.db.tables import AttemptState, ProviderAccount, SubmissionAttempt
@@ -51,6 +52,7 @@ from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import (
     Generation,
     ProviderName,
+    Report,
     Stage,
     Status,
     Submission,
@@ -173,6 +175,15 @@ class SubmissionActivities:
             if submission := await self._take_over(generation, found, how):
                 return submission
         raise still_running(f"{len(candidates)} candidates", ask_again_in=generation.timing.poll_interval)
+
+    @activity.defn
+    async def stored_report(self, attempt: Attempt) -> Report | None:
+        """A webhook of this attempt that Temporal has not taken yet."""
+        async with self._sessions() as session:
+            delivery = await waiting_delivery(session, attempt.generation.id, attempt.number)
+        if delivery is None or delivery.request_id is None:
+            return None
+        return Report(attempt=attempt.number, request_id=delivery.request_id, delivery_id=delivery.id)
 
     async def _list_requests(self, attempt: Attempt, row: SubmissionAttempt, lost_by: datetime) -> list[str]:
         """Requests with our endpoint and input from the time between the POST and the moment its answer was missed."""

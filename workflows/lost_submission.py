@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 
-from workflows.activity_options import ADOPTION, POLL_TIMEOUT, SEARCH, every, with_activity_id
+from workflows.activity_options import ADOPTION, DB_WRITE, POLL_TIMEOUT, SEARCH, every, with_activity_id
 from workflows.cancellation import stopped, unless_canceled
 from workflows.deadline import Deadline
 from workflows.signals import Signals
@@ -18,7 +18,10 @@ with workflow.unsafe.imports_passed_through():
 
 
 class LostSubmission:
-    """Two ways lead to the request: its webhook carries our token, and the provider may list it."""
+    """Two ways lead to the request: its webhook carries our token, and the provider may list it.
+
+    A webhook that came while Temporal was away lies in the inbox; nothing is given up before a look there.
+    """
 
     def __init__(self, generation: Generation, signals: Signals, deadline: Deadline) -> None:
         self.handles: list[workflow.ActivityHandle[Submission | None]] = []
@@ -40,8 +43,10 @@ class LostSubmission:
             search = self._start_search(attempt, until=until)
             reported = await self._report_or_search_result(search, by=until)
             listed = await stopped(search)
-            if reported or listed or not self._signals.poll_requested or workflow.now() >= until:
+            if reported or listed:
                 return reported or listed
+            if not self._signals.poll_requested or workflow.now() >= until:
+                return await self._stored(attempt)
 
     async def adopt(self, report: Report, instead_of: Submission | None = None) -> Submission | None:
         """The request that a webhook names. None when it turns out not to be ours; it is ignored from then on."""
@@ -62,6 +67,18 @@ class LostSubmission:
         if submission is None:
             self._signals.ignore(report.request_id)
         return submission
+
+    async def _stored(self, attempt: Attempt) -> Submission | None:
+        """The request that a webhook in the inbox names."""
+        stored = await unless_canceled(
+            workflow.execute_activity_method(
+                SubmissionActivities.stored_report,
+                attempt,
+                **with_activity_id(DB_WRITE, f"stored-report-{attempt.number}", summary="in the inbox"),
+            )
+        )
+        report = stored or self._signals.pending_report(None)
+        return await self.adopt(report) if report else None
 
     def _start_search(self, attempt: Attempt, *, until: datetime) -> workflow.ActivityHandle[Submission]:
         """One activity whose retries search the provider's list, beside the wait for the webhook."""

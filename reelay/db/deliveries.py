@@ -63,6 +63,23 @@ async def has_waiting_duplicate(session: AsyncSession, delivery: WebhookDelivery
     return bool(await session.scalar(select(waiting)))
 
 
+async def waiting_delivery(session: AsyncSession, job_id: UUID, attempt: int) -> WebhookDelivery | None:
+    """The first verified one of that attempt that lies in the inbox."""
+    of_attempt = (
+        select(WebhookDelivery)
+        .where(
+            col(WebhookDelivery.job_id) == job_id,
+            col(WebhookDelivery.attempt) == attempt,
+            col(WebhookDelivery.verified),
+            col(WebhookDelivery.request_id).is_not(None),
+            col(WebhookDelivery.next_try_at).is_not(None),
+        )
+        .order_by(col(WebhookDelivery.received_at))
+        .limit(1)
+    )
+    return (await session.scalars(of_attempt)).first()
+
+
 async def claim_due_deliveries(session: AsyncSession, *, at_most: int) -> Sequence[WebhookDelivery]:
     """What of the inbox is due, the oldest of it, for one try by the caller alone.
 

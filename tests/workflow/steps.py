@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 from activities.errors import non_retryable, request_list_unavailable, still_running, submission_uncertain
 from activities.inputs import Accepted, Adoption, Attempt, Completion, Ended, Ending, Fallback
 from reelay.domain.failure import Failure, FailureCode
-from reelay.domain.generation import Archived, MediaFile, Submission
+from reelay.domain.generation import Archived, MediaFile, Report, Submission
 from reelay.providers.provider import CancelAnswer
 from tests.eventually import eventually
 from workflows.generation import GenerationWorkflow
@@ -68,6 +68,8 @@ class Steps:
     submits: list[Outcome] = field(default_factory=lambda: [None])
     finds: list[Outcome] = field(default_factory=lambda: [not_listed()])
     """What the provider's list shows."""
+    stored: Report | None = None
+    """A webhook that waits in the inbox."""
     strangers: frozenset[str] = frozenset()
     """Requests that are not ours."""
     polls: list[Outcome] = field(default_factory=lambda: [None])
@@ -109,6 +111,7 @@ class Steps:
             self.submit,
             self.adopt,
             self.find,
+            self.stored_report,
             self.poll,
             self.complete,
             self.withdraw,
@@ -149,6 +152,11 @@ class Steps:
         self._act("find", self.finds)
         await self.listed.wait()
         return submission(f"request-{attempt.number}", attempt=attempt.number, webhook_expected=False)
+
+    @activity.defn
+    async def stored_report(self, attempt: Attempt) -> Report | None:
+        self.done.append("look into the inbox")
+        return self.stored
 
     @activity.defn
     async def poll(self, accepted: Accepted) -> None:

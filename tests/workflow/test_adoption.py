@@ -74,6 +74,18 @@ async def test_what_nothing_explains_is_not_sent_again(start: Start, find: Appli
     assert await run.took() >= WINDOW
 
 
+@pytest.mark.parametrize("policy", UncertainSubmitPolicy)
+async def test_webhook_that_waits_in_the_inbox_is_heard_before_anything_is_given_up(
+    start: Start, policy: UncertainSubmitPolicy
+) -> None:
+    steps = Steps(submits=[lost_answer()], stored=report())
+    run = await start(steps, generation(policy=policy), skipping=True)
+
+    assert await run.over() == "COMPLETED"
+    assert steps.count("submit") == 1
+    assert steps.done[-5:] == ["look into the inbox", "adopt request-1", "poll", "archive", "complete"]
+
+
 async def test_webhook_is_still_heard_where_there_is_no_list(start: Start) -> None:
     steps = Steps(submits=[lost_answer()], finds=[without_a_list()])
     run = await start(steps)

@@ -4,15 +4,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import pytest
 
-from reelay.domain.generation import UncertainSubmitPolicy
+from reelay.db.deliveries import put_into_inbox
+from reelay.db.tables import WebhookDelivery
+from reelay.domain.generation import ProviderName, UncertainSubmitPolicy
+from reelay.domain.verdict import Verdict
 from tests.eventually import eventually
 from tests.integration.service.gate import HELD, Gate, gate
 from tests.integration.service.killed_worker import accepted, ended, kill, unrecordable, worker_process
 from tests.running import Job, Service, running_service
 from tests.servers import Servers
+from tests.tcp_lines import open_line
 
 RESUBMIT = UncertainSubmitPolicy.RESUBMIT
 
@@ -51,6 +58,49 @@ async def test_lost_answer_is_adopted_by_its_webhook(patient_service: Service) -
 
     assert job["falRequestId"]
     assert await adopted_by(patient_service, job_id) == ["its"]
+
+
+@pytest.mark.fault("P4")
+async def test_webhook_that_waits_in_the_inbox_keeps_a_second_submission_from_being_bought(servers: Servers) -> None:
+    """Temporal was away when it came, and by its return the adoption window is over."""
+    to_fal = urlsplit(servers.simulator)
+    assert to_fal.port
+    async with (
+        open_line(to_fal.port) as line,
+        running_service(
+            servers,
+            webhook_patience=0.5,
+            adoption_window=2,
+            uncertain_submit_policy=RESUBMIT,
+            fal_queue_base=f"http://{line.address}",
+        ) as service,
+    ):
+        job_id = await service.create("called back in vain [sim: submit=slow:10m, webhook=lost, listing=lost]")
+        await accepted(service, job_id)
+        async with service.sessions.begin() as session:
+            await put_into_inbox(session, await webhook_of(service, job_id), due_in=timedelta(hours=1))
+        line.reset()  # with the submission's answer
+
+        await completes(service, job_id)
+        assert await adopted_by(service, job_id) == ["its"]
+        await completes(service, await service.create("a fresh one after the outage"))
+
+
+async def webhook_of(service: Service, job_id: str) -> WebhookDelivery:
+    (request_id,) = (await service.simulated(job_id))["requests"]
+    return WebhookDelivery(
+        id=uuid4(),
+        provider=ProviderName.FAL,
+        verdict=Verdict.DEFERRED,
+        status_code=Verdict.DEFERRED.status,
+        headers={},
+        body=b"{}",
+        verified=True,
+        received_at=datetime.now(UTC),
+        job_id=UUID(job_id),
+        attempt=1,
+        request_id=request_id,
+    )
 
 
 @pytest.mark.fault("P4")
