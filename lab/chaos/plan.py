@@ -36,6 +36,7 @@ WEBHOOK = (
 )
 MEDIA = (
     *("media=404:1", "media=expired:1", "media=truncated:2", "media=html:1", "media=wrong-type:1", "media=slow:4s"),
+    *("media=rotated", "media=extra-thumbnail"),
     *("media=404", "media=expired", "media=html", "media=wrong-type", "media=redirect-private", "media=huge"),
 )
 UNITS = ("units=lost", "units=nan", "units=negative", "units=huge", "units=double", "units=half")

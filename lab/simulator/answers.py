@@ -14,11 +14,12 @@ from lab.simulator.fal_catalogue import MODELS
 from lab.simulator.faults import Fault
 from lab.simulator.models import input_of
 from lab.simulator.requests import Provider, QueueStatus, SimulatedRequest
-from lab.simulator.samples import HEIGHT, WIDTH, Medium, Samples
+from lab.simulator.samples import HEIGHT, WIDTH, Medium, Samples, rotated
 
 LARGE_BODY = 10 * 1024
 RETENTION = timedelta(hours=1)
 RETENTION_OF_LARGE_BODY = timedelta(minutes=6)
+THUMBNAIL = "thumbnail.png"
 MEDIA_PATHS = {Provider.FAL: "files/b", Provider.REPLICATE: "xezq", Provider.STUDIO: "files/b"}
 
 
@@ -51,6 +52,8 @@ class OutputFile:
     name: str
     medium: Medium
     content: bytes
+    is_extra: bool = False
+    """Beside what was promised."""
 
     def url(self, request: SimulatedRequest) -> str:
         """Where the provider's media host, or else its API, serves it."""
@@ -83,8 +86,10 @@ def answer_of(request: SimulatedRequest, now: datetime, samples: Samples) -> Ans
         return failure
     model_input = MODELS[request.endpoint].model_validate(request.input)
     files = output_files(request, samples) if request.shows_media(now) else []
+    promised = [file.described(request) for file in files if not file.is_extra]
+    beside = [("thumbnail", file.described(request)) for file in files if file.is_extra]
     return Answer(
-        body=model_input.result([file.described(request) for file in files]),
+        body=dict(beside) | model_input.result(promised),
         headers=billing_headers(request, model_input.billable_units),
     )
 
@@ -134,8 +139,17 @@ def output_files(request: SimulatedRequest, samples: Samples) -> list[OutputFile
         path, number = PurePath(medium.file_name), named[medium]
         name = f"{path.stem}_{number}{path.suffix}" if number else path.name
         named[medium] += 1
-        files.append(OutputFile(name=name, medium=medium, content=samples.file(medium, f"{request.id}/{name}")))
+        files.append(OutputFile(name=name, medium=medium, content=_content(request, samples, medium, name)))
+    if files and Fault.MEDIA_EXTRA_THUMBNAIL in request.faults and request.provider is not Provider.STUDIO:
+        content = samples.file(Medium.IMAGE, f"{request.id}/{THUMBNAIL}")
+        files.append(OutputFile(name=THUMBNAIL, medium=Medium.IMAGE, content=content, is_extra=True))
     return files
+
+
+def _content(request: SimulatedRequest, samples: Samples, medium: Medium, name: str) -> bytes:
+    content = samples.file(medium, f"{request.id}/{name}")
+    is_rotated = medium is Medium.VIDEO and Fault.MEDIA_ROTATED in request.faults
+    return rotated(content) if is_rotated else content
 
 
 def _invalid_input(error: ValidationError) -> Answer:

@@ -77,6 +77,10 @@ class Fault(StrEnum):
     """A body of 3 GiB."""
     MEDIA_WRONG_TYPE = "media=wrong-type"
     """A PDF declared as the promised type."""
+    MEDIA_ROTATED = "media=rotated"
+    """A video lies on its side, and says so by its display matrix, as those of phones do."""
+    MEDIA_EXTRA_THUMBNAIL = "media=extra-thumbnail"
+    """A picture beside the promised media, under a name of its own. The studio's pushes have no place for one."""
 
     UNITS_LOST = "units=lost"
     """The result does not say what was billed."""

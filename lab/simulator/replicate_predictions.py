@@ -76,7 +76,9 @@ def status_of(request: SimulatedRequest, now: datetime) -> str:
 def _output(request: SimulatedRequest, now: datetime, files: list[OutputFile]) -> Any:
     if not request.shows_media(now):
         return None
-    urls = [file.url(request) for file in files]
+    urls = [file.url(request) for file in files if not file.is_extra]
+    if extra := [file.url(request) for file in files if file.is_extra]:
+        return {"thumbnail": extra[0], "output": urls[0]}
     if Fault.OUTPUT_OBJECT in request.faults:
         return {"preview": urls[0], "seed": 42}
     if Fault.OUTPUT_NESTED in request.faults:

@@ -170,6 +170,15 @@ def _tone() -> Iterator[float]:
         yield 0.3 * math.sin(2 * math.pi * 440 * time) * math.sin(2 * math.pi * time) ** 2
 
 
+def rotated(video: bytes) -> bytes:
+    """The same MP4 to be played turned by a quarter: with another display matrix in the header of its first track."""
+    start = video.index(b"tkhd") - 4
+    (size,) = struct.unpack_from(">I", video, start)
+    end = start + size - 8  # behind the matrix stand width and height
+    matrix = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, HEIGHT << 16, 0, 1 << 30)
+    return video[: end - len(matrix)] + matrix + video[end:]
+
+
 def _with_riff_chunk(content: bytes, text: bytes) -> bytes:
     body = content[8:] + struct.pack("<4sI", b"JUNK", len(text)) + text + b"\0" * (len(text) % 2)
     return b"RIFF" + struct.pack("<I", len(body)) + body

@@ -64,6 +64,19 @@ async def test_a_picture_that_the_safety_check_flags_is_kept_and_says_so(service
     assert [file["flagged"] for file in (await service.until(created["jobId"], "completed"))["files"]] == [False, False]
 
 
+async def test_a_thumbnail_is_kept_beside_the_video_never_instead_of_it(service: Service) -> None:
+    job = await service.until(await service.create("a pier [sim: media=extra-thumbnail]"), "completed")
+    assert [file["format"] for file in job["files"]] == ["video/mp4", "image/png"]
+    assert job["resultUrl"].partition("?")[0] == job["files"][0]["fileUrl"].partition("?")[0]
+
+
+async def test_a_video_on_its_side_has_the_size_in_which_it_is_seen(service: Service) -> None:
+    upright = await service.until(await service.create("a pier"), "completed")
+    rotated = await service.until(await service.create("a pier [sim: media=rotated]"), "completed")
+    (one,), (other,) = upright["files"], rotated["files"]
+    assert (other["width"], other["height"]) == (one["height"], one["width"])
+
+
 @pytest.mark.fault("D13")
 async def test_callers_addresses_are_never_fetched_by_us(patient_service: Service) -> None:
     async with serving() as canary:

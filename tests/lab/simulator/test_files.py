@@ -116,6 +116,23 @@ async def test_a_file_of_another_type_than_declared(simulator: RunningSimulator)
     assert response.content.startswith(b"%PDF-")
 
 
+async def test_a_thumbnail_beside_what_was_promised(simulator: RunningSimulator) -> None:
+    accepted = await simulator.submit("a lake [sim: media=extra-thumbnail]")
+    answer = (await simulator.result(accepted)).json()
+    assert (answer["video"]["content_type"], answer["thumbnail"]["content_type"]) == ("video/mp4", "image/png")
+    thumbnail = (await simulator.http.get(answer["thumbnail"]["url"])).content
+    assert decoded(thumbnail) == {"video": 1}
+    assert len(thumbnail) == answer["thumbnail"]["file_size"]
+
+
+async def test_a_video_that_lies_on_its_side(simulator: RunningSimulator) -> None:
+    video = (await simulator.http.get((await file_of(simulator, "[sim: media=rotated]"))["url"])).content
+    with av.open(io.BytesIO(video), "r") as media:
+        frame = next(media.decode(video=0))
+    assert abs(frame.rotation) == 90
+    assert decoded(video)["video"] == 72
+
+
 async def test_a_redirect_into_the_private_network(simulator: RunningSimulator) -> None:
     response = await simulator.http.get((await file_of(simulator, "[sim: media=redirect-private]"))["url"])
     assert (response.status_code, response.headers["location"]) == (302, "http://169.254.169.254/latest/meta-data/")
