@@ -32,9 +32,11 @@ from activities.submission import SubmissionActivities
 from api.notifications.payloads import WebhookPayloads
 from reelay.background import TaskSupervisor, every
 from reelay.catalog.loader import load_catalog
+from reelay.content_credentials import ContentCredentials, read_signatory
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_sources
+from reelay.media.signer import Signer
 from reelay.media.storage import Storage, open_storage
 from reelay.outgoing.fal import fal_signing_key
 from reelay.outgoing.secrets import EndpointSecrets
@@ -237,7 +239,7 @@ async def open_transfers_worker(
     await asyncio.to_thread(storage.sweep_scratch)
     uploads = AbandonedUploads(sessions, storage)
     await stack.enter_async_context(tasks.running("abandoned_uploads", every(SWEEP_EVERY_SECONDS, uploads.delete)))
-    decoders = await stack.enter_async_context(DecoderPool())
+    decoders = await stack.enter_async_context(DecoderPool(trust_anchors=settings.content_credentials_trust_anchors))
     archive = ArchiveActivities(
         sessions,
         providers,
@@ -246,6 +248,9 @@ async def open_transfers_worker(
         decoders.inspect,
         collect_logs=settings.provider_logs,
         account_names=settings.account_names,
+    )
+    mixing = MixActivities(
+        sessions, storage, decoders.inspect, signer_of(settings), at_most_bytes=settings.archive_max_bytes
     )
     runs = GenerationRuns(client, settings.task_queue, settings.app_url)
     housekeeping = HousekeepingActivities(settings, sessions, providers, storage, runs)
@@ -256,7 +261,7 @@ async def open_transfers_worker(
             archive.archive,
             housekeeping.prune,
             InputFileActivities(sessions, providers, storage).hand_over,
-            MixActivities(sessions, storage, decoders.inspect, at_most_bytes=settings.archive_max_bytes).mix,
+            mixing.mix,
         ],
         interceptors=[MetricsInterceptor(), RetryInterceptor(Timeline(sessions))],
         graceful_shutdown_timeout=settings.grace,
@@ -289,6 +294,14 @@ async def open_webhooks_worker(
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         max_concurrent_activities=RECEIVERS_AT_ONCE,
     )
+
+
+def signer_of(settings: Settings) -> Signer | None:
+    """Of what Reelay makes; None: it is not signed. Raises: UnfitCredentials."""
+    if settings.content_credentials is ContentCredentials.OFF:
+        return None
+    signatory = read_signatory(settings.content_credentials_cert, settings.content_credentials_key)
+    return Signer(signatory, settings.content_credentials_tsa_url)
 
 
 def meter_of(client: Client) -> MetricMeter:

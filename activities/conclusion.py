@@ -1,6 +1,7 @@
 """The ends of a generation. Each is one transaction, guarded by the state before it."""
 
 from collections.abc import Collection
+from dataclasses import asdict
 from typing import Any
 
 import structlog
@@ -155,5 +156,6 @@ def _row(generation: Generation, file: MediaFile, position: int, metadata: dict[
         poster_path=file.poster_key,
         file_name=file.file_name,
         flagged=file.flagged,
+        provenance=asdict(file.provenance) if file.provenance else None,
         metadata_=metadata,
     )

@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
 from temporalio import activity
 
 from activities.errors import LONGEST_PAUSE, non_retryable, try_again
@@ -26,6 +28,8 @@ from reelay.media.errors import ArchiveMisconfigured, BadMedia, MediaError, NotI
 from reelay.media.mix import Ending, Mix, Track
 from reelay.media.mixer import make_film
 from reelay.media.saving import Saved, save
+from reelay.media.signer import LARGEST_BYTES, Signer
+from reelay.media.signing import Ingredient, SourceType, Statement
 from reelay.media.storage import Storage
 from reelay.media.transcript import archive_captions
 
@@ -38,17 +42,30 @@ WHOLE = 1000
 FILE_NAME = str.maketrans({":": "-", "/": "-"})
 """By which a reference becomes the name of a file."""
 
+log = structlog.get_logger()
+
 
 class MixActivities:
-    def __init__(self, sessions: Sessions, storage: Storage, inspect: Inspect, *, at_most_bytes: int) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        storage: Storage,
+        inspect: Inspect,
+        signer: Signer | None = None,
+        *,
+        at_most_bytes: int,
+    ) -> None:
+        """`signer`: of the films; None: they are not signed."""
         self._sessions = sessions
+        self._signer = signer
         self._storage = storage
         self._inspect = inspect
         self._at_most_bytes = at_most_bytes
 
     @activity.defn
     async def mix(self, mixing: Mixing) -> Archived:
-        """The film and its captions in the archive. The same inputs give the same bytes under the same names."""
+        """The film and its captions in the archive. The same inputs give the same bytes under the same names, but for
+        the signature."""
         generation = mixing.generation
         async with heartbeating(every=HEARTBEAT):
             await self._advance(generation, "Mixing the film")
@@ -70,8 +87,9 @@ class MixActivities:
                 on_progress=lambda fraction: on_part(round(fraction * WHOLE), WHOLE),
             )
         prefix = media_prefix(generation.user_id, generation.id)
+        path = await self._signed(generation, Path(plan.to), folder)
         film = await archive_whole(
-            await asyncio.to_thread(_saved, Path(plan.to)),
+            await asyncio.to_thread(_saved, path),
             key_prefix=prefix,
             file_name=None,
             storage=self._storage,
@@ -105,6 +123,36 @@ class MixActivities:
             ending=Ending(wanted["ending"]),
             to=str(folder / "film.mp4"),
         )
+
+    async def _signed(self, generation: Generation, film: Path, folder: Path) -> Path:
+        """The film with what it is made of; as it was, where films are not signed or it is too large.
+
+        Raises: MediaError.
+        """
+        if self._signer is None:
+            return film
+        if await asyncio.to_thread(os.path.getsize, film) > LARGEST_BYTES:
+            log.warning("film_not_signed", job_id=str(generation.id), reason=f"more than {LARGEST_BYTES >> 20} MiB")
+            return film
+        ingredients = await self._ingredients(generation, folder)
+        statement = Statement(
+            path=str(film),
+            title=f"{STEM}{film.suffix}",
+            content_type="video/mp4",
+            source_type=source_type_of(generation),
+            ingredients=ingredients,
+            to=str(folder / f"signed{film.suffix}"),
+        )
+        await self._signer.sign(statement)
+        return Path(statement.to)
+
+    async def _ingredients(self, generation: Generation, folder: Path) -> tuple[Ingredient, ...]:
+        ingredients = []
+        for text in sources_of(generation):
+            file = await self._file(generation, text)
+            path = folder / text.translate(FILE_NAME)
+            ingredients.append(Ingredient(path=str(path), title=file.name, content_type=file.content_type))
+        return tuple(ingredients)
 
     async def _fetched(self, generation: Generation, text: str, folder: Path) -> str:
         """The file on the disk, once for all who name it. Raises: MediaError."""
@@ -151,6 +199,17 @@ class MixActivities:
                 detail=detail,
                 provider=generation.provider,
             )
+
+
+def sources_of(film: Generation) -> list[str]:
+    """What its pictures and sounds are taken from, each once."""
+    return list(dict.fromkeys([*film.arguments["video"], *(track["source"] for track in film.arguments["tracks"])]))
+
+
+def source_type_of(film: Generation) -> SourceType:
+    references = [parse_reference(text) for text in sources_of(film)]
+    is_generated = any(reference and reference.owner is Owner.JOB for reference in references)
+    return SourceType.COMPOSITE_WITH_GENERATED if is_generated else SourceType.COMPOSITE
 
 
 def spoken_text(job: GenerationJob) -> str:

@@ -130,7 +130,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
             keeping_pipelines(tasks, service_sessions, pipeline_runs),
             draining(tasks, redelivery),
             refreshing_gauges(tasks, metrics, service_sessions),
-            DecoderPool() as decoders,
+            DecoderPool(trust_anchors=settings.content_credentials_trust_anchors) as decoders,
         ):
             if settings.app_url:
                 await stack.enter_async_context(

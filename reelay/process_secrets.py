@@ -19,6 +19,9 @@ WORKERS = SERVING - {Process.API}
 AT_PROVIDERS = frozenset({Process.GENERATIONS, Process.TRANSFERS})
 """Who calls them."""
 
+ARCHIVING = frozenset({Process.API, Process.TRANSFERS})
+"""Who keeps files: those that users bring, and those that providers make."""
+
 SECRETS: Mapping[str, frozenset[Process]] = {
     "DATABASE_URL": frozenset({Process.API, Process.MIGRATION}),
     "DATABASE_SERVICE_URL": SERVING | {Process.MIGRATION},
@@ -35,6 +38,7 @@ SECRETS: Mapping[str, frozenset[Process]] = {
     "REPLICATE_WEBHOOK_SECRET": frozenset({Process.API}),
     "WEBHOOK_SECRET": frozenset({Process.API, Process.GENERATIONS}),
     "OUTGOING_WEBHOOK_SECRET": frozenset({Process.API, Process.WEBHOOKS}),
+    "CONTENT_CREDENTIALS_KEY": frozenset({Process.TRANSFERS}),
     # Those below are read by the libraries of Temporal, the object store and OpenTelemetry.
     "TEMPORAL_API_KEY": SERVING | {Process.MIGRATION},
     "TEMPORAL_TLS_CLIENT_KEY_PATH": SERVING | {Process.MIGRATION},

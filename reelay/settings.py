@@ -16,12 +16,13 @@ from urllib.parse import unquote, urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from reelay.content_credentials import ContentCredentials, UnfitCredentials, check_trust_anchors, read_signatory
 from reelay.db.address import PostgresAddress, UnusableAddress
 from reelay.domain.generation import ProviderName, UncertainSubmitPolicy
 from reelay.domain.language import Language
 from reelay.domain.money import MOST_CENTS
 from reelay.payload_keys import PayloadKeys
-from reelay.process_secrets import Process, is_read_by
+from reelay.process_secrets import ARCHIVING, Process, is_read_by
 
 FAL_HOSTS = (".fal.ai", ".fal.run")
 DATABASE_URLS = ("database_url", "database_service_url", "database_admin_url", "database_listen_url")
@@ -186,6 +187,16 @@ class Settings(BaseSettings):
     aws_allow_http: bool = False
     """For an S3 endpoint inside the same network; development allows it anyway."""
     archive_max_bytes: int = Field(2 * 1024**3, gt=0)
+    content_credentials: ContentCredentials = ContentCredentials.OFF
+    """Whether Reelay signs what it makes. What files carry is checked in any case."""
+    content_credentials_cert: Path | None = None
+    """The signer's certificate and those up to its authority (PEM)."""
+    content_credentials_key: Path | None = None
+    """The file of its private key (PEM)."""
+    content_credentials_tsa_url: str | None = None
+    """Of an authority that says when it was signed (RFC 3161). Unset: nobody does."""
+    content_credentials_trust_anchors: Path | None = None
+    """The authorities (PEM) that may vouch for signers. Unset: no file is more than valid."""
     download_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
     download_allowed_networks: Annotated[tuple[str, ...], NoDecode] = ()
@@ -583,7 +594,7 @@ class Settings(BaseSettings):
     def unfit_for_production(self, processes: frozenset[Process] = EVERY_PROCESS) -> list[str]:
         """What those must not start with in production, each naming its variable and never the value; in development,
         what they could not."""
-        unusable = self.unusable_addresses(processes)
+        unusable = [*self.unusable_addresses(processes), *self.unusable_credentials(processes)]
         if self.is_development or unusable:
             return unusable
         return [*self._unfit_databases(processes), *self._unfit_secrets(processes), *self._unfit_urls()]
@@ -596,6 +607,23 @@ class Settings(BaseSettings):
                 PostgresAddress.parse(url.get_secret_value())
             except UnusableAddress as error:
                 found.append(f"{name}: {error}")
+        return found
+
+    def unusable_credentials(self, processes: frozenset[Process] = EVERY_PROCESS) -> list[str]:
+        """What is wrong with the files by which Content Credentials are checked and made, each with its variable."""
+        found = []
+        if self.content_credentials_trust_anchors and processes & ARCHIVING:
+            try:
+                check_trust_anchors(self.content_credentials_trust_anchors)
+            except UnfitCredentials as error:
+                found.append(str(error))
+        if self.content_credentials is ContentCredentials.SIGN and Process.TRANSFERS in processes:
+            try:
+                read_signatory(self.content_credentials_cert, self.content_credentials_key)
+            except UnfitCredentials as error:
+                found.append(str(error))
+            if urlsplit(self.content_credentials_tsa_url or "http://").scheme not in ("http", "https"):
+                found.append("CONTENT_CREDENTIALS_TSA_URL: it must be an http or https address")
         return found
 
     def _database_addresses(self, processes: frozenset[Process]) -> dict[str, SecretStr]:

@@ -151,7 +151,7 @@ class JobView {
     const isPicture = file.format.startsWith("image/");
     const frame = `#/?kind=video&frame=${encodeURIComponent(referenceTo(job, file))}`;
     const use = isPicture && h("a", { href: frame, class: "button" }, t("Use as first frame"));
-    return h("li", {}, link, use, h("span", { class: "hint" }, size.filter(Boolean).join(" · ")), h("code", { class: "sum" }, `sha256 ${file.sha256}`));
+    return h("li", {}, link, use, h("span", { class: "hint" }, size.filter(Boolean).join(" · ")), credentialsMark(file), h("code", { class: "sum" }, `sha256 ${file.sha256}`));
   }
 
   showFacts(job) {
@@ -212,4 +212,15 @@ function costOf(job) {
   const estimate = money(job.estimatedCostCents);
   if (job.actualCostCents === null) return t("{estimate} estimated", { estimate });
   return t("{actual} ({estimate} estimated)", { actual: money(job.actualCostCents), estimate });
+}
+
+/** What a file's Content Credentials are worth, in a sentence; nothing of a file without any. */
+function credentialsMark({ provenance }) {
+  const issuer = provenance?.issuer ?? t("an unnamed signer");
+  const text = {
+    trusted: t("Content Credentials: signed by {issuer}, unchanged since", { issuer }),
+    valid: t("Content Credentials: unchanged since it was signed as {issuer}, but no authority trusted here vouches for that name", { issuer }),
+    invalid: t("Content Credentials: invalid. The file was changed after it was signed, or they cannot be read"),
+  }[provenance?.state];
+  return text && h("span", { class: "hint", dataset: { provenance: provenance.state } }, text);
 }

@@ -176,6 +176,22 @@ const MESSAGES = [
     "Le contrôle de sécurité du fournisseur a signalé ce résultat : il peut être noir ou flou.",
     "A verificação de segurança do provedor sinalizou este resultado: ele pode estar preto ou desfocado.",
   ],
+  [
+    "Content Credentials: signed by {issuer}, unchanged since",
+    "Content Credentials : signé par {issuer}, inchangé depuis",
+    "Content Credentials: assinado por {issuer}, inalterado desde então",
+  ],
+  [
+    "Content Credentials: unchanged since it was signed as {issuer}, but no authority trusted here vouches for that name",
+    "Content Credentials : inchangé depuis sa signature au nom de {issuer}, dont aucune autorité reconnue ici ne se porte garante",
+    "Content Credentials: inalterado desde a assinatura em nome de {issuer}, pelo qual nenhuma autoridade reconhecida aqui responde",
+  ],
+  [
+    "Content Credentials: invalid. The file was changed after it was signed, or they cannot be read",
+    "Content Credentials : non valides. Le fichier a été modifié après sa signature, ou elles sont illisibles",
+    "Content Credentials: inválidas. O arquivo foi alterado depois de assinado, ou elas não podem ser lidas",
+  ],
+  ["an unnamed signer", "un signataire sans nom", "um signatário sem nome"],
   ["What happened", "Déroulement", "O que aconteceu"],
   ["Details", "Détails", "Detalhes"],
   ["Input", "Paramètres", "Parâmetros"],

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, RootModel
 from api.http.links import Links
 from api.http.pagination import Page
 from api.http.wire import Text, Wire
+from api.media.schemas import ProvenanceView
 from reelay.db.tables import Asset
 from reelay.domain.generation import media_address
 
@@ -73,6 +74,8 @@ class AssetView(Wire):
     """The file: a link that needs no header and is good for at least an hour."""
     poster_url: str | None
     """A picture of a video, by a link of the same kind."""
+    provenance: ProvenanceView | None
+    """The file's Content Credentials; null where they were not checked."""
     created_at: datetime
     """When it was uploaded, or announced."""
 
@@ -90,6 +93,7 @@ class AssetView(Wire):
             duration_seconds=row.duration_seconds,
             file_url=links.to_media(media_address(row.id, str(row.name))),
             poster_url=links.to_media(media_address(row.id, row.poster_name)) if row.poster_name else None,
+            provenance=ProvenanceView.from_column(row.provenance),
             created_at=row.created_at,
         )
 

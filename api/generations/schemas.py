@@ -29,6 +29,7 @@ from api.generations.progress import (
 from api.http.links import Links
 from api.http.pagination import Page
 from api.http.wire import Metadata, Text, Wire
+from api.media.schemas import ProvenanceView
 from reelay.catalog.model import Quality
 from reelay.db.generations import TIMING
 from reelay.db.tables import GenerationJob, JobEvent, MediaFileRow
@@ -313,6 +314,8 @@ class FileView(Wire):
     """The provider's name of the file."""
     flagged: bool
     """Whether the provider's safety check flagged the file. It may be black or blurred."""
+    provenance: ProvenanceView | None
+    """The file's Content Credentials; null where they were not checked."""
     metadata: dict[str, Any]
     """What the provider said about the file."""
 
@@ -332,6 +335,7 @@ class FileView(Wire):
             poster_url=row.poster_name and links.to_media(media_address(row.job_id, row.poster_name)),
             file_name=row.file_name,
             flagged=row.flagged,
+            provenance=ProvenanceView.from_column(row.provenance),
             metadata=row.metadata_,
         )
 

@@ -11,6 +11,15 @@ export interface Connection {
 
 export type Status = "pending" | "submitted" | "in_progress" | "completed" | "failed" | "canceled";
 
+/** What checking a file's Content Credentials (C2PA) found. */
+export interface Provenance {
+  state: "none" | "valid" | "trusted" | "invalid";
+  /** To whom the signer's certificate was issued. */
+  issuer: string | null;
+  /** The program that wrote them, by its own account. */
+  generator: string | null;
+}
+
 export interface MediaFile {
   name: string;
   fileUrl: string;
@@ -24,6 +33,8 @@ export interface MediaFile {
   posterUrl: string | null;
   /** By the provider's safety check: it may be black or blurred. */
   flagged: boolean;
+  /** Null where its Content Credentials were not checked. */
+  provenance: Provenance | null;
 }
 
 /** As `GET /api/jobs/{id}` answers; the fields that are used most. */
@@ -163,6 +174,8 @@ export interface Asset {
   durationSeconds: number | null;
   fileUrl: string;
   posterUrl: string | null;
+  /** Null where its Content Credentials were not checked. */
+  provenance: Provenance | null;
   createdAt: string;
 }
 

@@ -1,6 +1,7 @@
 """Files that users bring. Every change is guarded by the state before it, and says whether it happened."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -74,6 +75,7 @@ async def complete_upload(session: AsyncSession, user_id: UUID, asset_id: UUID, 
             height=file.height,
             poster_name=file.poster_name,
             poster_path=file.poster_key,
+            provenance=asdict(file.provenance) if file.provenance else None,
         )
         .returning(col(Asset.id))
     )

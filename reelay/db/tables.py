@@ -622,6 +622,8 @@ class MediaFileRow(SQLModel, table=True):
     """The provider's name for it."""
     flagged: bool = False
     """By the provider's safety check."""
+    provenance: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
+    """What checking its Content Credentials found; None where nobody did."""
     metadata_: dict[str, Any] = Field(
         default_factory=dict, sa_column=Column("metadata", JSONB, nullable=False, server_default=EMPTY_OBJECT)
     )
@@ -666,6 +668,8 @@ class Asset(SQLModel, table=True):
     height: int | None = None
     poster_name: str | None = Field(default=None, sa_type=Text)
     poster_path: str | None = Field(default=None, sa_type=Text)
+    provenance: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(empty_default=False))
+    """What checking its Content Credentials found; None where nobody did."""
     created_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from reelay.domain.failure import Failure
 from reelay.domain.money import Tariff
+from reelay.domain.provenance import Provenance
 
 
 class JobType(StrEnum):
@@ -346,6 +347,8 @@ class MediaFile:
     """The provider's name for it: a label, never part of a path."""
     flagged: bool = False
     """By the provider's safety check, which may have blackened or blurred it."""
+    provenance: Provenance | None = None
+    """What its Content Credentials are worth; None where nobody can tell."""
 
     @property
     def aspect_ratio(self) -> str | None:

@@ -161,6 +161,7 @@ async def _keep(
         poster_key=f"{key_prefix}/{poster_name}" if poster_name else None,
         file_name=plain_name(file_name),
         flagged=flagged,
+        provenance=inspection.provenance,
     )
 
 

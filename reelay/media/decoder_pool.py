@@ -10,7 +10,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from typing import Protocol, Self
 import structlog
 from pydantic import TypeAdapter
 
+from reelay.domain.provenance import NO_CREDENTIALS, Provenance
 from reelay.media.errors import BadMedia, DecoderUnavailable, OutOfTime, TooCostly
 from reelay.media.inspection import OUT_OF_MEMORY, READY, TAKEN, Answer, Inspection, Request
 
@@ -60,7 +61,11 @@ class DecoderPool:
     come, no other file waits longer for them than `quick` allows each.
     """
 
-    def __init__(self, quick: Limits | None = None, patient: Limits | None = None) -> None:
+    def __init__(
+        self, quick: Limits | None = None, patient: Limits | None = None, *, trust_anchors: Path | None = None
+    ) -> None:
+        """`trust_anchors`: who may vouch for the signer of Content Credentials, a file of certificates (PEM)."""
+        self._trust_anchors = str(trust_anchors.absolute()) if trust_anchors else None
         self._quick = DecoderLine(quick or QUICK, QUICK_PROCESSES)
         self._patient = DecoderLine(patient or PATIENT, PATIENT_PROCESSES)
 
@@ -74,21 +79,36 @@ class DecoderPool:
         await self._patient.close()
 
     async def inspect(self, path: Path, *, poster: Path | None = None, check_end: bool = False) -> Inspection:
-        """What the file holds, and its poster written. Cancelled, it kills the process that looks.
+        """What the file holds, what its Content Credentials are worth, and its poster written. Cancelled, it kills the
+        process that looks.
 
         Raises: BadMedia (TooCostly, where the file took more than `patient` allows or killed its process),
         DecoderUnavailable.
         """
-        request = _request(path, poster, check_end)
+        answer = await self._ask(_request(path, poster, check_end))
+        if answer.inspection is None:
+            raise BadMedia(answer.bad_media or "the file cannot be read as media")
+        check = _check_of_credentials(path, self._trust_anchors)
+        provenance = await self._provenance(check) if answer.inspection.has_credentials else NO_CREDENTIALS
+        return replace(answer.inspection, provenance=provenance)
+
+    async def _provenance(self, check: Request) -> Provenance | None:
+        """None where it cannot be told, which is no reason to refuse the file. Raises: DecoderUnavailable."""
+        try:
+            return (await self._ask(check)).provenance
+        except TooCostly as error:
+            log.warning("provenance_not_read", reason=str(error))
+            return None
+
+    async def _ask(self, request: Request) -> Answer:
+        """Raises: TooCostly, DecoderUnavailable."""
         try:
             answer = await self._quick.ask(request)
         except OutOfTime:
             answer = await self._patient.ask(request)
         if answer.bug:
             log.error("media_inspection_failed", traceback=answer.bug)
-        if answer.inspection is None:
-            raise BadMedia(answer.bad_media or "the file cannot be read as media")
-        return answer.inspection
+        return answer
 
 
 class DecoderLine:
@@ -175,6 +195,10 @@ class DecoderLine:
 
 def _request(path: Path, poster: Path | None, check_end: bool) -> Request:
     return Request(path=str(path.absolute()), poster=str(poster.absolute()) if poster else None, check_end=check_end)
+
+
+def _check_of_credentials(path: Path, trust_anchors: str | None) -> Request:
+    return Request(path=str(path.absolute()), credentials_alone=True, trust_anchors=trust_anchors)
 
 
 def _described(exit_code: int | None) -> str:

@@ -10,10 +10,11 @@ import os
 import signal
 import sys
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from reelay.media.confinement import MAX_TRACEBACK_CHARACTERS, confine, say
+from reelay.media.credentials import carries_manifest, read_provenance
 from reelay.media.errors import BadMedia
 from reelay.media.inspection import OUT_OF_MEMORY, READY, TAKEN, Answer, Request
 from reelay.media.probe import inspect
@@ -35,9 +36,14 @@ def main(memory_bytes: int, cpu_seconds: float) -> None:
 
 
 def _answer(request: Request) -> Answer:
+    path = Path(request.path)
     poster = Path(request.poster) if request.poster else None
     try:
-        return Answer(inspection=inspect(Path(request.path), poster=poster, check_end=request.check_end))
+        if request.credentials_alone:
+            anchors = Path(request.trust_anchors) if request.trust_anchors else None
+            return Answer(provenance=read_provenance(path, anchors))
+        found = inspect(path, poster=poster, check_end=request.check_end)
+        return Answer(inspection=replace(found, has_credentials=carries_manifest(path)))
     except BadMedia as error:
         return Answer(bad_media=str(error))
     except MemoryError:

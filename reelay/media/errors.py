@@ -9,6 +9,8 @@ MediaError
 ├── BadMedia               HTML, empty, unreadable, or not what was promised; final for this URL
 │   └── TooCostly          more memory or time than a file may take, or the death of the process that looked into it
 │       └── OutOfTime      the time alone
+├── NotSigned              its Content Credentials could not be written: try again
+│   └── SignerDied         the process that writes them died
 ├── DecoderUnavailable     no process could be started to look into it: try again
 ├── ArchiveUnavailable     the storage did not answer, or is full: try again
 ├── ArchiveMisconfigured   no such bucket, wrong key, no permission; an operator has to act
@@ -51,6 +53,14 @@ class TooCostly(BadMedia):
 
 class OutOfTime(TooCostly):
     """It takes too long."""
+
+
+class NotSigned(MediaError):
+    """What Reelay made has no Content Credentials yet. Why, is for operators alone."""
+
+
+class SignerDied(NotSigned):
+    """Of an ingredient, perhaps."""
 
 
 class DecoderUnavailable(MediaError):

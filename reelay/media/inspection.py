@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from reelay.domain.provenance import Provenance
+
 READY = b"ready\n"
 """A decoder's first line."""
 TAKEN = b"taken\n"
@@ -21,6 +23,10 @@ class Inspection:
     height: int | None = None
     """Unknown where FFmpeg does not know the codec, or the stream is encrypted."""
     has_poster: bool = False
+    has_credentials: bool = False
+    """Whether it carries Content Credentials, which are checked by a request of its own."""
+    provenance: Provenance | None = None
+    """What they are worth; None where nobody can tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +34,13 @@ class Request:
     """One line of JSON."""
 
     path: str
-    poster: str | None
+    poster: str | None = None
     """Where to write one."""
-    check_end: bool
+    check_end: bool = False
+    credentials_alone: bool = False
+    """Check the Content Credentials, and do nothing else."""
+    trust_anchors: str | None = None
+    """Who may vouch for their signer: a file of certificates (PEM)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +48,7 @@ class Answer:
     """One line of JSON, with one of these."""
 
     inspection: Inspection | None = None
+    provenance: Provenance | None = None
     bad_media: str | None = None
     bug: str | None = None
     """The traceback of what nobody foresaw."""

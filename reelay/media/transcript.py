@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reelay.domain.generation import MediaFile
+from reelay.domain.provenance import NO_CREDENTIALS
 from reelay.media.captions import Cue, cues_of, srt, vtt
 from reelay.media.storage import Storage
 
@@ -49,6 +50,7 @@ async def _archive_texts(
                 content_type=content_type,
                 size_bytes=len(content),
                 sha256=hashlib.sha256(content).hexdigest(),
+                provenance=NO_CREDENTIALS,
             )
         )
     return tuple(files)

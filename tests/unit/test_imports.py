@@ -12,9 +12,17 @@ from tests.paths import ROOT
 # Who may import whom, beside themselves and libraries. What stands here for a package holds for all its modules.
 ALLOWED = {
     "reelay.domain": set[str](),
+    "reelay.content_credentials": {"reelay.domain"},
     "reelay.catalog": {"reelay.domain", "reelay.settings"},
     "reelay.db": {"reelay.domain"},
-    "reelay.media": {"reelay.domain", "reelay.outbound", "reelay.settings", "reelay.tls", "reelay.tracing"},
+    "reelay.media": {
+        "reelay.content_credentials",
+        "reelay.domain",
+        "reelay.outbound",
+        "reelay.settings",
+        "reelay.tls",
+        "reelay.tracing",
+    },
     "reelay.outgoing": {"reelay.domain", "reelay.media"},
     "reelay.outbound": {"reelay.settings", "reelay.tls"},
     "reelay.providers": {"reelay.domain", "reelay.outbound", "reelay.settings", "reelay.tracing"},

@@ -26,6 +26,18 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Provenance(Answer):
+    """What checking a file's Content Credentials (C2PA) found."""
+
+    state: str
+    """`none`, `valid`, `trusted` or `invalid`."""
+    issuer: str | None = None
+    """To whom the signer's certificate was issued."""
+    generator: str | None = None
+    """The program that wrote them, by its own account."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class File(Answer):
     """One archived file of a job."""
 
@@ -48,6 +60,8 @@ class File(Answer):
     poster_url: str | None = None
     flagged: bool = False
     """By the provider's safety check: it may be black or blurred."""
+    provenance: Provenance | None = None
+    """None where its Content Credentials were not checked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +297,8 @@ class Asset(Answer):
     duration_seconds: float | None = None
     file_url: str
     poster_url: str | None = None
+    provenance: Provenance | None = None
+    """None where its Content Credentials were not checked."""
     created_at: datetime
 
 

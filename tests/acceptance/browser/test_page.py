@@ -2,9 +2,13 @@
 
 import re
 from pathlib import Path
+from uuid import UUID
 
 from playwright.async_api import expect
+from sqlalchemy import update
+from sqlmodel import col
 
+from reelay.db.tables import MediaFileRow
 from tests.acceptance.browser.conftest import Visit
 from tests.acceptance.browser.second_api import SecondApi
 from tests.acceptance.browser.visitor import PHONE
@@ -76,6 +80,31 @@ async def test_a_file_from_the_disk_or_a_result_becomes_a_first_frame(visit: Vis
     await page.get_by_role("link", name="Use as first frame").first.click()
     await expect(frame).to_have_value(re.compile("^job:"))
     await expect(page.locator(".chosen")).to_contain_text("a lighthouse")
+
+
+async def test_a_file_says_what_its_content_credentials_are_worth(visit: Visit, service: Service) -> None:
+    visitor = await visit("auditor")
+    await visitor.enter()
+    row = await visitor.create("a pier")
+    await expect(row.get_by_text("Ready", exact=True)).to_be_visible()
+    await row.get_by_role("link").click()
+    mark = visitor.page.locator(".files [data-provenance]")
+    for found, sentence in (
+        ({"state": "none", "issuer": None, "generator": None}, None),
+        ({"state": "trusted", "issuer": "Example Studio", "generator": "A"}, "signed by Example Studio, unchanged"),
+        ({"state": "valid", "issuer": None, "generator": "A"}, "signed as an unnamed signer, but no authority"),
+        ({"state": "invalid", "issuer": None, "generator": None}, "invalid. The file was changed"),
+    ):
+        async with service.sessions.begin() as session:
+            job_id = UUID(visitor.page.url.rpartition("/")[2])
+            of_job = update(MediaFileRow).where(col(MediaFileRow.job_id) == job_id)
+            await session.execute(of_job.values(provenance=found))
+        await visitor.page.reload()
+        await expect(visitor.page.locator(".files li")).to_have_count(1)
+        await expect(mark).to_have_count(1 if sentence else 0)
+        if sentence:
+            await expect(mark).to_contain_text(sentence)
+    assert await visitor.barriers() == []
 
 
 async def test_a_picture_is_dropped_or_pasted(visit: Visit) -> None:
