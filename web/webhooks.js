@@ -186,7 +186,8 @@ function row(delivery, session, path) {
     delivery = now;
     say(state, t(STATES[now.state]));
     state.className = now.state === "failed" ? "verdict bad" : "verdict";
-    say(next, now.nextTryAt ? t("next at {moment}", { moment: moment(now.nextTryAt) }) : "");
+    const isLater = now.nextTryAt && Date.parse(now.nextTryAt) > Date.now();
+    say(next, isLater ? t("next at {moment}", { moment: moment(now.nextTryAt) }) : "");
   };
   update(delivery);
   const last = delivery.attempts.at(-1);

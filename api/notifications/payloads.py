@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import Text, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 from sqlalchemy.orm.attributes import set_committed_value
@@ -37,11 +37,15 @@ class WebhookPayloads:
     def __init__(self, language: Language) -> None:
         self._language = language
 
-    async def data_of(self, session: AsyncSession, event: OutgoingEvent, endpoint_id: UUID | None) -> Data:
-        if event.type == EventType.WEBHOOK_TEST:
-            return {"endpointId": str(endpoint_id)}
-        links = StoredLinks(*await stored_link_key(session), Holder(user_id=event.user_id))
-        return (await data_of_events(session, event.user_id, [event], links, self._language))[event.id]
+    async def data_of(
+        self, session: AsyncSession, user_id: UUID, events: Sequence[OutgoingEvent], endpoint_id: UUID | None
+    ) -> dict[UUID, Data]:
+        tests = {event.id: {"endpointId": str(endpoint_id)} for event in events if event.type == EventType.WEBHOOK_TEST}
+        others = [event for event in events if event.id not in tests]
+        if not others:
+            return tests
+        links = StoredLinks(*await stored_link_key(session), Holder(user_id=user_id))
+        return tests | await data_of_events(session, user_id, others, links, self._language)
 
     async def fal_body_of(self, session: AsyncSession, event: OutgoingEvent) -> Data:
         links = StoredLinks(*await stored_link_key(session), Holder(user_id=event.user_id))
@@ -56,8 +60,8 @@ async def data_of_events(
     """By the event's id."""
     found = await _batch_data(session, user_id, events)
     ids = {event.job_id for event in events if event.job_id}
-    jobs = {job.id: job for job in await _jobs(session, user_id, ids)}
-    files = await files_of(session, user_id, list(ids))
+    jobs = {job.id: job for job in await _jobs(session, user_id, ids)} if ids else {}
+    files = await files_of(session, user_id, list(ids)) if ids else []
     pipelines = await _pipelines(
         session, user_id, {event.pipeline_id for event in events if event.pipeline_id}, links, language
     )
@@ -91,14 +95,18 @@ async def _pipelines(
 
 async def _jobs(session: AsyncSession, user_id: UUID, ids: set[UUID]) -> Sequence[GenerationJob]:
     """Without a `result_data` that no event may have: a page of transcripts would be hundreds of megabytes."""
-    ours = (col(GenerationJob.user_id) == user_id, col(GenerationJob.id).in_(ids))
+    result = col(GenerationJob.result_data)
+    small_result = case((func.octet_length(cast(result, Text)) <= LARGEST_DATA, result))
     without_result = defer(GenerationJob.result_data, raiseload=True)  # type: ignore[arg-type]  # `col` is for values
-    jobs = (await session.scalars(select(GenerationJob).options(without_result).where(*ours))).all()
-    size = func.octet_length(cast(col(GenerationJob.result_data), Text))
-    small = select(col(GenerationJob.id), col(GenerationJob.result_data)).where(*ours, size <= LARGEST_DATA)
-    results: dict[UUID, Data] = {job_id: data for job_id, data in await session.execute(small)}
-    for job in jobs:
-        set_committed_value(job, "result_data", results.get(job.id))
+    ours = (
+        select(GenerationJob, small_result)
+        .options(without_result)
+        .where(col(GenerationJob.user_id) == user_id, col(GenerationJob.id).in_(ids))
+    )
+    jobs = []
+    for job, small in await session.execute(ours):
+        set_committed_value(job, "result_data", small)
+        jobs.append(job)
     return jobs
 
 

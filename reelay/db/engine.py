@@ -219,7 +219,8 @@ def make_sessions(engine: AsyncEngine) -> Sessions:
 
 @asynccontextmanager
 async def one_statement(sessions: Sessions) -> AsyncIterator[AsyncSession]:
-    """For work of one statement, which is a transaction by itself: two round trips less than with BEGIN and COMMIT."""
+    """For work of one statement, which is a transaction by itself, and for reads that need not be of one moment: two
+    round trips less than with BEGIN and COMMIT."""
     async with sessions() as session:
         await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
         yield session

@@ -10,7 +10,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, literal, or_, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -256,54 +270,70 @@ class DueDelivery:
     format: WebhookFormat | None
     """Of a job's own address; None: ours."""
 
-
-async def next_due(session: AsyncSession, target_id: UUID) -> DueDelivery | None:
-    """The delivery to the target that is due for the longest time."""
-    own_url = func.coalesce(GenerationJob.webhook_url, Batch.webhook_url, PipelineRow.webhook_url)
-    statement = (
-        select(OutgoingDelivery, OutgoingEvent, WebhookEndpoint, own_url, col(GenerationJob.webhook_format))
-        .join(OutgoingEvent, col(OutgoingEvent.id) == col(OutgoingDelivery.event_id))
-        .outerjoin(WebhookEndpoint, col(WebhookEndpoint.id) == col(OutgoingDelivery.endpoint_id))
-        .outerjoin(GenerationJob, col(GenerationJob.id) == col(OutgoingEvent.job_id))
-        .outerjoin(Batch, col(Batch.id) == col(OutgoingEvent.batch_id))
-        .outerjoin(PipelineRow, col(PipelineRow.id) == col(OutgoingEvent.pipeline_id))
-        .where(
-            col(OutgoingDelivery.target_id) == target_id,
-            col(OutgoingDelivery.state) == DeliveryState.PENDING,
-            col(OutgoingDelivery.next_try_at) <= func.now(),
-            or_(
-                col(OutgoingDelivery.endpoint_id).is_(None),
-                col(WebhookEndpoint.status) == EndpointStatus.ENABLED,
-                col(OutgoingEvent.type) == EventType.WEBHOOK_TEST,
-            ),
+    @property
+    def may_recover(self) -> bool:
+        """Whether a 2xx changes what is known of the endpoint."""
+        endpoint = self.endpoint
+        return endpoint is not None and (
+            endpoint.status != EndpointStatus.ENABLED
+            or endpoint.verified_at is None
+            or endpoint.last_failed_at is not None
         )
-        .order_by(col(OutgoingDelivery.next_try_at), col(OutgoingEvent.sequence))
-        .limit(1)
+
+
+OWN_URL = func.coalesce(GenerationJob.webhook_url, Batch.webhook_url, PipelineRow.webhook_url)
+DUE = (
+    select(OutgoingDelivery, OutgoingEvent, WebhookEndpoint, OWN_URL, col(GenerationJob.webhook_format))
+    .join(OutgoingEvent, col(OutgoingEvent.id) == col(OutgoingDelivery.event_id))
+    .outerjoin(WebhookEndpoint, col(WebhookEndpoint.id) == col(OutgoingDelivery.endpoint_id))
+    .outerjoin(GenerationJob, col(GenerationJob.id) == col(OutgoingEvent.job_id))
+    .outerjoin(Batch, col(Batch.id) == col(OutgoingEvent.batch_id))
+    .outerjoin(PipelineRow, col(PipelineRow.id) == col(OutgoingEvent.pipeline_id))
+    .where(
+        col(OutgoingDelivery.target_id) == bindparam("target"),
+        col(OutgoingDelivery.state) == DeliveryState.PENDING,
+        col(OutgoingDelivery.next_try_at) <= func.now(),
+        or_(
+            col(OutgoingDelivery.endpoint_id).is_(None),
+            col(WebhookEndpoint.status) == EndpointStatus.ENABLED,
+            col(OutgoingEvent.type) == EventType.WEBHOOK_TEST,
+        ),
     )
-    row = (await session.execute(statement)).first()
-    if row is None:
-        return None
-    delivery, event, endpoint, url, format = row
-    if endpoint:
-        return DueDelivery(delivery, event, endpoint, endpoint.url, None)
-    return DueDelivery(delivery, event, None, url or "", WebhookFormat(format) if format else None)
+    .order_by(col(OutgoingDelivery.next_try_at), col(OutgoingEvent.sequence))
+    .limit(bindparam("most", type_=Integer))
+)
+
+
+async def due_deliveries(session: AsyncSession, target_id: UUID, *, at_most: int) -> list[DueDelivery]:
+    """Those to the target that are due for the longest time, in the order in which they are sent."""
+    found = []
+    for delivery, event, endpoint, own_url, own_format in await session.execute(
+        DUE, {"target": target_id, "most": at_most}
+    ):
+        url, format = (endpoint.url, None) if endpoint else (own_url or "", own_format)
+        found.append(DueDelivery(delivery, event, endpoint, url, WebhookFormat(format) if format else None))
+    return found
 
 
 async def record_delivered(session: AsyncSession, due: DueDelivery, attempt: Mapping[str, Any]) -> None:
-    await _lock_endpoint(session, due)
+    """One statement; before it, where the delivery `may_recover` its endpoint, comes `record_recovery`."""
     await _record(session, due, attempt, state=DeliveryState.DELIVERED, ended_at=func.now(), wake_at=None)
-    if due.endpoint is None:
-        return
-    answered = update(WebhookEndpoint).where(
-        col(WebhookEndpoint.id) == due.endpoint.id, col(WebhookEndpoint.url) == due.url
-    )
+
+
+async def record_recovery(session: AsyncSession, due: DueDelivery) -> None:
+    """The endpoint has answered 2xx. Before its delivery is written: whoever changes both begins with the endpoint."""
+    assert due.endpoint
+    unverified = col(WebhookEndpoint.status) == EndpointStatus.UNVERIFIED
     await session.execute(
-        answered.values(
-            verified_at=func.coalesce(WebhookEndpoint.verified_at, func.now()), failing_since=None, last_failed_at=None
+        update(WebhookEndpoint)
+        .where(col(WebhookEndpoint.id) == due.endpoint.id, col(WebhookEndpoint.url) == due.url)
+        .values(
+            status=case((unverified, EndpointStatus.ENABLED), else_=WebhookEndpoint.status),
+            verified_at=func.coalesce(WebhookEndpoint.verified_at, func.now()),
+            failing_since=None,
+            last_failed_at=None,
         )
     )
-    verified = answered.where(col(WebhookEndpoint.status) == EndpointStatus.UNVERIFIED)
-    await session.execute(verified.values(status=EndpointStatus.ENABLED))
 
 
 async def record_failed(

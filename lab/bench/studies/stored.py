@@ -96,7 +96,7 @@ async def stored_rows(
 
 async def empty(ground: Ground) -> None:
     """Forgets what other studies have left; they have ended."""
-    database = await asyncpg.connect(_superuser(ground))
+    database = await asyncpg.connect(superuser(ground))
     try:
         await database.execute("set session_replication_role = replica")  # credits may refer to what is gone
         for table in reversed(COPY):
@@ -107,9 +107,9 @@ async def empty(ground: Ground) -> None:
         await database.close()
 
 
-async def fill(ground: Ground, template: str, count: int) -> None:
-    """Copies of the finished generation, of the bench's user and a thousand others, up to `count` in all."""
-    database = await asyncpg.connect(_superuser(ground))
+async def fill(ground: Ground, template: str, count: int, *, owners: Sequence[str] = ("bulk %", "bench")) -> None:
+    """Copies of the finished generation, up to `count` in all, of users with such names."""
+    database = await asyncpg.connect(superuser(ground))
     try:
         await database.execute("set session_replication_role = replica")  # no triggers: nobody is told, all refer
         await database.execute(
@@ -118,9 +118,10 @@ async def fill(ground: Ground, template: str, count: int) -> None:
             from generate_series(1, $1::int) as number on conflict do nothing
             """.replace("$1::int", str(USERS))
         )
+        await database.execute("create temp table bench_owners (id uuid, place bigint)")
         await database.execute(
-            "create temp table bench_owners as select id, row_number() over () - 1 as place from users"
-            " where name like 'bulk %' or name = 'bench'"
+            "insert into bench_owners select id, row_number() over () - 1 from users where name like any ($1::text[])",
+            owners,
         )
         there = await database.fetchval("select count(*) from generation_jobs")
         for table, statement in COPY.items():
@@ -178,7 +179,7 @@ async def _median_seconds(call: Callable[[], Awaitable[None]]) -> float:
     return median(taken)
 
 
-def _superuser(ground: Ground) -> str:
+def superuser(ground: Ground) -> str:
     parts = urlsplit(ground.stack.database_admin_url)
     password = keep_secrets(ground.data_dir.secrets_file).superuser_password
     return urlunsplit(parts._replace(netloc=f"postgres:{password}@{parts.hostname}:{parts.port}"))

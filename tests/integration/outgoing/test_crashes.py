@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -15,6 +17,7 @@ from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.webhook_receiver import OK, WebhookReceiver
 from workflows.client import connect
+from workflows.ids import outgoing_id
 from workflows.task_queues import TaskQueue
 
 WITHOUT_WEBHOOKS = [TaskQueue.GENERATIONS, TaskQueue.TRANSFERS]
@@ -80,8 +83,9 @@ async def test_killed_before_the_answer_is_written_down_it_is_told_again_under_i
         async with service.worker([TaskQueue.WEBHOOKS]):
             endpoint = await create_endpoint(service, receiver.url(), events=["job.failed"])
             await endpoint.until("enabled")
+        # What it writes after the answer waits for the endpoint's row, since the endpoint recovers by it.
+        await sql(service, "update webhook_endpoints set failing_since = now(), last_failed_at = now()")
         async with worker_process(service.settings, "--queues", "webhooks") as first, service.sessions.begin() as held:
-            # What it writes after the answer waits for this row.
             await held.execute(text("select from webhook_endpoints for no key update"))
             await service.until(await service.create("[sim: fail=422]"), "failed")
             await receiver.requests(1, type="job.failed")
@@ -114,6 +118,31 @@ async def test_what_was_claimed_by_somebody_who_died_is_claimed_again(
     await sql(service, "update outgoing_deliveries set wake_at = wake_at - cast(:lease as interval)", lease=LEASE)
     async with service.worker([TaskQueue.WEBHOOKS]):
         await receiver.requests(1, type="job.failed")
+
+
+@pytest.mark.fault("E4")
+async def test_what_becomes_due_while_a_delivery_ends_is_sent_by_another_one(
+    service: Service, receiver: WebhookReceiver
+) -> None:
+    """The one under way has looked for the last time, and nobody waits until the claim is over."""
+    async with service.worker(WITHOUT_WEBHOOKS):
+        await service.until(await service.create("[sim: fail=422]", webhookUrl=receiver.url()), "failed")
+    async with service.sessions() as session:
+        (target,) = set(await session.scalars(text("select target_id from outgoing_deliveries")))
+    ending = await service.temporal.start_activity(
+        "another", id=outgoing_id(target), task_queue=str(uuid4()), schedule_to_close_timeout=timedelta(hours=1)
+    )
+    async with service.worker([TaskQueue.WEBHOOKS]):
+        await eventually(lambda: is_claimed(service))
+        await sql(service, "update outgoing_deliveries set wake_at = now() + interval '1 day'")
+        assert receiver.received == []
+        await ending.terminate()
+        await receiver.requests(1, type="job.failed")
+
+
+async def is_claimed(service: Service) -> bool:
+    async with service.sessions() as session:
+        return bool(await session.scalar(text("select bool_and(wake_at > now()) from outgoing_deliveries")))
 
 
 async def is_empty(service: Service) -> bool:

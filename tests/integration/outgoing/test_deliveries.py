@@ -101,12 +101,13 @@ async def test_asked_for_time_nothing_else_is_sent_meanwhile(endpoint: Endpoint,
     await endpoint.post("test")
     await until_tried(endpoint, 1)
 
-    async def are_held() -> bool:
-        soon = datetime.now(UTC) + timedelta(hours=1, minutes=50)
-        pending = await endpoint.deliveries(state="pending")
-        return len(pending) == 2 and all(datetime.fromisoformat(each["nextTryAt"]) > soon for each in pending)
+    await eventually(lambda: are_held(endpoint, 2))
 
-    await eventually(are_held)
+
+async def are_held(endpoint: Endpoint, count: int) -> bool:
+    soon = datetime.now(UTC) + timedelta(hours=1, minutes=50)
+    pending = await endpoint.deliveries(state="pending")
+    return len(pending) == count and all(datetime.fromisoformat(each["nextTryAt"]) > soon for each in pending)
 
 
 @pytest.mark.fault("E5")
@@ -311,3 +312,25 @@ async def test_what_cannot_be_composed_keeps_nothing_else_waiting(
     assert (failed["attempts"][0]["outcome"], failed["state"]) == ("not_composed", "pending")
     await receiver.requests(2, path="/other")
     assert (await endpoint.read())["failingSince"] is None
+
+
+async def test_one_of_many_that_cannot_be_composed_keeps_the_others_in_order(
+    service: Service, endpoint: Endpoint, receiver: WebhookReceiver
+) -> None:
+    """They are composed together."""
+    receiver.answers = lambda received: answer(429, retry_after="7200")
+    await service.client.patch(endpoint.path, json={"events": ["job.failed"]})
+    for job_id in [await service.create("[sim: fail=422]") for _ in range(6)]:
+        await service.until(job_id, "failed")
+    await eventually(lambda: are_held(endpoint, 6))
+    spoilt = (await endpoint.deliveries(state="pending"))[-3]
+    await sql(service, "update generation_jobs set provider = 'nobody' where id = :id", id=UUID(spoilt["jobId"]))
+    receiver.received.clear()
+    receiver.answers = lambda received: OK
+    await let_time_pass(endpoint)
+
+    told = [each.verified(endpoint.secret) for each in await receiver.requests(5)]
+    assert [event["sequence"] for event in told] == sorted(event["sequence"] for event in told)
+    assert spoilt["jobId"] not in {event["data"]["id"] for event in told}
+    (pending,) = await endpoint.deliveries(state="pending")
+    assert (pending["id"], pending["attempts"][-1]["outcome"]) == (spoilt["id"], "not_composed")
