@@ -61,21 +61,24 @@ class Changes:
         self.closing = False
 
     @contextmanager
-    def subscribe(self, key: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set at each change of the generation, or of one of the user's, whose id the key is.
+    def subscribe(self, *keys: UUID) -> Iterator[asyncio.Event]:
+        """An event that is set at each change of the generations or pipelines, or of one of the users', whose ids the
+        keys are.
 
         Subscribe first, then read, then wait: no gap.
         """
         changed = asyncio.Event()
         if self.closing:  # there will be nothing to wait for
             changed.set()
-        self._waiting[key].add(changed)
+        for key in keys:
+            self._waiting[key].add(changed)
         try:
             yield changed
         finally:
-            self._waiting[key].discard(changed)
-            if not self._waiting[key]:
-                del self._waiting[key]
+            for key in keys:
+                self._waiting[key].discard(changed)
+                if not self._waiting[key]:
+                    del self._waiting[key]
 
     @contextmanager
     def subscribe_measures(self, key: UUID) -> Iterator[Measures]:

@@ -114,9 +114,9 @@ class EventStream:
                 for event in await self._due(changed):
                     yield event
                 if not self._is_over:
-                    await self._wait(changed)
+                    await changed_or_due(changed, self._revalidation, self._heartbeat)
         if not self._is_over:
-            yield f"retry: {random.randint(*RECONNECT_MILLISECONDS)}\n\n".encode()
+            yield farewell()
 
     async def _due(self, changed: asyncio.Event) -> list[bytes]:
         events = []
@@ -169,10 +169,10 @@ class EventStream:
                 self._live[row.id] = (row, view.progress)
                 yield framed("job.progress", view.model_dump_json(by_alias=True))
 
-    async def _wait(self, changed: asyncio.Event) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(min(self._revalidation.due, self._heartbeat.due)):
-                await changed.wait()
+
+def farewell() -> bytes:
+    """The last word of a process that stops."""
+    return f"retry: {random.randint(*RECONNECT_MILLISECONDS)}\n\n".encode()
 
 
 def framed(event: str, data: str, *, head: str = "") -> bytes:
@@ -191,6 +191,13 @@ class Interval:
             return False
         self.due = _now() + self._seconds
         return True
+
+
+async def changed_or_due(changed: asyncio.Event, *intervals: Interval) -> None:
+    """Wait for the change, or for the next of the intervals."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(min(interval.due for interval in intervals)):
+            await changed.wait()
 
 
 class EventResponse(StreamingResponse):

@@ -3,11 +3,10 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from uuid import UUID
 
 from api.events.access import REVALIDATE_SECONDS, EventReader
-from api.events.stream import HEARTBEAT, RETRY, RETRY_READ_SECONDS, Interval, framed
+from api.events.stream import HEARTBEAT, RETRY, RETRY_READ_SECONDS, Interval, changed_or_due, farewell, framed
 from api.http.links import Links
 from api.pipelines.schemas import PipelineView
 from api.pipelines.views import pipeline_views
@@ -39,14 +38,13 @@ class PipelineStream:
     async def content(self) -> AsyncGenerator[bytes]:
         changes = self._services.changes
         # Its own id is notified of changes of its rows, its user's of those of the jobs.
-        with changes.subscribe(self._pipeline_id) as row_changed, changes.subscribe(self._reader.user_id) as changed:
+        with changes.subscribe(self._pipeline_id, self._reader.user_id) as changed:
             changed.set()
             while not changes.closing:
                 if self._revalidation.is_due() and not await self._reader.is_still_valid():
                     return
-                if changed.is_set() or row_changed.is_set():
+                if changed.is_set():
                     changed.clear()
-                    row_changed.clear()
                     try:
                         view = await self._read()
                     except POSTGRES_UNAVAILABLE:
@@ -61,7 +59,8 @@ class PipelineStream:
                         return
                 if self._heartbeat.is_due():
                     yield HEARTBEAT
-                await self._wait(changed, row_changed)
+                await changed_or_due(changed, self._revalidation, self._heartbeat)
+        yield farewell()
 
     async def _read(self) -> PipelineView | None:
         user_id = self._reader.user_id
@@ -79,16 +78,6 @@ class PipelineStream:
         self._number = max(self._number + 1, int(time.time() * 1000))
         head = f"{retry}id: {self._number}\n"
         return framed("pipeline.updated", view.model_dump_json(by_alias=True), head=head)
-
-    async def _wait(self, *changed: asyncio.Event) -> None:
-        waits = [asyncio.ensure_future(each.wait()) for each in changed]
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(min(self._revalidation.due, self._heartbeat.due)):
-                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
 
 def without_links(view: PipelineView) -> PipelineView:

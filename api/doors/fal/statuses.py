@@ -14,6 +14,7 @@ from api.context import RequestContext
 from api.doors.fal.pollers import Pollers
 from api.doors.fal.results import error_type_of, failure_code, failure_message
 from api.events.access import REVALIDATE_SECONDS
+from api.events.stream import HEARTBEAT, RETRY_READ_SECONDS
 from api.generations.progress import newest, queue_position
 from api.generations.read import find_job
 from api.http.problems import Unauthenticated
@@ -28,8 +29,6 @@ COMPLETED = "COMPLETED"
 HELD_SECONDS = 20.0
 """fal-client gives a status call two minutes, and proxies often one."""
 HEARTBEAT_SECONDS = 15.0
-HEARTBEAT = b": keep-alive\n\n"
-RETRY_READ_SECONDS = 1.0
 
 Body = dict[str, Any]
 

@@ -14,6 +14,7 @@ from lab.devstack.ports import HOST, free_ports
 from reelay.db.engine import make_engine, make_sessions
 from reelay.worker_health import health_app, serving_health
 from tests.eventually import PATIENCE, eventually
+from tests.integration.pipelines.shared import VOICE, create, with_input
 from tests.running import PATIENT, Service
 from tests.servers import loopback_socket
 from worker import measured, unused_loopback_address, working
@@ -73,10 +74,14 @@ async def test_an_api_process_that_stops_serves_until_it_is_drained_and_then_sen
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     job_id = await patient_service.create("long [sim: latency=10m]")
     await patient_service.until_accepted(job_id)
+    pipeline_id = await create(patient_service, {"voice": with_input(VOICE, text="long [sim: latency=10m]")})
     async with httpx.AsyncClient(
         base_url=f"http://{HOST}:{bound.getsockname()[1]}", headers=patient_service.client.headers, timeout=PATIENCE
     ) as client:
-        async with client.stream("GET", f"/api/jobs/{job_id}/events") as stream:
+        async with (
+            client.stream("GET", f"/api/jobs/{job_id}/events") as stream,
+            client.stream("GET", f"/api/pipelines/{pipeline_id}/events") as of_pipeline,
+        ):
             lines = stream.aiter_lines()
             assert [await anext(lines), (await anext(lines)).partition(":")[0]] == ["retry: 1000", "id"]
             waiting = asyncio.create_task(client.get(f"/api/jobs/{job_id}", params={"wait": 60}))
@@ -89,10 +94,12 @@ async def test_an_api_process_that_stops_serves_until_it_is_drained_and_then_sen
             assert (await client.get("/readyz")).json()["parts"] == {"process": "draining"}
             assert (await client.get(f"/api/jobs/{job_id}")).status_code == 200
             server.drain_seconds = 0
-            rest = [line async for line in lines]
+            ends = [[line async for line in each] for each in (lines, of_pipeline.aiter_lines())]
         answered = await waiting
-    assert [line.partition(":")[0] for line in rest if line][-1] == "retry"
+    for end in ends:
+        assert [line.partition(":")[0] for line in end if line][-1] == "retry"
     assert json.loads(answered.content)["status"] != "completed"
     assert answered.status_code == 200
     await serving
     await patient_service.client.post(f"/api/jobs/{job_id}/cancel")
+    await patient_service.client.post(f"/api/pipelines/{pipeline_id}/cancel")
