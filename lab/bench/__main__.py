@@ -33,13 +33,15 @@ def main(
         typer.Option(help=f"A study by itself, without a limit to its time: {', '.join(STUDIES)}. Can be repeated."),
     ] = None,
     waiting: Annotated[int, typer.Option(help="How many wait for their webhook at once.")] = FULL.waiting,
+    events: Annotated[int, typer.Option(help="How many are told to endpoints at once.")] = FULL.events,
+    film_seconds: Annotated[int, typer.Option(help="The length of the film that is mixed.")] = FULL.film_seconds,
     json: Annotated[Path | None, typer.Option(help="Where the results go, else into lab/bench/results/.")] = None,
 ) -> None:
     """Measure Reelay beside what one would have instead, on servers of its own."""
     path = json or RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}.json"
     progress = Console(stderr=True)
     try:
-        everything = replace(FULL, waiting=waiting)
+        everything = replace(FULL, waiting=waiting, events=events, film_seconds=film_seconds)
         plan = replace(everything, limit=None).only(only) if only else everything if full else SHORT
     except LookupError as error:
         raise typer.BadParameter(str(error)) from None

@@ -91,6 +91,7 @@ HUNDRED = "archive: 100 files of 5 MiB"
 CANCELED, POLLS = "a file of 512 MiB", "50 readers"
 STORED = "milliseconds by stored generations"
 MOST, FEWEST = "1,000,000 stored", "1,000 stored"
+TOLD = "event until delivered, p99, s"
 SEEN = "webhook sent until its user's streams tell the end, p99, ms"
 
 
@@ -162,6 +163,24 @@ GOALS = (
         what="10,000 waiting on one worker: done at >= 0.9x the steady rate, >= 0.7x after a kill; worker <= 512 MB",
         size="10,000 generations",
         checks=list(_waiting()),
+    ),
+    Goal(
+        what="10,000 events to 100 endpoints, 10 of them dead: the others' p99 <= 2x that without dead ones",
+        size="10,000 events",
+        checks=[Check(section="", label=TOLD, figure=ratio("10 are dead", "all answer"), at_most=2)],
+    ),
+    Goal(
+        what="10 minutes of 1080p mixed with <= 1.2x the memory of one; its process ends within 2 s of a cancel",
+        size="a film of 600 s",
+        checks=[
+            Check(
+                section="",
+                label="peak memory of its process, MiB",
+                figure=ratio("Reelay", "a 10th of it"),
+                at_most=1.2,
+            ),
+            Check(section="", label="cancel until its process is gone, s", figure=ours(), unit=" s", at_most=2),
+        ],
     ),
     Goal(
         what="archive of 512 MiB >= 0.8x plain streaming to disk; memory <= 64 MiB more",

@@ -35,6 +35,10 @@ class Plan:
     """Growth: concurrency to generations."""
     waiting: int = 0
     """Generations at once."""
+    events: int = 0
+    """Told to endpoints at once."""
+    film_seconds: int = 0
+    """Of a film that is mixed."""
     pythons: int = 0
     """Generations by each Python, per round."""
     pruned: int = 0
@@ -60,6 +64,8 @@ STUDIES = {
     "streams": "streams",
     "growth": "concurrency",
     "waiting": "waiting",
+    "outgoing": "events",
+    "mixing": "film_seconds",
     "pythons": "pythons",
     "pruning": "pruned",
     "stored": "stored",
@@ -67,7 +73,7 @@ STUDIES = {
 """In their order, each with the field that says how much of it there is."""
 
 # On two cores a round takes about 65 s short and 2 minutes full. 10,000 waiting take half an hour, so they are run by
-# themselves.
+# themselves; so are 10,000 events.
 SHORT = Plan(throughput={1: 5, 16: 48, 64: 96}, latency={1: 10, 16: 32}, rounds=2, budget=timedelta(seconds=95))
 FULL = Plan(
     throughput={1: 6, 16: 64, 64: 160},
@@ -82,6 +88,8 @@ FULL = Plan(
     streams=1000,
     concurrency={1: 8, 4: 32, 16: 64, 64: 128, 256: 256},
     waiting=500,
+    events=1000,
+    film_seconds=60,
     pythons=48,
     pruned=100_000,
     stored=(1, 1000, 10_000, 100_000, 1_000_000),

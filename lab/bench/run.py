@@ -23,6 +23,8 @@ from lab.bench.studies.archive import archive_rows
 from lab.bench.studies.canceling import cancel_rows
 from lab.bench.studies.growth import growth_rows
 from lab.bench.studies.large_files import large_file_rows
+from lab.bench.studies.mixing import mixing_rows
+from lab.bench.studies.outgoing import outgoing_rows
 from lab.bench.studies.polling import polling_rows
 from lab.bench.studies.pruning import pruning_rows
 from lab.bench.studies.pythons import python_rows
@@ -128,6 +130,8 @@ def studies_of(ground: Ground, plan: Plan, say: Callable[[str], None]) -> dict[s
         "streams": lambda: stream_rows(ground, count=plan.streams, say=say),
         "growth": lambda: growth_rows(ground, plan.concurrency, say),
         "waiting": lambda: waiting_rows(ground, count=plan.waiting, say=say),
+        "outgoing": lambda: outgoing_rows(ground, events=plan.events, say=say),
+        "mixing": lambda: mixing_rows(ground, seconds=plan.film_seconds, say=say),
         "pythons": lambda: python_rows(ground, generations=plan.pythons, say=say),
         "pruning": lambda: pruning_rows(ground, count=plan.pruned, say=say),
         "stored": lambda: stored_rows(ground, counts=plan.stored, generations=plan.stored_generations, say=say),
