@@ -106,7 +106,7 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
         temporal, settings.task_queue, settings.app_url, timeouts, with_search_attributes=settings.search_attributes
     )
     pipeline_runs = PipelineRuns(
-        temporal, settings.task_queue, timeouts, with_search_attributes=settings.search_attributes
+        temporal, settings.task_queue, settings.app_url, timeouts, with_search_attributes=settings.search_attributes
     )
     inbox = Inbox(runs, service_sessions, metrics, timeouts)
     pushes = Pushes(service_sessions, inbox, settings.language, timeouts)

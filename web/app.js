@@ -8,7 +8,7 @@ import { jobView } from "./job.js";
 import { Jobs } from "./jobs.js";
 import { t } from "./messages.js";
 import { bannerFor, complain, notificationButton, tellEnd } from "./notices.js";
-import { pipelineView, pipelinesView, produceView } from "./pipelines.js";
+import { pipelineView, pipelinesView, produceCampaignView, produceView } from "./pipelines.js";
 import { Session, rememberedKey } from "./session.js";
 import { signInView } from "./sign-in.js";
 import { endpointView, endpointsView } from "./webhooks.js";
@@ -21,6 +21,7 @@ const VIEWS = [
   [/^\/jobs\/([\w-]+)$/, jobView],
   [/^\/campaigns$/, campaignsView],
   [/^\/campaigns\/([\w-]+)$/, campaignView],
+  [/^\/campaigns\/([\w-]+)\/produce$/, produceCampaignView],
   [/^\/pipelines$/, pipelinesView],
   [/^\/pipelines\/([\w-]+)$/, pipelineView],
   [/^\/produce$/, produceView],

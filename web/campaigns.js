@@ -70,6 +70,7 @@ export function campaignView({ session, jobs, id, signal }) {
     element.replaceChildren(
       h("p", { class: "crumb" }, h("a", { href: "#/campaigns" }, t("All campaigns"))),
       h("h1", {}, campaign.name),
+      ...(clips.length ? [h("p", {}, h("a", { class: "button", href: `#/campaigns/${campaign.id}/produce` }, t("Make all films")))] : []),
       form,
       clips.length ? h("ul", { class: "grid" }, ...clips) : h("div", { class: "empty" }, h("h2", {}, t("No clips yet")), h("p", {}, t("Add one, then make its first frame, video, voice and sound."))),
     );

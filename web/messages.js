@@ -301,6 +301,8 @@ const MESSAGES = [
   ["made {ago}", "créé {ago}", "criado {ago}"],
   ["A film for {title}", "Un film pour {title}", "Um filme para {title}"],
   ["Make the film", "Faire le film", "Fazer o filme"],
+  ["Make all films", "Faire tous les films", "Fazer todos os filmes"],
+  ["The films of {name}", "Les films de {name}", "Os filmes de {name}"],
   ["Make the film of {title}", "Faire le film de {title}", "Fazer o filme de {title}"],
   ["First frame: what it shows", "Première image : ce qu'elle montre", "Primeiro quadro: o que mostra"],
   ["Video: what happens", "Vidéo : ce qui se passe", "Vídeo: o que acontece"],

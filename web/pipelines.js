@@ -53,30 +53,95 @@ function pipelineCard(pipeline) {
 export function produceView({ session, query, signal }) {
   const clip = query.get("clip") ?? "";
   const title = query.get("title") || t("Untitled");
+  const parts = partsForm("part");
+  const approve = h("input", { type: "checkbox" });
+  const form = filmForm({
+    session,
+    signal,
+    path: `/api/clips/${clip}/produce`,
+    body: () => {
+      const made = parts.made();
+      return approve.checked && made.firstFrame ? { ...made, approvals: ["firstFrame"] } : made;
+    },
+    begun: (created) => `#/pipelines/${created.pipelineId}`,
+    main: t("Make the film"),
+    fields: [h("h1", {}, t("A film for {title}", { title })), ...parts.fields, approval(approve)],
+  });
+  return { element: form, title: t("Make the film") };
+}
+
+/** A form for the films of a campaign's clips: all of them, or none. */
+export function produceCampaignView({ session, id, signal }) {
+  const element = h("div", {}, h("p", { class: "hint" }, t("Reading…")));
+
+  async function read() {
+    try {
+      build(await session.call(`/api/campaigns/${encodeURIComponent(id)}`));
+    } catch (error) {
+      if (!signal.aborted && error.status !== 401) element.replaceChildren(h("p", { class: "error" }, t(error.message)));
+    }
+  }
+
+  function build(campaign) {
+    const forms = campaign.clips.map((clip) => ({ clip, ...partsForm(clip.id, clip.metadata.parts) }));
+    const approve = h("input", { type: "checkbox" });
+    const form = filmForm({
+      session,
+      signal,
+      path: `/api/campaigns/${campaign.id}/produce`,
+      body: () => ({
+        clips: Object.fromEntries(forms.map(({ clip, made }) => [clip.id, made()])),
+        approvals: approve.checked ? ["firstFrame"] : [],
+      }),
+      begun: () => "#/pipelines",
+      isConfirmed: true,
+      main: t("Make all films"),
+      fields: [
+        h("h1", {}, t("The films of {name}", { name: campaign.name })),
+        ...forms.map(({ clip, fields }) => h("fieldset", { class: "fields" }, h("legend", {}, h("h2", {}, clip.title || t("Untitled"))), ...fields)),
+        approval(approve),
+      ],
+    });
+    element.replaceChildren(form);
+  }
+
+  read();
+  return { element, title: t("Make all films") };
+}
+
+function approval(control) {
+  return h("label", { class: "check" }, control, t("Let me approve the first frame before the video is made"));
+}
+
+/** The fields of what a film is made of, and how to read them. */
+function partsForm(id, given = {}) {
   const parts = {
-    firstFrame: words("firstFrame", t("First frame: what it shows")),
-    video: words("video", t("Video: what happens"), true),
-    voice: words("voice", t("Voice: what is said")),
-    ambient: words("ambient", t("Sound: what is heard")),
+    firstFrame: words(`${id}-firstFrame`, t("First frame: what it shows"), given.firstFrame?.prompt),
+    video: words(`${id}-video`, t("Video: what happens"), given.video?.prompt, true),
+    voice: words(`${id}-voice`, t("Voice: what is said"), given.voice?.text),
+    ambient: words(`${id}-ambient`, t("Sound: what is heard"), given.ambient?.prompt),
   };
   const captions = h("input", { type: "checkbox", checked: true });
-  const approve = h("input", { type: "checkbox" });
+  const made = () => {
+    const has = (name) => parts[name].control.value.trim();
+    const asked = { video: { ...given.video, prompt: has("video") }, captions: captions.checked };
+    if (has("firstFrame")) asked.firstFrame = { ...given.firstFrame, prompt: has("firstFrame") };
+    if (has("voice")) asked.voice = { ...given.voice, text: has("voice") };
+    if (has("ambient")) asked.ambient = { ...given.ambient, prompt: has("ambient") };
+    return asked;
+  };
+  const fields = [...Object.values(parts).map((part) => part.element), h("label", { class: "check" }, captions, t("Show the voice's words as captions"))];
+  return { fields, made };
+}
+
+/** Tells the price, and makes what the body says; what is to be confirmed, for no more than the price that was told. */
+function filmForm({ session, signal, path, body, begun, main, fields, isConfirmed = false }) {
   const price = h("p", { class: "hint", "aria-live": "polite" });
   const problem = h("p", { class: "error", role: "alert", hidden: true });
-
-  const body = () => {
-    const has = (name) => parts[name].control.value.trim();
-    const made = { video: { prompt: has("video") }, captions: captions.checked };
-    if (has("firstFrame")) made.firstFrame = { prompt: has("firstFrame") };
-    if (has("voice")) made.voice = { text: has("voice") };
-    if (has("ambient")) made.ambient = { prompt: has("ambient") };
-    if (approve.checked && made.firstFrame) made.approvals = ["firstFrame"];
-    return made;
-  };
-  const ask = async (path) => {
+  const ask = async (where, more = {}) => {
     show(problem, false);
     try {
-      return await session.call(path, { method: "POST", body: body(), signal });
+      return await session.call(where, { method: "POST", body: { ...body(), ...more }, signal });
     } catch (error) {
       say(problem, t(error.errors?.[0] ? `${error.errors[0].field} ${error.errors[0].message}` : error.message));
       show(problem, error.status !== 401);
@@ -84,30 +149,23 @@ export function produceView({ session, query, signal }) {
     }
   };
   const estimate = async () => {
-    const plan = await ask(`/api/clips/${clip}/produce?dryRun=1`);
+    const plan = await ask(`${path}?dryRun=1`);
     if (plan) say(price, t("It would cost {price}.", { price: money(plan.estimatedCostCents) }));
+    return plan;
   };
   const submit = async (event) => {
     event.preventDefault();
-    const created = await ask(`/api/clips/${clip}/produce`);
-    if (created) location.hash = `#/pipelines/${created.pipelineId}`;
+    const plan = isConfirmed ? await estimate() : null;
+    if (isConfirmed && !(plan && confirm(price.textContent))) return;
+    const created = await ask(path, plan ? { budgetCents: plan.estimatedCostCents } : {});
+    if (created) location.hash = begun(created);
   };
-  const element = h(
-    "form",
-    { class: "card fields", onsubmit: submit },
-    h("h1", {}, t("A film for {title}", { title })),
-    ...Object.values(parts).map((part) => part.element),
-    h("label", { class: "check" }, captions, t("Show the voice's words as captions")),
-    h("label", { class: "check" }, approve, t("Let me approve the first frame before the video is made")),
-    problem,
-    price,
-    h("div", { class: "buttons" }, h("button", { class: "main" }, t("Make the film")), h("button", { type: "button", onclick: estimate }, t("What does it cost?"))),
-  );
-  return { element, title: t("Make the film") };
+  const buttons = h("div", { class: "buttons" }, h("button", { class: "main" }, main), h("button", { type: "button", onclick: estimate }, t("What does it cost?")));
+  return h("form", { class: "card fields", onsubmit: submit }, ...fields, problem, price, buttons);
 }
 
-function words(name, label, required = false) {
-  const control = h("textarea", { id: `part-${name}`, rows: "2", required, maxlength: "5000" });
+function words(id, label, text = "", required = false) {
+  const control = h("textarea", { id, rows: "2", required, maxlength: "5000" }, text);
   return { control, element: h("div", { class: "field" }, h("label", { for: control.id }, label), control) };
 }
 

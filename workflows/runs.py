@@ -42,7 +42,7 @@ from workflows.generation import GenerationWorkflow
 from workflows.housekeeping import HousekeepingWorkflow
 from workflows.ids import endpoint_workflow_id, housekeeping_id, pipeline_workflow_id, workflow_id
 from workflows.pipeline import PipelineWorkflow
-from workflows.search_attributes import search_attributes
+from workflows.search_attributes import pipeline_search_attributes, search_attributes
 
 CLOSED = {
     WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_COMPLETED: RunState.COMPLETED,
@@ -257,10 +257,18 @@ class GenerationRuns:
 
 class PipelineRuns:
     def __init__(
-        self, client: Client, task_queue: str, timeouts: Timeouts = TIMEOUTS, *, with_search_attributes: bool = True
+        self,
+        client: Client,
+        task_queue: str,
+        origin: str | None,
+        timeouts: Timeouts = TIMEOUTS,
+        *,
+        with_search_attributes: bool = True,
     ) -> None:
+        """As `GenerationRuns`."""
         self._client = client
         self._task_queue = task_queue
+        self._origin = origin
         self._timeouts = timeouts
         self._with_search_attributes = with_search_attributes
 
@@ -274,7 +282,9 @@ class PipelineRuns:
                 task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                search_attributes=pipeline_search_attributes(pipeline) if self._with_search_attributes else None,
                 static_summary=f"{name or 'Pipeline'}: {', '.join(step.id for step in pipeline.steps)}"[:200],
+                static_details=pipeline_details(pipeline, self._origin) if self._origin else None,
             )
 
     async def decide(self, pipeline_id: UUID, decision: Decision) -> None:
@@ -327,6 +337,11 @@ def run_details(generation: Generation, origin: str) -> str:
         f"[its page]({origin}/#/jobs/{generation.id}) (for its user)\n\n"
         f"[its webhooks]({origin}/admin#/deliveries?jobId={generation.id}) (for operators)"
     )
+
+
+def pipeline_details(pipeline: Pipeline, origin: str) -> str:
+    """The same of a pipeline."""
+    return f"[its page]({origin}/#/pipelines/{pipeline.id}) (for its user)"
 
 
 def prompt_excerpt(inputs: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 from temporalio.service import RPCError
 
 from reelay.domain.generation import Generation
+from reelay.domain.pipeline import Pipeline
 
 USER = SearchAttributeKey.for_keyword("ReelayUser")
 MODEL = SearchAttributeKey.for_keyword("ReelayModel")
@@ -51,6 +52,11 @@ def creating_command(namespace: str, names: Iterable[str] = SEARCH_ATTRIBUTES) -
     """For who may do it: in Temporal Cloud the console, or `tcld namespace search-attributes add`."""
     wanted = " ".join(f"--name {name} --type {SEARCH_ATTRIBUTES[name]}" for name in names)
     return f"temporal operator search-attribute create --namespace {namespace} {wanted}"
+
+
+def pipeline_search_attributes(pipeline: Pipeline) -> TypedSearchAttributes:
+    """Its children have their own, and are found by Temporal's `ParentWorkflowId`."""
+    return TypedSearchAttributes([SearchAttributePair(USER, str(pipeline.user_id))])
 
 
 def search_attributes(generation: Generation) -> TypedSearchAttributes:

@@ -234,12 +234,15 @@ def field_error(field: str, message: str, value: Any, limit: Any = None) -> dict
 
 
 @contextmanager
-def errors_of_the_body() -> Iterator[None]:
-    """What is wrong with a model that is made of a body is wrong with the body. Raises: RequestValidationError."""
+def errors_of_the_body(*place: str) -> Iterator[None]:
+    """What is wrong with a model that is made of a body, or of what is at that place of it, is wrong with the body.
+
+    Raises: RequestValidationError.
+    """
     try:
         yield
     except ValidationError as invalid:
-        errors = [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors(include_url=False)]
+        errors = [{**error, "loc": ("body", *place, *error["loc"])} for error in invalid.errors(include_url=False)]
         raise RequestValidationError(errors) from invalid
 
 

@@ -38,6 +38,8 @@ MIX_TIMING = Timing(
     deadline=timedelta(hours=1),
 )
 
+BESIDE_INPUT = {"model", "input", "priority", "maxCostCents"}
+
 Steps = Mapping[str, GenerationStep | MixStep]
 FieldError = dict[str, Any]
 
@@ -48,14 +50,12 @@ class PlannedPipeline:
     steps: Sequence[PipelineStepRow]
     cents: Mapping[str, int]
     """What is held for each step that is not reused."""
+    jobs_to_hold: Sequence[GenerationJob]
     is_new: bool = True
 
 
 class DryRun(Exception):
     """Rolls back what was written to see what it would be."""
-
-    def __init__(self, planned: PlannedPipeline) -> None:
-        self.planned = planned
 
 
 async def create_pipeline(
@@ -69,11 +69,27 @@ async def create_pipeline(
     """Raises: InvalidParams with everything that is wrong, PriceUnknown, ConfirmationRequired, InsufficientCredits,
     KeyReused, Conflict, RateLimited.
     """
+    content = fingerprint([request.model_dump(mode="json"), str(rerun_of)]) if key else None
+    row = new_row(context, id_for(key), request, content, rerun_of=rerun_of)
+    (planned,) = await create_together(
+        context, {"": (row, request.steps)}, budget_cents=request.budget_cents, is_dry_run=is_dry_run
+    )
+    return planned
+
+
+def new_row(
+    context: RequestContext,
+    pipeline_id: UUID,
+    request: PipelineRequest,
+    content: bytes | None,
+    *,
+    rerun_of: UUID | None = None,
+) -> PipelineRow:
+    """Raises: InvalidParams."""
     if request.webhook_url is not None:
         check_webhook_url(context.services.settings, request.webhook_url, field="webhookUrl")
-    content = [request.model_dump(mode="json"), str(rerun_of)]
-    row = PipelineRow(
-        id=uuid4() if is_dry_run else id_for(key),
+    return PipelineRow(
+        id=pipeline_id,
         user_id=context.user_id,
         clip_id=request.clip_id,
         name=request.name,
@@ -84,30 +100,67 @@ async def create_pipeline(
         rerun_of=rerun_of,
         metadata_=request.metadata,
         webhook_url=request.webhook_url,
-        request_fingerprint=fingerprint(content) if key else None,
+        request_fingerprint=content,
     )
-    stored_bytes = await context.services.limits.stored_bytes(context.user_id)
+
+
+async def create_together(
+    context: RequestContext,
+    wanted: Mapping[str, tuple[PipelineRow, Steps]],
+    *,
+    budget_cents: int | None,
+    is_dry_run: bool,
+) -> list[PlannedPipeline]:
+    """All of them, or none; by the place in the request that what is wrong with one is told of.
+
+    Raises: what `create_pipeline` does.
+    """
+    limits = context.services.limits
+    stored_bytes = await limits.stored_bytes(context.user_id)
+    planned: list[PlannedPipeline] = []
+    errors: list[FieldError] = []
     try:
         async with context.transaction() as session:
-            stored, is_new = await insert_pipeline(session, row)
-            if not is_new:
-                return PlannedPipeline(ensure_same_request(stored, row), [], {}, is_new=False)
-            context.services.limits.admit_storage(stored_bytes)
-            if request.clip_id and await find_clip(session, context.user_id, request.clip_id) is None:
-                error = field_error("clipId", Sentence("field_not_yours"), str(request.clip_id))
-                raise InvalidParams(Sentence("belongings_invalid"), errors=[error])
-            planned = await write_plan(context, session, stored, request.steps, kept={})
+            for place, (row, steps) in wanted.items():
+                if is_dry_run:
+                    row.id = uuid4()
+                try:
+                    planned.append(await _write(context, session, row, steps))
+                except InvalidParams as invalid:
+                    if not place:
+                        raise
+                    errors += [{**error, "field": f"{place}.{error['field']}"} for error in invalid.errors]
+            if errors:
+                raise InvalidParams(Sentence("input_invalid"), errors=errors)
             if is_dry_run:
-                raise DryRun(planned)
-    except DryRun as dry_run:
-        return dry_run.planned
+                require_within_budget(context, budget_cents, total_cents(planned), is_confirmed=True)
+                raise DryRun
+            if new := [each for each in planned if each.is_new]:
+                limits.admit_storage(stored_bytes)
+                await hold_within_budget(context, session, new, budget_cents)
+    except DryRun:
+        pass
     return planned
+
+
+async def _write(context: RequestContext, session: AsyncSession, row: PipelineRow, steps: Steps) -> PlannedPipeline:
+    """Raises: InvalidParams, PriceUnknown, KeyReused, Conflict."""
+    stored, is_new = await insert_pipeline(session, row)
+    if not is_new:
+        return PlannedPipeline(ensure_same_request(stored, row), [], {}, [], is_new=False)
+    if row.clip_id and await find_clip(session, context.user_id, row.clip_id) is None:
+        error = field_error("clipId", Sentence("field_not_yours"), str(row.clip_id))
+        raise InvalidParams(Sentence("belongings_invalid"), errors=[error])
+    return await write_plan(context, session, stored, steps, kept={})
 
 
 async def write_plan(
     context: RequestContext, session: AsyncSession, pipeline: PipelineRow, steps: Steps, *, kept: Mapping[str, UUID]
 ) -> PlannedPipeline:
-    """The jobs of all steps but those that are kept, with their holds. Raises what `create_pipeline` does."""
+    """The jobs of all steps but those that are kept; `hold_within_budget` comes next.
+
+    Raises: InvalidParams, PriceUnknown, Conflict.
+    """
     errors = [*plan_errors(steps), *approval_errors(pipeline, steps)]
     if errors:
         raise InvalidParams(Sentence("request_invalid"), errors=errors)
@@ -116,14 +169,19 @@ async def write_plan(
         if name not in kept:
             await plan.add(name, steps[name])
     plan.require_valid()
-    total = sum(plan.cents.values())
-    require_within_budget(context, pipeline, total)
-    await create.admit_and_hold(session, context, plan.jobs_to_hold)
     rows = [plan.rows[name] for name in steps if name in plan.rows]
     await write_steps(session, rows)
-    await resume_pipeline(session, pipeline, total)
+    await resume_pipeline(session, pipeline, sum(plan.cents.values()))
     await session.refresh(pipeline)
-    return PlannedPipeline(pipeline, rows, plan.cents)
+    return PlannedPipeline(pipeline, rows, plan.cents, plan.jobs_to_hold)
+
+
+async def hold_within_budget(
+    context: RequestContext, session: AsyncSession, planned: Sequence[PlannedPipeline], budget_cents: int | None
+) -> None:
+    """Raises: InvalidParams, ConfirmationRequired, RateLimited, InsufficientCredits."""
+    require_within_budget(context, budget_cents, total_cents(planned))
+    await create.admit_and_hold(session, context, [job for each in planned for job in each.jobs_to_hold])
 
 
 class _Plan:
@@ -192,13 +250,15 @@ class _Plan:
         inputs = with_jobs(step.input, self._job_ids)
         kind = JobKind(step.kind) if step.kind else None
         model = await create.resolve_model(self._context.services, kind, step.model, inputs)
-        request = CreateRequest(clip_id=self._pipeline.clip_id, confirm=True)
+        request = CreateRequest(
+            clip_id=self._pipeline.clip_id, confirm=True, priority=step.priority, max_cost_cents=step.max_cost_cents
+        )
         job = create.new_job(self._context, None, JobSpec(model=model, inputs=inputs, request=request))
         checked = await settle_references(
             self._session, self._context, [(model, inputs)], job, awaited=set(self._job_ids.values())
         )
         named = {value_at(job.arguments, place): place for place in job.input_references}
-        errors = list(checked.errors)
+        errors = [*checked.errors, *await create.validate_priority(self._session, request)]
         for needed in sorted(steps_named_in(step.input)):
             place = named.get(f"job:{self._job_ids[needed]}")
             field = model.spelling_of(place, inputs) if place else "input"
@@ -284,18 +344,24 @@ def approval_errors(pipeline: PipelineRow, steps: Steps) -> Iterator[FieldError]
             yield field_error("approvals", Sentence("field_no_such_step"), name, list(steps))
 
 
-def require_within_budget(context: RequestContext, pipeline: PipelineRow, cents: int) -> None:
+def total_cents(planned: Sequence[PlannedPipeline]) -> int:
+    return sum(sum(each.cents.values()) for each in planned)
+
+
+def require_within_budget(
+    context: RequestContext, budget: int | None, cents: int, *, is_confirmed: bool = False
+) -> None:
     """Raises: InvalidParams, ConfirmationRequired."""
-    budget, most = pipeline.budget_cents, context.services.settings.interactive_budget_cents
+    most = context.services.settings.interactive_budget_cents
     if budget is not None and cents > budget:
         error = field_error("budgetCents", Sentence("field_costs_more", least=cents), budget, {"min": cents})
         raise InvalidParams(Sentence("request_invalid"), errors=[error])
-    if budget is None and cents > most:
+    if budget is None and cents > most and not is_confirmed:
         sentence = Sentence("budget_required", cents=cents, budget=most)
         raise ConfirmationRequired(sentence, estimatedCostCents=cents)
 
 
 def in_step(name: str, errors: Sequence[Any], *, is_mix: bool) -> Iterator[FieldError]:
     for error in errors:
-        where = error["field"] if is_mix or error["field"] in ("model", "input") else f"input.{error['field']}"
+        where = error["field"] if is_mix or error["field"] in BESIDE_INPUT else f"input.{error['field']}"
         yield {**error, "field": f"steps.{name}.{where}"}

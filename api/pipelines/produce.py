@@ -1,7 +1,9 @@
 """A finished clip as a pipeline: first frame, then video; voice and ambient sound beside them; then one film."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -13,6 +15,10 @@ from reelay.domain.money import MOST_CENTS
 
 DEFAULTS = "defaults"
 """In a campaign's metadata: inputs of its clips, by the names of `ProduceRequest`."""
+PARTS = "parts"
+"""In a clip's metadata: what it is made of, by the same names."""
+MOST_CLIPS = 50
+BESIDE_INPUT = ("model", "priority", "maxCostCents")
 FIRST_FRAME_URL = "firstFrameUrl"
 QUIET_DB = -6.0
 FADE_OUT_SECONDS = 1.0
@@ -20,7 +26,47 @@ FADE_OUT_SECONDS = 1.0
 Inputs = dict[str, JsonValue]
 
 
-class ProduceRequest(Wire):
+class ClipParts(Wire):
+    """What a clip is made of: each part the input of its `/api/generate/...` call, with an optional `model`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first_frame: Inputs | None = None
+    """The picture that the video starts from."""
+    video: Inputs | None = None
+    """The video."""
+    voice: Inputs | None = None
+    """What is spoken over it."""
+    ambient: Inputs | None = None
+    """The sound beneath it, lowered while the voice speaks."""
+    captions: bool = False
+    """Whether the voice's words are shown as captions."""
+
+
+class PartName(StrEnum):
+    """A part of a clip that may have to be approved."""
+
+    FIRST_FRAME = "firstFrame"
+    VIDEO = "video"
+    VOICE = "voice"
+    AMBIENT = "ambient"
+
+
+class ProduceOptions(Wire):
+    """How films are made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    budget_cents: Annotated[int, Field(ge=0, le=MOST_CENTS)] | None = None
+    """The most that it may cost, in US cents; of several films, all together."""
+    webhook_url: WebhookUrl | None = None
+    """An https address that is told of the pipeline's events, besides your endpoints."""
+    reuse: bool = True
+    """Whether earlier results with the same content stand for steps, at no cost."""
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class ProduceRequest(ClipParts, ProduceOptions):
     """What a clip is made of: each part the input of its `/api/generate/...` call, with an optional `model`."""
 
     model_config = ConfigDict(
@@ -38,25 +84,46 @@ class ProduceRequest(Wire):
         },
     )
 
-    first_frame: Inputs | None = None
-    """The picture that the video starts from."""
     video: Inputs
     """The video."""
-    voice: Inputs | None = None
-    """What is spoken over it."""
-    ambient: Inputs | None = None
-    """The sound beneath it, lowered while the voice speaks."""
-    captions: bool = False
-    """Whether the voice's words are shown as captions."""
     approvals: list[StepId] = Field(default_factory=list)
     """Steps whose result has to be approved: `firstFrame`, `video`, `voice`, `ambient`."""
-    budget_cents: Annotated[int, Field(ge=0, le=MOST_CENTS)] | None = None
-    """The most that it may cost, in US cents."""
-    webhook_url: WebhookUrl | None = None
-    """An https address that is told of the pipeline's events, besides your endpoints."""
-    reuse: bool = True
-    """Whether earlier results with the same content stand for steps, at no cost."""
-    metadata: Metadata = Field(default_factory=dict)
+
+
+class ProduceCampaignRequest(ProduceOptions):
+    """Films of several clips of a campaign: all of them, or none."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "clips": {"3f1c0a4e-7a83-4d8c-9c40-5a8f0f6f2a11": {"video": {"prompt": "Boats leave the harbour"}}},
+                    "budgetCents": 2000,
+                }
+            ]
+        },
+    )
+
+    clips: Annotated[dict[UUID, ClipParts], Field(min_length=1, max_length=MOST_CLIPS)]
+    """What each is made of, by the clips' ids. A part that is left out is that of the clip's `metadata.parts`."""
+    approvals: list[PartName] = Field(default_factory=list)
+    """Parts whose result has to be approved, of each clip that has them."""
+
+
+def request_for(clip: Clip, parts: ClipParts, body: ProduceCampaignRequest) -> ProduceRequest:
+    """Raises: ValidationError."""
+    stored = clip.metadata_.get(PARTS)
+    made_of = (stored if isinstance(stored, dict) else {}) | parts.model_dump(by_alias=True, exclude_unset=True)
+    return ProduceRequest.model_validate(
+        {
+            **made_of,
+            "approvals": [part for part in body.approvals if made_of.get(part) is not None],
+            "webhookUrl": body.webhook_url,
+            "reuse": body.reuse,
+            "metadata": body.metadata,
+        }
+    )
 
 
 def pipeline_for(clip: Clip, campaign: Campaign, body: ProduceRequest) -> PipelineRequest:
@@ -100,5 +167,6 @@ def with_defaults(inputs: Inputs, defaults: Any) -> Inputs:
 
 
 def step_of(kind: StepKind, inputs: Inputs) -> GenerationStep:
-    model = inputs.pop("model", None)
-    return GenerationStep(kind=kind, model=model if isinstance(model, str) else None, input=inputs)
+    """Raises: ValidationError."""
+    beside = {name: inputs.pop(name) for name in BESIDE_INPUT if name in inputs}
+    return GenerationStep.model_validate({**beside, "kind": kind, "input": inputs})

@@ -1,5 +1,7 @@
 """The calls that create pipelines, read them, decide about their steps, and go on with them."""
 
+import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -8,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic import TypeAdapter
 
+from api.batches.create import STARTS_AT_ONCE
 from api.context import Context, RequestContext
 from api.events.access import EventReaderDep
 from api.events.stream import EventResponse
@@ -17,7 +20,8 @@ from api.http.links import Links
 from api.http.openapi import with_headers
 from api.http.pagination import Cursor, PageSize, read_cursor, split_page
 from api.http.problems import Conflict, InvalidParams, NotFound, errors_of_the_body, field_error, problems
-from api.pipelines.create import PlannedPipeline, create_pipeline, write_plan
+from api.http.wire import Wire
+from api.pipelines.create import PlannedPipeline, create_pipeline, hold_within_budget, write_plan
 from api.pipelines.events import PipelineStream
 from api.pipelines.read import pipeline_view
 from api.pipelines.schemas import (
@@ -58,6 +62,7 @@ EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 PipelineId = Annotated[UUID, Path(description="The pipeline's id.")]
+OfCampaign = Annotated[UUID | None, Query(alias="campaignId", description="Only those of clips of that campaign.")]
 IsDryRun = Annotated[
     bool, Query(alias="dryRun", description="Whether to tell what it would do and cost, and create nothing.")
 ]
@@ -69,14 +74,18 @@ async def create_plan(
 ) -> PipelineCreatedView | Response:
     """Create a pipeline: all of its steps are validated, priced and held for together, or nothing is created."""
     planned = await create_pipeline(context, key, body, is_dry_run=is_dry_run)
-    return plan_answer(planned) if is_dry_run else await started(context, planned, response)
+    return plan_answer(plan_view(planned)) if is_dry_run else await started(context, planned, response)
 
 
 @router.get("")
-async def list_pipelines(context: Context, limit: PageSize = 20, after: Cursor = None) -> PipelineList:
+async def list_pipelines(
+    context: Context, limit: PageSize = 20, after: Cursor = None, campaign_id: OfCampaign = None
+) -> PipelineList:
     """The caller's pipelines, newest first."""
     async with context.transaction() as session:
-        found = await newest_pipelines(session, context.user_id, limit=limit + 1, before=read_cursor(after))
+        found = await newest_pipelines(
+            session, context.user_id, limit=limit + 1, before=read_cursor(after), campaign_id=campaign_id
+        )
         page, next_cursor = split_page(found, limit, lambda row: (row.created_at, row.id))
         views = await pipeline_views(session, context.user_id, page, context.links, context.language)
     return PipelineList(data=views, has_more=next_cursor is not None, next_cursor=next_cursor)
@@ -140,7 +149,8 @@ async def retry_pipeline(pipeline_id: PipelineId, context: Context) -> PipelineV
             raise Conflict(Sentence("pipeline_running", status=row.status))
         steps = (await steps_of(session, context.user_id, [pipeline_id]))[pipeline_id]
         kept = {step.row.id: step.row.job_id for step in steps if step.status.is_done}
-        await write_plan(context, session, row, STEPS.validate_python(row.steps), kept=kept)
+        planned = await write_plan(context, session, row, STEPS.validate_python(row.steps), kept=kept)
+        await hold_within_budget(context, session, [planned], row.budget_cents)
     await start(context, row)
     return await pipeline_view(context, pipeline_id)
 
@@ -173,7 +183,7 @@ async def rerun_pipeline(
             metadata=row.metadata_,
         )
     planned = await create_pipeline(context, key, request, rerun_of=row.id, is_dry_run=is_dry_run)
-    return plan_answer(planned) if is_dry_run else await started(context, planned, response)
+    return plan_answer(plan_view(planned)) if is_dry_run else await started(context, planned, response)
 
 
 async def find(context: RequestContext, pipeline_id: UUID) -> PipelineRow:
@@ -191,6 +201,17 @@ async def start(context: RequestContext, row: PipelineRow) -> None:
     await start_or_leave_to_sweeper(context.services.pipeline_runs, plan, row.name)
 
 
+async def start_all(context: RequestContext, rows: Sequence[PipelineRow]) -> None:
+    turn = asyncio.Semaphore(STARTS_AT_ONCE)
+
+    async def start_in_turn(row: PipelineRow) -> None:
+        async with turn:
+            if row.status == PipelineStatus.RUNNING:
+                await start(context, row)
+
+    await asyncio.gather(*map(start_in_turn, rows))
+
+
 async def started(context: RequestContext, planned: PlannedPipeline, response: Response) -> PipelineCreatedView:
     if planned.row.status == PipelineStatus.RUNNING:
         await start(context, planned.row)
@@ -199,13 +220,16 @@ async def started(context: RequestContext, planned: PlannedPipeline, response: R
     return view
 
 
-def plan_answer(planned: PlannedPipeline) -> Response:
+def plan_view(planned: PlannedPipeline) -> PlanView:
     steps = {
         step.id: PlannedStepView(status=step.status, estimated_cost_cents=planned.cents.get(step.id, 0))
         for step in planned.steps
     }
-    view = PlanView(estimated_cost_cents=sum(planned.cents.values()), steps=steps)
-    return Response(view.model_dump_json(by_alias=True), media_type="application/json")
+    return PlanView(estimated_cost_cents=sum(planned.cents.values()), steps=steps)
+
+
+def plan_answer(plan: Wire) -> Response:
+    return Response(plan.model_dump_json(by_alias=True), media_type="application/json")
 
 
 async def decide(

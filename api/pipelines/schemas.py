@@ -15,7 +15,7 @@ from api.http.pagination import Page
 from api.http.wire import Metadata, Text, Wire
 from reelay.db.pipelines import StepOfPipeline
 from reelay.db.tables import GenerationJob, MediaFileRow, PipelineRow
-from reelay.domain.generation import ProviderName, Stage, Status, WaitingFor
+from reelay.domain.generation import Priority, ProviderName, Stage, Status, WaitingFor
 from reelay.domain.language import Language
 from reelay.domain.messages import Sentence, in_language
 from reelay.domain.money import MOST_CENTS
@@ -49,6 +49,11 @@ class GenerationStep(Wire):
     """A model's name, see `GET /api/models`; without a `kind` also the id of any endpoint of fal."""
     input: dict[str, JsonValue] = Field(default_factory=dict)
     """The model's inputs, as for a job."""
+    priority: Priority = Priority.NORMAL
+    """Which of the jobs that wait for their turn at a provider goes first."""
+    max_cost_cents: Annotated[int, Field(ge=0, le=MOST_CENTS)] | None = None
+    """The most that the step may cost, in US cents. A plan in which its price is higher is refused; where nobody knows
+    the price in advance, this is held for it."""
 
     @model_validator(mode="after")
     def _names_what_it_makes(self) -> Self:
@@ -216,6 +221,26 @@ class PlanView(Wire):
     """The price of all steps that would not be reused, in US cents."""
     steps: dict[str, PlannedStepView]
     """By their ids."""
+
+
+class ProducedView(Wire):
+    """The films that a call has begun."""
+
+    pipelines: dict[UUID, UUID]
+    """The pipelines' ids, by their clips'."""
+    estimated_cost_cents: int
+    """The price of all of them in US cents, held until each step ends."""
+    status_url: str
+    """Where the campaign's pipelines can be read."""
+
+
+class ProducePlanView(Wire):
+    """What films would cost: nothing was created."""
+
+    estimated_cost_cents: int
+    """The price of all of them, in US cents."""
+    clips: dict[UUID, PlanView]
+    """By the clips' ids."""
 
 
 class StepView(Wire):

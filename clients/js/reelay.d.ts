@@ -324,6 +324,20 @@ export function produceClip(
   options?: Connection & { idempotencyKey?: string; signal?: AbortSignal },
 ): Promise<PipelineCreated>;
 
+/** As `POST /api/campaigns/{id}/produce` answers: the pipelines' ids by their clips'. */
+export interface Produced {
+  pipelines: Record<string, string>;
+  estimatedCostCents: number;
+  statusUrl: string;
+}
+
+/** `plan`: `{clips: {ID: parts}, ...}`, all of them or none. */
+export function produceCampaign(
+  campaignId: string,
+  plan: Record<string, unknown>,
+  options?: Connection & { idempotencyKey?: string; signal?: AbortSignal },
+): Promise<Produced>;
+
 export function createPipeline(
   plan: Record<string, unknown>,
   options?: Connection & { idempotencyKey?: string; signal?: AbortSignal },

@@ -460,6 +460,20 @@ export function produceClip(clipId, parts, options) {
 }
 
 /**
+ * Make the films of several clips of a campaign, all of them or none: `{clips: {ID: parts}, budgetCents?, ...}`. What
+ * a clip's parts leave out, its `metadata.parts` says.
+ *
+ * @param {string} campaignId
+ * @param {Object} plan
+ * @param {Connection & {idempotencyKey?: string, signal?: AbortSignal}} [options]
+ * @returns {Promise<import("./reelay.d.ts").Produced>}
+ * @throws {Refused | NotReachable}
+ */
+export function produceCampaign(campaignId, plan, options) {
+  return createOnce(`/api/campaigns/${encodeURIComponent(campaignId)}/produce`, plan, options);
+}
+
+/**
  * Create a pipeline: `{steps: {ID: {kind, input}, ...}, approvals?, budgetCents?, clipId?, ...}`.
  *
  * @param {Object} plan

@@ -29,19 +29,30 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would do an
 
 
 def produce(
-    video: Annotated[str, typer.Argument(help="What the video shows.")],
+    video: Annotated[str | None, typer.Argument(help="What the video shows.")] = None,
     first_frame: Annotated[str | None, typer.Option(help="The picture that it starts from.")] = None,
     voice: Annotated[str | None, typer.Option(help="What is spoken over it.")] = None,
     ambient: Annotated[str | None, typer.Option(help="The sound beneath it.")] = None,
     captions: Annotated[bool, typer.Option(help="Show the voice's words.")] = False,
     model: Annotated[str | None, typer.Option(help="Of the video.")] = None,
     clip: Annotated[UUID | None, typer.Option(help="The clip that it fills; a new one unless given.")] = None,
+    campaign: Annotated[
+        UUID | None, typer.Option(help="Make the films of all its clips, of what their `metadata.parts` say.")
+    ] = None,
+    dry_run: DryRun = False,
     approve: Annotated[list[str] | None, typer.Option(help="A step whose result waits for your approval.")] = None,
     budget_cents: Annotated[int | None, typer.Option(help="The most that it may cost.")] = None,
     out: Annotated[Path | None, typer.Option(help="Store the film here.")] = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Make a finished clip: first frame, video, voice, ambient sound and captions, as one film."""
+    if campaign is not None:
+        if any((video, first_frame, voice, ambient, captions, model, clip, out)):
+            raise typer.BadParameter("its clips say what they are made of", param_hint="--campaign")
+        run(produce_campaign(campaign, dry_run, data_dir, approvals=approve or [], budgetCents=budget_cents))
+        return
+    if video is None:
+        raise typer.BadParameter("VIDEO or --campaign is needed", param_hint="VIDEO")
     parts: dict[str, Any] = {"video": {"prompt": video, **({"model": model} if model else {})}}
     if first_frame:
         parts["firstFrame"] = {"prompt": first_frame}
@@ -64,6 +75,36 @@ async def run_produce(
         created = await reelay.produce(clip_id, **parts)
         typer.echo(f"pipeline {created.pipeline_id}: {created.estimated_cost_cents} cents at most, clip {clip_id}")
         await finish(reelay, await follow(reelay, created.pipeline_id), out)
+
+
+async def produce_campaign(campaign_id: UUID, dry_run: bool, data_dir: Path | None, **more: Any) -> None:
+    """Raises: StackError, ReelayError, typer.Exit when a film was not made."""
+    async with service(data_dir, patience=PATIENCE_SECONDS) as reelay:
+        titles = {clip.id: clip.title or str(clip.id) for clip in (await reelay.campaign(campaign_id)).clips}
+        clips: dict[UUID, dict[str, Any]] = {clip_id: {} for clip_id in titles}
+        if dry_run:
+            plan = await reelay.plan_campaign(campaign_id, clips, **more)
+            for clip_id, title in titles.items():
+                typer.echo(f"{title:<30}{plan.clips[clip_id].estimated_cost_cents} cents")
+            typer.echo(f"{plan.estimated_cost_cents} cents in all")
+            return
+        created = await reelay.produce_campaign(campaign_id, clips, **more)
+        typer.echo(f"{len(created.pipelines)} films: {created.estimated_cost_cents} cents at most")
+        statuses = [
+            await follow_film(reelay, titles[clip_id], created.pipelines[clip_id])
+            for clip_id in titles
+            if clip_id in created.pipelines
+        ]
+    if set(statuses) - {"completed", "waiting_for_approval"}:
+        raise typer.Exit(Exit.FAILED)
+
+
+async def follow_film(reelay: "AsyncReelay", title: str, pipeline_id: UUID) -> str:
+    """Its last status. The others go on meanwhile."""
+    typer.echo(f"{title}  {pipeline_id}")
+    pipeline = await follow(reelay, pipeline_id)
+    typer.echo(f"{title}  {pipeline.status}, {pipeline.cost_cents} cents")
+    return pipeline.status
 
 
 @app.command("list")

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.generations import WITHOUT_RESULT, cancel_generation, generation_of
-from reelay.db.tables import GenerationJob, MediaFileRow, PipelineRow, PipelineStepRow
+from reelay.db.tables import Clip, GenerationJob, MediaFileRow, PipelineRow, PipelineStepRow
 from reelay.domain.generation import Status
 from reelay.domain.pipeline import Begun, Pipeline, PipelineStatus, PlannedStep, Step, StepStatus
 from reelay.domain.references import with_addresses
@@ -83,13 +83,21 @@ async def find_pipeline(
 
 
 async def newest_pipelines(
-    session: AsyncSession, user_id: UUID, *, limit: int, before: tuple[datetime, UUID] | None = None
+    session: AsyncSession,
+    user_id: UUID,
+    *,
+    limit: int,
+    before: tuple[datetime, UUID] | None = None,
+    campaign_id: UUID | None = None,
 ) -> Sequence[PipelineRow]:
-    """The user's, newest first, older than `before` (created_at, id)."""
+    """The user's, newest first, older than `before` (created_at, id); of all clips, or those of one campaign."""
     place = (col(PipelineRow.created_at), col(PipelineRow.id))
     statement = select(PipelineRow).where(col(PipelineRow.user_id) == user_id)
     if before:
         statement = statement.where(tuple_(*place) < tuple_(*before))
+    if campaign_id:
+        clips = select(col(Clip.id)).where(col(Clip.user_id) == user_id, col(Clip.campaign_id) == campaign_id)
+        statement = statement.where(col(PipelineRow.clip_id).in_(clips))
     return (await session.scalars(statement.order_by(*(each.desc() for each in place)).limit(limit))).all()
 
 

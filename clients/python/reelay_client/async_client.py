@@ -31,6 +31,8 @@ from reelay_client.models import (
     Pipeline,
     PipelineCreated,
     PipelinePlan,
+    Produced,
+    ProducePlan,
     TimelineEvent,
     WebhookDelivery,
     WebhookEndpoint,
@@ -53,6 +55,8 @@ BESIDE_INPUT = (
 )
 """Members of the body of `POST /api/jobs` that are no input of the model."""
 PROGRESS = {"progress": "true"}
+Clips = Mapping[UUID, Mapping[str, Any]]
+"""What each clip is made of, by its id."""
 DRY_RUN = {"dryRun": "true"}
 WAIT_SECONDS = 20
 UPLOAD_SECONDS = 120
@@ -197,8 +201,11 @@ class AsyncReelay:
     async def campaign(self, campaign_id: UUID) -> Campaign:
         return Campaign.read(await self.get(f"/api/campaigns/{campaign_id}"))
 
-    async def create_clip(self, campaign_id: UUID, *, title: str = "", position: int = 0) -> Clip:
-        path, body = f"/api/campaigns/{campaign_id}/clips", {"title": title, "position": position}
+    async def create_clip(
+        self, campaign_id: UUID, *, title: str = "", position: int = 0, metadata: Mapping[str, Any] | None = None
+    ) -> Clip:
+        path = f"/api/campaigns/{campaign_id}/clips"
+        body = {"title": title, "position": position, "metadata": metadata or {}}
         return Clip.read(await self._request_with_retries("POST", path, json=body, headers=_once()))
 
     async def clip(self, clip_id: UUID) -> Clip:
@@ -281,6 +288,19 @@ class AsyncReelay:
         `captions`; `approvals`, `budgetCents`, ... beside them."""
         return await self._create_pipeline(f"/api/clips/{clip_id}/produce", parts, idempotency_key)
 
+    async def produce_campaign(
+        self, campaign_id: UUID, clips: Clips, /, *, idempotency_key: str | None = None, **more: Any
+    ) -> Produced:
+        """Films of several clips, all of them or none: the parts of each by the clip's id, `{}` for those that its
+        `metadata["parts"]` says. `more` in the API's names: `approvals`, `budgetCents`, ..."""
+        path, body = _produce(campaign_id, clips, more)
+        return Produced.read(await self._create(path, body, idempotency_key))
+
+    async def plan_campaign(self, campaign_id: UUID, clips: Clips, /, **more: Any) -> ProducePlan:
+        """What `produce_campaign` with the same would cost."""
+        path, body = _produce(campaign_id, clips, more)
+        return ProducePlan.read(await self._request_with_retries("POST", path, json=body, params=DRY_RUN))
+
     async def create_pipeline(
         self, steps: Mapping[str, Any], /, *, idempotency_key: str | None = None, **more: Any
     ) -> PipelineCreated:
@@ -295,9 +315,10 @@ class AsyncReelay:
     async def pipeline(self, pipeline_id: UUID) -> Pipeline:
         return Pipeline.read(await self.get(_pipeline(pipeline_id)))
 
-    async def pipelines(self) -> AsyncGenerator[Pipeline]:
-        """The caller's pipelines, newest first, page after page."""
-        async with aclosing(self.pages("/api/pipelines")) as documents:
+    async def pipelines(self, *, campaign_id: UUID | None = None) -> AsyncGenerator[Pipeline]:
+        """The caller's pipelines, or those of a campaign's clips, newest first, page after page."""
+        only = {"campaignId": str(campaign_id)} if campaign_id else {}
+        async with aclosing(self.pages("/api/pipelines", **only)) as documents:
             async for document in documents:
                 yield Pipeline.read(document)
 
@@ -508,6 +529,11 @@ class AsyncReelay:
 
 def _endpoint(endpoint_id: UUID) -> str:
     return f"/api/webhook-endpoints/{endpoint_id}"
+
+
+def _produce(campaign_id: UUID, clips: Clips, more: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    body = {"clips": {str(clip_id): dict(parts) for clip_id, parts in clips.items()}, **more}
+    return f"/api/campaigns/{campaign_id}/produce", body
 
 
 def _pipeline(pipeline_id: UUID) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from reelay_client.async_client import BATCH_POLL_SECONDS, PATIENCE_SECONDS, AsyncReelay
+from reelay_client.async_client import BATCH_POLL_SECONDS, PATIENCE_SECONDS, AsyncReelay, Clips
 from reelay_client.models import (
     Asset,
     Batch,
@@ -27,6 +27,8 @@ from reelay_client.models import (
     Pipeline,
     PipelineCreated,
     PipelinePlan,
+    Produced,
+    ProducePlan,
     TimelineEvent,
     WebhookDelivery,
     WebhookEndpoint,
@@ -129,8 +131,11 @@ class Reelay:
     def campaign(self, campaign_id: UUID) -> Campaign:
         return self._portal.call(self._client.campaign, campaign_id)
 
-    def create_clip(self, campaign_id: UUID, *, title: str = "", position: int = 0) -> Clip:
-        return self._portal.call(partial(self._client.create_clip, campaign_id, title=title, position=position))
+    def create_clip(
+        self, campaign_id: UUID, *, title: str = "", position: int = 0, metadata: Mapping[str, Any] | None = None
+    ) -> Clip:
+        create = partial(self._client.create_clip, campaign_id, title=title, position=position, metadata=metadata)
+        return self._portal.call(create)
 
     def clip(self, clip_id: UUID) -> Clip:
         return self._portal.call(self._client.clip, clip_id)
@@ -195,6 +200,17 @@ class Reelay:
         """As `AsyncReelay.produce`."""
         return self._portal.call(partial(self._client.produce, clip_id, idempotency_key=idempotency_key, **parts))
 
+    def produce_campaign(
+        self, campaign_id: UUID, clips: Clips, /, *, idempotency_key: str | None = None, **more: Any
+    ) -> Produced:
+        """As `AsyncReelay.produce_campaign`."""
+        produce = partial(self._client.produce_campaign, campaign_id, clips, idempotency_key=idempotency_key, **more)
+        return self._portal.call(produce)
+
+    def plan_campaign(self, campaign_id: UUID, clips: Clips, /, **more: Any) -> ProducePlan:
+        """What `produce_campaign` with the same would cost."""
+        return self._portal.call(partial(self._client.plan_campaign, campaign_id, clips, **more))
+
     def create_pipeline(
         self, steps: Mapping[str, Any], /, *, idempotency_key: str | None = None, **more: Any
     ) -> PipelineCreated:
@@ -209,9 +225,9 @@ class Reelay:
     def pipeline(self, pipeline_id: UUID) -> Pipeline:
         return self._portal.call(self._client.pipeline, pipeline_id)
 
-    def pipelines(self) -> Iterator[Pipeline]:
-        """The caller's pipelines, newest first."""
-        return self._iterate(self._client.pipelines())
+    def pipelines(self, *, campaign_id: UUID | None = None) -> Iterator[Pipeline]:
+        """The caller's pipelines, or those of a campaign's clips, newest first."""
+        return self._iterate(self._client.pipelines(campaign_id=campaign_id))
 
     def approve_step(self, pipeline_id: UUID, step: str, *, note: str = "") -> Pipeline:
         """What needs the step begins."""

@@ -358,6 +358,16 @@ class PipelineCreated(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Produced(Answer):
+    """The answer to a call that begins the films of several clips."""
+
+    pipelines: dict[UUID, UUID]
+    """The pipelines' ids, by their clips'."""
+    estimated_cost_cents: int
+    status_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedStep(Answer):
     """What would become of a step."""
 
@@ -372,6 +382,15 @@ class PipelinePlan(Answer):
 
     estimated_cost_cents: int
     steps: dict[str, PlannedStep]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProducePlan(Answer):
+    """What films of several clips would cost."""
+
+    estimated_cost_cents: int
+    clips: dict[UUID, PipelinePlan]
+    """By the clips' ids."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -412,5 +431,6 @@ def _read(value: Any, hint: Any) -> Any:
     if isinstance(value, list) and (parts := get_args(hint)):
         return [_read(item, parts[0]) for item in value]
     if isinstance(value, dict) and get_origin(hint) is dict:
-        return {name: _read(item, get_args(hint)[1]) for name, item in value.items()}
+        of_name, of_item = get_args(hint)
+        return {_read(name, of_name): _read(item, of_item) for name, item in value.items()}
     return hint.read(value) if isinstance(hint, type) and issubclass(hint, Answer) else value

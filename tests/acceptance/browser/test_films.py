@@ -60,5 +60,17 @@ async def test_a_film_is_made_approved_played_with_sound_and_made_again(visit: V
     await expect(page.locator("[data-step=film]")).to_have_attribute("data-status", "completed")
     await expect(page.locator("[data-step=video]")).to_have_attribute("data-status", "reused")
 
+    await page.get_by_role("link", name="Campaigns").click()
+    await page.get_by_role("link", name="Sea").click()
+    await page.get_by_role("link", name="Make all films").click()
+    await page.get_by_role("group", name="Dawn").get_by_label("Video: what happens").fill("waves")
+    await page.get_by_role("button", name="What does it cost?").click()
+    await expect(page.get_by_text("It would cost $")).to_be_visible()
+    assert await visitor.barriers() == []
+    await visitor.look("films-form")
+    page.on("dialog", lambda dialog: dialog.accept())
+    await page.get_by_role("button", name="Make all films").click()
+    await expect(page.get_by_role("link", name="Dawn")).to_have_count(3)
+
     await page.get_by_role("link", name="Films", exact=True).click()
-    await expect(page.get_by_role("link", name="Dawn")).to_have_count(2)
+    await expect(page.get_by_role("link", name="Dawn")).to_have_count(3)

@@ -302,6 +302,25 @@ async def test_a_clip_is_produced_approved_and_made_again(patient_service: Servi
     assert [each.id async for each in reelay.pipelines()] == [second.id, pipeline.id]
 
 
+async def test_a_campaigns_films_are_priced_and_made_by_one_call(reelay: AsyncReelay) -> None:
+    campaign = await reelay.create_campaign("Sea")
+    parts = {"parts": {"video": {"prompt": "boats [sim: latency=10m]"}}}
+    clips: dict[UUID, dict[str, Any]] = {
+        (await reelay.create_clip(campaign.id, title=title, metadata=parts)).id: {} for title in ("a", "b")
+    }
+    plan = await reelay.plan_campaign(campaign.id, clips)
+    assert plan.estimated_cost_cents == sum(each.estimated_cost_cents for each in plan.clips.values())
+    first = await reelay.produce_campaign(campaign.id, clips, budgetCents=1000, idempotency_key="films")
+    again = await reelay.produce_campaign(campaign.id, clips, budgetCents=1000, idempotency_key="films")
+    assert first.pipelines == again.pipelines
+    assert set(first.pipelines) == set(clips)
+    begun = [pipeline.id async for pipeline in reelay.pipelines(campaign_id=campaign.id)]
+    assert sorted(begun) == sorted(first.pipelines.values())
+    assert [each async for each in reelay.pipelines(campaign_id=uuid4())] == []
+    for pipeline_id in begun:
+        await reelay.cancel_pipeline(pipeline_id)
+
+
 async def test_a_plan_is_priced_canceled_and_retried(reelay: AsyncReelay) -> None:
     steps = {"frame": {"kind": "first-frame", "input": {"prompt": "slow [sim: latency=10m]"}}}
     plan = await reelay.plan_pipeline(steps)

@@ -67,7 +67,7 @@ async def test_a_file_is_uploaded_and_becomes_a_first_frame(patient_service: Ser
 
 
 FILM = """
-import { configureReelay, createPipeline, produceClip, request, watchPipeline } from "./reelay.js";
+import { configureReelay, createPipeline, produceCampaign, produceClip, request, watchPipeline } from "./reelay.js";
 
 configureReelay({ baseUrl: process.env.ORIGIN, apiKey: process.env.KEY });
 const post = (path, body) => request(path, { method: "POST", body });
@@ -80,7 +80,9 @@ const steps = { frame: { kind: "first-frame", input: { prompt: "a boat" } } };
 const create = () => createPipeline({ steps }, { idempotencyKey: "k" });
 const [first, second] = [await create(), await create()];
 const [film] = pipeline.steps.film.files;
-console.log(JSON.stringify([pipeline.status, film.name, first.pipelineId === second.pipelineId]));
+const { pipelines } = await produceCampaign(campaign.id, { clips: { [clip.id]: { video: { prompt: "boats" } } } });
+const { status } = await request(`/api/pipelines/${pipelines[clip.id]}`);
+console.log(JSON.stringify([pipeline.status, film.name, first.pipelineId === second.pipelineId, status !== "failed"]));
 """
 
 
@@ -90,4 +92,4 @@ async def test_a_film_is_made_and_watched(patient_service: Service) -> None:
         "KEY": patient_service.client.headers["authorization"].removeprefix("Bearer "),
     }
     command = partial(run_node, "node", "--input-type=module", "--eval", FILM, variables=variables)
-    assert json.loads(await asyncio.to_thread(command)) == ["completed", "film.mp4", True]
+    assert json.loads(await asyncio.to_thread(command)) == ["completed", "film.mp4", True, True]

@@ -304,6 +304,26 @@ async def test_a_film_is_produced_approved_and_made_again(terminal: Terminal) ->
     assert listed.json[0]["rerunOf"] == pipeline
 
 
+async def test_the_films_of_a_campaign_are_priced_made_and_followed(
+    terminal: Terminal, patient_service: Service
+) -> None:
+    campaign = (await patient_service.client.post("/api/campaigns", json={"name": "Sea"})).json()["id"]
+    for title in ("Dawn", "Dusk"):
+        clip = {"title": title, "metadata": {"parts": {"video": {"prompt": title, "model": "veo3.1-fast"}}}}
+        await patient_service.client.post(f"/api/campaigns/{campaign}/clips", json=clip)
+    priced = await terminal.type("produce", "--campaign", campaign, "--dry-run")
+    assert [line.split()[0] for line in priced.out.splitlines()[:2]] == ["Dawn", "Dusk"]
+    assert priced.out.splitlines()[-1].endswith("cents in all")
+    made = await terminal.type("produce", "--campaign", campaign)
+    assert made.code == 0, made.err
+    assert made.out.startswith("2 films: ")
+    assert sum(" completed, " in line for line in made.out.splitlines()) == 2
+    both, neither = await asyncio.gather(
+        terminal.type("produce", "boats", "--campaign", campaign), terminal.type("produce")
+    )
+    assert (both.code, neither.code) == (2, 2)
+
+
 async def test_a_plan_in_a_file_is_priced_and_a_wrong_one_refused(terminal: Terminal) -> None:
     steps = {"frame": {"kind": "first-frame", "input": {"prompt": "a boat"}}}
     (terminal.folder / "plan.json").write_text(json.dumps({"steps": steps}))

@@ -7,8 +7,10 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlmodel import col, select
 
 from reelay.db.statistics import OPEN_ACTIONS
+from reelay.db.tables import User
 from tests.eventually import eventually
 from tests.integration.api.shared import new_clip, problem, wrong_fields
 from tests.integration.pipelines.shared import (
@@ -30,6 +32,8 @@ from tests.integration.pipelines.shared import (
 from tests.paths import ROOT
 from tests.running import Service
 from tests.webhook_receiver import WebhookReceiver
+from workflows.ids import pipeline_workflow_id
+from workflows.search_attributes import USER
 
 JSON = {"content-type": "application/json"}
 
@@ -300,8 +304,51 @@ async def test_a_users_backend_is_told_of_the_approval_and_of_the_end(
     assert "pipeline.completed" in [event["type"] for event in log]
 
 
+async def test_a_step_has_its_own_limit_and_priority(service: Service) -> None:
+    frame = with_input(FRAME, prompt="a harbour [sim: latency=10m]")
+    dear = await service.client.post("/api/pipelines", json={"steps": {"frame": frame | {"maxCostCents": 0}}})
+    assert wrong_fields(dear) == ["steps.frame.maxCostCents"]
+    unpriced = {"model": "fal-ai/any-llm", "input": {"prompt": "a poem [sim: latency=10m]"}}
+    unlimited = await service.client.post("/api/pipelines", json={"steps": {"poem": unpriced}})
+    problem(unlimited, 409, "PRICE_UNKNOWN")
+
+    steps = {"frame": frame | {"priority": "low"}, "poem": unpriced | {"maxCostCents": 7}}
+    pipeline = await read(service, await create(service, steps))
+    assert (await service.job(pipeline["steps"]["frame"]["jobId"]))["priority"] == "low"
+    assert pipeline["steps"]["poem"]["estimatedCostCents"] == 7
+    await service.client.post(f"/api/pipelines/{pipeline['id']}/cancel")
+
+
+async def test_engineers_find_a_pipelines_run_by_its_user_and_its_page_by_its_run(service: Service) -> None:
+    pipeline_id = await create(service, {"frame": with_input(FRAME, prompt="x [sim: latency=10m]")}, name="Dawn")
+    described = await service.temporal.get_workflow_handle(pipeline_workflow_id(UUID(pipeline_id))).describe()
+    assert described.typed_search_attributes[USER] == await service_user(service)
+    assert await described.static_summary() == "Dawn: frame"
+    assert f"/#/pipelines/{pipeline_id}" in (await described.static_details() or "")
+    await service.client.post(f"/api/pipelines/{pipeline_id}/cancel")
+
+
+async def service_user(service: Service) -> str:
+    async with service.sessions() as session:
+        return str(await session.scalar(select(col(User.id)).where(col(User.name) == service.user_name)))
+
+
 async def test_the_plan_of_the_documentation_is_one(service: Service) -> None:
     page = (ROOT / "docs" / "pipelines.md").read_text()
     (plan,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     answer = await service.client.post("/api/pipelines", params={"dryRun": "1"}, content=plan, headers=JSON)
     assert (answer.status_code, set(answer.json()["steps"])) == (200, set(json.loads(plan)["steps"]))
+
+
+async def test_the_examples_of_the_documentation_become_films(patient_service: Service) -> None:
+    """As a reader sends them."""
+    service = patient_service
+    page = (ROOT / "docs" / "pipeline-examples.md").read_text()
+    plans = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    created = [await service.client.post("/api/pipelines", content=plan, headers=JSON) for plan in plans]
+    assert [answer.status_code for answer in created] == [202] * 4
+    ids = [answer.json()["pipelineId"] for answer in created]
+    await until(service, ids[0], "waiting_for_approval")
+    await service.client.post(f"/api/pipelines/{ids[0]}/approve", json={"step": "frame"})
+    ended = [await until(service, pipeline_id, "completed") for pipeline_id in ids]
+    assert [len(pipeline["steps"].get("film", {}).get("files", [])) for pipeline in ended] == [0, 1, 3, 1]

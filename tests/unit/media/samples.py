@@ -12,15 +12,9 @@ from av.video.stream import VideoStream
 
 
 def make_video(
-    path: Path,
-    *,
-    codec: str = "libx264",
-    seconds: int = 2,
-    width: int = 320,
-    faststart: bool = False,
-    half_white: bool = False,
+    path: Path, *, codec: str = "libx264", seconds: int = 2, width: int = 320, faststart: bool = False
 ) -> Path:
-    """At 25 frames a second, from black (luma 16) brighter by 4 a frame; `half_white`: the upper half alone."""
+    """At 25 frames a second, from black (luma 16) brighter by 4 with every frame."""
     options = {"movflags": "faststart"} if faststart else {}
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=25)
@@ -30,9 +24,6 @@ def make_video(
             frame = av.VideoFrame(width, 180, "yuv420p")
             for plane in frame.planes:
                 plane.update(bytes([16 + 4 * index]) * plane.buffer_size)
-            if half_white:
-                luma, half = frame.planes[0], frame.planes[0].buffer_size // 2
-                luma.update(bytes([16 + 4 * index]) * half + bytes([235]) * half)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
