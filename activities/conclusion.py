@@ -11,8 +11,8 @@ from temporalio import activity
 from activities.errors import try_again
 from activities.inputs import Accepted, Completion, Ending, Fallback
 from activities.slots import Slots
-from reelay.db.clips import update_clip_film, update_clip_media
-from reelay.db.engine import Sessions
+from reelay.db.clips import clip_update
+from reelay.db.engine import Sessions, one_statement
 from reelay.db.generations import cancel_generation, complete_generation, fail_generation, fall_back
 from reelay.db.pushes import metadata_of
 from reelay.db.tables import MediaFileRow
@@ -50,21 +50,20 @@ class ConclusionActivities:
     async def complete(self, completion: Completion) -> None:
         """Job row, media files, clip, credits and event, all or nothing. Twice is once."""
         generation, files = completion.generation, completion.archived.files
-        charge = _charge(completion)
-        result_url = media_address(generation.id, files[0].name) if files else None
-        async with self._sessions.begin() as session:
+        url = media_address(generation.id, files[0].name) if files else None
+        is_film = generation.provider is ProviderName.REELAY
+        async with one_statement(self._sessions) as session:
             # Read here: passed by the workflow, it would be in the history once for each file.
             metadata = await metadata_of(session, generation.id) if generation.provider.reports_by_push else {}
-            completed = await complete_generation(
+            await complete_generation(
                 session,
                 generation.id,
                 files=[_row(generation, file, position, metadata) for position, file in enumerate(files)],
-                result_url=result_url,
-                charge=charge,
+                result_url=url,
+                charge=_charge(completion),
+                clip=clip_update(generation.job_type, url, is_film=is_film) if url else None,
                 message=self._message(generation, "completed"),
             )
-            if completed and result_url:
-                await _update_clip(session, generation, result_url)
         self._slots.free(generation.provider)
 
     @activity.defn
@@ -78,7 +77,7 @@ class ConclusionActivities:
     @activity.defn
     async def end(self, ending: Ending) -> None:
         """Failed or canceled; what was held is released."""
-        async with self._sessions.begin() as session:
+        async with one_statement(self._sessions) as session:
             if ending.failure is None:
                 await cancel_generation(session, ending.generation.id, "Canceled")
             else:
@@ -126,16 +125,6 @@ def _charge(completion: Completion) -> Charge:
             doubt=charge.doubt,
         )
     return charge
-
-
-async def _update_clip(session: AsyncSession, generation: Generation, url: str) -> None:
-    # A clip that was deleted meanwhile is no reason to fail: the media stays in the gallery.
-    if generation.clip_id is None:
-        return
-    if generation.provider is ProviderName.REELAY:
-        await update_clip_film(session, generation.clip_id, url)
-    else:
-        await update_clip_media(session, generation.clip_id, generation.job_type, url)
 
 
 def _row(generation: Generation, file: MediaFile, position: int, metadata: dict[str, Any]) -> MediaFileRow:

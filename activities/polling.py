@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlmodel import col
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -13,7 +12,6 @@ from reelay.db.attempts import mark_ended_by_poll
 from reelay.db.engine import Sessions
 from reelay.db.generations import advance_generation, record_progress, record_wait
 from reelay.db.logs import append_log
-from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status, WaitingFor
 from reelay.domain.messages import Sentence
 from reelay.domain.progress import measured_progress
@@ -22,7 +20,7 @@ from reelay.providers.errors import ProviderError, ProviderNotConfigured, Result
 from reelay.providers.registry import Providers
 
 # A status never goes back: what a provider says of its queue may be older than what it said of the work.
-NOT_AT_WORK = (col(GenerationJob.status) != Status.IN_PROGRESS,)
+NOT_AT_WORK = "status <> 'in_progress'"
 
 
 class PollingActivities:
@@ -62,7 +60,7 @@ class PollingActivities:
                 stage=Stage.QUEUED if queued else Stage.GENERATING,
                 detail=_progress_message(generation, progress),
                 provider=generation.provider,
-                only_if=NOT_AT_WORK if queued else (),
+                only_if=NOT_AT_WORK if queued else "",
                 waiting_for=WaitingFor.QUEUE if queued else None,
                 queue_position=progress.queue_position if queued else None,
             )

@@ -9,7 +9,7 @@ from temporalio import activity
 
 from activities.metrics import counting_task_failures
 from reelay.background import Succeeded, TaskSupervisor
-from reelay.db.engine import Sessions
+from reelay.db.engine import Sessions, one_statement
 from reelay.db.generations import record_progress
 from reelay.domain.generation import Stage
 from reelay.domain.progress import SPANS
@@ -47,6 +47,6 @@ class ByteProgress:
         while True:
             await asyncio.sleep(WRITE_EVERY_SECONDS)
             percent = start + int((end - start) * sum(self._fractions) / len(self._fractions))
-            async with self._sessions.begin() as session:
+            async with one_statement(self._sessions) as session:
                 await record_progress(session, self._generation_id, min(percent, end))
             succeeded()

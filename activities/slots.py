@@ -1,9 +1,8 @@
 """Turns at providers whose account runs only so many requests at once: who waits is called when its turn has come."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
@@ -12,7 +11,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from reelay.background import Succeeded
-from reelay.db.engine import Sessions
+from reelay.db.engine import Sessions, one_statement
 from reelay.db.slots import call_again, grant_slots, holds_slot, providers_waited_for, read_slot_limits
 from reelay.domain.generation import Generation, ProviderName
 from reelay.domain.turns import SlotLimits
@@ -32,13 +31,6 @@ class Runs(Protocol):
         """Tell the run that its turn has come. False when that could not be told."""
 
 
-@dataclass(frozen=True)
-class Arrival:
-    has_slot: bool
-    others: Sequence[UUID] = ()
-    """Jobs that were given a slot at the same time, to be called after the commit."""
-
-
 class Slots:
     """What a worker knows of the slots. Without limits it knows that, and asks nobody."""
 
@@ -51,15 +43,25 @@ class Slots:
         """Empty until they were read."""
         self._freed = asyncio.Event()
 
-    async def arrive(self, session: AsyncSession, generation: Generation) -> Arrival:
-        """In the transaction that opens its attempt: whether the generation has a slot, or needs none."""
+    @asynccontextmanager
+    async def arriving(self, generation: Generation) -> AsyncIterator[tuple[AsyncSession, bool]]:
+        """For what opens its attempt, and whether the generation has a slot, or needs none. A transaction where there
+        are limits; elsewhere each statement is one."""
         if not self._limits:
-            await self._read_limits(session)
-        limits = self._limits[generation.provider]
-        if not limits or await holds_slot(session, generation.id):
-            return Arrival(has_slot=True)
-        granted = await grant_slots(session, generation.provider, limits, arriving=generation.id)
-        return Arrival(generation.id in granted, [job for job in granted if job != generation.id])
+            async with one_statement(self._sessions) as session:
+                await self._read_limits(session)
+        limits, others = self._limits[generation.provider], list[UUID]()
+        if not limits:
+            async with one_statement(self._sessions) as session:
+                yield session, True
+            return
+        async with self._sessions.begin() as session:
+            has_slot = await holds_slot(session, generation.id)
+            if not has_slot:
+                granted = await grant_slots(session, generation.provider, limits, arriving=generation.id)
+                has_slot, others = generation.id in granted, [job for job in granted if job != generation.id]
+            yield session, has_slot
+        await self.call(others)
 
     async def call(self, jobs: Sequence[UUID]) -> None:
         """After the commit that gave them a slot. Whom this misses, the sweep calls."""

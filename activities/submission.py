@@ -29,25 +29,25 @@ from activities.inputs import Adoption, Attempt
 from activities.missing_key import missing_key_error
 from activities.retries import SubmissionUnrecorded, is_outage
 from activities.slots import Slots
-from reelay.db.accounts import park_account, parked_account, schedule_probe, unpark_account
+from reelay.db.accounts import AccountParked, park_account, schedule_probe, unpark_account
 from reelay.db.attempts import (
     SUBMISSION,
     GenerationEnded,
     Opened,
+    accept_submission,
     attempt_of,
     has_identical_lost_attempt,
     lost_at,
     open_attempt,
-    record_acceptance,
     record_refusal,
     record_uncertainty,
     submission_of,
     unclaimed_requests,
 )
 from reelay.db.deliveries import waiting_delivery
-from reelay.db.engine import Sessions
+from reelay.db.engine import Sessions, one_statement
 from reelay.db.generations import advance_generation
-from reelay.db.tables import AttemptState, ProviderAccount, SubmissionAttempt
+from reelay.db.tables import AttemptState, SubmissionAttempt
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import (
     Generation,
@@ -57,7 +57,6 @@ from reelay.domain.generation import (
     Status,
     Submission,
     WaitingFor,
-    state_at_acceptance,
 )
 from reelay.domain.webhook_token import make_token
 from reelay.providers.errors import (
@@ -84,14 +83,6 @@ PROBE_LEASE = timedelta(minutes=6)
 CLOCK_SLACK = timedelta(seconds=30)
 
 log = structlog.get_logger()
-
-
-class AccountParked(Exception):
-    """It is not this submission's turn: the account takes none, and another one probes whether that is over."""
-
-    def __init__(self, account: ProviderAccount) -> None:
-        super().__init__(f"{account.provider} takes no submissions of our account: {account.reason}")
-        self.probe_at = account.probe_at
 
 
 class SubmissionActivities:
@@ -221,17 +212,22 @@ class SubmissionActivities:
 
         Raises: AccountParked, GenerationEnded, with nothing written down.
         """
-        async with self._sessions.begin() as session:
-            arrival = await self._slots.arrive(session, attempt.generation)
-            opened = None
-            if arrival.has_slot:
-                opened = await self._write_down(session, attempt, request)
-            else:
+        generation, opened = attempt.generation, None
+        async with self._slots.arriving(generation) as (session, has_slot):
+            if has_slot:
+                opened = await open_attempt(
+                    session,
+                    generation,
+                    attempt.number,
+                    dict(request.arguments) if generation.references else None,
+                    account=self._account(generation.provider),
+                    lease=PROBE_LEASE,
+                )
+            if opened is None:
                 await self._wait_for_slot(session, attempt)
-        await self._slots.call(arrival.others)
         match opened:
             case None:
-                raise slot_unavailable(f"No slot is free at {attempt.generation.provider}")
+                raise slot_unavailable(f"No slot is free at {generation.provider}")
             case Opened():
                 return None
             case SubmissionAttempt(state=AttemptState.ACCEPTED):
@@ -239,28 +235,6 @@ class SubmissionActivities:
         raise await self._uncertain_error(
             attempt, opened.answer or "The worker died while the submission was on its way"
         )
-
-    async def _write_down(
-        self, session: AsyncSession, attempt: Attempt, request: SubmissionRequest
-    ) -> Opened | SubmissionAttempt | None:
-        generation, again = attempt.generation, " again" if attempt.number > 1 else ""
-        sent = dict(request.arguments) if generation.references else None
-        opened = await open_attempt(session, generation, attempt.number, sent)
-        if opened is None:
-            await self._wait_for_slot(session, attempt)
-        if isinstance(opened, Opened):
-            await self._require_account(session, generation.provider)
-        if opened is Opened.NEW:
-            await advance_generation(
-                session,
-                generation.id,
-                status=Status.PENDING,
-                stage=Stage.SUBMITTING,
-                detail=f"Submitting to {generation.provider}{again}",
-                provider=generation.provider,
-                attempts=attempt.number - generation.attempts_before,
-            )
-        return opened
 
     async def _wait_for_slot(self, session: AsyncSession, attempt: Attempt) -> None:
         await advance_generation(
@@ -272,11 +246,6 @@ class SubmissionActivities:
             provider=attempt.generation.provider,
             waiting_for=WaitingFor.SLOT,
         )
-
-    async def _require_account(self, session: AsyncSession, provider: ProviderName) -> None:
-        """Raises: AccountParked."""
-        if parked := await parked_account(session, provider, self._account(provider), lease=PROBE_LEASE):
-            raise AccountParked(parked)
 
     def _account(self, provider: ProviderName) -> str:
         return self._providers[provider].account
@@ -333,29 +302,14 @@ class SubmissionActivities:
 
     async def _record_acceptance(self, generation: Generation, submission: Submission, how: str) -> Submission:
         """The attempt's submission: this one, unless another was recorded first."""
-        ahead = submission.queue_position
-        status, stage = state_at_acceptance(generation.provider, submission)
-        async with self._sessions.begin() as session:
-            sent_at = await record_acceptance(session, generation.id, submission)
-            if sent_at is None:
+        account = self._account(generation.provider)
+        async with one_statement(self._sessions) as session:
+            accepted = await accept_submission(session, generation, submission, how, account=account)
+            if accepted is None:
                 return submission_of(await attempt_of(session, generation.id, submission.attempt))
-            await advance_generation(
-                session,
-                generation.id,
-                status=status,
-                stage=stage,
-                detail=f"{how}, {ahead} ahead in its queue" if ahead else how,
-                provider=generation.provider,
-                waiting_for=WaitingFor.QUEUE if stage is Stage.QUEUED else None,
-                queue_position=ahead if stage is Stage.QUEUED else None,
-                data={"requestId": submission.request_id, "attempt": submission.attempt},
-                provider_request_id=submission.request_id,
-                provider_status_url=submission.status_url,
-                provider_response_url=submission.response_url,
-                stamped="submitted_at",
-            )
-            await self._unpark_account(session, generation, submission.attempt)
-        return replace(submission, sent_at=sent_at)
+        if accepted.has_resumed:
+            log.info("account_resumed", provider=generation.provider, account=account)
+        return replace(submission, sent_at=accepted.sent_at)
 
     async def _unpark_account(self, session: AsyncSession, generation: Generation, number: int) -> None:
         """The provider dealt with a submission, so the account is not locked (any more)."""

@@ -15,29 +15,18 @@ from reelay.domain.generation import ProviderName
 IS_PARKED = col(ProviderAccount.parked_at).is_not(None)
 
 
+class AccountParked(Exception):
+    """It is not this submission's turn: the account takes none, and another one probes whether that is over."""
+
+    def __init__(self, account: ProviderAccount) -> None:
+        super().__init__(f"{account.provider} takes no submissions of our account: {account.reason}")
+        self.probe_at = account.probe_at
+
+
 async def accounts(session: AsyncSession) -> Sequence[ProviderAccount]:
     """All that were ever parked."""
     ordered = select(ProviderAccount).order_by(col(ProviderAccount.provider), col(ProviderAccount.account))
     return (await session.scalars(ordered)).all()
-
-
-async def parked_account(
-    session: AsyncSession, provider: ProviderName, account: str, *, lease: timedelta
-) -> ProviderAccount | None:
-    """The parked account that a submission has to wait for. None: it may be sent, be it as the probe.
-
-    A probe has the account to itself for the `lease`, or until its answer is noted.
-    """
-    parked = await session.get(ProviderAccount, (provider, account))
-    if parked is None or parked.parked_at is None:
-        return None
-    probe = (
-        update(ProviderAccount)
-        .where(*_is(provider, account), IS_PARKED, col(ProviderAccount.probe_at) <= func.now())
-        .values(probe_at=func.now() + lease, probed_at=func.now(), probes=col(ProviderAccount.probes) + 1)
-        .returning(col(ProviderAccount.probes))
-    )
-    return None if (await session.execute(probe)).first() else parked
 
 
 async def park_account(

@@ -1,24 +1,32 @@
 """The attempt log: every paid POST is written down before it is sent."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cache
-from typing import Any, Required, TypedDict, Unpack
+from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import bindparam, exists, func, literal, select, text, update
+from sqlalchemy import exists, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql.dml import ReturningUpdate
 from sqlmodel import col
 
-from reelay.db.tables import AttemptState, GenerationJob, SubmissionAttempt
-from reelay.domain.generation import Generation, ProviderName, Submission
+from reelay.db.accounts import AccountParked
+from reelay.db.generations import Transition, run_transition
+from reelay.db.tables import AttemptState, GenerationJob, ProviderAccount, SubmissionAttempt
+from reelay.domain.generation import (
+    Generation,
+    ProviderName,
+    Stage,
+    Status,
+    Submission,
+    WaitingFor,
+    state_at_acceptance,
+)
 
 SUBMISSION = TypeAdapter(Submission)
-SETTLED = (AttemptState.ACCEPTED, AttemptState.REFUSED)
 
 
 class Opened(StrEnum):
@@ -33,51 +41,95 @@ class GenerationEnded(Exception):
     """Nothing may be sent for it any more."""
 
 
-# `xmax` tells a row that was inserted from one that was updated. The lock is the one that `cancel_unsubmitted` takes.
-OPEN_ATTEMPT = text("""
-    with living as (
-        select from generation_jobs
-        where id = :job and status in ('pending', 'submitted', 'in_progress') and not (slot_withheld and attempts = 0)
-        for no key update
-    )
-    insert into submission_attempts as attempt (job_id, number, user_id, provider, state, webhook_expected, arguments)
-    select :job, :number, :user, :provider, 'sending', false, :arguments from living
-    on conflict (job_id, number) do update
-    set state = 'sending', sent_at = now(), answered_at = null, answer = null, arguments = excluded.arguments
-    where attempt.state = 'refused'
-    returning xmax = 0
-""").bindparams(bindparam("arguments", type_=JSONB(none_as_null=True)))
-
-
-IS_WITHHELD = text("select slot_withheld from generation_jobs where id = :job and status = 'pending'")
+# The lock on the job is the one that `cancel_unsubmitted` takes. `xmax` tells a row that was inserted from one that was
+# updated. A probe has its parked account to itself for the lease, or until its answer is noted.
+OPENING = Transition(
+    first="""
+        living as (
+            select id from generation_jobs
+            where id = :job and status in ('pending', 'submitted', 'in_progress')
+                and not (slot_withheld and attempts = 0)
+            for no key update
+        ), probe as (
+            update provider_accounts
+            set probe_at = now() + cast(:lease as interval), probed_at = now(), probes = probes + 1
+            from living
+            where provider = :provider and account = :account and parked_at is not null and probe_at <= now()
+                and not exists (
+                    select from submission_attempts where job_id = :job and number = :number and state <> 'refused'
+                )
+            returning account
+        ), opened as (
+            insert into submission_attempts as attempt
+                (job_id, number, user_id, provider, state, webhook_expected, arguments)
+            select id, :number, :user, :provider, 'sending', false, cast(:arguments as jsonb) from living
+            where exists (select from probe) or not exists (
+                select from provider_accounts
+                where provider = :provider and account = :account and parked_at is not null
+            )
+            on conflict (job_id, number) do update
+            set state = 'sending', sent_at = now(), answered_at = null, answer = null, arguments = excluded.arguments
+            where attempt.state = 'refused'
+            returning xmax = 0 as is_new
+        )
+    """,
+    source="opened",
+    only_if="opened.is_new",
+    answer="select is_new from opened",
+)
+STATE_OF_JOB = text("""
+    select status in ('pending', 'submitted', 'in_progress') as is_living, slot_withheld and attempts = 0 as is_withheld
+    from generation_jobs where id = :job
+""")
 
 
 async def open_attempt(
-    session: AsyncSession, generation: Generation, number: int, arguments: dict[str, Any] | None = None
+    session: AsyncSession,
+    generation: Generation,
+    number: int,
+    arguments: dict[str, Any] | None = None,
+    *,
+    account: str,
+    lease: timedelta,
 ) -> Opened | SubmissionAttempt | None:
     """Write the attempt down as `sending`, so that it may be sent. Else the attempt that is in the way, or None: an
     operator holds the job back.
 
-    `arguments`: what is sent, where it is not the generation's own.
+    `arguments`: what is sent, where it is not the generation's own. `lease`: how long a parked account is left alone
+    should this be its probe.
 
-    Raises: GenerationEnded.
+    Raises: AccountParked, GenerationEnded.
     """
-    values = {
-        "job": generation.id,
+    parameters = {
         "number": number,
         "user": generation.user_id,
         "provider": generation.provider,
+        "account": account,
+        "lease": lease,
         "arguments": arguments,
     }
-    is_new = await session.scalar(OPEN_ATTEMPT, values)
-    if is_new is not None:
-        return Opened.NEW if is_new else Opened.AGAIN
+    opened = await run_transition(
+        session,
+        generation.id,
+        OPENING,
+        parameters,
+        status=Status.PENDING,
+        stage=Stage.SUBMITTING,
+        detail=f"Submitting to {generation.provider}" + " again" * (number > 1),
+        provider=generation.provider,
+        attempts=number - generation.attempts_before,
+    )
+    if opened is not None:
+        return Opened.NEW if opened.is_new else Opened.AGAIN
     attempt = await session.get(SubmissionAttempt, (generation.id, number))
-    if attempt is None and await session.scalar(IS_WITHHELD, {"job": generation.id}):
-        return None
-    if attempt is None or attempt.state == AttemptState.REFUSED:
+    if attempt is not None and attempt.state != AttemptState.REFUSED:
+        return attempt
+    job = (await session.execute(STATE_OF_JOB, {"job": generation.id})).first()
+    if job is None or not job.is_living:
         raise GenerationEnded
-    return attempt
+    if job.is_withheld:
+        return None
+    raise AccountParked(await session.get_one(ProviderAccount, (generation.provider, account)))
 
 
 async def attempt_of(session: AsyncSession, generation_id: UUID, number: int) -> SubmissionAttempt:
@@ -89,34 +141,95 @@ async def lost_at(session: AsyncSession, attempt: SubmissionAttempt) -> datetime
     return attempt.answered_at or (await session.execute(select(func.now()))).scalar_one()
 
 
-async def record_acceptance(session: AsyncSession, generation_id: UUID, submission: Submission) -> datetime | None:
-    """The provider took it, whatever was believed before. When it was sent; None when an acceptance was recorded
-    already."""
-    return await _answer(
+# The provider dealt with the submission, so the account is not locked (any more). Its row is locked after the job's, as
+# where an attempt is opened.
+ACCEPTANCE = Transition(
+    first="""
+        accepted as (
+            update submission_attempts
+            set state = 'accepted', request_id = :fal_request_id, status_url = :fal_status_url,
+                response_url = :fal_response_url, cancel_url = :cancel_url, webhook_expected = :webhook_expected,
+                queue_position = :ahead, answered_at = now()
+            where job_id = :job and number = :number and state <> 'accepted'
+            returning sent_at
+        )
+    """,
+    source="accepted",
+    then=(
+        """
+        resumed as (
+            update provider_accounts as parked set parked_at = null from accepted left join moved on true
+            where provider = :provider and account = :account and parked_at < accepted.sent_at
+            returning account
+        )
+        """,
+    ),
+    answer="select sent_at, exists (select from resumed) as has_resumed from accepted",
+)
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    sent_at: datetime
+    has_resumed: bool
+    """It ended the parking of the account."""
+
+
+async def accept_submission(
+    session: AsyncSession, generation: Generation, submission: Submission, how: str, *, account: str
+) -> Acceptance | None:
+    """The provider took it, whatever was believed before. None when an acceptance was recorded already."""
+    ahead = submission.queue_position
+    status, stage = state_at_acceptance(generation.provider, submission)
+    parameters = {
+        "number": submission.attempt,
+        "cancel_url": submission.cancel_url,
+        "webhook_expected": submission.webhook_expected,
+        "ahead": ahead,
+        "provider": generation.provider,
+        "account": account,
+    }
+    accepted = await run_transition(
         session,
-        generation_id,
-        submission.attempt,
-        unless=(AttemptState.ACCEPTED,),
-        state=AttemptState.ACCEPTED,
-        request_id=submission.request_id,
-        status_url=submission.status_url,
-        response_url=submission.response_url,
-        cancel_url=submission.cancel_url,
-        webhook_expected=submission.webhook_expected,
-        queue_position=submission.queue_position,
+        generation.id,
+        ACCEPTANCE,
+        parameters,
+        status=status,
+        stage=stage,
+        detail=f"{how}, {ahead} ahead in its queue" if ahead else how,
+        provider=generation.provider,
+        waiting_for=WaitingFor.QUEUE if stage is Stage.QUEUED else None,
+        queue_position=ahead if stage is Stage.QUEUED else None,
+        data={"requestId": submission.request_id, "attempt": submission.attempt},
+        fal_request_id=submission.request_id,
+        fal_status_url=submission.status_url,
+        fal_response_url=submission.response_url,
+        stamped="submitted_at",
     )
+    return None if accepted is None else Acceptance(accepted.sent_at, accepted.has_resumed)
 
 
 async def record_refusal(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
-    recorded = await _answer(session, generation_id, number, unless=SETTLED, state=AttemptState.REFUSED, answer=answer)
-    return recorded is not None
+    return await _record_answer(session, generation_id, number, AttemptState.REFUSED, answer)
 
 
 async def record_uncertainty(session: AsyncSession, generation_id: UUID, number: int, answer: str) -> bool:
-    recorded = await _answer(
-        session, generation_id, number, unless=SETTLED, state=AttemptState.UNCERTAIN, answer=answer
-    )
-    return recorded is not None
+    return await _record_answer(session, generation_id, number, AttemptState.UNCERTAIN, answer)
+
+
+ANSWER = text("""
+    update submission_attempts set state = :state, answer = :answer, answered_at = now()
+    where job_id = :job and number = :number and state not in ('accepted', 'refused')
+    returning number
+""")
+
+
+async def _record_answer(
+    session: AsyncSession, generation_id: UUID, number: int, state: AttemptState, answer: str
+) -> bool:
+    """False when it is known already what became of the attempt."""
+    values = {"job": generation_id, "number": number, "state": state, "answer": answer}
+    return (await session.execute(ANSWER, values)).first() is not None
 
 
 async def mark_ended_by_poll(session: AsyncSession, generation_id: UUID, number: int) -> None:
@@ -149,48 +262,6 @@ async def is_another_request(
     """
     attempt = {"provider": provider, "job": generation_id, "number": number, "request": request_id}
     return (await session.execute(ANOTHER_REQUEST, attempt)).first() is not None
-
-
-class Answer(TypedDict, total=False):
-    """What becomes of an attempt: its columns."""
-
-    state: Required[AttemptState]
-    request_id: str
-    status_url: str
-    response_url: str
-    cancel_url: str
-    webhook_expected: bool
-    queue_position: int | None
-    answer: str
-
-
-async def _answer(
-    session: AsyncSession,
-    generation_id: UUID,
-    number: int,
-    *,
-    unless: tuple[AttemptState, ...],
-    **answer: Unpack[Answer],
-) -> datetime | None:
-    """When the attempt was sent; None when nothing changed."""
-    params = {"of_job": generation_id, "of_number": number} | {f"new_{name}": value for name, value in answer.items()}
-    connection = await session.connection()
-    return (await connection.execute(_answering(unless, tuple(answer)), params)).scalar()
-
-
-@cache
-def _answering(unless: tuple[AttemptState, ...], columns: tuple[str, ...]) -> ReturningUpdate[datetime]:
-    """Its parameters: `of_job`, `of_number`, and `new_...` for each column."""
-    return (
-        update(SubmissionAttempt)
-        .where(
-            col(SubmissionAttempt.job_id) == bindparam("of_job"),
-            col(SubmissionAttempt.number) == bindparam("of_number"),
-            col(SubmissionAttempt.state).not_in(unless),
-        )
-        .values({name: bindparam(f"new_{name}") for name in columns} | {"answered_at": func.now()})
-        .returning(col(SubmissionAttempt.sent_at))
-    )
 
 
 async def unclaimed_requests(session: AsyncSession, provider: ProviderName, request_ids: Sequence[str]) -> list[str]:

@@ -1,10 +1,11 @@
 """Campaigns and clips: the caller's own rows, which a generation updates."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, text, tuple_, update
+from sqlalchemy import delete, func, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -80,41 +81,45 @@ async def remove_clip(session: AsyncSession, user_id: UUID, clip_id: UUID) -> bo
     return (await session.execute(statement.returning(col(Clip.id)))).first() is not None
 
 
-async def update_clip_media(session: AsyncSession, clip_id: UUID, job_type: JobType, url: str) -> bool:
-    """Merge a finished generation's URL into its clip; other keys stay. False when there is no such clip (any more)."""
-    column, media, columns = _media_update(job_type, url)
-    return column is not None and await _merge(session, clip_id, column, media, columns)
+@dataclass(frozen=True)
+class ClipUpdate:
+    """What a finished generation writes into its clip; other keys of the column stay."""
 
+    column: str
+    media: dict[str, str]
+    status: str | None = None
 
-async def update_clip_film(session: AsyncSession, clip_id: UUID, url: str) -> bool:
-    """The clip is ready: its mixed film. False when there is no such clip (any more)."""
-    film = {"url": url, "generated_at": datetime.now(UTC).isoformat()}
-    return await _merge(session, clip_id, "final", film, {"status": "ready"})
-
-
-async def _merge(
-    session: AsyncSession, clip_id: UUID, column: str, media: dict[str, Any], columns: dict[str, Any]
-) -> bool:
-    statement = (
-        update(Clip)
-        .where(col(Clip.id) == clip_id)
+    @property
+    def statement(self) -> str:
+        """Of the transition that ends the generation."""
         # `||` merges inside the row lock: two generations that finish at once both stay.
-        .values({column: col(getattr(Clip, column)).op("||")(media), "updated_at": func.now(), **columns})
-        .returning(col(Clip.id))
-    )
-    return (await session.execute(statement)).first() is not None
+        return f"""
+            clip as (
+                update campaign_clips as clip
+                set {self.column} = clip.{self.column} || cast(:clip_media as jsonb), updated_at = now(),
+                    status = coalesce(cast(:clip_status as text), clip.status)
+                from moved where clip.id = moved.clip_id
+            )
+        """
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {"clip_media": self.media, "clip_status": self.status}
 
 
-def _media_update(job_type: JobType, url: str) -> tuple[str | None, dict[str, Any], dict[str, Any]]:
+def clip_update(job_type: JobType, url: str, *, is_film: bool) -> ClipUpdate | None:
+    """With the generation's address; None for what clips do not show. `is_film`: mixed, by which the clip is ready."""
     now = datetime.now(UTC).isoformat()
+    if is_film:
+        return ClipUpdate("final", {"url": url, "generated_at": now}, "ready")
     match job_type:
         case JobType.VIDEO_VEO31 | JobType.VIDEO:
-            return "video", {"raw_url": url, "generated_at": now}, {"status": "video_ready"}
+            return ClipUpdate("video", {"raw_url": url, "generated_at": now}, "video_ready")
         case JobType.FIRST_FRAME:
-            return "first_frame", {"image_url": url, "generated_at": now}, {}
+            return ClipUpdate("first_frame", {"image_url": url, "generated_at": now})
         case JobType.VOICE:
-            return "audio", {"voice_url": url}, {}
+            return ClipUpdate("audio", {"voice_url": url})
         case JobType.AMBIENT:
-            return "audio", {"ambient_url": url}, {}
+            return ClipUpdate("audio", {"ambient_url": url})
         case JobType.TRANSCRIPTION | JobType.OTHER:
-            return None, {}, {}
+            return None

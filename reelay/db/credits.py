@@ -55,36 +55,44 @@ async def hold_credits(session: AsyncSession, generation_id: UUID) -> HoldAnswer
     return HoldAnswer(*row)
 
 
-# The row of a completed job says what it costs: `charged_cents` is charged, the rest of the hold is available again.
-END_OF_HOLD = text("""
-    with entry as (
+# Of a job that has ended, `moved`. The row of a completed one says what it costs: `charged_cents` is charged, the rest
+# of the hold is available again.
+END_OF_HOLD = """
+    entry as (
         insert into credit_entries (user_id, job_id, phase, available_cents, held_cents, charged_cents)
         select
-            hold.user_id, hold.job_id, case job.status when 'completed' then 'settle' else 'release' end,
+            hold.user_id, hold.job_id, case moved.status when 'completed' then 'settle' else 'release' end,
             hold.held_cents - paid.cents, -hold.held_cents, paid.cents
-        from credit_entries as hold join generation_jobs as job on job.id = hold.job_id
+        from moved join credit_entries as hold on hold.job_id = moved.id and hold.phase = 'hold'
         cross join lateral (
-            select case job.status when 'completed' then least(job.charged_cents, hold.held_cents) else 0 end
+            select case moved.status when 'completed' then least(moved.charged_cents, hold.held_cents) else 0 end
         ) as paid (cents)
-        where hold.job_id = :job and hold.phase = 'hold' and job.status in ('completed', 'failed', 'canceled')
         on conflict do nothing
         returning user_id, job_id, available_cents, held_cents
+    ), account as (
+        update credit_accounts as account
+        set available_cents = account.available_cents + entry.available_cents,
+            held_cents = account.held_cents + entry.held_cents,
+            month_cents = account.month_cents - case
+                when date_trunc('month', hold.at at time zone 'utc') = account.month then entry.available_cents else 0
+            end
+        from entry join credit_entries as hold on hold.job_id = entry.job_id and hold.phase = 'hold'
+        where account.user_id = entry.user_id
+        returning account.user_id
     )
-    update credit_accounts as account
-    set available_cents = account.available_cents + entry.available_cents,
-        held_cents = account.held_cents + entry.held_cents,
-        month_cents = account.month_cents - case
-            when date_trunc('month', hold.at at time zone 'utc') = account.month then entry.available_cents else 0
-        end
-    from entry join credit_entries as hold on hold.job_id = entry.job_id and hold.phase = 'hold'
-    where account.user_id = entry.user_id
-    returning account.user_id
+"""
+END_HOLD = text(f"""
+    with moved as (
+        select id, status, charged_cents from generation_jobs
+        where id = :job and status in ('completed', 'failed', 'canceled')
+    ), {END_OF_HOLD}
+    select user_id from account
 """)
 
 
 async def end_hold(session: AsyncSession, generation_id: UUID) -> bool:
     """Settle or release the hold of an ended generation, as its row says. False when it has ended before."""
-    return (await session.execute(END_OF_HOLD, {"job": generation_id})).first() is not None
+    return (await session.execute(END_HOLD, {"job": generation_id})).first() is not None
 
 
 async def top_up(session: AsyncSession, user: User, cents: int, *, reference: str | None = None) -> bool:

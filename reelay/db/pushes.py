@@ -8,12 +8,15 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from reelay.db.generations import advance_generation, record_progress
+from reelay.db.generations import advance_generation, quoted, record_progress
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import ACTIVE, AT_THE_PROVIDER, ProviderName, Stage, Status, WaitingFor
 from reelay.domain.identifiers import parse_uuid
 
 PUSHING = [name for name in ProviderName if name.reports_by_push]
+ONWARD = f"""
+    stage in ({quoted(AT_THE_PROVIDER)}) and outcome_delivery_id is null and progress_percent <= :progress_percent
+"""
 
 
 async def find_pushed_generations(
@@ -46,11 +49,6 @@ async def record_push(
 
     The timeline gets one line for each status, however often it is pushed; a percent alone changes the row alone.
     """
-    onward = (
-        col(GenerationJob.stage).in_(AT_THE_PROVIDER),
-        col(GenerationJob.outcome_delivery_id).is_(None),
-        col(GenerationJob.progress_percent) <= percent,
-    )
     if await advance_generation(
         session,
         generation_id,
@@ -61,11 +59,11 @@ async def record_push(
         message=message,
         data={"note": note} if note else None,
         waiting_for=WaitingFor.QUEUE if stage is Stage.QUEUED else None,
-        only_if=onward,
+        only_if=ONWARD,
         progress_percent=percent,
     ):
         return True
-    return await record_progress(session, generation_id, percent, only_if=onward)
+    return await record_progress(session, generation_id, percent, only_if=ONWARD)
 
 
 async def claim_final_push(

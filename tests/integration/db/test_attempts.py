@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from reelay.db.attempts import GenerationEnded, Opened, open_attempt, record_refusal
 from reelay.db.engine import Sessions, make_engine, make_sessions
 from reelay.db.generations import cancel_unsubmitted, generation_of, insert_generation
-from reelay.db.tables import GenerationJob, User
+from reelay.db.tables import GenerationJob, SubmissionAttempt, User
 from reelay.domain.generation import JobType, ProviderName
 from tests.servers import Postgres
 
+ACCOUNT = "an account"
 TIMING = {
     "expected": "PT1S",
     "patience": "PT1S",
@@ -50,10 +53,14 @@ async def new_job(sessions: Sessions) -> GenerationJob:
     return job
 
 
+async def opened(session: AsyncSession, job: GenerationJob) -> Opened | SubmissionAttempt | None:
+    return await open_attempt(session, generation_of(job), 1, account=ACCOUNT, lease=timedelta(minutes=1))
+
+
 async def is_opened(sessions: Sessions, job: GenerationJob) -> bool:
     try:
         async with sessions.begin() as session:
-            return isinstance(await open_attempt(session, generation_of(job), 1), Opened)
+            return isinstance(await opened(session, job), Opened)
     except GenerationEnded:
         return False
 
@@ -64,7 +71,7 @@ async def test_nothing_is_sent_of_a_job_that_an_operator_holds_back(sessions: Se
     async with sessions.begin() as session:
         await session.execute(text("update generation_jobs set slot_withheld = true where id = :id"), {"id": job.id})
     async with sessions.begin() as session:
-        assert await open_attempt(session, generation_of(job), 1) is None
+        assert await opened(session, job) is None
     async with sessions.begin() as session:
         await session.execute(text("update generation_jobs set slot_withheld = false where id = :id"), {"id": job.id})
     assert await is_opened(sessions, job)
