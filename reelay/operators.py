@@ -192,13 +192,22 @@ async def _change_wait(
 
 
 async def issue_key(
-    session: AsyncSession, actor: Actor, name: str, *, scope: Scope, pepper: bytes, lifetime: timedelta | None = None
+    session: AsyncSession,
+    actor: Actor,
+    name: str,
+    *,
+    scope: Scope,
+    pepper: bytes,
+    lifetime: timedelta | None = None,
+    budget_cents: int | None = None,
 ) -> str:
-    """A new key of the user's, who is made if there is none. Nobody can read it again."""
+    """A new key of the user's, who is made if there is none. Nobody can read it again. Raises: AmountRefused."""
     user = await find_or_create(session, actor, name)
-    key = await create_key(session, user=str(user.id), scope=scope, pepper=pepper, lifetime=lifetime)
+    key = await create_key(
+        session, user=str(user.id), scope=scope, pepper=pepper, lifetime=lifetime, budget_cents=budget_cents
+    )
     seconds = lifetime and int(lifetime.total_seconds())
-    details = {"scope": scope, "expiresInSeconds": seconds}
+    details = {"scope": scope, "expiresInSeconds": seconds, "budgetCents": budget_cents}
     await record_act(session, actor, AuditAction.KEY_CREATED, key[:PREFIX_LENGTH], user_id=user.id, details=details)
     return key
 

@@ -83,13 +83,15 @@ class Service:
     """As the user whose name is next."""
     user_name: str = "ann"
 
-    async def user(self, name: str, *, credits: int = PLENTY, scope: Scope = Scope.USER) -> httpx.AsyncClient:
+    async def user(
+        self, name: str, *, credits: int = PLENTY, scope: Scope = Scope.USER, key_budget_cents: int | None = None
+    ) -> httpx.AsyncClient:
         """A client with a new key of that user, who gets so many cents more. To be closed by the caller."""
         pepper = self.settings.api_key_pepper.get_secret_value().encode()
         async with self.sessions.begin() as session:
             if credits:
                 await top_up(session, await find_or_create_user(session, name), credits)
-            key = await create_key(session, user=name, scope=scope, pepper=pepper)
+            key = await create_key(session, user=name, scope=scope, pepper=pepper, budget_cents=key_budget_cents)
         return httpx.AsyncClient(
             base_url=self.origin, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE, verify=tls_context()
         )

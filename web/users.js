@@ -89,6 +89,7 @@ function contents(user, session, act) {
   const facts = { Id: user.id, Name: user.name, "Made": moment(user.createdAt), "Last job": user.lastJobAt ? moment(user.lastJobAt) : "none", Held: money(user.heldCents) };
   const budget = h("input", { id: `budget-${user.id}`, inputmode: "numeric", pattern: "[0-9]*", value: user.monthlyBudgetCents ?? "" });
   const setBudget = () => act("budget", { monthlyBudgetCents: budget.value.trim() ? Number(budget.value) : null });
+  const keyBudget = h("input", { id: `key-budget-${user.id}`, inputmode: "numeric", pattern: "[0-9]*" });
   const keys = h("ul", { class: "keys" });
   const readKeys = async () => {
     const page = await session.call(`/api/admin/keys?limit=100&user=${user.id}`);
@@ -96,7 +97,8 @@ function contents(user, session, act) {
   };
   const secret = h("code", { class: "secret", hidden: true });
   const makeKey = async () => {
-    say(secret, (await post(session, "keys", { user: user.id })).key);
+    const budgetCents = keyBudget.value.trim() ? Number(keyBudget.value) : null;
+    say(secret, (await post(session, "keys", { user: user.id, budgetCents })).key);
     show(secret, true);
     toast("This key is shown once: copy it now.");
     await readKeys();
@@ -110,8 +112,8 @@ function contents(user, session, act) {
       { class: "buttons" },
       user.disabledAt ? orderButton("Enable", () => act("enable"), user.name) : orderButton("Disable", () => act("disable"), user.name),
       orderButton("Sign out", () => act("sign-out"), user.name),
-      orderButton("New key", makeKey, user.name),
     ),
+    h("div", { class: "one-line" }, field("Budget of a new key in cents; empty for none of its own", keyBudget), orderButton("New key", makeKey, user.name)),
     secret,
     h("h2", {}, "Keys"),
     keys,
@@ -124,5 +126,6 @@ function keyRow(key, session, readKeys) {
     await readKeys();
   };
   const state = key.revokedAt ? `revoked ${moment(key.revokedAt)}` : key.expiresAt ? `until ${moment(key.expiresAt)}` : "until revoked";
-  return h("li", {}, h("code", {}, key.prefix), ` ${key.scope}, ${state} `, key.revokedAt ? null : orderButton("Revoke", revoke, key.prefix));
+  const budget = key.budgetCents === null ? "" : `, ${money(key.spentCents)} of ${money(key.budgetCents)} spent, ${money(key.leftCents)} left`;
+  return h("li", {}, h("code", {}, key.prefix), ` ${key.scope}, ${state}${budget} `, key.revokedAt ? null : orderButton("Revoke", revoke, key.prefix));
 }

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, status
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.admin.users import UserFilter
+from api.admin.users import Budget, UserFilter
 from api.http.pagination import Cursor, Page, PageSize, read_cursor, split_page
 from api.http.problems import problems
 from api.http.wire import Text, Wire
@@ -46,10 +46,18 @@ class KeyView(Wire):
     """Until when it is good; null: until it is revoked."""
     revoked_at: datetime | None
     """Since when it is refused; null while it is good."""
+    budget_cents: int | None
+    """The most that its jobs may cost in all, in US cents; null for no limit."""
+    spent_cents: int | None
+    """What of the budget is spent or held for jobs under way, in US cents; null without a budget."""
+    left_cents: int | None
+    """What is left of the budget, in US cents; null without one."""
 
     @classmethod
     def from_row(cls, row: ApiKey, user: str) -> Self:
-        return cls.model_validate(row.model_dump() | {"user": user})
+        spent = None if row.budget_cents is None else row.spent_cents
+        more = {"user": user, "spent_cents": spent, "left_cents": row.left_cents}
+        return cls.model_validate(row.model_dump() | more)
 
 
 class NewKeyView(KeyView):
@@ -75,6 +83,8 @@ class NewKey(Wire):
     """What it opens: `admin` the operators' calls as well."""
     expires_in_seconds: Annotated[int, Field(strict=True, ge=1, le=LONGEST_LIFETIME.total_seconds())] | None = None
     """For how long it is good; null or omitted: until it is revoked."""
+    budget_cents: Budget | None = None
+    """The most that its jobs may cost in all, in US cents; null or omitted: as much as its user may."""
 
 
 @router.get("")
@@ -106,6 +116,7 @@ async def create_key(body: NewKey, admin: AdminCaller, services: ServicesDep) ->
             scope=body.scope,
             pepper=services.settings.api_key_pepper.get_secret_value().encode(),
             lifetime=lifetime,
+            budget_cents=body.budget_cents,
         )
         view = await view_key(session, key[:PREFIX_LENGTH])
     return NewKeyView(key=key, **view.model_dump())

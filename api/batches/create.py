@@ -28,7 +28,7 @@ async def create_batch(
     """The batch, its jobs, and whether it is new.
 
     Raises: InvalidParams with everything that is wrong with any job, PriceUnknown, ConfirmationRequired,
-    InsufficientCredits, KeyReused, Conflict, RateLimited.
+    InsufficientCredits, KeyBudgetSpent, KeyReused, Conflict, RateLimited.
     """
     user_id, limits = context.user_id, context.services.limits
     if request.webhook_url is not None:
@@ -77,7 +77,7 @@ async def new_jobs(
 async def write_down(
     context: RequestContext, session: AsyncSession, batch: Batch, new: Sequence[tuple[GenerationJob, JobSpec]]
 ) -> None:
-    """Raises: InvalidParams, InsufficientCredits, Conflict, RateLimited."""
+    """Raises: InvalidParams, InsufficientCredits, KeyBudgetSpent, Conflict, RateLimited."""
     errors: list[dict[str, Any]] = []
     unfinished: list[str] = []
     for position, (job, spec) in enumerate(new):

@@ -24,6 +24,7 @@ from api.http.problems import (
     Conflict,
     InsufficientCredits,
     InvalidParams,
+    KeyBudgetSpent,
     PriceUnknown,
     ServiceUnavailable,
     field_errors,
@@ -35,7 +36,7 @@ from reelay.catalog.errors import CatalogError, UnknownModel
 from reelay.catalog.model import JobKind, Model, Quality
 from reelay.catalog.timing import timing_of
 from reelay.db.clips import find_campaign, find_clip
-from reelay.db.credits import HoldAnswer, hold_credits
+from reelay.db.credits import HoldAnswer, hold_credits, spend_key_budget
 from reelay.db.deletion import is_deleted
 from reelay.db.generations import CANDIDATES, TARIFF, TIMING, find_generation, find_generation_named, insert_generation
 from reelay.db.slots import highest_priority
@@ -157,7 +158,7 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
     """Write the job down and start it; a repetition of an earlier request gets that one's job.
 
     Raises: InvalidParams with everything that is wrong, PriceUnknown, ConfirmationRequired, InsufficientCredits,
-    KeyReused, Conflict, RateLimited.
+    KeyBudgetSpent, KeyReused, Conflict, RateLimited.
     """
     services, request, headers = context.services, spec.request, REPLAYED
     try:
@@ -286,6 +287,7 @@ def new_job(context: RequestContext, key: str | None, spec: JobSpec, *, job_id: 
         metadata_=request.echoed,
         webhook_url=request.webhook_url,
         webhook_format=spec.webhook_format if request.webhook_url else None,
+        budget_key_id=context.caller.budget_key_id,
     )
 
 
@@ -342,8 +344,8 @@ async def admit_and_hold(
 ) -> dict[str, str]:
     """Count a creation and set its prices aside, in the transaction that inserts the jobs. The answer's fields.
 
-    Every creation comes here: two that locked the user's quota and credits in another order would wait for each other.
-    Raises: RateLimited, InsufficientCredits.
+    Every creation comes here: two that locked the user's quota, the credits and the key's budget in another order would
+    wait for each other. Raises: RateLimited, InsufficientCredits, KeyBudgetSpent.
     """
     services = context.services
     headers = await services.limits.admit_creation(session, context.user_id)
@@ -352,7 +354,22 @@ async def admit_and_hold(
             answer = await hold_credits(session, job.id)
             if not answer.is_held:
                 raise insufficient_credits(job.estimated_cost_cents, answer)
+    for job in jobs:
+        if job.budget_key_id is not None:
+            await spend_budget(session, job)
     return headers
+
+
+async def spend_budget(session: AsyncSession, job: GenerationJob) -> None:
+    """Of the key that makes the job. Raises: KeyBudgetSpent."""
+    is_within, key = await spend_key_budget(session, job.id)
+    if not is_within:
+        raise KeyBudgetSpent(
+            Sentence("key_budget_spent", cents=job.estimated_cost_cents, spent=key.spent, budget=key.budget),
+            estimatedCostCents=job.estimated_cost_cents,
+            keyBudgetCents=key.budget,
+            keySpentCents=key.spent,
+        )
 
 
 def insufficient_credits(price: int, answer: HoldAnswer) -> InsufficientCredits:

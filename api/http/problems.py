@@ -6,6 +6,7 @@ Problem
 ├── NotFound               404 NOT_FOUND; also for what belongs to somebody else
 ├── InvalidParams          422 INVALID_PARAMS; `errors` names every wrong field
 ├── InsufficientCredits    402 INSUFFICIENT_CREDITS, with what it costs and what there is
+├── KeyBudgetSpent         402 KEY_BUDGET_SPENT, with what it costs and the key's budget
 ├── ConfirmationRequired   409 CONFIRMATION_REQUIRED, with the estimate
 ├── PriceUnknown           409 PRICE_UNKNOWN
 ├── KeyReused              422 IDEMPOTENCY_KEY_REUSED
@@ -47,6 +48,7 @@ class ProblemCode(StrEnum):
     - `NOT_FOUND`: there is no such thing, or it belongs to somebody else.
     - `METHOD_NOT_ALLOWED`: the path has other methods, which `Allow` names.
     - `INSUFFICIENT_CREDITS`: the price is more than there is.
+    - `KEY_BUDGET_SPENT`: the price is more than is left of the API key's budget.
     - `CONFIRMATION_REQUIRED`: the price is above the interactive budget. Send `confirm: true`.
     - `PRICE_UNKNOWN`: nobody knows the price in advance. Send `maxCostCents`.
     - `CONFLICT`: the state of what is there does not allow it.
@@ -65,6 +67,7 @@ class ProblemCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
+    KEY_BUDGET_SPENT = "KEY_BUDGET_SPENT"
     CONFIRMATION_REQUIRED = "CONFIRMATION_REQUIRED"
     PRICE_UNKNOWN = "PRICE_UNKNOWN"
     CONFLICT = "CONFLICT"
@@ -121,6 +124,11 @@ class InvalidParams(Problem):
 class InsufficientCredits(Problem):
     status = HTTPStatus.PAYMENT_REQUIRED
     code = ProblemCode.INSUFFICIENT_CREDITS
+
+
+class KeyBudgetSpent(Problem):
+    status = HTTPStatus.PAYMENT_REQUIRED
+    code = ProblemCode.KEY_BUDGET_SPENT
 
 
 class ConfirmationRequired(Problem):
@@ -196,13 +204,17 @@ class ProblemView(Described):
     errors: list[FieldProblemView]
     """With `INVALID_PARAMS` each wrong field, else empty."""
     estimated_cost_cents: int | SkipJsonSchema[None] = None
-    """With `CONFIRMATION_REQUIRED` and `INSUFFICIENT_CREDITS`: the price of the request in US cents."""
+    """With `CONFIRMATION_REQUIRED`, `INSUFFICIENT_CREDITS` and `KEY_BUDGET_SPENT`: the price in US cents."""
     available_cents: int | SkipJsonSchema[None] = None
     """With `INSUFFICIENT_CREDITS`: what there is, in US cents."""
     monthly_budget_cents: int | SkipJsonSchema[None] = None
     """With `INSUFFICIENT_CREDITS`, where the monthly budget is spent: the budget in US cents."""
     spent_this_month_cents: int | SkipJsonSchema[None] = None
     """With `INSUFFICIENT_CREDITS`, where the monthly budget is spent: what was spent of it, in US cents."""
+    key_budget_cents: int | SkipJsonSchema[None] = None
+    """With `KEY_BUDGET_SPENT`: the API key's budget in US cents."""
+    key_spent_cents: int | SkipJsonSchema[None] = None
+    """With `KEY_BUDGET_SPENT`: what was spent of it, in US cents."""
     job_id: UUID | SkipJsonSchema[None] = None
     """With `CONFLICT`: the job that has the `externalId` already."""
 

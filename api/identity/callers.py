@@ -32,6 +32,8 @@ class Caller:
     """The API key or the token, checked again while a stream is open."""
     holder: Holder = field(repr=False, compare=False)
     """For what is handed out to the caller."""
+    budget_key_id: UUID | None = None
+    """Of the API key, where it has a budget."""
 
     @property
     def actor(self) -> Actor:
@@ -123,7 +125,7 @@ class Callers:
             if key is None:
                 return 0.0, None
             holder = Holder(user_id=key.user_id, key_hash=digest, signed_out_at=_seconds(key.signed_out_at))
-            return float("inf"), Caller(key.user_id, key.scope, SecretStr(credential), holder)
+            return float("inf"), Caller(key.user_id, key.scope, SecretStr(credential), holder, key.budget_key_id)
         token = await self._tokens.owner_of(credential)
         if self._starting_cents:
             await self._grant_starting_credits(token.user_id)

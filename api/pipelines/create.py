@@ -67,7 +67,7 @@ async def create_pipeline(
     is_dry_run: bool = False,
 ) -> PlannedPipeline:
     """Raises: InvalidParams with everything that is wrong, PriceUnknown, ConfirmationRequired, InsufficientCredits,
-    KeyReused, Conflict, RateLimited.
+    KeyBudgetSpent, KeyReused, Conflict, RateLimited.
     """
     content = fingerprint([request.model_dump(mode="json"), str(rerun_of)]) if key else None
     row = new_row(context, id_for(key), request, content, rerun_of=rerun_of)

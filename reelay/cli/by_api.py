@@ -79,9 +79,10 @@ class ByApi:
     async def keys(self, user: str | None) -> list[dict[str, Any]]:
         return await self._listed("/api/admin/keys", user=user)
 
-    async def create_key(self, user: str, scope: str, lifetime: timedelta | None) -> str:
+    async def create_key(self, user: str, scope: str, lifetime: timedelta | None, budget_cents: int | None) -> str:
         seconds = None if lifetime is None else int(lifetime.total_seconds())
-        made = await self._posted("/api/admin/keys", {"user": user, "scope": scope, "expiresInSeconds": seconds})
+        wanted = {"user": user, "scope": scope, "expiresInSeconds": seconds, "budgetCents": budget_cents}
+        made = await self._posted("/api/admin/keys", wanted)
         return str(made["key"])
 
     async def revoke_key(self, prefix: str) -> dict[str, Any]:

@@ -90,11 +90,17 @@ class ByDatabase:
         found = await list_keys(self._session, user_id=owner.id if owner else None)
         return [document(KeyView.from_row(key, name)) for key, name in found]
 
-    async def create_key(self, user: str, scope: str, lifetime: timedelta | None) -> str:
+    async def create_key(self, user: str, scope: str, lifetime: timedelta | None, budget_cents: int | None) -> str:
         if not self._pepper:
             raise StackError("API_KEY_PEPPER is not set: a key stored without it would not open the API that has one")
         return await operators.issue_key(
-            self._session, self._actor, user, scope=Scope(scope), pepper=self._pepper, lifetime=lifetime
+            self._session,
+            self._actor,
+            user,
+            scope=Scope(scope),
+            pepper=self._pepper,
+            lifetime=lifetime,
+            budget_cents=budget_cents,
         )
 
     async def revoke_key(self, prefix: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reelay.cli.operations import operate
+from reelay.cli.operations import operate, parse_cents
 from reelay.cli.output import JsonOption, show_rows
 from reelay.cli.service import DataDirOption
 from reelay.domain.keys import LONGEST_LIFETIME
@@ -29,18 +29,23 @@ def create_key(
     expires: Annotated[
         str | None, typer.Option(help="How long the key is valid, e.g. 12h or 30d. Default: until it is revoked.")
     ] = None,
+    budget_cents: Annotated[
+        str | None, typer.Option(help="The most that all jobs made with the key may cost. Default: no limit.")
+    ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Create an API key and print it. A user that does not exist is created."""
     lifetime = None if expires is None else duration(expires)
-    typer.echo(operate(data_dir, lambda operations: operations.create_key(user, scope.value, lifetime)))
+    budget = None if budget_cents is None else parse_cents(budget_cents)
+    typer.echo(operate(data_dir, lambda operations: operations.create_key(user, scope.value, lifetime, budget)))
 
 
 @app.command("list")
 def list_keys(user: str | None = None, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """List API keys by their first characters."""
     rows = operate(data_dir, lambda operations: operations.keys(user))
-    show_rows(rows, ("prefix", "user", "scope", "createdAt", "expiresAt", "revokedAt"), as_json=as_json)
+    shown = ("prefix", "user", "scope", "createdAt", "expiresAt", "revokedAt", "budgetCents", "spentCents", "leftCents")
+    show_rows(rows, shown, as_json=as_json)
 
 
 @app.command("revoke")

@@ -55,6 +55,35 @@ async def hold_credits(session: AsyncSession, generation_id: UUID) -> HoldAnswer
     return HoldAnswer(*row)
 
 
+@dataclass(frozen=True)
+class KeyBudget:
+    """In cents."""
+
+    budget: int
+    spent: int
+    """What the key's ended jobs have cost, and the prices of the others."""
+
+    @property
+    def left(self) -> int:
+        return self.budget - self.spent
+
+
+async def spend_key_budget(session: AsyncSession, generation_id: UUID) -> tuple[bool, KeyBudget]:
+    """Count the price of the session's user's job, which this transaction inserted, against the key that made it.
+
+    Whether it was within the budget, and that budget as it was before. Exact with any number at once; what the job
+    does not cost in the end is given back by the transaction that ends it.
+    """
+    row = (await session.execute(text("select * from spend_key_budget(:job)"), {"job": generation_id})).one()
+    return row.is_within, KeyBudget(row.budget, row.spent)
+
+
+async def budget_of_key(session: AsyncSession, key_id: UUID) -> KeyBudget | None:
+    """Of a key of the session's user; None for one without."""
+    row = (await session.execute(text("select * from key_budget(:key)"), {"key": key_id})).first()
+    return KeyBudget(*row) if row else None
+
+
 # Of a job that has ended, `moved`. The row of a completed one says what it costs: `charged_cents` is charged, the rest
 # of the hold is available again.
 END_OF_HOLD = """
@@ -140,9 +169,14 @@ async def _move(session: AsyncSession, user: User, phase: Phase, cents: int, ref
 
 async def limit_month(session: AsyncSession, user: User, cents: int | None) -> None:
     """The most that the user's jobs of one month may cost; None for no limit. Raises: AmountRefused."""
+    require_budget(cents)
+    await session.execute(update(User).where(col(User.id) == user.id).values(monthly_budget_cents=cents))
+
+
+def require_budget(cents: int | None) -> None:
+    """Raises: AmountRefused."""
     if cents is not None and not 0 <= cents <= MOST_CENTS:
         raise AmountRefused(f"{cents} is no budget: whole cents from 0 to {MOST_CENTS}, or none")
-    await session.execute(update(User).where(col(User.id) == user.id).values(monthly_budget_cents=cents))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from sqlalchemy import func, insert, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from reelay.db.credits import require_budget
 from reelay.db.tables import ApiKey, Scope, User
 from reelay.db.users import find_or_create_user
 
@@ -20,12 +21,21 @@ PREFIX_LENGTH = 11
 
 
 async def create_key(
-    session: AsyncSession, *, user: str, scope: Scope, pepper: bytes, lifetime: timedelta | None = None
+    session: AsyncSession,
+    *,
+    user: str,
+    scope: Scope,
+    pepper: bytes,
+    lifetime: timedelta | None = None,
+    budget_cents: int | None = None,
 ) -> str:
     """A new key of 256 random bits for the user, who is made if there is none. Nobody can read it again.
 
-    Without a `lifetime` it is good until it is revoked.
+    Without a `lifetime` it is good until it is revoked. Its jobs may cost `budget_cents` in all; None for no limit.
+
+    Raises: AmountRefused.
     """
+    require_budget(budget_cents)
     owner = await find_or_create_user(session, user)
     key = KEY_MARK + secrets.token_urlsafe(32)
     await session.execute(
@@ -36,6 +46,7 @@ async def create_key(
             hash=hash_key(key, pepper),
             scope=scope,
             expires_at=None if lifetime is None else func.now() + lifetime,
+            budget_cents=budget_cents,
         )
     )
     return key
@@ -79,12 +90,14 @@ class KeyOwner:
     scope: Scope
     signed_out_at: datetime | None
     """What was handed out to the key before is refused."""
+    budget_key_id: UUID | None
+    """The key's own id, where it has a budget."""
 
 
 async def find_key_owner(session: AsyncSession, key_hash: bytes) -> KeyOwner | None:
     """Whose key has this hash; None for an unknown, expired or revoked one, and for a disabled user's."""
     row = (await session.execute(text("select * from caller_by_key(:hash)"), {"hash": key_hash})).first()
-    return KeyOwner(row.user_id, Scope(row.scope), row.signed_out_at) if row else None
+    return KeyOwner(row.user_id, Scope(row.scope), row.signed_out_at, row.budget_key_id) if row else None
 
 
 async def sign_out(session: AsyncSession, user_id: UUID, key_hash: bytes) -> None:

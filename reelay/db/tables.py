@@ -111,6 +111,7 @@ class ApiKey(SQLModel, table=True):
     """A key is shown once; only its keyed hash is kept."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (CheckConstraint("spent_cents >= 0 and spent_cents <= budget_cents", name="budget_is_kept"),)
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", index=True)
@@ -123,6 +124,15 @@ class ApiKey(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_column=_timestamp())
     signed_out_at: datetime | None = Field(default=None, sa_column=_timestamp())
     """Links and tokens that were handed out to the key earlier are refused."""
+    budget_cents: int | None = Field(default=None, sa_type=BigInteger)
+    """The most that all jobs which the key makes may cost; None for no limit."""
+    spent_cents: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default=text("0")))
+    """Of the budget: what its ended jobs have cost, and the prices of the others. Not counted without one."""
+
+    @property
+    def left_cents(self) -> int | None:
+        """Of the budget."""
+        return None if self.budget_cents is None else self.budget_cents - self.spent_cents
 
 
 class Campaign(SQLModel, table=True):
@@ -411,6 +421,8 @@ class GenerationJob(SQLModel, table=True):
     """Where the caller wants to be told of this job, besides the endpoints."""
     webhook_format: WebhookFormat | None = Field(default=None, sa_type=Text)
     """In whose words; None: ours."""
+    budget_key_id: UUID | None = None
+    """The API key that made it, where that has a budget, against which it counts."""
     outcome_delivery_id: UUID | None = None
     """The push that brought the last word of a provider that cannot be asked. The first one stays."""
 

@@ -29,6 +29,7 @@ from api.generations.schemas import CreateRequest, JobView, StatusFilter
 from api.http.problems import ConfirmationRequired, InvalidParams, PriceUnknown, Problem
 from reelay.catalog.model import JobKind
 from reelay.catalog.timing import timing_of
+from reelay.db.credits import balance_of, budget_of_key
 from reelay.db.generations import newest_generations
 from reelay.domain.generation import ProviderName
 from reelay.domain.messages import Sentence
@@ -45,9 +46,9 @@ SHOWN |= {"error_message", "error_advice", "estimated_cost_cents", "credits_dedu
 """Of a job: an agent pays for every word."""
 
 INSTRUCTIONS = """Generates videos, images, speech, sounds and transcriptions. `list_models` shows what there is,
-`estimate` what a request costs, `generate` starts a job and answers at once, `check` waits for it. Give `generate` an
-`idempotency_key` of your own for each thing that you want: called again with it, nothing is paid twice. A file of yours
-becomes an input by `upload_from_url`; the file of a job is `job:<id>`."""
+`estimate` what a request costs, `budget` what may still be spent, `generate` starts a job and answers at once, `check`
+waits for it. Give `generate` an `idempotency_key` of your own for each thing that you want: called again with it,
+nothing is paid twice. A file of yours becomes an input by `upload_from_url`; the file of a job is `job:<id>`."""
 
 Inputs = Annotated[dict[str, Any], Field(description="The model's inputs, as `list_models` names them.")]
 ModelName = Annotated[str, Field(description="A name of `list_models`, or the id of any endpoint of fal.")]
@@ -115,6 +116,19 @@ async def generate(
         options = CreateOptions(f"{ours.user_id}:/mcp:{idempotency_key}", 0, "/mcp")
         created = await create_job(ours, options, JobSpec(model=found, inputs=input, request=wishes))
         return shown(await job_view(ours, created.job.id))
+
+
+async def budget(context: Context[Any, Any]) -> dict[str, Any]:
+    """What may still be spent, in US cents: of the user's credits, and of this key's own budget if it has one."""
+    async with told_to_the_agent():
+        ours = context_of(context)
+        key_id, found = ours.caller.budget_key_id, None
+        async with ours.transaction() as session:
+            balance = await balance_of(session, ours.user_id)
+            if key_id is not None:
+                found = await budget_of_key(session, key_id)
+        of_key = found and {"budgetCents": found.budget, "spentCents": found.spent, "leftCents": found.left}
+        return {"availableCents": balance.available, "keyBudget": of_key}
 
 
 async def check(
@@ -189,7 +203,7 @@ def shown(job: JobView) -> dict[str, Any]:
 
 def make_server(version: str) -> MCPServer[Any]:
     server: MCPServer[Any] = MCPServer("reelay", instructions=INSTRUCTIONS, version=version, log_level="WARNING")
-    reading: list[Callable[..., Any]] = [list_models, estimate, check, list_jobs]
+    reading: list[Callable[..., Any]] = [list_models, estimate, budget, check, list_jobs]
     acting: list[Callable[..., Any]] = [generate, cancel, upload_from_url]
     for tool in reading:
         server.add_tool(tool, annotations=READS)

@@ -93,9 +93,11 @@ async def test_a_user_is_limited_given_a_key_and_shut_out(service: Service, visi
     await page.get_by_label("Monthly budget").fill("2000")
     await page.get_by_role("button", name="Set the budget").click()
     await expect(rows.locator("summary")).to_contain_text("$20.00 a month")
+    await page.get_by_label("Budget of a new key").fill("500")
     await page.get_by_role("button", name="New key").click()
     await expect(page.locator(".secret")).to_contain_text("rk_")
     await expect(page.locator(".keys li")).to_have_count(2)
+    await expect(page.locator(".keys")).to_contain_text("$0.00 of $5.00 spent, $5.00 left")
     await page.get_by_role("button", name="Revoke").first.click()
     await expect(page.locator(".keys")).to_contain_text("revoked")
     assert await visitor.barriers() == []

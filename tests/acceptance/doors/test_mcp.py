@@ -14,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from lab.simulator.samples import Medium
 from tests.acceptance.doors.conftest import Door, code_of
 
-TOOLS = ["cancel", "check", "estimate", "generate", "list_jobs", "list_models", "upload_from_url"]
+TOOLS = ["budget", "cancel", "check", "estimate", "generate", "list_jobs", "list_models", "upload_from_url"]
 
 
 @asynccontextmanager
@@ -92,6 +92,21 @@ async def test_an_agent_is_told_what_is_wrong_and_asks_before_it_spends_much(doo
         agreed = await call(session, "generate", **much, idempotency_key="much", max_cost_cents=2000)
         assert agreed["estimatedCostCents"] == 682
         assert "NOT_FOUND" in await refused(session, "check", job_id="nothing")
+
+
+async def test_an_agent_spends_its_keys_budget_and_no_more(door: Door) -> None:
+    user = door.service.user_name
+    async with await door.service.user(user, credits=0, key_budget_cents=100) as client:
+        key = client.headers["authorization"].removeprefix("Bearer ")
+    wanted = {"model": "veo3.1-fast", "input": {"prompt": "a lake [sim: latency=10m]", "duration": 4}}
+    async with agent(door, key) as session:
+        await call(session, "generate", **wanted, idempotency_key="one")
+        told = await refused(session, "generate", **wanted, idempotency_key="two")
+        assert told.startswith("KEY_BUDGET_SPENT: ")
+        left = await call(session, "budget")
+        assert left["keyBudget"] == {"budgetCents": 100, "spentCents": 60, "leftCents": 40}
+    async with agent(door) as session:
+        assert (await call(session, "budget"))["keyBudget"] is None
 
 
 @pytest.mark.parametrize("key", ["rk_wrong", ""])

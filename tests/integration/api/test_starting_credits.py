@@ -77,6 +77,8 @@ async def test_a_service_without_credits_takes_none_and_the_switch_harms_nothing
             taken = (await free.post("/api/generate/voice", json=words)).json()["jobId"]
             paid = (await paying.post("/api/generate/voice", json=words)).json()["jobId"]
             shown = (await free.get("/api/credits")).json()
+            async with await generous.user(f"limited {uuid4()}", credits=0, key_budget_cents=0) as limited:
+                limit = await limited.post(f"{unmetered.origin}/api/generate/voice", json=words)
             # While both are under way, each user goes on by the other setting.
             async with caller(generous.origin, poor) as metered, caller(unmetered.origin, rich) as freed:
                 refused = await metered.post("/api/generate/voice", json=words)
@@ -95,6 +97,7 @@ async def test_a_service_without_credits_takes_none_and_the_switch_harms_nothing
 
     assert shown == {"balanceCents": 0, "heldCents": 0, "availableCents": 0, "unmetered": True}
     assert refused.status_code == 402
+    assert (limit.status_code, limit.json()["code"]) == (402, "KEY_BUDGET_SPENT")  # a key's limit is no credit
     charged = [job["creditsDeducted"] for job in jobs]
     assert charged == [0, jobs[1]["actualCostCents"], 0]
     assert left["availableCents"] == START - jobs[1]["actualCostCents"]

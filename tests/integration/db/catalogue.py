@@ -27,6 +27,9 @@ SECURITY_DEFINERS: Mapping[str, str] = {
     "media_link": "signs an address for its owner's reading alone, for two hours at most, and shows no key",
     "usual_durations": "tells how long jobs of a model took, of all users together",
     "highest_priority": "tells the transaction's user one word about itself",
+    "spend_key_budget": "takes no amount, owner or key from its caller, and lets a key spend less than before",
+    "key_budget": "tells the transaction's user what one of its keys may spend",
+    "restore_key_budget": "a trigger: counts a key less for a row that its writer may write",
     "lock_generation": "locks a row of the transaction's user, and shows nothing",
 }
 """Functions that run as their owner, and why that is safe."""

@@ -21,19 +21,23 @@ from reelay.db.credits import (
     AmountRefused,
     Balance,
     HoldAnswer,
+    KeyBudget,
     adjust,
     balance_of,
+    budget_of_key,
     end_hold,
     hold_credits,
     ledger_drift,
     limit_month,
     orphaned_holds,
+    spend_key_budget,
     top_up,
 )
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, make_engine, make_sessions
 from reelay.db.generations import cancel_generation, complete_generation, fail_generation, insert_generation
+from reelay.db.keys import create_key, list_keys
 from reelay.db.reconciliation import end_orphaned_hold
-from reelay.db.tables import GenerationJob, User
+from reelay.db.tables import GenerationJob, Scope, User
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, ProviderName
 from reelay.domain.money import MOST_CENTS, Charge
@@ -410,6 +414,30 @@ async def test_twenty_at_once_stay_within_the_budget(ledger: Ledger) -> None:
     creations = (ledger.create(user, replica=number % 2) for number in range(20))
     outcomes = await asyncio.gather(*creations, return_exceptions=True)
     assert sum(isinstance(outcome, UUID) for outcome in outcomes) == 5
+
+
+async def test_without_credits_a_key_spends_what_its_jobs_cost(ledger: Ledger) -> None:
+    user = await ledger.user()
+    async with ledger.service.begin() as session:
+        await create_key(session, user=user.name, scope=Scope.USER, pepper=b"", budget_cents=2 * PRICE + 1)
+        ((key, _),) = await list_keys(session, user_id=user.id)
+    jobs = [job_of(user, PRICE) for _ in range(3)]
+    spending = []
+    for job in jobs:
+        job.budget_key_id = key.id
+        async with as_user(ledger.replicas[0], user.id) as session:
+            await insert_generation(session, job)
+            spending.append(await spend_key_budget(session, job.id))
+    budgets = [KeyBudget(2 * PRICE + 1, spent) for spent in (0, PRICE, 2 * PRICE)]
+    assert spending == [(True, budgets[0]), (True, budgets[1]), (False, budgets[2])]
+
+    await ledger.complete(jobs[0].id, PRICE // 2)
+    assert not await ledger.complete(jobs[0].id, PRICE)
+    await ledger.fail(jobs[1].id)
+    async with as_user(ledger.replicas[0], user.id) as session:
+        assert await budget_of_key(session, key.id) == KeyBudget(2 * PRICE + 1, PRICE // 2)
+    async with as_user(ledger.replicas[0], uuid4()) as session:
+        assert await budget_of_key(session, key.id) is None
 
 
 @pytest.mark.fault("L2")

@@ -77,8 +77,9 @@ async def shut_out_and_let_in(empty: EmbeddedPostgres, environment: dict[str, st
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    key = (await done("keys", "create", "ann", "--expires", "30d")).strip()
+    key = (await done("keys", "create", "ann", "--expires", "30d", "--budget-cents", "500")).strip()
     newest = json.loads(await done("keys", "list", "--json"))[0]
+    assert (newest["budgetCents"], newest["spentCents"], newest["leftCents"]) == (500, 0, 500)
     lifetime = datetime.fromisoformat(newest["expiresAt"]) - datetime.fromisoformat(newest["createdAt"])
     assert lifetime == timedelta(days=30)
     (ann,) = json.loads(await done("users", "list", "--json"))
