@@ -17,9 +17,9 @@ from api.context import Context, RequestContext
 from api.doors.fal.errors import REQUEST_ID, FalRoute
 from api.doors.fal.replays import Listener
 from api.doors.fal.results import USER_TIMEOUT, answer_of
-from api.doors.fal.statuses import COMPLETED, HEARTBEAT, addresses, moments, next_status, status_events
+from api.doors.fal.statuses import COMPLETED, addresses, moments, next_status, status_events
 from api.doors.fal.submissions import WishesDep, submitted
-from api.events.stream import EventResponse
+from api.events.stream import HEARTBEAT, EventResponse
 from api.generations import cancel
 from api.generations.read import find_job
 from api.http.problems import NotFound
