@@ -69,15 +69,11 @@ CHARGED = """
         coalesce((select held_cents from credit_entries where job_id = job.id and phase = 'hold'), 0)
     )
 """
-FILES = """
+FILE_COLUMNS = [each.name for each in MediaFileRow.metadata.tables["video_files"].columns if each.name != "created_at"]
+FILES = f"""
     file as (
-        insert into video_files (
-            user_id, job_id, name, position, file_path, format, file_size, sha256, duration_seconds, width, height,
-            aspect_ratio, poster_name, poster_path, file_name, flagged, metadata
-        )
-        select
-            moved.user_id, moved.id, name, position, file_path, format, file_size, sha256, duration_seconds, width,
-            height, aspect_ratio, poster_name, poster_path, file_name, flagged, metadata
+        insert into video_files ({", ".join(FILE_COLUMNS)})
+        select {", ".join(f"archived.{name}" for name in FILE_COLUMNS)}
         from moved cross join jsonb_populate_recordset(cast(null as video_files), cast(:files as jsonb)) as archived
     )
 """
