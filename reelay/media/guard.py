@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Address, IPv6Network, ip_address, ip_network
-from typing import Protocol, Self, TypeAlias
+from ssl import SSLContext
+from typing import Any, Protocol, Self, TypeAlias
 
 import httpcore
 import httpx
@@ -28,6 +29,8 @@ from reelay.tls import tls_context
 Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[IPAddress]]]
 
 RESOLVER_THREADS = 8
+READ_BYTES = 256 * 1024
+"""As much as asyncio takes from a socket at once."""
 
 LOOKUP_SECONDS = 2.0
 """For a name that a proxy will resolve: a name server without a way out may not answer at all."""
@@ -162,6 +165,31 @@ class Guard:
         return addresses
 
 
+class LargeReads(httpcore.AsyncNetworkStream):
+    """A stream that gives as much as has arrived: httpcore asks for 64 KiB, and what lies beyond would be copied anew
+    for each."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._stream.read(max(max_bytes, READ_BYTES), timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return LargeReads(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Dials the checked address of a name, and no other."""
 
@@ -181,7 +209,9 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in await self._guard.checked_addresses(host, port, timeout):
             try:
-                return await self._sockets.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                return LargeReads(
+                    await self._sockets.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure

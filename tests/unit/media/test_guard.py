@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+import httpcore
 import httpx
 import pytest
 from cryptography import x509
@@ -18,7 +19,7 @@ from reelay.domain.addresses import IPAddress, is_public
 from reelay.domain.generation import ProviderName
 from reelay.media.download import Downloaded, download, open_download_client
 from reelay.media.errors import Refused, ResolvedInside, SourceUnavailable
-from reelay.media.guard import DownloadPolicy
+from reelay.media.guard import READ_BYTES, DownloadPolicy, LargeReads
 from reelay.outbound import OutboundProxies
 from reelay.settings import Environment, Settings
 from reelay.tls import tls_context
@@ -446,3 +447,14 @@ async def test_only_the_operators_own_backend_may_be_private_and_plain(server: S
             with pytest.raises(Refused):
                 await fetch(client, f"{server.origin}/shot.mp4", foreign, tmp_path / "file")
     assert len(server.requests) == 2
+
+
+class Flood(httpcore.AsyncNetworkStream):
+    """Has always more than is asked for."""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return bytes(max_bytes)
+
+
+async def test_all_that_has_arrived_is_read_at_once() -> None:
+    assert len(await LargeReads(Flood()).read(1024)) == READ_BYTES
