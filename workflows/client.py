@@ -1,18 +1,26 @@
-"""The connection to Temporal."""
+"""The connection to Temporal.
+
+Exception
+└── NotConnected   the server does not answer, or does not take us
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client
-from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 
 from reelay.payload_keys import PayloadKeys
+from reelay.temporal_config import connection_config, connection_trouble
 from reelay.tracing.spans import is_on
 from workflows.converter import data_converter_with
 
 if TYPE_CHECKING:
     from temporalio.contrib.opentelemetry import TracingInterceptor
+
+
+class NotConnected(Exception):
+    """The message names the server, and what to look at."""
 
 
 async def connect(
@@ -28,16 +36,21 @@ async def connect(
 
     `keys`: those of the settings, for whoever starts, reads or does work.
     `runtime`: where its metrics, and those of its workers, go; else nowhere.
+
+    Raises: UnusableConnection, NotConnected.
     """
-    config = ClientConfig.load_client_connect_config()
-    config["target_host"] = address or config.get("target_host", "localhost:7233")
-    return await Client.connect(
-        **config,
-        data_converter=data_converter_with(keys),
-        interceptors=tracing_interceptors(),
-        lazy=lazy,
-        runtime=runtime,
-    )
+    config = connection_config(address)
+    try:
+        return await Client.connect(
+            **config,
+            data_converter=data_converter_with(keys),
+            interceptors=tracing_interceptors(),
+            lazy=lazy,
+            runtime=runtime,
+        )
+    except RuntimeError as error:
+        trouble, advice = connection_trouble(error)
+        raise NotConnected(f"Temporal at {config['target_host']} {trouble}: {advice}") from error
 
 
 def tracing_interceptors() -> Sequence["TracingInterceptor"]:

@@ -1,5 +1,6 @@
 """Reads the catalogue from its files."""
 
+import os
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -57,8 +58,8 @@ def load_catalog(directory: Path = DIRECTORY, more: Path | None = None) -> Catal
 
 def with_more(models: list[Model], folder: Path, aliases: Aliases) -> list[Model]:
     """Raises: ValueError."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder")
+    if not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):
+        raise ValueError(f"{folder} is no folder that can be read")
     sources: dict[str, Path] = {}
     added: list[Model] = []
     for path in sorted(folder.glob("*.toml")):
@@ -102,7 +103,9 @@ def model_in(path: Path, entry: dict[str, Any]) -> Model:
 def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise ValueError(f"{path.name}: it cannot be read") from error
+    except ValueError as error:  # no TOML, or no UTF-8
         raise ValueError(f"{path.name}: {error}") from error
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import platform
-import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -22,7 +21,6 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue as TaskQueueName
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSystemInfoRequest
 from temporalio.client import Client
-from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.service import RPCError
 
 from reelay.catalog.loader import load_catalog
@@ -40,6 +38,7 @@ from reelay.outbound import open_client
 from reelay.providers.errors import ProviderError
 from reelay.providers.registry import open_platform
 from reelay.settings import Environment, Settings, complaints
+from reelay.temporal_config import UnusableConnection, connection_config, connection_trouble
 from workflows.search_attributes import search_attribute_trouble
 from workflows.task_queues import TaskQueue, transfers_queue, webhooks_queue
 
@@ -163,10 +162,9 @@ async def check_api(client: httpx.AsyncClient, url: str | None) -> Finding:
 
 async def check_temporal(address: str | None, *, search_attributes: bool) -> Finding:
     try:
-        config = temporal_config(address)
-    except OSError as error:
-        found = f"a certificate or its key cannot be read: {error}"
-        return Finding("Temporal", State.WRONG, found, "see TEMPORAL_TLS_SERVER_CA_CERT_PATH and the like")
+        config = connection_config(address)
+    except UnusableConnection as error:
+        return Finding("Temporal", State.WRONG, str(error), "correct the variable")
     where = config.get("target_host")
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -184,28 +182,17 @@ async def check_temporal(address: str | None, *, search_attributes: bool) -> Fin
     return Finding("Temporal", State.OK, f"{where}, server {info.server_version}, namespace {client.namespace}")
 
 
-def connection_trouble(error: Exception) -> tuple[str, str]:
-    """What is wrong with the connection to Temporal, and what to do about it. The client's errors are prose."""
-    if certificate := re.search(r"InvalidCertificate\((\w+)", str(error)):
-        found = f"has a certificate that is not trusted ({certificate[1]})"
-        return found, "see TEMPORAL_TLS_SERVER_CA_CERT_PATH and TEMPORAL_TLS_SERVER_NAME"
-    if "call error after connection" in str(error):
-        found = "closes the connection: it wants TLS, another client certificate or an API key"
-        return found, "see TEMPORAL_TLS, TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_API_KEY"
-    return f"does not answer ({type(error).__name__})", "see TEMPORAL_ADDRESS"
-
-
 async def check_workers(address: str | None, task_queue: str) -> Finding:
     """Whether somebody takes the tasks of all queues."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            client = await Client.connect(**temporal_config(address))
+            client = await Client.connect(**connection_config(address))
             generations, transfers, webhooks = await asyncio.gather(
                 pollers(client, task_queue, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW),
                 pollers(client, transfers_queue(task_queue), TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
                 pollers(client, webhooks_queue(task_queue), TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
             )
-    except (RPCError, RuntimeError, OSError):
+    except (UnusableConnection, RPCError, RuntimeError, OSError):
         return Finding("workers", State.OFF, "not looked for: Temporal does not answer")
     taken = {TaskQueue.GENERATIONS: generations, TaskQueue.TRANSFERS: transfers, TaskQueue.WEBHOOKS: webhooks}
     if idle := [queue for queue, count in taken.items() if not count]:
@@ -220,12 +207,6 @@ async def pollers(client: Client, task_queue: str, kind: TaskQueueType.ValueType
         namespace=client.namespace, task_queue=TaskQueueName(name=task_queue), task_queue_type=kind
     )
     return len((await client.workflow_service.describe_task_queue(request)).pollers)
-
-
-def temporal_config(address: str | None) -> ClientConnectConfig:
-    config = ClientConfig.load_client_connect_config()
-    config["target_host"] = address or config.get("target_host", "localhost:7233")
-    return config
 
 
 async def check_postgres(settings: Settings) -> Finding:

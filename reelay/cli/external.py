@@ -27,7 +27,11 @@ async def start(data_dir: DataDir, job_id: UUID) -> None:
         if (kind := KINDS.get(JobType(job.job_type))) is None:
             raise StackError(f"a job of the type {job.job_type} is created by `POST /api/jobs`")
         folder = user_environment().get("CATALOG_DIR")
-        model = load_catalog(more=Path(folder) if folder else None).closest(job.model, inputs, kind=kind)
+        try:
+            catalog = load_catalog(more=Path(folder) if folder else None)
+        except ValueError as error:
+            raise StackError(f"invalid configuration: CATALOG_DIR: {error}") from error
+        model = catalog.closest(job.model, inputs, kind=kind)
         inputs.pop("quality", None)
         try:
             arguments = model.arguments(inputs)

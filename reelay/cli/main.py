@@ -3,6 +3,7 @@
 A command's heavy imports stand inside it: all of them together take over a second, which `--help` need not.
 """
 
+import os
 from importlib.metadata import entry_points, version
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from reelay.cli import credits, generate, keys, models, pipelines, providers, us
 from reelay.cli.audit import audit
 from reelay.cli.batch import batch
 from reelay.cli.doctor import doctor
-from reelay.cli.exit_codes import EXIT_CODES
+from reelay.cli.exit_codes import EXIT_CODES, exit_with
 from reelay.cli.import_and_start import import_rows, start_job
 from reelay.cli.jobs import cancel, jobs, status, watch
 from reelay.cli.processes import api, migrate, prune, worker
@@ -34,7 +35,18 @@ def main(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    require_usable_authorities()
+
+
+def require_usable_authorities() -> None:
+    """Every HTTP client of every command trusts those of `SSL_CERT_FILE`, where it is set."""
+    if path := os.environ.get("SSL_CERT_FILE"):
+        import ssl
+
+        try:
+            ssl.create_default_context(cafile=path)
+        except OSError:  # of OpenSSL, too
+            exit_with(f"invalid configuration: SSL_CERT_FILE: there is no file {path} of certificates that can be read")
 
 
 # What other distributions add, the embedded stack of `lab/` among them.

@@ -10,7 +10,8 @@ from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
 from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.migrate import MigrationBlocked, migrate
-from workflows.client import connect
+from reelay.temporal_config import UnusableConnection, connection_config
+from workflows.client import NotConnected, connect
 from workflows.search_attributes import creating_command, register_search_attributes
 
 OFF = frozenset({"off", "false", "no", "0"})
@@ -20,6 +21,10 @@ async def migrate_database(data_dir: DataDir) -> None:
     """The schema, and where the environment names a Temporal, the search attributes there."""
     environment = user_environment()
     require_usable_addresses(environment)
+    is_off = environment.get("TEMPORAL_SEARCH_ATTRIBUTES", "").lower() in OFF
+    registers = "TEMPORAL_ADDRESS" in environment and not is_off
+    if registers:
+        require_usable_connection()
     urls: tuple[str, str, str | None]
     if admin_url := environment.get("DATABASE_ADMIN_URL"):
         if not (app_url := environment.get("DATABASE_URL")):
@@ -34,15 +39,24 @@ async def migrate_database(data_dir: DataDir) -> None:
         raise StackError(str(error)) from error
     except POSTGRES_UNAVAILABLE as error:
         raise StackError(f"the database of DATABASE_ADMIN_URL does not answer: {error}") from error
-    is_off = environment.get("TEMPORAL_SEARCH_ATTRIBUTES", "").lower() in OFF
-    if "TEMPORAL_ADDRESS" in environment and not is_off:
+    if registers:
         await _register_search_attributes(environment)
+
+
+def require_usable_connection() -> None:
+    """Before anything is changed. Raises: StackError."""
+    try:
+        connection_config()
+    except UnusableConnection as error:
+        raise StackError(f"invalid configuration: {error}") from error
 
 
 async def _register_search_attributes(environment: Mapping[str, str]) -> None:
     try:
         await register_search_attributes(await connect())
-    except (RPCError, RuntimeError) as error:
+    except NotConnected as error:
+        raise StackError(str(error)) from error
+    except RPCError as error:
         namespace = environment.get("TEMPORAL_NAMESPACE", "default")
         raise StackError(
             f"Temporal does not take the search attributes ({error}). Let somebody who may create them run "

@@ -1,18 +1,16 @@
 """The processes of Reelay, and the schema that they need: `reelay api`, `worker`, `migrate`."""
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
-from reelay.cli.exit_codes import exit_with, run
+from reelay.cli.exit_codes import Exit, exit_with, run
 from reelay.cli.output import JsonOption, show_rows
 from reelay.cli.service import DataDirOption, find_data_dir
 from reelay.process_secrets import Process
 
 if TYPE_CHECKING:
-    from reelay.settings import Settings
     from workflows.task_queues import TaskQueue
 
 
@@ -20,6 +18,7 @@ def api(host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve the HTTP API."""
     from api import app, server
     from reelay import logs
+    from reelay.cli.preflight import configured_settings
 
     configured = configured_settings(Process.API)
     logs.configure_logs(configured.secrets)
@@ -39,12 +38,17 @@ def worker(
 ) -> None:
     """Run workflows and activities."""
     from reelay import logs
+    from reelay.cli.preflight import configured_settings
     from worker import run_worker
+    from workflows.client import NotConnected
 
     chosen = parse_queues(queues)
     configured = configured_settings(*(Process(queue) for queue in chosen))
     logs.configure_logs(configured.secrets)
-    asyncio.run(run_worker(configured, chosen))
+    try:
+        asyncio.run(run_worker(configured, chosen))
+    except NotConnected as error:
+        exit_with(str(error), Exit.NOT_REACHABLE)
 
 
 def parse_queues(names: str) -> "set[TaskQueue]":
@@ -72,30 +76,3 @@ def prune(as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
 
     pruned = run(housekeeping.prune(find_data_dir(data_dir)))
     show_rows([pruned], tuple(pruned), as_json=as_json)
-
-
-def configured_settings(*processes: Process) -> "Settings":
-    """The environment's, if those may start with them. What is wrong names the variable, never its value."""
-    from reelay import settings
-
-    try:
-        configured = settings.Settings()
-    except ValidationError as error:
-        exit_not_started(settings.complaints(error))
-    if problems := [*configured.unfit_for_production(frozenset(processes)), *catalog_problems(configured)]:
-        exit_not_started(problems)
-    return configured.without_secrets_of_others(frozenset(processes))
-
-
-def catalog_problems(configured: "Settings") -> list[str]:
-    from reelay.catalog.loader import load_catalog
-
-    try:
-        load_catalog(more=configured.catalog_dir)
-    except ValueError as error:
-        return [f"CATALOG_DIR: {error}"]
-    return []
-
-
-def exit_not_started(problems: list[str]) -> NoReturn:
-    exit_with("\n  ".join(["invalid configuration:", *problems]))

@@ -114,5 +114,5 @@ async def test_who_has_no_certificate_of_the_servers_authority_is_refused(
 async def test_a_certificate_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TEMPORAL_TLS_SERVER_CA_CERT_PATH", str(tmp_path / "ca.pem"))
     found = await doctor_says()
-    assert (found.state, found.advice) == (State.WRONG, "see TEMPORAL_TLS_SERVER_CA_CERT_PATH and the like")
-    assert str(tmp_path / "ca.pem") in found.found
+    assert found.state is State.WRONG
+    assert found.found == f"TEMPORAL_TLS_SERVER_CA_CERT_PATH: there is no file {tmp_path / 'ca.pem'} that can be read"
