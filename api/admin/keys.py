@@ -129,7 +129,9 @@ async def revoke_key(
     """Refuse the key within seconds."""
     async with services.service_sessions.begin() as session:
         key = await operators.revoke(session, admin.actor, prefix)
-        return await view_key(session, key.prefix)
+        view = await view_key(session, key.prefix)
+    services.callers.forget(view.user_id)
+    return view
 
 
 async def view_key(session: AsyncSession, prefix: str) -> KeyView:

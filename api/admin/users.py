@@ -147,7 +147,9 @@ async def delete_user(user: UserName, admin: AdminCaller, services: ServicesDep)
     """
     async with services.service_sessions.begin() as session:
         deleted = await operators.delete(session, admin.actor, user)
-        return await view_user(session, deleted.id)
+        view = await view_user(session, deleted.id)
+    services.callers.forget(deleted.id)
+    return view
 
 
 @router.post("/{user}/budget")
@@ -183,7 +185,9 @@ async def disable_user(user: UserName, admin: AdminCaller, services: ServicesDep
     """Refuse all keys and tokens of the user within seconds. Jobs that run are not stopped."""
     async with services.service_sessions.begin() as session:
         disabled = await operators.disable(session, admin.actor, user)
-        return await view_user(session, disabled.id)
+        view = await view_user(session, disabled.id)
+    services.callers.forget(disabled.id)
+    return view
 
 
 @router.post("/{user}/enable")
@@ -199,7 +203,9 @@ async def sign_user_out(user: UserName, admin: AdminCaller, services: ServicesDe
     """End the user's sessions, links to media and tokens of event streams within seconds. API keys stay good."""
     async with services.service_sessions.begin() as session:
         signed_out = await operators.sign_out(session, admin.actor, user)
-        return await view_user(session, signed_out.id)
+        view = await view_user(session, signed_out.id)
+    services.callers.forget(signed_out.id)
+    return view
 
 
 async def view_user(session: AsyncSession, user_id: UUID) -> UserView:

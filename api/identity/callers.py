@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -102,7 +102,9 @@ class Callers:
         try:
             async with one_statement(self._sessions) as session:
                 found: KeyOwner | LetIn | None = (
-                    await find_key_owner(session, key_hash) if key_hash else await provision_user(session, user_id)
+                    await find_key_owner(session, key_hash)
+                    if key_hash
+                    else await provision_user(session, user_id, issued_at=_moment(access_pass.issued_at))
                 )
         except POSTGRES_UNAVAILABLE as error:
             log.warning("caller_recheck_failed", error=str(error))
@@ -115,7 +117,12 @@ class Callers:
         """Within seconds nothing that was handed out to the key is taken any more, nor a token itself."""
         async with one_statement(self._sessions) as session:
             await sign_out(session, caller.user_id, caller.holder.key_hash)
-        self._remembered.pop(hash_key(caller.credential.get_secret_value(), self._pepper), None)
+        self.forget(caller.user_id)
+
+    def forget(self, user_id: UUID) -> None:
+        """Look the user up again, at the next call. Other processes do within `REMEMBERED_SECONDS`."""
+        for digest in [digest for digest, (_, caller) in self._remembered.items() if caller.user_id == user_id]:
+            del self._remembered[digest]
 
     async def _look_up(self, credential: str, digest: bytes) -> tuple[float, Caller | None]:
         """Until when it is good at most, seconds since the epoch, and the caller."""
@@ -128,9 +135,9 @@ class Callers:
             return float("inf"), Caller(key.user_id, key.scope, SecretStr(credential), holder, key.budget_key_id)
         token = await self._tokens.owner_of(credential)
         if self._starting_cents:
-            await self._grant_starting_credits(token.user_id)
+            await self._grant_starting_credits(token.user_id, _moment(token.issued_at))
         async with one_statement(self._sessions) as session:
-            found = await provision_user(session, token.user_id, token.email)
+            found = await provision_user(session, token.user_id, token.email, issued_at=_moment(token.issued_at))
         # Tokens tell whole seconds: one of the second of the sign-out may be the next session's.
         if found is None or token.issued_at < (signed_out_at := _seconds(found.signed_out_at)) - 1:
             return 0.0, None
@@ -138,12 +145,17 @@ class Callers:
         holder = Holder(user_id=token.user_id, ends_at=ends_at, signed_out_at=signed_out_at)
         return token.expires_at, Caller(token.user_id, token.scope, SecretStr(credential), holder)
 
-    async def _grant_starting_credits(self, user_id: UUID) -> None:
+    async def _grant_starting_credits(self, user_id: UUID, issued_at: datetime) -> None:
         async with as_user(self._sessions, user_id) as session:
             if await session.get(CreditAccount, user_id):
                 return
         async with self._service_sessions.begin() as session:
-            await create_with_starting_credits(session, user_id, self._starting_cents)
+            await create_with_starting_credits(session, user_id, self._starting_cents, issued_at=issued_at)
+
+
+def _moment(issued_at: float) -> datetime:
+    """Not after now: an issuer's clock may be ahead, and its word be any number."""
+    return datetime.fromtimestamp(max(0.0, min(time.time(), issued_at)), UTC)
 
 
 def _seconds(moment: datetime | None) -> int:

@@ -7,7 +7,8 @@ entries in the ledger and a row without content, by which the books stay whole a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from hashlib import sha256
 from uuid import UUID, uuid4
 
 from sqlalchemy import exists, func, select, text, update
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.credits import end_hold
-from reelay.db.tables import DeletedJob, GenerationJob, User
+from reelay.db.tables import DeletedJob, DepartedUser, GenerationJob, User
 from reelay.domain.generation import ACTIVE
 
 TRY_AGAIN_AFTER = timedelta(minutes=5)
@@ -141,6 +142,10 @@ ANONYMISE = (
     " where user_id = :old",
     "update deleted_jobs set user_id = :new where user_id = :old",
     "insert into erasures (prefix) values (cast(cast(:old as uuid) as text))",
+    "delete from departed_users where departed_at < now() - interval '1 year'",
+    "insert into departed_users (user_hash, departed_at)"
+    " select sha256(convert_to(id::text, 'UTF8')), deleted_at from users where id = :old"
+    " on conflict (user_hash) do update set departed_at = excluded.departed_at",
     "delete from users where id = :old",
 )
 
@@ -248,6 +253,13 @@ async def users_to_delete(session: AsyncSession) -> Sequence[User]:
     """Those who are marked, and have not become anonymous yet."""
     statement = select(User).where(col(User.deleted_at).is_not(None), ~col(User.name).startswith(ANONYMOUS))
     return (await session.scalars(statement.order_by(col(User.deleted_at)))).all()
+
+
+async def has_departed(session: AsyncSession, user_id: UUID, issued_at: datetime) -> bool:
+    """Whether the user of that id was deleted after this moment."""
+    user_hash = sha256(str(user_id).encode()).digest()
+    departed = exists().where(col(DepartedUser.user_hash) == user_hash, col(DepartedUser.departed_at) >= issued_at)
+    return bool(await session.scalar(select(departed)))
 
 
 async def active_jobs_of(session: AsyncSession, user_id: UUID) -> Sequence[GenerationJob]:

@@ -451,6 +451,19 @@ class DeletedJob(SQLModel, table=True):
     deleted_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
 
 
+class DepartedUser(SQLModel, table=True):
+    """A deleted user, by whose hash what was issued to them before is told from what they are issued when they return.
+
+    Kept for longer than anything that is issued is good.
+    """
+
+    __tablename__ = "departed_users"
+
+    user_hash: bytes = Field(primary_key=True)
+    """SHA-256 of the id's text."""
+    departed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+
+
 class ErasureRow(SQLModel, table=True):
     """What is still to be deleted in the archive and at a provider, of rows that are deleted."""
 

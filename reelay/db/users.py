@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.credits import top_up
-from reelay.db.deletion import ANONYMOUS
+from reelay.db.deletion import ANONYMOUS, has_departed
 from reelay.db.tables import ApiKey, CreditAccount, GenerationJob, User
 from reelay.domain.identifiers import parse_uuid
 
@@ -35,18 +35,26 @@ class LetIn:
     """What was issued before is refused."""
 
 
-async def provision_user(session: AsyncSession, user_id: UUID, email: str | None = None) -> LetIn | None:
-    """The user of a verified token, made at first sight and named by the id. None when disabled.
+async def provision_user(
+    session: AsyncSession, user_id: UUID, email: str | None = None, *, issued_at: datetime
+) -> LetIn | None:
+    """The user of a verified token, made at first sight and named by the id. None when disabled, or deleted after what
+    they show was issued.
 
     `email`: as the token has it; None keeps the one that is known.
     """
-    by_token = text("select * from caller_by_token(:user_id, :email)")
-    row = (await session.execute(by_token, {"user_id": user_id, "email": email})).first()
+    by_token = text("select * from caller_by_token(:user_id, :email, :issued_at)")
+    row = (await session.execute(by_token, {"user_id": user_id, "email": email, "issued_at": issued_at})).first()
     return LetIn(row.signed_out_at) if row else None
 
 
-async def create_with_starting_credits(session: AsyncSession, user_id: UUID, cents: int) -> None:
-    """Make the user of a verified token, with that many credits; nothing where there is the user already."""
+async def create_with_starting_credits(
+    session: AsyncSession, user_id: UUID, cents: int, *, issued_at: datetime
+) -> None:
+    """Make the user of a verified token, with that many credits; nothing where there is the user already, or was one
+    who was deleted after the token was issued."""
+    if await has_departed(session, user_id, issued_at):
+        return
     user = User(id=user_id, name=str(user_id))
     new = upsert(User).values(id=user.id, name=user.name).on_conflict_do_nothing().returning(col(User.id))
     if (await session.execute(new)).first() is not None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from reelay.cli.main import app as command_line
 from reelay.db.tables import Scope
-from tests.eventually import PATIENCE, eventually
+from tests.eventually import PATIENCE
 from tests.integration.api.shared import logged, problem, wrong_fields
 from tests.running import Service, until
 
@@ -92,11 +92,7 @@ async def test_a_user_is_made_limited_shut_out_and_let_in(
     ) as hugo:
         assert (await hugo.get("/api/jobs")).status_code == 200
         disabled = await posted(operator, f"{user}/disable")
-
-        async def is_shut_out() -> bool:
-            return (await hugo.get("/api/jobs")).status_code == 401
-
-        await eventually(is_shut_out)
+        problem(await hugo.get("/api/jobs"), 401, "UNAUTHENTICATED")
     enabled = await posted(operator, f"{user}/enable")
     limited = await posted(operator, f"{user}/budget", {"monthlyBudgetCents": None})
     await posted(operator, f"{user}/sign-out")
@@ -145,10 +141,14 @@ async def test_a_key_is_shown_once_listed_and_revoked(patient_service: Service, 
     name = patient_service.user_name
     made = await posted(operator, "keys", {"user": name, "scope": "admin", "expiresInSeconds": 3600})
     keys = (await operator.get("/api/admin/keys", params={"user": name})).json()["data"]
+    as_made = {"authorization": f"Bearer {made['key']}"}
+    assert (await patient_service.client.get("/api/jobs", headers=as_made)).status_code == 200
     revoked = await posted(operator, f"keys/{made['prefix']}/revoke")
+    refused = await patient_service.client.get("/api/jobs", headers=as_made)
 
     assert made["key"].startswith(made["prefix"])
     assert made["key"] not in json.dumps(keys)
+    problem(refused, 401, "UNAUTHENTICATED")
     assert (keys[0]["prefix"], keys[0]["scope"], len(keys)) == (made["prefix"], "admin", 2)
     assert keys[0]["expiresAt"]
     assert revoked["revokedAt"]
@@ -261,11 +261,7 @@ async def test_a_user_is_deleted_by_the_admin_calls(patient_service: Service, op
     assert (await patient_service.client.get("/api/credits", headers=theirs)).status_code == 200
 
     await done("users", "delete", name, "--yes")
-
-    async def is_refused() -> bool:
-        return (await patient_service.client.get("/api/credits", headers=theirs)).status_code == 401
-
-    await eventually(is_refused)
+    problem(await patient_service.client.get("/api/credits", headers=theirs), 401, "UNAUTHENTICATED")
     with pytest.raises(AssertionError, match="is being deleted"):
         await done("users", "enable", name)
     (act,) = json.loads(await done("audit", "--subject", user_id, "--limit", "1", "--json"))

@@ -1,6 +1,7 @@
 """What a user has who comes by a token, and a service without credits."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
@@ -8,11 +9,14 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
+from reelay import operators
+from reelay.db.audit_log import Actor
 from reelay.db.credits import ledger_drift, top_up
+from reelay.db.deletion import anonymise_user
 from reelay.db.tables import CreditEntry
-from reelay.db.users import find_or_create_user
+from reelay.db.users import find_or_create_user, find_user
 from tests.acceptance.browser.second_api import SecondApi
-from tests.eventually import PATIENCE
+from tests.eventually import PATIENCE, eventually
 from tests.integration.api.issuer import SECRET, by_secret, claims
 from tests.running import Job, Service, running_service, until
 from tests.servers import Servers
@@ -61,6 +65,38 @@ async def test_a_user_who_was_there_before_gets_none(generous: Service) -> None:
         await top_up(session, await find_or_create_user(session, subject), 700)
     async with caller(generous.origin, subject) as client:
         assert (await client.get("/api/credits")).json()["availableCents"] == 700
+
+
+async def test_what_was_issued_to_a_deleted_user_makes_no_new_one_and_what_is_issued_later_does(
+    generous: Service,
+) -> None:
+    subject, now = str(uuid4()), int(time.time())
+    old, undated = (by_secret(claims(sub=subject, iat=iat)) for iat in (now - 60, None))
+    async with httpx.AsyncClient(base_url=generous.origin, timeout=PATIENCE) as client:
+
+        async def answer(token: str) -> int:
+            headers = {"authorization": f"Bearer {token}"}
+            return (await client.get("/api/credits", headers=headers)).status_code
+
+        assert await answer(old) == 200
+        asked = await client.post("/api/events/token", headers={"authorization": f"Bearer {old}"})
+        async with generous.sessions.begin() as session:
+            await operators.delete(session, Actor(None, "test"), subject)
+            assert await anonymise_user(session, UUID(subject))
+
+        assert await answer(undated) == 401
+
+        async def is_refused() -> bool:
+            return await answer(old) == 401
+
+        await eventually(is_refused)
+        assert (await client.get("/api/events", params={"token": asked.json()["token"]})).status_code == 401
+        async with generous.sessions() as session:
+            assert await find_user(session, subject) is None
+
+        assert await answer(by_secret(claims(sub=subject, iat=int(time.time()) + 2))) == 200
+        assert await answer(undated) == 401
+    assert [phase for phase, *_ in await entries_of(generous, subject)] == ["top_up"]
 
 
 async def completed(client: httpx.AsyncClient, job_id: str) -> Job:
