@@ -38,6 +38,7 @@ from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_sources
 from reelay.media.signer import Signer
 from reelay.media.storage import Storage, open_storage
+from reelay.outbound import OutboundProxies
 from reelay.outgoing.fal import fal_signing_key
 from reelay.outgoing.secrets import EndpointSecrets
 from reelay.outgoing.sender import ReceiverPolicy, Sender
@@ -278,7 +279,7 @@ async def open_webhooks_worker(
     secret = settings.outgoing_webhook_secret.get_secret_value().encode()
     outgoing = OutgoingActivities(
         sessions,
-        Sender(ReceiverPolicy(is_development=settings.is_development)),
+        Sender(ReceiverPolicy.of(settings), proxies=OutboundProxies.of(settings)),
         EndpointSecrets(secret),
         fal_signing_key(secret),
         WebhookPayloads(settings.language),

@@ -1,7 +1,8 @@
 """The way out of the operator's network: directly, or through its proxy.
 
-`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` count for the calls of providers, the download of media and the fetching of
-public keys alike. What a proxy means for where a download may lead: docs/decisions/030-outbound-proxies.md.
+`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` count for the calls of providers, the download of media, outgoing webhooks
+and the fetching of public keys alike. What a proxy means for where they may lead:
+docs/decisions/030-outbound-proxies.md.
 """
 
 from collections.abc import Callable
@@ -42,6 +43,9 @@ class OutboundProxies:
         """The proxy through which this is asked for; None: none."""
         proxy = self.https if url.scheme == "https" else self.http
         return None if proxy is None or any(_names(each, url) for each in self.exceptions) else proxy
+
+
+NO_PROXIES = OutboundProxies()
 
 
 def _names(exception: str, url: httpx.URL) -> bool:

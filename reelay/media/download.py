@@ -24,7 +24,7 @@ from reelay.media.errors import (
 )
 from reelay.media.guard import DownloadPolicy, GuardedTransport, ProxiedTransport, Resolve, SystemResolver
 from reelay.media.saving import CHUNK_BYTES, Saved, save
-from reelay.outbound import OutboundProxies, RoutedTransport
+from reelay.outbound import NO_PROXIES, OutboundProxies, RoutedTransport
 from reelay.settings import Settings
 from reelay.tracing.spans import client_span
 
@@ -42,7 +42,6 @@ MAX_PORT = 65_535
 MAX_REDIRECTS = 5
 NO_CODINGS = frozenset({"", "identity", "aws-chunked"})
 """The last one is how the object was once uploaded to S3."""
-NO_PROXIES = OutboundProxies()
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TIMEOUT = httpx.Timeout(30, connect=10)
 """Of one connect or read. The whole download has `DownloadPolicy.total_timeout`."""

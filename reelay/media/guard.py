@@ -59,6 +59,19 @@ class AddressPolicy(Protocol):
     def check_addresses(self, host: str, port: int, addresses: Sequence[IPAddress]) -> None:
         """Of a name, before one of them is dialled. Raises: Refused."""
 
+    def check_name(self, host: str, port: int) -> None:
+        """Of what somebody else will resolve, a proxy. Raises: Refused."""
+
+
+def leads_outside(address: IPAddress, mapped: Iterable[IPNetwork]) -> bool:
+    """Whether it is on the public internet, or in one of the networks into which our own maps names of it."""
+    if is_public(address):
+        return True
+    network = next((each for each in mapped if address in each), None)
+    if isinstance(network, IPv6Network) and network.prefixlen == NAT64_PREFIX_LENGTH:
+        return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
+    return network is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadPolicy:
@@ -118,7 +131,7 @@ class DownloadPolicy:
         )
 
     def check_name(self, host: str, port: int) -> None:
-        """Of what somebody else will resolve, a proxy. Raises: Refused."""
+        """Raises: Refused."""
         if not self.is_own(host, port) and not names_public_host(host, loopback=self.allow_loopback):
             raise Refused(f"{host} is not a name of the public internet")
 
@@ -126,12 +139,7 @@ class DownloadPolicy:
         return (host.lower(), port) == self.own_address
 
     def _allows_address(self, address: IPAddress) -> bool:
-        if is_public(address) or (self.allow_loopback and is_loopback(address)):
-            return True
-        network = next((each for each in self.allowed_networks if address in each), None)
-        if isinstance(network, IPv6Network) and network.prefixlen == NAT64_PREFIX_LENGTH:
-            return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
-        return network is not None
+        return leads_outside(address, self.allowed_networks) or (self.allow_loopback and is_loopback(address))
 
     def _allows_host(self, host: str) -> bool:
         name = host.rstrip(".").lower()
@@ -235,7 +243,7 @@ class GuardedTransport(httpx.AsyncHTTPTransport):
 class ProxiedTransport(httpx.AsyncHTTPTransport):
     """Through a proxy, which resolves the names: they are checked as far as they are known here."""
 
-    def __init__(self, policy: DownloadPolicy, resolve: Resolve, proxy: httpx.Proxy) -> None:
+    def __init__(self, policy: AddressPolicy, resolve: Resolve, proxy: httpx.Proxy) -> None:
         super().__init__(verify=tls_context(), proxy=proxy)
         self._policy = policy
         self._guard = Guard(policy, resolve)

@@ -10,16 +10,19 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
-from typing import Protocol
+from ipaddress import ip_network
+from typing import Protocol, Self
 from uuid import UUID
 
 import httpx
 from standardwebhooks import Webhook
 
-from reelay.domain.addresses import IPAddress, is_loopback, is_public, names_public_host
+from reelay.domain.addresses import IPAddress, IPNetwork, is_loopback, names_public_host
 from reelay.domain.outgoing import AttemptOutcome
 from reelay.media.errors import Refused
-from reelay.media.guard import GuardedTransport, Resolve, SystemResolver
+from reelay.media.guard import GuardedTransport, ProxiedTransport, Resolve, SystemResolver, leads_outside
+from reelay.outbound import NO_PROXIES, OutboundProxies, RoutedTransport
+from reelay.settings import Settings
 
 ATTEMPT_WITHIN = timedelta(seconds=15)
 BODY_WITHIN_SECONDS = 2.0
@@ -35,6 +38,13 @@ class ReceiverPolicy:
     """Where receivers may be: on the public internet, by https. Development also has them on the same machine."""
 
     is_development: bool
+    allowed_networks: tuple[IPNetwork, ...] = ()
+    """Into which our own network maps public names."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        networks = tuple(map(ip_network, settings.download_allowed_networks))
+        return cls(is_development=settings.is_development, allowed_networks=networks)
 
     def problem_of(self, url: str) -> str | None:
         """Why nothing is sent to that address, wherever its name leads; None when there is no reason."""
@@ -56,8 +66,14 @@ class ReceiverPolicy:
     def check_addresses(self, host: str, port: int, addresses: Sequence[IPAddress]) -> None:
         """One address that is not public condemns the name. Raises: Refused."""
         for address in addresses:
-            if not is_public(address) and not (self.is_development and is_loopback(address)):
+            is_allowed = leads_outside(address, self.allowed_networks)
+            if not is_allowed and not (self.is_development and is_loopback(address)):
                 raise Refused(f"{host} does not lead to the public internet")
+
+    def check_name(self, host: str, port: int) -> None:
+        """Raises: Refused."""
+        if not names_public_host(host, loopback=self.is_development):
+            raise Refused(f"{host} is not a name of the public internet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,15 +126,22 @@ class Message:
 
 
 class Sender:
-    def __init__(self, policy: ReceiverPolicy, *, resolve: Resolve | None = None) -> None:
+    def __init__(
+        self, policy: ReceiverPolicy, *, proxies: OutboundProxies = NO_PROXIES, resolve: Resolve | None = None
+    ) -> None:
         self._policy = policy
+        self._proxies = proxies
         self._resolve = resolve or SystemResolver(RESOLVER_THREADS)
 
     @asynccontextmanager
     async def to_one_receiver(self) -> AsyncIterator["Receiver"]:
         """Its connections are its own: no receiver waits for one that another holds."""
         async with httpx.AsyncClient(
-            transport=GuardedTransport(self._policy, self._resolve),
+            transport=RoutedTransport(
+                self._proxies,
+                direct=GuardedTransport(self._policy, self._resolve),
+                through=lambda proxy: ProxiedTransport(self._policy, self._resolve, proxy),
+            ),
             headers={"user-agent": USER_AGENT, "accept-encoding": "identity", "content-type": "application/json"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             timeout=ATTEMPT_WITHIN.total_seconds(),

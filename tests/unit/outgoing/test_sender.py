@@ -14,9 +14,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from reelay.domain.addresses import IPAddress
 from reelay.domain.outgoing import AttemptOutcome
+from reelay.media.errors import Refused
+from reelay.outbound import OutboundProxies
 from reelay.outgoing import sender
 from reelay.outgoing.secrets import EndpointSecrets, new_secret
 from reelay.outgoing.sender import Answer, Message, ReceiverPolicy, Sender, StandardSigner, retry_after
+from reelay.settings import Settings
+from tests.connect_proxy import connect_proxy
 from tests.webhook_receiver import WebhookReceiver, answer, webhook_receiver
 
 PRODUCTION, DEVELOPMENT = ReceiverPolicy(is_development=False), ReceiverPolicy(is_development=True)
@@ -197,6 +201,43 @@ async def test_a_name_that_leads_inside_is_not_connected_to(receiver: WebhookRec
     assert found.outcome is AttemptOutcome.NOT_ALLOWED
     assert asked == ["hooks.example.com"]
     assert receiver.received == []
+
+
+async def unresolved(host: str, port: int) -> Sequence[IPAddress]:
+    """A name server of a network without a way out."""
+    raise OSError("no such name")
+
+
+async def inside(host: str, port: int) -> Sequence[IPAddress]:
+    return [ip_address("10.0.0.1")]
+
+
+async def test_behind_a_proxy_the_name_is_the_proxys_to_resolve() -> None:
+    async with connect_proxy({}) as proxy:
+        proxies = OutboundProxies(https=proxy.address)
+        async with Sender(PRODUCTION, proxies=proxies, resolve=unresolved).to_one_receiver() as to:
+            found = await to.post("https://hooks.example.com/", message())
+    assert proxy.asked == ["hooks.example.com:443"]
+    assert (found.outcome, found.error.partition(":")[0]) == (AttemptOutcome.NOT_CONNECTED, "ProxyError")
+
+
+@pytest.mark.fault("E7")
+async def test_a_proxy_is_not_asked_for_a_name_that_leads_inside() -> None:
+    async with connect_proxy({}) as proxy:
+        proxies = OutboundProxies(https=proxy.address)
+        async with Sender(PRODUCTION, proxies=proxies, resolve=inside).to_one_receiver() as to:
+            found = [await to.post(url, message()) for url in ("https://hooks.example.com/", "https://db.internal/")]
+    assert [each.outcome for each in found] == [AttemptOutcome.NOT_ALLOWED] * 2
+    assert proxy.asked == []
+
+
+def test_a_network_that_maps_names_of_the_internet_may_be_dialled() -> None:
+    mapped = ReceiverPolicy.of(Settings(_env_file=None, download_allowed_networks=("198.18.0.0/15", "64:ff9b::/96")))
+    public, private = ip_address("64:ff9b::5db8:d70e"), ip_address("64:ff9b::a00:1")
+    mapped.check_addresses("hooks.example.com", 443, [ip_address("198.18.0.7"), public])
+    for policy, address in ((PRODUCTION, public), (mapped, private), (mapped, ip_address("10.0.0.1"))):
+        with pytest.raises(Refused):
+            policy.check_addresses("hooks.example.com", 443, [address])
 
 
 @pytest.mark.parametrize(
