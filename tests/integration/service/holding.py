@@ -1,4 +1,4 @@
-"""A proxy that passes calls on, or keeps them without an answer."""
+"""A proxy that passes calls on, keeps them without an answer, or fails."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +20,7 @@ from tests.servers import listening, loopback_socket
 class HoldingServer:
     client: httpx.AsyncClient
     url: str = ""
+    _fails: bool = field(default=False, init=False)
     _held: asyncio.Event | None = field(default=None, init=False)
     _let_go: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
@@ -33,7 +34,18 @@ class HoldingServer:
             self._held = None
             self._let_go.set()
 
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Nothing is passed on, and each call answered 503."""
+        self._fails = True
+        try:
+            yield
+        finally:
+            self._fails = False
+
     async def serve(self, request: Request) -> Response:
+        if self._fails:
+            return Response(status_code=503)
         if self._held:
             self._held.set()
             await self._let_go.wait()

@@ -168,6 +168,29 @@ async def test_what_is_too_old_is_deleted_and_no_more(servers: Servers, provider
         await service.until(running, "completed")
 
 
+@pytest.mark.fault("O35")
+async def test_a_provider_that_does_not_delete_keeps_nothing_else_from_being_deleted(
+    servers: Servers, provider: HoldingServer
+) -> None:
+    async with keeping(servers, provider, retention_days_jobs=DAYS) as service, service.worker():
+        old, deleted = await completed(service), await completed(service)
+        requests = [(await service.simulated(job_id))["requests"][0] for job_id in (old, deleted)]
+        await change(service, LONG_AGO, id=old)
+
+        with provider.failing():
+            assert await delete(service, deleted) == 204
+            assert await prune(service) == Pruned(jobs=1, not_erased=2)
+            assert await prune(service) == Pruned()  # not before the pause is over
+        assert [files_of(service, job_id) for job_id in (old, deleted)] == [[], []]
+        assert (await service.client.get("/api/jobs")).json()["data"] == []
+        assert await value(service, "select bool_and(prefix is null and trouble like '%503%') from erasures")
+
+        await make_due(service)
+        assert await prune(service) == Pruned(erased=2)
+        assert [(await servers.simulated_request(each))["payloads_deleted"] for each in requests] == [True, True]
+        assert await value(service, "select count(*) from erasures") == 0
+
+
 async def test_files_and_timelines_have_times_of_their_own(servers: Servers, provider: HoldingServer) -> None:
     limits = {"retention_days_media": DAYS, "retention_days_events": DAYS}
     async with keeping(servers, provider, **limits) as service, service.worker():
