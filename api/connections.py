@@ -26,7 +26,7 @@ class ConnectionLimits:
     head_seconds: float = 10.0
     """From the connection, or from the first byte of a later request, until the headers are there."""
     idle_seconds: int = 75
-    """Between two requests. Load balancers keep theirs for 60 s, and must be the first to close."""
+    """Between two requests. Load balancers, most of which keep theirs for 60 s, must be the first to close."""
     linger_seconds: float = 1.0
     """After a refusal, what still comes is thrown away: who is cut off while sending may not see the answer."""
     idle_connections: int = 1000

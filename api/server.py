@@ -55,17 +55,22 @@ def server_config(
     )
 
 
-def serve(app: FastAPI, settings: Settings, *, host: str, port: int) -> None:
-    """Until SIGTERM or SIGINT. Requests under way have `GRACE_SECONDS` to end."""
+def configured_server(app: FastAPI, settings: Settings, *, host: str, port: int) -> ApiServer:
     config = server_config(
         app,
         host=host,
         port=port,
         trusted_proxies=settings.trusted_proxies,
+        limits=ConnectionLimits(idle_seconds=int(settings.keep_alive.total_seconds())),
         timeout_graceful_shutdown=int(settings.grace.total_seconds()),
         log_config=None,
     )
-    server = ApiServer(app, config, drain=settings.drain)
+    return ApiServer(app, config, drain=settings.drain)
+
+
+def serve(app: FastAPI, settings: Settings, *, host: str, port: int) -> None:
+    """Until SIGTERM or SIGINT. Requests under way have `GRACE_SECONDS` to end."""
+    server = configured_server(app, settings, host=host, port=port)
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:

@@ -107,6 +107,14 @@ class Settings(BaseSettings):
     drain: timedelta = Field(timedelta(0), ge=timedelta(0), validation_alias=AliasChoices("DRAIN_SECONDS", "drain"))
     """For how long an API process that was told to stop still serves, unready, until balancers have seen that."""
 
+    keep_alive: timedelta = Field(
+        timedelta(seconds=75),
+        ge=timedelta(seconds=1),
+        le=timedelta(hours=1),
+        validation_alias=AliasChoices("KEEP_ALIVE_SECONDS", "keep_alive"),
+    )
+    """For how long the API keeps a connection without a request: balancers must be the first to close theirs."""
+
     payload_keys: SecretStr | None = None
     """Encrypt what Temporal stores; unset: it is plain text."""
 
@@ -318,6 +326,7 @@ class Settings(BaseSettings):
         "events_heartbeat",
         "grace",
         "drain",
+        "keep_alive",
         "fal_door_merge",
         mode="before",
     )

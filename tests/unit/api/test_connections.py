@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 import pytest
@@ -12,7 +13,8 @@ import uvicorn
 from fastapi import FastAPI, Request
 
 from api.connections import ConnectionLimits
-from api.server import server_config
+from api.server import configured_server, server_config
+from reelay.settings import Settings
 from tests.eventually import PATIENCE
 from tests.servers import listening, loopback_socket
 
@@ -195,7 +197,14 @@ async def test_an_idle_connection_stays_longer_than_a_head_may_take_and_is_close
 
 
 def test_idle_connections_outlive_those_of_a_load_balancer() -> None:
-    assert ConnectionLimits().idle_seconds > 60
+    def kept_for(**values: str) -> object:
+        settings = Settings(_env_file=None, **values)  # type: ignore[arg-type]  # as the environment has them
+        http = configured_server(FastAPI(), settings, host="127.0.0.1", port=8000).config.http
+        assert isinstance(http, partial)
+        return http.keywords["limits"].idle_seconds
+
+    assert kept_for() == ConnectionLimits().idle_seconds > 60
+    assert kept_for(keep_alive="620") == 620
 
 
 async def test_a_connection_is_idle_again_after_a_body_that_nobody_read() -> None:

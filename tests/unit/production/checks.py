@@ -1,4 +1,4 @@
-"""What can be wrong with docker-compose.yml, held against the code. Each check returns its complaints."""
+"""What can be wrong with a compose file, held against the code. Each check returns its complaints."""
 
 import json
 import re
@@ -196,15 +196,16 @@ def is_demanded(variable: str, value: str | None) -> bool:
 
 
 def roles_script(compose: Compose) -> str:
-    script: str = compose["configs"]["roles"]["content"]
+    """Empty where the database is somebody else's."""
+    script: str = compose.get("configs", {}).get("roles", {}).get("content", "")
     return script
 
 
 def short_graces(compose: Compose) -> list[str]:
-    """The worker needs its own grace, and a moment to close what it has open."""
-    grace = str(compose["services"]["worker"].get("stop_grace_period", "10s"))
+    """Who serves or works needs its own grace, and a moment to close what it has open."""
+    graces = {name: str(compose["services"][name].get("stop_grace_period", "10s")) for name in ("api", "worker")}
     needed = Settings.model_fields["grace"].default.total_seconds() + 5
-    return [] if int(grace.removesuffix("s")) > needed else [f"worker: {grace}"]
+    return [f"{name}: {grace}" for name, grace in graces.items() if int(grace.removesuffix("s")) <= needed]
 
 
 def unbounded_services(compose: Compose) -> list[str]:
@@ -216,11 +217,14 @@ def unbounded_services(compose: Compose) -> list[str]:
     ]
 
 
+def early_processes(compose: Compose) -> list[str]:
+    """Who works with the database, or starts workflows, waits for `migrate`."""
+    return [name for name in ("api", "worker") if "migrate" not in compose["services"][name].get("depends_on", {})]
+
+
 def late_search_attributes(compose: Compose) -> list[str]:
-    """`migrate` registers them in the namespace, which has to be there; who starts workflows waits for `migrate`."""
-    services = compose["services"]
-    needs = {"migrate": "temporal-namespace", "api": "migrate", "worker": "migrate"}
-    return [f"{name}: {needed}" for name, needed in needs.items() if needed not in services[name]["depends_on"]]
+    """`migrate` registers them in the namespace, which has to be there."""
+    return [] if "temporal-namespace" in compose["services"]["migrate"]["depends_on"] else ["migrate"]
 
 
 def unmounted_bucket(compose: Compose) -> list[str]:
@@ -237,13 +241,12 @@ def different_defaults(compose: Compose) -> list[str]:
     return [] if command == json.loads(last("CMD")) else [f"api: {command}"]
 
 
-CHECKS: tuple[Callable[[Compose], list[str]], ...] = (
+COMMON: tuple[Callable[[Compose], list[str]], ...] = (
     unpinned_images,
     unknown_commands,
     unread_variables,
     missing_variables,
     secrets_of_others,
-    unmet_needs,
     wrong_conditions,
     wrong_health_checks,
     unwatched_services,
@@ -251,7 +254,8 @@ CHECKS: tuple[Callable[[Compose], list[str]], ...] = (
     guessable_secrets,
     short_graces,
     unbounded_services,
-    late_search_attributes,
-    unmounted_bucket,
+    early_processes,
     different_defaults,
 )
+"""Of both files."""
+CHECKS = (*COMMON, unmet_needs, late_search_attributes, unmounted_bucket)

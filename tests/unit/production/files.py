@@ -18,9 +18,9 @@ class Unset(Exception):
     """A variable that the file demands has no value."""
 
 
-def read_compose() -> Compose:
-    """docker-compose.yml as it is written, with `${...}` in it."""
-    compose: Compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+def read_compose(name: str = "docker-compose.yml") -> Compose:
+    """The file as it is written, with `${...}` in it."""
+    compose: Compose = yaml.safe_load((ROOT / name).read_text())
     return compose
 
 

@@ -82,6 +82,8 @@ BROKEN: list[tuple[Callable[[Compose], list[str]], Break]] = [
     ),
     (checks.guessable_secrets, lambda it: it["configs"]["roles"].update(content="create role r login password 'r';")),
     (checks.short_graces, lambda it: it["services"]["worker"].update(stop_grace_period="30s")),
+    (checks.short_graces, lambda it: it["services"]["api"].pop("stop_grace_period")),
+    (checks.early_processes, lambda it: it["services"]["worker"]["depends_on"].pop("migrate")),
     (checks.late_search_attributes, lambda it: it["services"]["migrate"]["depends_on"].pop("temporal-namespace")),
     (checks.unmounted_bucket, lambda it: it["services"]["s3"].update(volumes=["media:/data"])),
     (checks.different_defaults, lambda it: it["services"]["api"].update(command=["api"])),

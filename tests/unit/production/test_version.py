@@ -39,8 +39,9 @@ def test_commands_and_api_tell_it() -> None:
     )
 
 
-def test_image_is_named_by_it() -> None:
-    images = {service["image"] for service in read_compose()["services"].values()}
+@pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.external.yml"])
+def test_image_is_named_by_it(file: str) -> None:
+    images = {service["image"] for service in read_compose(file)["services"].values()}
     assert {image for image in images if image.startswith("reelay:")} == {f"reelay:{VERSION}"}
 
 

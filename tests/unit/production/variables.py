@@ -3,7 +3,7 @@
 import re
 
 from obstore.exceptions import BaseError, UnknownConfigurationKeyError
-from obstore.store import S3Store
+from obstore.store import AzureStore, GCSStore, S3Store
 from opentelemetry.sdk import environment_variables
 from temporalio.envconfig import ClientConfigProfile
 
@@ -41,7 +41,7 @@ def is_read(variable: str) -> bool:
         return is_read_by_temporal(variable)
     if variable.startswith("OTEL_"):
         return hasattr(environment_variables, variable)
-    return variable.startswith("AWS_") and is_read_by_obstore(variable)
+    return variable.startswith(tuple(STORES)) and is_read_by_obstore(variable)
 
 
 def is_read_by_temporal(variable: str) -> bool:
@@ -51,9 +51,13 @@ def is_read_by_temporal(variable: str) -> bool:
     return nothing != something
 
 
+STORES = {"AWS_": S3Store, "GOOGLE_": GCSStore, "AZURE_": AzureStore}
+
+
 def is_read_by_obstore(variable: str) -> bool:
+    store = STORES[f"{variable.partition('_')[0]}_"]
     try:
-        S3Store("bucket", config={variable: "value"})  # type: ignore[arg-type]  # the very question is whether it is a key
+        store("bucket", config={variable: "value"})  # type: ignore[arg-type]  # the very question is whether it is a key
     except UnknownConfigurationKeyError:
         return False
     except BaseError:
