@@ -1,11 +1,14 @@
 """How addresses of Postgres are read, and which are refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reelay.db.address import Host, PostgresAddress, UnusableAddress
+from tests.certificates import Authority
+from tests.paths import ROOT
 
 READ: list[tuple[str, dict[str, Any]]] = [
     ("postgres://ann:pw@db.example/reelay", {"hosts": (Host("db.example", 5432),), "user": "ann", "password": "pw"}),
@@ -88,3 +91,12 @@ def test_a_verifying_mode_needs_certificates_to_verify_by(monkeypatch: pytest.Mo
 def test_no_secret_shows() -> None:
     shown = repr(PostgresAddress.parse("postgresql://ann:canary@db/reelay?sslpassword=canary"))
     assert "canary" not in shown
+
+
+@pytest.mark.parametrize("address", re.findall(r"`(postgres(?:ql)?://[^`]+)`", (ROOT / "docs/postgres.md").read_text()))
+def test_the_guides_addresses_are_read(address: str, tmp_path: Path) -> None:
+    authorities = str(Authority(tmp_path, "theirs").file)
+    found = PostgresAddress.parse(
+        re.sub(r"/certificates/[\w.-]+", authorities, address.replace("...", "role:password"))
+    )
+    assert (found.role, found.password, bool(found.hosts), bool(found.database)) == ("role", "password", True, True)
