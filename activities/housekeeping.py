@@ -3,14 +3,13 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.heartbeat import heartbeating
@@ -18,13 +17,13 @@ from reelay.db.deletion import (
     Erasure,
     active_jobs_of,
     anonymise_user,
-    blame_erasure,
+    blame_erasures,
     claim_erasures,
     delete_expired_events,
     delete_expired_jobs,
     delete_expired_media,
     delete_jobs_of,
-    forget_erasure,
+    forget_erasures,
     forget_files_of,
     users_to_delete,
 )
@@ -42,7 +41,7 @@ from reelay.settings import Settings
 HEARTBEAT = timedelta(seconds=5)
 BATCH = 100
 """Rows of one transaction: jobs, with some ten rows each that belong to them."""
-ERASED_AT_ONCE = 20
+ERASED_AT_ONCE = 50
 
 log = structlog.get_logger()
 
@@ -122,28 +121,44 @@ class HousekeepingActivities:
             return await cancel_unsubmitted(session, job.user_id, job.id)
 
     async def _erase(self, ends_at: float, found: Counter[str]) -> None:
-        while time.monotonic() < ends_at:
+        """What is noted is noted for a batch at once: a transaction each would be most of the work."""
+        while (began := time.monotonic()) < ends_at:
             async with self._sessions.begin() as session:
                 due = await claim_erasures(session, at_most=ERASED_AT_ONCE)
             if not due:
                 return
-            for is_erased in await asyncio.gather(*map(self._erase_one, due)):
-                found["erased" if is_erased else "not_erased"] += 1
+            troubles = await troubles_of(self._delete_files, [each for each in due if each.prefix is not None])
+            async with self._sessions.begin() as session:
+                await forget_files_of(session, [each.id for each in due if each.id not in troubles])
+            troubles |= await troubles_of(
+                self._delete_at_provider, [each for each in due if each.request_ids and each.id not in troubles]
+            )
+            async with self._sessions.begin() as session:
+                await forget_erasures(session, [each.id for each in due if each.id not in troubles])
+                await blame_erasures(session, troubles)
+            found["erased"] += len(due) - len(troubles)
+            found["not_erased"] += len(troubles)
+            await asyncio.sleep(time.monotonic() - began)
 
-    async def _erase_one(self, erasure: Erasure) -> bool:
+    async def _delete_files(self, erasure: Erasure) -> None:
+        if erasure.prefix is not None:
+            await self._storage.delete_below(erasure.prefix)
+
+    async def _delete_at_provider(self, erasure: Erasure) -> None:
+        for request_id in erasure.request_ids:
+            await self._providers[ProviderName(str(erasure.provider))].erase(request_id)
+
+
+async def troubles_of(delete: Callable[[Erasure], Awaitable[None]], erasures: Sequence[Erasure]) -> dict[int, str]:
+    """Why something is still there, by the erasure's id; all at once are tried."""
+
+    async def trouble_of(erasure: Erasure) -> str | None:
         try:
-            if erasure.prefix is not None:
-                await self._storage.delete_below(erasure.prefix)
-                await self._note(forget_files_of, erasure.id)
-            for request_id in erasure.request_ids:
-                await self._providers[ProviderName(str(erasure.provider))].erase(request_id)
+            await delete(erasure)
         except (MediaError, ProviderError) as error:
             log.warning("erasure_failed", erasure=erasure.id, error=str(error))
-            await self._note(partial(blame_erasure, trouble=str(error)), erasure.id)
-            return False
-        await self._note(forget_erasure, erasure.id)
-        return True
+            return str(error)
+        return None
 
-    async def _note(self, write: Callable[[AsyncSession, int], Awaitable[None]], erasure_id: int) -> None:
-        async with self._sessions.begin() as session:
-            await write(session, erasure_id)
+    found = await asyncio.gather(*map(trouble_of, erasures))
+    return {erasure.id: trouble for erasure, trouble in zip(erasures, found, strict=True) if trouble is not None}

@@ -47,4 +47,4 @@ async def _erase_files(context: RequestContext, erasure: Erasure) -> None:
         log.warning("erasure_failed", erasure=erasure.id, error=str(error))
         return
     async with context.services.service_sessions.begin() as session:
-        await forget_files_of(session, erasure.id)
+        await forget_files_of(session, [erasure.id])

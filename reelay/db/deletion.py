@@ -5,7 +5,7 @@ an erasure. It goes once nothing is left, so that whatever dies in between, no f
 entries in the ledger and a row without content, by which the books stay whole and its id is not used again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -122,12 +122,13 @@ CLAIM_ERASURES = text("""
     )
     returning id, prefix, provider, request_ids
 """)
-FORGET_ERASURE = text("delete from erasures where id = :id")
-NARROW_ERASURE = text("""
-    with narrowed as (update erasures set prefix = null where id = :id returning id, request_ids)
-    delete from erasures where id in (select id from narrowed where request_ids = '{}')
+FORGET_ERASURES = text("delete from erasures where id = any (:ids)")
+NARROW_ERASURES = text("update erasures set prefix = null where id = any (:ids) and request_ids <> '{}'")
+FORGET_NARROW_ERASURES = text("delete from erasures where id = any (:ids) and request_ids = '{}'")
+BLAME_ERASURES = text("""
+    update erasures set trouble = given.trouble
+    from unnest(cast(:ids as bigint[]), cast(:troubles as text[])) as given (id, trouble) where erasures.id = given.id
 """)
-BLAME_ERASURE = text("update erasures set trouble = :trouble where id = :id")
 JOBS_OF_USER = text(
     "select id from generation_jobs where user_id = :user_id and status <> all (:active) limit :at_most"
 )
@@ -223,19 +224,22 @@ async def claim_erasures(session: AsyncSession, *, at_most: int) -> list[Erasure
     return [Erasure(*row) for row in rows]
 
 
-async def forget_erasure(session: AsyncSession, erasure_id: int) -> None:
+async def forget_erasures(session: AsyncSession, ids: Sequence[int]) -> None:
     """Nothing is left."""
-    await session.execute(FORGET_ERASURE, {"id": erasure_id})
+    await session.execute(FORGET_ERASURES, {"ids": list(ids)})
 
 
-async def forget_files_of(session: AsyncSession, erasure_id: int) -> None:
+async def forget_files_of(session: AsyncSession, ids: Sequence[int]) -> None:
     """What is in the archive is deleted; what the provider stores may not be."""
-    await session.execute(NARROW_ERASURE, {"id": erasure_id})
+    await session.execute(NARROW_ERASURES, {"ids": list(ids)})
+    await session.execute(FORGET_NARROW_ERASURES, {"ids": list(ids)})
 
 
-async def blame_erasure(session: AsyncSession, erasure_id: int, trouble: str) -> None:
-    """Why it is still there, for operators."""
-    await session.execute(BLAME_ERASURE, {"id": erasure_id, "trouble": trouble[:500]})
+async def blame_erasures(session: AsyncSession, troubles: Mapping[int, str]) -> None:
+    """Why they are still there, for operators; by their ids."""
+    if troubles:
+        values = {"ids": list(troubles), "troubles": [trouble[:500] for trouble in troubles.values()]}
+        await session.execute(BLAME_ERASURES, values)
 
 
 async def mark_user_deleted(session: AsyncSession, user: User) -> None:

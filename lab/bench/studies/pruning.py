@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import SecretStr
 from temporalio.testing import ActivityEnvironment
 
+from activities.final_pushes import StoredFinalPushes
 from activities.housekeeping import HousekeepingActivities
 from lab.bench.contender import Step
 from lab.bench.contenders.reelay import open_reelay
@@ -20,7 +21,7 @@ from lab.bench.rows import Row
 from lab.bench.studies.stored import empty, fill
 from reelay.db.engine import make_engine, make_sessions
 from reelay.media.storage import open_storage
-from reelay.providers.registry import Providers
+from reelay.providers.registry import open_providers
 from reelay.settings import Environment, Settings
 
 AT_ONCE = 16
@@ -65,13 +66,16 @@ async def prune(ground: Ground) -> int:
         data_dir=ground.data_dir.path,
         database_service_url=SecretStr(ground.stack.database_service_url),
         retention_days_jobs=1,
+        fal_key=SecretStr("of no use: without an admin key fal is not asked to delete"),
         _env_file=None,
     )
     engine = make_engine(settings.service_url, pool_size=2)
+    sessions = make_sessions(engine)
     storage = open_storage(settings.archive_location, scratch=settings.data_dir / "scratch")
-    housekeeping = HousekeepingActivities(settings, make_sessions(engine), Providers(), storage, NoRuns())
     try:
-        pruned = await ActivityEnvironment().run(housekeeping.prune, LASTING)
+        async with open_providers(settings, StoredFinalPushes(sessions)) as providers:
+            housekeeping = HousekeepingActivities(settings, sessions, providers, storage, NoRuns())
+            pruned = await ActivityEnvironment().run(housekeeping.prune, LASTING)
     finally:
         await engine.dispose()
     return int(pruned.jobs)

@@ -3,6 +3,7 @@
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 import pytest
 from alembic import command
 from sqlalchemy import Connection, text
@@ -11,8 +12,9 @@ from lab.devstack.postgres import APP
 from reelay.db.engine import make_engine
 from reelay.db.ledger_audit import audit_ledger
 from reelay.db.migrate import alembic_config, known_revisions, migrate
+from reelay.db.tables import Scope
 from tests.integration.service.reconciling import reconcile
-from tests.running import running_service
+from tests.running import Service, running_service
 from tests.servers import Database, Postgres, Servers
 
 FIRST = "0001"
@@ -88,6 +90,7 @@ async def test_what_the_first_schema_held_is_there_and_goes_on_after_an_upgrade(
         history = (await service.client.get(f"/api/jobs/{FINISHED}/history")).json()["data"]
         assert len(history) == 1
 
+        await read_everything(service)
         assert (await reconcile(service)).started <= 1  # the API may have been first
         assert (await service.until(str(OPEN), "completed"))["files"]
         assert (await service.simulated(str(OPEN)))["accepted"] == 1
@@ -95,3 +98,19 @@ async def test_what_the_first_schema_held_is_there_and_goes_on_after_an_upgrade(
             assert await audit_ledger(session) == []
             month = text("select month_cents from credit_accounts where user_id = :ann")
             assert await session.scalar(month, {"ann": UUID(str(ANN))}) == 180
+
+
+async def read_everything(service: Service) -> None:
+    """Each call that reads answers: of what stood there, and of all that there is of a kind."""
+    paths = (await service.client.get("/openapi.json")).json()["paths"]
+    reads = [path.replace("{job_id}", str(FINISHED)) for path, calls in paths.items() if "get" in calls]
+    async with await service.user("ann", scope=Scope.ADMIN, credits=0) as ann:
+        answers = {path: await status_of(ann, path) for path in reads if "{" not in path}
+    assert len(answers) > 20
+    assert {path: status for path, status in answers.items() if status != httpx.codes.OK} == {}
+
+
+async def status_of(client: httpx.AsyncClient, path: str) -> int:
+    """Of a stream as well, which is not read."""
+    async with client.stream("GET", path) as answer:
+        return answer.status_code
