@@ -1,8 +1,12 @@
 """Deploys: an old and a new worker at once, by Temporal's Worker Versioning; and a worker that remembers no run."""
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -16,6 +20,8 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from lab.devstack.ports import HOST, free_ports
+from reelay.cli.exit_codes import Exit
 from tests.eventually import eventually
 from tests.integration.service.killed_worker import worker_process
 from tests.running import Service, running_service
@@ -186,3 +192,20 @@ async def test_worker_that_remembers_no_run_loses_nothing(servers: Servers) -> N
         for job_id in jobs:
             await completes(service, job_id)
         await service.until(canceled, "canceled")
+
+
+async def test_a_worker_that_does_not_reach_temporal_says_so_in_a_sentence_and_ends(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    environment = {
+        **os.environ,
+        "ENVIRONMENT": "development",
+        "DATABASE_SERVICE_URL": f"postgresql://service:secret@{HOST}:{port}/reelay",
+        "REELAY_DATA_DIR": str(tmp_path),
+        "TEMPORAL_ADDRESS": f"{HOST}:{port}",
+    }
+    reelay = Path(sys.executable).with_name("reelay")
+    process = await asyncio.create_subprocess_exec(reelay, "worker", env=environment, stderr=asyncio.subprocess.PIPE)
+    _, said = await process.communicate()
+    assert process.returncode == Exit.NOT_REACHABLE
+    (line,) = said.decode().splitlines()
+    assert line.startswith(f"reelay: Temporal at {HOST}:{port} does not answer")
