@@ -51,7 +51,8 @@ def connection_trouble(error: Exception) -> tuple[str, str]:
     if "call error after connection" in str(error):
         found = "closes the connection: it wants TLS, another client certificate or an API key"
         return found, "see TEMPORAL_TLS, TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_API_KEY"
-    return f"does not answer ({type(error).__name__})", "see TEMPORAL_ADDRESS"
+    kind = "" if type(error) is RuntimeError else f" ({type(error).__name__})"
+    return f"does not answer{kind}", "see TEMPORAL_ADDRESS"
 
 
 def _check_certificates(tls: TLSConfig) -> None:

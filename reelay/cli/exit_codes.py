@@ -1,6 +1,8 @@
 """What each exit code of a command means, and which error leads to it."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Coroutine
 from enum import IntEnum
 from typing import Any, NoReturn, TypeVar
@@ -45,3 +47,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def exit_with(reason: str, code: Exit = Exit.FAILED) -> NoReturn:
     typer.echo(f"reelay: {reason}", err=True)
     raise typer.Exit(code)
+
+
+def exit_at_once(reason: str, code: Exit) -> NoReturn:
+    """Without Python's own end, which a thread of Temporal's client that still runs would turn into an abort."""
+    typer.echo(f"reelay: {reason}", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

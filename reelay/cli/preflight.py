@@ -1,6 +1,7 @@
 """What a process must not start with: settings, and the files and folders that they name."""
 
 import os
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from reelay.process_secrets import Process
 from reelay.settings import Settings, complaints
 from reelay.temporal_config import UnusableConnection, connection_config
 
+VARIABLE = re.compile(r"[A-Z_]+: ")
 MOVES_MEDIA = frozenset({Process.API, Process.TRANSFERS})
 
 
@@ -56,7 +58,7 @@ def _archive_problems(settings: Settings) -> Iterator[str]:
             public_url=settings.archive_public_url,
         )
     except MediaError as error:
-        yield f"ARCHIVE_URL: {str(error).removeprefix('ARCHIVE_URL: ')}"
+        yield str(error) if VARIABLE.match(str(error)) else f"ARCHIVE_URL: {error}"
 
 
 def can_be_written(folder: Path) -> bool:

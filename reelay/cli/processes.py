@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reelay.cli.exit_codes import Exit, exit_with, run
+from reelay.cli.exit_codes import Exit, exit_at_once, run
 from reelay.cli.output import JsonOption, show_rows
 from reelay.cli.service import DataDirOption, find_data_dir
 from reelay.process_secrets import Process
@@ -48,7 +48,7 @@ def worker(
     try:
         asyncio.run(run_worker(configured, chosen))
     except NotConnected as error:
-        exit_with(str(error), Exit.NOT_REACHABLE)
+        exit_at_once(str(error), Exit.NOT_REACHABLE)
 
 
 def parse_queues(names: str) -> "set[TaskQueue]":

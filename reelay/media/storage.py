@@ -258,7 +258,16 @@ def open_storage(url: str, *, scratch: Path, allow_http: bool = False, public_ur
             public = S3Store.from_url(url, endpoint=public_url, client_options=client)
     except (BaseError, ValueError) as error:
         raise ArchiveMisconfigured(f"ARCHIVE_URL: {_summary(error)}") from None
+    if parts.scheme == "s3" and not allow_http:
+        _require_https({"AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL"), "ARCHIVE_PUBLIC_URL": public_url})
     return BucketStorage(bucket, scratch, public)
+
+
+def _require_https(endpoints: Mapping[str, str | None]) -> None:
+    """Of a request by plain http, which is not allowed, obstore says "builder error". Raises: ArchiveMisconfigured."""
+    for variable, endpoint in endpoints.items():
+        if endpoint and endpoint.startswith("http:"):
+            raise ArchiveMisconfigured(f"{variable}: in production plain http needs AWS_ALLOW_HTTP=true")
 
 
 def _checked(key: str) -> str:

@@ -23,7 +23,7 @@ ALLOWED = {
         "reelay.tls",
         "reelay.tracing",
     },
-    "reelay.outgoing": {"reelay.domain", "reelay.media"},
+    "reelay.outgoing": {"reelay.domain", "reelay.media", "reelay.outbound", "reelay.settings"},
     "reelay.outbound": {"reelay.settings", "reelay.tls"},
     "reelay.providers": {"reelay.domain", "reelay.outbound", "reelay.settings", "reelay.tracing"},
     "reelay.tracing": {"reelay.domain"},

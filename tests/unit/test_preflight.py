@@ -103,6 +103,21 @@ def test_a_folder_that_cannot_be_used_is_named(command: str, monkeypatch: pytest
     assert "REELAY_DATA_DIR: it is no folder that can be written" in refused(command)
 
 
+def test_a_bucket_by_plain_http_is_refused_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARCHIVE_URL", "s3://media/reelay")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://s3.internal:9000")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+
+    def problems(**values: str) -> list[str]:
+        return list(file_problems(Settings.model_validate({"environment": "production", **values}), {Process.API}))
+
+    assert problems() == ["AWS_ENDPOINT_URL: in production plain http needs AWS_ALLOW_HTTP=true"]
+    assert problems(aws_allow_http="true") == []
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://s3.internal:9000")
+    public = {"archive_public_url": "http://media.example.com"}
+    assert problems(**public) == ["ARCHIVE_PUBLIC_URL: in production plain http needs AWS_ALLOW_HTTP=true"]
+
+
 def test_who_moves_no_media_needs_no_archive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("ARCHIVE_URL", (tmp_path / "file" / "archive").as_uri())

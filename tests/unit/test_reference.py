@@ -189,7 +189,7 @@ def test_the_model_of_the_page_can_be_added(tmp_path: Path) -> None:
 
 def said() -> Iterator[str]:
     """The texts of commands, API and Makefile, one a line: what is a placeholder there is `...` here."""
-    for folder in ("reelay", "lab", "api"):
+    for folder in ("reelay", "lab", "api", "workflows"):
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 match node:

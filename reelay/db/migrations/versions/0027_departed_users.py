@@ -4,8 +4,8 @@ from alembic import context, op
 
 from reelay.db.migrations.scripts import run_script
 
-revision = "0026"
-down_revision = "0025"
+revision = "0027"
+down_revision = "0026"
 
 # Calls with fewer arguments, of the processes of the version before, reach the new function.
 DEPARTED = """
