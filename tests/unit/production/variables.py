@@ -57,7 +57,7 @@ STORES = {"AWS_": S3Store, "GOOGLE_": GCSStore, "AZURE_": AzureStore}
 def is_read_by_obstore(variable: str) -> bool:
     store = STORES[f"{variable.partition('_')[0]}_"]
     try:
-        store("bucket", config={variable: "value"})  # type: ignore[arg-type]  # the very question is whether it is a key
+        store("bucket", config={variable: "value"})  # the very question is whether it is a key
     except UnknownConfigurationKeyError:
         return False
     except BaseError:
