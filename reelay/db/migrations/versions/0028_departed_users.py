@@ -4,8 +4,8 @@ from alembic import context, op
 
 from reelay.db.migrations.scripts import run_script
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 
 # Calls with fewer arguments, of the processes of the version before, reach the new function.
 DEPARTED = """
