@@ -43,7 +43,7 @@ from reelay.outgoing.fal import fal_signing_key
 from reelay.outgoing.secrets import EndpointSecrets
 from reelay.outgoing.sender import ReceiverPolicy, Sender
 from reelay.providers.registry import Providers, open_platform, open_providers
-from reelay.settings import Settings
+from reelay.settings import FlaggedResults, Settings
 from reelay.tracing.spans import tracing
 from reelay.worker_health import WorkerHealth, serving_health
 from workflows.client import connect
@@ -248,6 +248,7 @@ async def open_transfers_worker(
         sources,
         decoders.inspect,
         collect_logs=settings.provider_logs,
+        keep_flagged=settings.flagged_results is FlaggedResults.KEEP,
         account_names=settings.account_names,
     )
     mixing = MixActivities(

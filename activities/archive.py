@@ -72,13 +72,15 @@ class ArchiveActivities:
         inspect: Inspect,
         *,
         collect_logs: bool = False,
+        keep_flagged: bool = True,
         account_names: Collection[str] = (),
     ) -> None:
-        """`collect_logs`: ask for what the provider printed, also where no poll has. `account_names`: what providers
-        call our accounts; not for users."""
+        """`collect_logs`: ask for what the provider printed, also where no poll has. `keep_flagged`: also archive what
+        its safety check has flagged. `account_names`: what providers call our accounts; not for users."""
         self._sessions = sessions
         self._account_names = account_names
         self._collect_logs = collect_logs
+        self._keep_flagged = keep_flagged
         self._providers = providers
         self._storage = storage
         self._sources = sources
@@ -98,15 +100,12 @@ class ArchiveActivities:
             if result is None or (generation.needs_media and not result.media):
                 await self._record_missing_media(generation, ask_again_in=ended.ask_again_in)
                 return None
+            if not self._keep_flagged and any(each.flagged for each in result.media):
+                return _archived((), result, refused=True)
             await self._record_result(generation, result)
             await self._keep_log(generation, submission, result)
             files = await self._copy(generation, result, heartbeat)
-        return Archived(
-            files=files,
-            provider_url=address_of(result),
-            billable_units=result.billable_units,
-            unusable_units=result.unusable_units,
-        )
+        return _archived(files, result)
 
     async def _fetch(self, generation: Generation, submission: Submission) -> Result | None:
         """None when the provider is not done, although it said so."""
@@ -245,6 +244,16 @@ class ArchiveActivities:
                 provider=generation.provider,
                 **columns,
             )
+
+
+def _archived(files: tuple[MediaFile, ...], result: Result, *, refused: bool = False) -> Archived:
+    return Archived(
+        files=files,
+        provider_url=None if refused else address_of(result),
+        billable_units=result.billable_units,
+        unusable_units=result.unusable_units,
+        refused=refused,
+    )
 
 
 def address_of(result: Result) -> str | None:

@@ -17,7 +17,7 @@ from reelay.db.generations import cancel_generation, complete_generation, fail_g
 from reelay.db.pushes import metadata_of
 from reelay.db.tables import MediaFileRow
 from reelay.domain.failure import Failure
-from reelay.domain.generation import Generation, MediaFile, ProviderName, media_address
+from reelay.domain.generation import Archived, Generation, MediaFile, ProviderName, media_address
 from reelay.domain.language import Language
 from reelay.domain.money import Charge, charge_for
 from reelay.domain.quoting import told_to_user
@@ -60,7 +60,7 @@ class ConclusionActivities:
                 generation.id,
                 files=[_row(generation, file, position, metadata) for position, file in enumerate(files)],
                 result_url=url,
-                charge=_charge(completion),
+                charge=_charge(generation, completion.archived),
                 clip=clip_update(generation.job_type, url, is_film=is_film) if url else None,
                 message=self._message(generation, "completed"),
             )
@@ -76,13 +76,15 @@ class ConclusionActivities:
 
     @activity.defn
     async def end(self, ending: Ending) -> None:
-        """Failed or canceled; what was held is released."""
+        """Failed or canceled; what was held is released, but for what a result costs that is not kept."""
+        generation, refused = ending.generation, ending.refused
+        charge = _charge(generation, refused) if refused else None
         async with one_statement(self._sessions) as session:
             if ending.failure is None:
-                await cancel_generation(session, ending.generation.id, "Canceled")
+                await cancel_generation(session, generation.id, "Canceled")
             else:
-                await self._fail(session, ending.generation, ending.failure)
-        self._slots.free(ending.generation.provider)
+                await self._fail(session, generation, ending.failure, charge)
+        self._slots.free(generation.provider)
 
     @activity.defn
     async def fall_back(self, fallback: Fallback) -> None:
@@ -102,18 +104,19 @@ class ConclusionActivities:
             )
         self._slots.free(generation.provider)
 
-    async def _fail(self, session: AsyncSession, generation: Generation, failure: Failure) -> None:
+    async def _fail(
+        self, session: AsyncSession, generation: Generation, failure: Failure, charge: Charge | None
+    ) -> None:
         reason = told_to_user(failure, generation.arguments, hidden=self._account_names)
         message = self._message(generation, "failed")
-        await fail_generation(session, generation.id, failure, reason=reason, message=message)
+        await fail_generation(session, generation.id, failure, reason=reason, message=message, charge=charge)
 
     def _message(self, generation: Generation, word: str) -> str | None:
         """The studio backend's own message for that end; other providers have none."""
         return PHASES[word].message(self._language) if generation.provider.reports_by_push else None
 
 
-def _charge(completion: Completion) -> Charge:
-    generation, archived = completion.generation, completion.archived
+def _charge(generation: Generation, archived: Archived) -> Charge:
     charge = charge_for(
         generation.held_cents, generation.tariff, archived.billable_units, unusable=archived.unusable_units
     )

@@ -73,6 +73,8 @@ class Ending:
     generation: Generation
     failure: Failure | None
     """None when the caller canceled it."""
+    refused: Archived | None = None
+    """The result that was not kept: it costs what it would have cost."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,6 +54,15 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class FlaggedResults(StrEnum):
+    """What becomes of a result that the provider's safety check has flagged."""
+
+    KEEP = "keep"
+    """It is archived like any other, and marked."""
+    FAIL = "fail"
+    """Nothing of it is kept: its job fails with `result_flagged`, at the price that it has."""
+
+
 class Settings(BaseSettings):
     """The process's configuration. `.env.example` says each variable in one line."""
 
@@ -263,6 +272,8 @@ class Settings(BaseSettings):
     )
     """Longer, and proxies close a stream as dead."""
     uncertain_submit_policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL
+    flagged_results: FlaggedResults = FlaggedResults.KEEP
+    """Those that a provider's safety check has flagged."""
 
     outgoing_webhook_secret: SecretStr = SecretStr("")
     """Encrypts the secrets of webhook endpoints, and makes those of jobs' own addresses."""

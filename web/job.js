@@ -126,7 +126,7 @@ class JobView {
     if (job.status !== "completed" || this.media.childElementCount) return;
     const media = player(job, this.session, { eager: true });
     if (media) this.media.append(media);
-    if (job.files.some((file) => file.flagged)) this.media.append(h("p", { class: "notice" }, t("The provider's safety check flagged this result: it may be black or blurred.")));
+    if (job.flagged && job.files.length) this.media.append(h("p", { class: "notice" }, t("The provider's safety check flagged this result: it may be black or blurred.")));
     show(this.media, Boolean(media));
     const files = job.files.map((file) => this.fileLine(file, job));
     this.files.replaceChildren(...files);

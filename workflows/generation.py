@@ -65,6 +65,7 @@ class GenerationWorkflow:
         self.polls = 0
         self.archive_attempts = 0
         self.failure: Failure | None = None
+        self.refused: Archived | None = None
         self.enter(Stage.RESERVING, Status.PENDING, "Created")
 
     @workflow.run
@@ -113,7 +114,9 @@ class GenerationWorkflow:
         try:
             self.submission = await self.submit()
             self.submission = await self.wait_for_outcome(self.submission)
-            return await self.fetch_and_archive(self.submission)
+            archived = await self.fetch_and_archive(self.submission)
+            self.require_kept(archived)
+            return archived
         except FailureError as error:
             failure = self.failure_from(error)
             if not (self.generation.fallbacks and failure.code.may_fall_back):
@@ -328,6 +331,12 @@ class GenerationWorkflow:
             pause = min(2 * pause, LONGEST_PAUSE)
         return archived
 
+    def require_kept(self, archived: Archived) -> None:
+        if archived.refused:
+            self.refused = archived
+            message = f"{self.generation.provider}'s safety check has flagged the result: nothing is kept of it"
+            raise non_retryable(Failure(code=FailureCode.RESULT_FLAGGED, message=message))
+
     async def try_to_archive(self, submission: Submission, *, ask_again_in: timedelta) -> Archived | None:
         self.enter(Stage.ARCHIVING, Status.IN_PROGRESS, "Fetching the result and copying its media into the archive")
         self.archive_attempts += 1
@@ -424,7 +433,7 @@ class GenerationWorkflow:
         await finish_despite_cancel(
             workflow.start_activity_method(
                 ConclusionActivities.end,
-                Ending(generation=self.generation, failure=failure),
+                Ending(generation=self.generation, failure=failure, refused=self.refused),
                 **with_activity_id(DB_WRITE, "end", summary=failure.code if failure else "canceled"),
             )
         )

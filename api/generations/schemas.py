@@ -380,6 +380,8 @@ class JobView(ModelRun):
     """The provider's own address of the first file, which expires."""
     files: list[FileView]
     """The archived files, once the job is completed."""
+    flagged: bool
+    """Whether the provider's safety check flagged the result: one of its files, or what was not kept for that."""
     result_data: dict[str, Any] | None
     """The provider's answer, for example a transcript. Lists of jobs leave it out: null."""
     error_code: FailureCode | Literal["other"] | None
@@ -395,7 +397,7 @@ class JobView(ModelRun):
     actual_cost_cents: int | None
     """What the provider charged in US cents, where it is known."""
     credits_deducted: int
-    """What you were charged in US cents: 0 until the job is completed, and when it fails."""
+    """What you were charged in US cents: 0 until the job is completed, and when it fails but for `result_flagged`."""
     fal_request_id: str | None
     """The provider's id of the request, whichever the provider, once it has accepted it."""
     attempts: int
@@ -462,6 +464,7 @@ class JobView(ModelRun):
             result_url=links.to_media(row.result_url) if row.result_url else None,
             provider_url=row.provider_url,
             files=shown,
+            flagged=row.error_code == FailureCode.RESULT_FLAGGED or any(file.flagged for file in files),
             result_data=result_data,
             error_code=error_code(row),
             error_message=error_message(row, language, result_data or pushed or {}),

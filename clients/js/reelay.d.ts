@@ -56,6 +56,8 @@ export interface Job {
   secondsLeft: number | null;
   resultUrl: string | null;
   files: MediaFile[];
+  /** By the provider's safety check: one of the files, or what was not kept for that. */
+  flagged: boolean;
   resultData: Record<string, unknown> | null;
   errorCode: string | null;
   errorMessage: string | null;

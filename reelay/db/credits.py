@@ -84,18 +84,17 @@ async def budget_of_key(session: AsyncSession, key_id: UUID) -> KeyBudget | None
     return KeyBudget(*row) if row else None
 
 
-# Of a job that has ended, `moved`. The row of a completed one says what it costs: `charged_cents` is charged, the rest
-# of the hold is available again.
+# Of a job that has ended, `moved`. Its row says what it costs: `charged_cents` is charged, the rest of the hold is
+# available again.
 END_OF_HOLD = """
     entry as (
         insert into credit_entries (user_id, job_id, phase, available_cents, held_cents, charged_cents)
         select
-            hold.user_id, hold.job_id, case moved.status when 'completed' then 'settle' else 'release' end,
+            hold.user_id, hold.job_id,
+            case when moved.status = 'completed' or paid.cents > 0 then 'settle' else 'release' end,
             hold.held_cents - paid.cents, -hold.held_cents, paid.cents
         from moved join credit_entries as hold on hold.job_id = moved.id and hold.phase = 'hold'
-        cross join lateral (
-            select case moved.status when 'completed' then least(moved.charged_cents, hold.held_cents) else 0 end
-        ) as paid (cents)
+        cross join lateral (select least(moved.charged_cents, hold.held_cents)) as paid (cents)
         on conflict do nothing
         returning user_id, job_id, available_cents, held_cents
     ), account as (

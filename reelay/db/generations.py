@@ -501,20 +501,32 @@ def _remarks(charge: Charge) -> dict[str, Any]:
 
 
 async def fail_generation(
-    session: AsyncSession, generation_id: UUID, failure: Failure, *, reason: str, message: str | None = None
+    session: AsyncSession,
+    generation_id: UUID,
+    failure: Failure,
+    *,
+    reason: str,
+    message: str | None = None,
+    charge: Charge | None = None,
 ) -> bool:
-    """`reason`: why, for users; the failure is for operators. `message`: what its provider says of it to users."""
+    """`reason`: why, for users; the failure is for operators. `message`: what its provider says of it to users.
+    `charge`: of a result that is not kept; all others cost nothing."""
+    columns: Columns = {
+        "progress_percent": 0,
+        "error_code": failure.code,
+        "error_message": str(reason),
+        "actual_cost_cents": charge.cost_cents if charge else 0,
+    }
+    if charge:
+        columns["charged_cents"] = charge.charged_cents
     return await _end_generation(
         session,
         generation_id,
         status=Status.FAILED,
         detail=failure.message,
         message=message,
-        data={"code": failure.code},
-        progress_percent=0,
-        error_code=failure.code,
-        error_message=str(reason),
-        actual_cost_cents=0,
+        data={"code": failure.code} | (_remarks(charge) if charge else {}),
+        **columns,
     )
 
 

@@ -18,6 +18,7 @@ class FailureCode(StrEnum):
     - `no_media`: the provider says completed, and showed no media until the deadline.
     - `result_expired`: the provider no longer has the result.
     - `bad_media`: what the provider serves is not playable media of the promised kind.
+    - `result_flagged`: the provider's safety check flagged the result, and flagged results are not kept here.
     - `archive_failed`: the media could not be stored for as long as the provider kept it.
     - `internal_error`: the service failed at it in a way that no retry mends.
     - `run_stopped`: Temporal ended its workflow, or its workflow could not go on, before the job was finished.
@@ -35,6 +36,7 @@ class FailureCode(StrEnum):
     NO_MEDIA = "no_media"
     RESULT_EXPIRED = "result_expired"
     BAD_MEDIA = "bad_media"
+    RESULT_FLAGGED = "result_flagged"
     ARCHIVE_FAILED = "archive_failed"
     INTERNAL_ERROR = "internal_error"
     RUN_STOPPED = "run_stopped"
@@ -79,6 +81,9 @@ ADVICE = {
     ),
     FailureCode.RESULT_EXPIRED: "It was fetched too late, or its address was wrong. A retry generates it again.",
     FailureCode.BAD_MEDIA: "Open the provider's address of it: what lies there is not what was asked for. Retry.",
+    FailureCode.RESULT_FLAGGED: (
+        "By FLAGGED_RESULTS=fail nothing is kept of it. To the provider it is a success: its user was charged as usual."
+    ),
     FailureCode.ARCHIVE_FAILED: (
         "The media was paid for and could not be stored within the archive window. Repair the bucket or its "
         "credentials; if the provider still serves the result, download it there by the request id before it expires."

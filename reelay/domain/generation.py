@@ -368,6 +368,8 @@ class Archived:
     """Where the provider served the first file."""
     billable_units: float | None = None
     unusable_units: str | None = None
+    refused: bool = False
+    """It is flagged, and flagged results are not kept here: there are no files."""
 
 
 @dataclass(frozen=True, kw_only=True)

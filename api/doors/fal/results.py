@@ -28,6 +28,7 @@ NUMBERED = re.compile(r"-(\d+)\.[^.]+$")
 WRONG_INPUT = {
     FailureCode.PROVIDER_REJECTED: "value_error",
     FailureCode.CONTENT_POLICY: "content_policy_violation",
+    FailureCode.RESULT_FLAGGED: "content_policy_violation",
     FailureCode.INPUT_UNAVAILABLE: "file_download_error",
 }
 """Failures that fal answers with 422, and how it calls them."""

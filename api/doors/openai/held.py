@@ -26,7 +26,12 @@ from reelay.domain.generation import Status
 from reelay.domain.messages import Sentence
 
 HELD_SECONDS = 285.0
-INPUT_AT_FAULT = (FailureCode.PROVIDER_REJECTED, FailureCode.CONTENT_POLICY, FailureCode.INPUT_UNAVAILABLE)
+INPUT_AT_FAULT = (
+    FailureCode.PROVIDER_REJECTED,
+    FailureCode.CONTENT_POLICY,
+    FailureCode.RESULT_FLAGGED,
+    FailureCode.INPUT_UNAVAILABLE,
+)
 
 router = APIRouter(prefix="/v1", route_class=OpenAiRoute, include_in_schema=False)
 

@@ -89,6 +89,8 @@ class Job(Answer):
     result_url: str | None
     """The first file's link."""
     files: list[File]
+    flagged: bool = False
+    """By the provider's safety check: one of the files, or what was not kept for that."""
     result_data: dict[str, Any] | None = None
     """What the provider answered, e.g. a transcript."""
     error_code: str | None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reelay.db.credits import ledger_drift
 from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.unit.media.samples import make_picture, make_video
@@ -14,7 +15,7 @@ from tests.unit.providers.scripted_server import json_answer, scripted_server
 CONTRACT = """
     id type model provider status stage progress progressMessage resultUrl providerUrl files resultData errorCode
     errorMessage estimatedCostCents actualCostCents creditsDeducted falRequestId attempts campaignId clipId metadata
-    createdAt submittedAt completedAt source input requestId waitingFor queuePosition estimatedStartAt
+    createdAt submittedAt completedAt source input flagged requestId waitingFor queuePosition estimatedStartAt
     estimatedCompletionAt priority
 """
 # What the page and the gallery need besides, and what a pushing backend says of its run.
@@ -58,10 +59,34 @@ async def test_a_picture_that_the_safety_check_flags_is_kept_and_says_so(service
     created = (await service.client.post("/api/generate/first-frame", json=words)).json()
     job = await service.until(created["jobId"], "completed")
     assert [file["flagged"] for file in job["files"]] == [True, True]
+    assert job["flagged"]
     assert (await service.client.get(job["files"][0]["fileUrl"])).content
 
     created = (await service.client.post("/api/generate/first-frame", json={**words, "prompt": "a lamp"})).json()
-    assert [file["flagged"] for file in (await service.until(created["jobId"], "completed"))["files"]] == [False, False]
+    clean = await service.until(created["jobId"], "completed")
+    assert (clean["flagged"], [file["flagged"] for file in clean["files"]]) == (False, [False, False])
+
+
+async def test_where_flagged_results_are_not_kept_their_jobs_fail_at_their_price(servers: Servers) -> None:
+    words = {"model": "flux-dev", "prompt": "a lighthouse [sim: result=nsfw]", "numImages": 2}
+    async with running_service(servers, flagged_results="fail") as service:
+        before = (await service.client.get("/api/credits")).json()["balanceCents"]
+        created = (await service.client.post("/api/generate/first-frame", json=words)).json()
+        job = await service.until(created["jobId"], "failed")
+        assert (job["errorCode"], job["flagged"], job["files"]) == ("result_flagged", True, [])
+        assert (job["resultUrl"], job["providerUrl"], job["resultData"]) == (None, None, None)
+        price = created["estimatedCostCents"]
+        assert 0 < job["creditsDeducted"] == job["actualCostCents"] <= price
+        left = (await service.client.get("/api/credits")).json()
+        assert (left["balanceCents"], left["heldCents"]) == (before - job["creditsDeducted"], 0)
+        assert not list(service.settings.data_dir.rglob("image*"))
+        async with service.sessions() as session:
+            assert await ledger_drift(session) == []
+        assert await service.closed_as(created["jobId"]) == "FAILED"
+
+        created = (await service.client.post("/api/generate/first-frame", json={**words, "prompt": "a lamp"})).json()
+        assert (await service.until(created["jobId"], "completed"))["flagged"] is False
+        assert list(service.settings.data_dir.rglob("image*"))
 
 
 async def test_a_thumbnail_is_kept_beside_the_video_never_instead_of_it(service: Service) -> None:
