@@ -32,7 +32,7 @@ from tests.integration.pipelines.shared import (
 from tests.paths import ROOT
 from tests.running import Service
 from tests.webhook_receiver import WebhookReceiver
-from workflows.ids import pipeline_workflow_id
+from workflows.ids import pipeline_workflow_id, workflow_id
 from workflows.search_attributes import USER
 
 JSON = {"content-type": "application/json"}
@@ -325,6 +325,13 @@ async def test_engineers_find_a_pipelines_run_by_its_user_and_its_page_by_its_ru
     assert described.typed_search_attributes[USER] == await service_user(service)
     assert await described.static_summary() == "Dawn: frame"
     assert f"/#/pipelines/{pipeline_id}" in (await described.static_details() or "")
+
+    async def children() -> list[str]:
+        of_pipeline = f'ParentWorkflowId="{pipeline_workflow_id(UUID(pipeline_id))}"'
+        return [each.id async for each in service.temporal.list_workflows(of_pipeline)]
+
+    frame = (await read(service, pipeline_id))["steps"]["frame"]["jobId"]
+    assert await eventually(children) == [workflow_id(UUID(frame))]
     await service.client.post(f"/api/pipelines/{pipeline_id}/cancel")
 
 
