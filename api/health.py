@@ -47,8 +47,8 @@ class Ready(Described):
     """`ok` with status 200, `unavailable` with 503."""
     parts: dict[str, str]
     """`ok`, or what is wrong, for each of `postgres`, `temporal`, `archive` and the background tasks `change_listener`,
-    `inbox`, `unstarted_generations`, `gauges` and, with a public address, `media_link_key`. A process that is about to
-    stop has one part, `process`, which is `draining`."""
+    `stream_revalidation`, `inbox`, `unstarted_generations`, `gauges` and, with a public address, `media_link_key`. A
+    process that is about to stop has one part, `process`, which is `draining`."""
     revisions: Revisions = Field(alias="schema")
     """A database that is ahead serves older versions, too."""
 

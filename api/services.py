@@ -18,6 +18,7 @@ from api.doors.fal.replays import Replays
 from api.events.changes import Changes, open_changes
 from api.events.open_streams import OpenStreams
 from api.events.reads import SharedReads
+from api.events.revalidation import Revalidation, revalidating
 from api.generations.forecasts import Forecasts
 from api.generations.start import starting_unstarted
 from api.identity.callers import Callers
@@ -67,6 +68,7 @@ class Services:
     pipeline_runs: PipelineRuns
     changes: Changes
     open_streams: OpenStreams
+    revalidation: Revalidation
     shared_reads: SharedReads
     signing_secret: bytes = field(repr=False)
     """Signs the tokens that open event streams, and the links to media."""
@@ -123,7 +125,6 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
         await asyncio.to_thread(storage.sweep_scratch)
         await start_with_row_security(engine)
         async with (
-            AsyncExitStack() as stack,
             open_client(settings) as keys_client,
             open_changes(tasks, settings.listen_url) as changes,
             starting_unstarted(tasks, service_sessions, runs),
@@ -131,7 +132,16 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
             draining(tasks, redelivery),
             refreshing_gauges(tasks, metrics, service_sessions),
             DecoderPool(trust_anchors=settings.content_credentials_trust_anchors) as decoders,
+            AsyncExitStack() as stack,
         ):
+            callers = Callers(
+                sessions,
+                settings.api_key_pepper,
+                open_tokens(settings, keys_client),
+                service_sessions=service_sessions,
+                starting_cents=settings.starting_credits_cents,
+            )
+            revalidation = await stack.enter_async_context(revalidating(tasks, callers))
             if settings.app_url:
                 await stack.enter_async_context(
                     storing_link_key(tasks, service_sessions, origin=settings.app_url, secret=signing_secret)
@@ -149,15 +159,10 @@ async def open_services(settings: Settings, metrics: Metrics, timeouts: Timeouts
                 pipeline_runs=pipeline_runs,
                 changes=changes,
                 open_streams=OpenStreams(settings),
+                revalidation=revalidation,
                 shared_reads=SharedReads(sessions),
                 signing_secret=signing_secret,
-                callers=Callers(
-                    sessions,
-                    settings.api_key_pepper,
-                    open_tokens(settings, keys_client),
-                    service_sessions=service_sessions,
-                    starting_cents=settings.starting_credits_cents,
-                ),
+                callers=callers,
                 forecasts=Forecasts(sessions, service_sessions, settings.slots),
                 limits=Limits(sessions, settings, timeout=timeouts.quota),
                 verifiers=build_verifiers(settings, keys_client),

@@ -1,7 +1,6 @@
 """Who may read events: a caller as everywhere, or who has a token that a caller asked for."""
 
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -10,15 +9,12 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials
 
 from api.http.problems import Unauthenticated
+from api.identity.callers import Credential
 from api.identity.dependencies import bearer, find_caller
-from api.identity.tokens import InvalidToken
 from api.services import ServicesDep
 from reelay.db.tables import Scope
 from reelay.domain.access_pass import Holder, Purpose, read_token
 from reelay.domain.messages import Sentence
-from reelay.providers.errors import KeysUnavailable
-
-REVALIDATE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -27,20 +23,11 @@ class EventReader:
     address: str
     scope: Scope
     """Of the key or token; one that was asked for to stand in an address opens its user's own jobs alone."""
-    _revalidate: Callable[[], Awaitable[bool]]
+    credential: Credential
 
     @property
     def user_id(self) -> UUID:
         return self.holder.user_id
-
-    async def is_still_valid(self) -> bool:
-        """Whether what opened the stream is still accepted. Streams ask every `REVALIDATE_SECONDS`."""
-        try:
-            return await self._revalidate()
-        except InvalidToken:
-            return False
-        except KeysUnavailable:
-            return True
 
 
 async def _reader(
@@ -55,17 +42,13 @@ async def _reader(
     address = request.client.host if request.client else ""
     if credentials or token is None:
         caller = await find_caller(request, services, credentials)
-        return EventReader(caller.holder, address, caller.scope, lambda: services.callers.is_still_valid(caller))
+        return EventReader(caller.holder, address, caller.scope, caller)
     access_pass = read_token(services.signing_secret, Purpose.EVENTS, token, now=time.time())
     holder = await services.callers.holder_of(access_pass) if access_pass else None
     if access_pass is None or holder is None:
         raise Unauthenticated(Sentence("event_token_unknown"))
     await services.limits.admit_request(holder.user_id)
-
-    async def is_still_valid() -> bool:
-        return await services.callers.holder_of(access_pass) is not None
-
-    return EventReader(holder, address, Scope.USER, is_still_valid)
+    return EventReader(holder, address, Scope.USER, access_pass)
 
 
 EventReaderDep = Annotated[EventReader, Depends(_reader)]

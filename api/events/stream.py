@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -15,7 +16,7 @@ import structlog
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
-from api.events.access import REVALIDATE_SECONDS, EventReader
+from api.events.access import EventReader
 from api.events.changes import Measures
 from api.generations.forecasts import Forecast
 from api.generations.schemas import JobView, ProgressView
@@ -33,6 +34,7 @@ RETRY = "retry: 1000\n"
 HEARTBEAT = b": keep-alive\n\n"
 RECONNECT_MILLISECONDS = (100, 1000)
 """Of a process that stops, after which its readers connect again: not all in the same moment."""
+PROGRESS_SECONDS = 2.0
 SETTLING_SECONDS = 5.0
 RETRY_READ_SECONDS = 1.0
 SEND_SECONDS = 20.0
@@ -90,6 +92,7 @@ class EventStream:
         language: Language,
     ) -> None:
         self._changes = services.changes
+        self._revalidation = services.revalidation
         self._forecasts = services.forecasts
         self._reader = reader
         self._subject = subject
@@ -101,31 +104,37 @@ class EventStream:
         """Rows of jobs that have not ended, with the percent that was sent."""
         self._measured: Measures = {}
         self._heartbeat = Interval(services.settings.events_heartbeat.total_seconds())
-        self._revalidation = Interval(REVALIDATE_SECONDS)
+        self._progress_interval = Interval(PROGRESS_SECONDS)
         self._is_over = False
         self._is_waiting_for_postgres = False
         self._retry = RETRY
 
     async def content(self) -> AsyncGenerator[bytes]:
         key = self._subject.key
-        with self._changes.subscribe(key) as changed, self._changes.subscribe_measures(key) as self._measured:
+        with (
+            self._changes.subscribe(key) as changed,
+            self._changes.subscribe_measures(key) as self._measured,
+            self._revalidation.of_stream(self._reader.credential, partial(self._end, changed)),
+        ):
             changed.set()
             while not self._is_over and not self._changes.closing:
                 for event in await self._due(changed):
                     yield event
                 if not self._is_over:
-                    await changed_or_due(changed, self._revalidation, self._heartbeat)
+                    shows_progress = self._with_progress and self._live
+                    due = (self._heartbeat, self._progress_interval) if shows_progress else (self._heartbeat,)
+                    await changed_or_due(changed, *due)
         if not self._is_over:
             yield farewell()
 
+    def _end(self, changed: asyncio.Event) -> None:
+        self._is_over = True
+        changed.set()
+
     async def _due(self, changed: asyncio.Event) -> list[bytes]:
         events = []
-        if self._revalidation.is_due():
-            if not await self._reader.is_still_valid():
-                self._is_over = True
-                return []
-            if self._with_progress:
-                events += list(self._progress())
+        if self._with_progress and self._progress_interval.is_due():
+            events += list(self._progress())
         if changed.is_set():
             events += await self._changed(changed)
         if self._heartbeat.is_due():
@@ -145,7 +154,8 @@ class EventStream:
             changed.set()
             return []
         self._is_waiting_for_postgres = False
-        self._after, self._is_over = batch.upto, batch.is_last
+        self._after = batch.upto
+        self._is_over |= batch.is_last
         if not batch.is_whole:
             changed.set()
         return [self._updated(*each) for each in zip(batch.changes, forecasts, strict=True)]

@@ -2,6 +2,7 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -9,13 +10,14 @@ from uuid import UUID
 import structlog
 from pydantic import SecretStr
 
-from api.identity.tokens import Tokens
+from api.identity.tokens import InvalidToken, Tokens
 from reelay.db.audit_log import TOKEN, Actor
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, one_statement
-from reelay.db.keys import KEY_MARK, PREFIX_LENGTH, KeyOwner, find_key_owner, hash_key, sign_out
+from reelay.db.keys import KEY_MARK, PREFIX_LENGTH, KeyOwner, find_key_owner, find_key_owners, hash_key, sign_out
 from reelay.db.tables import CreditAccount, Scope
 from reelay.db.users import LetIn, create_with_starting_credits, provision_user
 from reelay.domain.access_pass import NEVER_EXPIRES, AccessPass, Holder
+from reelay.providers.errors import KeysUnavailable
 
 # A revoked key works this much longer at most.
 REMEMBERED_SECONDS = 2.0
@@ -40,6 +42,10 @@ class Caller:
         """As the audit log names an operator."""
         prefix = self.credential.get_secret_value()[:PREFIX_LENGTH]
         return Actor(self.user_id, prefix if prefix.startswith(KEY_MARK) else TOKEN)
+
+
+Credential = Caller | AccessPass
+"""What opens an event stream."""
 
 
 class Callers:
@@ -91,13 +97,37 @@ class Callers:
             log.warning("caller_recheck_failed", error=str(error))
             return True
 
+    async def refused(self, credentials: Collection[Credential]) -> set[Credential]:
+        """Those that are no longer accepted; of all keys by one read. As for `is_still_valid`, nobody is shut out while
+        Postgres is away, or the identity provider's keys cannot be had."""
+        hashes = {each: each.holder.key_hash if isinstance(each, Caller) else each.key_hash for each in credentials}
+        try:
+            async with one_statement(self._sessions) as session:
+                owners = await find_key_owners(session, {key_hash for key_hash in hashes.values() if key_hash})
+        except POSTGRES_UNAVAILABLE as error:
+            log.warning("caller_recheck_failed", error=str(error))
+            return set()
+        return {
+            each
+            for each, key_hash in hashes.items()
+            if not (_is_good(each, owners.get(key_hash)) if key_hash else await self._is_good_token(each))
+        }
+
+    async def _is_good_token(self, credential: Credential) -> bool:
+        if isinstance(credential, AccessPass):
+            return await self.holder_of(credential) is not None
+        try:
+            return await self.is_still_valid(credential)
+        except InvalidToken:
+            return False
+        except KeysUnavailable:
+            return True
+
     async def holder_of(self, access_pass: AccessPass) -> Holder | None:
         """For whom it was issued, while their key or user is accepted and has not signed out since; else None.
 
         As for `is_still_valid`, while Postgres is away nobody is shut out.
         """
-        if time.time() >= access_pass.ends_at:
-            return None
         user_id, key_hash = access_pass.user_id, access_pass.key_hash
         try:
             async with one_statement(self._sessions) as session:
@@ -108,9 +138,10 @@ class Callers:
                 )
         except POSTGRES_UNAVAILABLE as error:
             log.warning("caller_recheck_failed", error=str(error))
-            return Holder(user_id=user_id, key_hash=key_hash, ends_at=access_pass.ends_at)
-        if found is None or access_pass.issued_at < (signed_out_at := _seconds(found.signed_out_at)):
+            found = LetIn(signed_out_at=None)
+        if found is None or not _is_good(access_pass, found):
             return None
+        signed_out_at = _seconds(found.signed_out_at)
         return Holder(user_id=user_id, key_hash=key_hash, ends_at=access_pass.ends_at, signed_out_at=signed_out_at)
 
     async def sign_out(self, caller: Caller) -> None:
@@ -156,6 +187,16 @@ class Callers:
 def _moment(issued_at: float) -> datetime:
     """Not after now: an issuer's clock may be ahead, and its word be any number."""
     return datetime.fromtimestamp(max(0.0, min(time.time(), issued_at)), UTC)
+
+
+def _is_good(credential: Credential, found: KeyOwner | LetIn | None) -> bool:
+    """By what was found of its key or user."""
+    match credential, found:
+        case Caller(), KeyOwner():
+            return (credential.user_id, credential.scope) == (found.user_id, found.scope)
+        case AccessPass(), KeyOwner() | LetIn():
+            return time.time() < credential.ends_at and credential.issued_at >= _seconds(found.signed_out_at)
+    return False
 
 
 def _seconds(moment: datetime | None) -> int:

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator
+from functools import partial
 from uuid import UUID
 
-from api.events.access import REVALIDATE_SECONDS, EventReader
+from api.events.access import EventReader
 from api.events.stream import HEARTBEAT, RETRY, RETRY_READ_SECONDS, Interval, changed_or_due, farewell, framed
 from api.http.links import Links
 from api.pipelines.schemas import PipelineView
@@ -31,18 +32,19 @@ class PipelineStream:
         self._links = links
         self._language = language
         self._heartbeat = Interval(services.settings.events_heartbeat.total_seconds())
-        self._revalidation = Interval(REVALIDATE_SECONDS)
+        self._is_over = False
         self._sent: PipelineView | None = None
         self._number = 0
 
     async def content(self) -> AsyncGenerator[bytes]:
         changes = self._services.changes
-        # Its own id is notified of changes of its rows, its user's of those of the jobs.
-        with changes.subscribe(self._pipeline_id, self._reader.user_id) as changed:
+        with (
+            # Its own id is notified of changes of its rows, its user's of those of the jobs.
+            changes.subscribe(self._pipeline_id, self._reader.user_id) as changed,
+            self._services.revalidation.of_stream(self._reader.credential, partial(self._end, changed)),
+        ):
             changed.set()
-            while not changes.closing:
-                if self._revalidation.is_due() and not await self._reader.is_still_valid():
-                    return
+            while not self._is_over and not changes.closing:
                 if changed.is_set():
                     changed.clear()
                     try:
@@ -59,8 +61,13 @@ class PipelineStream:
                         return
                 if self._heartbeat.is_due():
                     yield HEARTBEAT
-                await changed_or_due(changed, self._revalidation, self._heartbeat)
-        yield farewell()
+                await changed_or_due(changed, self._heartbeat)
+        if not self._is_over:
+            yield farewell()
+
+    def _end(self, changed: asyncio.Event) -> None:
+        self._is_over = True
+        changed.set()
 
     async def _read(self) -> PipelineView | None:
         user_id = self._reader.user_id

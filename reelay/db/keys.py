@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -94,10 +94,20 @@ class KeyOwner:
     """The key's own id, where it has a budget."""
 
 
+KEY_OWNERS = text("""
+    select key_hash, owner.* from unnest(cast(:hashes as bytea[])) as key_hash, caller_by_key(key_hash) as owner
+""")
+
+
+async def find_key_owners(session: AsyncSession, key_hashes: Iterable[bytes]) -> dict[bytes, KeyOwner]:
+    """By hash; without those that are unknown, expired or revoked, or a disabled user's."""
+    rows = await session.execute(KEY_OWNERS, {"hashes": list(key_hashes)})
+    return {row.key_hash: KeyOwner(row.user_id, Scope(row.scope), row.signed_out_at, row.budget_key_id) for row in rows}
+
+
 async def find_key_owner(session: AsyncSession, key_hash: bytes) -> KeyOwner | None:
     """Whose key has this hash; None for an unknown, expired or revoked one, and for a disabled user's."""
-    row = (await session.execute(text("select * from caller_by_key(:hash)"), {"hash": key_hash})).first()
-    return KeyOwner(row.user_id, Scope(row.scope), row.signed_out_at, row.budget_key_id) if row else None
+    return (await find_key_owners(session, [key_hash])).get(key_hash)
 
 
 async def sign_out(session: AsyncSession, user_id: UUID, key_hash: bytes) -> None:

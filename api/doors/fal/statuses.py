@@ -13,7 +13,7 @@ import structlog
 from api.context import RequestContext
 from api.doors.fal.pollers import Pollers
 from api.doors.fal.results import error_type_of, failure_code, failure_message
-from api.events.access import REVALIDATE_SECONDS
+from api.events.revalidation import REVALIDATE_SECONDS
 from api.events.stream import HEARTBEAT, RETRY_READ_SECONDS
 from api.generations.progress import newest, queue_position
 from api.generations.read import find_job

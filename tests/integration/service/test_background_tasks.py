@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from reelay.db.tables import WebhookDelivery
 from reelay.domain.generation import ProviderName
 from reelay.domain.reconciliation import Reconciled
 from tests.eventually import PATIENCE, eventually
+from tests.integration.api.streams import opened
 from tests.integration.service.reconciling import reconciliation_of
 from tests.running import Service, running_service
 from tests.servers import Servers
@@ -37,6 +38,7 @@ OF_A_NEWER_VERSION = "provider-of-a-newer-version"
 
 READS = {
     "change_listener": "job_events",
+    "stream_revalidation": "api_keys",
     "inbox": "webhook_deliveries",
     "unstarted_generations": "generation_jobs",
     "gauges": "provider_accounts",
@@ -64,9 +66,11 @@ async def failures_of(service: Service, task: str) -> float:
 @pytest.mark.fault("O17")
 @pytest.mark.parametrize("task", READS)
 async def test_a_task_that_raises_is_not_ready_until_it_has_recovered(servers: Servers, task: str) -> None:
-    async with running_service(servers, worker=False) as service:
+    async with running_service(servers, worker=False) as service, AsyncExitStack() as stack:
         await service.client.get("/readyz")
         assert await failures_of(service, task) == 0
+        if task == "stream_revalidation":  # of no stream there is nothing to ask
+            await stack.enter_async_context(opened(service.client, "/api/events"))
 
         async def is_named() -> bool:
             answer = await service.client.get("/readyz")
