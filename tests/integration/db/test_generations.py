@@ -16,11 +16,12 @@ from reelay.db.generations import (
     cancel_generation,
     complete_generation,
     fail_generation,
+    files_of,
     insert_generation,
     timeline,
 )
 from reelay.db.pipelines import lock_planned_jobs
-from reelay.db.tables import Campaign, Clip, GenerationJob, PipelineRow, User
+from reelay.db.tables import Campaign, Clip, GenerationJob, MediaFileRow, PipelineRow, User
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, ProviderName, Stage, Status
 from reelay.domain.money import Charge
@@ -90,6 +91,39 @@ async def new_job(session: AsyncSession, user_id: UUID | None = None, **values: 
     )
     assert await insert_generation(session, job)
     return job
+
+
+async def test_the_end_writes_all_that_is_known_of_a_file(owner: Sessions) -> None:
+    async with owner.begin() as session:
+        job = await new_job(session)
+    file = MediaFileRow(
+        user_id=job.user_id,
+        job_id=job.id,
+        name="video.mp4",
+        position=1,
+        file_path="a key",
+        file_url="https://an.example/address",
+        format="video/mp4",
+        file_size=2**40,
+        sha256="a hash",
+        duration_seconds=1.5,
+        width=2,
+        height=3,
+        aspect_ratio="2:3",
+        poster_name="poster.jpg",
+        poster_path="another key",
+        file_name="theirs.mp4",
+        flagged=True,
+        provenance={"signed": {"by": ["somebody"]}},
+        metadata_={"fps": 24},
+    )
+    written = file.model_dump(exclude={"created_at"})
+    assert all(written.values())  # a column that is forgotten here could be forgotten there
+    async with owner.begin() as session:
+        assert await complete_generation(session, job.id, files=[file], result_url="its address", charge=FREE)
+    async with owner() as session:
+        (stored,) = await files_of(session, job.user_id, [job.id])
+    assert stored.model_dump(exclude={"created_at"}) == written
 
 
 async def removes_clip(session: AsyncSession, of: GenerationJob) -> None:
