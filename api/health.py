@@ -13,9 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.http.wire import Described
 from api.services import Services, ServicesDep
 from reelay.db.engine import POSTGRES_UNAVAILABLE
-from reelay.db.migrate import known_revisions
 from reelay.db.roles import RoleRefused
-from reelay.db.schema import app_role_trouble, revision_of, revision_trouble, service_role_trouble
+from reelay.db.schema import app_role_trouble, known_revisions, revision_of, revision_trouble, service_role_trouble
 from reelay.readiness import OK, archive_state, does_not_answer, temporal_state
 from workflows.search_attributes import search_attribute_trouble
 

@@ -7,12 +7,10 @@ whoever else wants the table would wait behind it.
 import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from asyncpg import LockNotAvailableError
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -107,12 +105,6 @@ async def _migrate(
         async with connection.begin():
             service_role = await connection.run_sync(_ensure_role, PostgresAddress.parse(service_url), "reelay_service")
             await connection.run_sync(_grant_service_role, service_role)
-
-
-@cache
-def known_revisions() -> tuple[str, ...]:
-    """Those of the code's migrations, the newest first."""
-    return tuple(script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions())
 
 
 async def _lock(connection: AsyncConnection, patience: timedelta) -> None:

@@ -1,12 +1,15 @@
 """Whether a database is as this version needs it."""
 
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from reelay.db.roles import user_role_problem
 
+VERSIONS = Path(__file__).parent / "migrations" / "versions"
 THERE = text("select to_regclass('public.alembic_version') is not null")
 REVISION = text("select version_num from alembic_version")
 # Migrations grant to the roles by their names.
@@ -17,6 +20,13 @@ SERVED = text("""
     )
 """)
 ROLE = text("select current_user")
+
+
+@cache
+def known_revisions() -> tuple[str, ...]:
+    """Those of the code's migrations, the newest first. By the names of their files: Alembic, which a process that
+    serves needs for nothing else, takes 0.2 s and 5 MiB to load."""
+    return tuple(sorted((path.name.partition("_")[0] for path in VERSIONS.glob("[0-9]*.py")), reverse=True))
 
 
 async def revision_of(session: AsyncSession) -> str | None:

@@ -70,3 +70,10 @@ PRODUCT = ("activities", "api", "reelay", "workflows")
 def test_one_module_touches_workflow_handles() -> None:
     paths = [ROOT / "worker.py", *(path for package in PRODUCT for path in (ROOT / package).rglob("*.py"))]
     assert [path.relative_to(ROOT) for path in paths if HANDLES.search(path.read_text())] == [Path("workflows/runs.py")]
+
+
+def test_only_the_command_that_migrates_loads_alembic() -> None:
+    """5 MiB of each process that serves."""
+    assert {
+        path for package in (*PRODUCT, "worker") for path, module in imports(package) if module == "reelay.db.migrate"
+    } == {"reelay/cli/migration.py"}
