@@ -158,7 +158,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
     )
     app.add_middleware(LanguageHeaders)
     app.add_middleware(MetricsMiddleware, metrics=measured)
-    app.add_middleware(FalProxy)
+    app.add_middleware(FalProxy, endpoints=settings.fal_proxy_endpoints)
     app.state.metrics = measured
     app.state.readiness = health.shared_readiness()
     app.state.is_draining = False

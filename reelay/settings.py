@@ -191,6 +191,9 @@ class Settings(BaseSettings):
     jwt_anonymous_users: bool = False
     """Whether users of anonymous sign-ins, whose tokens say `is_anonymous`, are admitted."""
 
+    fal_proxy_endpoints: Annotated[tuple[str, ...], NoDecode] = ()
+    """What pages may submit by fal's proxy protocol: ids of endpoints; `*` is any part, `**` any number of parts.
+    Unset: all."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Whose pages may call the API with their user's cookie or token."""
     starting_credits_cents: int = Field(0, ge=0, le=MOST_CENTS)
@@ -392,6 +395,11 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @field_validator("fal_proxy_endpoints", mode="before")
+    @classmethod
+    def _patterns(cls, value: object) -> object:
+        return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
 
     @field_validator("replicate_api_base")
     @classmethod

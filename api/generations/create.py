@@ -32,6 +32,7 @@ from api.http.problems import (
 from api.notifications.addresses import check_webhook_url
 from api.services import Services, ServicesDep, services_of
 from reelay.catalog.catalog import NO_PARAMS
+from reelay.catalog.endpoints import with_published_inputs
 from reelay.catalog.errors import CatalogError, UnknownModel
 from reelay.catalog.model import JobKind, Model, Quality
 from reelay.catalog.timing import timing_of
@@ -421,7 +422,24 @@ async def model_of(services: Services, row: GenerationJob | Candidate) -> Model:
     Raises: InvalidParams, ServiceUnavailable.
     """
     known = {model.endpoint: model for model in services.catalog.models}
-    return known.get(row.endpoint) or await find_model(services, row.model, row.arguments)
+    if model := known.get(row.endpoint):
+        return await as_published(services, model, row.arguments)
+    return await find_model(services, row.model, row.arguments)
+
+
+async def as_published(services: Services, model: Model, inputs: Mapping[str, Any]) -> Model:
+    """The model, which takes also what its endpoint's own document names and the catalogue does not.
+
+    Raises: ServiceUnavailable.
+    """
+    unknown = model.unknown_in(inputs)
+    if not unknown or model.provider is not ProviderName.FAL:
+        return model
+    try:
+        published = await services.endpoints.find(model.endpoint)
+    except InvalidParams:  # it is not published
+        return model
+    return with_published_inputs(model, published, unknown) if published else model
 
 
 def provider_not_configured(model: Model) -> InvalidParams:

@@ -1,7 +1,7 @@
 """A model out of an endpoint's OpenAPI document and the provider's price list: for endpoints that no file describes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -61,6 +61,8 @@ SIZES = ("image_size", "video_size", "size")
 TEXTS = ("text", "prompt", "script", "input", "gen_text")
 FRAMES = frozenset({"num_frames", "frames", "fps", "frames_per_second", *DURATIONS})
 """With one of them among its inputs, an endpoint's megapixels are those of all its frames."""
+COUNTED = FRAMES | {*COUNTS, *SIZES}
+"""Inputs by which there is more or less to pay for."""
 ONE_OUTPUT = frozenset({"request", "generation", "video", "audio"})
 """Units of which a request needs one, or as many as it asks for outputs."""
 PLACEHOLDERS = frozenset({"compute second", "unit"})
@@ -135,6 +137,19 @@ def model_of(endpoint: Endpoint, price: UnitPrice | None) -> Model:
         )
     except (NotASchema, ValidationError, RecursionError) as error:
         raise UnusableDocument(f"{endpoint.id}: {error}") from error
+
+
+def with_published_inputs(model: Model, published: Model, names: Sequence[str]) -> Model:
+    """The catalogue's model, also with those of the inputs that its endpoint's own document names.
+
+    With one that tells how much there is to pay for, it is the model of the document: the catalogue's price does not
+    count it.
+    """
+    more = {name: published.inputs[name] for name in names if name in published.inputs}
+    if COUNTED & more.keys():
+        return published
+    by_name = {name: item.model_copy(update={"aliases": ()}) for name, item in more.items()}
+    return model.model_copy(update={"inputs": {**model.inputs, **by_name}})
 
 
 def input_schema(endpoint: Endpoint) -> dict[str, Any]:

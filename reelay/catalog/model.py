@@ -199,6 +199,11 @@ class Model(BaseModel):
 
         return price.tariff(has)
 
+    def unknown_in(self, params: Mapping[str, Any]) -> list[str]:
+        """Names in the parameters that mean no input of this model."""
+        known = {spelling for item in self.inputs.values() for spelling in item.spellings}
+        return [name for name in params if name not in known and not (name in self.foreign and is_empty(params[name]))]
+
     @property
     def input_schema(self) -> dict[str, Any]:
         """The provider's input as a JSON schema."""
@@ -227,9 +232,7 @@ class Model(BaseModel):
     def _unknown_fields(self, params: Mapping[str, Any], beside: Sequence[str]) -> list[FieldError]:
         known = list(self.inputs)
         spellings = [*known, *(spelling for item in self.inputs.values() for spelling in item.spellings)]
-        unknown = [
-            name for name in params if name not in spellings and not (name in self.foreign and is_empty(params[name]))
-        ]
+        unknown = self.unknown_in(params)
         errors = [
             FieldError(
                 field=shown(name),

@@ -19,6 +19,7 @@ a data URI.
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,8 @@ HEX = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
 """Bytes enough for the smallest file; a shorter text is an id, perhaps."""
 DATA_URI = re.compile(r"data:[a-zA-Z0-9.+/-]*(;[a-zA-Z0-9.=+-]+)*;base64,")
 LONGEST_KEPT, KEPT = 2000, 40
+SHORTENED = re.compile(r"[0-9a-fA-F]{40}… \(\d+ characters, sha256 [0-9a-f]{64}\)")
+"""What is kept of a file in hexadecimal."""
 MAX_DEPTH = 10
 MAX_FILES = 64
 MAX_URL_LENGTH = 8192
@@ -59,7 +62,8 @@ def without_files(value: Any) -> Any:
         case list():
             return [without_files(part) for part in value]
         case str(text) if len(text) > LONGEST_KEPT and (DATA_URI.match(text) or HEX.fullmatch(text)):
-            return f"{text[:KEPT]}… ({len(text)} characters)"
+            # By the hash, files that begin alike are told apart.
+            return f"{text[:KEPT]}… ({len(text)} characters, sha256 {sha256(text.encode()).hexdigest()})"
     return value
 
 
@@ -88,8 +92,15 @@ def _at(answer: Any, path: str) -> list[Any]:
 def _file_in(value: Any) -> RemoteMedia | None:
     if isinstance(value, dict):
         return _own_file(value)
-    url = address_in(value) or (data_uri(value) if isinstance(value, str) and HEX.fullmatch(value) else None)
+    url = file_address(value) if isinstance(value, str) else None
     return RemoteMedia(url=url) if url else None
+
+
+def file_address(text: str) -> str | None:
+    """By which a file is told that stands in an answer, or in what was kept of it; None for any other text."""
+    if SHORTENED.fullmatch(text):
+        return text
+    return address_in(text) or (data_uri(text) if HEX.fullmatch(text) else None)
 
 
 def data_uri(text: str) -> str | None:

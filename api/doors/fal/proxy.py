@@ -2,6 +2,8 @@
 address, and says in a header where it was to go. Here it goes to the same calls of the door.
 """
 
+import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
 
@@ -9,19 +11,20 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.doors.fal.routes import QUEUE, RUN, STREAM
+
 PATH = "/api/fal/proxy"
 TARGET = "x-fal-target-url"
-PLACES = {
-    "queue.fal.run": "/fal/queue",
-    "fal.run": "/fal/run",
-    "rest.fal.ai": "/fal/rest",
-}
+UPLOADS = "/fal/rest"
+PLACES = {"queue.fal.run": QUEUE, "fal.run": RUN, "rest.fal.ai": UPLOADS}
 """Of the hosts that are let through; nothing is sent to any of them."""
 
 
 class FalProxy:
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, endpoints: Sequence[str] = ()) -> None:
+        """`endpoints`: patterns of those to which may be submitted; none of them: to all."""
         self._app = app
+        self._endpoints = [re.compile(translated(pattern)) for pattern in endpoints]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] == "OPTIONS":
@@ -33,8 +36,21 @@ class FalProxy:
         if address is None:
             return await _refusal(HTTPStatus.PRECONDITION_FAILED, f"Invalid {TARGET} header")(scope, receive, send)
         path, query = address
+        if scope["method"] == "POST" and not self._may_submit(unquote(path)):
+            return await _refusal(HTTPStatus.FORBIDDEN, "This endpoint is not open to pages")(scope, receive, send)
         there = {"path": unquote(path), "raw_path": path.encode(), "query_string": query.encode()}
         await self._app({**scope, **there}, receive, send)
+
+    def _may_submit(self, path: str) -> bool:
+        if not self._endpoints or path.startswith(f"{UPLOADS}/"):
+            return True
+        endpoint = path.removeprefix(f"{QUEUE}/").removeprefix(f"{RUN}/").removesuffix(STREAM)
+        return any(pattern.fullmatch(endpoint) for pattern in self._endpoints)
+
+
+def translated(pattern: str) -> str:
+    """A pattern of endpoints as a regular expression: `*` is any part of an id, `**` any number of parts."""
+    return re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
 
 
 def address_here(target: str) -> tuple[str, str] | None:

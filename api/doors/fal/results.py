@@ -16,7 +16,7 @@ from reelay.domain.failure import FailureCode
 from reelay.domain.generation import JobType, RemoteMedia, Status, media_address
 from reelay.domain.language import Language
 from reelay.media.archive import PROMISED_KIND, is_companion
-from reelay.providers.media_mapping import address_in, media_at, media_of
+from reelay.providers.media_mapping import file_address, media_at, media_of
 
 IN_PROGRESS = "Request is still in progress"
 """fal's own words, which clients look for."""
@@ -110,7 +110,7 @@ def with_addresses(value: Any, addresses: Mapping[str, str]) -> Any:
         case list():
             return [with_addresses(part, addresses) for part in value]
         case str(text):
-            return addresses.get(address_in(text) or "", text)
+            return addresses.get(file_address(text) or "", text)
     return value
 
 

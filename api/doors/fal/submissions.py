@@ -14,7 +14,7 @@ from api.context import RequestContext
 from api.doors.fal.replays import Listener
 from api.doors.fal.storage import with_references
 from api.doors.headers import most_cents, number_in
-from api.generations.create import CreateOptions, JobSpec, create_job, find_model
+from api.generations.create import CreateOptions, JobSpec, as_published, create_job, find_model
 from api.generations.schemas import CreateRequest
 from api.http.idempotency import IdempotencyKey, fingerprint
 from api.notifications.addresses import check_webhook_url
@@ -99,4 +99,4 @@ async def _model_of(context: RequestContext, endpoint: str, inputs: Mapping[str,
     model = await find_model(context.services, endpoint, inputs)
     if model.provider is not ProviderName.FAL or model.endpoint != endpoint:
         raise unknown_endpoint(endpoint)
-    return model
+    return await as_published(context.services, model, inputs)

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from lab.simulator.fal_other_models import silence
+from lab.simulator.samples import Medium
 from tests.acceptance.doors.conftest import Door, code_of
 from tests.running import running_service
 from tests.servers import Servers
@@ -181,6 +183,45 @@ print(fal_client.submit(SEEDANCE, arguments, headers={"X-Reelay-Max-Cost-Cents":
     status, is_named, request_id = (await door.run_python(program)).split()
     assert (status, is_named) == ("402", "True")
     assert (await door.service.job(request_id))["estimatedCostCents"] > 500
+
+
+async def test_inputs_that_only_fals_own_document_names_are_passed_on(door: Door) -> None:
+    service, banana = door.service, "/fal/queue/fal-ai/nano-banana"
+    given = {"prompt": "a lake [sim: fail=422]", "limit_generations": True}
+    submitted = await service.client.post(banana, json=given)
+    assert submitted.status_code == 200, submitted.text
+    failed = submitted.json()["request_id"]
+    await service.until(failed, "failed")
+    again = (await service.client.post(f"/api/jobs/{failed}/retry")).json()["jobId"]
+    for job in (failed, again):
+        request = await service.servers.simulated_request((await service.until(job, "failed"))["falRequestId"])
+        assert request["input"]["limit_generations"] is True
+    wrong = await service.client.post(
+        banana, json={"prompt": "a lake", "limit_generations": "perhaps", "colour": "red"}
+    )
+    assert (wrong.status_code, [each["loc"] for each in wrong.json()["detail"]]) == (
+        422,
+        [["body", "colour"], ["body", "limit_generations"]],
+    )
+
+
+async def test_a_file_inside_the_answer_gets_an_address_like_any_other(door: Door) -> None:
+    service = door.service
+    sample = f"{service.servers.simulator}/files/samples/{Medium.AUDIO.file_name}"
+    answers = {}
+    for endpoint, given in {
+        "fal-ai/f5-tts": {"gen_text": "Hello.", "ref_audio_url": sample},
+        "fal-ai/recraft/v3/text-to-image": {"prompt": "a lake", "sync_mode": True, "num_images": 2},
+    }.items():
+        submitted = (await service.client.post(f"/fal/queue/{endpoint}", json=given)).json()
+        await service.until(submitted["request_id"], "completed")
+        answers[endpoint] = (await service.client.get(submitted["response_url"])).json()
+    spoken, drawn = answers.values()
+    addresses = [spoken["audio"], *(each["url"] for each in drawn["images"])]
+    assert len(set(addresses)) == 3
+    for address in addresses:
+        assert address.startswith(f"{door.front.origin}/api/media/")
+    assert (await service.client.get(spoken["audio"])).content == silence()
 
 
 async def test_a_poller_is_answered_when_there_is_something_new(door: Door) -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 import jwt
 import pytest
 
+from api.doors.fal.proxy import translated
 from lab.simulator.samples import Medium
 from tests.acceptance.doors.conftest import Door, code_of
 from tests.node import FAL_TYPES, run_node
@@ -71,6 +74,42 @@ async def test_nothing_but_fals_own_calls_is_let_through(door: Door, target: str
     answer = await door.service.client.post(PROXY, json={}, headers=headers)
     assert answer.status_code == status, answer.text
     assert "detail" in answer.json()
+
+
+async def test_pages_submit_to_the_endpoints_that_they_may_and_to_no_other(servers: Servers) -> None:
+    async with running_service(servers, worker=False, fal_proxy_endpoints="fal-ai/veo3.1/**,fal-ai/nano-*") as service:
+
+        async def status_of(method: str, target: str) -> int:
+            answer = await service.client.request(
+                method, PROXY, json={"prompt": "a lake"}, headers={"x-fal-target-url": target}
+            )
+            assert answer.json()["detail" if answer.is_error else "request_id"]
+            return answer.status_code
+
+        assert await status_of("POST", "https://queue.fal.run/fal-ai/veo3.1/fast") == 200
+        assert await status_of("POST", "https://queue.fal.run/fal-ai/nano-banana") == 200
+        assert await status_of("POST", "https://queue.fal.run/fal-ai/flux/dev") == 403
+        assert await status_of("POST", "https://fal.run/fal-ai/flux/dev/stream") == 403
+        assert await status_of("POST", "https://queue.fal.run/fal-ai/flux%2Fdev") == 403
+        assert await status_of("GET", f"https://queue.fal.run/fal-ai/flux/requests/{uuid4()}/status") == 404
+        # Who shows a key of their own is no page.
+        direct = await service.client.post("/fal/queue/fal-ai/flux/dev", json={"prompt": "a lake"})
+        assert direct.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("pattern", "endpoint", "is_meant"),
+    [
+        ("fal-ai/**", "fal-ai/veo3.1/fast", True),
+        ("fal-ai/*", "fal-ai/flux", True),
+        ("fal-ai/*", "fal-ai/flux/dev", False),
+        ("fal-ai/flux/dev", "fal-ai/flux/dev", True),
+        ("fal-ai/flux.dev", "fal-ai/fluxxdev", False),
+        ("fal-ai/flux/dev", "fal-ai/flux/dev/image-to-image", False),
+    ],
+)
+def test_a_pattern_means_parts_of_ids(pattern: str, endpoint: str, is_meant: bool) -> None:
+    assert bool(re.fullmatch(translated(pattern), endpoint)) is is_meant
 
 
 async def test_a_page_of_another_origin_does_not_use_its_visitors_session(servers: Servers) -> None:

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from reelay.catalog.endpoints import Endpoint, UnitPrice, UnusableDocument, endpoint_of, is_endpoint_id, model_of
+from reelay.catalog.endpoints import (
+    Endpoint,
+    UnitPrice,
+    UnusableDocument,
+    endpoint_of,
+    is_endpoint_id,
+    model_of,
+    with_published_inputs,
+)
 from reelay.catalog.errors import InvalidInput
 from reelay.catalog.model import Model
 from reelay.domain.generation import JobType
@@ -265,3 +273,22 @@ def test_inputs_stand_in_the_documents_order() -> None:
     openapi = document({"a": {"type": "string"}, "b": {"type": "string"}, "c": {"type": "string"}})
     openapi["components"]["schemas"]["In"]["x-fal-order-properties"] = ["c", "a", "gone"]
     assert list(model_of(Endpoint(id=ID, openapi=openapi), None).inputs) == ["c", "a", "b"]
+
+
+def test_what_is_published_adds_inputs_and_where_it_counts_for_the_price_decides() -> None:
+    prompt = {"prompt": {"type": "string"}}
+    more = {
+        "acceleration": {"type": "string", "enum": ["none", "high"]},
+        "num_images": {"type": "integer", "default": 1},
+    }
+    catalogued, published = model(prompt, (4, "image")), model(prompt | more, (5, "images"))
+
+    extended = with_published_inputs(catalogued, published, ["acceleration", "colour"])
+    assert extended.arguments({"prompt": "a lake", "acceleration": "high"})["acceleration"] == "high"
+    assert extended.price == catalogued.price
+    assert [field for field, _, _ in errors(extended, {"prompt": "x", "acceleration": "low", "colour": "red"})] == [
+        "colour",
+        "acceleration",
+    ]
+    counted = with_published_inputs(catalogued, published, ["num_images"])
+    assert counted.price_cents(counted.arguments({"prompt": "a lake", "num_images": 3})) == 15
