@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
+from mcp.server.elicitation import render_elicitation_schema
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import ToolAnnotations
-from pydantic import Field
+from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult, ToolAnnotations
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel, Field, ValidationError
 
 from api.assets.schemas import AssetView
 from api.assets.uploads import FILE, file_problems, keep_new
 from api.context import RequestContext
+from api.doors.mcp.shown import request_context_of, shown
+from api.doors.mcp.tasks import JobTasks
 from api.generations.cancel import cancel_job
 from api.generations.create import (
     CreateOptions,
@@ -25,14 +29,16 @@ from api.generations.create import (
     resolve_model,
 )
 from api.generations.read import final_view, job_view, listed_views
-from api.generations.schemas import CreateRequest, JobView, StatusFilter
+from api.generations.schemas import CreateRequest, StatusFilter
 from api.http.problems import ConfirmationRequired, InvalidParams, PriceUnknown, Problem
-from reelay.catalog.model import JobKind
+from reelay.catalog.model import JobKind, Model
 from reelay.catalog.timing import timing_of
 from reelay.db.credits import balance_of, budget_of_key
 from reelay.db.generations import newest_generations
 from reelay.domain.generation import ProviderName
-from reelay.domain.messages import Sentence
+from reelay.domain.language import Language
+from reelay.domain.messages import Sentence, in_language
+from reelay.domain.money import MOST_CENTS
 from reelay.media.archive import plain_name
 from reelay.media.download import download, open_download_client
 from reelay.media.errors import Refused, ResolvedInside, SourceGone, SourceUnavailable
@@ -41,9 +47,8 @@ from reelay.outbound import OutboundProxies
 
 LONGEST_CHECK_SECONDS = 60
 READS = ToolAnnotations(read_only_hint=True)
-SHOWN = {"id", "status", "stage", "progress", "progress_message", "model", "result_url", "files", "error_code"}
-SHOWN |= {"error_message", "error_advice", "estimated_cost_cents", "credits_deducted", "created_at", "completed_at"}
-"""Of a job: an agent pays for every word."""
+APPROVAL = "approval"
+"""The question about a price, and its answer."""
 
 INSTRUCTIONS = """Generates videos, images, speech, sounds and transcriptions. `list_models` shows what there is,
 `estimate` what a request costs, `budget` what may still be spent, `generate` starts a job and answers at once, `check`
@@ -55,11 +60,12 @@ ModelName = Annotated[str, Field(description="A name of `list_models`, or the id
 JobId = Annotated[str, Field(description="The job's id.")]
 
 
+class Approval(BaseModel):
+    max_cost_cents: Annotated[int, Field(ge=0, le=MOST_CENTS, title="The most that it may cost, in US cents")]
+
+
 def context_of(context: Context[Any, Any]) -> RequestContext:
-    request = context.request_context.request
-    found = request and request.state.context
-    assert isinstance(found, RequestContext)
-    return found
+    return request_context_of(context.request_context)
 
 
 @asynccontextmanager
@@ -107,15 +113,55 @@ async def generate(
         Field(min_length=1, max_length=255, description="Your own name for what you want: once paid for, for ever."),
     ],
     max_cost_cents: Annotated[int | None, Field(ge=0, description="The most that it may cost.")] = None,
-) -> dict[str, Any]:
+) -> dict[str, Any] | InputRequiredResult:
     """Start a job, and answer at once. `check` tells when it is done."""
     async with told_to_the_agent():
         ours = context_of(context)
         found = await resolve_model(ours.services, None, model, input)
-        wishes = CreateRequest(max_cost_cents=max_cost_cents, confirm=max_cost_cents is not None)
+        most = max_cost_cents if max_cost_cents is not None else approved_cents(context)
+        wishes = CreateRequest(max_cost_cents=most, confirm=most is not None)
         options = CreateOptions(f"{ours.user_id}:/mcp:{idempotency_key}", 0, "/mcp")
-        created = await create_job(ours, options, JobSpec(model=found, inputs=input, request=wishes))
+        try:
+            created = await create_job(ours, options, JobSpec(model=found, inputs=input, request=wishes))
+        except (ConfirmationRequired, PriceUnknown) as problem:
+            if not can_be_asked(context):
+                raise
+            return question_about(found, problem.extra.get("estimatedCostCents"), ours.language)
         return shown(await job_view(ours, created.job.id))
+
+
+def can_be_asked(context: Context[Any, Any]) -> bool:
+    """Whether the client asks its user when a call is answered by a question: from the version of 2026-07 on.
+
+    Earlier ones are asked while the call lasts, which an answer in one piece leaves no place for.
+    """
+    capabilities = context.client_capabilities
+    elicitation = capabilities.elicitation if capabilities else None
+    has_forms = elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+    return has_forms and context.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+
+def question_about(model: Model, cents: int | None, language: Language) -> InputRequiredResult:
+    """The client asks its user, and calls again with the answer."""
+    sentence = Sentence("agent_price", model=model.title, cents=cents) if cents else Sentence("agent_price_unknown")
+    schema = render_elicitation_schema(Approval)
+    if cents:
+        schema["properties"]["max_cost_cents"]["default"] = cents
+    form = ElicitRequestFormParams(message=in_language(sentence, language), requested_schema=schema)
+    return InputRequiredResult(input_requests={APPROVAL: ElicitRequest(params=form)})
+
+
+def approved_cents(context: Context[Any, Any]) -> int | None:
+    """What the user has answered; None when nobody was asked. Raises: ToolError."""
+    answer = (context.input_responses or {}).get(APPROVAL)
+    if answer is None:
+        return None
+    if not isinstance(answer, ElicitResult) or answer.action != "accept":
+        raise ToolError("Your user does not agree to the price. Nothing was created.")
+    try:
+        return Approval.model_validate(answer.content).max_cost_cents
+    except ValidationError as wrong:
+        raise ToolError("The answer to the question about the price is no number of cents.") from wrong
 
 
 async def budget(context: Context[Any, Any]) -> dict[str, Any]:
@@ -194,15 +240,10 @@ def _unreadable(url: str) -> InvalidParams:
     return InvalidParams(Sentence("input_invalid"), errors=[error])
 
 
-def shown(job: JobView) -> dict[str, Any]:
-    found: dict[str, Any] = job.model_dump(mode="json", by_alias=True, include=SHOWN)
-    if job.result_data and "text" in job.result_data:
-        found["text"] = job.result_data["text"]
-    return found
-
-
 def make_server(version: str) -> MCPServer[Any]:
-    server: MCPServer[Any] = MCPServer("reelay", instructions=INSTRUCTIONS, version=version, log_level="WARNING")
+    server: MCPServer[Any] = MCPServer(
+        "reelay", instructions=INSTRUCTIONS, version=version, log_level="WARNING", extensions=[JobTasks()]
+    )
     reading: list[Callable[..., Any]] = [list_models, estimate, budget, check, list_jobs]
     acting: list[Callable[..., Any]] = [generate, cancel, upload_from_url]
     for tool in reading:
