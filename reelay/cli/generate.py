@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,8 @@ from reelay.cli.watch import OutputOption, watch_to_end
 
 FILE_INPUTS = ("firstFrameUrl", "audioUrl")
 ADDRESS = re.compile(r"(https?|asset|job):")
+PATH = re.compile(r"\.{0,2}/|~/")
+"""What begins like this in `--set` may be a file."""
 
 
 class VideoByDefault(TyperGroup):
@@ -42,7 +44,10 @@ ModelOption = Annotated[str | None, typer.Option("--model", help="One of `reelay
 AspectRatioOption = Annotated[str | None, typer.Option(help="E.g. 16:9.")]
 DurationOption = Annotated[float | None, typer.Option(help="Seconds.")]
 SeedOption = Annotated[int | None, typer.Option(help="The same seed and input give about the same media.")]
-MoreOption = Annotated[list[str] | None, typer.Option("--set", help="Any other input, e.g. cfgScale=0.7.")]
+MoreOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any other input, e.g. cfgScale=0.7, or imageUrls=./a.png: again for a list."),
+]
 ClipOption = Annotated[UUID | None, typer.Option(help="The clip to update with the media.")]
 CampaignOption = Annotated[UUID | None, typer.Option(help="The clip's campaign.")]
 ConfirmOption = Annotated[bool, typer.Option(help="Accept a price above the interactive budget.")]
@@ -80,11 +85,13 @@ class GenerateOptions:
             "clipId": self.clip and str(self.clip),
             "campaignId": self.campaign and str(self.campaign),
             "confirm": self.confirm or None,
-            **dict(map(parse_setting, self.more or [])),
+            **parse_settings(self.more or []),
         }
         given = {name: value for name, value in inputs.items() if value is not None}
-        files = {name: local_file(given[name]) for name in FILE_INPUTS if name in given}
-        job_id = run(_submit(self.data_dir, kind, given, files, self.key))
+        for name in FILE_INPUTS:
+            if isinstance(value := given.get(name), str):
+                given[name] = local_file(value) or value
+        job_id = run(_submit(self.data_dir, kind, given, self.key))
         if self.watch or self.output:
             watch_to_end(job_id, self.data_dir, self.output, as_json=self.as_json)
         else:
@@ -214,15 +221,17 @@ def _options(parameters: dict[str, Any]) -> GenerateOptions:
     return GenerateOptions(**{name: parameters[name] for name in GenerateOptions.__dataclass_fields__})
 
 
-async def _submit(
-    data_dir: Path | None, kind: str, inputs: dict[str, Any], files: Mapping[str, Path | None], key: str | None
-) -> UUID:
-    """`files`: which inputs name one, to be uploaded first."""
+async def _submit(data_dir: Path | None, kind: str, inputs: Mapping[str, Any], key: str | None) -> UUID:
+    """Files among the inputs, and in their lists, are uploaded first."""
     async with service(data_dir) as reelay:
-        for name, path in files.items():
-            if path:
-                inputs[name] = (await reelay.upload(path)).uri
-        return (await reelay.create(kind, idempotency_key=key, **inputs)).job_id
+
+        async def settled(value: Any) -> Any:
+            if isinstance(value, Path):
+                return (await reelay.upload(value)).uri
+            return [await settled(item) for item in value] if isinstance(value, list) else value
+
+        given = {name: await settled(value) for name, value in inputs.items()}
+        return (await reelay.create(kind, idempotency_key=key, **given)).job_id
 
 
 def local_file(value: str) -> Path | None:
@@ -233,6 +242,24 @@ def local_file(value: str) -> Path | None:
     if not path.is_file():
         raise typer.BadParameter(f"{value!r} is neither a file nor an address")
     return path
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """The inputs by name: a name that is there several times has a list. Raises: BadParameter."""
+    found: dict[str, list[Any]] = {}
+    for name, value in map(parse_setting, settings):
+        found.setdefault(name, []).append(with_files(value))
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def with_files(value: Any) -> Any:
+    """Each text, alone or in a list, that is the path of a file here, as a path. Raises: BadParameter."""
+    if isinstance(value, list):
+        return [with_files(item) for item in value]
+    if not isinstance(value, str) or not PATH.match(value):
+        return value
+    # A text may begin with a slash, and mean no file.
+    return value if value.startswith("/") and not Path(value).is_file() else local_file(value)
 
 
 def parse_setting(setting: str) -> tuple[str, Any]:

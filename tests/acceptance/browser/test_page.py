@@ -80,6 +80,10 @@ async def test_a_file_from_the_disk_or_a_result_becomes_a_first_frame(visit: Vis
     await page.get_by_role("link", name="Use as first frame").first.click()
     await expect(frame).to_have_value(re.compile("^job:"))
     await expect(page.locator(".chosen")).to_contain_text("a lighthouse")
+    row = await visitor.create("the lighthouse moves")
+    await expect(row.get_by_text("Ready", exact=True)).to_be_visible()
+    await row.get_by_role("link").click()
+    assert await page.locator("video").evaluate(VIDEO_PLAYS)
 
 
 async def test_a_file_says_what_its_content_credentials_are_worth(visit: Visit, service: Service) -> None:

@@ -104,6 +104,26 @@ async def test_a_picture_on_the_disk_is_a_first_frame(terminal: Terminal) -> Non
     assert (moving.code, moving.json_lines[-1]["status"]) == (0, "completed"), moving.err
 
 
+async def test_pictures_on_the_disk_are_the_items_of_a_list(terminal: Terminal, patient_service: Service) -> None:
+    pictures = [make_picture(terminal.folder / name).name for name in ("a.png", "b.png", "c.png")]
+    edit = ("generate", "first-frame", "together", "--model", "nano-banana-2-edit", "--json")
+    each, listed, missing, text = await asyncio.gather(
+        terminal.type(*edit, *(word for name in pictures[:2] for word in ("--set", f"imageUrls=./{name}"))),
+        terminal.type(*edit, "--set", f'imageUrls=["./{pictures[2]}"]'),
+        terminal.type(*edit, "--set", "imageUrls=./none.png"),
+        terminal.type("generate", "ambient", "rain", "--set", "prompt=/imagine rain", "--json"),
+    )
+    for ended, count in ((each, 2), (listed, 1)):
+        assert ended.code == 0, ended.err
+        job = ended.json_lines[-1]
+        assert job["status"] == "completed"
+        named = job["input"]["imageUrls"]
+        assert len({*named}) == count
+        assert all(name.startswith("asset:") for name in named)
+    assert (missing.code, "neither a file nor an address" in missing.err) == (2, True)
+    assert text.json_lines[-1]["input"]["prompt"] == "/imagine rain"
+
+
 async def test_every_kind_has_its_command(terminal: Terminal, patient_service: Service) -> None:
     recording = f"{patient_service.servers.simulator}/sample.wav"
     kinds = await asyncio.gather(
