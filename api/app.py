@@ -22,6 +22,7 @@ from api.chat.routes import chat_routes
 from api.clips import routes as clips
 from api.credits import routes as credits
 from api.credits import usage
+from api.doors.fal import cdn as fal_cdn
 from api.doors.fal import routes as fal
 from api.doors.fal import storage as fal_storage
 from api.doors.fal import webhooks as fal_webhooks
@@ -172,6 +173,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         events.router,
         fal.router,
         fal_storage.router,
+        fal_cdn.router,
         fal_webhooks.router,
         openai_videos.router,
         openai_held.router,

@@ -96,7 +96,7 @@ async def announced(context: RequestContext, body: UploadRequest) -> UploadView:
         content_type=body.content_type,
         size_bytes=body.size_bytes,
     )
-    await announce(context, asset)
+    await announce(context.services, asset)
     put = await services.storage.presign_put(staged_key(asset), asset.content_type, PRESIGNED_FOR)
     if put:
         return UploadView.from_row(asset, put.url, dict(put.headers))

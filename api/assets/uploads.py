@@ -44,7 +44,7 @@ async def keep_new(context: RequestContext, saved: Saved, *, file_name: str | No
     asset = Asset(
         user_id=context.caller.user_id, file_name=file_name, content_type=content_type, size_bytes=saved.size_bytes
     )
-    await announce(context, asset)
+    await announce(context.services, asset)
     try:
         return await keep(context.services, asset, saved)
     except BadMedia:
@@ -52,11 +52,11 @@ async def keep_new(context: RequestContext, saved: Saved, *, file_name: str | No
         raise
 
 
-async def announce(context: RequestContext, asset: Asset) -> None:
+async def announce(services: Services, asset: Asset) -> None:
     """Write down what is about to come. Raises: Conflict (no room left), RateLimited."""
-    async with context.transaction() as session:
+    async with as_user(services.sessions, asset.user_id) as session:
         await insert_upload(session, asset)
-        await context.services.limits.admit_upload(session, context.caller.user_id)
+        await services.limits.admit_upload(session, asset.user_id)
 
 
 async def receive_announced(services: Services, request: Request, asset: Asset) -> None:

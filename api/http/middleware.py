@@ -142,7 +142,10 @@ def is_upload(scope: Scope) -> bool:
     """Whether the body is a file."""
     if scope["method"] == "POST" and (scope["path"] == "/api/uploads" or scope["path"].startswith("/v1/")):
         return Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
-    return bool(scope["method"] == "PUT" and scope["path"].startswith(("/api/uploads/", "/fal/uploads/")))
+    if scope["method"] == "POST" and scope["path"] == "/fal/cdn/files/upload":
+        return True
+    places = ("/api/uploads/", "/fal/uploads/", "/fal/cdn/files/")
+    return bool(scope["method"] == "PUT" and scope["path"].startswith(places))
 
 
 def _check(size: int, limit: BodyLimit) -> None:

@@ -23,6 +23,7 @@ class Purpose(Enum):
 
     EVENTS = b"reelay: read events\n"
     CODEC = b"reelay: decode payloads\n"
+    UPLOADS = b"reelay: upload files\n"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,8 @@ from reelay.domain.references import UUID_PATTERN
 from reelay.media.archive import media_prefix, plain_name
 from reelay.media.saving import save
 
-OWN_FILE = re.compile(rf"/fal/files/({UUID_PATTERN})/[^/]+")
+OWN_FILE = re.compile(rf"/fal/(?:files|cdn/files/\d+/[^/]+)/({UUID_PATTERN})/[^/]+")
+"""As both of fal's ways to upload name it: with the signature behind, or before it."""
 UNKNOWN_SIZE = 0
 MOST_PARTS = 10_000
 
@@ -55,7 +56,7 @@ async def initiate(body: Initiated, context: Context) -> dict[str, str]:
     asset = Asset(
         user_id=context.caller.user_id, file_name=name, content_type=body.content_type, size_bytes=UNKNOWN_SIZE
     )
-    await announce(context, asset)
+    await announce(context.services, asset)
     return {
         "upload_url": context.links.to_signed(upload_address(asset.id)),
         "file_url": context.links.to_signed(f"/fal/files/{asset.id}/{quote(name, safe='')}"),
@@ -66,7 +67,7 @@ def upload_address(asset_id: UUID) -> str:
     return f"/fal/uploads/{asset_id}"
 
 
-async def _holder(services: Services, address: str, signature: str, expires: int) -> Holder:
+async def holder_of(services: Services, address: str, signature: str, expires: int) -> Holder:
     """Raises: Unauthenticated."""
     link = read_media_signature(services.signing_secret, signature, address, expires, now=time.time())
     holder = await services.callers.holder_of(link) if link else None
@@ -82,7 +83,7 @@ async def _upload(
     expires: Annotated[int, Query(ge=0, le=2**53)] = 0,
 ) -> Asset:
     """Raises: Unauthenticated, NotFound."""
-    holder = await _holder(services, upload_address(asset_id), signature, expires)
+    holder = await holder_of(services, upload_address(asset_id), signature, expires)
     async with as_user(services.sessions, holder.user_id) as session:
         asset = await find_upload(session, holder.user_id, asset_id)
     if asset is None:
@@ -96,13 +97,18 @@ Upload = Annotated[Asset, Depends(_upload)]
 @router.put("/fal/uploads/{asset_id}")
 async def put_file(request: Request, services: ServicesDep, asset: Upload) -> Response:
     """The whole file."""
-    await _keep(services, asset, pieces_of(request))
+    await keep_file(services, asset, pieces_of(request))
     return Response()
 
 
 @router.put("/fal/uploads/{asset_id}/{number}")
 async def put_part(request: Request, services: ServicesDep, asset: Upload, number: int) -> Response:
     """One part of a large file."""
+    return await keep_part(request, services, asset, number)
+
+
+async def keep_part(request: Request, services: Services, asset: Asset, number: int) -> Response:
+    """Raises: NotFound for a number that no part has, PayloadTooLarge, ServiceUnavailable."""
     if not 1 <= number <= MOST_PARTS:
         raise NotFound
     with file_problems(services), services.storage.scratch() as folder:
@@ -123,24 +129,29 @@ class Parts(BaseModel):
 @router.post("/fal/uploads/{asset_id}/complete")
 async def complete(services: ServicesDep, asset: Upload, body: Parts) -> Response:
     """The parts, one behind the other, are the file."""
-    keys = [part_key(asset, part.partNumber) for part in body.parts]
+    await keep_parts(services, asset, body)
+    return JSONResponse({"file_name": asset.file_name})
+
+
+async def keep_parts(services: Services, asset: Asset, body: Parts) -> None:
+    """They are named in the order in which they came, which need not be theirs."""
+    keys = [part_key(asset, number) for number in sorted(part.partNumber for part in body.parts)]
 
     async def whole() -> AsyncIterator[bytes]:
         for key in keys:
             async for piece in services.storage.read(key):
                 yield piece
 
-    await _keep(services, asset, whole())
+    await keep_file(services, asset, whole())
     for key in keys:
         await services.storage.delete(key)
-    return JSONResponse({"file_name": asset.file_name})
 
 
 def part_key(asset: Asset, number: int) -> str:
     return f"{media_prefix(asset.user_id, asset.id)}/upload-{number}"
 
 
-async def _keep(services: Services, asset: Asset, pieces: AsyncIterator[bytes]) -> None:
+async def keep_file(services: Services, asset: Asset, pieces: AsyncIterator[bytes]) -> None:
     """Raises: InvalidParams for what is no media, PayloadTooLarge, ServiceUnavailable."""
     with file_problems(services), services.storage.scratch() as folder:
         saved = await save(pieces, folder / FILE, max_bytes=services.settings.archive_max_bytes)
@@ -157,7 +168,12 @@ async def read_file(
     expires: Annotated[int, Query(ge=0, le=2**53)] = 0,
 ) -> Response:
     """A redirect to the media: it has another name there, by what it is."""
-    holder = await _holder(services, f"/fal/files/{asset_id}/{quote(name, safe='')}", signature, expires)
+    holder = await holder_of(services, f"/fal/files/{asset_id}/{quote(name, safe='')}", signature, expires)
+    return await redirect_to_file(services, origin, holder, asset_id)
+
+
+async def redirect_to_file(services: Services, origin: str, holder: Holder, asset_id: UUID) -> Response:
+    """Raises: NotFound."""
     async with as_user(services.sessions, holder.user_id) as session:
         asset = await find_asset(session, holder.user_id, asset_id)
     if asset is None:
@@ -185,7 +201,7 @@ def with_references(context: RequestContext, inputs: Mapping[str, Any]) -> dict[
 
 
 def _own_asset(text: str, origins: frozenset[str]) -> UUID | None:
-    if "/fal/files/" not in text:
+    if "/fal/" not in text:
         return None
     try:
         parts = urlsplit(text)

@@ -1,7 +1,9 @@
 """fal's official Python client, unchanged but for two variables of its environment."""
 
 import json
+import wave
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ from lab.simulator.samples import Medium
 from tests.acceptance.doors.conftest import Door, code_of
 from tests.running import running_service
 from tests.servers import Servers
+from tests.unit.media.samples import make_picture
 
 VEO = "fal-ai/veo3.1/fast"
 CALLS = """
@@ -183,6 +186,45 @@ print(fal_client.submit(SEEDANCE, arguments, headers={"X-Reelay-Max-Cost-Cents":
     status, is_named, request_id = (await door.run_python(program)).split()
     assert (status, is_named) == ("402", "True")
     assert (await door.service.job(request_id))["estimatedCostCents"] > 500
+
+
+UPLOADS = """
+import asyncio, json, os, sys
+import fal_client
+import fal_client.client as addresses
+
+addresses.REST_URL, addresses.CDN_URL = os.environ["FAL_REST_URL"], os.environ["FAL_CDN_URL"]
+addresses.MULTIPART_THRESHOLD = addresses.MULTIPART_CHUNK_SIZE = 100_000
+small, large = sys.argv[1:]
+
+async def upload():
+    client = fal_client.AsyncClient()
+    return [await client.upload_file(small), await client.upload_file(large)]
+
+addressed = [fal_client.upload_file(small), fal_client.upload_file(large), *asyncio.run(upload())]
+moved = fal_client.subscribe("fal-ai/veo3.1/fast/image-to-video", {"prompt": "it moves", "image_url": addressed[0]})
+print(json.dumps([addressed, moved["video"]["url"]]))
+"""
+
+
+async def test_uploads_with_two_addresses_overwritten_small_and_in_parts(door: Door, tmp_path: Path) -> None:
+    small, large = tmp_path / "a lake.png", tmp_path / "sound.wav"
+    make_picture(small)
+    with wave.open(str(large), "wb") as sound:
+        sound.setparams((1, 1, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(8000 * 40))
+    host = door.front.origin
+    hosts = {"FAL_REST_URL": f"{host}/fal/rest", "FAL_CDN_URL": f"{host}/fal/cdn"}
+    addresses, video = json.loads(await door.run_python(UPLOADS, hosts, str(small), str(large)))
+    assert video.startswith(f"{host}/api/media/")
+    async with httpx.AsyncClient(verify=False, follow_redirects=True) as anybody:
+        for address, file in zip(addresses, (small, large) * 2, strict=True):
+            assert (await anybody.get(address)).content == file.read_bytes()
+            forged = address.replace("/fal/cdn/files/", "/fal/cdn/files/9")
+            assert (await anybody.get(forged)).status_code == 401
+        assert (await anybody.post(f"{host}/fal/cdn/files/upload", content=b"x")).status_code == 401
+    assets = (await door.service.client.get("/api/assets")).json()["data"]
+    assert sorted(asset["contentType"] for asset in assets) == ["audio/wav"] * 2 + ["image/png"] * 2
 
 
 async def test_inputs_that_only_fals_own_document_names_are_passed_on(door: Door) -> None:

@@ -127,6 +127,17 @@ async def test_a_page_of_another_origin_does_not_use_its_visitors_session(server
     assert (mine.status_code, others.status_code) == (200, 403)
 
 
+async def test_the_client_sends_what_is_larger_than_90_mb_in_parts(door: Door) -> None:
+    variables = {**door.environment(), "PROXY_URL": f"{door.front.origin}{PROXY}"}
+    command = ("node", "upload_large.mjs")
+    address, size = (await asyncio.to_thread(run_node, *command, packages=FAL_TYPES, variables=variables)).split()
+    assert address.startswith(f"{door.front.origin}/fal/files/")
+    (asset,) = (await door.service.client.get("/api/assets")).json()["data"]
+    assert (asset["contentType"], asset["sizeBytes"]) == ("audio/wav", int(size))
+    parts = [each for each in door.front.requests if each.startswith("PUT /fal/uploads/")]
+    assert len(parts) > 1
+
+
 async def test_a_large_file_comes_in_parts(door: Door) -> None:
     """As the client sends what is larger than 90 MB."""
     client, rest = door.service.client, {"x-fal-target-url": "https://rest.fal.ai/storage/upload/initiate-multipart"}
