@@ -15,7 +15,6 @@ from prometheus_client import Counter
 
 from activities import metrics, outgoing
 from activities.catalog_watch import DRIFTED_MODELS
-from api.app import create_app
 from api.http.problem_handlers import CODES
 from api.http.problems import Problem
 from api.metrics import Metrics
@@ -27,7 +26,7 @@ from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, Status, WaitingFor
 from reelay.domain.verdict import Verdict
 from reelay.process_secrets import SECRETS, Process
-from reelay.settings import Settings
+from tests.document import openapi_document
 from tests.paths import ROOT
 from tests.unit.production.files import read_example
 
@@ -118,7 +117,7 @@ def test_every_verdict_is_described_with_its_answer() -> None:
 
 
 def test_every_call_is_described() -> None:
-    paths: Mapping[str, Mapping[str, object]] = create_app(Settings(_env_file=None)).openapi()["paths"]
+    paths: Mapping[str, Mapping[str, object]] = openapi_document()["paths"]
     methods = {method.lower() for method in HTTPMethod}
     calls = {f"{method.upper()} {path}" for path, item in paths.items() for method in item if method in methods}
     described = [call for cell, _ in rows("api.md", "## Calls") for call in code(cell)]

@@ -21,7 +21,6 @@ import httpx
 import pytest
 from sqlmodel import col, select
 
-from api.app import create_app
 from reelay.db.keys import PREFIX_LENGTH
 from reelay.db.tables import (
     Asset,
@@ -35,6 +34,7 @@ from reelay.db.tables import (
     WebhookDelivery,
     WebhookEndpoint,
 )
+from tests.document import openapi_document
 from tests.eventually import eventually
 from tests.integration.api.shared import problem
 from tests.running import Service, running_service
@@ -131,7 +131,7 @@ async def run_phases(
     document.write_bytes((await service.client.get("/openapi.json")).content)
     hooks = {
         "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("fuzzing_hooks.py")),
-        "FUZZ_REHEARSED": json.dumps(rehearsed(service, belongings)),
+        "FUZZ_REHEARSED": json.dumps(rehearsed(belongings)),
         "FUZZ_KNOWN": json.dumps({name: [belongings[name]] for name in KNOWN}),
         "FUZZ_SEED": str(SEED),
     }
@@ -232,7 +232,7 @@ async def verified_delivery(service: Service) -> str:
     return str(await eventually(found))
 
 
-def rehearsed(service: Service, those: dict[str, str]) -> dict[str, dict[str, Any]]:
+def rehearsed(those: dict[str, str]) -> dict[str, dict[str, Any]]:
     """For each operation what makes a request of it that is answered."""
     bodies = {
         **{f"POST /api/generate/{kind}": {"prompt": "a harbour", "clipId": those["clip_id"]} for kind in PROMPTED},
@@ -288,7 +288,7 @@ def rehearsed(service: Service, those: dict[str, str]) -> dict[str, dict[str, An
         "DELETE /api/clips/{clip_id}": {"clip_id": those["old_clip"]},
     }
     found: dict[str, dict[str, Any]] = {}
-    for method, path in operations(service):
+    for method, path in operations():
         names = re.findall(r"{(\w+)}", path)
         label = f"{method} {path}"
         found[label] = {
@@ -315,7 +315,7 @@ class Fuzzed:
 
 async def test_nothing_that_is_sent_breaks_a_promise_of_the_document(fuzzed: Fuzzed) -> None:
     """The fixture has looked at each answer; here, that it was not of refusals alone."""
-    named = {f"{method} {path}" for method, path in operations(fuzzed.service)}
+    named = {f"{method} {path}" for method, path in operations()}
     answered = {operation for operation, is_answered in fuzzed.answers if is_answered}
     assert named - answered == UNANSWERED.keys(), fuzzed.answers
     made = await rows_made(fuzzed.service)
@@ -326,7 +326,7 @@ async def test_nothing_that_is_sent_breaks_a_promise_of_the_document(fuzzed: Fuz
 async def test_whatever_was_made_nobody_else_sees(fuzzed: Fuzzed, subtests: pytest.Subtests) -> None:
     made = await rows_made(fuzzed.service)
     async with await fuzzed.service.user("bob") as bob:
-        for method, path in operations(fuzzed.service):
+        for method, path in operations():
             if "{" not in path or path.startswith(("/api/admin/", "/api/models/")):
                 continue
             if f"{method} {path}" in UNANSWERED and method == "PUT":
@@ -366,6 +366,5 @@ async def rows_made(service: Service) -> dict[str, list[Any]]:
     }
 
 
-def operations(service: Service) -> list[tuple[str, str]]:
-    paths: dict[str, dict[str, Any]] = create_app(service.settings).openapi()["paths"]
-    return [(method.upper(), path) for path, item in paths.items() for method in item]
+def operations() -> list[tuple[str, str]]:
+    return [(method.upper(), path) for path, item in openapi_document()["paths"].items() for method in item]

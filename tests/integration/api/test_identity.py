@@ -25,6 +25,7 @@ from reelay.db.generations import files_of, find_generation_by_request, find_sto
 from reelay.db.keys import create_key, revoke_key
 from reelay.db.tables import GenerationJob, Scope
 from reelay.db.users import disable_user, enable_user, find_user
+from tests.document import openapi_document
 from tests.eventually import PATIENCE, eventually
 from tests.integration.api.recording import NotedCalls, recorded
 from tests.integration.api.shared import new_clip, problem, wrong_fields
@@ -465,7 +466,7 @@ async def test_what_users_ask_for_is_answered_without_the_service_role(
 
 def test_every_route_to_something_is_tried_by_somebody_else(patient_service: Service) -> None:
     """A new route that names a row in its path has to be added to CALLS."""
-    document = create_app(patient_service.settings).openapi()
+    document = openapi_document()
     routes = {
         (method.upper(), re.sub(r"{.*?}", "*", path))
         for path, item in document["paths"].items()
@@ -480,7 +481,7 @@ async def test_every_route_asks_who_calls_and_operators_routes_for_their_scope(
     patient_service: Service, bob: httpx.AsyncClient
 ) -> None:
     """But for those that providers, probes and readers of the documentation call."""
-    document = create_app(patient_service.settings).openapi()
+    document = openapi_document()
     public = {path for path, item in document["paths"].items() for call in item.values() if "security" not in call}
     assert all(path.startswith(PUBLIC) for path in public), public
     async with httpx.AsyncClient(base_url=patient_service.origin, timeout=PATIENCE) as nobody:

@@ -11,11 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook
 
-from api.app import create_app
 from lab.simulator.settings import REPLICATE_WEBHOOK_SECRET
 from reelay.providers import fal_webhook, replicate_webhook, studio_push
 from reelay.providers.errors import Malformed
-from reelay.settings import Environment, Settings
+from tests.document import openapi_document
 from tests.running import Service
 from tests.unit.providers.signing import NOW, signed
 
@@ -40,7 +39,7 @@ CREATING = {
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    return create_app(Settings(environment=Environment.DEVELOPMENT, _env_file=None)).openapi()
+    return openapi_document()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, Operation]]:

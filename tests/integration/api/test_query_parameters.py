@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 
-from api.app import create_app
-from reelay.settings import Environment, Settings
+from tests.document import openapi_document
 from tests.integration.api.shared import problem, wrong_fields
 from tests.running import Service
 
@@ -29,8 +27,7 @@ LETTING_THROUGH = {
 
 def documented() -> Iterator[tuple[str, str, list[str]]]:
     """Each operation with the query parameters that the document names."""
-    document: dict[str, Any] = create_app(Settings(environment=Environment.DEVELOPMENT, _env_file=None)).openapi()
-    for path, item in document["paths"].items():
+    for path, item in openapi_document()["paths"].items():
         for method, operation in item.items():
             names = [each["name"] for each in operation.get("parameters", []) if each["in"] == "query"]
             yield method.upper(), path, names

@@ -11,6 +11,7 @@ from api.http.problems import Problem, ProblemCode
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import JobType, ProviderName, Stage, Status
 from reelay.settings import Environment, Settings
+from tests.document import openapi_document
 
 Document = dict[str, Any]
 CONDITIONS = ("if", "then")
@@ -19,7 +20,7 @@ CONDITIONS = ("if", "then")
 
 @pytest.fixture(scope="module")
 def document() -> Document:
-    return create_app(Settings(environment=Environment.DEVELOPMENT, _env_file=None)).openapi()
+    return openapi_document()
 
 
 def operations(document: Document) -> Iterator[tuple[str, Document]]:
