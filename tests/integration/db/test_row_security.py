@@ -14,7 +14,7 @@ from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, make_engin
 from reelay.db.tables import Campaign, User
 from tests.servers import Database, Postgres
 
-TURNS = 2_000
+TURNS = 1_000
 SEED = 20_240_229
 READ = text("select array_agg(distinct user_id) from campaigns")
 # Postgres does not notice at once that nobody waits, and no table of the transaction can be altered until then.
@@ -97,7 +97,7 @@ async def turn(app: Sessions, user: UUID, luck: float) -> None:
 
 @pytest.mark.fault("T6")
 async def test_two_users_in_turn_on_one_connection_never_see_each_other(owner: Sessions, app: Sessions) -> None:
-    """Two thousand times; a quarter of the transactions are given up, fail, or are cut off in the middle."""
+    """A thousand times; a quarter of the transactions are given up, fail, or are cut off in the middle."""
     users = [(await campaign_of(owner, str(number)))[0] for number in range(2)]
     luck, ends = random.Random(SEED), Counter[str]()
     for number in range(TURNS):
