@@ -26,8 +26,15 @@ from reelay.tls import tls_context
 from tests.eventually import PATIENCE
 from workflows.search_attributes import SEARCH_ATTRIBUTES
 
-# Tests lose nothing by a power cut.
-NO_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+# Tests lose nothing by a power cut, and their passwords are random: with the usual 4096 rounds each of the dozen
+# connections of a service takes some milliseconds of CPU to check one.
+NO_DURABILITY = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "300",
+    "scram_iterations": "1",
+}
 
 
 @dataclass(frozen=True)
