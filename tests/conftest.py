@@ -115,6 +115,7 @@ async def patient_service(shared_patient_service: Service, request: pytest.Fixtu
 
 
 FAILED = pytest.StashKey[bool]()
+CLIENT = pytest.StashKey[Client]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -134,7 +135,8 @@ async def no_run_outlives_its_test(request: pytest.FixtureRequest) -> AsyncItera
     began = datetime.now(UTC).isoformat()
     yield
     if "temporal" in request.fixturenames:
-        client = await connect()
+        stash = request.session.stash
+        client = stash[CLIENT] = stash.get(CLIENT, None) or await connect()  # to connect costs more than to ask
         left_open = f"WorkflowType = 'Generation' and ExecutionStatus = 'Running' and StartTime > '{began}'"
         async for run in client.list_workflows(left_open):
             handle = client.get_workflow_handle(run.id)
