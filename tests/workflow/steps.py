@@ -219,5 +219,6 @@ class Steps:
 
 def _carried_out(outcome: Outcome | bool) -> Outcome | bool:
     if isinstance(outcome, Exception):
-        raise outcome
+        # Raised again and again, it would bring along the frames of all the times before.
+        raise outcome.with_traceback(None)
     return outcome
