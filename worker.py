@@ -27,6 +27,7 @@ from activities.pipelines import PipelineActivities
 from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.retries import RetryInterceptor, Timeline
+from activities.slot_learning import LEARN_EVERY_SECONDS, SlotLearning
 from activities.slots import Slots
 from activities.submission import SubmissionActivities
 from api.notifications.payloads import WebhookPayloads
@@ -176,6 +177,8 @@ async def open_generations_worker(
     platform = await stack.enter_async_context(open_platform(settings))
     endpoints = EndpointActivities(sessions, platform)
     await stack.enter_async_context(tasks.running("slots", slots.keep))
+    learning = SlotLearning(sessions, providers, settings.slots)
+    await stack.enter_async_context(tasks.running("slot_learning", every(LEARN_EVERY_SECONDS, learning.learn)))
     await stack.enter_async_context(watching_catalog(tasks, meter_of(client), catalog, platform))
     await stack.enter_async_context(keeping_schedule(tasks, client, settings.task_queue, settings.reconcile_every))
     await stack.enter_async_context(keeping_housekeeping(tasks, client, settings.task_queue, settings.housekeep_every))
@@ -198,6 +201,8 @@ async def open_generations_worker(
             conclusion.complete,
             conclusion.withdraw,
             conclusion.fall_back,
+            conclusion.lead,
+            conclusion.stop,
             conclusion.end,
             reconciliation.reconcile,
             endpoints.fetch_endpoint,

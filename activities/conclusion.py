@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from temporalio import activity
 
 from activities.errors import try_again
-from activities.inputs import Accepted, Completion, Ending, Fallback
+from activities.inputs import Accepted, Completion, Ending, Fallback, Lead
 from activities.slots import Slots
 from reelay.db.clips import clip_update
 from reelay.db.engine import Sessions, one_statement
 from reelay.db.generations import cancel_generation, complete_generation, fail_generation, fall_back
+from reelay.db.hedges import Stopped, lead, tell_stop
 from reelay.db.pushes import metadata_of
 from reelay.db.tables import MediaFileRow
 from reelay.domain.failure import Failure
@@ -21,7 +22,7 @@ from reelay.domain.generation import Archived, Generation, MediaFile, ProviderNa
 from reelay.domain.language import Language
 from reelay.domain.money import Charge, charge_for
 from reelay.domain.quoting import told_to_user
-from reelay.providers.errors import ProviderError
+from reelay.providers.errors import GenerationFailed, ProviderError, ResultExpired, StillRunning
 from reelay.providers.provider import CancelAnswer
 from reelay.providers.registry import Providers
 from reelay.providers.studio_push import PHASES
@@ -61,6 +62,7 @@ class ConclusionActivities:
                 files=[_row(generation, file, position, metadata) for position, file in enumerate(files)],
                 result_url=url,
                 charge=_charge(generation, completion.archived),
+                overtaken_cents=completion.overtaken_cents,
                 clip=clip_update(generation.job_type, url, is_film=is_film) if url else None,
                 message=self._message(generation, "completed"),
             )
@@ -73,6 +75,52 @@ class ConclusionActivities:
             return await self._providers[accepted.generation.provider].cancel(accepted.submission)
         except ProviderError as error:
             raise try_again(error) from error
+
+    @activity.defn
+    async def stop(self, overtaken: Accepted) -> int:
+        """Ask the provider to stop working on a request that another model overtook. What its user pays for it all the
+        same, in cents: nothing, unless it has ended with what was asked for."""
+        generation, provider = overtaken.generation, self._providers[overtaken.generation.provider]
+        try:
+            answer = await provider.cancel(overtaken.submission)
+            ended = answer is CancelAnswer.TOO_LATE
+            charge = await self._charge_for_overtaken(overtaken) if ended else Charge(cost_cents=0, charged_cents=0)
+        except ProviderError as error:
+            raise try_again(error) from error
+        stopped = Stopped(answer, charge.cost_cents, charge.charged_cents)
+        log.info(
+            "request_overtaken",
+            job_id=str(generation.id),
+            model=generation.model,
+            provider=generation.provider,
+            request_id=overtaken.submission.request_id,
+            answer=answer,
+            cost_cents=charge.cost_cents,
+        )
+        async with self._sessions.begin() as session:
+            await tell_stop(session, generation, stopped)
+        return charge.charged_cents
+
+    async def _charge_for_overtaken(self, overtaken: Accepted) -> Charge:
+        """Raises: ProviderError."""
+        generation = overtaken.generation
+        try:
+            result = await self._providers[generation.provider].result(overtaken.submission)
+        except (GenerationFailed, ResultExpired, StillRunning):
+            return Charge(cost_cents=0, charged_cents=0)
+        if generation.needs_media and not result.media:
+            return Charge(cost_cents=0, charged_cents=0)
+        return charge_for(
+            generation.held_cents, generation.tariff, result.billable_units, unusable=result.unusable_units
+        )
+
+    @activity.defn
+    async def lead(self, change: Lead) -> None:
+        """From now on the row is that of one of two models at work. Twice is once."""
+        async with self._sessions.begin() as session:
+            await lead(session, change.generation, change.submission, change.other, change.failure)
+        if change.failure:
+            self._slots.free(change.other.provider)
 
     @activity.defn
     async def end(self, ending: Ending) -> None:

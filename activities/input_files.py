@@ -43,7 +43,7 @@ class InputFileActivities:
         """
         async with heartbeating(every=HEARTBEAT):
             async with self._sessions() as session:
-                known = await input_addresses(session, generation.id, good_for=needed_for(generation))
+                known = await input_addresses(session, generation, good_for=needed_for(generation))
             lifetime = needed_for(generation) + SPARE
             made = {
                 place: await self._address(generation, place, lifetime)
@@ -51,7 +51,7 @@ class InputFileActivities:
                 if place not in known
             }
             async with self._sessions.begin() as session:
-                await save_input_addresses(session, generation.id, generation.user_id, made, lifetime=lifetime)
+                await save_input_addresses(session, generation, made, lifetime=lifetime)
 
     async def _address(self, generation: Generation, place: str, lifetime: timedelta) -> str:
         reference = parse_reference(value_at(generation.arguments, place))
@@ -106,7 +106,7 @@ async def arguments_to_send(sessions: Sessions, generation: Generation) -> dict[
     if not generation.references:
         return generation.arguments
     async with sessions() as session:
-        addresses = await input_addresses(session, generation.id, good_for=needed_for(generation))
+        addresses = await input_addresses(session, generation, good_for=needed_for(generation))
     if not addresses.keys() >= set(generation.references):
         raise input_files_needed()
     return with_addresses(generation.arguments, {place: addresses[place] for place in generation.references})

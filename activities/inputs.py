@@ -61,9 +61,23 @@ class Fallback:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lead:
+    """Of two models that work on a generation at once, the one that its row follows from now on."""
+
+    generation: Generation
+    submission: Submission | None
+    """Its own, as far as it is known."""
+    other: Generation
+    failure: Failure | None
+    """Of the other one, which is over; None: it works on."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Completion:
     generation: Generation
     archived: Archived
+    overtaken_cents: int = 0
+    """What its user pays for a model that ended after it."""
 
 
 @dataclass(frozen=True, kw_only=True)

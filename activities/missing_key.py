@@ -14,5 +14,5 @@ async def missing_key_error(
 ) -> ApplicationError:
     """The caller sees why it waits; it continues by itself once the key is there."""
     async with sessions.begin() as session:
-        await record_wait(session, generation.id, WaitingFor.KEY, f"Waiting: {missing}")
+        await record_wait(session, generation, WaitingFor.KEY, f"Waiting: {missing}")
     return try_again(missing, after=missing.retry_after)

@@ -63,15 +63,17 @@ class PollingActivities:
                 only_if=NOT_AT_WORK if queued else "",
                 waiting_for=WaitingFor.QUEUE if queued else None,
                 queue_position=progress.queue_position if queued else None,
+                of=generation,
             )
             if progress.percent is not None and not queued:
-                await record_progress(session, generation.id, measured_progress(progress.percent))
+                percent = measured_progress(progress.percent)
+                await record_progress(session, generation.id, percent, of=generation)
 
     async def _poll_failed(self, generation: Generation, error: ProviderError) -> ApplicationError:
         """The caller sees why there is no progress."""
         if not generation.provider.reports_by_push:
             async with self._sessions.begin() as session:
-                await record_wait(session, generation.id, WaitingFor.PROVIDER, f"Waiting: {error}")
+                await record_wait(session, generation, WaitingFor.PROVIDER, f"Waiting: {error}")
         return try_again(error, after=error.retry_after if isinstance(error, Unavailable) else None)
 
     async def _record_end_found_by_poll(self, accepted: Accepted) -> None:

@@ -24,7 +24,13 @@ from reelay.db.external import app_of, external_requests, take_over
 from reelay.db.generations import TIMING, cancel_generation, fail_generation, generation_of
 from reelay.db.ledger_audit import audit_ledger
 from reelay.db.outgoing import delete_old_events
-from reelay.db.reconciliation import StaleGeneration, claim_repair, end_orphaned_hold, stale_generations
+from reelay.db.reconciliation import (
+    StaleGeneration,
+    accepted_beside,
+    claim_repair,
+    end_orphaned_hold,
+    stale_generations,
+)
 from reelay.db.tables import AttemptState, GenerationJob
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, Origin
@@ -208,12 +214,15 @@ class ReconciliationActivities:
 
     async def _withdraw(self, stale: StaleGeneration) -> None:
         """A best effort, as in the workflow: without the provider's answer the generation ends all the same."""
-        if stale.attempt is None or stale.attempt.state != AttemptState.ACCEPTED:
-            return
-        try:
-            await self._providers[stale.attempt.provider].cancel(submission_of(stale.attempt))
-        except ProviderError as error:
-            log.warning("provider_cancel_failed", job_id=str(stale.job.id), error=str(error))
+        async with self._sessions() as session:
+            attempts = list(await accepted_beside(session, stale.job))
+        if stale.attempt and stale.attempt.state == AttemptState.ACCEPTED:
+            attempts.append(stale.attempt)
+        for attempt in attempts:
+            try:
+                await self._providers[attempt.provider].cancel(submission_of(attempt))
+            except ProviderError as error:
+                log.warning("provider_cancel_failed", job_id=str(stale.job.id), error=str(error))
 
     async def _end(self, stale: StaleGeneration, run: Run, repair: Repair) -> None:
         async with self._sessions.begin() as session:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
@@ -12,8 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from reelay.background import Succeeded
 from reelay.db.engine import Sessions, one_statement
-from reelay.db.slots import call_again, grant_slots, holds_slot, providers_waited_for, read_slot_limits
+from reelay.db.hedges import is_followed
+from reelay.db.slots import (
+    call_again,
+    grant_slots,
+    has_spare_slot,
+    holds_slot,
+    providers_waited_for,
+    read_slot_limits,
+)
 from reelay.domain.generation import Generation, ProviderName
+from reelay.domain.learned_limit import Learned
 from reelay.domain.turns import SlotLimits
 
 SWEEP_EVERY = 2.0
@@ -31,10 +41,19 @@ class Runs(Protocol):
         """Tell the run that its turn has come. False when that could not be told."""
 
 
+class Arrival(StrEnum):
+    """What becomes of a submission that has arrived where there may be a limit."""
+
+    HAS_SLOT = "has_slot"
+    WAITS = "waits"
+    ASKS_AGAIN = "asks_again"
+    """It does not stand in line: it would be a second model's beside the job's own."""
+
+
 class Slots:
     """What a worker knows of the slots. Without limits it knows that, and asks nobody."""
 
-    def __init__(self, sessions: Sessions, runs: Runs, defaults: Mapping[ProviderName, int | None]) -> None:
+    def __init__(self, sessions: Sessions, runs: Runs, defaults: Mapping[ProviderName, int | Learned | None]) -> None:
         """`defaults`: the limits of the settings, where none was set while running."""
         self._sessions = sessions
         self._runs = runs
@@ -44,24 +63,34 @@ class Slots:
         self._freed = asyncio.Event()
 
     @asynccontextmanager
-    async def arriving(self, generation: Generation) -> AsyncIterator[tuple[AsyncSession, bool]]:
-        """For what opens its attempt, and whether the generation has a slot, or needs none. A transaction where there
-        are limits; elsewhere each statement is one."""
+    async def arriving(self, generation: Generation) -> AsyncIterator[tuple[AsyncSession, Arrival]]:
+        """For what opens its attempt, and whether the generation has a slot; where it needs none, it has one. A
+        transaction where there are limits; elsewhere each statement is one."""
         if not self._limits:
             async with one_statement(self._sessions) as session:
                 await self._read_limits(session)
-        limits, others = self._limits[generation.provider], list[UUID]()
+        limits = self._limits[generation.provider]
         if not limits:
             async with one_statement(self._sessions) as session:
-                yield session, True
+                yield session, Arrival.HAS_SLOT
             return
         async with self._sessions.begin() as session:
-            has_slot = await holds_slot(session, generation.id)
-            if not has_slot:
-                granted = await grant_slots(session, generation.provider, limits, arriving=generation.id)
-                has_slot, others = generation.id in granted, [job for job in granted if job != generation.id]
-            yield session, has_slot
+            arrival, others = await self._arrive(session, generation, limits)
+            yield session, arrival
         await self.call(others)
+
+    async def _arrive(
+        self, session: AsyncSession, generation: Generation, limits: SlotLimits
+    ) -> tuple[Arrival, Sequence[UUID]]:
+        """Also jobs that were given a slot at the same time."""
+        if generation.hedge_after and not await is_followed(session, generation):
+            is_spare = await has_spare_slot(session, generation, limits)
+            return Arrival.HAS_SLOT if is_spare else Arrival.ASKS_AGAIN, ()
+        if await holds_slot(session, generation.id):
+            return Arrival.HAS_SLOT, ()
+        granted = await grant_slots(session, generation.provider, limits, arriving=generation.id)
+        arrival = Arrival.HAS_SLOT if generation.id in granted else Arrival.WAITS
+        return arrival, [job for job in granted if job != generation.id]
 
     async def call(self, jobs: Sequence[UUID]) -> None:
         """After the commit that gave them a slot. Whom this misses, the sweep calls."""

@@ -28,7 +28,7 @@ from activities.input_files import arguments_to_send
 from activities.inputs import Adoption, Attempt
 from activities.missing_key import missing_key_error
 from activities.retries import SubmissionUnrecorded, is_outage
-from activities.slots import Slots
+from activities.slots import Arrival, Slots
 from reelay.db.accounts import AccountParked, park_account, schedule_probe, unpark_account
 from reelay.db.attempts import (
     SUBMISSION,
@@ -81,6 +81,8 @@ from reelay.settings import Settings
 PROBE_LEASE = timedelta(minutes=6)
 # How far a provider's clock may be from ours.
 CLOCK_SLACK = timedelta(seconds=30)
+# How often a model that is to begin beside another asks for a slot.
+SLOT_BESIDE_PAUSE = timedelta(seconds=5)
 
 log = structlog.get_logger()
 
@@ -213,19 +215,24 @@ class SubmissionActivities:
         Raises: AccountParked, GenerationEnded, with nothing written down.
         """
         generation, opened = attempt.generation, None
-        async with self._slots.arriving(generation) as (session, has_slot):
-            if has_slot:
+        # A row that follows another model has other arguments.
+        has_own = generation.references or generation.hedge_after
+        async with self._slots.arriving(generation) as (session, arrival):
+            if arrival is Arrival.HAS_SLOT:
                 opened = await open_attempt(
                     session,
                     generation,
                     attempt.number,
-                    dict(request.arguments) if generation.references else None,
+                    dict(request.arguments) if has_own else None,
                     account=self._account(generation.provider),
                     lease=PROBE_LEASE,
                 )
-            if opened is None:
+            if opened is None and arrival is not Arrival.ASKS_AGAIN:
                 await self._wait_for_slot(session, attempt)
         match opened:
+            case None if arrival is Arrival.ASKS_AGAIN:
+                what = f"No slot that nobody waits for is free at {generation.provider}"
+                raise still_running(what, ask_again_in=SLOT_BESIDE_PAUSE)
             case None:
                 raise slot_unavailable(f"No slot is free at {generation.provider}")
             case Opened():
@@ -245,6 +252,7 @@ class SubmissionActivities:
             detail=f"Waiting for a slot at {attempt.generation.provider}",
             provider=attempt.generation.provider,
             waiting_for=WaitingFor.SLOT,
+            of=attempt.generation,
         )
 
     def _account(self, provider: ProviderName) -> str:
@@ -261,6 +269,7 @@ class SubmissionActivities:
                 detail=f"Waiting: {parked}",
                 provider=attempt.generation.provider,
                 waiting_for=WaitingFor.ACCOUNT,
+                of=attempt.generation,
             )
         pause = self._settings.account_pause
         until_probe = max(parked.probe_at - datetime.now(UTC), timedelta(0))
@@ -334,6 +343,7 @@ class SubmissionActivities:
                 provider=attempt.generation.provider,
                 data={"final": error.non_retryable},
                 waiting_for=None if error.non_retryable else waits_for,
+                of=attempt.generation,
             )
         return error
 
@@ -363,6 +373,7 @@ class SubmissionActivities:
                     stage=Stage.UNCERTAIN,
                     detail=f"The answer to the submission was lost: {answer}. Not sent again; looking for its request",
                     provider=provider,
+                    of=attempt.generation,
                 )
         return submission_uncertain(answer)
 

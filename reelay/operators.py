@@ -25,6 +25,7 @@ from reelay.db.slots import change_wait, set_slot_limit
 from reelay.db.tables import ApiKey, Scope, SlotLimit, User
 from reelay.db.users import disable_user, enable_user, find_or_create_user, find_user, sign_user_out
 from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.learned_limit import Learned
 from reelay.domain.turns import Place
 
 
@@ -147,13 +148,19 @@ async def limit_slots(
     session: AsyncSession,
     actor: Actor,
     provider: ProviderName,
-    slots: int | None,
+    slots: int | Learned | None,
     *,
     endpoint: str | None = None,
     per_user: int | None = None,
 ) -> SlotLimit:
     """How many jobs may be at the provider at once, or at one of its endpoints; None: no limit."""
-    limit = SlotLimit(provider=provider, endpoint=endpoint or "", slots=slots, slots_per_user=per_user)
+    limit = SlotLimit(
+        provider=provider,
+        endpoint=endpoint or "",
+        slots=None if slots is Learned.AUTO else slots,
+        is_learned=slots is Learned.AUTO,
+        slots_per_user=per_user,
+    )
     await set_slot_limit(session, limit)
     details = {"endpoint": endpoint, "slots": slots, "slotsPerUser": per_user}
     await record_act(session, actor, AuditAction.SLOTS_LIMITED, provider, details=details)

@@ -20,6 +20,7 @@ from reelay.content_credentials import ContentCredentials, UnfitCredentials, che
 from reelay.db.address import PostgresAddress, UnusableAddress
 from reelay.domain.generation import ProviderName, UncertainSubmitPolicy
 from reelay.domain.language import Language
+from reelay.domain.learned_limit import Learned
 from reelay.domain.money import MOST_CENTS
 from reelay.payload_keys import PayloadKeys
 from reelay.process_secrets import ARCHIVING, Process, is_read_by
@@ -61,6 +62,9 @@ class FlaggedResults(StrEnum):
     """It is archived like any other, and marked."""
     FAIL = "fail"
     """Nothing of it is kept: its job fails with `result_flagged`, at the price that it has."""
+
+
+SlotSetting = Annotated[int, Field(ge=0)] | Learned | None
 
 
 class Settings(BaseSettings):
@@ -160,10 +164,10 @@ class Settings(BaseSettings):
     )
     """For how long a submission by fal's protocol is the same job as one alike whose request id nobody has used."""
 
-    fal_concurrency: int | None = Field(None, ge=0)
-    """How many requests run at the provider at once, here and in the next two; unset: no limit."""
-    replicate_concurrency: int | None = Field(None, ge=0)
-    studio_concurrency: int | None = Field(None, ge=0)
+    fal_concurrency: SlotSetting = None
+    """How many requests run at the provider at once, here and in the next two; `auto`: learned. Unset: no limit."""
+    replicate_concurrency: SlotSetting = None
+    studio_concurrency: Annotated[int, Field(ge=0)] | None = None
 
     catalog_dir: Path | None = None
     """Of model files beside the built-in ones."""
@@ -541,7 +545,7 @@ class Settings(BaseSettings):
         return self.model_copy(update=implied | others)
 
     @property
-    def slots(self) -> dict[ProviderName, int | None]:
+    def slots(self) -> dict[ProviderName, int | Learned | None]:
         """The limits of the providers' accounts, unless one is set while running."""
         return {
             ProviderName.FAL: self.fal_concurrency,

@@ -166,15 +166,16 @@ class Servers:
 
     async def end_at_provider(self, job_id: str) -> None:
         """The first request of the job ends now, however long it was to take."""
-        await self._end((await self.simulated_jobs())[job_id]["requests"][0])
+        await self.end_request((await self.simulated_jobs())[job_id]["requests"][0])
 
     async def end_all_at_provider(self) -> None:
         """Whatever runs ends now, also what another backend has submitted."""
         for request in await self._ask_simulator("requests"):
             if request["ended"] is None:
-                await self._end(request["request_id"])
+                await self.end_request(request["request_id"])
 
-    async def _end(self, request_id: str) -> None:
+    async def end_request(self, request_id: str) -> None:
+        """It ends now, however long it was to take."""
         async with self._client() as client:
             (await client.post(f"/__sim/requests/{request_id}/end")).raise_for_status()
 

@@ -1,5 +1,6 @@
 /** The page: who is signed in, which view is shown. */
 
+import { batchView, newBatchView } from "./batch.js";
 import { campaignView, campaignsView } from "./campaigns.js";
 import { createView } from "./create.js";
 import { h, icon, say, show } from "./dom.js";
@@ -19,6 +20,8 @@ const VIEWS = [
   [/^\/$/, createView],
   [/^\/gallery$/, galleryView],
   [/^\/jobs\/([\w-]+)$/, jobView],
+  [/^\/batch$/, newBatchView],
+  [/^\/batches\/([\w-]+)$/, batchView],
   [/^\/campaigns$/, campaignsView],
   [/^\/campaigns\/([\w-]+)$/, campaignView],
   [/^\/campaigns\/([\w-]+)\/produce$/, produceCampaignView],

@@ -17,6 +17,7 @@ const STAGES = {
   finishing: "Finishing",
   done: "Done",
 };
+const STATUSES = { pending: "Waiting", submitted: "Waiting in the queue", in_progress: "Under way" };
 const ENDS = { completed: "Ready", failed: "Failed", canceled: "Canceled" };
 const KINDS = {
   video: "Video",
@@ -45,6 +46,9 @@ export function stateLabel(job) {
   return t(STAGES[job.stage] ?? job.stage);
 }
 
+/** @param {string} status Of a job of which no more is known. */
+export const statusLabel = (status) => t(ENDS[status] ?? STATUSES[status] ?? status);
+
 /** How a job is called: what was asked for, by its prompt or text. */
 export function titleOf(job) {
   if (job.model === "mix") return t("Film");
@@ -69,12 +73,18 @@ export function duration(seconds) {
 
 /** `seenAt`: when the job was told, in milliseconds; what it said has been running down since. */
 export function timeLeft(job) {
+  if (job.waitingFor === "slot" && job.estimatedStartRange) return t("starts between {earliest} and {latest}", clocks(job.estimatedStartRange));
   const isWaiting = job.stage === "generating" || job.stage === "polling";
   if (job.secondsLeft === null && isWaiting && job.submittedAt) return t("longer than usual");
   if (job.secondsLeft === null || job.secondsLeft === undefined) return "";
   const left = job.secondsLeft - (Date.now() - (job.seenAt ?? Date.now())) / 1000;
   if (left <= 3) return t("any moment now");
   return t("about {duration} left", { duration: duration(left < 20 ? left : Math.round(left / 5) * 5) });
+}
+
+/** A range of moments, as times of day. */
+export function clocks({ earliest, latest }) {
+  return { earliest: clock(earliest), latest: clock(latest) };
 }
 
 const AGES = [

@@ -7,7 +7,7 @@ import { referenceTo } from "./files.js";
 import { t } from "./messages.js";
 import { toast } from "./notices.js";
 import { FINAL } from "./reelay.js";
-import { bytes, clock, duration, kindLabel, kindOf, label, moment, money, stateLabel, timeLeft, titleOf } from "./format.js";
+import { bytes, clock, clocks, duration, kindLabel, kindOf, label, moment, money, stateLabel, timeLeft, titleOf } from "./format.js";
 
 const TIMELINE_AFTER = 200;
 
@@ -161,6 +161,7 @@ class JobView {
       [t("Model"), t("{model} at {provider}", job)],
       [t("Cost"), costOf(job)],
       [t("Created"), moment(job.createdAt)],
+      [t("Expected end"), !FINAL.has(job.status) && job.estimatedCompletionRange && t("{earliest} to {latest}", clocks(job.estimatedCompletionRange))],
       [t("Ended"), job.completedAt && t("{moment}, after {duration}", { moment: moment(job.completedAt), duration: duration(took) })],
       [t("Submissions"), String(job.attempts)],
       [t("Provider's request"), job.falRequestId],

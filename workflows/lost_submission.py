@@ -1,6 +1,7 @@
 """The search for the request of a submission whose answer was lost."""
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -23,19 +24,14 @@ class LostSubmission:
     A webhook that came while Temporal was away lies in the inbox; nothing is given up before a look there.
     """
 
-    def __init__(self, generation: Generation, signals: Signals, deadline: Deadline) -> None:
+    def __init__(self, generation: Generation, signals: Signals, deadline: Deadline, numbers: Counter[str]) -> None:
+        """`numbers`: how many activities of each kind the run has started."""
         self.handles: list[workflow.ActivityHandle[Submission | None]] = []
         """Of the activities that may find it, also after the search was canceled."""
         self._generation = generation
         self._signals = signals
         self._deadline = deadline
-        self._searches = 0
-        self._adoptions = 0
-
-    def follow(self, generation: Generation) -> None:
-        """Another model's submissions from now on."""
-        self._generation = generation
-        self.handles.clear()
+        self._numbers = numbers
 
     async def find(self, attempt: Attempt, *, until: datetime) -> Submission | None:
         """None when neither way led to it within the window. A request to poll starts the provider's list over."""
@@ -50,13 +46,13 @@ class LostSubmission:
 
     async def adopt(self, report: Report, instead_of: Submission | None = None) -> Submission | None:
         """The request that a webhook names. None when it turns out not to be ours; it is ignored from then on."""
-        self._adoptions += 1
+        self._numbers["adopt"] += 1
         adopting = workflow.start_activity_method(
             SubmissionActivities.adopt,
             Adoption(generation=self._generation, report=report, instead_of=instead_of),
             **with_activity_id(
                 ADOPTION,
-                f"adopt-{self._adoptions}",
+                f"adopt-{self._numbers['adopt']}",
                 summary=f"request {report.request_id}",
                 schedule_to_close_timeout=self._deadline.time_left(),
             ),
@@ -84,13 +80,13 @@ class LostSubmission:
         """One activity whose retries search the provider's list, beside the wait for the webhook."""
         interval = self._generation.timing.poll_interval
         self._signals.poll_requested = False
-        self._searches += 1
+        self._numbers["find"] += 1
         search = workflow.start_activity_method(
             SubmissionActivities.find,
             attempt,
             **with_activity_id(
                 SEARCH,
-                f"find-{self._searches}",
+                f"find-{self._numbers['find']}",
                 summary=f"in the provider's list, every {interval.total_seconds():g} s",
                 schedule_to_close_timeout=until - workflow.now() + POLL_TIMEOUT,
                 retry_policy=every(interval),

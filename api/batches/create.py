@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +23,26 @@ from reelay.domain.messages import Sentence
 STARTS_AT_ONCE = 20
 
 
+class DryRun(Exception):
+    """Rolls back what was written to see whether it can be."""
+
+
+async def price_batch(context: RequestContext, request: BatchRequest) -> tuple[Batch, Sequence[GenerationJob]]:
+    """What `create_batch` would make; nothing is. Raises what that does."""
+    if request.webhook_url is not None:
+        check_webhook_url(context.services.settings, request.webhook_url, field="webhookUrl")
+    new = await new_jobs(context, None, request)
+    batch = new_batch(context, None, request, [job for job, _ in new])
+    stored_bytes = await context.services.limits.stored_bytes(context.user_id)
+    with suppress(DryRun):
+        async with context.transaction() as session:
+            stored, _ = await insert_batch(session, batch)
+            context.services.limits.admit_storage(stored_bytes)
+            await write_down(context, session, stored, new)
+            raise DryRun
+    return batch, [job for job, _ in new]
+
+
 async def create_batch(
     context: RequestContext, key: str | None, request: BatchRequest
 ) -> tuple[Batch, Sequence[GenerationJob], bool]:
@@ -34,14 +55,7 @@ async def create_batch(
     if request.webhook_url is not None:
         check_webhook_url(context.services.settings, request.webhook_url, field="webhookUrl")
     new = await new_jobs(context, key, request)
-    batch = Batch(
-        id=id_for(key),
-        user_id=user_id,
-        estimated_cost_cents=sum(job.estimated_cost_cents for job, _ in new),
-        metadata_=request.metadata,
-        webhook_url=request.webhook_url,
-        request_fingerprint=fingerprint(request.model_dump(mode="json")) if key else None,
-    )
+    batch = new_batch(context, key, request, [job for job, _ in new])
     stored_bytes = await limits.stored_bytes(user_id)
     async with context.transaction() as session:
         stored, is_new = await insert_batch(session, batch)
@@ -51,6 +65,17 @@ async def create_batch(
             await write_down(context, session, stored, new)
         written = await jobs_of_batch(session, user_id, stored.id)
     return stored, written, is_new
+
+
+def new_batch(context: RequestContext, key: str | None, request: BatchRequest, jobs: Sequence[GenerationJob]) -> Batch:
+    return Batch(
+        id=id_for(key),
+        user_id=context.user_id,
+        estimated_cost_cents=sum(job.estimated_cost_cents for job in jobs),
+        metadata_=request.metadata,
+        webhook_url=request.webhook_url,
+        request_fingerprint=fingerprint(request.model_dump(mode="json")) if key else None,
+    )
 
 
 async def new_jobs(

@@ -6,10 +6,11 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Response, status
+from fastapi import APIRouter, Path, Query, Response, status
+from fastapi.responses import JSONResponse
 
-from api.batches.create import create_batch, start_all
-from api.batches.schemas import BatchCreatedView, BatchManifest, BatchRequest, BatchResult, BatchView
+from api.batches.create import create_batch, price_batch, start_all
+from api.batches.schemas import BatchCreatedView, BatchEstimate, BatchManifest, BatchRequest, BatchResult, BatchView
 from api.context import Context, RequestContext
 from api.generations.cancel import cancel_job
 from api.http.idempotency import REPLAYED, IdempotencyKey
@@ -21,6 +22,7 @@ from reelay.domain.generation import Status
 router = APIRouter(prefix="/api/batches", tags=["batches"])
 
 CREATED: dict[int | str, dict[str, Any]] = {
+    200: {"model": BatchEstimate, "description": "With `dryRun`: what it would cost."},
     202: with_headers("Location", "Idempotency-Replayed"),
     **problems(HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT),
 }
@@ -29,9 +31,20 @@ RESULT_COLUMNS = ("job_id", "external_id", "model", "status", "error_code", "cre
 BatchId = Annotated[UUID, Path(description="The batch's id.")]
 
 
-@router.post("", status_code=status.HTTP_202_ACCEPTED, responses=CREATED)
-async def create(body: BatchRequest, context: Context, key: IdempotencyKey, response: Response) -> BatchCreatedView:
+@router.post("", status_code=status.HTTP_202_ACCEPTED, response_model=BatchCreatedView, responses=CREATED)
+async def create(
+    body: BatchRequest,
+    context: Context,
+    key: IdempotencyKey,
+    response: Response,
+    is_dry_run: Annotated[
+        bool, Query(alias="dryRun", description="Whether to tell what it would cost, and create nothing.")
+    ] = False,
+) -> BatchCreatedView | Response:
     """Create up to 1,000 jobs together: when one is wrong, or credits do not suffice for all, none is created."""
+    if is_dry_run:
+        estimate = BatchEstimate.from_row(*await price_batch(context, body))
+        return JSONResponse(estimate.model_dump(mode="json", by_alias=True))
     batch, jobs, is_new = await create_batch(context, key, body)
     await start_all(context, jobs)
     view = BatchCreatedView.from_rows(batch, jobs, context.links)

@@ -51,6 +51,19 @@ class BatchCreatedView(Wire):
         )
 
 
+class BatchEstimate(Wire):
+    """What a batch would cost."""
+
+    total: int
+    """How many jobs there would be."""
+    estimated_cost_cents: int
+    """The price of all jobs in US cents."""
+
+    @classmethod
+    def from_row(cls, batch: Batch, jobs: Sequence[GenerationJob]) -> Self:
+        return cls(total=len(jobs), estimated_cost_cents=batch.estimated_cost_cents)
+
+
 class BatchStatus(StrEnum):
     """Where a batch stands.
 

@@ -6,7 +6,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from api.catalog.schemas import Estimate, ModelDetail, ModelList, ModelView
-from api.generations.create import arguments_and_price, cents_to_hold, find_model, resolve_model
+from api.generations.create import (
+    JobSpec,
+    find_model,
+    hedge_after_seconds,
+    most_cents,
+    prices_of,
+    resolve_model,
+    with_fallbacks,
+)
 from api.generations.schemas import JobRequest
 from api.http.problems import InvalidParams, NotFound, problems
 from api.http.wire import Text
@@ -45,13 +53,18 @@ async def read_model(
 
 @router.post("/estimate", responses=problems(HTTPStatus.CONFLICT))
 async def estimate(body: JobRequest, _: CurrentCaller, services: ServicesDep) -> Estimate:
-    """What the request would cost, without creating anything."""
+    """What the request would hold of the credits, with its fallbacks and its hedge, without creating anything."""
     inputs = body.inputs()
     model = await resolve_model(services, None, body.model_name, inputs)
-    _arguments, price = arguments_and_price(services.settings, model, inputs)
+    spec = await with_fallbacks(services, JobSpec(model=model, inputs=inputs, request=body))
+    prices = list(prices_of(services.settings, spec))
+    is_hedged = hedge_after_seconds(prices, body) is not None
     return Estimate(
         model=model.name,
-        estimated_cost_cents=cents_to_hold(price, body.max_cost_cents),
-        estimated=price is None or (model.price is not None and model.price.estimated),
+        estimated_cost_cents=most_cents(prices, is_hedged=is_hedged),
+        estimated=any(
+            each.price is None or each.price.estimated or not each.price.foreseeable for each, _ in spec.models
+        ),
         estimated_seconds=int(timing_of(model, services.settings).expected.total_seconds()),
+        hedge_model=spec.fallbacks[0][0].name if is_hedged else None,
     )

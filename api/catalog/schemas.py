@@ -163,8 +163,12 @@ class Estimate(Wire):
     model: str
     """The model that would be used."""
     estimated_cost_cents: int
-    """The price in US cents."""
+    """The price in US cents: that of the dearest of the model and its fallbacks, or of the two that may be at work at
+    once."""
     estimated: bool
     """Whether the real cost may differ, because the provider bills what nobody knows in advance."""
     estimated_seconds: int
     """How long the model usually takes, in seconds."""
+    hedge_model: str | None
+    """The fallback that begins beside a model that takes long; null where none does, also because it would cost more
+    than `maxExtraCents`."""

@@ -1,7 +1,7 @@
 """Creating a generation: validated, priced, written down, and only then started."""
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -56,7 +56,15 @@ JOB_FIELDS = {spelling for name, field in JobRequest.model_fields.items() for sp
 """In the bodies of `/api/jobs`; all others are inputs of the model."""
 GENERATE_FIELDS = JOB_FIELDS - {"input"} | {"quality"}
 """In the bodies of `/api/generate/...`; all others are inputs of the model."""
-FINGERPRINTED = {"external_id", "campaign_id", "clip_id", "webhook_url", "fallbacks"}
+FINGERPRINTED = {
+    "external_id",
+    "campaign_id",
+    "clip_id",
+    "webhook_url",
+    "fallbacks",
+    "hedge_after_seconds",
+    "max_extra_cents",
+}
 """Fields that, beside the model, its inputs and what is echoed, tell one request from another."""
 
 log = structlog.get_logger()
@@ -256,7 +264,9 @@ def new_job(context: RequestContext, key: str | None, spec: JobSpec, *, job_id: 
     for position, (model, inputs) in enumerate(spec.fallbacks):
         with errors_of_fallback(position):
             candidates.append(new_candidate(settings, model, inputs, request))
-    cents = max(candidate.price_cents for candidate in candidates)
+    prices = [candidate.price_cents for candidate in candidates]
+    hedge_after = hedge_after_seconds(prices, request)
+    cents = most_cents(prices, is_hedged=hedge_after is not None)
     budget = settings.interactive_budget_cents
     if cents > budget and not request.confirm:
         raise ConfirmationRequired(
@@ -280,6 +290,7 @@ def new_job(context: RequestContext, key: str | None, spec: JobSpec, *, job_id: 
         outputs=None if first.outputs is None else list(first.outputs),
         timing=TIMING.dump_python(first.timing, mode="json"),
         candidates=CANDIDATES.dump_python(candidates, mode="json") if spec.fallbacks else None,
+        hedge_after_seconds=hedge_after,
         priority=request.priority,
         uncertain_submit_policy=settings.uncertain_submit_policy,
         external_id=request.external_id or spec.generated_external_id,
@@ -290,6 +301,26 @@ def new_job(context: RequestContext, key: str | None, spec: JobSpec, *, job_id: 
         webhook_format=spec.webhook_format if request.webhook_url else None,
         budget_key_id=context.caller.budget_key_id,
     )
+
+
+def prices_of(settings: Settings, spec: JobSpec) -> Iterator[int]:
+    """In cents, of the model and its fallbacks. Raises: InvalidParams, PriceUnknown."""
+    for position, (model, inputs) in enumerate(spec.models):
+        with errors_of_fallback(position - 1) if position else nullcontext():
+            _arguments, price = arguments_and_price(settings, model, inputs)
+            yield cents_to_hold(price, spec.request.max_cost_cents)
+
+
+def hedge_after_seconds(prices: Sequence[int], request: CreateRequest) -> int | None:
+    """When the first fallback begins beside the first model; None where that may not cost what it costs."""
+    if request.max_extra_cents is None or prices[1] > request.max_extra_cents:
+        return None
+    return request.hedge_after_seconds
+
+
+def most_cents(prices: Sequence[int], *, is_hedged: bool) -> int:
+    """The most that a job may cost, by the prices of its models: of one of them, or of the two at work at once."""
+    return max(*prices, sum(prices[:2]) if is_hedged else 0)
 
 
 def fingerprint_content(model: Model, inputs: Mapping[str, Any], request: CreateRequest) -> list[Any]:

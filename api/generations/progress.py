@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from reelay.db.generations import TIMING
+from reelay.db.hedges import HedgeEvent
 from reelay.db.tables import GenerationJob, JobEvent
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import AT_THE_PROVIDER, GenerationStatus, ProviderName, Stage, Status, WaitingFor
@@ -107,8 +108,21 @@ def timeline_messages(events: Sequence[JobEvent], row: GenerationJob, language: 
         if fallback := event.data.get("fallback"):
             provider = fallback["provider"]
             yield message("fell_back", language, model=fallback["to"])
+        elif hedge := event.data.get("hedge"):
+            provider = hedge.get("follows", provider)
+            yield _hedge_message(hedge, language)
         else:
             yield _timeline_message(event, row, provider, language)
+
+
+def _hedge_message(hedge: Mapping[str, Any], language: Language) -> str:
+    match HedgeEvent(hedge["event"]):
+        case HedgeEvent.FAILED:
+            return message("hedge_failed", language, failed=hedge["model"], model=hedge["goesOnWith"])
+        case HedgeEvent.STOPPED if hedge["chargedCents"]:
+            return message("hedge_charged", language, model=hedge["model"], cents=hedge["chargedCents"])
+        case event:
+            return message(f"hedge_{event}", language, model=hedge["model"])
 
 
 def _timeline_message(event: JobEvent, row: GenerationJob, provider: str, language: Language) -> str:

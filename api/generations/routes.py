@@ -117,6 +117,8 @@ async def retry_job(job_id: JobName, context: JobContext, options: CreateOptions
         max_cost_cents=None if is_priced else row.estimated_cost_cents,
         metadata=row.metadata_,
         fallbacks=[FallbackRequest(model=each.endpoint, input=each.arguments) for each in fallbacks],
+        hedge_after_seconds=row.hedge_after_seconds,
+        max_extra_cents=None if row.hedge_after_seconds is None else row.estimated_cost_cents,
         webhook_url=row.webhook_url,
     )
     spec = JobSpec(model=model, inputs=first.arguments, request=request, shown_input=row.input_params)

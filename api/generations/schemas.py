@@ -13,7 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from sqlalchemy import inspect
 
-from api.generations.forecasts import Forecast
+from api.generations.forecasts import Forecast, Range
 from api.generations.model_run import ModelRun
 from api.generations.progress import (
     error_advice,
@@ -90,6 +90,12 @@ class CreateRequest(Wire):
     fallbacks: Annotated[list[FallbackRequest], Field(max_length=MOST_FALLBACKS)] = Field(default_factory=list)
     """What is tried, in order, when the provider is away, takes nothing of this service, or fails by a mistake of its
     own; never for what is wrong with the input. The price of the dearest is held, and that of the one used charged."""
+    hedge_after_seconds: Annotated[int, Field(ge=1, le=30 * 86_400)] | None = None
+    """Seconds after the submission, after which the first fallback begins beside a model that has not ended. Whichever
+    ends first is kept, the other stopped. Only where that costs at most `maxExtraCents`."""
+    max_extra_cents: Annotated[int, Field(ge=0, le=MOST_CENTS)] | None = None
+    """The most that the fallback beside the model may cost, in US cents, above the model's own price. Its price is held
+    as well, and charged if both have ended with what was asked for."""
     webhook_url: WebhookUrl | None = None
     """An https address that is told of this job's events, besides your endpoints. `GET
     /api/webhook-endpoints/signing-secret` has what they are signed with."""
@@ -105,6 +111,19 @@ class CreateRequest(Wire):
         if label is not None and info.data.get("metadata", {}).get(name, label) != label:
             raise ValueError(f"is another one than metadata.{name}")
         return label
+
+    @model_validator(mode="after")
+    def _hedges_with_a_fallback(self) -> Self:
+        given = {
+            "hedgeAfterSeconds": self.hedge_after_seconds,
+            "maxExtraCents": self.max_extra_cents,
+            "fallbacks": self.fallbacks or None,
+        }
+        is_hedged = (self.hedge_after_seconds, self.max_extra_cents) != (None, None)
+        missing = [InitErrorDetails(type="missing", loc=(name,), input=None) for name in given if given[name] is None]
+        if is_hedged and missing:
+            raise ValidationError.from_exception_data(type(self).__name__, missing)
+        return self
 
     @property
     def max_wait(self) -> timedelta | None:
@@ -340,6 +359,19 @@ class FileView(Wire):
         )
 
 
+class RangeView(Wire):
+    """Two moments, between which four of five jobs like it have come to this."""
+
+    earliest: datetime
+    """The earlier one."""
+    latest: datetime
+    """The later one."""
+
+    @classmethod
+    def from_range(cls, given: Range | None) -> Self | None:
+        return None if given is None else cls(earliest=given.earliest, latest=given.latest)
+
+
 class JobView(ModelRun):
     """One job: a request for one output of one model."""
 
@@ -371,6 +403,10 @@ class JobView(ModelRun):
     """When the provider is expected to have it, or had it, by what such jobs usually take; null where nobody knows."""
     estimated_completion_at: datetime | None
     """When it is expected to end; null where nobody knows, and once it takes longer than usual."""
+    estimated_start_range: RangeView | None
+    """When four of five such jobs start; null once the provider has it, and where nobody knows."""
+    estimated_completion_range: RangeView | None
+    """When four of five such jobs end; null where nobody knows, and once it takes longer than those."""
     priority: Priority
     """Which of the jobs that wait for their turn goes first."""
     result_url: str | None
@@ -460,6 +496,8 @@ class JobView(ModelRun):
             queue_position=queue_position(row, at, forecast.ahead),
             estimated_start_at=forecast.starts_at,
             estimated_completion_at=forecast.completes_at,
+            estimated_start_range=RangeView.from_range(forecast.starts_within),
+            estimated_completion_range=RangeView.from_range(forecast.completes_within),
             priority=row.priority,
             result_url=links.to_media(row.result_url) if row.result_url else None,
             provider_url=row.provider_url,
@@ -474,7 +512,7 @@ class JobView(ModelRun):
             actual_cost_cents=row.actual_cost_cents,
             credits_deducted=row.charged_cents,
             fal_request_id=row.provider_request_id or at.request_id,
-            attempts=row.all_attempts,
+            attempts=row.sent_attempts,
             campaign_id=row.campaign_id,
             clip_id=row.clip_id,
             prompt=prompt_of(row),

@@ -17,7 +17,14 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {
 
 RETRY_AFTER_SECONDS = 2
 # They change although the job does not: who answered, and the clock.
-UNTAGGED = {"source", "seconds_left", "estimated_start_at", "estimated_completion_at"}
+UNTAGGED = {
+    "source",
+    "seconds_left",
+    "estimated_start_at",
+    "estimated_completion_at",
+    "estimated_start_range",
+    "estimated_completion_range",
+}
 
 
 def conditional_response(view: JobView, if_none_match: str | None) -> Response:

@@ -38,6 +38,11 @@ export interface MediaFile {
 }
 
 /** As `GET /api/jobs/{id}` answers; the fields that are used most. */
+export interface TimeRange {
+  earliest: string;
+  latest: string;
+}
+
 export interface Job {
   id: string;
   type: string;
@@ -52,7 +57,10 @@ export interface Job {
   /** How many are ahead of it, in the provider's queue or in the line for its slots. */
   queuePosition: number | null;
   estimatedStartAt: string | null;
+  /** Four of five jobs like it start between these moments. */
+  estimatedStartRange: TimeRange | null;
   estimatedCompletionAt: string | null;
+  estimatedCompletionRange: TimeRange | null;
   secondsLeft: number | null;
   resultUrl: string | null;
   files: MediaFile[];
@@ -233,6 +241,18 @@ export interface BatchJob {
 }
 
 /** Up to 1,000 jobs: all of them or none. */
+export interface BatchEstimate {
+  /** Of jobs. */
+  total: number;
+  estimatedCostCents: number;
+}
+
+/** What `createBatch` with the same jobs would cost. Nothing is created; what it would refuse is refused. */
+export function estimateBatch(
+  jobs: BatchJob[],
+  options?: Connection & { signal?: AbortSignal },
+): Promise<BatchEstimate>;
+
 export function createBatch(
   jobs: BatchJob[],
   options?: Connection & {

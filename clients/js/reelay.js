@@ -8,6 +8,7 @@
  * @typedef {import("./reelay.d.ts").Job} Job
  * @typedef {import("./reelay.d.ts").Created} Created
  * @typedef {import("./reelay.d.ts").Batch} Batch
+ * @typedef {import("./reelay.d.ts").BatchEstimate} BatchEstimate
  * @typedef {import("./reelay.d.ts").BatchResult} BatchResult
  * @typedef {import("./reelay.d.ts").CreatedBatch} CreatedBatch
  */
@@ -226,6 +227,18 @@ export async function* pollJob(path, { pollInterval = 3000, maxPollTime = 600_00
  */
 export function createBatch(jobs, { webhookUrl, metadata, ...options } = {}) {
   return createOnce(BATCHES, { jobs, webhookUrl, metadata }, options);
+}
+
+/**
+ * What `createBatch` with the same jobs would cost. Nothing is created; what it would refuse is refused.
+ *
+ * @param {Object[]} jobs
+ * @param {Connection & {signal?: AbortSignal}} [options]
+ * @returns {Promise<BatchEstimate>}
+ * @throws {Refused | NotReachable}
+ */
+export function estimateBatch(jobs, options = {}) {
+  return request(`${BATCHES}?dryRun=1`, { ...options, method: "POST", body: { jobs } });
 }
 
 /** The batch now. @param {string} id @param {Connection} [connection] @returns {Promise<Batch>} */

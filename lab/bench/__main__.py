@@ -36,13 +36,21 @@ def main(
     events: Annotated[int, typer.Option(help="How many are told to endpoints at once.")] = FULL.events,
     film_seconds: Annotated[int, typer.Option(help="The length of the film that is mixed.")] = FULL.film_seconds,
     pruned: Annotated[int, typer.Option(help="How many are deleted beside those under way.")] = FULL.pruned,
+    in_line: Annotated[int, typer.Option(help="How many wait for a slot at once.")] = FULL.in_line,
     json: Annotated[Path | None, typer.Option(help="Where the results go, else into lab/bench/results/.")] = None,
 ) -> None:
     """Measure Reelay beside what one would have instead, on servers of its own."""
     path = json or RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}.json"
     progress = Console(stderr=True)
     try:
-        everything = replace(FULL, waiting=waiting, events=events, film_seconds=film_seconds, pruned=pruned)
+        everything = replace(
+            FULL,
+            waiting=waiting,
+            events=events,
+            film_seconds=film_seconds,
+            pruned=pruned,
+            in_line=in_line,
+        )
         plan = replace(everything, limit=None).only(only) if only else everything if full else SHORT
     except LookupError as error:
         raise typer.BadParameter(str(error)) from None

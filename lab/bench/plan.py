@@ -39,6 +39,8 @@ class Plan:
     """Told to endpoints at once."""
     film_seconds: int = 0
     """Of a film that is mixed."""
+    in_line: int = 0
+    """Generations that wait for a slot at once."""
     pythons: int = 0
     """Generations by each Python, per round."""
     pruned: int = 0
@@ -66,6 +68,7 @@ STUDIES = {
     "waiting": "waiting",
     "outgoing": "events",
     "mixing": "film_seconds",
+    "slots": "in_line",
     "pythons": "pythons",
     "pruning": "pruned",
     "stored": "stored",
@@ -90,6 +93,7 @@ FULL = Plan(
     waiting=500,
     events=1000,
     film_seconds=60,
+    in_line=500,
     pythons=48,
     pruned=100_000,
     stored=(1, 1000, 10_000, 100_000, 1_000_000),

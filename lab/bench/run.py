@@ -28,6 +28,7 @@ from lab.bench.studies.outgoing import outgoing_rows
 from lab.bench.studies.polling import polling_rows
 from lab.bench.studies.pruning import pruning_rows
 from lab.bench.studies.pythons import python_rows
+from lab.bench.studies.slots import slot_rows
 from lab.bench.studies.stored import stored_rows
 from lab.bench.studies.streams import allow_streams, stream_rows
 from lab.bench.studies.waiting import waiting_rows
@@ -132,6 +133,7 @@ def studies_of(ground: Ground, plan: Plan, say: Callable[[str], None]) -> dict[s
         "waiting": lambda: waiting_rows(ground, count=plan.waiting, say=say),
         "outgoing": lambda: outgoing_rows(ground, events=plan.events, say=say),
         "mixing": lambda: mixing_rows(ground, seconds=plan.film_seconds, say=say),
+        "slots": lambda: slot_rows(ground, count=plan.in_line, say=say),
         "pythons": lambda: python_rows(ground, generations=plan.pythons, say=say),
         "pruning": lambda: pruning_rows(ground, count=plan.pruned, say=say),
         "stored": lambda: stored_rows(ground, counts=plan.stored, generations=plan.stored_generations, say=say),

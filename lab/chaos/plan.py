@@ -82,6 +82,10 @@ KINDS = (
 )
 
 
+FALLBACK_SHARE, HEDGE_SHARE = 0.3, 0.5
+"""Of the videos at fal: how many have a fallback, and how many of those a hedge."""
+FALLBACK_MODEL = "seedance-1-lite"
+HEDGE: Mapping[str, int] = {"hedgeAfterSeconds": 2, "maxExtraCents": 10_000}
 JOBS_PER_PIPELINE = 25
 FILM_MODEL = "veo3.1-fast"
 
@@ -113,6 +117,14 @@ class PlannedJob(Planned):
     """As they stand in the body's `[sim: ...]`."""
     cancel_after: float | None
     """Seconds after its creation was answered."""
+
+    @property
+    def has_fallback(self) -> bool:
+        return "fallbacks" in self.body
+
+    @property
+    def is_hedged(self) -> bool:
+        return "hedgeAfterSeconds" in self.body
 
 
 class PlannedPipeline(Planned):
@@ -198,7 +210,10 @@ def draw_plan(seed: int, jobs: int, times: Times | None = None) -> Plan:
         seed=seed,
         times=times or Times(),
         jobs=tuple(
-            _job(dice, number, at, late=at > seconds / 2, aimed=_is_aimed(at, kills))
+            _with_fallback(
+                Random(f"fallback {number} {seed}"),
+                _job(dice, number, at, late=at > seconds / 2, aimed=_is_aimed(at, kills)),
+            )
             for number, at in enumerate(moments)
         ),
         pipelines=tuple(
@@ -219,6 +234,19 @@ def _job(dice: Random, number: int, at: float, *, late: bool, aimed: bool) -> Pl
     prompt = f"job {number} of a chaotic day" + (f" [sim: {', '.join(faults)}]" if faults else "")
     body = {kind.field: prompt, **kind.more}
     return PlannedJob(number=number, at=at, path=kind.path, body=body, faults=faults, cancel_after=cancel_after)
+
+
+def _with_fallback(dice: Random, job: PlannedJob) -> PlannedJob:
+    """A model at another provider, free of faults, that makes some of the videos should theirs fail, or take long.
+
+    None where a fault falsifies what was counted: the price of the one that was used would not be known here.
+    """
+    is_video_at_fal = job.body.get("quality") == "fast"
+    if not is_video_at_fal or dice.random() >= FALLBACK_SHARE or not set(job.faults).isdisjoint(UNITS):
+        return job
+    fallback = {"model": FALLBACK_MODEL, "input": {"prompt": f"the fallback of job {job.number}"}}
+    hedge = HEDGE if dice.random() < HEDGE_SHARE else {}
+    return job.model_copy(update={"body": {**job.body, "fallbacks": [fallback], **hedge}})
 
 
 def _faults(dice: Random, *, late: bool, canceled: bool) -> Iterator[str]:

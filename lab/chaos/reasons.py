@@ -45,6 +45,10 @@ def right_ends(job: JobTrace, kills: Sequence[Kill]) -> Mapping[str, str]:
     ends: dict[str, str] = {}
     for fault in job.planned.faults:
         ends.update(OWN_ENDS.get(fault, {}))
+    if job.planned.has_fallback and ends.pop(failed(FailureCode.PROVIDER_ERROR), ""):
+        ends[Status.COMPLETED] = "its fallback has made it"
+    if job.planned.is_hedged:
+        ends[Status.COMPLETED] = "it, or the model beside it, has made it"
     if not ends:
         ends[Status.COMPLETED] = "nothing was in its way"
     if "submit=403-locked" in job.planned.faults:

@@ -1,9 +1,11 @@
 """A run from nothing to its report: a stack of its own, the plan, the evidence."""
 
 import os
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import Any
 
 import httpx
 
@@ -25,13 +27,28 @@ class Interrupted(StackError):
 
 
 async def run_chaos(folder: Path, plan: Plan, show: Show) -> Evidence:
-    """Everything is started in the folder, on loopback, and stopped again. Raises: StackError."""
+    """Raises: StackError."""
+    found = list[Evidence]()
+
+    async def work(data_dir: DataDir) -> None:
+        found.append(await carry_out(plan, data_dir, show))
+
+    await run_stack(folder, plan.times.environment(), work)
+    if not found:
+        raise Interrupted("stopped before the end")
+    return found[0]
+
+
+async def run_stack(
+    folder: Path, environment: Mapping[str, str], work: Callable[[DataDir], Coroutine[Any, Any, None]]
+) -> None:
+    """Everything is started in the folder, on loopback, and stopped again after the work. Raises: StackError."""
     api, temporal, ui, simulator, postgres = free_ports(5)
     ports = Ports(api=api, temporal=temporal, ui=ui, simulator=simulator, postgres=postgres)
-    data_dir, found = DataDir(folder), list[Evidence]()
+    data_dir = DataDir(folder)
     with data_dir.held(), (folder / "supervisor.log").open("w") as log:
         overrides = {
-            **plan.times.environment(),
+            **environment,
             "ARCHIVE_URL": data_dir.archive.as_uri(),
             "APP_URL": f"http://{HOST}:{api}",
             "OUTGOING_WEBHOOK_SCHEDULE_SECONDS": SCHEDULE,
@@ -40,14 +57,7 @@ async def run_chaos(folder: Path, plan: Plan, show: Show) -> Evidence:
         stack = Stack(
             data_dir, ports, user=plain_environment(), overrides=overrides, say=partial(print, file=log, flush=True)
         )
-
-        async def work() -> None:
-            found.append(await carry_out(plan, data_dir, show))
-
-        await stack.run(work)
-    if not found:
-        raise Interrupted("stopped before the end")
-    return found[0]
+        await stack.run(partial(work, data_dir))
 
 
 async def carry_out(plan: Plan, data_dir: DataDir, show: Show) -> Evidence:

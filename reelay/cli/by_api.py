@@ -7,6 +7,7 @@ from uuid import UUID
 
 from reelay.cli.errors import StackError
 from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.learned_limit import Learned
 from reelay.domain.turns import Place
 from reelay_client import AsyncReelay
 
@@ -58,7 +59,7 @@ class ByApi:
         return [limit for provider in providers["data"] for limit in provider["limits"]]
 
     async def limit_slots(
-        self, provider: ProviderName, slots: int | None, *, endpoint: str | None, per_user: int | None
+        self, provider: ProviderName, slots: int | Learned | None, *, endpoint: str | None, per_user: int | None
     ) -> dict[str, Any]:
         limit = {"endpoint": endpoint, "slots": slots, "slotsPerUser": per_user}
         return await self._posted(f"/api/admin/providers/{provider}/limit", limit)

@@ -20,6 +20,7 @@ from reelay.db.slots import slot_limits
 from reelay.db.tables import Scope, User
 from reelay.db.users import list_users
 from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.learned_limit import Learned
 from reelay.domain.turns import Place
 
 
@@ -66,7 +67,7 @@ class ByDatabase:
         return [document(SlotLimitView.from_row(limit)) for limit in await slot_limits(self._session)]
 
     async def limit_slots(
-        self, provider: ProviderName, slots: int | None, *, endpoint: str | None, per_user: int | None
+        self, provider: ProviderName, slots: int | Learned | None, *, endpoint: str | None, per_user: int | None
     ) -> dict[str, Any]:
         limit = await operators.limit_slots(
             self._session, self._actor, provider, slots, endpoint=endpoint, per_user=per_user

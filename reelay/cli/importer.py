@@ -33,6 +33,7 @@ JSON_COLUMNS = {"metadata", "input_params", "result_data", "video", "first_frame
 OURS = {
     "origin", "stage", "stage_at", "attempts", "charged_cents", "tariff", "timing", "arguments", "request_fingerprint",
     "uncertain_submit_policy", "outcome_delivery_id", "candidates", "candidate", "attempts_before",
+    "hedge_after_seconds", "hedged_at", "beside_provider", "beside_endpoint",
 }  # fmt: skip
 STATUSES = {"processing": "in_progress", "generating": "in_progress", "downloading": "in_progress"}
 COLUMNS = """

@@ -18,6 +18,7 @@ from reelay.cli.errors import StackError
 from reelay.cli.exit_codes import run
 from reelay.cli.service import PATIENCE_SECONDS, find_data_dir
 from reelay.domain.generation import Priority, ProviderName
+from reelay.domain.learned_limit import Learned
 from reelay.domain.turns import Place
 
 Document = dict[str, Any]
@@ -39,7 +40,7 @@ class Operations(Protocol):
     async def set_highest_priority(self, name: str, priority: Priority) -> Document: ...
     async def slot_limits(self) -> list[Document]: ...
     async def limit_slots(
-        self, provider: ProviderName, slots: int | None, *, endpoint: str | None, per_user: int | None
+        self, provider: ProviderName, slots: int | Learned | None, *, endpoint: str | None, per_user: int | None
     ) -> Document: ...
     async def waiting(self, provider: ProviderName, limit: int) -> Document: ...
     async def hold_job(self, job_id: UUID) -> None: ...

@@ -11,6 +11,7 @@ from reelay.cli.operations import operate
 from reelay.cli.output import JsonOption, show_rows
 from reelay.cli.service import DataDirOption
 from reelay.domain.generation import ProviderName
+from reelay.domain.learned_limit import Learned
 from reelay.domain.turns import Place
 
 app = typer.Typer(help="Providers, and how many jobs may be there at once.", no_args_is_help=True)
@@ -22,13 +23,14 @@ WAITING_COLUMNS = ("id", "user", "model", "priority", "place", "held", "createdA
 @app.command("limit")
 def limit_provider(
     provider: ProviderName,
-    slots: Annotated[str, typer.Argument(help="A number, or `none` for no limit.")],
+    slots: Annotated[str, typer.Argument(help="A number, `none` for no limit, or `auto`: learned.")],
     endpoint: Annotated[str | None, typer.Option(help="Of this endpoint alone, e.g. fal-ai/veo3.1.")] = None,
     per_user: Annotated[str, typer.Option(help="Of each user; not with --endpoint.")] = "none",
     data_dir: DataDirOption = None,
 ) -> None:
     """Limit how many jobs may be at a provider at once; the others wait for their turn. Workers know it in seconds."""
-    at_once, of_each = parse_slots(slots), parse_slots(per_user)
+    at_once = Learned.AUTO if slots == Learned.AUTO else parse_slots(slots)
+    of_each = parse_slots(per_user)
     operate(data_dir, lambda operations: operations.limit_slots(provider, at_once, endpoint=endpoint, per_user=of_each))
 
 

@@ -1,20 +1,21 @@
 """The attempt log: every paid POST is written down before it is sent."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import exists, func, literal, select, text, update
+from sqlalchemy import exists, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.accounts import AccountParked
-from reelay.db.generations import Transition, run_transition
+from reelay.db.generations import Transition, is_of, run_transition
+from reelay.db.hedges import BEGINNING, beginning_of
 from reelay.db.tables import AttemptState, GenerationJob, ProviderAccount, SubmissionAttempt
 from reelay.domain.generation import (
     Generation,
@@ -108,10 +109,14 @@ async def open_attempt(
         "lease": lease,
         "arguments": arguments,
     }
+    transition, condition = OPENING, is_of(generation)
+    if condition.sql:
+        transition = replace(OPENING, only_if=f"opened.is_new and {condition.sql}", then=BEGINNING)
+        parameters |= condition.parameters | beginning_of(generation)
     opened = await run_transition(
         session,
         generation.id,
-        OPENING,
+        transition,
         parameters,
         status=Status.PENDING,
         stage=Stage.SUBMITTING,
@@ -189,11 +194,12 @@ async def accept_submission(
         "provider": generation.provider,
         "account": account,
     }
+    condition = is_of(generation)
     accepted = await run_transition(
         session,
         generation.id,
-        ACCEPTANCE,
-        parameters,
+        replace(ACCEPTANCE, only_if=condition.sql),
+        parameters | condition.parameters,
         status=status,
         stage=stage,
         detail=f"{how}, {ahead} ahead in its queue" if ahead else how,
@@ -283,7 +289,10 @@ async def has_identical_lost_attempt(
     double = exists().where(
         col(GenerationJob.id) == col(SubmissionAttempt.job_id),
         col(GenerationJob.id) != generation.id,
-        col(GenerationJob.endpoint) == generation.endpoint,
+        or_(
+            col(GenerationJob.endpoint) == generation.endpoint,
+            col(GenerationJob.beside_endpoint) == generation.endpoint,
+        ),
         func.coalesce(col(SubmissionAttempt.arguments), col(GenerationJob.arguments))
         == literal(attempt.arguments or generation.arguments, JSONB),
         col(SubmissionAttempt.provider) == generation.provider,

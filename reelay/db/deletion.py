@@ -100,6 +100,14 @@ DELETE_EXPIRED_PIPELINES = text("""
         order by completed_at limit :at_most
     )
 """)
+DELETE_EMPTY_BATCHES = text("""
+    delete from batches where id in (
+        select id from batches
+        where created_at < now() - cast(:kept as interval)
+            and not exists (select from generation_jobs where batch_id = batches.id)
+        limit :at_most
+    )
+""")
 EXPIRED_MEDIA = text("""
     select distinct job_id from (
         select job_id from video_files join generation_jobs as job on job.id = job_id
@@ -196,10 +204,14 @@ async def is_deleted(session: AsyncSession, user_id: UUID, generation_id: UUID) 
 
 
 async def delete_expired_jobs(session: AsyncSession, *, kept: timedelta, at_most: int) -> int:
-    """Of those that ended so long ago, the oldest; and pipelines. How many jobs went."""
-    await session.execute(DELETE_EXPIRED_PIPELINES, {"kept": kept, "at_most": at_most})
-    ids = (await session.scalars(EXPIRED_JOBS, {"kept": kept, "at_most": at_most})).all()
-    return await delete_jobs(session, ids) if ids else 0
+    """Of those that ended so long ago, the oldest; pipelines; and batches of which no job is left. How many jobs
+    went."""
+    values = {"kept": kept, "at_most": at_most}
+    await session.execute(DELETE_EXPIRED_PIPELINES, values)
+    ids = (await session.scalars(EXPIRED_JOBS, values)).all()
+    deleted = await delete_jobs(session, ids) if ids else 0
+    await session.execute(DELETE_EMPTY_BATCHES, values)
+    return deleted
 
 
 async def delete_expired_media(session: AsyncSession, *, kept: timedelta, at_most: int) -> int:

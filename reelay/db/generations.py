@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Literal, Required, TypedDict, Unpack
@@ -18,7 +18,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
-    delete,
     func,
     insert,
     literal,
@@ -36,7 +35,7 @@ from sqlmodel import col
 
 from reelay.db.clips import ClipUpdate
 from reelay.db.credits import END_OF_HOLD
-from reelay.db.tables import GenerationJob, InputAddress, JobEvent, MediaFileRow
+from reelay.db.tables import GenerationJob, JobEvent, MediaFileRow
 from reelay.domain.failure import Failure
 from reelay.domain.generation import (
     ACTIVE,
@@ -47,6 +46,7 @@ from reelay.domain.generation import (
     ProviderName,
     Stage,
     Status,
+    Submission,
     Timing,
     UncertainSubmitPolicy,
     WaitingFor,
@@ -304,14 +304,21 @@ class Transition:
 
 
 async def advance_generation(
-    session: AsyncSession, generation_id: UUID, *, only_if: str = "", **move: Unpack[Move]
+    session: AsyncSession,
+    generation_id: UUID,
+    *,
+    only_if: str = "",
+    of: Generation | None = None,
+    **move: Unpack[Move],
 ) -> bool:
     """Move a living generation on and write the event.
 
     False when nothing changed: it is there already (an activity that ran twice), it has ended, or the condition does
-    not hold.
+    not hold. `of`: whose step it is. Where the row follows another model that is at work beside it, it stays as it is.
     """
-    return await run_transition(session, generation_id, Transition(only_if=only_if), {}, **move) is not None
+    own = is_of(of)
+    transition = Transition(only_if=" and ".join(f"({part})" for part in (only_if, own.sql) if part))
+    return await run_transition(session, generation_id, transition, own.parameters, **move) is not None
 
 
 async def run_transition(
@@ -385,35 +392,60 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names))
 
 
-async def record_wait(session: AsyncSession, generation_id: UUID, waiting_for: WaitingFor, reason: str) -> bool:
+@dataclass(frozen=True)
+class Condition:
+    """On a row, which is `job`."""
+
+    sql: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def is_of(generation: Generation | None) -> Condition:
+    """Of one that another model may be at work on as well: that its row follows this one."""
+    if generation is None or generation.hedge_after is None:
+        return Condition()
+    return Condition("job.attempts_before = :own_attempts_before", {"own_attempts_before": generation.attempts_before})
+
+
+async def record_wait(session: AsyncSession, generation: Generation, waiting_for: WaitingFor, reason: str) -> bool:
     """What a living generation waits for, and in its timeline why."""
-    job = await session.get(GenerationJob, generation_id, with_for_update=True)
+    job = await session.get(GenerationJob, generation.id, with_for_update=True)
     return job is not None and await advance_generation(
         session,
-        generation_id,
+        generation.id,
         status=Status(job.status),
         stage=Stage(job.stage),
         detail=reason,
         provider=ProviderName(job.provider),
         waiting_for=waiting_for,
+        of=generation,
     )
 
 
-async def record_progress(session: AsyncSession, generation_id: UUID, percent: int, *, only_if: str = "true") -> bool:
+async def record_progress(
+    session: AsyncSession,
+    generation_id: UUID,
+    percent: int,
+    *,
+    only_if: str = "true",
+    of: Generation | None = None,
+) -> bool:
     """Write a measured progress down, and notify its streams. It only grows, and an ended generation stays as it is.
 
     Without an event: it is nothing to resume. False when nothing changed.
     """
+    own = is_of(of)
     statement = f"""
         with moved as (
             update generation_jobs as job set progress_percent = :progress_percent
             where id = :job and status in ({quoted(ACTIVE)}) and progress_percent < :progress_percent and ({only_if})
+                and {own.sql or "true"}
             returning user_id, id
         )
         select pg_notify('{PROGRESS_CHANNEL}', concat_ws(' ', user_id, id, cast(:progress_percent as integer)))
         from moved
     """
-    values = {"job": generation_id, "progress_percent": percent}
+    values = {"job": generation_id, "progress_percent": percent, **own.parameters}
     return (await session.execute(text(statement), values)).first() is not None
 
 
@@ -427,29 +459,7 @@ async def fall_back(session: AsyncSession, generation: Generation, attempts: int
     if job is None or not is_before or Status(job.status).is_final:
         return False
     after = generation.fall_back(attempts=attempts)
-    # Made for the other provider, and perhaps of other files.
-    await session.execute(delete(InputAddress).where(col(InputAddress.job_id) == generation.id))
-    values: dict[Any, Any] = {
-        "candidate": job.candidate + 1,
-        "attempts": 0,
-        "attempts_before": attempts,
-        "job_type": after.job_type,
-        "provider": after.provider,
-        "model": after.model,
-        "endpoint": after.endpoint,
-        "arguments": after.arguments,
-        "timing": TIMING.dump_python(after.timing, mode="json"),
-        "tariff": TARIFF.dump_python(after.tariff, mode="json"),
-        "outputs": None if after.outputs is None else list(after.outputs),
-        "input_references": list(after.references),
-        "provider_request_id": None,
-        "provider_status_url": None,
-        "provider_response_url": None,
-        "progress_percent": 0,
-        "slot_granted_at": None,
-    }
-    columns = {getattr(GenerationJob, name): value for name, value in values.items()}
-    await session.execute(update(GenerationJob).where(col(GenerationJob.id) == generation.id).values(columns))
+    await make_row_that_of(session, after, candidate=len(job.candidates or ()) - len(after.fallbacks) - 1, attempts=0)
     named = {"from": generation.model, "to": after.model, "provider": after.provider, "code": failure.code}
     return await advance_generation(
         session,
@@ -463,6 +473,38 @@ async def fall_back(session: AsyncSession, generation: Generation, attempts: int
     )
 
 
+async def make_row_that_of(
+    session: AsyncSession,
+    generation: Generation,
+    *,
+    candidate: int,
+    attempts: int,
+    submission: Submission | None = None,
+) -> None:
+    """From now on the row's columns are those of that one of its candidates."""
+    values: dict[Any, Any] = {
+        "candidate": candidate,
+        "attempts": attempts,
+        "attempts_before": generation.attempts_before,
+        "job_type": generation.job_type,
+        "provider": generation.provider,
+        "model": generation.model,
+        "endpoint": generation.endpoint,
+        "arguments": generation.arguments,
+        "timing": TIMING.dump_python(generation.timing, mode="json"),
+        "tariff": TARIFF.dump_python(generation.tariff, mode="json"),
+        "outputs": None if generation.outputs is None else list(generation.outputs),
+        "input_references": list(generation.references),
+        "provider_request_id": submission.request_id if submission else None,
+        "provider_status_url": submission.status_url if submission else None,
+        "provider_response_url": submission.response_url if submission else None,
+        "progress_percent": 0,
+        "slot_granted_at": None,
+    }
+    columns = {getattr(GenerationJob, name): value for name, value in values.items()}
+    await session.execute(update(GenerationJob).where(col(GenerationJob.id) == generation.id).values(columns))
+
+
 async def complete_generation(
     session: AsyncSession,
     generation_id: UUID,
@@ -470,10 +512,12 @@ async def complete_generation(
     files: Sequence[MediaFileRow],
     result_url: str | None,
     charge: Charge,
+    overtaken_cents: int = 0,
     clip: ClipUpdate | None = None,
     message: str | None = None,
 ) -> bool:
-    """The end, with everything that belongs to it. `message`: what its provider says of it to users.
+    """The end, with everything that belongs to it. `message`: what its provider says of it to users. `overtaken_cents`:
+    for another model, which ended after it.
 
     A clip that was deleted meanwhile is no reason to fail: the media stays in the gallery.
     """
@@ -489,8 +533,8 @@ async def complete_generation(
         data=_remarks(charge),
         progress_percent=100,
         result_url=result_url,
-        actual_cost_cents=charge.cost_cents,
-        charged_cents=charge.charged_cents,
+        actual_cost_cents=charge.cost_cents + overtaken_cents,
+        charged_cents=charge.charged_cents + overtaken_cents,
     )
 
 
@@ -598,8 +642,9 @@ async def _end_generation(
 
 def generation_of(job: GenerationJob) -> Generation:
     """The workflow's input, from the row alone: a generation can be started by whoever finds its row."""
-    candidates = CANDIDATES.validate_python(job.candidates or [])[job.candidate :]
-    return Generation(
+    candidates = CANDIDATES.validate_python(job.candidates or [])
+    present, fallbacks = candidates[job.candidate : job.candidate + 1], candidates[job.candidate + 1 :]
+    generation = Generation(
         id=job.id,
         user_id=job.user_id,
         job_type=JobType(job.job_type),
@@ -610,13 +655,23 @@ def generation_of(job: GenerationJob) -> Generation:
         timing=TIMING.validate_python(job.timing),
         uncertain_submit_policy=UncertainSubmitPolicy(job.uncertain_submit_policy),
         clip_id=job.clip_id,
-        held_cents=candidates[0].price_cents if candidates else job.estimated_cost_cents,
+        held_cents=present[0].price_cents if present else job.estimated_cost_cents,
         references=tuple(job.input_references),
         tariff=TARIFF.validate_python(job.tariff),
         outputs=None if job.outputs is None else tuple(job.outputs),
-        fallbacks=tuple(candidates[1:]),
+        fallbacks=tuple(fallbacks),
         attempts_before=job.attempts_before,
     )
+    return _with_hedge(job, generation, candidates) if job.hedge_after_seconds is not None else generation
+
+
+def _with_hedge(job: GenerationJob, generation: Generation, candidates: Sequence[Candidate]) -> Generation:
+    """Both models, whichever the row follows, if both are at work or may come to be."""
+    if job.beside_provider is None and job.candidate:
+        return generation
+    first = generation.made_by(candidates[0], fallbacks=candidates[1:], attempts_before=0)
+    hedged = replace(first, hedge_after=timedelta(seconds=job.hedge_after_seconds or 0))
+    return hedged if job.beside_provider or job.hedged_at is None else hedged.without_hedge()
 
 
 async def unstarted_generations(

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from reelay.db.assets import find_asset
 from reelay.db.tables import GenerationJob, InputAddress, MediaFileRow
-from reelay.domain.generation import Status
+from reelay.domain.generation import Generation, Status
 from reelay.domain.references import Owner, Reference, parse_reference, value_at
 
 
@@ -102,14 +102,16 @@ async def find_input_file_by_link(session: AsyncSession, user_id: UUID, link: Re
     return asset if isinstance(asset, InputFile) and asset.name == link.name else Unusable.UNKNOWN
 
 
-async def input_addresses(session: AsyncSession, job_id: UUID, *, good_for: timedelta) -> dict[str, str]:
-    """By place in the arguments: those that providers can read for so long from now on."""
+async def input_addresses(session: AsyncSession, generation: Generation, *, good_for: timedelta) -> dict[str, str]:
+    """By place in the arguments: those that the provider can read for so long from now on."""
     rows = await session.execute(
         select(col(InputAddress.place), col(InputAddress.address)).where(
-            col(InputAddress.job_id) == job_id, col(InputAddress.expires_at) >= func.now() + good_for
+            col(InputAddress.job_id) == generation.id, col(InputAddress.expires_at) >= func.now() + good_for
         )
     )
-    return {row.place: row.address for row in rows}
+    saved = {row.place: row.address for row in rows}
+    places = {place: _saved_place(generation, place) for place in generation.references}
+    return {place: saved[name] for place, name in places.items() if name in saved}
 
 
 SAVE_INPUT_ADDRESS = text("""
@@ -120,9 +122,15 @@ SAVE_INPUT_ADDRESS = text("""
 
 
 async def save_input_addresses(
-    session: AsyncSession, job_id: UUID, user_id: UUID, addresses: Mapping[str, str], *, lifetime: timedelta
+    session: AsyncSession, generation: Generation, addresses: Mapping[str, str], *, lifetime: timedelta
 ) -> None:
     """Written down before the submission: a later try gives the provider the same ones."""
+    job = {"job": generation.id, "user": generation.user_id, "lifetime": lifetime}
     for place, address in addresses.items():
-        values = {"job": job_id, "user": user_id, "place": place, "address": address, "lifetime": lifetime}
-        await session.execute(SAVE_INPUT_ADDRESS, values)
+        values = {"place": _saved_place(generation, place), "address": address}
+        await session.execute(SAVE_INPUT_ADDRESS, job | values)
+
+
+def _saved_place(generation: Generation, place: str) -> str:
+    """Another model reads other files at the same place, or the same ones at another address."""
+    return f"{generation.attempts_before}:{place}" if generation.attempts_before else place

@@ -1,24 +1,25 @@
 """The rows that the reconciliation checks, and what it writes into their timelines."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from reelay.db.credits import end_hold
 from reelay.db.external import is_ours_to_run
-from reelay.db.tables import GenerationJob, JobEvent, SubmissionAttempt
+from reelay.db.tables import AttemptState, GenerationJob, JobEvent, SubmissionAttempt
 from reelay.domain.generation import ACTIVE, ProviderName, Stage, Status
 from reelay.domain.progress import progress_sentence
 
 
 @dataclass(frozen=True)
 class StaleGeneration:
-    """An open row that nothing has changed for a while, with its newest attempt."""
+    """An open row that nothing has changed for a while, with its newest attempt: that of the model it follows."""
 
     job: GenerationJob
     attempt: SubmissionAttempt | None
@@ -29,7 +30,15 @@ async def stale_generations(
 ) -> list[StaleGeneration]:
     """Rows that are ours to run, in the order of their ids, those beyond `after`."""
     attempt, earlier = aliased(SubmissionAttempt), aliased(SubmissionAttempt)
-    newest = select(func.max(earlier.number)).where(col(earlier.job_id) == col(GenerationJob.id)).scalar_subquery()
+    followed = col(GenerationJob.attempts_before) + col(GenerationJob.attempts)
+    newest = (
+        select(func.max(earlier.number))
+        .where(
+            col(earlier.job_id) == col(GenerationJob.id),
+            or_(col(GenerationJob.hedged_at).is_(None), col(earlier.number) <= followed),
+        )
+        .scalar_subquery()
+    )
     statement = (
         select(GenerationJob, attempt)
         .outerjoin(attempt, and_(col(attempt.job_id) == col(GenerationJob.id), col(attempt.number) == newest))
@@ -44,6 +53,19 @@ async def stale_generations(
     if after:
         statement = statement.where(col(GenerationJob.id) > after)
     return [StaleGeneration(job, attempt) for job, attempt in await session.execute(statement)]
+
+
+async def accepted_beside(session: AsyncSession, job: GenerationJob) -> Sequence[SubmissionAttempt]:
+    """Attempts at the model that is at work beside the one that the row follows."""
+    if job.beside_provider is None:
+        return ()
+    statement = select(SubmissionAttempt).where(
+        col(SubmissionAttempt.job_id) == job.id,
+        col(SubmissionAttempt.provider) == job.beside_provider,
+        col(SubmissionAttempt.state) == AttemptState.ACCEPTED,
+        ~col(SubmissionAttempt.number).between(job.attempts_before + 1, job.all_attempts),
+    )
+    return (await session.scalars(statement)).all()
 
 
 async def claim_repair(session: AsyncSession, job: GenerationJob, detail: str) -> bool:

@@ -35,6 +35,7 @@ from reelay.domain.generation import (
     UncertainSubmitPolicy,
     WaitingFor,
 )
+from reelay.domain.learned_limit import Lesson
 from reelay.domain.outgoing import DeliveryState, DisabledReason, EndpointStatus, EventType, WebhookFormat
 from reelay.domain.pipeline import PipelineStatus, StepStatus
 from reelay.domain.turns import Place
@@ -320,6 +321,13 @@ class GenerationJob(SQLModel, table=True):
             ),
         ),
         Index(
+            "generation_jobs_beside",
+            "beside_provider",
+            "beside_endpoint",
+            "user_id",
+            postgresql_where=text("status in ('pending', 'submitted', 'in_progress') and beside_provider is not null"),
+        ),
+        Index(
             "generation_jobs_waiting_for_slots",
             "provider",
             "user_id",
@@ -381,6 +389,13 @@ class GenerationJob(SQLModel, table=True):
     """Which of them it is now; its columns are the row's own."""
     attempts_before: int = 0
     """At the models that it fell back from."""
+    hedge_after_seconds: int | None = None
+    """How long after the first model's submission the next one begins beside it; None: it does not."""
+    hedged_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    """When that has begun."""
+    beside_provider: ProviderName | None = Field(default=None, sa_type=Text)
+    """While two models are at work: who is asked by the one that the row does not follow. It holds a slot there."""
+    beside_endpoint: str | None = Field(default=None, sa_type=Text)
     waiting_for: WaitingFor | None = Field(default=None, sa_type=Text)
     queue_position: int | None = None
     """How many are ahead of it in the provider's queue."""
@@ -430,6 +445,11 @@ class GenerationJob(SQLModel, table=True):
     def all_attempts(self) -> int:
         """Also the number of the newest one."""
         return self.attempts_before + self.attempts
+
+    @property
+    def sent_attempts(self) -> int:
+        """With that of a model beside the one that the row follows, which has the next number."""
+        return max(self.all_attempts, 2) if self.hedged_at else self.all_attempts
 
 
 class DeletedJob(SQLModel, table=True):
@@ -997,8 +1017,23 @@ class SlotLimit(SQLModel, table=True):
     endpoint: str = Field(sa_type=Text, primary_key=True)
     """Empty for the account."""
     slots: int | None = None
+    is_learned: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """The account's limit is learned: `learned_limits`."""
     slots_per_user: int | None = None
     changed_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+
+
+class LearnedLimit(SQLModel, table=True):
+    """What a provider's limit was learned to be; the newest row is what holds."""
+
+    __tablename__ = "learned_limits"
+    __table_args__ = (Index("learned_limits_of_provider", "provider", "id"),)
+
+    id: int = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    provider: ProviderName = Field(sa_type=Text)
+    slots: int
+    lesson: Lesson = Field(sa_type=Text)
+    at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
 
 
 class SlotQueue(SQLModel, table=True):

@@ -48,12 +48,25 @@ class FailureCode(StrEnum):
         return self in PROVIDERS_OWN
 
     @property
+    def is_verdict_on_input(self) -> bool:
+        """Whether the input is refused: no other model is asked to take it."""
+        return self in VERDICTS_ON_INPUT
+
+    @property
     def advice(self) -> str:
         """For operators: what to check, and whether a retry helps."""
         return ADVICE[self]
 
 
 PROVIDERS_OWN = frozenset({FailureCode.PROVIDER_ERROR, FailureCode.PROVIDER_UNAUTHORIZED, FailureCode.WAIT_EXPIRED})
+VERDICTS_ON_INPUT = frozenset(
+    {
+        FailureCode.PROVIDER_REJECTED,
+        FailureCode.CONTENT_POLICY,
+        FailureCode.RESULT_FLAGGED,
+        FailureCode.INPUT_UNAVAILABLE,
+    }
+)
 # For operators, in the Temporal UI and in /admin. What a user can do about a code stands in `messages/jobs.toml`.
 ADVICE = {
     FailureCode.PROVIDER_REJECTED: "The input is at fault: its user has to change it. A retry alone does not help.",

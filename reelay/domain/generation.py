@@ -1,5 +1,6 @@
 """A generation: one request for one output of one model, from creation to its last state."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -217,10 +218,31 @@ class Generation:
     """What is tried next, in order, when the provider fails for reasons of its own."""
     attempts_before: int = 0
     """At the models that it fell back from."""
+    hedge_after: timedelta | None = None
+    """How long after its submission the next fallback begins beside it; None: it does not."""
+    attempts_beside: int = 0
+    """The greatest number that an attempt had at a model that was beside it, and has failed."""
+
+    @property
+    def last_attempt(self) -> int:
+        """The greatest number that an attempt at its model may have."""
+        return self.attempts_before + self.attempts_at_most
+
+    def hedge(self) -> "Generation":
+        """The same generation with its next fallback, which works on it beside this one."""
+        return replace(self.fall_back(attempts=self.last_attempt), hedge_after=self.hedge_after)
+
+    def without_hedge(self) -> "Generation":
+        """The same generation once the model beside it has failed."""
+        return replace(self, fallbacks=self.fallbacks[1:], hedge_after=None, attempts_beside=self.hedge().last_attempt)
 
     def fall_back(self, *, attempts: int) -> "Generation":
         """The same generation with its next fallback, after so many attempts."""
         candidate, *left = self.fallbacks
+        return self.made_by(candidate, fallbacks=left, attempts_before=attempts)
+
+    def made_by(self, candidate: Candidate, *, fallbacks: Sequence[Candidate], attempts_before: int) -> "Generation":
+        """The same generation with that model, and no other beside it."""
         return replace(
             self,
             job_type=candidate.job_type,
@@ -233,8 +255,10 @@ class Generation:
             tariff=candidate.tariff,
             outputs=candidate.outputs,
             references=candidate.references,
-            fallbacks=tuple(left),
-            attempts_before=attempts,
+            fallbacks=tuple(fallbacks),
+            attempts_before=attempts_before,
+            hedge_after=None,
+            attempts_beside=0,
         )
 
     @property

@@ -10,9 +10,9 @@ docs/decisions/025-slots.md has the proof.
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from heapq import heapify, heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush
 from math import inf
 from uuid import UUID
 
@@ -26,6 +26,8 @@ class SlotLimits:
     account: int | None = None
     per_user: int | None = None
     endpoints: Mapping[str, int] = field(default_factory=dict)
+    is_learned: bool = False
+    """Whether the account's limit is what was learned last."""
 
     def __bool__(self) -> bool:
         return self.account is not None or self.per_user is not None or bool(self.endpoints)
@@ -110,7 +112,9 @@ class Turns:
         """As many as there are slots for, in order."""
         turns: list[Turn] = []
         left, next_starts = list(waiting), {user_id: share.next_start for user_id, share in shares.items()}
-        while self.free != 0 and (eligible := [job for job in left if self._has_slot_for(job)]):
+        while self.free != 0 and (
+            eligible := [job for job in left if self._is_below_limits(job.user_id, job.endpoint)]
+        ):
             clock = self._clock()
             starts = {job.id: max(clock, next_starts.get(job.user_id, clock)) for job in eligible}
             chosen = min(eligible, key=lambda job: (-job.rank, starts[job.id], job.since, job.id))
@@ -154,10 +158,17 @@ class Turns:
             if jobs:
                 heappush(ahead, (next_starts[user_id], jobs[0].since, jobs[0].id, user_id))
 
-    def _has_slot_for(self, job: WaitingJob) -> bool:
-        per_user, of_endpoint = self._limits.per_user, self._limits.endpoints.get(job.endpoint)
-        return (per_user is None or self._of_user[job.user_id] < per_user) and (
-            of_endpoint is None or self._of_endpoint[job.endpoint] < of_endpoint
+    def has_slot_for_any(self, waiting: Sequence[WaitingJob]) -> bool:
+        return any(self.has_slot(job.user_id, job.endpoint) for job in waiting)
+
+    def has_slot(self, user_id: UUID, endpoint: str) -> bool:
+        """Whether one is free for a request of that user's to that endpoint."""
+        return self.free != 0 and self._is_below_limits(user_id, endpoint)
+
+    def _is_below_limits(self, user_id: UUID, endpoint: str) -> bool:
+        per_user, of_endpoint = self._limits.per_user, self._limits.endpoints.get(endpoint)
+        return (per_user is None or self._of_user[user_id] < per_user) and (
+            of_endpoint is None or self._of_endpoint[endpoint] < of_endpoint
         )
 
     def _clock(self) -> float:
@@ -172,17 +183,3 @@ class Turns:
         self._in_use += jobs
         self._of_user[user_id] += jobs
         self._of_endpoint[endpoint] += jobs
-
-
-def expected_starts(ends: Sequence[timedelta], slots: int, durations: Sequence[timedelta]) -> list[timedelta]:
-    """From now, when jobs that take so long start one after the other, each in the slot that is free first.
-
-    `ends`: when those end that hold a slot now.
-    """
-    free = [max(end, timedelta(0)) for end in ends] + [timedelta(0)] * (slots - len(ends))
-    heapify(free)
-    starts = []
-    for duration in durations:
-        starts.append(free[0])
-        heapreplace(free, free[0] + duration)
-    return starts

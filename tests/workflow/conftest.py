@@ -67,6 +67,15 @@ def with_fallbacks(count: int = 1, policy: UncertainSubmitPolicy = UncertainSubm
     return replace(asked, fallbacks=(fallback,) * count)
 
 
+def hedged(
+    fallbacks: int = 1,
+    policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL,
+    *,
+    after: timedelta = timedelta(seconds=1),
+) -> Generation:
+    return replace(with_fallbacks(fallbacks, policy), hedge_after=after)
+
+
 def report(request_id: str = REQUEST, *, attempt: int = 1) -> Report:
     return Report(attempt=attempt, request_id=request_id, delivery_id=uuid4())
 
@@ -100,8 +109,8 @@ class Run:
 
         async def is_understood() -> bool:
             events = [event.WhichOneof("attributes") for event in (await self.handle.fetch_history()).events]
-            asked = events.index("workflow_execution_cancel_requested_event_attributes")
-            return "workflow_task_completed_event_attributes" in events[asked:]
+            asked = "workflow_execution_cancel_requested_event_attributes"
+            return asked in events and "workflow_task_completed_event_attributes" in events[events.index(asked) :]
 
         await eventually(is_understood)
 

@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -96,6 +97,28 @@ async def webhook_of_the_first_attempt(handle: Handle) -> None:
     await handle.signal(GenerationWorkflow.report, report("request-1", attempt=1))
 
 
+async def webhook_of_the_hedge(handle: Handle) -> None:
+    await until_done(handle, "submit", 2)
+    await handle.signal(GenerationWorkflow.report, report("request-2", attempt=2))
+
+
+async def webhook_without_the_hedge(handle: Handle) -> None:
+    await until_done(handle, "lead", 1)
+    await handle.signal(GenerationWorkflow.report, report())
+
+
+async def until_done(handle: Handle, activity: str, times: int) -> None:
+    """So many activities of that name have ended well."""
+
+    async def is_done() -> bool:
+        events = (await handle.fetch_history()).events
+        names = {event.event_id: event.activity_task_scheduled_event_attributes.activity_type.name for event in events}
+        ended = [event.activity_task_completed_event_attributes.scheduled_event_id for event in events]
+        return [names.get(begun) for begun in ended].count(activity) >= times
+
+    await eventually(is_done)
+
+
 async def cancel_while_waiting(handle: Handle) -> None:
     await until(handle, Stage.GENERATING)
     await handle.cancel()
@@ -143,6 +166,12 @@ PATHS: dict[str, tuple[Steps, Callable[[Handle], Awaitable[None]], Generation]] 
         Steps(archives=[verdict(FailureCode.PROVIDER_ERROR), None], webhook_expected=False),
         nothing,
         with_fallbacks(),
+    ),
+    "hedge-ended-first": (Steps(), webhook_of_the_hedge, replace(with_fallbacks(), hedge_after=MOMENT)),
+    "hedge-failed": (
+        Steps(submits=[None, verdict(FailureCode.PROVIDER_REJECTED)]),
+        webhook_without_the_hedge,
+        replace(with_fallbacks(), hedge_after=MOMENT),
     ),
     "canceled": (Steps(), cancel_while_waiting, generation()),
 }

@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from activities.errors import non_retryable, request_list_unavailable, still_running, submission_uncertain
-from activities.inputs import Accepted, Adoption, Attempt, Completion, Ended, Ending, Fallback
+from activities.inputs import Accepted, Adoption, Attempt, Completion, Ended, Ending, Fallback, Lead
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Archived, MediaFile, Report, Submission
 from reelay.providers.provider import CancelAnswer
@@ -81,6 +81,8 @@ class Steps:
     """How long ago the submission was sent, where the attempt log tells."""
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the provider answers the submission. Cleared: it takes its time."""
+    slow_from: int = 1
+    """The first attempt whose answer `accepted` is waited for."""
     listed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: the list is answered. Cleared: it takes its time."""
     adopted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -95,6 +97,9 @@ class Steps:
     """Set: the provider answers a withdrawal. Cleared: it takes its time."""
     done: list[str] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
+    overtaken_cents: int = 0
+    """What a request has cost that another model overtook."""
+    completion: Completion | None = None
     ending: Ending | None = None
 
     def __post_init__(self) -> None:
@@ -116,6 +121,8 @@ class Steps:
             self.complete,
             self.withdraw,
             self.fall_back,
+            self.lead,
+            self.stop,
             self.end,
         ]
         return (
@@ -132,7 +139,8 @@ class Steps:
     async def submit(self, attempt: Attempt) -> Submission:
         self.attempts.append(attempt)
         self._act("submit", self.submits)
-        await self.accepted.wait()
+        if attempt.number >= self.slow_from:
+            await self.accepted.wait()
         return replace(
             submission(f"request-{attempt.number}", attempt=attempt.number, webhook_expected=self.webhook_expected),
             sent_at=activity.info().started_time - self.sent_ago if self.sent_ago else None,
@@ -176,6 +184,7 @@ class Steps:
     @activity.defn
     async def complete(self, completion: Completion) -> None:
         outcome = self._next("complete", self.completions)
+        self.completion = completion
         await self.recorded.wait()
         _carried_out(outcome)
 
@@ -184,6 +193,17 @@ class Steps:
         self.done.append(f"withdraw {accepted.submission.request_id}")
         await self.withdrawn.wait()
         return CancelAnswer.REQUESTED
+
+    @activity.defn
+    async def stop(self, overtaken: Accepted) -> int:
+        self.done.append(f"stop {overtaken.submission.request_id}")
+        await self.withdrawn.wait()
+        return self.overtaken_cents
+
+    @activity.defn
+    async def lead(self, change: Lead) -> None:
+        after = f" after {change.failure.code}" if change.failure else ""
+        self.done.append(f"follow {change.generation.model}{after}")
 
     @activity.defn
     async def end(self, ending: Ending) -> None:

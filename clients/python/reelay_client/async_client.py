@@ -18,6 +18,7 @@ from reelay_client.events import Event, read_events
 from reelay_client.models import (
     Asset,
     Batch,
+    BatchEstimate,
     BatchResult,
     Campaign,
     Clip,
@@ -48,6 +49,9 @@ BESIDE_INPUT = (
     "confirm",
     "externalId",
     "fallbacks",
+    "hedgeAfterSeconds",
+    "maxCostCents",
+    "maxExtraCents",
     "maxWaitSeconds",
     "metadata",
     "priority",
@@ -98,9 +102,7 @@ class AsyncReelay:
         """
         if kind_or_model in KINDS:
             return await self.create_at(f"/api/generate/{kind_or_model}", inputs, idempotency_key=idempotency_key)
-        beside = {name: inputs.pop(name) for name in BESIDE_INPUT if name in inputs}
-        body: dict[str, Any] = {"model": kind_or_model, "input": inputs, **beside}
-        return await self.create_at("/api/jobs", body, idempotency_key=idempotency_key)
+        return await self.create_at("/api/jobs", _job(kind_or_model, inputs), idempotency_key=idempotency_key)
 
     async def create_at(
         self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
@@ -126,6 +128,11 @@ class AsyncReelay:
         """
         body = {"jobs": [dict(job) for job in jobs], "webhookUrl": webhook_url, "metadata": metadata or {}}
         return CreatedBatch.read(await self._create("/api/batches", body, idempotency_key))
+
+    async def estimate_batch(self, jobs: Sequence[Mapping[str, Any]]) -> BatchEstimate:
+        """What `create_batch` with the same jobs would cost. Nothing is created; what it would refuse is refused."""
+        body = {"jobs": [dict(job) for job in jobs]}
+        return BatchEstimate.read(await self._request_with_retries("POST", "/api/batches", params=DRY_RUN, json=body))
 
     async def batch(self, batch_id: UUID) -> Batch:
         return Batch.read(await self.get(f"/api/batches/{batch_id}"))
@@ -187,9 +194,8 @@ class AsyncReelay:
 
     async def estimate(self, model: str, /, **inputs: Any) -> Estimate:
         """What `create` with the same model and inputs would cost."""
-        return Estimate.read(
-            await self._request_with_retries("POST", "/api/estimate", json={"model": model, "input": inputs})
-        )
+        body = _job(model, inputs)
+        return Estimate.read(await self._request_with_retries("POST", "/api/estimate", json=body))
 
     async def credits(self) -> Credits:
         return Credits.read(await self.get("/api/credits"))
@@ -542,6 +548,12 @@ def _pipeline(pipeline_id: UUID) -> str:
 
 def _changes(steps: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {"steps": {name: {"input": dict(inputs)} for name, inputs in steps.items()}}
+
+
+def _job(model: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of `POST /api/jobs`."""
+    beside = {name: inputs[name] for name in BESIDE_INPUT if name in inputs}
+    return {"model": model, "input": {name: inputs[name] for name in inputs if name not in beside}, **beside}
 
 
 def _once() -> dict[str, str]:

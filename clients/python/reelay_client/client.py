@@ -14,6 +14,7 @@ from reelay_client.async_client import BATCH_POLL_SECONDS, PATIENCE_SECONDS, Asy
 from reelay_client.models import (
     Asset,
     Batch,
+    BatchEstimate,
     BatchResult,
     Campaign,
     Clip,
@@ -74,6 +75,10 @@ class Reelay:
         """As `AsyncReelay.create_batch`."""
         create = partial(self._client.create_batch, jobs, webhook_url=webhook_url, metadata=metadata)
         return self._portal.call(partial(create, idempotency_key=idempotency_key))
+
+    def estimate_batch(self, jobs: Sequence[Mapping[str, Any]]) -> BatchEstimate:
+        """As `AsyncReelay.estimate_batch`."""
+        return self._portal.call(partial(self._client.estimate_batch, jobs))
 
     def batch(self, batch_id: UUID) -> Batch:
         return self._portal.call(self._client.batch, batch_id)

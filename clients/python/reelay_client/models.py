@@ -65,6 +65,14 @@ class File(Answer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TimeRange(Answer):
+    """Four of five jobs like it come to this between these moments."""
+
+    earliest: datetime
+    latest: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job(Answer):
     """One generation."""
 
@@ -83,7 +91,9 @@ class Job(Answer):
     queue_position: int | None = None
     """How many are ahead of it, in the provider's queue or in the line for its slots."""
     estimated_start_at: datetime | None = None
+    estimated_start_range: TimeRange | None = None
     estimated_completion_at: datetime | None = None
+    estimated_completion_range: TimeRange | None = None
     seconds_left: int | None = None
     """By what the model usually takes."""
     result_url: str | None
@@ -137,6 +147,15 @@ class CreatedBatch(Answer):
     estimated_cost_cents: int
     """Held until each job ends."""
     status_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchEstimate(Answer):
+    """What a batch would cost."""
+
+    total: int
+    """Of jobs."""
+    estimated_cost_cents: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +231,8 @@ class Estimate(Answer):
     estimated_seconds: int
     estimated: bool = False
     """Whether the real cost may differ."""
+    hedge_model: str | None = None
+    """The fallback that begins beside a model that takes long."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx
 
 from tests.eventually import eventually
+from tests.integration.api.shared import wrong_fields
 from tests.running import Service
 
 JOB = {"model": "veo3.1-fast", "input": {"prompt": "a harbour"}}
@@ -55,6 +56,21 @@ async def test_jobs_of_a_batch_run_and_what_they_made_is_listed_together(service
     rows = list(csv.DictReader(io.StringIO(table.text)))
     assert [row["job_id"] for row in rows] == created["jobIds"]
     assert {row["status"] for row in rows} == {"completed"}
+
+
+async def test_a_dry_run_tells_the_price_and_what_would_be_refused_and_leaves_nothing(service: Service) -> None:
+    async def dry_run(*jobs: dict[str, Any]) -> httpx.Response:
+        return await service.client.post("/api/batches?dryRun=1", json={"jobs": list(jobs)})
+
+    credits = (await service.client.get("/api/credits")).json()
+    answer = await dry_run(JOB, JOB)
+    price = (await service.client.post("/api/estimate", json=JOB)).json()["estimatedCostCents"]
+    assert (answer.status_code, answer.json()) == (200, {"total": 2, "estimatedCostCents": 2 * price})
+    assert wrong_fields(await dry_run(JOB, {"model": "no-such-model"})) == ["jobs.1.model"]
+    async with await service.user("who has one cent", credits=1) as poor:
+        assert (await poor.post("/api/batches?dryRun=1", json={"jobs": [JOB]})).status_code == 402
+    assert (await service.client.get("/api/credits")).json() == credits
+    assert (await service.client.get("/api/jobs")).json()["data"] == []
 
 
 async def test_every_wrong_job_is_named_and_none_is_created(service: Service) -> None:

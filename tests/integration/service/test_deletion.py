@@ -191,6 +191,19 @@ async def test_a_provider_that_does_not_delete_keeps_nothing_else_from_being_del
         assert await value(service, "select count(*) from erasures") == 0
 
 
+async def test_a_batch_goes_with_the_last_of_its_jobs(servers: Servers, provider: HoldingServer) -> None:
+    async with keeping(servers, provider, retention_days_jobs=DAYS) as service, service.worker():
+        job = {"model": "veo3.1-fast", "input": {"prompt": "a harbour"}}
+        batch = (await service.client.post("/api/batches", json={"jobs": [job, job]})).json()
+        for job_id in batch["jobIds"]:
+            await service.until(job_id, "completed")
+        await change(service, "update batches set created_at = created_at - interval '11 days'")
+        for job_id, left in zip(batch["jobIds"], (200, 404), strict=True):
+            await change(service, LONG_AGO, id=job_id)
+            assert (await prune(service)).jobs == 1
+            assert (await service.client.get(f"/api/batches/{batch['batchId']}")).status_code == left
+
+
 async def test_files_and_timelines_have_times_of_their_own(servers: Servers, provider: HoldingServer) -> None:
     limits = {"retention_days_media": DAYS, "retention_days_events": DAYS}
     async with keeping(servers, provider, **limits) as service, service.worker():

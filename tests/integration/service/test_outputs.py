@@ -22,6 +22,7 @@ CONTRACT = """
 BESIDE = """
     prompt aspectRatio assets logs secondsLeft externalId errorAdvice
     modelName modelVersion processingTime generationTime downloadTime generatedAt
+    estimatedStartRange estimatedCompletionRange
 """
 
 

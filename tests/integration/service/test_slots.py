@@ -128,6 +128,11 @@ async def are_in_line(service: Service, jobs: list[str]) -> bool:
     starts = [job["estimatedStartAt"] for job in shown]
     assert starts == sorted(starts)
     assert all(job["estimatedCompletionAt"] > job["estimatedStartAt"] for job in shown)
+    for job in shown:
+        for what in ("Start", "Completion"):
+            within = job[f"estimated{what}Range"]
+            assert within["earliest"] <= job[f"estimated{what}At"] <= within["latest"]
+        assert job["estimatedCompletionRange"]["earliest"] < job["estimatedCompletionRange"]["latest"]
     return [job["queuePosition"] for job in shown] == [0, 1, 2]
 
 

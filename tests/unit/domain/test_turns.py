@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reelay.domain.generation import Priority
-from reelay.domain.turns import Place, Share, SlotLimits, SlotsInUse, Turn, Turns, WaitingJob, expected_starts
+from reelay.domain.turns import Place, Share, SlotLimits, SlotsInUse, Turn, Turns, WaitingJob
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 USERS = [UUID(int=number) for number in range(4)]
@@ -147,12 +147,6 @@ def test_the_order_that_is_told_is_the_order_of_the_turns(
         started += account.end(account.running[0])
 
     assert [job.id for job in started] == [job.id for job in told]
-
-
-def test_starts_are_expected_in_the_slot_that_is_free_first() -> None:
-    minutes = [timedelta(minutes=each) for each in (2, 5, 1, 1, 3)]
-    assert expected_starts(minutes[:2], 2, minutes[2:]) == [timedelta(minutes=each) for each in (2, 3, 4)]
-    assert expected_starts([], 2, minutes[2:]) == [timedelta(minutes=each) for each in (0, 0, 1)]
 
 
 @pytest.mark.parametrize("ends", [(0, 0), (0, 1), (1, 0), (1, 1)])
