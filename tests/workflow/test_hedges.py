@@ -8,7 +8,7 @@ from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, UncertainSubmitPolicy
 from tests.eventually import eventually
 from tests.workflow.conftest import Run, Start, hedged, report, until
-from tests.workflow.steps import Steps, lost_answer, running, verdict
+from tests.workflow.steps import Steps, lost_answer, verdict
 
 FIRST, HEDGE = report(), report("request-2", attempt=2)
 BOTH = ["submit", "submit"]
@@ -225,20 +225,15 @@ async def test_what_is_made_does_not_wait_for_the_answer_to_the_others_submissio
     assert steps.done[-2:] == ["complete", "withdraw request-2"]
 
 
-async def test_fallback_whose_answer_is_lost_is_looked_for_beside_the_first_model(start: Start) -> None:
-    steps = Steps(submits=[None, lost_answer()], polls=[running()])
+async def test_fallback_whose_answer_is_lost_is_found_beside_the_first_model_by_its_webhook(start: Start) -> None:
+    steps = Steps(submits=[None, lost_answer()])
     run = await start(steps, hedged())
-    await until(run, Stage.GENERATING)
     await steps.until_begun("find")
     await run.hear(HEDGE)
 
-    async def is_adopted() -> bool:
-        return len(await completed(run, "adopt")) == 1
-
-    await eventually(is_adopted)
-    await run.hear(FIRST)
     assert await run.over() == "COMPLETED"
-    assert steps.done[-4:] == ["follow veo3.1", "archive", "stop request-2", "complete"]
+    assert "adopt request-2" in steps.done
+    assert steps.done[-4:] == ["follow seedance-1-lite", "archive", "stop request-1", "complete"]
 
 
 async def test_model_that_is_sent_again_by_policy_leaves_the_number_after_to_the_fallback(start: Start) -> None:
