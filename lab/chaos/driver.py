@@ -12,9 +12,10 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import psutil
 
 from lab.chaos.evidence import Kill, Notes
-from lab.chaos.plan import Plan, PlannedJob, PlannedKill, PlannedPipeline
+from lab.chaos.plan import Part, Plan, PlannedJob, PlannedKill, PlannedPipeline
 from lab.chaos.receiver import Receiver
 from reelay.cli.data_dir import DataDir
 from reelay.db.address import PostgresAddress
@@ -107,12 +108,17 @@ class Driver:
         """SIGKILL. A part that is away at the moment is killed once it is back."""
         await self._sleep_until(kill.at)
         back = self._now() + PART_BACK_WITHIN_SECONDS
-        while (process := self._data_dir.find_stack().parts[kill.part].find()) is None:
+        while (process := self._process_of(kill.part)) is None:
             if self._now() > back:
                 return self.notes.oddities.append(f"{kill.part} was not back within {PART_BACK_WITHIN_SECONDS} s")
             await asyncio.sleep(0.1)
         os.kill(process.pid, signal.SIGKILL)
         self.notes.kills.append(Kill(kill.part, datetime.now(UTC)))
+
+    def _process_of(self, part: Part) -> psutil.Process | None:
+        """None while it is started again."""
+        process_id = self._data_dir.find_stack().parts.get(part)
+        return process_id and process_id.find()
 
     async def _watch(self) -> None:
         """Note the first end of each job, and show how far all is."""
