@@ -118,7 +118,7 @@ class Driver:
     def _process_of(self, part: Part) -> psutil.Process | None:
         """None while it is started again."""
         process_id = self._data_dir.find_stack().parts.get(part)
-        return process_id and process_id.find()
+        return process_id.find() if process_id else None
 
     async def _watch(self) -> None:
         """Note the first end of each job, and show how far all is."""
