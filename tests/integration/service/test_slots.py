@@ -126,6 +126,8 @@ async def test_priority_goes_first_and_operators_may_reserve_it(service: Service
 async def are_in_line(service: Service, jobs: list[str]) -> bool:
     shown = [await service.job(job_id) for job_id in jobs]
     starts = [job["estimatedStartAt"] for job in shown]
+    if None in starts:  # the line is read at most once a second
+        return False
     assert starts == sorted(starts)
     assert all(job["estimatedCompletionAt"] > job["estimatedStartAt"] for job in shown)
     for job in shown:
