@@ -25,6 +25,7 @@ test: $(READY) ## Run the tests of the product
 	@$(BIN)/python -m tests.node
 	@$(BIN)/python -m tests.pgbouncer
 	@$(BIN)/python -m tests.acceptance.generated.python_generator
+	@$(BIN)/python -m tests.acceptance.doors.openai_2
 	@$(BIN)/pytest -q -n auto --maxprocesses 4 --dist worksteal --ignore tests/lab
 
 lab: $(READY) ## Run the tests of what proves it: simulator, embedded stack, chaos, bench, planted bugs
@@ -71,12 +72,14 @@ setup: $(READY) ## Make the virtual environment
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 	--no-emit-index-url --fork-strategy fewest --python-version 3.11
 GENERATOR := tests/acceptance/generated/python/requirements
+OPENAI_2 := tests/acceptance/doors/openai_2/requirements
 
 lock: $(READY) ## Resolve the dependencies again
 	@$(BIN)/python -m pip install --quiet uv
 	@$(COMPILE) pyproject.toml --all-extras -o requirements.lock
 	@$(COMPILE) pyproject.toml --extra build -o requirements-runtime.lock
 	@$(COMPILE) $(GENERATOR).in -o $(GENERATOR).lock
+	@$(COMPILE) --no-deps $(OPENAI_2).in -o $(OPENAI_2).lock
 
 clean: ## Remove the virtual environments and the caches
 	@rm -rf .venv .venv-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -26,6 +26,7 @@ from reelay.db.outgoing import (
 from reelay.db.tables import OutgoingEvent, WebhookEndpoint
 from reelay.domain.outgoing import AttemptOutcome, DisabledReason, WebhookFormat, pause_before
 from reelay.outgoing.fal import FalSigner
+from reelay.outgoing.openai import openai_event
 from reelay.outgoing.secrets import EndpointSecrets
 from reelay.outgoing.sender import Answer, Message, Receiver, Sender, StandardSigner
 
@@ -166,12 +167,20 @@ class OutgoingActivities:
         ours = [each.event for each in due if each.format is None]
         data = await self._payloads.data_of(session, user_id, ours, endpoint.id if endpoint else None)
         secrets = self._secrets_of(endpoint) if endpoint else [self._secrets.for_job_addresses(user_id)]
-        return [
-            await self._fal_message(session, each.event)
-            if each.format is WebhookFormat.FAL
-            else _message(each.event, data[each.event.id], secrets)
-            for each in due
-        ]
+        return [await self._message_of(session, each, data, secrets) for each in due]
+
+    async def _message_of(
+        self, session: AsyncSession, due: DueDelivery, data: Mapping[UUID, Any], secrets: Sequence[str]
+    ) -> Message:
+        event = due.event
+        match due.format:
+            case WebhookFormat.FAL:
+                return await self._fal_message(session, event)
+            case WebhookFormat.OPENAI:
+                assert event.job_id
+                told = openai_event(event.id, event.type, event.at, event.job_id)
+                return Message(body=_json(told), signer=StandardSigner(id=event.id, secrets=secrets))
+        return _message(event, data[event.id], secrets)
 
     async def _fal_message(self, session: AsyncSession, event: OutgoingEvent) -> Message:
         assert event.job_id

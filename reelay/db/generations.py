@@ -199,6 +199,22 @@ async def newest_generations(
     return await _newest(session, _of_user(user_id), limit, filters)
 
 
+async def oldest_generations(
+    session: AsyncSession,
+    user_id: UUID,
+    *,
+    limit: int,
+    after: tuple[datetime, UUID] | None = None,
+    **filters: Unpack[JobFilters],
+) -> Sequence[GenerationJob]:
+    """The user's generations, oldest first, younger than `after` (created_at, id), without `result_data`."""
+    order = (col(GenerationJob.created_at), col(GenerationJob.id))
+    statement = _filtered(_of_user(user_id), filters)
+    if after:
+        statement = statement.where(tuple_(*order) > tuple_(*after))
+    return (await session.scalars(statement.order_by(*order).limit(limit))).all()
+
+
 async def newest_of_all_generations(
     session: AsyncSession, *, limit: int, **filters: Unpack[JobFilters]
 ) -> Sequence[GenerationJob]:
@@ -209,6 +225,11 @@ async def newest_of_all_generations(
 async def _newest(
     session: AsyncSession, statement: Select[GenerationJob], limit: int, filters: JobFilters
 ) -> Sequence[GenerationJob]:
+    newest_first = (col(GenerationJob.created_at).desc(), col(GenerationJob.id).desc())
+    return (await session.scalars(_filtered(statement, filters).order_by(*newest_first).limit(limit))).all()
+
+
+def _filtered(statement: Select[GenerationJob], filters: JobFilters) -> Select[GenerationJob]:
     statement = statement.options(WITHOUT_RESULT)
     if statuses := filters.get("statuses"):
         statement = statement.where(col(GenerationJob.status).in_(statuses))
@@ -233,8 +254,7 @@ async def _newest(
         created_at, generation_id = before
         same_moment = and_(col(GenerationJob.created_at) == created_at, col(GenerationJob.id) < generation_id)
         statement = statement.where(or_(col(GenerationJob.created_at) < created_at, same_moment))
-    newest_first = (col(GenerationJob.created_at).desc(), col(GenerationJob.id).desc())
-    return (await session.scalars(statement.order_by(*newest_first).limit(limit))).all()
+    return statement
 
 
 async def timeline(session: AsyncSession, user_id: UUID, generation_id: UUID) -> Sequence[JobEvent]:

@@ -35,6 +35,7 @@ class WebhookFormat(StrEnum):
     """Whose words a job's own address is told in, where they are not ours."""
 
     FAL = "fal"
+    OPENAI = "openai"
 
 
 class EndpointStatus(StrEnum):

@@ -85,9 +85,9 @@ class DecoderPool:
         Raises: BadMedia (TooCostly, where the file took more than `patient` allows or killed its process),
         DecoderUnavailable.
         """
-        answer = await self._ask(_request(path, poster, check_end))
+        answer = await self._ask(_request(path, poster=poster, check_end=check_end))
         if answer.inspection is None:
-            raise BadMedia(answer.bad_media or "the file cannot be read as media")
+            raise _bad_media(answer)
         check = _check_of_credentials(path, self._trust_anchors)
         provenance = await self._provenance(check) if answer.inspection.has_credentials else NO_CREDENTIALS
         return replace(answer.inspection, provenance=provenance)
@@ -109,6 +109,12 @@ class DecoderPool:
         if answer.bug:
             log.error("media_inspection_failed", traceback=answer.bug)
         return answer
+
+    async def write_sheet(self, path: Path, to: Path) -> None:
+        """A JPEG of sixteen moments of the video. Raises what `inspect` does."""
+        answer = await self._ask(_request(path, sheet=to))
+        if not answer.has_sheet:
+            raise _bad_media(answer)
 
 
 class DecoderLine:
@@ -193,8 +199,15 @@ class DecoderLine:
         return TooCostly(f"the file ended the process that looked into it: {_described(exit_code)}")
 
 
-def _request(path: Path, poster: Path | None, check_end: bool) -> Request:
-    return Request(path=str(path.absolute()), poster=str(poster.absolute()) if poster else None, check_end=check_end)
+def _bad_media(answer: Answer) -> BadMedia:
+    return BadMedia(answer.bad_media or "the file cannot be read as media")
+
+
+def _request(path: Path, *, poster: Path | None = None, check_end: bool = False, sheet: Path | None = None) -> Request:
+    def absolute(written: Path | None) -> str | None:
+        return str(written.absolute()) if written else None
+
+    return Request(path=str(path.absolute()), poster=absolute(poster), check_end=check_end, sheet=absolute(sheet))
 
 
 def _check_of_credentials(path: Path, trust_anchors: str | None) -> Request:

@@ -18,6 +18,7 @@ from reelay.media.credentials import carries_manifest, read_provenance
 from reelay.media.errors import BadMedia
 from reelay.media.inspection import OUT_OF_MEMORY, READY, TAKEN, Answer, Request
 from reelay.media.probe import inspect
+from reelay.media.sheet import write_sheet
 
 MAX_WRITTEN_BYTES = 16 * 1024 * 1024
 """Of a poster."""
@@ -42,6 +43,9 @@ def _answer(request: Request) -> Answer:
         if request.credentials_alone:
             anchors = Path(request.trust_anchors) if request.trust_anchors else None
             return Answer(provenance=read_provenance(path, anchors))
+        if request.sheet:
+            write_sheet(path, Path(request.sheet))
+            return Answer(has_sheet=True)
         found = inspect(path, poster=poster, check_end=request.check_end)
         return Answer(inspection=replace(found, has_credentials=carries_manifest(path)))
     except BadMedia as error:

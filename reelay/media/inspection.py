@@ -41,6 +41,8 @@ class Request:
     """Check the Content Credentials, and do nothing else."""
     trust_anchors: str | None = None
     """Who may vouch for their signer: a file of certificates (PEM)."""
+    sheet: str | None = None
+    """Where to write one of the video's moments, and do nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class Answer:
 
     inspection: Inspection | None = None
     provenance: Provenance | None = None
+    has_sheet: bool = False
     bad_media: str | None = None
     bug: str | None = None
     """The traceback of what nobody foresaw."""

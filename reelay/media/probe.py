@@ -126,7 +126,7 @@ def _decoded(container: InputContainer, picture: VideoStream, *, wanted: bool) -
 
 def _save_poster(frame: VideoFrame, to: Path) -> bool:
     try:
-        _upright(_shrunk(frame), quarter_turns(frame)).save(to)
+        _turned(_shrunk(frame), quarter_turns(frame)).save(to)
     except (av.error.FFmpegError, MemoryError):
         return False
     return True
@@ -137,7 +137,12 @@ def quarter_turns(frame: VideoFrame) -> int:
     return round(-frame.rotation / 90) % 4
 
 
-def _upright(frame: VideoFrame, quarter_turns: int) -> VideoFrame:
+def upright(frame: VideoFrame) -> VideoFrame:
+    """As a player shows it."""
+    return _turned(frame, quarter_turns(frame))
+
+
+def _turned(frame: VideoFrame, quarter_turns: int) -> VideoFrame:
     if not quarter_turns:
         return frame
     graph = av.filter.Graph()

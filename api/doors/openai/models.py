@@ -13,10 +13,11 @@ from api.context import RequestContext
 from api.doors.headers import most_cents
 from api.generations.create import Created, CreateOptions, JobSpec, create_job, find_model
 from api.generations.schemas import CreateRequest
-from api.http.problems import InvalidParams, field_error
+from api.http.problems import InvalidParams, errors_of_the_body, field_error
 from api.services import Services
 from reelay.catalog.model import JobKind, Model
 from reelay.domain.messages import Sentence
+from reelay.domain.outgoing import WebhookFormat
 
 SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
 RATIO = re.compile(r"(\d{1,2}):(\d{1,2})")
@@ -44,12 +45,17 @@ async def create_asked(
     inputs: Mapping[str, Any],
     *,
     metadata: Mapping[str, Any] = MappingProxyType({}),
+    webhook_url: Any = None,
 ) -> Created:
-    """Raises what `create_job` does."""
+    """`webhook_url`: is told of the end in OpenAI's words. Raises what `create_job` does; RequestValidationError."""
     cents = most_cents(request.headers)
-    wishes = CreateRequest(max_cost_cents=cents, confirm=cents is not None, metadata=dict(metadata))
+    with errors_of_the_body():
+        wishes = CreateRequest(
+            max_cost_cents=cents, confirm=cents is not None, metadata=dict(metadata), webhook_url=webhook_url
+        )
     options = CreateOptions(key, 0, request.scope["route"].path)
-    return await create_job(context, options, JobSpec(model=model, inputs=inputs, request=wishes))
+    spec = JobSpec(model=model, inputs=inputs, request=wishes, webhook_format=WebhookFormat.OPENAI)
+    return await create_job(context, options, spec)
 
 
 def inputs_for_size(model: Model, size: str) -> dict[str, Any]:

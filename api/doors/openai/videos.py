@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel
 
+from api.assets.uploads import FILE, file_problems
 from api.context import Context, RequestContext
 from api.doors.openai.errors import OpenAiRoute
 from api.doors.openai.forms import SentFile, as_asset, body_of, scalar
@@ -19,18 +20,21 @@ from api.generations.gallery import VIDEO_TYPES
 from api.generations.read import find_job, job_view, listed_views
 from api.generations.schemas import JobView
 from api.http.idempotency import IdempotencyKey
-from api.http.problems import InvalidParams, NotFound, field_error
+from api.http.problems import NotFound
 from api.http.wire import Text
 from reelay.catalog.model import FIRST_FRAME, JobKind, Model
-from reelay.db.generations import newest_generations
+from reelay.db.generations import find_stored_file, newest_generations, oldest_generations
 from reelay.domain.generation import Status
 from reelay.domain.messages import Sentence
+from reelay.media.saving import save
 
 POLL_AFTER_MS = "openai-poll-after-ms"
 SOONEST_POLL_MS, LATEST_POLL_MS = 1000, 10_000
 OURS = "openai"
 """The member of a job's metadata with what its caller asked for, as it is shown again."""
 DEFAULT_MODEL = "sora-2"
+MOST_SHEET_BYTES = 512 * 1024**2
+"""Of a video that a sheet of sprites is made of."""
 
 VideoStatus = Literal["queued", "in_progress", "completed", "failed"]
 STATUSES: dict[Status, VideoStatus] = {
@@ -94,6 +98,7 @@ async def create_video(request: Request, context: Context, key: IdempotencyKey) 
     fields = await body_of(request)
     name = str(fields.pop("model", None) or DEFAULT_MODEL)
     size, seconds = fields.pop("size", None), fields.pop("seconds", None)
+    webhook_url = fields.pop("webhook_url", None)
     inputs = {"prompt": fields.pop("prompt", None)}
     if reference := fields.pop("input_reference", None):
         inputs[FIRST_FRAME] = await _address_of(context, reference)
@@ -105,18 +110,19 @@ async def create_video(request: Request, context: Context, key: IdempotencyKey) 
         inputs = inputs_for_size(model, str(size)) | inputs
     inputs |= _duration(model, seconds)
     asked = {"model": name, "size": size, "seconds": seconds or _usual_seconds(model)}
-    return await _created(request, context, key, model, inputs, asked)
+    return await _created(request, context, key, model, inputs, asked, webhook_url=webhook_url)
 
 
 @router.post("/{video_id}/remix")
 async def remix_video(request: Request, video_id: Text, context: Context, key: IdempotencyKey) -> JSONResponse:
     """The same inputs with another prompt: no model of the catalogue changes a video and keeps the rest of it."""
-    prompt = (await body_of(request)).get("prompt")
+    fields = await body_of(request)
     original = await _find(context, video_id)
     view = Video.from_job(original)
     model = await model_named(context.services, view.model, JobKind.VIDEO, original.input)
     asked = {"model": view.model, "size": view.size, "seconds": view.seconds, "remixed_from_video_id": view.id}
-    return await _created(request, context, key, model, {**original.input, "prompt": prompt}, asked)
+    inputs = {**original.input, "prompt": fields.get("prompt")}
+    return await _created(request, context, key, model, inputs, asked, webhook_url=fields.get("webhook_url"))
 
 
 @router.get("/{video_id}")
@@ -133,19 +139,14 @@ async def list_videos(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Literal["asc", "desc"] = "desc",
 ) -> dict[str, Any]:
-    """Newest first."""
-    if order == "asc":
-        error = field_error("order", Sentence("field_choice", choices="desc"), order, ["desc"])
-        raise InvalidParams(Sentence("request_invalid"), errors=[error])
     last = await find_job(context, after) if after else None
+    place = (last.created_at, last.id) if last else None
+    user_id = context.user_id
     async with context.transaction() as session:
-        rows = await newest_generations(
-            session,
-            context.user_id,
-            limit=limit + 1,
-            job_types=VIDEO_TYPES,
-            before=(last.created_at, last.id) if last else None,
-        )
+        if order == "asc":
+            rows = await oldest_generations(session, user_id, limit=limit + 1, job_types=VIDEO_TYPES, after=place)
+        else:
+            rows = await newest_generations(session, user_id, limit=limit + 1, job_types=VIDEO_TYPES, before=place)
         views = await listed_views(context, session, rows[:limit])
     data = [Video.from_job(view).model_dump() for view in views]
     return {
@@ -168,13 +169,29 @@ async def delete_video(video_id: Text, context: Context) -> dict[str, Any]:
 async def read_content(
     video_id: Text, context: Context, variant: Literal["video", "thumbnail", "spritesheet"] = "video"
 ) -> Response:
-    """A redirect to the file, which needs no key. There is no sheet of sprites."""
+    """A redirect to the file, which needs no key. A sheet of sprites is made when it is asked for."""
     job = await _find(context, video_id)
-    for file in job.files:
-        address = {"video": file.file_url, "thumbnail": file.poster_url, "spritesheet": None}[variant]
-        if file.format.startswith("video/") and address:
-            return RedirectResponse(address, HTTPStatus.FOUND)
-    raise NotFound(Sentence("video_not_ready"))
+    video = next((file for file in job.files if file.format.startswith("video/")), None)
+    if video and variant == "spritesheet":
+        return Response(await _sheet_of(context, job, video.name), media_type="image/jpeg")
+    address = video and (video.poster_url if variant == "thumbnail" else video.file_url)
+    if not address:
+        raise NotFound(Sentence("video_not_ready"))
+    return RedirectResponse(address, HTTPStatus.FOUND)
+
+
+async def _sheet_of(context: RequestContext, job: JobView, name: str) -> bytes:
+    """Raises: NotFound, PayloadTooLarge, ServiceUnavailable."""
+    services = context.services
+    async with context.transaction() as session:
+        stored = await find_stored_file(session, context.user_id, job.id, name)
+    if stored is None:
+        raise NotFound(Sentence("video_not_ready"))
+    with file_problems(services), services.storage.scratch() as folder:
+        video = await save(services.storage.read(stored.key), folder / FILE, max_bytes=MOST_SHEET_BYTES)
+        sheet = folder / "sheet.jpg"
+        await services.decoders.write_sheet(video.path, sheet)
+        return sheet.read_bytes()
 
 
 async def _find(context: RequestContext, video_id: str) -> JobView:
@@ -192,8 +209,10 @@ async def _created(
     model: Model,
     inputs: dict[str, Any],
     asked: dict[str, Any],
+    *,
+    webhook_url: Any,
 ) -> JSONResponse:
-    created = await create_asked(request, context, key, model, inputs, metadata={OURS: asked})
+    created = await create_asked(request, context, key, model, inputs, metadata={OURS: asked}, webhook_url=webhook_url)
     return _shown(await job_view(context, created.job.id), created.headers)
 
 

@@ -4,9 +4,12 @@ import json
 from base64 import b64decode
 from pathlib import Path
 
+import openai
 import pytest
 
 from tests.acceptance.doors.conftest import Door, code_of
+from tests.acceptance.doors.openai_2 import install_openai_2
+from tests.webhook_receiver import webhook_receiver
 
 VIDEOS = """
 import json, sys
@@ -14,15 +17,12 @@ from pathlib import Path
 import openai
 
 client = openai.OpenAI()
-said = {}
+said = {"version": openai.__version__.partition(".")[0]}
 video = client.videos.create_and_poll(prompt="a lake", model="sora-2", seconds="4", size="720x1280")
 said["video"] = video.model_dump()
 said["content"] = client.videos.download_content(video.id).read()[4:8].decode()
 said["thumbnail"] = client.videos.download_content(video.id, variant="thumbnail").read()[:2].hex()
-try:
-    client.videos.download_content(video.id, variant="spritesheet")
-except openai.NotFoundError as error:
-    said["spritesheet"] = error.code
+said["spritesheet"] = client.videos.download_content(video.id, variant="spritesheet").read()[:2].hex()
 remixed = client.videos.remix(video.id, prompt="a sea [sim: latency=10m]")
 said["remixed"] = remixed.model_dump()
 failed = client.videos.create_and_poll(prompt="[sim: fail=content_policy]", seconds="4")
@@ -37,6 +37,7 @@ said["referring"] = [from_file.id, by_address.id]
 pages = client.videos.list(limit=2)
 said["listed"] = [each.id for each in pages]
 said["first_page"] = [len(pages.data), pages.has_more]
+said["oldest_first"] = [each.id for each in client.videos.list(limit=2, order="asc")]
 try:
     client.videos.delete(remixed.id)
 except openai.ConflictError as error:
@@ -63,13 +64,16 @@ def environment(door: Door, **more: str) -> dict[str, str]:
     return {"OPENAI_BASE_URL": f"{door.front.origin}/v1", "OPENAI_API_KEY": door.key, **more}
 
 
-async def test_every_call_for_videos_works_unchanged(door: Door, png: str) -> None:
-    said = json.loads(await door.run_python(VIDEOS, environment(door), png))
+@pytest.mark.parametrize("version", ["2", "3"])
+async def test_every_call_for_videos_works_unchanged(door: Door, png: str, version: str) -> None:
+    older = {"PYTHONPATH": str(install_openai_2())} if version == "2" else {}
+    said = json.loads(await door.run_python(VIDEOS, environment(door, **older), png))
+    assert said["version"] == version
     video = said["video"]
     assert (video["status"], video["progress"], video["model"]) == ("completed", 100, "sora-2")
     assert (video["seconds"], video["size"], video["error"], video["prompt"]) == ("4", "720x1280", None, "a lake")
     assert isinstance(video["completed_at"], int)
-    assert (said["content"], said["thumbnail"], said["spritesheet"]) == ("ftyp", "ffd8", "not_found")
+    assert (said["content"], said["thumbnail"], said["spritesheet"]) == ("ftyp", "ffd8", "ffd8")
     remixed = said["remixed"]
     assert (remixed["remixed_from_video_id"], remixed["prompt"]) == (video["id"], "a sea [sim: latency=10m]")
     assert remixed["status"] in ("queued", "in_progress")
@@ -78,6 +82,7 @@ async def test_every_call_for_videos_works_unchanged(door: Door, png: str) -> No
     assert said["running"] == "conflict"
     assert said["listed"] == [*reversed(said["referring"]), failed["id"], remixed["id"], video["id"]]
     assert said["first_page"] == [2, True]
+    assert said["oldest_first"] == [*reversed(said["listed"])]
     assert said["deleted"] == {"id": video["id"], "deleted": True, "object": "video.deleted"}
     assert said["wrong"] == [[name, "invalid_request_error"] for name in ("duration", "size", "model")]
     assert said["unknown"] == "invalid_request_error"
@@ -138,6 +143,31 @@ print(json.dumps([len(sound), text, images[0].url, len(inline[0].b64_json), refu
     assert text
     assert address.startswith(f"{door.front.origin}/api/media/")
     assert "flagged" in refused
+
+
+@pytest.mark.parametrize(("prompt", "kind"), [("a lake", "video.completed"), ("[sim: fail=422]", "video.failed")])
+async def test_a_video_s_webhook_is_verified_by_the_client(door: Door, prompt: str, kind: str) -> None:
+    async with webhook_receiver() as receiver:
+        program = f"""
+import openai
+print(openai.OpenAI().videos.create(prompt={prompt!r}, extra_body={{"webhook_url": {receiver.url()!r}}}).id)
+"""
+        video_id = (await door.run_python(program, environment(door))).strip()
+        (told,) = await receiver.requests(1)
+        secret = (await door.service.client.get("/api/webhook-endpoints/signing-secret")).json()["secret"]
+        client = openai.OpenAI(api_key="none", webhook_secret=secret)
+        client.webhooks.verify_signature(told.body, told.headers)
+        with pytest.raises(openai.InvalidWebhookSignatureError):
+            client.webhooks.verify_signature(told.body + b" ", told.headers)
+        event = json.loads(told.body)
+        assert (event["object"], event["type"], event["data"]) == ("event", kind, {"id": video_id})
+        assert event["id"].startswith("evt_")
+        assert isinstance(event["created_at"], int)
+        assert len(receiver.received) == 1
+    refused = await door.service.client.post(
+        "/v1/videos", json={"prompt": "a lake", "webhook_url": "https://10.0.0.1/"}
+    )
+    assert (refused.status_code, refused.json()["error"]["param"]) == (422, "webhookUrl")
 
 
 @pytest.fixture
