@@ -8,16 +8,13 @@ from playwright.async_api import expect
 from tests.acceptance.browser.conftest import Visit
 from tests.acceptance.browser.visitor import PHONE
 
-TABLE = """\ufeffprompt,duration,model\r
-"a harbour, in ""fog\"",8,veo3.1-fast\r
-a lighthouse,,\r
-"""
+TABLE = '\ufeffprompt,duration,model\r\n"a harbour, in ""fog""",8,veo3.1-fast\r\na lighthouse,,\r\n'
 
 
 async def test_a_table_becomes_a_batch_once_its_price_is_confirmed(visit: Visit, tmp_path: Path) -> None:
     visitor = await visit("ann", viewport=PHONE)
     page = visitor.page
-    await visitor.go("/batch")
+    await visitor.enter("/batch")
     file = tmp_path / "prompts.csv"
     file.write_text(TABLE, encoding="utf-8", newline="")
     await page.get_by_label("Table, as a CSV file").set_input_files(file)
@@ -41,7 +38,7 @@ async def test_a_table_becomes_a_batch_once_its_price_is_confirmed(visit: Visit,
 async def test_wrong_lines_are_named_and_nothing_is_created(visit: Visit) -> None:
     visitor = await visit("bob")
     page = visitor.page
-    await visitor.go("/batch")
+    await visitor.enter("/batch")
     table, check = page.get_by_label("Or its text"), page.get_by_role("button", name="Check, and tell the price")
     told = page.get_by_role("alert")
 
