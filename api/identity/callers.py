@@ -107,11 +107,14 @@ class Callers:
         except POSTGRES_UNAVAILABLE as error:
             log.warning("caller_recheck_failed", error=str(error))
             return set()
-        return {
+        refused = {
             each
             for each, key_hash in hashes.items()
             if not (_is_good(each, owners.get(key_hash)) if key_hash else await self._is_good_token(each))
         }
+        for each in refused:
+            self.forget(each.user_id)  # not taken by the next call, either
+        return refused
 
     async def _is_good_token(self, credential: Credential) -> bool:
         if isinstance(credential, AccessPass):

@@ -7,7 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from shutil import copytree
 from subprocess import run
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import kubernetes_validate
 import pytest
@@ -28,7 +28,7 @@ Resources = list[Resource]
 Check = Callable[[Resources], list[str]]
 MANIFESTS = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("neon-r2", "supabase-s3", "rds-s3")
-COMPONENTS = ("keda", "worker-controller", "temporal-mtls")
+COMPONENTS = ("keda", "worker-controller", "temporal-mtls", "content-credentials")
 OF_OTHERS = ("keda.sh/", "temporal.io/")
 """API groups whose schemas are not Kubernetes' own."""
 MOMENT_SECONDS = 15
@@ -141,8 +141,13 @@ def wrong_secrets(resources: Resources) -> list[str]:
         for pod in pods(resources)
         for name in SECRETS
         if (name in secrets_of(pod)) is not is_read_by(name, frozenset({pod.process}))
-        and not (name.endswith("_PATH") and name not in secrets_of(pod))
+        and not (is_path(name) and name not in secrets_of(pod))
     ]
+
+
+def is_path(variable: str) -> bool:
+    fields = {Settings.variable_of(name): field for name, field in Settings.model_fields.items()}
+    return variable.endswith("_PATH") or (variable in fields and Path in get_args(fields[variable].annotation))
 
 
 def misnamed_secrets(resources: Resources) -> list[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -65,6 +65,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "/{pipeline_id}/approve": {"step": "frame"},
     "/{pipeline_id}/reject": {"step": "frame"},
     "/{clip_id}/produce": {"video": {}},
+    "/{campaign_id}/produce": {"clips": {str(uuid4()): {"video": {}}}},
 }
 """Bodies without which a request is refused, whoever sends it, by the end of the path."""
 UNANSWERED = {
@@ -257,6 +258,9 @@ def rehearsed(those: dict[str, str]) -> dict[str, dict[str, Any]]:
         **{f"POST /api/pipelines/{{pipeline_id}}/{call}": {"step": "frame"} for call in ("approve", "reject")},
         "POST /api/pipelines/{pipeline_id}/rerun": {"steps": {}},
         "POST /api/clips/{clip_id}/produce": {"video": {"prompt": "boats", "model": "veo3.1-fast"}},
+        "POST /api/campaigns/{campaign_id}/produce": {
+            "clips": {those["clip_id"]: {"video": {"prompt": "boats", "model": "veo3.1-fast"}}}
+        },
         "POST /api/batches": {"jobs": [{"model": "studio-push", "input": {}}]},
         "POST /api/uploads": {"fileName": "me.png", "contentType": "image/png", "sizeBytes": 100},
         "POST /api/webhook-endpoints": {"url": NOBODY_IS_THERE},

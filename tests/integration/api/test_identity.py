@@ -77,6 +77,7 @@ CALLS = [
     ("DELETE", "/api/campaigns/{0.campaign}"),
     ("POST", "/api/campaigns/{0.campaign}/clips"),
     ("GET", "/api/campaigns/{0.campaign}/clips"),
+    ("POST", "/api/campaigns/{0.campaign}/produce"),
     ("GET", "/api/clips/{0.clip}"),
     ("POST", "/api/clips/{0.clip}/produce"),
     ("DELETE", "/api/clips/{0.clip}"),
@@ -97,9 +98,10 @@ NEEDED: dict[str, dict[str, Any]] = {
     "/redeliver": {"since": "2026-11-30T00:00:00Z"},
     "/approve": {"step": "frame"},
     "/reject": {"step": "frame"},
+    "/campaigns/[^/]+/produce": {"clips": {str(uuid4()): {"video": {}}}},
     "/produce": {"video": {}},
 }
-"""Bodies without which a call is refused, whoever makes it, by the end of its path."""
+"""Bodies without which a call is refused, whoever makes it, by the end of its path, as a pattern."""
 NOBODY_IS_THERE = "http://127.0.0.1:9/hook"
 BY_LINK_ALONE = {("PUT", "/api/uploads/*/content")}
 """No key opens it, neither its owner's nor anybody else's: `test_an_uploads_link_takes_that_file_and_no_other`."""
@@ -157,7 +159,7 @@ async def anns(patient_service: Service, tmp_path_factory: pytest.TempPathFactor
 
 
 async def call(client: httpx.AsyncClient, method: str, path: str) -> httpx.Response:
-    needed = next((body for end, body in NEEDED.items() if path.endswith(end)), {})
+    needed = next((body for end, body in NEEDED.items() if re.search(f"{end}$", path)), {})
     return await client.request(method, path, json={"PATCH": {}, "POST": needed}.get(method))
 
 

@@ -192,6 +192,8 @@ async def test_providers_are_shown_with_what_is_known_of_their_accounts(
         "isParked": False,
         "accounts": [],
         "slots": None,
+        "isLearned": False,
+        "jobsQueuedThere": 0,
         "jobsInSlots": shown["replicate"]["jobsInSlots"],  # other tests have jobs there
         "jobsWaiting": 0,
         "limits": [],

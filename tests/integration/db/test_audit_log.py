@@ -80,7 +80,7 @@ async def test_each_act_is_an_entry_with_whose_it_is(service_role: Sessions) -> 
 
     assert [(entry.action, entry.subject, entry.details) for entry in reversed(found)] == [
         ("user.created", "ann", {}),
-        ("key.created", key[:11], {"scope": "admin", "expiresInSeconds": None}),
+        ("key.created", key[:11], {"scope": "admin", "budgetCents": None, "expiresInSeconds": None}),
         ("credits.added", "ann", {"cents": 500, "reference": "payment 1"}),
         ("credits.adjusted", "ann", {"cents": -50, "reason": "a mistake"}),
         ("user.budget_set", "ann", {"cents": None}),

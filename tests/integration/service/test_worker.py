@@ -29,6 +29,8 @@ from tests.servers import Servers
 from workflows.client import connect
 from workflows.task_queues import TaskQueue
 
+NOT_YET = (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.RESOURCE_EXHAUSTED)
+
 
 @asynccontextmanager
 async def build(service: Service, name: str) -> AsyncIterator[None]:
@@ -57,12 +59,12 @@ async def make_current(service: Service, build_id: str) -> None:
         try:
             await service.temporal.workflow_service.set_worker_deployment_current_version(request)
         except RPCError as error:
-            if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION):
+            if error.status not in NOT_YET:
                 raise
             return False
         return True
 
-    await eventually(is_current)
+    await eventually(is_current, every=0.5)
 
 
 async def move(service: Service, job_id: str, *, to: str) -> None:
