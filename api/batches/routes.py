@@ -63,7 +63,8 @@ async def cancel(batch_id: BatchId, context: Context) -> BatchView:
     """Cancel all of its jobs that have not ended. Those that were not submitted are not bought."""
     async with context.transaction() as session:
         jobs = await jobs_of_batch(session, context.user_id, batch_id)
-    for job in reversed(jobs):  # those that wait first, so that none of them takes the place of one that ends
+    # Those that wait first, so that none of them takes the place of one that ends.
+    for job in sorted(jobs, key=lambda job: job.attempts > 0):
         if not Status(job.status).is_final:
             await cancel_job(context, job.id)
     return await view_batch(context, batch_id)
