@@ -12,6 +12,7 @@ from api.context import RequestContext
 from api.generations import create
 from api.generations.create import JobSpec
 from api.generations.references import settle_references
+from api.http.dry_run import DryRun
 from api.http.idempotency import ensure_same_request, fingerprint, id_for
 from api.http.problems import Conflict, InvalidParams
 from api.notifications.addresses import check_webhook_url
@@ -21,10 +22,6 @@ from reelay.db.tables import Batch, GenerationJob
 from reelay.domain.messages import Sentence
 
 STARTS_AT_ONCE = 20
-
-
-class DryRun(Exception):
-    """Rolls back what was written to see whether it can be."""
 
 
 async def price_batch(context: RequestContext, request: BatchRequest) -> tuple[Batch, Sequence[GenerationJob]]:

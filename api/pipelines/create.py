@@ -13,6 +13,7 @@ from api.generations import create
 from api.generations.create import JobSpec
 from api.generations.references import settle_references
 from api.generations.schemas import CreateRequest
+from api.http.dry_run import DryRun
 from api.http.idempotency import ensure_same_request, fingerprint, id_for
 from api.http.problems import ConfirmationRequired, Conflict, InvalidParams, field_error
 from api.notifications.addresses import check_webhook_url
@@ -52,10 +53,6 @@ class PlannedPipeline:
     """What is held for each step that is not reused."""
     jobs_to_hold: Sequence[GenerationJob]
     is_new: bool = True
-
-
-class DryRun(Exception):
-    """Rolls back what was written to see what it would be."""
 
 
 async def create_pipeline(
