@@ -42,6 +42,8 @@ router = APIRouter(
     responses=problems(HTTPStatus.FORBIDDEN),
 )
 
+NamedProvider = Annotated[ProviderName, Path(description="The provider.")]
+
 
 class SlotLimitView(Wire):
     """How many jobs may be at a provider at once."""
@@ -187,9 +189,7 @@ class WaitingList(Wire):
 
 
 @router.get("/{provider}/waiting")
-async def list_waiting(
-    provider: Annotated[ProviderName, Path(description="The provider.")], services: ServicesDep, limit: PageSize = 20
-) -> WaitingList:
+async def list_waiting(provider: NamedProvider, services: ServicesDep, limit: PageSize = 20) -> WaitingList:
     """The jobs that wait for a slot at the provider, the next one first."""
     async with services.service_sessions() as session:
         return await view_waiting(session, provider, services.settings.slots, limit=limit)
@@ -230,9 +230,7 @@ class LearnedLimitList(Wire):
 
 
 @router.get("/{provider}/learned-limits")
-async def list_learned_limits(
-    provider: Annotated[ProviderName, Path(description="The provider.")], services: ServicesDep, limit: PageSize = 20
-) -> LearnedLimitList:
+async def list_learned_limits(provider: NamedProvider, services: ServicesDep, limit: PageSize = 20) -> LearnedLimitList:
     """What the provider's limit was learned to be, and why."""
     async with services.service_sessions() as session:
         changes = await learned_limits(session, provider, limit=limit)
@@ -241,7 +239,7 @@ async def list_learned_limits(
 
 @router.post("/{provider}/limit")
 async def limit_slots(
-    provider: Annotated[ProviderName, Path(description="The provider.")],
+    provider: NamedProvider,
     body: LimitChange,
     admin: AdminCaller,
     services: ServicesDep,

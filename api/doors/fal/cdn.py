@@ -67,35 +67,35 @@ async def _uploader(services: ServicesDep, authorization: Annotated[str, Header(
 
 
 Uploader = Annotated[Holder, Depends(_uploader)]
-FileName = Annotated[Text, Header(alias="x-fal-file-name")]
-ContentType = Annotated[Text, Header()]
+
+
+async def _announced(
+    services: ServicesDep,
+    uploader: Uploader,
+    x_fal_file_name: Annotated[Text, Header()] = FILE,
+    content_type: Annotated[Text, Header()] = "",
+) -> Asset:
+    name = plain_name(x_fal_file_name) or FILE
+    asset = Asset(user_id=uploader.user_id, file_name=name, content_type=content_type, size_bytes=UNKNOWN_SIZE)
+    await announce(services, asset)
+    return asset
+
+
+Announced = Annotated[Asset, Depends(_announced)]
 
 
 @router.post(f"{FILES}/upload")
 async def upload(
-    request: Request,
-    services: ServicesDep,
-    origin: OriginDep,
-    uploader: Uploader,
-    x_fal_file_name: FileName = FILE,
-    content_type: ContentType = "",
+    request: Request, services: ServicesDep, origin: OriginDep, uploader: Uploader, asset: Announced
 ) -> dict[str, str]:
     """A file in one piece."""
-    asset = await _announced(services, uploader, x_fal_file_name, content_type)
     await keep_file(services, asset, pieces_of(request))
     return {"access_url": _address(services, origin, uploader, asset)}
 
 
 @router.post(f"{FILES}/upload/multipart")
-async def begin(
-    services: ServicesDep,
-    origin: OriginDep,
-    uploader: Uploader,
-    x_fal_file_name: FileName = FILE,
-    content_type: ContentType = "",
-) -> dict[str, str]:
+async def begin(services: ServicesDep, origin: OriginDep, uploader: Uploader, asset: Announced) -> dict[str, str]:
     """A large file, whose parts are to come."""
-    asset = await _announced(services, uploader, x_fal_file_name, content_type)
     return {"access_url": _address(services, origin, uploader, asset), "uploadId": asset.id.hex}
 
 
@@ -136,13 +136,6 @@ async def complete(services: ServicesDep, asset: Upload, body: Parts) -> dict[st
 @router.get(AT)
 async def read_file(services: ServicesDep, origin: OriginDep, reader: Reader, asset_id: UUID) -> Response:
     return await redirect_to_file(services, origin, reader, asset_id)
-
-
-async def _announced(services: Services, uploader: Holder, file_name: str, content_type: str) -> Asset:
-    name = plain_name(file_name) or FILE
-    asset = Asset(user_id=uploader.user_id, file_name=name, content_type=content_type, size_bytes=UNKNOWN_SIZE)
-    await announce(services, asset)
-    return asset
 
 
 def _unsigned(asset_id: UUID, name: str) -> str:
