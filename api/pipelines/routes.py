@@ -235,7 +235,7 @@ def plan_answer(plan: Wire) -> Response:
 async def decide(
     context: RequestContext, pipeline_id: UUID, body: DecisionRequest, *, is_approved: bool
 ) -> PipelineView:
-    """Raises: NotFound, Conflict, TemporalFailed."""
+    """Twice the same is once. Raises: NotFound, Conflict, TemporalFailed."""
     async with context.transaction() as session:
         row = await find_pipeline(session, context.user_id, pipeline_id)
         steps = (await steps_of(session, context.user_id, [pipeline_id]))[pipeline_id]
@@ -245,6 +245,8 @@ async def decide(
     if step is None:
         error = field_error("step", Sentence("field_no_such_step"), body.step, [step.row.id for step in steps])
         raise InvalidParams(Sentence("request_invalid"), errors=[error])
+    if step.row.id in row.approvals and step.is_approved is is_approved:
+        return await pipeline_view(context, pipeline_id)
     if step.status is not StepStatus.WAITING_FOR_APPROVAL:
         raise Conflict(Sentence("step_not_waiting", status=step.status))
     await start(context, row)

@@ -45,6 +45,13 @@ class StepOfPipeline:
             return StepStatus.COMPLETED
         return StepStatus.FAILED if Status(self.job.status).is_final else StepStatus.RUNNING
 
+    @property
+    def is_approved(self) -> bool | None:
+        """Of a step with an approval: what was decided. None before that, and of one whose job did not complete."""
+        if self.job is None or self.job.status != Status.COMPLETED:
+            return None
+        return {StepStatus.COMPLETED: True, StepStatus.FAILED: False}.get(StepStatus(self.row.status))
+
 
 async def insert_pipeline(session: AsyncSession, pipeline: PipelineRow) -> tuple[PipelineRow, bool]:
     """The row as it is stored, and whether it is new: else one with its id was there already."""

@@ -182,6 +182,10 @@ async def test_a_step_waits_for_its_approval_before_the_expensive_one_begins(pat
     assert wrong_fields(await service.client.post(f"{path}/approve", json={"step": "film"})) == ["step"]
     assert (await service.client.post(f"{path}/approve", json={"step": "frame", "note": "fine"})).status_code == 202
     done = await until(service, pipeline_id, "completed")
+    again = await service.client.post(f"{path}/approve", json={"step": "frame", "note": "very fine"})
+    assert (again.status_code, again.json()["steps"]["frame"]["note"]) == (202, "fine")
+    problem(await service.client.post(f"{path}/reject", json={"step": "frame"}), 409, "CONFLICT")
+    problem(await service.client.post(f"{path}/approve", json={"step": "video"}), 409, "CONFLICT")
     assert done["steps"]["frame"]["note"] == "fine"
     assert await posts(service, done) == 2
 
@@ -195,6 +199,9 @@ async def test_a_rejected_step_skips_what_needs_it_and_is_made_anew_by_a_retry(p
     rejected = await until(service, pipeline_id, "failed")
     assert statuses(rejected) == {"frame": "failed", "video": "skipped"}
     assert rejected["steps"]["frame"]["note"] == "too dark"
+    path = f"/api/pipelines/{pipeline_id}"
+    assert (await service.client.post(f"{path}/reject", json={"step": "frame"})).status_code == 202
+    problem(await service.client.post(f"{path}/approve", json={"step": "frame"}), 409, "CONFLICT")
     assert (await credits_of(service))["heldCents"] == 0
     await service.client.post(f"/api/pipelines/{pipeline_id}/retry")
     second = await until(service, pipeline_id, "waiting_for_approval")

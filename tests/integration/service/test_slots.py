@@ -231,14 +231,15 @@ async def test_wait_for_a_slot_ends_when_the_caller_said(service: Service) -> No
     await end(service, await service.create(LONG))
 
 
-async def test_limits_change_while_jobs_wait(service: Service) -> None:
-    running = [await service.create(LONG) for _ in range(2)]
-    for job_id in running:
-        await service.until_accepted(job_id)
-    waiting = [await service.create(LONG) for _ in range(3)]
-    for job_id in waiting:
-        await waits(service, job_id)
-    try:
+async def test_limits_change_while_jobs_wait(servers: Servers) -> None:
+    """A service of its own: a worker learns of a limit a moment after it is set."""
+    async with running_service(servers, fal_concurrency=2, webhook_patience=60) as service:
+        running = [await service.create(LONG) for _ in range(2)]
+        for job_id in running:
+            await service.until_accepted(job_id)
+        waiting = [await service.create(LONG) for _ in range(3)]
+        for job_id in waiting:
+            await waits(service, job_id)
         async with service.sessions.begin() as session:
             await limit_slots(session, OPERATOR, ProviderName.FAL, 4)
         for job_id in waiting[:2]:  # nobody ended
@@ -247,11 +248,8 @@ async def test_limits_change_while_jobs_wait(service: Service) -> None:
         async with service.sessions.begin() as session:
             await limit_slots(session, OPERATOR, ProviderName.FAL, None)
         await service.until_accepted(waiting[2])
-    finally:
-        async with service.sessions.begin() as session:
-            await session.execute(text("delete from slot_limits"))
-    for job_id in (*running, *waiting):
-        await end(service, job_id)
+        for job_id in (*running, *waiting):
+            await end(service, job_id)
 
 
 async def test_turn_that_nobody_was_told_of_is_called_again(service: Service) -> None:
