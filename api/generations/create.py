@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.context import RequestContext
 from api.generations.read import LONGEST_WAIT_SECONDS, final_view, preferred_wait
-from api.generations.references import ModelInput, settle_references
+from api.generations.references import ModelInput, names_own_files, settle_references
 from api.generations.schemas import CreatedView, CreateRequest, JobRequest, ModelRequest, WaitedView
 from api.http.idempotency import REPLAYED, IdempotencyKey, ensure_same_request, fingerprint, id_for
 from api.http.problems import (
@@ -36,10 +36,18 @@ from reelay.catalog.endpoints import with_published_inputs
 from reelay.catalog.errors import CatalogError, UnknownModel
 from reelay.catalog.model import JobKind, Model, Quality
 from reelay.catalog.timing import timing_of
+from reelay.db.admission import Admission, admit_creation
 from reelay.db.clips import find_campaign, find_clip
-from reelay.db.credits import HoldAnswer, hold_credits, spend_key_budget
+from reelay.db.credits import HoldAnswer, KeyBudget
 from reelay.db.deletion import is_deleted
-from reelay.db.generations import CANDIDATES, TARIFF, TIMING, find_generation, find_generation_named, insert_generation
+from reelay.db.generations import (
+    CANDIDATES,
+    TARIFF,
+    TIMING,
+    find_generation,
+    find_generation_named,
+    insert_admitted_generation,
+)
 from reelay.db.slots import highest_priority
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Candidate, Priority, ProviderName
@@ -169,7 +177,7 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
     Raises: InvalidParams with everything that is wrong, PriceUnknown, ConfirmationRequired, InsufficientCredits,
     KeyBudgetSpent, KeyReused, Conflict, RateLimited.
     """
-    services, request, headers = context.services, spec.request, REPLAYED
+    services, request = context.services, spec.request
     try:
         spec = await with_fallbacks(services, spec)
         job = new_job(context, options.idempotency_key, spec, job_id=options.job_id)
@@ -177,22 +185,8 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
         async with context.transaction() as session:
             more = await validate_ownership(session, context.user_id, request)
         raise InvalidParams(invalid.detail, errors=[*more, *invalid.errors]) from invalid
-    stored_bytes = await services.limits.stored_bytes(context.user_id)
-    async with context.transaction() as session:
-        references = await settle_references(session, context, spec.models, job)
-        inserted = await insert_generation(session, job)
-        if inserted:  # what was answered once is answered again, though its clip be gone
-            errors = await validate_ownership(session, context.user_id, request)
-            if errors := [*errors, *references.errors]:
-                raise InvalidParams(Sentence("belongings_invalid"), errors=errors)
-            if errors := await validate_priority(session, request):
-                raise InvalidParams(Sentence("request_invalid"), errors=errors)
-            if references.unfinished:
-                raise Conflict(Sentence("input_unfinished", references=", ".join(references.unfinished)))
-            services.limits.admit_storage(stored_bytes)
-            headers = await admit_and_hold(session, context, [job])
-        stored = job if inserted else await find_original(session, job)
-    if inserted:
+    stored, headers = await write_down(context, spec, job)
+    if stored is job:
         log.info(
             "job_created",
             job_id=str(job.id),
@@ -205,6 +199,49 @@ async def create_job(context: RequestContext, options: CreateOptions, spec: JobS
     record_job_id(stored.id)
     await start_or_leave_to_sweeper(services, stored)
     return Created(stored, headers)
+
+
+async def write_down(
+    context: RequestContext, spec: JobSpec, job: GenerationJob
+) -> tuple[GenerationJob | None, dict[str, str]]:
+    """The job itself, else the one that stands where it was to be written; and the answer's fields.
+
+    Raises: InvalidParams, InsufficientCredits, KeyBudgetSpent, Conflict, RateLimited.
+    """
+    limits = context.services.limits
+    stored_bytes = await limits.stored_bytes(context.user_id)
+    try:
+        await check_belongings(context, spec, job)
+        limits.admit_storage(stored_bytes)
+    except (InvalidParams, Conflict):  # what was answered once is answered again, though its clip be gone
+        if (original := await find_original(context, job)) is None:
+            raise
+        return original, REPLAYED
+    async with context.services.sessions.begin() as session:
+        admission = await insert_admitted_generation(session, job, limits.creation_terms)
+        if admission:
+            return job, require_admitted(context, [job], admission)
+    return await find_original(context, job), REPLAYED
+
+
+async def check_belongings(context: RequestContext, spec: JobSpec, job: GenerationJob) -> None:
+    """What the request names of the user's has to be there, and becomes references where it is an input.
+
+    Most requests name nothing, and take no transaction. Raises: InvalidParams, Conflict.
+    """
+    request = spec.request
+    is_reserved = request.priority is Priority.HIGH
+    if not (request.campaign_id or request.clip_id or is_reserved or names_own_files(context, spec.models, job)):
+        return
+    async with context.transaction() as session:
+        references = await settle_references(session, context, spec.models, job)
+        errors = await validate_ownership(session, context.user_id, request)
+        if errors := [*errors, *references.errors]:
+            raise InvalidParams(Sentence("belongings_invalid"), errors=errors)
+        if errors := await validate_priority(session, request):
+            raise InvalidParams(Sentence("request_invalid"), errors=errors)
+        if references.unfinished:
+            raise Conflict(Sentence("input_unfinished", references=", ".join(references.unfinished)))
 
 
 async def with_fallbacks(services: Services, spec: JobSpec) -> JobSpec:
@@ -329,17 +366,18 @@ def fingerprint_content(model: Model, inputs: Mapping[str, Any], request: Create
     return [model.endpoint, inputs, content | {"metadata": request.echoed}]
 
 
-async def find_original(session: AsyncSession, repetition: GenerationJob) -> GenerationJob | None:
+async def find_original(context: RequestContext, repetition: GenerationJob) -> GenerationJob | None:
     """The job that stands where this one was to be written.
 
     Raises: Conflict, when only its external id is the same, or when it was deleted.
     """
-    if original := await find_generation(session, repetition.user_id, repetition.id):
-        return original
-    if await is_deleted(session, repetition.user_id, repetition.id):
-        raise Conflict(Sentence("job_deleted"))
-    name = repetition.external_id
-    original = await find_generation_named(session, repetition.user_id, name) if name else None
+    async with context.transaction() as session:
+        if original := await find_generation(session, repetition.user_id, repetition.id):
+            return original
+        if await is_deleted(session, repetition.user_id, repetition.id):
+            raise Conflict(Sentence("job_deleted"))
+        name = repetition.external_id
+        original = await find_generation_named(session, repetition.user_id, name) if name else None
     if original and original.request_fingerprint != repetition.request_fingerprint:
         raise Conflict(Sentence("external_id_taken"), jobId=str(original.id))
     return original
@@ -374,34 +412,31 @@ def _id_error(field: str, message: str, value: UUID) -> dict[str, Any]:
 async def admit_and_hold(
     session: AsyncSession, context: RequestContext, jobs: Sequence[GenerationJob]
 ) -> dict[str, str]:
-    """Count a creation and set its prices aside, in the transaction that inserts the jobs. The answer's fields.
+    """Count a creation of several jobs and set their prices aside, in the transaction that inserts them. The answer's
+    fields. Raises: RateLimited, InsufficientCredits, KeyBudgetSpent."""
+    terms = context.services.limits.creation_terms
+    return require_admitted(context, jobs, await admit_creation(session, [job.id for job in jobs], terms))
 
-    Every creation comes here: two that locked the user's quota, the credits and the key's budget in another order would
-    wait for each other. Raises: RateLimited, InsufficientCredits, KeyBudgetSpent.
-    """
-    services = context.services
-    headers = await services.limits.admit_creation(session, context.user_id)
-    if not services.settings.unmetered:
-        for job in jobs:
-            answer = await hold_credits(session, job.id)
-            if not answer.is_held:
-                raise insufficient_credits(job.estimated_cost_cents, answer)
-    for job in jobs:
-        if job.budget_key_id is not None:
-            await spend_budget(session, job)
+
+def require_admitted(context: RequestContext, jobs: Sequence[GenerationJob], admission: Admission) -> dict[str, str]:
+    """The answer's fields. Raises: RateLimited, InsufficientCredits, KeyBudgetSpent."""
+    headers = context.services.limits.creation_headers(admission)
+    if admission.refused:
+        price = next(job.estimated_cost_cents for job in jobs if job.id == admission.refused)
+        if admission.key:
+            raise key_budget_spent(price, admission.key)
+        assert admission.hold
+        raise insufficient_credits(price, admission.hold)
     return headers
 
 
-async def spend_budget(session: AsyncSession, job: GenerationJob) -> None:
-    """Of the key that makes the job. Raises: KeyBudgetSpent."""
-    is_within, key = await spend_key_budget(session, job.id)
-    if not is_within:
-        raise KeyBudgetSpent(
-            Sentence("key_budget_spent", cents=job.estimated_cost_cents, spent=key.spent, budget=key.budget),
-            estimatedCostCents=job.estimated_cost_cents,
-            keyBudgetCents=key.budget,
-            keySpentCents=key.spent,
-        )
+def key_budget_spent(price: int, key: KeyBudget) -> KeyBudgetSpent:
+    return KeyBudgetSpent(
+        Sentence("key_budget_spent", cents=price, spent=key.spent, budget=key.budget),
+        estimatedCostCents=price,
+        keyBudgetCents=key.budget,
+        keySpentCents=key.spent,
+    )
 
 
 def insufficient_credits(price: int, answer: HoldAnswer) -> InsufficientCredits:

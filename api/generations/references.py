@@ -33,6 +33,17 @@ ModelInput = tuple[Model, Mapping[str, Any]]
 """A model, and inputs as the caller spelled them."""
 
 
+def names_own_files(context: RequestContext, models: Sequence[ModelInput], job: GenerationJob) -> bool:
+    """Whether `settle_references` would find any."""
+    origins = own_origins(context)
+    arguments = [candidate["arguments"] for candidate in job.candidates] if job.candidates else [job.arguments]
+    return any(
+        parse_reference(value) or parse_own_link(value, origins)
+        for (model, _), each in zip(models, arguments, strict=True)
+        for _, value in addresses_in(model, each)
+    )
+
+
 async def settle_references(
     session: AsyncSession,
     context: RequestContext,

@@ -12,8 +12,9 @@ from async_lru import alru_cache
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.http.problems import Conflict, RateLimited
+from reelay.db.admission import Admission, Terms
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, within
-from reelay.db.quotas import count_active, count_owned, sum_stored_bytes, take_from_quota
+from reelay.db.quotas import count_owned, sum_stored_bytes, take_from_quota
 from reelay.db.tables import Campaign, Clip
 from reelay.domain.messages import Sentence
 from reelay.domain.quota import Grant, Quota
@@ -58,6 +59,7 @@ class Limits:
         self._webhook_tests = Quota(name="webhook tests", amount=WEBHOOK_TESTS_PER_MINUTE, window=60)
         self._webhook_redeliveries = Quota(name="webhook redeliveries", amount=REDELIVERIES_PER_HOUR, window=3600)
         self._concurrent = settings.concurrent_generations
+        self._is_metered = not settings.unmetered
         self._campaigns = settings.campaigns_per_user
         self._clips = settings.clips_per_user
         self._storage = settings.storage_per_user_bytes
@@ -87,17 +89,22 @@ class Limits:
                 raise rate_limited(part.refused, after=part.retry_at - time.monotonic())
             part.requests -= 1
 
-    async def admit_creation(self, session: AsyncSession, user_id: UUID) -> dict[str, str]:
-        """Count a generation that the session's transaction has just written. The answer's fields. Raises: RateLimited.
+    @property
+    def creation_terms(self) -> Terms:
+        """Of one creation: its jobs count among those that live."""
+        is_counted = self._creations.amount != UNLIMITED or self._concurrent
+        return Terms(
+            quota=self._creations if is_counted else None,
+            most_active=self._concurrent or None,
+            is_metered=self._is_metered,
+        )
 
-        The user's other creations wait for the end of the transaction, so that none is counted too few.
-        """
-        if self._creations.amount == UNLIMITED and not self._concurrent:
-            return {}
-        grant = await take_from_quota(session, user_id, self._creations)
-        if not grant.granted:
+    def creation_headers(self, admission: Admission) -> dict[str, str]:
+        """The answer's. Raises: RateLimited, when the creation must not be committed."""
+        grant = admission.grant
+        if grant and not grant.granted:
             raise rate_limited(grant, after=grant.seconds_to_next)
-        if self._concurrent and await count_active(session, user_id, at_most=self._concurrent + 1) > self._concurrent:
+        if admission.is_crowded:
             raise RateLimited(
                 Sentence("too_many_generations", most=self._concurrent),
                 {
@@ -106,7 +113,7 @@ class Limits:
                     "ratelimit": '"generations";r=0',
                 },
             )
-        return {} if self._creations.amount == UNLIMITED else ratelimit_headers(grant)
+        return ratelimit_headers(grant) if grant and grant.quota.amount != UNLIMITED else {}
 
     async def admit_webhook_test(self, session: AsyncSession, user_id: UUID) -> None:
         """Count a request that the caller has us send to an address of their choice. Raises: RateLimited."""

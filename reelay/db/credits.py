@@ -49,12 +49,6 @@ async def balance_of(session: AsyncSession, user_id: UUID) -> Balance:
     return Balance(account.available_cents, account.held_cents) if account else Balance()
 
 
-async def hold_credits(session: AsyncSession, generation_id: UUID) -> HoldAnswer:
-    """Hold the price of the session's user's job that this transaction inserted. Exact with any number at once."""
-    row = (await session.execute(text("select * from hold_credits(:job)"), {"job": generation_id})).one()
-    return HoldAnswer(*row)
-
-
 @dataclass(frozen=True)
 class KeyBudget:
     """In cents."""
@@ -66,16 +60,6 @@ class KeyBudget:
     @property
     def left(self) -> int:
         return self.budget - self.spent
-
-
-async def spend_key_budget(session: AsyncSession, generation_id: UUID) -> tuple[bool, KeyBudget]:
-    """Count the price of the session's user's job, which this transaction inserted, against the key that made it.
-
-    Whether it was within the budget, and that budget as it was before. Exact with any number at once; what the job
-    does not cost in the end is given back by the transaction that ends it.
-    """
-    row = (await session.execute(text("select * from spend_key_budget(:job)"), {"job": generation_id})).one()
-    return row.is_within, KeyBudget(row.budget, row.spent)
 
 
 async def budget_of_key(session: AsyncSession, key_id: UUID) -> KeyBudget | None:

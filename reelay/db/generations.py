@@ -11,10 +11,13 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from pydantic.alias_generators import to_camel
 from sqlalchemy import (
+    CTE,
+    ColumnElement,
     Row,
     Select,
     Text,
     TextClause,
+    Uuid,
     and_,
     bindparam,
     cast,
@@ -24,15 +27,17 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    true,
     tuple_,
     update,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
-from sqlalchemy.sql.dml import ReturningInsert
 from sqlmodel import col
 
+from reelay.db.admission import Admission, Terms, admission_of, read_admission
 from reelay.db.clips import ClipUpdate
 from reelay.db.credits import END_OF_HOLD
 from reelay.db.tables import GenerationJob, JobEvent, MediaFileRow
@@ -97,7 +102,7 @@ CANDIDATES = TypeAdapter(list[Candidate])
 async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
     """Write a new generation down, and tell the row its `created_at`. False when one with its id, or with its external
     id of the same user, is there."""
-    values = {f"new_{name}": value for name, value in job.model_dump(exclude_none=True).items()}
+    values = _new_values(job)
     connection = await session.connection()
     created_at = (await connection.execute(_insertion(tuple(values)), values)).scalar()
     if created_at is None:
@@ -106,26 +111,60 @@ async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
     return True
 
 
+async def insert_admitted_generation(session: AsyncSession, job: GenerationJob, terms: Terms) -> Admission | None:
+    """`insert_generation` and `admit_creation` by one statement, from which on the transaction is the job's user's.
+
+    None when one with its id, or with its external id of the same user, is there.
+    """
+    values = _new_values(job)
+    connection = await session.connection()
+    statement = _admitted_insertion(tuple(values))
+    row = (await connection.execute(statement, values | terms.values)).first()
+    if row is None:
+        return None
+    job.created_at = row.created_at
+    return read_admission(row, terms)
+
+
+def _new_values(job: GenerationJob) -> dict[str, Any]:
+    """`new_...` for each column that the job has."""
+    return {f"new_{name}": value for name, value in job.model_dump(exclude_none=True).items()}
+
+
 @cache
-def _insertion(names: tuple[str, ...]) -> ReturningInsert[datetime]:
-    """Its parameters are the names: `new_...` for each column."""
+def _insertion(names: tuple[str, ...]) -> Select[datetime]:
+    """Its parameters are the names."""
+    inserted, event = _inserted(names)
+    return select(inserted.c.created_at).add_cte(event)
+
+
+@cache
+def _admitted_insertion(names: tuple[str, ...]) -> Select[Any]:
+    """Its parameters are the names, and the terms' values."""
+    # The row has its user from the transaction's identity, which is thus set before the row's policy asks for it.
+    user_id = cast(bindparam("new_user_id", type_=Uuid), Text)
+    inserted, event = _inserted(names, user_id=cast(func.set_config("app.user_id", user_id, literal(True)), Uuid))
+    admission = admission_of(array([inserted.c.id])).lateral()
+    return select(inserted.c.created_at, admission).join_from(inserted, admission, true()).add_cte(event)
+
+
+def _inserted(names: tuple[str, ...], **expressions: ColumnElement[Any]) -> tuple[CTE, CTE]:
+    """The row, and its event."""
     columns: dict[Any, Any] = {getattr(GenerationJob, name.removeprefix("new_")): bindparam(name) for name in names}
-    inserted = (
-        upsert(GenerationJob)
-        .values(columns)
-        .on_conflict_do_nothing()
-        .returning(
-            col(GenerationJob.user_id), col(GenerationJob.id), col(GenerationJob.status), col(GenerationJob.stage)
-        )
-        .cte("inserted")
+    columns |= {getattr(GenerationJob, name): expression for name, expression in expressions.items()}
+    returned = (
+        col(GenerationJob.user_id),
+        col(GenerationJob.id),
+        col(GenerationJob.status),
+        col(GenerationJob.stage),
+        col(GenerationJob.created_at),
     )
-    return (
-        insert(JobEvent)
-        .from_select(
-            ["user_id", "job_id", "status", "stage", "detail"], select(inserted, literal("Created").label("detail"))
-        )
-        .returning(col(JobEvent.at))  # the same moment
+    inserted = upsert(GenerationJob).values(columns).on_conflict_do_nothing().returning(*returned).cte("inserted")
+    created = select(
+        inserted.c.user_id, inserted.c.id, inserted.c.status, inserted.c.stage, literal("Created").label("detail")
     )
+    event = insert(JobEvent).from_select(["user_id", "job_id", "status", "stage", "detail"], created)
+    return inserted, event.cte("event")
 
 
 async def find_generation(session: AsyncSession, user_id: UUID, generation_id: UUID) -> GenerationJob | None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from sqlmodel import col
 
 from lab.devstack.ports import HOST
+from reelay.db.admission import Terms, admit_creation
 from reelay.db.credits import (
     AmountRefused,
     Balance,
@@ -26,11 +27,9 @@ from reelay.db.credits import (
     balance_of,
     budget_of_key,
     end_hold,
-    hold_credits,
     ledger_drift,
     limit_month,
     orphaned_holds,
-    spend_key_budget,
     top_up,
 )
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, as_user, make_engine, make_sessions
@@ -75,7 +74,7 @@ class Ledger:
         job = job_of(user, price)
         async with as_user(self.replicas[replica], user.id) as session:
             assert await insert_generation(session, job)
-            if not (await hold_credits(session, job.id)).is_held:
+            if (await admit_creation(session, [job.id], Terms())).refused:
                 raise OutOfCredits
         return job.id
 
@@ -325,7 +324,7 @@ async def test_hold_is_made_of_ones_own_job_and_once(ledger: Ledger) -> None:
     for user, complaint in ((bob, "no rows"), (ann, "duplicate key")):
         with pytest.raises(DBAPIError, match=complaint):
             async with as_user(ledger.replicas[0], user.id) as session:
-                await hold_credits(session, job)
+                await admit_creation(session, [job], Terms())
     assert (await ledger.balance(ann), await ledger.balance(bob)) == ((90, PRICE), (100, 0))
 
 
@@ -360,7 +359,9 @@ async def test_monthly_budget_counts_this_months_jobs_at_what_they_cost(ledger: 
     job = job_of(user, 1)
     async with as_user(ledger.replicas[0], user.id) as session:
         await insert_generation(session, job)
-        assert await hold_credits(session, job.id) == HoldAnswer(False, 800, 100, 100)
+        admission = await admit_creation(session, [job.id], Terms())
+        assert admission.refused == job.id
+        assert admission.hold == HoldAnswer(False, 800, 100, 100)
         await session.rollback()
     async with ledger.service.begin() as session:
         await limit_month(session, user, None)
@@ -400,7 +401,8 @@ async def test_budget_of_a_month_with_many_jobs_is_checked_as_that_of_one_with_f
             await session.execute(text("set local enable_seqscan = off"))  # as with tables that are not those of a test
             await insert_generation(session, job)
             before = await session.scalar(ROWS_READ)
-            assert await hold_credits(session, job.id) == HoldAnswer(True, 10_000 - jobs, jobs + PRICE, jobs)
+            admission = await admit_creation(session, [job.id], Terms())
+            assert admission.hold == HoldAnswer(True, 10_000 - jobs, jobs + PRICE, jobs)
             rows_read.append(await session.scalar(ROWS_READ) - before)
         await ledger.balance(user)
     # What Postgres reads of its own catalogue differs a little.
@@ -427,9 +429,10 @@ async def test_without_credits_a_key_spends_what_its_jobs_cost(ledger: Ledger) -
         job.budget_key_id = key.id
         async with as_user(ledger.replicas[0], user.id) as session:
             await insert_generation(session, job)
-            spending.append(await spend_key_budget(session, job.id))
+            admission = await admit_creation(session, [job.id], Terms(is_metered=False))
+            spending.append((admission.refused, admission.key))
     budgets = [KeyBudget(2 * PRICE + 1, spent) for spent in (0, PRICE, 2 * PRICE)]
-    assert spending == [(True, budgets[0]), (True, budgets[1]), (False, budgets[2])]
+    assert spending == [(None, budgets[0]), (None, budgets[1]), (jobs[2].id, budgets[2])]
 
     await ledger.complete(jobs[0].id, PRICE // 2)
     assert not await ledger.complete(jobs[0].id, PRICE)

@@ -20,6 +20,8 @@ OF_ALL_JOBS = "slot_limits"
 """The worker reads it once, for all jobs."""
 OF_SLOW_DOWNLOADS = "pg_notify"
 """Written once a second."""
+OF_ALL_CALLS = "caller_by_key"
+"""A key is looked up again after two seconds."""
 
 Statements = defaultdict[str, list[str]]
 """By the id of the workflow whose activity, or of the request that made them: each is a round trip."""
@@ -75,3 +77,17 @@ async def test_generation_takes_one_round_trip_for_each_of_its_transitions(patie
     assert "set state = 'accepted'" in accepted
     assert "result_data" in fetched
     assert "insert into video_files" in completed
+
+
+async def test_creation_is_one_statement(patient_service: Service) -> None:
+    """Its quota and its credits included: three round trips, with BEGIN and COMMIT."""
+    await patient_service.create()  # takes this user's share of the requests for a while
+    with recording_statements() as statements:
+        answer = await patient_service.client.post("/api/generate/voice", json={"text": "Two round trips less."})
+    assert answer.status_code == 202
+    made = [statement for statement in statements[answer.headers["x-request-id"]] if OF_ALL_CALLS not in statement]
+    assert len(made) == 2, made
+    inserted, committed = made
+    assert "INSERT INTO generation_jobs" in inserted
+    assert "admit_creation" in inserted
+    assert committed == COMMIT
