@@ -16,6 +16,7 @@ from sqlmodel import col
 from reelay.db.accounts import AccountParked
 from reelay.db.generations import Transition, is_of, run_transition
 from reelay.db.hedges import BEGINNING, beginning_of
+from reelay.db.statuses import ACTIVE_STATUSES
 from reelay.db.tables import AttemptState, GenerationJob, ProviderAccount, SubmissionAttempt
 from reelay.domain.generation import (
     Generation,
@@ -45,10 +46,10 @@ class GenerationEnded(Exception):
 # The lock on the job is the one that `cancel_unsubmitted` takes. `xmax` tells a row that was inserted from one that was
 # updated. A probe has its parked account to itself for the lease, or until its answer is noted.
 OPENING = Transition(
-    first="""
+    first=f"""
         living as (
             select id from generation_jobs
-            where id = :job and status in ('pending', 'submitted', 'in_progress')
+            where id = :job and status in ({ACTIVE_STATUSES})
                 and not (slot_withheld and attempts = 0)
             for no key update
         ), probe as (
@@ -78,8 +79,8 @@ OPENING = Transition(
     only_if="opened.is_new",
     answer="select is_new from opened",
 )
-STATE_OF_JOB = text("""
-    select status in ('pending', 'submitted', 'in_progress') as is_living, slot_withheld and attempts = 0 as is_withheld
+STATE_OF_JOB = text(f"""
+    select status in ({ACTIVE_STATUSES}) as is_living, slot_withheld and attempts = 0 as is_withheld
     from generation_jobs where id = :job
 """)
 

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from reelay.db.statuses import ACTIVE_STATUSES, FINAL_STATUSES
 from reelay.db.tables import CreditAccount, CreditEntry, Phase, User
 from reelay.domain.money import MOST_CENTS
 
@@ -96,7 +97,7 @@ END_OF_HOLD = """
 END_HOLD = text(f"""
     with moved as (
         select id, status, charged_cents from generation_jobs
-        where id = :job and status in ('completed', 'failed', 'canceled')
+        where id = :job and status in ({FINAL_STATUSES})
     ), {END_OF_HOLD}
     select user_id from account
 """)
@@ -174,14 +175,14 @@ class Drift:
     """What it should say."""
 
 
-DRIFT = text("""
+DRIFT = text(f"""
     with booked as (
         select user_id, sum(available_cents) as available, sum(held_cents) as held
         from credit_entries group by user_id
     ), living as (
         select hold.user_id, sum(hold.held_cents) as held
         from credit_entries as hold join generation_jobs as job on job.id = hold.job_id
-        where hold.phase = 'hold' and job.status in ('pending', 'submitted', 'in_progress')
+        where hold.phase = 'hold' and job.status in ({ACTIVE_STATUSES})
         group by hold.user_id
     ), of_month as (
         select hold.user_id, sum(hold.held_cents - coalesce(ended.available_cents, 0)) as cost
@@ -215,14 +216,14 @@ async def ledger_drift(session: AsyncSession) -> Sequence[Drift]:
 
 
 # Looked for only on accounts that hold something else than what their living jobs cost: the others have none.
-ORPHANED_HOLDS = text("""
+ORPHANED_HOLDS = text(f"""
     select hold.job_id
     from credit_accounts as account
     join credit_entries as hold on hold.user_id = account.user_id and hold.phase = 'hold'
-    join generation_jobs as job on job.id = hold.job_id and job.status in ('completed', 'failed', 'canceled')
+    join generation_jobs as job on job.id = hold.job_id and job.status in ({FINAL_STATUSES})
     where account.held_cents <> (
         select coalesce(sum(living.estimated_cost_cents), 0) from generation_jobs as living
-        where living.user_id = account.user_id and living.status in ('pending', 'submitted', 'in_progress')
+        where living.user_id = account.user_id and living.status in ({ACTIVE_STATUSES})
     ) and not exists (
         select from credit_entries as ended
         where ended.job_id = hold.job_id and ended.phase in ('settle', 'release')

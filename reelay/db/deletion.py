@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.credits import end_hold
+from reelay.db.statuses import FINAL_STATUSES
 from reelay.db.tables import DeletedJob, DepartedUser, GenerationJob, User
 from reelay.domain.generation import ACTIVE
 
@@ -27,10 +28,10 @@ ANONYMOUS = "deleted user "
 # First of all, as whoever ends a job or deletes a clip does: jobs in the order of their ids, then clips.
 LOCK_JOBS = text("select from generation_jobs where id = any (:ids) order by id for update")
 # Ended jobs whose credits are settled. An open hold is ended by the caller, or by the reconciliation.
-DELETE_JOBS = text("""
+DELETE_JOBS = text(f"""
     with job as materialized (
         select job.* from generation_jobs as job
-        where job.id = any (:ids) and job.status in ('completed', 'failed', 'canceled') and not exists (
+        where job.id = any (:ids) and job.status in ({FINAL_STATUSES}) and not exists (
             select from credit_entries as hold where hold.job_id = job.id and hold.phase = 'hold' and not exists (
                 select from credit_entries as ended
                 where ended.job_id = job.id and ended.phase in ('settle', 'release')
@@ -80,10 +81,10 @@ CLEAR_CLIPS = text("""
     ) as gone
     where clip.user_id = gone.user_id and clip.id = gone.clip_id
 """)
-DELETE_MEDIA = text("""
+DELETE_MEDIA = text(f"""
     with job as (
         update generation_jobs set result_url = null
-        where id = any (:ids) and status in ('completed', 'failed', 'canceled')
+        where id = any (:ids) and status in ({FINAL_STATUSES})
         returning id, user_id
     ), left_over as (
         insert into erasures (prefix) select user_id || '/' || id from job
@@ -108,18 +109,18 @@ DELETE_EMPTY_BATCHES = text("""
         limit :at_most
     )
 """)
-EXPIRED_MEDIA = text("""
+EXPIRED_MEDIA = text(f"""
     select distinct job_id from (
         select job_id from video_files join generation_jobs as job on job.id = job_id
         where video_files.created_at < now() - cast(:kept as interval) and file_url is null
-            and job.status in ('completed', 'failed', 'canceled')
+            and job.status in ({FINAL_STATUSES})
         order by video_files.created_at limit :at_most
     ) as old
 """)
-DELETE_EXPIRED_EVENTS = text("""
+DELETE_EXPIRED_EVENTS = text(f"""
     delete from job_events where id in (
         select event.id from job_events as event join generation_jobs as job on job.id = event.job_id
-        where event.at < now() - cast(:kept as interval) and job.status in ('completed', 'failed', 'canceled')
+        where event.at < now() - cast(:kept as interval) and job.status in ({FINAL_STATUSES})
         order by event.at limit :at_most
     )
 """)

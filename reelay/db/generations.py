@@ -1,7 +1,7 @@
 """What happens to a generation's row. Every change is guarded by the state before it, and says whether it happened."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -40,10 +40,10 @@ from sqlmodel import col
 from reelay.db.admission import Admission, Terms, admission_of, read_admission
 from reelay.db.clips import ClipUpdate
 from reelay.db.credits import END_OF_HOLD
+from reelay.db.statuses import ACTIVE_STATUSES
 from reelay.db.tables import GenerationJob, JobEvent, MediaFileRow
 from reelay.domain.failure import Failure
 from reelay.domain.generation import (
-    ACTIVE,
     Candidate,
     Generation,
     JobType,
@@ -430,7 +430,7 @@ def _transition(transition: Transition, columns: tuple[str, ...], stamped: Momen
         moved as (
             update generation_jobs as job set {", ".join(f"{name} = {value}" for name, value in values.items())}
             {transition.source and f"from {transition.source}"}
-            where job.id = :job and job.status in ({quoted(ACTIVE)})
+            where job.id = :job and job.status in ({ACTIVE_STATUSES})
                 and ({", ".join(f"job.{name}" for name in compared)})
                     is distinct from ({", ".join(f":{name}" for name in compared)})
                 {transition.only_if and f"and ({transition.only_if})"}
@@ -445,10 +445,6 @@ def _transition(transition: Transition, columns: tuple[str, ...], stamped: Momen
     """
     parts = [part for part in (transition.first, moved, event, *transition.then) if part]
     return text(f"with {', '.join(parts)} {transition.answer}")
-
-
-def quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in sorted(names))
 
 
 @dataclass(frozen=True)
@@ -497,7 +493,7 @@ async def record_progress(
     statement = f"""
         with moved as (
             update generation_jobs as job set progress_percent = :progress_percent
-            where id = :job and status in ({quoted(ACTIVE)}) and progress_percent < :progress_percent and ({only_if})
+            where id = :job and status in ({ACTIVE_STATUSES}) and progress_percent < :progress_percent and ({only_if})
                 and {own.sql or "true"}
             returning user_id, id
         )

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.generations import advance_generation, make_row_that_of
+from reelay.db.statuses import ACTIVE_STATUSES
 from reelay.db.tables import GenerationJob, SubmissionAttempt
 from reelay.domain.failure import Failure
 from reelay.domain.generation import Generation, Stage, Status, Submission, state_at_acceptance
@@ -22,12 +23,12 @@ from reelay.domain.messages import Sentence
 DATA = bindparam("data", type_=JSONB)
 # Parts of the statement that opens an attempt: `opened` has it, and the row may follow another model.
 BEGINNING = (
-    """
+    f"""
     beside as (
         update generation_jobs as job
         set hedged_at = now(), beside_provider = :provider, beside_endpoint = :beside_endpoint
         from opened
-        where job.id = :job and job.status in ('pending', 'submitted', 'in_progress') and opened.is_new
+        where job.id = :job and job.status in ({ACTIVE_STATUSES}) and opened.is_new
             and job.attempts_before <> :own_attempts_before and job.hedged_at is null
         returning job.user_id, job.id, job.status, job.stage
     )
@@ -39,10 +40,10 @@ BEGINNING = (
     )
     """,
 )
-TELL_STOP = text("""
+TELL_STOP = text(f"""
     insert into job_events (user_id, job_id, status, stage, detail, data)
     select user_id, id, status, stage, :detail, :data from generation_jobs as job
-    where id = :job and status in ('pending', 'submitted', 'in_progress') and not exists (
+    where id = :job and status in ({ACTIVE_STATUSES}) and not exists (
         select from job_events where job_id = job.id and data -> 'hedge' ->> 'event' = 'stopped'
     )
     for no key update of job  -- its last line stays the last

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from reelay.db.credits import Drift
+from reelay.db.statuses import ACTIVE_STATUSES
 from reelay.db.tables import LedgerAudit
 
 DRIFT = TypeAdapter(Drift)
@@ -63,7 +64,7 @@ ADVANCE = text("""
 """)
 
 # One statement, so that accounts, entries and jobs are of the same moment.
-COMPARE = text("""
+COMPARE = text(f"""
     with fresh as (
         select user_id, sum(available_cents)::bigint as available, sum(held_cents)::bigint as held
         from credit_entries where id > :counted
@@ -71,7 +72,7 @@ COMPARE = text("""
     ), living as (
         select hold.user_id, sum(hold.held_cents)::bigint as held
         from credit_entries as hold join generation_jobs as job on job.id = hold.job_id
-        where hold.phase = 'hold' and job.status in ('pending', 'submitted', 'in_progress')
+        where hold.phase = 'hold' and job.status in ({ACTIVE_STATUSES})
         group by hold.user_id
     ), figures as (
         select user_id, account.available_cents as available, account.held_cents as held,

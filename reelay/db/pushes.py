@@ -8,7 +8,8 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from reelay.db.generations import advance_generation, quoted, record_progress
+from reelay.db.generations import advance_generation, record_progress
+from reelay.db.statuses import quoted
 from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import ACTIVE, AT_THE_PROVIDER, ProviderName, Stage, Status, WaitingFor
 from reelay.domain.identifiers import parse_uuid

@@ -8,12 +8,14 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from reelay.db.statuses import ACTIVE_STATUSES
+
 INTERNAL_ERROR_OF = "internalErrorOf"
 """In the data of an event: which activity of the run failed in a way that nobody foresaw."""
-WRITE_RETRY = text("""
+WRITE_RETRY = text(f"""
     insert into job_events (user_id, job_id, status, stage, detail, data)
     select user_id, id, status, stage, :detail, cast(:data as jsonb) from generation_jobs
-    where id = :job and status in ('pending', 'submitted', 'in_progress')
+    where id = :job and status in ({ACTIVE_STATUSES})
     for no key update  -- its last line stays the last
     returning id
 """)

@@ -15,6 +15,7 @@ from sqlalchemy import Boolean, RowMapping, Text, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from reelay.db.statuses import ACTIVE_STATUSES
 from reelay.db.tables import AttemptState, GenerationJob, LearnedLimit, SlotLimit, SubmissionAttempt
 from reelay.domain.forecast import Span
 from reelay.domain.generation import ACTIVE, Generation, Priority, ProviderName
@@ -22,11 +23,11 @@ from reelay.domain.learned_limit import FIRST_SLOTS, USUAL_QUEUE, Learned, Lesso
 from reelay.domain.turns import Place, Share, SlotLimits, SlotsInUse, Turn, Turns, WaitingJob
 
 # The condition of the index `generation_jobs_in_slots`.
-HOLDS_SLOT = """
-    status in ('pending', 'submitted', 'in_progress') and (attempts > 0 or slot_granted_at is not null)
+HOLDS_SLOT = f"""
+    status in ({ACTIVE_STATUSES}) and (attempts > 0 or slot_granted_at is not null)
 """
 # That of `generation_jobs_beside`: another model is at work beside the job's own.
-HOLDS_SLOT_BESIDE = "status in ('pending', 'submitted', 'in_progress') and beside_provider is not null"
+HOLDS_SLOT_BESIDE = f"status in ({ACTIVE_STATUSES}) and beside_provider is not null"
 SET_LIMIT = text("""
     insert into slot_limits (provider, endpoint, slots, is_learned, slots_per_user)
     values (:provider, :endpoint, :slots, :is_learned, :slots_per_user)

@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from reelay.db.statuses import ACTIVE_STATUSES
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -80,9 +82,9 @@ RESCUED = text("""
     group by provider order by provider
 """)
 
-ACTIVE_STAGES = text("""
+ACTIVE_STAGES = text(f"""
     select stage, count(*) as jobs from generation_jobs
-    where status in ('pending', 'submitted', 'in_progress') and not is_planned group by stage order by stage
+    where status in ({ACTIVE_STATUSES}) and not is_planned group by stage order by stage
 """)
 
 INBOX = text("""
@@ -90,9 +92,9 @@ INBOX = text("""
     from webhook_deliveries where next_try_at is not null
 """)
 
-UNCERTAIN_NOW = text("""
+UNCERTAIN_NOW = text(f"""
     select count(*) from submission_attempts as attempt join generation_jobs as job on job.id = attempt.job_id
-    where attempt.state = 'uncertain' and job.status in ('pending', 'submitted', 'in_progress')
+    where attempt.state = 'uncertain' and job.status in ({ACTIVE_STATUSES})
 """)
 
 PARKED = text("select count(*) from provider_accounts where parked_at is not null")
@@ -127,7 +129,7 @@ OPEN_ACTIONS = text(f"""
                 when stage = 'uncertain' then 'uncertain'
                 when stage = 'reserving' and created_at < now() - interval '5 minutes' then 'not_started'
             end as need
-        from generation_jobs where status in ('pending', 'submitted', 'in_progress') and not is_planned
+        from generation_jobs where status in ({ACTIVE_STATUSES}) and not is_planned
     ) as job
     where need is not null
     order by since

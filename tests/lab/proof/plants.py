@@ -104,9 +104,10 @@ def send_again_as_fal_client_does(patch: pytest.MonkeyPatch) -> None:
 
 def forget_that_ends_are_for_ever(patch: pytest.MonkeyPatch) -> None:
     import reelay.db.generations
+    from reelay.db.statuses import quoted
     from reelay.domain.generation import Status
 
-    patch.setattr(reelay.db.generations, "ACTIVE", frozenset(Status))
+    patch.setattr(reelay.db.generations, "ACTIVE_STATUSES", quoted(Status))
 
 
 def settle_before_the_upload(patch: pytest.MonkeyPatch) -> None:
