@@ -34,7 +34,7 @@ from reelay.domain.generation import (
     Status,
     Submission,
 )
-from reelay.domain.quoting import without_names
+from reelay.domain.provider_words import without_names
 from reelay.media.archive import PROMISED_KIND, archive_media, is_companion, media_prefix, media_stem
 from reelay.media.decoder_pool import Inspect
 from reelay.media.download import DATA_SCHEME, OnBytes, Source

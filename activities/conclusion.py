@@ -21,7 +21,7 @@ from reelay.domain.failure import Failure
 from reelay.domain.generation import Archived, Generation, MediaFile, ProviderName, media_address
 from reelay.domain.language import Language
 from reelay.domain.money import Charge, charge_for
-from reelay.domain.quoting import told_to_user
+from reelay.domain.provider_words import told_to_user
 from reelay.providers.errors import GenerationFailed, ProviderError, ResultExpired, StillRunning
 from reelay.providers.provider import CancelAnswer
 from reelay.providers.registry import Providers

@@ -28,7 +28,7 @@ from reelay.db.tables import PipelineRow
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Status
 from reelay.domain.pipeline import Begun, PipelineStatus, Step, StepStatus
-from reelay.domain.quoting import told_to_user
+from reelay.domain.provider_words import told_to_user
 
 LOOK_AGAIN_IN = timedelta(seconds=5)
 INPUT_GONE = Failure(code=FailureCode.INPUT_UNAVAILABLE, message="A file that the step needs is no longer there")

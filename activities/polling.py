@@ -15,7 +15,7 @@ from reelay.db.logs import append_log
 from reelay.domain.generation import Generation, ProviderProgress, ProviderState, Stage, Status, WaitingFor
 from reelay.domain.messages import Sentence
 from reelay.domain.progress import measured_progress
-from reelay.domain.quoting import without_names
+from reelay.domain.provider_words import without_names
 from reelay.providers.errors import ProviderError, ProviderNotConfigured, ResultExpired, Unavailable
 from reelay.providers.registry import Providers
 

@@ -34,7 +34,7 @@ from reelay.db.reconciliation import (
 from reelay.db.tables import AttemptState, GenerationJob
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, Origin
-from reelay.domain.quoting import told_to_user
+from reelay.domain.provider_words import told_to_user
 from reelay.domain.reconciliation import Reconciled, Repair, Run, RunState, SubmissionState, decide, is_overdue
 from reelay.providers.errors import ProviderError
 from reelay.providers.registry import Providers

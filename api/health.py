@@ -14,7 +14,13 @@ from api.http.wire import Described
 from api.services import Services, ServicesDep
 from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.roles import RoleRefused
-from reelay.db.schema import app_role_trouble, known_revisions, revision_of, revision_trouble, service_role_trouble
+from reelay.db.schema_check import (
+    app_role_trouble,
+    known_revisions,
+    revision_of,
+    revision_trouble,
+    service_role_trouble,
+)
 from reelay.readiness import OK, archive_state, does_not_answer, temporal_state
 from workflows.search_attributes import search_attribute_trouble
 

@@ -18,7 +18,7 @@ from temporalio.worker import Worker
 
 from reelay.background import TaskSupervisor
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions
-from reelay.db.schema import known_revisions, revision_of, revision_trouble, service_role_trouble
+from reelay.db.schema_check import known_revisions, revision_of, revision_trouble, service_role_trouble
 from reelay.media.storage import Storage
 from reelay.readiness import OK, archive_state, does_not_answer, temporal_state
 

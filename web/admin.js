@@ -1,14 +1,14 @@
 /** The operators' page: an overview of how it goes, the users, who waits for a slot, and the log of webhooks. */
 
-import { deliveriesView } from "./deliveries.js";
+import { deliveriesView } from "./admin-deliveries.js";
 import { h, icon, show } from "./dom.js";
 import { bannerFor } from "./notices.js";
-import { outgoingView } from "./outgoing.js";
-import { overview } from "./overview.js";
+import { outgoingView } from "./admin-outgoing.js";
+import { overview } from "./admin-overview.js";
 import { Session, rememberedKey } from "./session.js";
 import { signInView } from "./sign-in.js";
-import { usersView } from "./users.js";
-import { waitingView } from "./waiting.js";
+import { usersView } from "./admin-users.js";
+import { waitingView } from "./admin-waiting.js";
 
 const VIEWS = { "/": [overview, "Overview"], "/users": [usersView, "Users"], "/waiting": [waitingView, "Waiting"], "/deliveries": [deliveriesView, "Deliveries"], "/outgoing": [outgoingView, "Outgoing webhooks"] };
 

@@ -1,6 +1,6 @@
 /** The form, built from the catalogue, and beside it the jobs. */
 
-import { inputsOf } from "./endpoints.js";
+import { inputsOf } from "./endpoint-inputs.js";
 import { fieldFor } from "./fields.js";
 import { h, icon, say, settled, show } from "./dom.js";
 import { jobList } from "./list.js";

@@ -16,7 +16,7 @@ from reelay.domain.generation import AT_THE_PROVIDER, GenerationStatus, Provider
 from reelay.domain.language import Language
 from reelay.domain.messages import in_language, message
 from reelay.domain.progress import SPANS, UNAVAILABLE, estimate_progress, progress_sentence
-from reelay.domain.quoting import WITHOUT_REASON
+from reelay.domain.provider_words import WITHOUT_REASON
 from reelay.providers.studio_push import PHASES, Phase, failure_without_reason
 
 # A stage further down is newer. POLLING stands before what a poll reveals.

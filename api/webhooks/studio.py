@@ -19,7 +19,7 @@ from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import BEFORE_THE_PROVIDER, Report, Stage, Status
 from reelay.domain.identifiers import parse_uuid
 from reelay.domain.language import Language
-from reelay.domain.quoting import without_names
+from reelay.domain.provider_words import without_names
 from reelay.domain.verdict import Verdict
 from reelay.providers.errors import Malformed
 from reelay.providers.studio_push import Phase, Push, read_push

@@ -13,7 +13,7 @@ from fastapi import Depends, Request
 from lab.simulator.clock import Clock
 from lab.simulator.fal_webhooks import FalWebhookFormat, SigningKeys
 from lab.simulator.queue import Queue
-from lab.simulator.replicate_predictions import ReplicateWebhookFormat
+from lab.simulator.replicate_webhooks import ReplicateWebhookFormat
 from lab.simulator.requests import Provider
 from lab.simulator.samples import Samples
 from lab.simulator.settings import SimulatorSettings

@@ -29,7 +29,13 @@ from reelay.cli.environment import user_environment
 from reelay.cli.errors import NotRunning
 from reelay.db.address import PostgresAddress, UnusableAddress
 from reelay.db.engine import POSTGRES_UNAVAILABLE, keeps_sessions, make_engine, make_sessions
-from reelay.db.schema import app_role_trouble, known_revisions, revision_of, revision_trouble, service_role_trouble
+from reelay.db.schema_check import (
+    app_role_trouble,
+    known_revisions,
+    revision_of,
+    revision_trouble,
+    service_role_trouble,
+)
 from reelay.drift import find_drift
 from reelay.media.errors import MediaError
 from reelay.media.storage import open_storage

@@ -30,11 +30,13 @@ TABLES = ("campaigns", "campaign_clips", "generation_jobs", "video_generations",
 REPORT_EVERY = 1000
 ERRORS_SHOWN = 100
 JSON_COLUMNS = {"metadata", "input_params", "result_data", "video", "first_frame", "audio"}
-OURS = {
-    "origin", "stage", "stage_at", "attempts", "charged_cents", "tariff", "timing", "arguments", "request_fingerprint",
-    "uncertain_submit_policy", "outcome_delivery_id", "candidates", "candidate", "attempts_before",
-    "hedge_after_seconds", "hedged_at", "beside_provider", "beside_endpoint",
+OF_JOBS = {
+    "id", "campaign_id", "clip_id", "external_id", "job_type", "provider", "model", "endpoint", "input_params",
+    "fal_request_id", "fal_status_url", "fal_response_url", "status", "progress_percent", "progress_message",
+    "result_url", "provider_url", "result_data", "error_code", "error_message", "estimated_cost_cents",
+    "actual_cost_cents", "credits_deducted", "webhook_url", "metadata", "created_at", "submitted_at", "completed_at",
 }  # fmt: skip
+"""Columns of `generation_jobs` that another application may have. All others are Reelay's own."""
 STATUSES = {"processing": "in_progress", "generating": "in_progress", "downloading": "in_progress"}
 COLUMNS = """
     select table_name, array_agg(column_name::text) from information_schema.columns
@@ -220,7 +222,7 @@ def parsed(name: str, value: Any) -> Any:
 
 def job_of(table: str, row: Row) -> Row:
     """The row of `generation_jobs`. Raises: ValueError, KeyError."""
-    job = {name: value for name, value in row.items() if name not in OURS} | references(row)
+    job = {name: value for name, value in row.items() if name in OF_JOBS} | references(row)
     match table:
         case "video_tasks":
             job |= {"job_type": "video", "provider": "replicate", "external_id": row["task_id"]}

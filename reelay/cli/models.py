@@ -56,7 +56,7 @@ def import_(
     data_dir: DataDirOption = None,
 ) -> None:
     """Write a catalogue file out of what fal publishes of an endpoint, for you to finish."""
-    from reelay.cli.importing import import_model
+    from reelay.cli.models_import import import_model
 
     typer.echo(run(import_model(find_data_dir(data_dir), endpoint, to)))
 

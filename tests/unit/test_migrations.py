@@ -5,7 +5,7 @@ from hashlib import sha256
 from alembic.script import ScriptDirectory
 
 from reelay.db.migrate import MIGRATIONS, alembic_config
-from reelay.db.schema import known_revisions
+from reelay.db.schema_check import known_revisions
 
 RELEASED = {"0001_generations.py": "58f3bb19c63e4fda03dde81133aee0a20ff5451ca5eca0d1bf42569eb15321e9"}
 """The file's sha256."""

@@ -1,6 +1,7 @@
 """The reference pages against the code: what stands there is what there is."""
 
 import ast
+import importlib
 import re
 import shutil
 import tomllib
@@ -43,6 +44,8 @@ OF_WORKERS = {
     f"{metrics.TASK_FAILURES}_total": {"task"},
     DRIFTED_MODELS: set(),
 }
+
+MAKES_METRIC = re.compile(r"\.create_(?:counter|gauge|histogram|histogram_float)\(\s*(\w+)")
 
 
 def rows(page: str, heading: str) -> list[list[str]]:
@@ -89,6 +92,16 @@ def test_every_metric_is_described_with_its_labels() -> None:
     for name, labels in OF_WORKERS.items():
         expected[name] = (labels, "API, worker" if name in of_the_api else "worker")
     assert described == expected
+
+
+def test_every_metric_that_a_worker_makes_is_among_those() -> None:
+    made = {
+        str(getattr(importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts)), constant))
+        for folder in ("activities", "workflows")
+        for file in (ROOT / folder).rglob("*.py")
+        for constant in MAKES_METRIC.findall(file.read_text(encoding="utf-8"))
+    }
+    assert made == {name.removesuffix("_total") for name in OF_WORKERS}
 
 
 def test_every_status_stage_and_reason_of_a_failure_is_described() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from reelay.cli.main import app as command_line
 from reelay.domain.generation import ProviderName
-from reelay.process_secrets import SERVING, WORKERS, Process, is_read_by
+from reelay.process_secrets import SECRETS, SERVING, WORKERS, Process, is_read_by
 from reelay.settings import SHORTEST_SECRET, Environment, Settings, unfit_secret
 from tests.unit.production.variables import settings_variables
 
@@ -239,6 +239,17 @@ def test_a_process_neither_needs_nor_reads_the_secrets_of_others(
     assert read.unfit_for_production(mine) == []
     assert "unfit" in read.secrets
     assert "unfit" not in read.without_secrets_of_others(mine).secrets
+
+
+def test_of_every_secret_it_is_said_who_reads_it() -> None:
+    """The address of a proxy may hold a password, and every process goes by it."""
+    secrets = {
+        Settings.variable_of(name)
+        for name, field in Settings.model_fields.items()
+        if SecretStr in (field.annotation, *get_args(field.annotation))
+    }
+    assert len(secrets) > 10
+    assert secrets - SECRETS.keys() == {"HTTP_PROXY", "HTTPS_PROXY"}
 
 
 def test_the_owner_serves_a_process_that_does_not_need_to_know_it_as_such() -> None:

@@ -60,6 +60,12 @@ class Reelay:
         create = partial(self._client.create, kind_or_model, idempotency_key=idempotency_key, **inputs)
         return self._portal.call(create)
 
+    def create_at(
+        self, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str | None = None
+    ) -> Created:
+        """The same by a creating call's own path and body."""
+        return self._portal.call(partial(self._client.create_at, path, body, idempotency_key=idempotency_key))
+
     def retry(self, job_id: UUID, *, idempotency_key: str | None = None) -> Created:
         """A new job from a failed or canceled one."""
         return self._portal.call(partial(self._client.retry, job_id, idempotency_key=idempotency_key))
@@ -268,6 +274,10 @@ class Reelay:
     def watch(self, job_id: UUID) -> Iterator[Job]:
         """The job now, at each change, and at its end."""
         return self._iterate(self._client.watch(job_id))
+
+    def changes(self) -> Iterator[Job]:
+        """All jobs of the caller's: the active and the latest ones, then each that changes. Without an end."""
+        return self._iterate(self._client.changes())
 
     def wait(self, job_id: UUID, *, timeout: float | None = None) -> Job:
         """The completed job. `timeout`: seconds. Raises: GenerationFailed, WaitTimeout."""

@@ -11,6 +11,8 @@ from tests.acceptance.browser.conftest import PATIENCE_MS, Visit
 
 SAID = re.compile(r"""\bt\(\s*"((?:[^"\\]|\\.)*)\"""")
 ROW = re.compile(r"""\[\s*"((?:[^"\\]|\\.)*)",\s*"((?:[^"\\]|\\.)*)",\s*"((?:[^"\\]|\\.)*)",?\s*\]""")
+WORDS = re.compile(r"^const (?:STAGES|STATUSES|ENDS|KINDS) = \{(.*?)\};$", re.MULTILINE | re.DOTALL)
+WORD = re.compile(r"""[\w"-]+: "([^"]+)\"""")
 PLACEHOLDER = re.compile(r"\{\w+\}")
 
 
@@ -24,6 +26,15 @@ def test_all_that_the_page_says_is_in_the_table() -> None:
 
     assert len(said) > 100
     assert said - table().keys() == set()
+
+
+def test_words_of_stages_statuses_and_kinds_are_in_the_table() -> None:
+    tables = WORDS.findall((WEB / "format.js").read_text())
+    words = {word for table in tables for word in WORD.findall(table)}
+
+    assert len(tables) == 4
+    assert len(words) > 15
+    assert words - table().keys() == set()
 
 
 def test_translations_keep_the_places_of_the_values() -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from functools import partial
 from hashlib import sha256
+from inspect import isfunction, signature
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -247,6 +248,14 @@ async def test_without_asyncio_the_calls_are_the_same(patient_service: Service, 
     job, seen = await asyncio.to_thread(see_it_through)
     assert (job.status, seen[-1]) == ("completed", job)
     assert sha256((tmp_path / "rain.mp3").read_bytes()).hexdigest() == job.files[0].sha256
+
+
+def test_without_asyncio_there_is_every_call() -> None:
+    def calls(client: type) -> dict[str, list[str]]:
+        functions = {name: call for name, call in vars(client).items() if isfunction(call) and name[0] != "_"}
+        return {name: list(signature(call).parameters) for name, call in functions.items()}
+
+    assert calls(Reelay) == calls(AsyncReelay)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from reelay.catalog.loader import DIRECTORY, Aliases, load_catalog, read_models
 from reelay.cli.checks import State, check_catalog
 from reelay.cli.data_dir import DataDir
 from reelay.cli.errors import StackError
-from reelay.cli.importing import import_model
+from reelay.cli.models_import import import_model
 from reelay.drift import find_drift
 from reelay.providers.errors import Unavailable
 from reelay.providers.fal_platform import FalPlatform

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from reelay.db.engine import PostgresUnavailable, make_engine
 from reelay.db.migrate import LOCK_KEY, MigrationBlocked, migrate
-from reelay.db.schema import known_revisions
+from reelay.db.schema_check import known_revisions
 from reelay.db.tables import GenerationJob
 from tests.servers import Database, Postgres
 

@@ -18,7 +18,7 @@ from reelay.media.guard import DownloadPolicy
 from reelay.media.sniff import MediaKind
 from reelay.media.storage import open_storage
 from tests.certificates import Authority, Certificate
-from tests.signing import signed
+from tests.content_credentials import signed
 from tests.unit.media.samples import make_picture, make_sound, make_video
 from tests.unit.media.server import ScriptedServer
 from tests.unit.media.test_archive import Archive

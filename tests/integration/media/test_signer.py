@@ -20,8 +20,8 @@ from reelay.media.errors import NotSigned
 from reelay.media.signer import Signer
 from reelay.media.signing import Ingredient, SourceType, Statement
 from tests.certificates import Authority, Certificate, PrivateKey
+from tests.content_credentials import manifests_of, poisoned, signed
 from tests.eventually import eventually
-from tests.signing import manifests_of, poisoned, signed
 from tests.unit.media.samples import make_sound, make_video
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from tests.certificates import Authority
+from tests.content_credentials import manifests_of, poisoned, signed
 from tests.integration.pipelines.shared import VOICE, create, until
 from tests.running import running_service
 from tests.servers import Servers
-from tests.signing import manifests_of, poisoned, signed
 from tests.unit.media.samples import make_video
 
 

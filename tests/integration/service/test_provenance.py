@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 from tests.certificates import Authority
+from tests.content_credentials import signed
 from tests.running import Service, running_service
 from tests.servers import Servers
-from tests.signing import signed
 from tests.unit.media.samples import make_video
 from tests.unit.media.server import serving
 from tests.unit.providers.scripted_server import json_answer, scripted_server

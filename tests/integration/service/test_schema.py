@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 
-from reelay.db.schema import known_revisions, revision_trouble
+from reelay.db.schema_check import known_revisions, revision_trouble
 from tests.running import running_service
 from tests.servers import Database, Servers
 

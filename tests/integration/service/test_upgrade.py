@@ -12,7 +12,7 @@ from lab.devstack.postgres import APP
 from reelay.db.engine import make_engine
 from reelay.db.ledger_audit import audit_ledger
 from reelay.db.migrate import alembic_config, migrate
-from reelay.db.schema import known_revisions
+from reelay.db.schema_check import known_revisions
 from reelay.db.tables import Scope
 from tests.integration.service.reconciling import reconcile
 from tests.running import Service, running_service

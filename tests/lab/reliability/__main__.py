@@ -2,8 +2,8 @@
 
 import sys
 
-from tests.lab.reliability.catalogue import TABLE, Catalogue, proofs, table
+from tests.lab.reliability.faults import TABLE, Faults, proofs, table
 
 TABLE.parent.mkdir(exist_ok=True)
-TABLE.write_text(f"# Faults\n\n{table(Catalogue.read(), proofs())}\n", encoding="utf-8")
+TABLE.write_text(f"# Faults\n\n{table(Faults.read(), proofs())}\n", encoding="utf-8")
 sys.stdout.write(f"{TABLE}\n")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.messages import Sentence
-from reelay.domain.quoting import LONGEST_QUOTE, QUOTED, WITHOUT_REASON, told_to_user, without_names
+from reelay.domain.provider_words import LONGEST_QUOTE, QUOTED, WITHOUT_REASON, told_to_user, without_names
 
 IMAGE = "https://pictures.example/a%20fox.png"
 INPUTS = {"prompt": "a fox", "image_url": IMAGE}

@@ -1,4 +1,4 @@
-"""The catalogue of faults: its lines, and which tests say that they prove them."""
+"""The list of faults: its lines, and which tests say that they prove them."""
 
 import ast
 import tomllib
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tests.paths import TESTS
 
-CATALOGUE = Path(__file__).with_name("catalogue.toml")
+LIST = Path(__file__).with_name("faults.toml")
 TABLE = TESTS / "artefacts" / "faults.md"
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Faults:
     lines: Mapping[str, tuple[str, str]]
     """What is injected and what must come of it, by the line's id."""
     cannot_apply: Mapping[str, str]
@@ -21,8 +21,8 @@ class Catalogue:
     """Not proven yet."""
 
     @classmethod
-    def read(cls) -> "Catalogue":
-        told = tomllib.loads(CATALOGUE.read_text())
+    def read(cls) -> "Faults":
+        told = tomllib.loads(LIST.read_text())
         lines = {name: (injected, outcome) for name, (injected, outcome) in told["lines"].items()}
         return cls(lines, told["cannot_apply"], frozenset(told["open"]))
 
@@ -54,17 +54,17 @@ def _marked(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
             yield from (ast.literal_eval(argument) for argument in decorator.args)
 
 
-def table(catalogue: Catalogue, found: list[Proof]) -> str:
+def table(faults: Faults, found: list[Proof]) -> str:
     """The lines with their proofs, as Markdown for a reader of `TABLE`."""
     head = ["| | fault | outcome | proven by |", "| --- | --- | --- | --- |"]
     rows = [
-        f"| {name} | {injected} | {outcome} | {_evidence(catalogue, name, found)} |"
-        for name, (injected, outcome) in catalogue.lines.items()
+        f"| {name} | {injected} | {outcome} | {_evidence(faults, name, found)} |"
+        for name, (injected, outcome) in faults.lines.items()
     ]
     return "\n".join([*head, *rows])
 
 
-def _evidence(catalogue: Catalogue, line: str, found: list[Proof]) -> str:
+def _evidence(faults: Faults, line: str, found: list[Proof]) -> str:
     tests = [f"[{proof.test}](../{proof.file})" for proof in found if proof.line == line]
-    reason = catalogue.cannot_apply.get(line, "")
+    reason = faults.cannot_apply.get(line, "")
     return "<br>".join(tests) or reason or "open"
