@@ -125,9 +125,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         # Here and not around the server: uvicorn ends the process by the signal that it was stopped with.
         with tracing("reelay-api"):
             async with open_services(settings, measured, timeouts) as app.state.services:
-                app.state.mcp = mcp.McpDoor(app.version)
-                async with app.state.mcp.open():
-                    yield
+                yield
 
     app = Api(
         settings.cors_origins,

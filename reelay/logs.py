@@ -68,6 +68,6 @@ def configure_logs(secrets: Collection[str]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # They log whole URLs, and ours carry tokens.
-    for chatty in ("httpx", "httpcore", "uvicorn.access"):
+    # They log whole URLs, and ours carry tokens; the last one, that it begins and ends with each request.
+    for chatty in ("httpx", "httpcore", "uvicorn.access", "mcp.server.streamable_http_manager"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -77,3 +77,50 @@ def test_only_the_command_that_migrates_loads_alembic() -> None:
     assert {
         path for package in (*PRODUCT, "worker") for path, module in imports(package) if module == "reelay.db.migrate"
     } == {"reelay/cli/migration.py"}
+
+
+# Each takes a tenth of a process's start or more, and most processes need none of them, or a process of its own does.
+LOADED_WHEN_NEEDED = {
+    "alembic",
+    "av",
+    "c2pa",
+    "mcp",
+    "mcp_types",
+    "opentelemetry.exporter",
+    "opentelemetry.sdk",
+    "rich",
+}
+
+
+@pytest.mark.parametrize("process", ["api.app", "api.server", "worker"])
+def test_a_process_that_serves_loads_at_its_start_what_it_always_needs(process: str) -> None:
+    assert not {module for module in loaded_with(process) if is_under(module, LOADED_WHEN_NEEDED)}
+
+
+def loaded_with(process: str) -> set[str]:
+    """The modules that importing this one of ours imports, libraries' own imports aside."""
+    found, left = set[str](), [process]
+    while left:
+        module = left.pop()
+        if module in found:
+            continue
+        found.add(module)
+        path = ROOT / module.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if module.partition(".")[0] in OURS and path.exists():
+            left += [module.rpartition(".")[0], *imported_at_once(ast.parse(path.read_text()).body)]
+    return found
+
+
+def imported_at_once(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """By the statements of a module itself, not of its functions, nor for the checker of types alone."""
+    for node in body:
+        match node:
+            case ast.Import(names=names):
+                yield from (each.name for each in names)
+            case ast.ImportFrom(module=str(module), names=names):
+                yield from (module, *(f"{module}.{each.name}" for each in names))
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                pass
+            case ast.If() | ast.With() | ast.Try():
+                yield from imported_at_once(node.body)
