@@ -26,10 +26,7 @@ STARTS_AT_ONCE = 20
 
 async def price_batch(context: RequestContext, request: BatchRequest) -> tuple[Batch, Sequence[GenerationJob]]:
     """What `create_batch` would make; nothing is. Raises what that does."""
-    if request.webhook_url is not None:
-        check_webhook_url(context.services.settings, request.webhook_url, field="webhookUrl")
-    new = await new_jobs(context, None, request)
-    batch = new_batch(context, None, request, [job for job, _ in new])
+    batch, new = await new_batch(context, None, request)
     stored_bytes = await context.services.limits.stored_bytes(context.user_id)
     with suppress(DryRun):
         async with context.transaction() as session:
@@ -49,10 +46,7 @@ async def create_batch(
     InsufficientCredits, KeyBudgetSpent, KeyReused, Conflict, RateLimited.
     """
     user_id, limits = context.user_id, context.services.limits
-    if request.webhook_url is not None:
-        check_webhook_url(context.services.settings, request.webhook_url, field="webhookUrl")
-    new = await new_jobs(context, key, request)
-    batch = new_batch(context, key, request, [job for job, _ in new])
+    batch, new = await new_batch(context, key, request)
     stored_bytes = await limits.stored_bytes(user_id)
     async with context.transaction() as session:
         stored, is_new = await insert_batch(session, batch)
@@ -64,15 +58,22 @@ async def create_batch(
     return stored, written, is_new
 
 
-def new_batch(context: RequestContext, key: str | None, request: BatchRequest, jobs: Sequence[GenerationJob]) -> Batch:
-    return Batch(
+async def new_batch(
+    context: RequestContext, key: str | None, request: BatchRequest
+) -> tuple[Batch, list[tuple[GenerationJob, JobSpec]]]:
+    """Raises: InvalidParams with what is wrong with it or any of its jobs, ConfirmationRequired."""
+    if request.webhook_url is not None:
+        check_webhook_url(context.services.settings, request.webhook_url, field="webhookUrl")
+    new = await new_jobs(context, key, request)
+    batch = Batch(
         id=id_for(key),
         user_id=context.user_id,
-        estimated_cost_cents=sum(job.estimated_cost_cents for job in jobs),
+        estimated_cost_cents=sum(job.estimated_cost_cents for job, _ in new),
         metadata_=request.metadata,
         webhook_url=request.webhook_url,
         request_fingerprint=fingerprint(request.model_dump(mode="json")) if key else None,
     )
+    return batch, new
 
 
 async def new_jobs(

@@ -20,7 +20,7 @@ from reelay.domain.generation import media_address
 from reelay.domain.media_link import link_key, sign_media_address
 from tests.eventually import PATIENCE, eventually
 from tests.integration.api.shared import problem
-from tests.integration.service.killed_worker import somebody_waits
+from tests.lock_waits import waits_for_a_lock
 from tests.running import Service, running_service
 from tests.servers import Database, Servers
 
@@ -158,7 +158,7 @@ async def test_every_creation_takes_its_quota_before_its_credits(limited: Servic
             assert user
             await holder.execute(LOCK_CREDITS, {"user": user.id})
             creating = asyncio.create_task(mine.client.post(path, json=EVERY_CREATION[path]))
-            await eventually(partial(somebody_waits, mine))
+            await eventually(partial(waits_for_a_lock, mine.sessions))
             async with mine.sessions() as asker:
                 with pytest.raises(DBAPIError, match="could not obtain lock"):
                     await asker.execute(LOCK_QUOTAS, {"user": user.id})

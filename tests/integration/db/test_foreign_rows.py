@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from tests.eventually import eventually
+from tests.lock_waits import LOCK_WAIT
 from tests.servers import Database, Postgres
 
 INSERT = """
@@ -18,8 +19,6 @@ INSERT = """
     values ($1, $2, $3, 'video_veo31', 'pending', '{"prompt": "a harbour"}', 240)
     returning id
 """
-
-WAITING = "select exists (select from pg_locks where not granted)"
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +120,7 @@ async def test_a_clip_is_deleted_while_its_job_ends_without_a_deadlock(
                     f" delete from campaign_clips where id = '{clip}'; commit"
                 )
             )
-            await eventually(partial(backend.fetchval, WAITING))
+            await eventually(partial(backend.fetchval, LOCK_WAIT))
             await backend.execute("update campaign_clips set status = 'video_ready' where id = $1", clip)
         await deletion
     finally:

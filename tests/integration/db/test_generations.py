@@ -26,6 +26,7 @@ from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import JobType, ProviderName, Stage, Status
 from reelay.domain.money import Charge
 from tests.eventually import eventually
+from tests.lock_waits import waits_for_a_lock
 from tests.servers import Postgres
 
 Change = Callable[[AsyncSession, GenerationJob], Awaitable[bool]]
@@ -63,7 +64,6 @@ async def moved_on(session: AsyncSession, job: GenerationJob) -> bool:
 
 
 LOCK = text("select from generation_jobs where id = :id for update nowait")
-WAITING = text("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
 FREE = Charge(cost_cents=0, charged_cents=0)
 ENDS: dict[Status, Change] = {Status.COMPLETED: completed, Status.FAILED: failed, Status.CANCELED: canceled}
 
@@ -164,14 +164,9 @@ async def test_jobs_are_locked_in_the_order_of_their_ids(
     async with owner.begin() as holder, owner.begin() as asker:
         await holder.execute(LOCK, {"id": ids[0]})
         changing = asyncio.create_task(both())
-        await eventually(lambda: somebody_waits(owner))
+        await eventually(lambda: waits_for_a_lock(owner))
         await asker.execute(LOCK, {"id": ids[1]})
     await changing
-
-
-async def somebody_waits(owner: Sessions) -> bool:
-    async with owner() as session:
-        return bool(await session.scalar(WAITING))
 
 
 @pytest.mark.fault("W13", "S8")

@@ -10,7 +10,7 @@ from reelay.db.generations import cancel_generation
 from tests.eventually import eventually
 from tests.integration.api.test_batches import JOB, LONG, create, read
 from tests.integration.outgoing.endpoints import Endpoint
-from tests.integration.outgoing.test_events import waits_for_a_lock
+from tests.lock_waits import waits_for_a_lock
 from tests.running import Service
 from tests.webhook_receiver import WebhookReceiver
 
@@ -62,7 +62,7 @@ async def test_of_two_jobs_that_end_at_once_the_last_is_told_of_once(service: Se
         assert await cancel_generation(early, UUID(first), "Canceled")
         await early.execute(text("set constraints all immediate"))  # it has seen that the other has not ended
         ending = asyncio.create_task(end(service, second))
-        await eventually(lambda: waits_for_a_lock(service))
+        await eventually(lambda: waits_for_a_lock(service.sessions))
         await early.commit()
     await ending
 

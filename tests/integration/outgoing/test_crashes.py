@@ -12,7 +12,8 @@ from reelay.db.outgoing import LEASE, claim_targets
 from tests.eventually import eventually
 from tests.integration.outgoing.endpoints import create_endpoint
 from tests.integration.outgoing.test_deliveries import sql
-from tests.integration.service.killed_worker import kill, somebody_waits, worker_process
+from tests.integration.service.killed_worker import kill, worker_process
+from tests.lock_waits import waits_for_a_lock
 from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.webhook_receiver import OK, WebhookReceiver
@@ -89,7 +90,7 @@ async def test_killed_before_the_answer_is_written_down_it_is_told_again_under_i
             await held.execute(text("select from webhook_endpoints for no key update"))
             await service.until(await service.create("[sim: fail=422]"), "failed")
             await receiver.requests(1, type="job.failed")
-            await eventually(lambda: somebody_waits(service))
+            await eventually(lambda: waits_for_a_lock(service.sessions))
             await kill(first)
     async with service.worker([TaskQueue.WEBHOOKS]):
         received = await receiver.requests(2, type="job.failed")

@@ -10,6 +10,7 @@ from reelay.db.generations import cancel_generation
 from reelay.db.tables import OutgoingEvent
 from tests.eventually import eventually
 from tests.integration.outgoing.endpoints import Endpoint, create_endpoint
+from tests.lock_waits import waits_for_a_lock
 from tests.running import Service
 from tests.webhook_receiver import WebhookReceiver
 
@@ -137,7 +138,7 @@ async def test_who_has_read_an_event_has_missed_none_below_it(service: Service, 
         assert await cancel_generation(early, UUID(first), "Canceled")
         await early.execute(text("set constraints all immediate"))  # its event has its number now
         ending = asyncio.create_task(end(service, second))
-        await eventually(lambda: waits_for_a_lock(service))
+        await eventually(lambda: waits_for_a_lock(service.sessions))
         before = (await service.client.get("/api/event-log")).json()["data"]
         assert before == []
         await early.commit()
@@ -150,11 +151,3 @@ async def test_who_has_read_an_event_has_missed_none_below_it(service: Service, 
 async def end(service: Service, job_id: str) -> None:
     async with service.sessions.begin() as session:
         assert await cancel_generation(session, UUID(job_id), "Canceled")
-
-
-async def waits_for_a_lock(service: Service) -> bool:
-    waiting = text(
-        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-    )
-    async with service.sessions() as session:
-        return bool(await session.scalar(waiting))

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from functools import partial
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlmodel import select
 
 from reelay.db.tables import SubmissionAttempt
 from reelay.domain.generation import FINAL
 from reelay.settings import Settings
 from tests.eventually import eventually
+from tests.lock_waits import waits_for_a_lock
 from tests.running import Job, Service
 
 
@@ -81,18 +81,8 @@ async def unrecordable(service: Service, job_id: str) -> AsyncIterator[None]:
     async with service.sessions.begin() as session:
         attempt = select(SubmissionAttempt).where(SubmissionAttempt.job_id == UUID(job_id))
         (await session.scalars(attempt.with_for_update())).one()
-        await eventually(partial(somebody_waits, service))
+        await eventually(partial(waits_for_a_lock, service.sessions))
         yield
-
-
-async def somebody_waits(service: Service) -> bool:
-    # Who waits for a row's lock holds one of its kind on the tuple meanwhile; what another role waits for is not shown.
-    waiting = text(
-        "select exists (select from pg_locks join pg_database on pg_database.oid = database"
-        " where locktype = 'tuple' and datname = current_database())"
-    )
-    async with service.sessions() as session:
-        return bool(await session.scalar(waiting))
 
 
 async def ended(service: Service, job_id: str) -> Job:

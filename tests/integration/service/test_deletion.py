@@ -17,6 +17,7 @@ from reelay.domain.housekeeping import Pruned
 from tests.eventually import eventually
 from tests.integration.service.holding import HoldingServer, holding_server
 from tests.integration.service.killed_worker import kill, worker_process
+from tests.lock_waits import LOCK_WAIT
 from tests.running import Service, running_service
 from tests.servers import Servers
 from workflows.housekeeping import HousekeepingWorkflow
@@ -239,7 +240,7 @@ async def test_a_deletion_goes_on_wherever_its_worker_was_killed(
         async with worker_process(service.settings) as first, service.sessions.begin() as session:
             await session.execute(text("select pg_advisory_xact_lock(7)"))
             await begin(service)
-            await eventually(lambda: value(service, SOMEBODY_WAITS))
+            await eventually(lambda: value(service, LOCK_WAIT))
             await kill(first)
         await change(service, "drop trigger waits on erasures")
         assert files_of(service, job_id) == []
@@ -271,7 +272,6 @@ WAITS_WITH_NOTE_OF_EACH = """
     create trigger waits before update on erasures for each row
     when (old.prefix is not null and new.prefix is null) execute function waits()
 """
-SOMEBODY_WAITS = "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
 
 
 async def begin(service: Service) -> None:

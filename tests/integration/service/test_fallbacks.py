@@ -12,7 +12,8 @@ from sqlalchemy import text
 from reelay.db.credits import ledger_drift
 from tests.eventually import eventually
 from tests.integration.api.shared import problem, wrong_fields
-from tests.integration.service.killed_worker import kill, somebody_waits, worker_process
+from tests.integration.service.killed_worker import kill, worker_process
+from tests.lock_waits import waits_for_a_lock
 from tests.running import Job, Service, running_service
 from tests.servers import Servers
 
@@ -117,7 +118,7 @@ async def test_worker_that_is_killed_while_it_falls_back_buys_nothing_twice(serv
         async with service.sessions.begin() as session:
             await session.execute(text("select from generation_jobs where id = :id for update"), {"id": job_id})
             await servers.end_at_provider(job_id)
-            await eventually(partial(somebody_waits, service))
+            await eventually(partial(waits_for_a_lock, service.sessions))
             await kill(victim)
         async with worker_process(service.settings) as second:
             await eventually(partial(accepted, service, job_id, 2))
