@@ -1,7 +1,7 @@
 """What commands print: tables and lines for people, JSON for programs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +10,8 @@ from rich.table import Table
 
 MIN_LAST_COLUMN = 24
 """Characters for the last column, which has the long texts. With less, each row is printed as a block."""
+
+UNNAMED = "an unnamed signer"
 
 # So that a negative amount is read as an amount, not as an unknown option.
 NEGATIVE_NUMBERS = {"ignore_unknown_options": True}
@@ -51,8 +53,27 @@ def show_job(job: Mapping[str, Any], *, as_json: bool) -> None:
         return
     message = f"{job['errorCode']}: {job['errorMessage']}" if job["errorCode"] else job["progressMessage"]
     typer.echo(f"{job['id']}  {job['status']}  {job['progress']}%  {message}")
-    for file in job["files"]:
-        typer.echo(f"  {file['fileUrl']}{'  flagged by the safety check' if file['flagged'] else ''}")
+    show_files(job["files"])
+
+
+def show_files(files: Iterable[Mapping[str, Any]]) -> None:
+    """Each with its link, and what is to be known of it."""
+    for file in files:
+        flagged = "flagged by the safety check" if file["flagged"] else None
+        notes = (flagged, credentials_note(file["provenance"]))
+        typer.echo("  ".join(["", file["fileUrl"], *filter(None, notes)]))
+
+
+def credentials_note(provenance: Mapping[str, Any] | None) -> str | None:
+    """What a file's Content Credentials are worth; None of a file without any."""
+    match provenance:
+        case {"state": "trusted", "issuer": issuer}:
+            return f"Content Credentials: trusted, signed by {issuer or UNNAMED}"
+        case {"state": "valid", "issuer": issuer}:
+            return f"Content Credentials: valid, signed as {issuer or UNNAMED}, for whom no trusted authority vouches"
+        case {"state": "invalid"}:
+            return "Content Credentials: invalid"
+    return None
 
 
 def console(*, stderr: bool = False) -> Console:

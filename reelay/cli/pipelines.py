@@ -11,7 +11,7 @@ import typer
 
 from reelay.cli.errors import StackError
 from reelay.cli.exit_codes import Exit, run
-from reelay.cli.output import JsonOption, show_rows
+from reelay.cli.output import JsonOption, show_files, show_rows
 from reelay.cli.service import DataDirOption, service
 from reelay_client.async_client import PATIENCE_SECONDS
 
@@ -251,8 +251,7 @@ async def finish(reelay: "AsyncReelay", pipeline: "Pipeline", out: Path | None) 
         raise typer.Exit(Exit.FAILED)
     film = pipeline.steps.get(FILM)
     typer.echo(f"pipeline completed, {pipeline.cost_cents} cents")
-    for file in film.files if film else []:
-        typer.echo(f"  {file.file_url}")
+    show_files(file.document for file in (film.files if film else []))
     if out and film:
         await reelay.download(await reelay.job(film.job_id), out)
 
