@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import typer
 from temporalio.service import RPCError
 
 from reelay.cli.access import require_usable_addresses
@@ -9,7 +10,7 @@ from reelay.cli.data_dir import DataDir
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
 from reelay.db.engine import POSTGRES_UNAVAILABLE
-from reelay.db.migrate import MigrationBlocked, migrate
+from reelay.db.migrate import Migrated, MigrationBlocked, migrate
 from reelay.temporal_config import UnusableConnection, connection_config
 from workflows.client import NotConnected, connect
 from workflows.search_attributes import creating_command, register_search_attributes
@@ -18,7 +19,7 @@ OFF = frozenset({"off", "false", "no", "0"})
 
 
 async def migrate_database(data_dir: DataDir) -> None:
-    """The schema, and where the environment names a Temporal, the search attributes there."""
+    """The schema, and where the environment names a Temporal, the search attributes there. Says what it did."""
     environment = user_environment()
     require_usable_addresses(environment)
     is_off = environment.get("TEMPORAL_SEARCH_ATTRIBUTES", "").lower() in OFF
@@ -34,13 +35,22 @@ async def migrate_database(data_dir: DataDir) -> None:
         stack = data_dir.find_stack()
         urls = (stack.database_admin_url, stack.database_url, stack.database_service_url)
     try:
-        await migrate(*urls)
+        migrated = await migrate(*urls)
     except MigrationBlocked as error:
         raise StackError(str(error)) from error
     except POSTGRES_UNAVAILABLE as error:
         raise StackError(f"the database of DATABASE_ADMIN_URL does not answer: {error}") from error
+    typer.echo(_said_of(migrated))
     if registers:
         await _register_search_attributes(environment)
+
+
+def _said_of(migrated: Migrated) -> str:
+    if migrated.before is None:
+        return f"The database had no schema, and is at revision {migrated.now}."
+    if migrated.before == migrated.now:
+        return f"The database is at revision {migrated.now}, as it was before."
+    return f"The database was at revision {migrated.before}, and is at {migrated.now}."
 
 
 def require_usable_connection() -> None:
@@ -53,7 +63,9 @@ def require_usable_connection() -> None:
 
 async def _register_search_attributes(environment: Mapping[str, str]) -> None:
     try:
-        await register_search_attributes(await connect())
+        client = await connect()
+        await register_search_attributes(client)
+        typer.echo(f"Temporal has the search attributes, in the namespace {client.namespace}.")
     except NotConnected as error:
         raise StackError(str(error)) from error
     except RPCError as error:

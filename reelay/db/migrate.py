@@ -6,6 +6,7 @@ whoever else wants the table would wait behind it.
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from reelay.db.address import PostgresAddress
 from reelay.db.engine import keeps_sessions, make_engine
 from reelay.db.migrations.scripts import run_script
+from reelay.db.schema_check import revision_of
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_KEY = 0x5EE1A7  # any number that nobody else locks with
@@ -48,6 +50,15 @@ class MigrationBlocked(Exception):
     """Something is in the way. The message is for the operator: what it is, and what to do."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Migrated:
+    """The revisions of the schema."""
+
+    before: str | None
+    """None: there was none."""
+    now: str
+
+
 async def migrate(
     admin_url: str,
     app_url: str,
@@ -55,7 +66,7 @@ async def migrate(
     *,
     patience: timedelta = LOCK_PATIENCE,
     more_versions: Iterable[Path] = (),
-) -> None:
+) -> Migrated:
     """Apply what is missing as the owner, and let the roles of the other URLs use it.
 
     Such a role is created with its URL's password if it does not exist. Without a `service_url` the owner serves.
@@ -77,7 +88,12 @@ async def migrate(
                 await connection.execute(text(setting))
             await connection.commit()
             await _lock(connection, patience)
+            before = await revision_of(connection)
+            await connection.commit()
             await _migrate(connection, app_url, service_url, more_versions)
+            now = await revision_of(connection)
+            assert now
+            return Migrated(before=before, now=now)
     except (DBAPIError, LockNotAvailableError) as error:
         if getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) != LOCK_NOT_AVAILABLE:
             raise

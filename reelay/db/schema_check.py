@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from reelay.db.roles import user_role_problem
 
@@ -29,9 +29,9 @@ def known_revisions() -> tuple[str, ...]:
     return tuple(sorted((path.name.partition("_")[0] for path in VERSIONS.glob("[0-9]*.py")), reverse=True))
 
 
-async def revision_of(session: AsyncSession) -> str | None:
+async def revision_of(database: AsyncSession | AsyncConnection) -> str | None:
     """Of the last migration that the database has seen; None without any."""
-    return await session.scalar(REVISION) if await session.scalar(THERE) else None
+    return await database.scalar(REVISION) if await database.scalar(THERE) else None
 
 
 def revision_trouble(found: str | None, known: Sequence[str]) -> str | None:

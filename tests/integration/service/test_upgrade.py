@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from lab.devstack.postgres import APP
 from reelay.db.engine import make_engine
 from reelay.db.ledger_audit import audit_ledger
-from reelay.db.migrate import alembic_config, migrate
+from reelay.db.migrate import Migrated, alembic_config, migrate
 from reelay.db.schema_check import known_revisions
 from reelay.db.tables import Scope
 from tests.integration.service.reconciling import reconcile
@@ -79,7 +79,8 @@ def to_first_schema(connection: Connection) -> None:
 async def test_what_the_first_schema_held_is_there_and_goes_on_after_an_upgrade(
     servers: Servers, old: Database
 ) -> None:
-    await migrate(old.admin_url, old.app_url, old.service_url)
+    migrated = await migrate(old.admin_url, old.app_url, old.service_url)
+    assert migrated == Migrated(before=FIRST, now=known_revisions()[0])
     async with running_service(servers, database=old) as service:
         async with service.sessions.begin() as session:
             revision = await session.scalar(text("select version_num from alembic_version"))
