@@ -1,7 +1,8 @@
 """Routes whose errors leave in the shape that a door's clients read."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import Request, Response
@@ -13,6 +14,26 @@ from api.http.problems import InvalidParams, Problem, ServiceUnavailable, field_
 from reelay.domain.messages import Sentence
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+@contextmanager
+def named_as_sent(names: Mapping[str, str]) -> Iterator[None]:
+    """What is wrong with one of our fields is said of what its caller sent for it; `names` has that by our names.
+
+    Raises: InvalidParams.
+    """
+
+    def renamed(errors: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        for error in errors:
+            name, dot, place = error["field"].partition(".")
+            yield {**error, "field": f"{names.get(name, name)}{dot}{place}"}
+
+    try:
+        yield
+    except InvalidParams as invalid:
+        raise InvalidParams(invalid.detail, errors=[*renamed(invalid.errors)]) from invalid
+    except RequestValidationError as invalid:
+        raise InvalidParams(Sentence("request_invalid"), errors=[*renamed(field_errors(invalid))]) from invalid
 
 
 class DoorRoute(APIRoute):

@@ -11,20 +11,24 @@ from fastapi import Depends, Query, Request
 
 from api.catalog.endpoints import unknown_endpoint
 from api.context import RequestContext
+from api.doors.errors import named_as_sent
 from api.doors.fal.replays import Listener
 from api.doors.fal.storage import with_references
-from api.doors.headers import most_cents, number_in
+from api.doors.headers import MOST_COST, most_cents, number_in
 from api.generations.create import CreateOptions, JobSpec, as_published, create_job, find_model
 from api.generations.schemas import CreateRequest
 from api.http.idempotency import IdempotencyKey, fingerprint
-from api.notifications.addresses import check_webhook_url
-from api.services import ServicesDep
+from api.http.problems import errors_of_the_body
 from reelay.catalog.model import Model
 from reelay.db.tables import GenerationJob
 from reelay.domain.generation import Priority, ProviderName
 from reelay.domain.outgoing import WebhookFormat
 
 LONGEST_START = timedelta(days=30)
+LATEST_START = "x-fal-request-timeout"
+"""The header with the seconds within which the provider has to take it."""
+SENT_FOR = {"webhookUrl": "fal_webhook", "maxCostCents": MOST_COST, "maxWaitSeconds": LATEST_START}
+"""What a caller sends, by the name of our field that is made of it."""
 NOT_HONOURED = (
     "x-app-fal-disable-fallback",
     "x-fal-no-retry",
@@ -50,22 +54,19 @@ class Wishes:
         return {IGNORED: ", ".join(self.ignored)} if self.ignored else {}
 
 
-async def _wishes(
-    request: Request, services: ServicesDep, key: IdempotencyKey, fal_webhook: Annotated[str | None, Query()] = None
-) -> Wishes:
+async def _wishes(request: Request, key: IdempotencyKey, fal_webhook: Annotated[str | None, Query()] = None) -> Wishes:
     """Raises: InvalidParams."""
     headers = request.headers
-    if fal_webhook is not None:
-        check_webhook_url(services.settings, fal_webhook, field="fal_webhook")
-    seconds = number_in(headers, "x-fal-request-timeout", at_most=LONGEST_START.total_seconds())
+    seconds = number_in(headers, LATEST_START, at_most=LONGEST_START.total_seconds())
     cents = most_cents(headers)
-    asked = CreateRequest(
-        priority=Priority.LOW if headers.get("x-fal-queue-priority") == "low" else Priority.NORMAL,
-        max_wait_seconds=None if seconds is None else max(1, math.ceil(seconds)),
-        max_cost_cents=cents,
-        confirm=cents is not None,
-        webhook_url=fal_webhook,
-    )
+    with named_as_sent(SENT_FOR), errors_of_the_body():
+        asked = CreateRequest(
+            priority=Priority.LOW if headers.get("x-fal-queue-priority") == "low" else Priority.NORMAL,
+            max_wait_seconds=None if seconds is None else max(1, math.ceil(seconds)),
+            max_cost_cents=cents,
+            confirm=cents is not None,
+            webhook_url=fal_webhook,
+        )
     return Wishes(asked, key, tuple(name for name in NOT_HONOURED if name in headers))
 
 
@@ -87,12 +88,18 @@ async def submitted(
         JobSpec(model=model, inputs=inputs, request=wishes.request, webhook_format=WebhookFormat.FAL),
     )
     if wishes.idempotency_key:
-        yield (await create_job(context, CreateOptions(wishes.idempotency_key, 0, route), spec)).job, Listener()
+        yield await _created(context, CreateOptions(wishes.idempotency_key, 0, route), spec), Listener()
         return
     alike = fingerprint([context.caller.holder.key_hash.hex(), endpoint, inputs, wishes.request.webhook_url])
     replays = context.services.fal_door.replays
     async with replays.job_for_listener(request, context.user_id, alike) as (job_id, listener):
-        yield (await create_job(context, CreateOptions(None, 0, route, job_id), spec)).job, listener
+        yield await _created(context, CreateOptions(None, 0, route, job_id), spec), listener
+
+
+async def _created(context: RequestContext, options: CreateOptions, spec: JobSpec) -> GenerationJob:
+    """Raises what `create_job` does."""
+    with named_as_sent(SENT_FOR):
+        return (await create_job(context, options, spec)).job
 
 
 async def _model_of(context: RequestContext, endpoint: str, inputs: Mapping[str, Any]) -> Model:

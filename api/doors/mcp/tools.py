@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError
 from api.assets.schemas import AssetView
 from api.assets.uploads import FILE, file_problems, keep_new
 from api.context import RequestContext
+from api.doors.errors import named_as_sent
 from api.doors.mcp.shown import request_context_of, shown
 from api.doors.mcp.tasks import JobTasks
 from api.generations.cancel import cancel_job
@@ -47,6 +48,8 @@ from reelay.outbound import OutboundProxies
 
 LONGEST_CHECK_SECONDS = 60
 READS = ToolAnnotations(read_only_hint=True)
+SENT_FOR = {"maxCostCents": "max_cost_cents"}
+"""What an agent sends, by the name of our field that is made of it."""
 APPROVAL = "approval"
 """The question about a price, and its answer."""
 
@@ -57,6 +60,7 @@ nothing is paid twice. A file of yours becomes an input by `upload_from_url`; th
 
 Inputs = Annotated[dict[str, Any], Field(description="The model's inputs, as `list_models` names them.")]
 ModelName = Annotated[str, Field(description="A name of `list_models`, or the id of any endpoint of fal.")]
+MostCents = Annotated[int | None, Field(ge=0, le=MOST_CENTS, description="The most that it may cost, in US cents.")]
 JobId = Annotated[str, Field(description="The job's id.")]
 
 
@@ -71,12 +75,13 @@ def context_of(context: Context[Any, Any]) -> RequestContext:
 @asynccontextmanager
 async def told_to_the_agent() -> AsyncIterator[None]:
     try:
-        yield
+        with named_as_sent(SENT_FOR):
+            yield
     except (ConfirmationRequired, PriceUnknown) as problem:
         cents = problem.extra.get("estimatedCostCents")
-        price = f"It costs {cents} cents. " if cents else ""
+        price = f"It costs {cents} cents." if cents else "Nobody knows in advance what it costs."
         raise ToolError(
-            f"{problem.detail} {price}Ask your user, then call again with the most that it may cost: `max_cost_cents`."
+            f"{price} Ask your user, then call again with the most that it may cost: `max_cost_cents`."
         ) from problem
     except Problem as problem:
         fields = "".join(f" {error['field']} {error['message']}." for error in problem.errors)
@@ -90,7 +95,7 @@ async def list_models(context: Context[Any, Any], kind: JobKind | None = None) -
 
 
 async def estimate(
-    context: Context[Any, Any], model: ModelName, input: Inputs, max_cost_cents: int | None = None
+    context: Context[Any, Any], model: ModelName, input: Inputs, max_cost_cents: MostCents = None
 ) -> dict[str, Any]:
     """What a request would cost, without creating anything."""
     async with told_to_the_agent():
@@ -112,7 +117,7 @@ async def generate(
         str,
         Field(min_length=1, max_length=255, description="Your own name for what you want: once paid for, for ever."),
     ],
-    max_cost_cents: Annotated[int | None, Field(ge=0, description="The most that it may cost.")] = None,
+    max_cost_cents: MostCents = None,
 ) -> dict[str, Any] | InputRequiredResult:
     """Start a job, and answer at once. `check` tells when it is done."""
     async with told_to_the_agent():
@@ -221,7 +226,7 @@ async def upload_from_url(
         ours = context_of(context)
         services = ours.services
         policy = DownloadPolicy.of(ProviderName.FAL, services.settings)
-        with file_problems(services), services.storage.scratch() as folder:
+        with named_as_sent({FILE: "url"}), file_problems(services), services.storage.scratch() as folder:
             async with open_download_client(policy, proxies=OutboundProxies.of(services.settings)) as client:
                 try:
                     saved = await download(client, url, to=folder / FILE, policy=policy, on_bytes=_ignore)

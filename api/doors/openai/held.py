@@ -5,6 +5,7 @@ The job goes on when its caller gives up; with the same `Idempotency-Key` the ne
 
 import time
 from base64 import b64encode
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +19,7 @@ from api.doors.openai.models import create_asked, inputs_for_size, model_named
 from api.generations.read import final_view
 from api.generations.schemas import JobView
 from api.http.idempotency import IdempotencyKey
-from api.http.problems import InvalidParams, Problem, ProblemCode, ServiceUnavailable
+from api.http.problems import InvalidParams, Problem, ProblemCode, ServiceUnavailable, field_error
 from reelay.catalog.model import JobKind, Model
 from reelay.db.generations import find_stored_file
 from reelay.domain.failure import FailureCode
@@ -26,6 +27,7 @@ from reelay.domain.generation import Status
 from reelay.domain.messages import Sentence
 
 HELD_SECONDS = 285.0
+TRANSCRIPT_FORMATS = ["json", "text", "verbose_json"]
 INPUT_AT_FAULT = (
     FailureCode.PROVIDER_REJECTED,
     FailureCode.CONTENT_POLICY,
@@ -52,33 +54,37 @@ async def create_speech(request: Request, context: Context, key: IdempotencyKey)
     for name in ("voice", "speed"):
         if name in fields and name in model.inputs and model.inputs[name].admits(fields[name]):
             inputs[name] = fields[name]
-    job = await _made(request, context, key, model, inputs)
+    job = await _made(request, context, key, model, inputs, sent_for={"text": "input"})
     return RedirectResponse(str(job.result_url), HTTPStatus.FOUND)
 
 
 @router.post("/audio/transcriptions")
 async def create_transcription(request: Request, context: Context, key: IdempotencyKey) -> Response:
     fields = await body_of(request)
+    response_format = fields.get("response_format", "json")
+    if response_format not in TRANSCRIPT_FORMATS:
+        raise _no_such_format(response_format)
     file = fields.get("file")
     inputs: dict[str, Any] = {"audioUrl": await as_asset(context, file) if isinstance(file, SentFile) else file}
     model = await model_named(context.services, fields.get("model"), JobKind.TRANSCRIBE, inputs)
     for name in ("language", "prompt"):
         if name in fields and name in model.inputs:
             inputs[name] = fields[name]
-    job = await _made(request, context, key, model, inputs)
+    job = await _made(request, context, key, model, inputs, sent_for={"audioUrl": "file"})
     data = job.result_data or {}
     text = str(data.get("text", "")).strip()
-    match fields.get("response_format", "json"):
+    match response_format:
         case "text":
             return PlainTextResponse(text)
         case "verbose_json":
             return JSONResponse({"task": "transcribe", "text": text, "segments": _segments(data)})
-        case "json":
-            return JSONResponse({"text": text})
-    choices = ["json", "text", "verbose_json"]
-    message = Sentence("field_choice", choices=", ".join(choices))
-    error = {"field": "response_format", "message": message, "limit": choices, "value": fields["response_format"]}
-    raise InvalidParams(Sentence("input_invalid"), errors=[error])
+    return JSONResponse({"text": text})
+
+
+def _no_such_format(response_format: Any) -> InvalidParams:
+    message = Sentence("field_choice", choices=", ".join(TRANSCRIPT_FORMATS))
+    error = field_error("response_format", message, response_format, TRANSCRIPT_FORMATS)
+    return InvalidParams(Sentence("input_invalid"), errors=[error])
 
 
 def _segments(data: dict[str, Any]) -> list[dict[str, Any]]:
@@ -94,12 +100,15 @@ def _segments(data: dict[str, Any]) -> list[dict[str, Any]]:
 async def create_images(request: Request, context: Context, key: IdempotencyKey) -> JSONResponse:
     fields = await body_of(request)
     inputs: dict[str, Any] = {"prompt": fields.get("prompt")}
+    sent_for = {"numImages": "n"}
     model = await model_named(context.services, fields.get("model"), JobKind.FIRST_FRAME, inputs)
     if fields.get("size") not in (None, "auto"):
-        inputs |= inputs_for_size(model, str(fields["size"]))
+        by_size = inputs_for_size(model, str(fields["size"]))
+        sent_for |= dict.fromkeys(by_size, "size")
+        inputs |= by_size
     if fields.get("n") not in (None, 1) or "numImages" in model.inputs:
         inputs["numImages"] = scalar(fields.get("n") or 1)
-    job = await _made(request, context, key, model, inputs)
+    job = await _made(request, context, key, model, inputs, sent_for=sent_for)
     as_bytes = fields.get("response_format") == "b64_json" or (
         fields.get("response_format") is None and str(fields.get("model", "")).startswith("gpt-image")
     )
@@ -119,10 +128,16 @@ async def _image(context: RequestContext, job: JobView, number: int, *, as_bytes
 
 
 async def _made(
-    request: Request, context: RequestContext, key: str | None, model: Model, inputs: dict[str, Any]
+    request: Request,
+    context: RequestContext,
+    key: str | None,
+    model: Model,
+    inputs: dict[str, Any],
+    *,
+    sent_for: Mapping[str, str],
 ) -> JobView:
     """The completed job. Raises what `create_job` does; GenerationFailed; ServiceUnavailable when it takes too long."""
-    created = await create_asked(request, context, key, model, inputs)
+    created = await create_asked(request, context, key, model, inputs, sent_for=sent_for)
     job = await final_view(context, created.job.id, wait=HELD_SECONDS)
     if job is None:
         late = ServiceUnavailable(Sentence("unavailable"), jobId=str(created.job.id))

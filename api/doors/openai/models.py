@@ -10,7 +10,8 @@ from fastapi import Request
 
 from api.catalog.endpoints import unknown_endpoint
 from api.context import RequestContext
-from api.doors.headers import most_cents
+from api.doors.errors import named_as_sent
+from api.doors.headers import MOST_COST, most_cents
 from api.generations.create import Created, CreateOptions, JobSpec, create_job, find_model
 from api.generations.schemas import CreateRequest
 from api.http.problems import InvalidParams, errors_of_the_body, field_error
@@ -20,6 +21,8 @@ from reelay.domain.messages import Sentence
 from reelay.domain.outgoing import WebhookFormat
 
 SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
+SENT_FOR = {"webhookUrl": "webhook_url", "maxCostCents": MOST_COST}
+"""What a caller sends, by the name of our field that is made of it."""
 RATIO = re.compile(r"(\d{1,2}):(\d{1,2})")
 
 
@@ -46,16 +49,20 @@ async def create_asked(
     *,
     metadata: Mapping[str, Any] = MappingProxyType({}),
     webhook_url: Any = None,
+    sent_for: Mapping[str, str] = MappingProxyType({}),
 ) -> Created:
-    """`webhook_url`: is told of the end in OpenAI's words. Raises what `create_job` does; RequestValidationError."""
+    """`webhook_url`: is told of the end in OpenAI's words. `sent_for`: what the caller sent, by the name of the input
+    that was made of it. Raises what `create_job` does.
+    """
     cents = most_cents(request.headers)
-    with errors_of_the_body():
-        wishes = CreateRequest(
-            max_cost_cents=cents, confirm=cents is not None, metadata=dict(metadata), webhook_url=webhook_url
-        )
-    options = CreateOptions(key, 0, request.scope["route"].path)
-    spec = JobSpec(model=model, inputs=inputs, request=wishes, webhook_format=WebhookFormat.OPENAI)
-    return await create_job(context, options, spec)
+    with named_as_sent(SENT_FOR | sent_for):
+        with errors_of_the_body():
+            wishes = CreateRequest(
+                max_cost_cents=cents, confirm=cents is not None, metadata=dict(metadata), webhook_url=webhook_url
+            )
+        options = CreateOptions(key, 0, request.scope["route"].path)
+        spec = JobSpec(model=model, inputs=inputs, request=wishes, webhook_format=WebhookFormat.OPENAI)
+        return await create_job(context, options, spec)
 
 
 def inputs_for_size(model: Model, size: str) -> dict[str, Any]:

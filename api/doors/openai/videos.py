@@ -3,7 +3,11 @@
 https://platform.openai.com/docs/api-reference/videos; four statuses and no other one leave here.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
+from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,6 +16,7 @@ from pydantic import BaseModel
 
 from api.assets.uploads import FILE, file_problems
 from api.context import Context, RequestContext
+from api.doors.errors import named_as_sent
 from api.doors.openai.errors import OpenAiRoute
 from api.doors.openai.forms import SentFile, as_asset, body_of, scalar
 from api.doors.openai.models import create_asked, inputs_for_size, model_named
@@ -23,9 +28,11 @@ from api.http.idempotency import IdempotencyKey
 from api.http.problems import NotFound
 from api.http.wire import Text
 from reelay.catalog.model import FIRST_FRAME, JobKind, Model
-from reelay.db.generations import find_stored_file, newest_generations, oldest_generations
+from reelay.db.generations import StoredFile, find_stored_file, newest_generations, oldest_generations
 from reelay.domain.generation import Status
 from reelay.domain.messages import Sentence
+from reelay.media.archive import media_prefix
+from reelay.media.errors import NotInArchive
 from reelay.media.saving import save
 
 POLL_AFTER_MS = "openai-poll-after-ms"
@@ -99,18 +106,24 @@ async def create_video(request: Request, context: Context, key: IdempotencyKey) 
     name = str(fields.pop("model", None) or DEFAULT_MODEL)
     size, seconds = fields.pop("size", None), fields.pop("seconds", None)
     webhook_url = fields.pop("webhook_url", None)
-    inputs = {"prompt": fields.pop("prompt", None)}
+    inputs, sent_for = {"prompt": fields.pop("prompt", None)}, {}
     if reference := fields.pop("input_reference", None):
-        inputs[FIRST_FRAME] = await _address_of(context, reference)
+        with named_as_sent({FILE: "input_reference"}):
+            inputs[FIRST_FRAME] = await _address_of(context, reference)
+        sent_for[FIRST_FRAME] = "input_reference"
     inputs |= {field: scalar(value) for field, value in fields.items()}
     model = await model_named(context.services, name, JobKind.VIDEO, inputs)
     if size is None and model.openai:
         size = next(iter(model.openai.sizes), None)
     if size is not None:
-        inputs = inputs_for_size(model, str(size)) | inputs
-    inputs |= _duration(model, seconds)
+        by_size = inputs_for_size(model, str(size))
+        sent_for |= {field: "size" for field in by_size if field not in inputs}
+        inputs = by_size | inputs
+    by_seconds = _duration(model, seconds)
+    sent_for |= dict.fromkeys(by_seconds, "seconds")
+    inputs |= by_seconds
     asked = {"model": name, "size": size, "seconds": seconds or _usual_seconds(model)}
-    return await _created(request, context, key, model, inputs, asked, webhook_url=webhook_url)
+    return await _created(request, context, key, model, inputs, asked, webhook_url=webhook_url, sent_for=sent_for)
 
 
 @router.post("/{video_id}/remix")
@@ -169,7 +182,7 @@ async def delete_video(video_id: Text, context: Context) -> dict[str, Any]:
 async def read_content(
     video_id: Text, context: Context, variant: Literal["video", "thumbnail", "spritesheet"] = "video"
 ) -> Response:
-    """A redirect to the file, which needs no key. A sheet of sprites is made when it is asked for."""
+    """A redirect to the file, which needs no key. A sheet of sprites is made when it is first asked for."""
     job = await _find(context, video_id)
     video = next((file for file in job.files if file.format.startswith("video/")), None)
     if video and variant == "spritesheet":
@@ -181,17 +194,33 @@ async def read_content(
 
 
 async def _sheet_of(context: RequestContext, job: JobView, name: str) -> bytes:
-    """Raises: NotFound, PayloadTooLarge, ServiceUnavailable."""
-    services = context.services
+    """Made once, and kept beside the video. Raises: NotFound, PayloadTooLarge, ServiceUnavailable."""
+    services, storage = context.services, context.services.storage
+    stored = await _stored_video(context, job, name)
+    key = f"{media_prefix(context.user_id, job.id)}/{PurePosixPath(name).stem}-sheet.jpg"
+    with file_problems(services), storage.scratch() as folder:
+        with suppress(NotInArchive):
+            return b"".join([piece async for piece in storage.read(key)])
+        video = await save(storage.read(stored.key), folder / FILE, max_bytes=MOST_SHEET_BYTES)
+        sheet = folder / "sheet.jpg"
+        await services.decoders.write_sheet(video.path, sheet)
+        content = sheet.read_bytes()
+        await storage.put_file(sheet, key, "image/jpeg")
+        try:
+            await _stored_video(context, job, name)
+        except NotFound:  # deleted meanwhile, with all that there was of it
+            await storage.delete(key)
+            raise
+    return content
+
+
+async def _stored_video(context: RequestContext, job: JobView, name: str) -> StoredFile:
+    """Raises: NotFound."""
     async with context.transaction() as session:
         stored = await find_stored_file(session, context.user_id, job.id, name)
     if stored is None:
         raise NotFound(Sentence("video_not_ready"))
-    with file_problems(services), services.storage.scratch() as folder:
-        video = await save(services.storage.read(stored.key), folder / FILE, max_bytes=MOST_SHEET_BYTES)
-        sheet = folder / "sheet.jpg"
-        await services.decoders.write_sheet(video.path, sheet)
-        return sheet.read_bytes()
+    return stored
 
 
 async def _find(context: RequestContext, video_id: str) -> JobView:
@@ -211,8 +240,11 @@ async def _created(
     asked: dict[str, Any],
     *,
     webhook_url: Any,
+    sent_for: Mapping[str, str] = MappingProxyType({}),
 ) -> JSONResponse:
-    created = await create_asked(request, context, key, model, inputs, metadata={OURS: asked}, webhook_url=webhook_url)
+    created = await create_asked(
+        request, context, key, model, inputs, metadata={OURS: asked}, webhook_url=webhook_url, sent_for=sent_for
+    )
     return _shown(await job_view(context, created.job.id), created.headers)
 
 

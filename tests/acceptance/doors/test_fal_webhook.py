@@ -56,4 +56,7 @@ async def test_an_address_that_is_none_of_the_public_internet_is_refused(door: D
     )
     assert refused.status_code == 422
     assert refused.json()["detail"][0]["loc"] == ["body", "fal_webhook"]
+    long = {"fal_webhook": f"https://example.com/{'a' * 4000}"}
+    refused = await door.service.client.post("/fal/queue/fal-ai/nano-banana", params=long, json={"prompt": "a lake"})
+    assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "fal_webhook"])
     assert (await door.service.client.get("/api/jobs")).json()["data"] == []

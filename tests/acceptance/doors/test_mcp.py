@@ -156,6 +156,8 @@ async def test_an_agent_stops_a_job_and_brings_a_file(door: Door) -> None:
         await call(session, "cancel", job_id=started["id"])
         assert (await call(session, "check", job_id=started["id"], wait_seconds=60))["status"] == "canceled"
         assert "INVALID_PARAMS" in await refused(session, "upload_from_url", url="http://10.0.0.1/a.png")
+        no_media = f"{door.service.servers.simulator}/health"
+        assert "url " in await refused(session, "upload_from_url", url=no_media)
 
 
 async def test_an_agent_is_told_what_is_wrong_and_asks_before_it_spends_much(door: Door) -> None:
@@ -165,6 +167,8 @@ async def test_an_agent_is_told_what_is_wrong_and_asks_before_it_spends_much(doo
         assert "duration" in wrong
         much = {"model": "seedance-2.0", "input": {"prompt": "a lake", "duration": 10, "resolution": "1080p"}}
         assert "max_cost_cents" in await refused(session, "generate", **much, idempotency_key="much")
+        too_little = await refused(session, "generate", **much, idempotency_key="much", max_cost_cents=1)
+        assert "max_cost_cents" in too_little
         agreed = await call(session, "generate", **much, idempotency_key="much", max_cost_cents=2000)
         assert agreed["estimatedCostCents"] == 682
         assert "NOT_FOUND" in await refused(session, "check", job_id="nothing")

@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -14,6 +15,7 @@ from tests.webhook_receiver import webhook_receiver
 VIDEOS = """
 import json, sys
 from pathlib import Path
+from typing import Any
 import openai
 
 client = openai.OpenAI()
@@ -84,7 +86,7 @@ async def test_every_call_for_videos_works_unchanged(door: Door, png: str, versi
     assert said["first_page"] == [2, True]
     assert said["oldest_first"] == [*reversed(said["listed"])]
     assert said["deleted"] == {"id": video["id"], "deleted": True, "object": "video.deleted"}
-    assert said["wrong"] == [[name, "invalid_request_error"] for name in ("duration", "size", "model")]
+    assert said["wrong"] == [[name, "invalid_request_error"] for name in ("seconds", "size", "model")]
     assert said["unknown"] == "invalid_request_error"
     from_file, by_address = [await door.service.job(each) for each in said["referring"]]
     assert from_file["input"]["firstFrameUrl"].startswith("asset:")
@@ -164,10 +166,34 @@ print(openai.OpenAI().videos.create(prompt={prompt!r}, extra_body={{"webhook_url
         assert event["id"].startswith("evt_")
         assert isinstance(event["created_at"], int)
         assert len(receiver.received) == 1
-    refused = await door.service.client.post(
-        "/v1/videos", json={"prompt": "a lake", "webhook_url": "https://10.0.0.1/"}
-    )
-    assert (refused.status_code, refused.json()["error"]["param"]) == (422, "webhookUrl")
+
+
+LAKE = {"prompt": "a lake"}
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("/v1/videos", LAKE | {"webhook_url": "https://10.0.0.1/"}, "webhook_url"),
+    ("/v1/videos", LAKE | {"webhook_url": 7}, "webhook_url"),
+    ("/v1/videos", LAKE | {"input_reference": {"image_url": "a lake.png"}}, "input_reference"),
+    ("/v1/images/generations", LAKE | {"n": 100}, "n"),
+    ("/v1/audio/speech", {"model": "tts-1", "voice": "alloy"}, "input"),
+    ("/v1/audio/transcriptions", {"model": "whisper-1", "file": "speech.wav"}, "file"),
+    ("/v1/audio/transcriptions", {"model": "whisper-1", "response_format": "srt"}, "response_format"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "param"), REFUSED)
+async def test_what_is_refused_is_called_as_it_was_sent(
+    door: Door, path: str, body: dict[str, Any], param: str
+) -> None:
+    refused = await door.service.client.post(path, json=body)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (422, param)
+
+
+async def test_a_price_above_the_limit_names_the_header(door: Door) -> None:
+    limit = {"x-reelay-max-cost-cents": "1"}
+    of_openai = await door.service.client.post("/v1/videos", json=LAKE, headers=limit)
+    of_fal = await door.service.client.post("/fal/queue/fal-ai/nano-banana", json=LAKE, headers=limit)
+    assert of_openai.json()["error"]["param"] == "x-reelay-max-cost-cents"
+    assert of_fal.json()["detail"][0]["loc"] == ["body", "x-reelay-max-cost-cents"]
 
 
 @pytest.fixture
