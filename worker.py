@@ -39,7 +39,8 @@ from reelay.media.decoder_pool import DecoderPool
 from reelay.media.download import open_sources
 from reelay.media.signer import Signer
 from reelay.media.storage import Storage, open_storage
-from reelay.outbound import OutboundProxies
+from reelay.media.time_stamps import TimeStampAuthority
+from reelay.outbound import OutboundProxies, open_client
 from reelay.outgoing.fal import fal_signing_key
 from reelay.outgoing.secrets import EndpointSecrets
 from reelay.outgoing.sender import ReceiverPolicy, Sender
@@ -256,9 +257,8 @@ async def open_transfers_worker(
         keep_flagged=settings.flagged_results is FlaggedResults.KEEP,
         account_names=settings.account_names,
     )
-    mixing = MixActivities(
-        sessions, storage, decoders.inspect, signer_of(settings), at_most_bytes=settings.archive_max_bytes
-    )
+    signer = await signer_of(settings, stack)
+    mixing = MixActivities(sessions, storage, decoders.inspect, signer, at_most_bytes=settings.archive_max_bytes)
     runs = GenerationRuns(client, settings.task_queue, settings.app_url)
     housekeeping = HousekeepingActivities(settings, sessions, providers, storage, runs)
     return Worker(
@@ -303,12 +303,15 @@ async def open_webhooks_worker(
     )
 
 
-def signer_of(settings: Settings) -> Signer | None:
+async def signer_of(settings: Settings, stack: AsyncExitStack) -> Signer | None:
     """Of what Reelay makes; None: it is not signed. Raises: UnfitCredentials."""
     if settings.content_credentials is ContentCredentials.OFF:
         return None
     signatory = read_signatory(settings.content_credentials_cert, settings.content_credentials_key)
-    return Signer(signatory, settings.content_credentials_tsa_url)
+    time_stamps = None
+    if url := settings.content_credentials_tsa_url:
+        time_stamps = TimeStampAuthority(url, await stack.enter_async_context(open_client(settings)))
+    return Signer(signatory, time_stamps)
 
 
 def meter_of(client: Client) -> MetricMeter:

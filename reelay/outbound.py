@@ -1,7 +1,7 @@
 """The way out of the operator's network: directly, or through its proxy.
 
-`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` count for the calls of providers, the download of media, outgoing webhooks
-and the fetching of public keys alike. What a proxy means for where they may lead:
+`HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` count for the calls of providers, the download of media, outgoing webhooks,
+the fetching of public keys and time stamps alike. What a proxy means for where they may lead:
 docs/decisions/030-outbound-proxies.md.
 """
 
@@ -85,7 +85,7 @@ class RoutedTransport(httpx.AsyncBaseTransport):
 
 
 def open_client(settings: Settings, *, limits: httpx.Limits = LIMITS) -> httpx.AsyncClient:
-    """For addresses of the configuration: providers, public keys. To be closed by the caller."""
+    """For addresses of the configuration: providers, public keys, time stamps. To be closed by the caller."""
     transport = partial(httpx.AsyncHTTPTransport, verify=tls_context(), limits=limits)
     routed = RoutedTransport(
         OutboundProxies.of(settings), direct=transport(), through=lambda proxy: transport(proxy=proxy)

@@ -15,6 +15,7 @@ import structlog
 from reelay.content_credentials import Signatory
 from reelay.media.errors import NotSigned, SignerDied
 from reelay.media.signing import LINE, REQUEST, SignerLine, SignerRequest, Statement
+from reelay.media.time_stamps import TimeStampAuthority
 
 PROGRAM = ("-I", "-X", "utf8", "-m", "reelay.media.signer_process")
 LARGEST_BYTES = 512 * 1024**2
@@ -33,10 +34,10 @@ log = structlog.get_logger()
 class Signer:
     """Signs one file at a time, since each takes so much memory."""
 
-    def __init__(self, signatory: Signatory, tsa_url: str | None = None) -> None:
-        """`tsa_url`: of an authority that says when it was signed (RFC 3161)."""
+    def __init__(self, signatory: Signatory, time_stamps: TimeStampAuthority | None = None) -> None:
+        """`time_stamps`: who says when it was signed; None: nobody."""
         self._signatory = signatory
-        self._tsa_url = tsa_url
+        self._time_stamps = time_stamps
         self._one_at_a_time = asyncio.Lock()
 
     async def sign(self, statement: Statement) -> None:
@@ -58,7 +59,7 @@ class Signer:
             program_version=version("reelay"),
             chain=self._signatory.chain,
             algorithm=self._signatory.algorithm,
-            tsa_url=self._tsa_url,
+            has_time_stamp=self._time_stamps is not None,
         )
         async with self._one_at_a_time:
             try:
@@ -91,7 +92,7 @@ class Signer:
             raise NotSigned(f"the library does not sign it: {line.refusal}")
 
     async def _last_line(self, process: Process, request: SignerRequest) -> SignerLine | None:
-        """Signs what the process asks for; None when it died."""
+        """Gives the signature and the time stamp that the process asks for; None when it died."""
         assert process.stdout
         await _tell(process, REQUEST.dump_json(request))
         while True:
@@ -104,10 +105,13 @@ class Signer:
                 await process.wait()
                 return None
             line = LINE.validate_json(text)
-            if line.to_sign is None:
+            if line.to_sign is not None:
+                given = await asyncio.to_thread(self._signatory.sign, b64decode(line.to_sign))
+            elif line.to_stamp is not None and self._time_stamps:
+                given = await self._time_stamps.answer_to(b64decode(line.to_stamp))
+            else:
                 return line
-            signature = await asyncio.to_thread(self._signatory.sign, b64decode(line.to_sign))
-            await _tell(process, b64encode(signature))
+            await _tell(process, b64encode(given))
 
 
 async def _tell(process: Process, line: bytes) -> None:

@@ -1,15 +1,20 @@
 """A process that writes Content Credentials into one file: `python -I -m reelay.media.signer_process MEMORY BYTES`.
 
 It reads what to say as a line of JSON from its standard input, and writes lines of JSON to its standard output: what is
-to be signed, and last that it is done. It parses the ingredients, which strangers made: so it never sees the key.
+to be signed and stamped with the time, and last that it is done. It parses the ingredients, which strangers made: so it
+never sees the key, nor the way out of the network.
 """
 
 import json
 import os
 import sys
 from base64 import b64decode, b64encode
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import TCPServer
+from threading import Thread
 from typing import Any
 
 from c2pa import Builder, C2paError, C2paSigningAlg, Context, Signer
@@ -42,8 +47,13 @@ def _answer(request: SignerRequest) -> SignerLine:
 def _sign(request: SignerRequest) -> None:
     said = request.statement
     algorithm = C2paSigningAlg[request.algorithm.upper()]
-    signer = Signer.from_callback(_ask_for_signature, algorithm, request.chain, request.tsa_url)
-    with _builder(request) as builder, Path(said.path).open("rb") as source, Path(said.to).open("w+b") as target:
+    with (
+        _time_stamps(request) as tsa_url,
+        _builder(request) as builder,
+        Path(said.path).open("rb") as source,
+        Path(said.to).open("w+b") as target,
+    ):
+        signer = Signer.from_callback(_ask_for_signature, algorithm, request.chain, tsa_url)
         builder.sign(signer, said.content_type, source, target)
 
 
@@ -95,8 +105,42 @@ def _ingredients(request: SignerRequest) -> list[dict[str, str]]:
     ]
 
 
+@contextmanager
+def _time_stamps(request: SignerRequest) -> Iterator[str | None]:
+    """The address of an authority for the library, which knows no other way to one than HTTP."""
+    if not request.has_time_stamp:
+        yield None
+        return
+    with TCPServer(("127.0.0.1", 0), Stamping) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+
+
+class Stamping(BaseHTTPRequestHandler):
+    """Asks whoever started this process, who asks the authority."""
+
+    def do_POST(self) -> None:
+        query = self.rfile.read(int(self.headers["content-length"]))
+        answer = _ask(SignerLine(to_stamp=b64encode(query).decode()))
+        self.send_response(200)
+        self.send_header("content-type", "application/timestamp-reply")
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """It has no log."""
+
+
 def _ask_for_signature(data: bytes) -> bytes:
-    _say(SignerLine(to_sign=b64encode(data).decode()))
+    return _ask(SignerLine(to_sign=b64encode(data).decode()))
+
+
+def _ask(line: SignerLine) -> bytes:
+    _say(line)
     return b64decode(sys.stdin.buffer.readline())
 
 

@@ -48,7 +48,7 @@ class SignerRequest:
     """Ours."""
     chain: str
     algorithm: str
-    tsa_url: str | None
+    has_time_stamp: bool
     reads_ingredients: bool = True
     """False: they are named, and not opened."""
 
@@ -59,6 +59,8 @@ class SignerLine:
 
     to_sign: str | None = None
     """Base64. The answer is a line with the signature, in base64 as well: the key stays with who asks."""
+    to_stamp: str | None = None
+    """Base64: a query for a time-stamping authority (RFC 3161). The answer is a line with its answer, likewise."""
     is_signed: bool = False
     refusal: str | None = None
     """Why the library did not sign."""

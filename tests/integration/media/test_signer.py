@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509 import ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from pydantic import SecretStr
 
 from reelay.content_credentials import Signatory, read_signatory
 from reelay.domain.provenance import SIGNING_USAGES, ProvenanceState
@@ -19,9 +22,13 @@ from reelay.media.credentials import read_provenance
 from reelay.media.errors import NotSigned
 from reelay.media.signer import Signer
 from reelay.media.signing import Ingredient, SourceType, Statement
+from reelay.media.time_stamps import TimeStampAuthority
+from reelay.outbound import open_client
+from reelay.settings import Settings
 from tests.certificates import Authority, Certificate, PrivateKey
 from tests.content_credentials import manifests_of, poisoned, signed
 from tests.eventually import eventually
+from tests.time_stamps import time_stamp_authority
 from tests.unit.media.samples import make_sound, make_video
 
 
@@ -172,9 +179,34 @@ async def test_what_the_library_refuses_is_not_signed_and_the_process_is_gone(
     assert set(psutil.Process().children()) <= earlier
 
 
-async def test_a_time_stamping_authority_that_is_away_leaves_it_unsigned(signatory: Signatory, video: Path) -> None:
-    with pytest.raises(NotSigned):
-        await Signer(signatory, "http://127.0.0.1:9").sign(statement(video))
+async def test_the_authority_says_by_the_operators_proxy_when_it_was_signed(
+    signatory: Signatory, authority: Authority, video: Path
+) -> None:
+    clock = authority.issue_signer("Clock", ExtendedKeyUsageOID.TIME_STAMPING)
+    said, nowhere = statement(video), "http://time.example.com/stamp"
+    with time_stamp_authority(clock) as (proxy, asked):
+        async with open_client(Settings(http_proxy=SecretStr(proxy))) as client:
+            await Signer(signatory, TimeStampAuthority(nowhere, client)).sign(said)
+
+    found = manifests_of(Path(said.to), authority.file)
+    signed_at = datetime.fromisoformat(active(found)["signature_info"]["time"])
+    codes = {each["code"] for each in found["validation_results"]["activeManifest"]["success"]}
+    assert (asked, found["validation_state"]) == ([nowhere], "Trusted")
+    assert abs(datetime.now(UTC) - signed_at) < timedelta(hours=1)
+    assert codes >= {"timeStamp.validated", "timeStamp.trusted"}
+
+
+async def test_without_its_time_stamp_nothing_is_signed(
+    signatory: Signatory, authority: Authority, video: Path, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path, "stranger").issue_signer("Nobody")  # not for stamping
+    said = statement(video)
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(NotSigned):
+            await Signer(signatory, TimeStampAuthority("http://127.0.0.1:9", client)).sign(said)
+        with time_stamp_authority(stranger) as (address, asked), pytest.raises(NotSigned):
+            await Signer(signatory, TimeStampAuthority(address, client)).sign(said)
+    assert asked == ["/"]
 
 
 async def test_a_cancellation_ends_the_process(signatory: Signatory, video: Path) -> None:
