@@ -156,7 +156,7 @@ async def test_an_agent_stops_a_job_and_brings_a_file(door: Door) -> None:
         await call(session, "cancel", job_id=started["id"])
         assert (await call(session, "check", job_id=started["id"], wait_seconds=60))["status"] == "canceled"
         assert "INVALID_PARAMS" in await refused(session, "upload_from_url", url="http://10.0.0.1/a.png")
-        no_media = f"{door.service.servers.simulator}/health"
+        no_media = f"{door.service.servers.simulator}/.well-known/jwks.json"
         assert "url " in await refused(session, "upload_from_url", url=no_media)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.doors.conftest import Door, code_of
 from tests.acceptance.doors.openai_2 import install_openai_2
+from tests.eventually import eventually
 from tests.webhook_receiver import webhook_receiver
 
 VIDEOS = """
@@ -186,6 +187,24 @@ async def test_what_is_refused_is_called_as_it_was_sent(
 ) -> None:
     refused = await door.service.client.post(path, json=body)
     assert (refused.status_code, refused.json()["error"]["param"]) == (422, param)
+
+
+async def test_a_sheet_of_sprites_is_made_once_and_deleted_with_its_video(door: Door) -> None:
+    service = door.service
+    video = (await service.client.post("/v1/videos", json=LAKE)).json()["id"]
+    await service.until(video, "completed")
+    address = f"/v1/videos/{video}/content?variant=spritesheet"
+    made = await service.client.get(address)
+    assert made.content[:2] == b"\xff\xd8"
+    (kept,) = (service.settings.data_dir / "archive").glob(f"*/{video}/video-sheet.jpg")
+    kept.write_bytes(b"the one that is kept")
+    assert (await service.client.get(address)).content == b"the one that is kept"
+    await service.client.delete(f"/v1/videos/{video}")
+
+    async def is_gone() -> bool:
+        return not kept.exists()
+
+    await eventually(is_gone)
 
 
 async def test_a_price_above_the_limit_names_the_header(door: Door) -> None:
