@@ -59,7 +59,7 @@ async def _wishes(request: Request, key: IdempotencyKey, fal_webhook: Annotated[
     headers = request.headers
     seconds = number_in(headers, LATEST_START, at_most=LONGEST_START.total_seconds())
     cents = most_cents(headers)
-    with named_as_sent(SENT_FOR), errors_of_the_body():
+    with named_as_sent({"webhook_url": "fal_webhook"}), errors_of_the_body():
         asked = CreateRequest(
             priority=Priority.LOW if headers.get("x-fal-queue-priority") == "low" else Priority.NORMAL,
             max_wait_seconds=None if seconds is None else max(1, math.ceil(seconds)),
