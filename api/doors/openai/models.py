@@ -55,7 +55,7 @@ async def create_asked(
     that was made of it. Raises what `create_job` does.
     """
     cents = most_cents(request.headers)
-    with named_as_sent(SENT_FOR | sent_for):
+    with named_as_sent({**SENT_FOR, **sent_for}):
         with errors_of_the_body():
             wishes = CreateRequest(
                 max_cost_cents=cents, confirm=cents is not None, metadata=dict(metadata), webhook_url=webhook_url
