@@ -41,6 +41,8 @@ from reelay.settings import Settings
 HEARTBEAT = timedelta(seconds=5)
 BATCH = 100
 """Rows of one transaction: jobs, with some ten rows each that belong to them."""
+PAUSES = 2.0
+"""How much longer than a batch the pause after it is: two thirds of what Postgres can do stay for others."""
 ERASED_AT_ONCE = 50
 
 log = structlog.get_logger()
@@ -69,7 +71,7 @@ class HousekeepingActivities:
     async def prune(self, at_most: timedelta) -> Pruned:
         """Go on where the last pass ended, for so long: what is not done then is left to the next.
 
-        In batches, with a pause after each as long as the batch took: half of what Postgres can do stays for others.
+        In batches, with a pause after each.
         """
         ends_at, found = time.monotonic() + at_most.total_seconds(), Counter[str]()
         async with heartbeating(every=HEARTBEAT):
@@ -96,7 +98,7 @@ class HousekeepingActivities:
             now = time.monotonic()
             if not batch or now > ends_at:
                 return deleted
-            await asyncio.sleep(now - began)
+            await asyncio.sleep(PAUSES * (now - began))
 
     async def _delete_users(self, ends_at: float, found: Counter[str]) -> None:
         """Jobs that still run are canceled first; the user goes with a later pass, once they have ended."""
@@ -138,7 +140,7 @@ class HousekeepingActivities:
                 await blame_erasures(session, troubles)
             found["erased"] += len(due) - len(troubles)
             found["not_erased"] += len(troubles)
-            await asyncio.sleep(time.monotonic() - began)
+            await asyncio.sleep(PAUSES * (time.monotonic() - began))
 
     async def _delete_files(self, erasure: Erasure) -> None:
         if erasure.prefix is not None:
