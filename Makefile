@@ -62,8 +62,11 @@ faults: $(READY) ## Write every fault, with the tests that prove it, to tests/ar
 conformance: $(READY) ## Write what the five documents say, with the tests that show it, to tests/artefacts/conformance.md
 	@$(BIN)/python -m tests.acceptance.documents
 
-fuzz: $(READY) ## Send the API what its document allows, for ten minutes or as told: LASTING=60 SEED=7
+fuzz: $(READY) ## Send the API what its document allows, for ten minutes or as told: LASTING=60 SEED=7; then many examples of all else
 	@FUZZ_SECONDS=$(or $(LASTING),600) $(if $(SEED),FUZZ_SEED=$(SEED)) $(BIN)/pytest -q -s tests/integration/api/test_fuzzing.py
+	@PROPERTY_EXAMPLES=200 MUTANTS=2000 $(BIN)/pytest -q -n logical --maxprocesses 4 --dist worksteal \
+		tests/unit tests/integration/api/test_session_cookie.py \
+		tests/integration/media/test_decoder_pool.py::test_mutants_are_media_or_bad_media
 
 setup: $(READY) ## Make the virtual environment
 

@@ -1,5 +1,6 @@
 """Fixtures for all rings."""
 
+import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -30,7 +31,9 @@ __all__ = ["pytest_collection_finish"]
 log = structlog.get_logger()
 
 # No property is decided by the time that an example takes.
-hypothesis_settings.register_profile("reelay", deadline=None)
+hypothesis_settings.register_profile(
+    "reelay", deadline=None, max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "30"))
+)
 hypothesis_settings.load_profile("reelay")
 
 # On standard error, as the processes log: a command that a test runs in this process has its standard output for
@@ -50,6 +53,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     one: unit tests do not wait."""
     cores = os.cpu_count() or 1
     return cores if config.option.numprocesses == "logical" else 2 * cores
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """What was imported and collected stays for good: nobody looks into it for garbage again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Runs of the workflow with scripted steps and skipped time. Every history is replayed before its test is over."""
+"""Runs of the workflow with scripted steps and skipped time. Every history is replayed when its module is over."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from temporalio.worker import Interceptor, Replayer, Worker
 
@@ -30,6 +30,7 @@ from workflows.client import connect
 from workflows.converter import data_converter
 from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
+from workflows.pipeline import PipelineWorkflow
 
 
 def generation(policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL, **timing: timedelta) -> Generation:
@@ -143,8 +144,37 @@ async def temporal_client(temporal: EmbeddedTemporal) -> Client:
     return await connect()
 
 
+Keep = Callable[[WorkflowHandle[Any, Any]], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+async def histories() -> AsyncIterator[dict[str, WorkflowHistory]]:
+    """What the module's runs leave behind, by test and run. One replayer for all: it prepares the sandbox once."""
+    kept: dict[str, WorkflowHistory] = {}
+    yield kept
+
+    async def those() -> AsyncIterator[WorkflowHistory]:
+        for history in kept.values():
+            yield history
+
+    replayer = Replayer(workflows=[GenerationWorkflow, PipelineWorkflow], data_converter=data_converter)
+    async with replayer.workflow_replay_iterator(those()) as results:
+        failures = [result.replay_failure async for result in results]
+    assert {test: failure for test, failure in zip(kept, failures, strict=True) if failure} == {}
+
+
 @pytest.fixture
-async def start(temporal_client: Client) -> AsyncIterator[Start]:
+def keep(histories: dict[str, WorkflowHistory], request: pytest.FixtureRequest) -> Keep:
+    """Keeps a run's history, to be replayed."""
+
+    async def keep(run: WorkflowHandle[Any, Any]) -> None:
+        histories[f"{request.node.name}: {run.id}"] = await run.fetch_history()
+
+    return keep
+
+
+@pytest.fixture
+async def start(temporal_client: Client, keep: Keep) -> AsyncIterator[Start]:
     """Start a generation on a worker with the given steps. Its clock stands still unless a test moves it, or skips."""
     runs: list[Run] = []
     workers: list[Worker] = []
@@ -170,8 +200,7 @@ async def start(temporal_client: Client) -> AsyncIterator[Start]:
         return runs[-1]
 
     yield start_run
-    replayer = Replayer(workflows=[GenerationWorkflow], data_converter=data_converter)
     for run in runs:
-        await replayer.replay_workflow(await run.handle.fetch_history())
+        await keep(run.handle)
     for worker in workers:
         await worker.__aexit__(None, None, None)

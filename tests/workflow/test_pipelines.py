@@ -1,4 +1,4 @@
-"""What a pipeline does, step by step, with scripted activities. Every history is replayed before its test is over."""
+"""What a pipeline does, step by step, with scripted activities. Every history is replayed when all are over."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -9,16 +9,14 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
-from temporalio.worker import Replayer, Worker
+from temporalio.worker import Worker
 
 from reelay.domain.failure import FailureCode
 from reelay.domain.pipeline import Begun, Decision, Pipeline, PipelineStatus, PlannedStep, StepStatus
 from tests.eventually import PATIENCE, eventually
-from tests.workflow.conftest import generation
+from tests.workflow.conftest import Keep, generation
 from tests.workflow.pipelines import CLIP_STEPS, FRAME, PipelineScript, bad_film, pipeline
 from tests.workflow.steps import Steps, verdict
-from workflows.converter import data_converter
-from workflows.generation import GenerationWorkflow
 from workflows.ids import pipeline_workflow_id
 from workflows.pipeline import NOBODY_DECIDED, PipelineWorkflow
 
@@ -55,7 +53,7 @@ Start = Callable[..., Awaitable[Run]]
 
 
 @pytest.fixture
-async def start(temporal_client: Client) -> AsyncIterator[Start]:
+async def start(temporal_client: Client, keep: Keep) -> AsyncIterator[Start]:
     runs: list[Run] = []
     workers: list[Worker] = []
 
@@ -72,9 +70,8 @@ async def start(temporal_client: Client) -> AsyncIterator[Start]:
         return runs[-1]
 
     yield start_run
-    replayer = Replayer(workflows=[PipelineWorkflow, GenerationWorkflow], data_converter=data_converter)
     for run in runs:
-        await replayer.replay_workflow(await run.handle.fetch_history())
+        await keep(run.handle)
     for worker in workers:
         await worker.__aexit__(None, None, None)
 

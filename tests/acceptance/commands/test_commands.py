@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lab.devstack.ports import free_ports
-from tests.lab.devstack.commands import REELAY
+from tests.reelay_process import ReelayProcess, start_reelay
 from tests.running import Service
 from tests.unit.media.samples import make_picture
 
@@ -40,15 +40,13 @@ class Terminal:
     folder: Path
     environment: dict[str, str]
 
-    async def start(self, *words: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *REELAY, *words, cwd=self.folder, env=self.environment, stdout=PIPE, stderr=PIPE
-        )
+    async def start(self, *words: str) -> ReelayProcess:
+        return await start_reelay(*words, folder=self.folder, environment=self.environment, stdout=PIPE, stderr=PIPE)
 
     async def type(self, *words: str) -> Ended:
         return await self.ended(await self.start(*words))
 
-    async def ended(self, process: asyncio.subprocess.Process) -> Ended:
+    async def ended(self, process: ReelayProcess) -> Ended:
         out, err = await process.communicate()
         return Ended(process.returncode, out.decode(), err.decode())
 

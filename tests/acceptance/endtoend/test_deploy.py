@@ -2,27 +2,25 @@
 
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
-from tests.acceptance.endtoend.stack import running_stack
+from tests.acceptance.endtoend.stack import RunningStack
 
 
 @pytest.mark.fault("P3")
-async def test_sigterm_with_20_submissions_under_way_loses_and_repeats_none(tmp_path: Path) -> None:
-    async with running_stack(tmp_path) as stack:
-        jobs = [await stack.create(f"number {number} [sim: submit=slow:4s]") for number in range(20)]
-        for job in jobs:
-            await stack.until(job, "submitting", "generating")
-        worker = stack.pid_of("worker")
-        os.kill(worker, signal.SIGTERM)
-        await stack.is_replaced("worker", worker)
+async def test_sigterm_with_20_submissions_under_way_loses_and_repeats_none(stack: RunningStack) -> None:
+    jobs = [await stack.create(f"number {number} [sim: submit=slow:4s]") for number in range(20)]
+    for job in jobs:
+        await stack.until(job, "submitting", "generating")
+    worker = stack.pid_of("worker")
+    os.kill(worker, signal.SIGTERM)
+    await stack.is_replaced("worker", worker)
 
-        for job in jobs:
-            await stack.until(job, "completed")
-            assert (await stack.simulated(job))["accepted"] == 1
-            history = (await stack.client.get(f"/api/jobs/{job}/history")).json()["data"]
-            assert "uncertain" not in [event["stage"] for event in history]
-        fresh = await stack.create("after the deploy")
-        await stack.until(fresh, "completed")
+    for job in jobs:
+        await stack.until(job, "completed")
+        assert (await stack.simulated(job))["accepted"] == 1
+        history = (await stack.client.get(f"/api/jobs/{job}/history")).json()["data"]
+        assert "uncertain" not in [event["stage"] for event in history]
+    fresh = await stack.create("after the deploy")
+    await stack.until(fresh, "completed")

@@ -4,6 +4,9 @@ import asyncio
 import json
 import shutil
 import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 from subprocess import run
 from typing import Any
@@ -13,10 +16,12 @@ import pytest
 from tests.node import node_environment
 from tests.paths import ROOT
 from tests.running import Service
+from tests.unit.production.files import locked
 
 pytestmark = pytest.mark.timeout(600)
 
 HTTPX_AND_ITS_OWN = {"anyio", "certifi", "h11", "httpcore", "httpx", "idna", "typing_extensions"}
+RUNTIME_LOCK = "requirements-runtime.lock"
 CALLERS = Path(__file__).parent / "callers"
 
 
@@ -119,13 +124,37 @@ async def test_clients_end_fail_and_refuse_alike(
     assert outcomes[1:] == [outcomes[0]] * 2
 
 
+def link_packages_of_the_image(python: Path) -> None:
+    """Out of our environment, which has them by the same hashes, with what is compiled of them.
+
+    To install them takes a minute: `tests/lab/test_image_packages.py`.
+    """
+    (folder,) = (python.parents[1] / "lib").glob("python*/site-packages")
+    for package in locked(RUNTIME_LOCK):
+        with suppress(PackageNotFoundError):  # of another system
+            for file in distribution(package).files or ():
+                source, target = Path(str(file.locate())), folder / file
+                if ".." not in file.parts and file.suffix != ".pyc":
+                    link(source, target)
+                    if file.suffix == ".py":
+                        link(Path(cache_from_source(source)), Path(cache_from_source(target)))
+
+
+def link(source: Path, target: Path) -> None:
+    if source.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(source)
+
+
+def wheels_of_the_image(place: Path) -> list[Path]:
+    return [wheel_of(source, place / name) for name, source in (("wheel", ROOT), ("c", ROOT / "clients" / "python"))]
+
+
 async def test_wheel_runs_from_an_empty_environment(place: Path, service: Service) -> None:
-    """With the packages of the image, as the Dockerfile installs them: its command asks the service for a job."""
+    """With the packages of the image alone: its command asks the service for a job."""
     python = empty_environment(place / "reelay")
-    wheels = [wheel_of(source, place / name) for name, source in (("wheel", ROOT), ("c", ROOT / "clients" / "python"))]
-    locked = ("--require-hashes", "--only-binary", ":all:", "-r", ROOT / "requirements-runtime.lock")
-    await in_thread(*install(python, *locked))
-    await in_thread(*install(python, "--no-deps", *wheels))
+    await asyncio.to_thread(link_packages_of_the_image, python)
+    await in_thread(*install(python, "--no-deps", *await asyncio.to_thread(wheels_of_the_image, place)))
     command = python.with_name("reelay")
     user = await service.user("packages")
     key = user.headers["authorization"].removeprefix("Bearer ")

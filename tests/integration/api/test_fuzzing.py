@@ -47,6 +47,8 @@ CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
     "response_headers_conformance,response_schema_conformance"
 )
+OF_OPERATORS = ("--include-path-regex", "^/api/admin/")
+"""Examples for who is none. The operator sends those of all operations."""
 ENDLESS = "/events$"
 """Streams do not end by themselves; their own tests read them."""
 TOO_SOON = "No test cases were generated"
@@ -101,9 +103,9 @@ async def fuzzed(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> 
             before = await answers(service)
             findings = await asyncio.gather(
                 *(
-                    fuzz(service, user, phases, those | of_operators, tmp_path_factory.mktemp("fuzz"))
-                    for user, phases, those in zip(
-                        (mallory, root), ("coverage,fuzzing", "stateful"), belongings, strict=True
+                    fuzz(service, user, examples, phases, those | of_operators, tmp_path_factory.mktemp("fuzz"))
+                    for user, examples, phases, those in zip(
+                        (mallory, root), (OF_OPERATORS, ()), ("coverage,fuzzing", "stateful"), belongings, strict=True
                     )
                 )
             )
@@ -111,13 +113,20 @@ async def fuzzed(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> 
         yield Fuzzed(service, await answers(service) - before)
 
 
-async def fuzz(service: Service, user: httpx.AsyncClient, phases: str, belongings: dict[str, str], folder: Path) -> str:
+async def fuzz(
+    service: Service,
+    user: httpx.AsyncClient,
+    examples: Sequence[str],
+    phases: str,
+    belongings: dict[str, str],
+    folder: Path,
+) -> str:
     """What schemathesis has found, in its words; empty when there is nothing.
 
-    The examples, one or more of each operation, take what time they need; the other phases have a limit, longer where
-    the machine is so busy that it was over before the first request.
+    The examples, one or more of each operation that is asked for, take what time they need; the other phases have a
+    limit, longer where the machine is so busy that it was over before the first request.
     """
-    found = await run_phases(service, user, ("--phases", "examples"), belongings, folder)
+    found = await run_phases(service, user, ("--phases", "examples", *examples), belongings, folder)
     for seconds in (SECONDS, 10 * SECONDS):
         limited = await run_phases(service, user, ("--phases", phases, "--max-time", str(seconds)), belongings, folder)
         if TOO_SOON not in limited:

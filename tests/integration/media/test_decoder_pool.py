@@ -159,20 +159,20 @@ async def test_seven_that_never_end_delay_nobody(never: Path, samples: dict[str,
 
 
 @pytest.mark.fault("D26")
-async def test_seven_videos_of_giant_frames_are_overtaken(
-    giant: Path, samples: dict[str, Path], tmp_path: Path
-) -> None:
+async def test_videos_of_giant_frames_are_overtaken(samples: dict[str, Path], tmp_path: Path) -> None:
+    """Each takes far more than the quick line allows."""
+    giant = make_giant_frames(tmp_path / "giant.mov", side=4096)
     order: list[str] = []
 
     async def look(pool: DecoderPool, name: str, path: Path) -> None:
         await pool.inspect(path, poster=tmp_path / f"{name}.jpg")
         order.append(name)
 
-    async with DecoderPool(quick=replace(QUICK, cpu=timedelta(seconds=0.3))) as pool, asyncio.TaskGroup() as group:
-        for number in range(7):
+    async with DecoderPool(quick=replace(QUICK, cpu=timedelta(seconds=0.1))) as pool, asyncio.TaskGroup() as group:
+        for number in range(4):
             group.create_task(look(pool, f"giant {number}", giant))
         group.create_task(look(pool, "innocent", samples["mp4"]))
-    assert len(order) == 8
+    assert len(order) == 5
     assert "innocent" in order[:3]
 
 
@@ -314,7 +314,7 @@ async def test_a_process_that_does_not_start_is_not_the_files_fault(
             await pool.inspect(samples["mp4"])
 
 
-MUTANTS = 2_000
+MUTANTS = int(os.environ.get("MUTANTS", "500"))
 WORDS = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"zzzz", b"encv", b"moov", b"trak", b"stsd", b"mdat")
 
 
@@ -345,7 +345,7 @@ def _mutate(content: bytearray, at: int, chance: random.Random) -> None:
 
 @pytest.mark.fault("D25")
 @pytest.mark.timeout(600)
-async def test_two_thousand_mutants_are_media_or_bad_media(samples: dict[str, Path], tmp_path: Path) -> None:
+async def test_mutants_are_media_or_bad_media(samples: dict[str, Path], tmp_path: Path) -> None:
     found = {True: 0, False: 0}
     unforeseen: list[BadMedia] = []
 

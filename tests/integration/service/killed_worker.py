@@ -1,9 +1,6 @@
 """A worker as a process of its own, to be killed with a submission at a chosen point."""
 
-import asyncio
 import os
-import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,28 +13,23 @@ from reelay.domain.generation import FINAL
 from reelay.settings import Settings
 from tests.eventually import eventually
 from tests.lock_waits import waits_for_a_lock
+from tests.reelay_process import ReelayProcess, start_reelay
 from tests.running import Job, Service
 
 
 @asynccontextmanager
-async def worker_process(settings: Settings, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker_process(settings: Settings, *options: str) -> AsyncIterator[ReelayProcess]:
     """`reelay worker`. Killed at the end of the block, if it was not before."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "reelay.cli.main", "worker", *options),
-        env={**os.environ, **environment_of(settings)},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    process = await start_reelay("worker", *options, environment={**os.environ, **environment_of(settings)})
     try:
         yield process
     finally:
         await kill(process)
 
 
-async def kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+async def kill(process: ReelayProcess) -> None:
+    process.kill()
+    await process.wait()
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -14,6 +14,7 @@ from reelay.db.engine import make_engine, make_sessions
 from reelay.settings import Environment, Settings
 from tests.eventually import PATIENCE, eventually
 from tests.integration.service.killed_worker import environment_of
+from tests.reelay_process import ReelayProcess, start_reelay
 from tests.running import Service
 from tests.servers import Servers
 from workflows.client import connect
@@ -70,10 +71,14 @@ async def as_processes(
 
 @asynccontextmanager
 async def process(*words: str, environment: Mapping[str, str], log: Path) -> AsyncIterator[None]:
+    running: ReelayProcess | asyncio.subprocess.Process
     with log.open("wb") as file:
-        running = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "reelay.cli.main", *words), env=environment, stdout=file, stderr=file
-        )
+        if "LD_PRELOAD" in environment:  # heard by a program that begins
+            running = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "reelay.cli.main", *words), env=environment, stdout=file, stderr=file
+            )
+        else:
+            running = await start_reelay(*words, environment=environment, stdout=file, stderr=file)
     try:
         yield
     finally:

@@ -29,7 +29,7 @@ SIGNED = "https://media.example.com/first.png?X-Amz-Signature=quagga"
 
 @pytest.fixture(scope="module")
 async def encrypted(servers: Servers) -> AsyncIterator[Service]:
-    async with running_service(servers, webhook_patience=60, payload_keys=FIRST) as service:
+    async with running_service(servers, webhook_patience=3, payload_keys=FIRST) as service:
         yield service
 
 

@@ -1,6 +1,5 @@
 """Media that is made to do harm: it ends its own job, in time, and no other one."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +14,7 @@ from reelay.media.decoder_pool import PATIENT
 from tests.eventually import eventually
 from tests.integration.api.studio import Studio
 from tests.integration.service.killed_worker import ended, kill, worker_process
+from tests.reelay_process import ReelayProcess
 from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.unit.media.samples import make_giant_frames, make_video
@@ -94,7 +94,7 @@ async def test_file_whose_workers_die_is_bad_after_three_tries(
     assert (job["errorCode"], len(source.requests)) == ("bad_media", 3)
 
 
-async def killed_while_it_looks(worker: asyncio.subprocess.Process) -> None:
+async def killed_while_it_looks(worker: ReelayProcess) -> None:
     """A worker starts its first decoder when it has a file for it."""
 
     async def has_a_decoder() -> bool:

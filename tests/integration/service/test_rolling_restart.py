@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,13 +22,14 @@ from reelay.settings import Environment, Settings
 from tests.eventually import PATIENCE, eventually
 from tests.integration.service.balancer import Balancer, balancing
 from tests.integration.service.killed_worker import environment_of
+from tests.reelay_process import ReelayProcess, start_reelay
 from tests.running import Service
 from tests.servers import Servers
 from workflows.client import connect
 
-APIS, WORKERS = 3, 2
-JOBS = int(os.environ.get("ROLLING_RESTART_JOBS", "60"))
-STREAMS = int(os.environ.get("ROLLING_RESTART_STREAMS", "20"))
+APIS, WORKERS = 2, 2
+JOBS = int(os.environ.get("ROLLING_RESTART_JOBS", "24"))
+STREAMS = int(os.environ.get("ROLLING_RESTART_STREAMS", "8"))
 RETRY_AFTER_SECONDS = 0.5
 
 
@@ -41,13 +41,11 @@ class Part:
     port: int
     environment: Mapping[str, str]
     log: Path
-    process: asyncio.subprocess.Process | None = None
+    process: ReelayProcess | None = None
 
     async def start(self) -> None:
         with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "reelay.cli.main", *self.words), env=self.environment, stdout=log, stderr=log
-            )
+            self.process = await start_reelay(*self.words, environment=self.environment, stdout=log, stderr=log)
         await eventually(self.is_ready)
 
     async def is_ready(self) -> bool:
@@ -65,7 +63,7 @@ class Part:
         await self.start()
 
     async def kill(self) -> None:
-        if self.process and self.process.returncode is None:
+        if self.process:
             self.process.kill()
             await self.process.wait()
 

@@ -84,7 +84,7 @@ async def test_submission_of_which_nothing_is_heard_fails_and_is_not_sent_again(
 
 async def test_cancellation_reaches_the_backend(patient_service: Service) -> None:
     job_id = await created(patient_service, "long [sim: latency=10m]")
-    await patient_service.until(job_id, "in_progress")
+    await patient_service.until_accepted(job_id)
     await patient_service.client.post(f"/api/jobs/{job_id}/cancel")
     await patient_service.until(job_id, "canceled")
     assert (await patient_service.simulated(job_id))["cancel_calls"] == 1

@@ -129,7 +129,7 @@ async def one_trace(service: Service, collector: Collector) -> None:
     assert await service.history_length(job_id) == 29
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("OTEL_EXPORTER_OTLP_ENDPOINT")
-        await replay((await service.run(job_id).fetch_history()).to_json())
+        assert await replay({"traced": (await service.run(job_id).fetch_history()).to_json()}) == {"traced": None}
 
 
 async def no_words_of_a_failure(service: Service, collector: Collector) -> None:
