@@ -13,8 +13,11 @@ for as long as the event took."""
 
 
 async def eventually(probe: Callable[[], Awaitable[T]], *, every: float = 0.05) -> T:
-    """The probe's first true answer. A false one or an AssertionError means "not yet"; a failure shows the last."""
-    deadline = time.monotonic() + PATIENCE
+    """The probe's first true answer. A false one or an AssertionError means "not yet"; a failure shows the last.
+
+    It is asked ever more rarely, up to five times the pause at first: what takes long is seen soon enough.
+    """
+    deadline, pause = time.monotonic() + PATIENCE, every
     while True:
         try:
             if answer := await probe():
@@ -24,4 +27,5 @@ async def eventually(probe: Callable[[], Awaitable[T]], *, every: float = 0.05) 
             failure = error
         if time.monotonic() > deadline:
             raise failure
-        await asyncio.sleep(every)
+        await asyncio.sleep(pause)
+        pause = min(1.2 * pause, 5 * every)

@@ -35,8 +35,9 @@ class Balancer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, to one process, until either side ends it."""
-        behind = await self._connect()
-        if behind is not None:
+        try:
+            if (behind := await self._connect()) is None:
+                return
             copying = [
                 asyncio.create_task(_copy(reader, behind[1])),
                 asyncio.create_task(_copy(behind[0], writer)),
@@ -48,7 +49,8 @@ class Balancer:
                     task.cancel()
                 await asyncio.gather(*copying, return_exceptions=True)
                 behind[1].close()
-        writer.close()
+        finally:
+            writer.close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """In turn; a process that takes no connection is passed over."""
