@@ -323,6 +323,7 @@ def new_job(context: RequestContext, key: str | None, spec: JobSpec, *, job_id: 
         endpoint=first.endpoint,
         input_params=dict(spec.inputs if spec.shown_input is None else spec.shown_input),
         arguments=first.arguments,
+        input_references=[],
         tariff=TARIFF.dump_python(first.tariff, mode="json"),
         outputs=None if first.outputs is None else list(first.outputs),
         timing=TIMING.dump_python(first.timing, mode="json"),
