@@ -91,3 +91,12 @@ async def test_creation_is_one_statement(patient_service: Service) -> None:
     assert "INSERT INTO generation_jobs" in inserted
     assert "admit_creation" in inserted
     assert committed == COMMIT
+
+
+async def test_batch_takes_its_quota_and_its_credits_by_one_statement(patient_service: Service) -> None:
+    jobs = [{"model": "eleven-v3", "text": f"Line {number}."} for number in range(3)]
+    with recording_statements() as statements:
+        answer = await patient_service.client.post("/api/batches", json={"jobs": jobs})
+    assert answer.status_code == 202
+    made = statements[answer.headers["x-request-id"]]
+    assert len([statement for statement in made if "admit_creation" in statement]) == 1, made
