@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,8 @@ from typing import Literal
 from reelay.media.errors import ArchiveUnavailable, TooLarge
 
 CHUNK_BYTES = 1024 * 1024
+MOST_PIECES = 256
+"""Of a chunk, however small they are."""
 SMALL_BYTES = 16 * 1024 * 1024
 """So much may wait in memory for the sync that publishes a file."""
 
@@ -35,20 +37,21 @@ async def save(
     `on_bytes` hears the bytes received so far. Raises: TooLarge, ArchiveUnavailable (the disk is full).
     """
     digest = hashlib.sha256()
-    received, unwritten = 0, bytearray()
+    received, kept = 0, 0
+    unwritten: list[bytes] = []
     in_thread = asyncio.get_running_loop().run_in_executor
     # One chunk is hashed and written while the next one is received.
-    keeping = in_thread(None, _write, to, "wb", b"")
+    keeping = in_thread(None, _write, to, "wb", ())
     try:
         async for piece in pieces:
             received += len(piece)
             if received > max_bytes:
                 raise TooLarge(f"more than the {max_bytes} bytes allowed")
             on_bytes(received)
-            unwritten += piece
-            if len(unwritten) >= CHUNK_BYTES:
+            unwritten.append(piece)
+            if received - kept >= CHUNK_BYTES or len(unwritten) >= MOST_PIECES:
                 await keeping
-                keeping, unwritten = in_thread(None, _keep, unwritten, to, digest), bytearray()
+                keeping, unwritten, kept = in_thread(None, _keep, unwritten, to, digest), [], received
         await keeping
         await in_thread(None, _keep, unwritten, to, digest)
     finally:
@@ -56,19 +59,21 @@ async def save(
     return Saved(path=to, size_bytes=received, sha256=digest.hexdigest())
 
 
-def _keep(chunk: bytearray, path: Path, digest: "hashlib._Hash") -> None:
-    digest.update(chunk)
-    _write(path, "ab", chunk)
+def _keep(pieces: Sequence[bytes], path: Path, digest: "hashlib._Hash") -> None:
+    for piece in pieces:
+        digest.update(piece)
+    _write(path, "ab", pieces)
 
 
-def _write(path: Path, mode: Literal["wb", "ab"], content: bytes | bytearray) -> None:
+def _write(path: Path, mode: Literal["wb", "ab"], pieces: Sequence[bytes]) -> None:
     # Opened again for each chunk: a cancelled transfer leaves no open file to a thread that is still writing.
     try:
         with path.open(mode) as file:
-            file.write(content)
+            begin = file.tell()
+            file.writelines(pieces)
             file.flush()
             if (end := file.tell()) > SMALL_BYTES and hasattr(os, "posix_fadvise"):
                 # On its way to the disk now: after 512 MiB the sync takes 5 ms instead of 250.
-                os.posix_fadvise(file.fileno(), end - len(content), len(content), os.POSIX_FADV_DONTNEED)
+                os.posix_fadvise(file.fileno(), begin, end - begin, os.POSIX_FADV_DONTNEED)
     except OSError as error:
         raise ArchiveUnavailable(f"the file cannot be written: {error.strerror}") from error
