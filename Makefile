@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test lab unit pythons check fix bench chaos chaos-proof faults conformance fuzz lock clean
+.PHONY: help setup demo dev test lab unit pythons check fix bench contenders chaos chaos-proof faults conformance fuzz lock clean
 
 # Tests start many processes: without caches each of them would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -47,8 +47,11 @@ fix: $(READY) ## Format, and mend what the linter can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure Reelay beside bare Temporal, DBOS and no engine at all
+bench: $(READY) ## Measure Reelay beside bare Temporal, DBOS, Restate and no engine at all
 	@$(BIN)/python -m lab.bench
+
+contenders: $(READY) ## Install what the bench's contenders have a server of their own for: Restate's, 216 MB
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix lab/bench/contenders/restate --ignore-scripts --no-audit --no-fund
 
 chaos: $(READY) ## Break everything while generations run, then count: JOBS=100 SEED=7 SEEDS=20 SLOTS=2, or PLAN=file
 	@$(BIN)/python -m lab.chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SLOTS),--slots $(SLOTS)) $(if $(PLAN),--plan $(PLAN))

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -10,8 +9,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markdown import Markdown
 
-from lab.bench.plan import FULL, SHORT, STUDIES
+from lab.bench.document import lines_of_run
+from lab.bench.goals import lines_of_goals
+from lab.bench.plan import FULL, SHORT, Plan
 from lab.bench.run import run_bench
 from reelay.cli.errors import StackError
 
@@ -20,56 +22,51 @@ RESULTS = Path(__file__).parent / "results"
 FOLDER = Path(".reelay")
 
 
+def plan_of(full: bool, only: list[str]) -> Plan:
+    """Raises: typer.BadParameter."""
+    if not only:
+        return FULL if full else SHORT
+    try:
+        named = (each.partition("=") for each in only)
+        return FULL.only({name: int(size) if size else None for name, _, size in named})
+    except (LookupError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 def main(
     full: Annotated[
-        bool,
-        typer.Option(
-            "--full/--short",
-            help="Under 15 minutes, with all studies; or under 2.",
-        ),
+        bool, typer.Option("--full/--short", help="Under 15 minutes, with all studies; or under 2.")
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option(help=f"A study by itself, without a limit to its time: {', '.join(STUDIES)}. Can be repeated."),
+        typer.Option(
+            help="A study by itself, without a limit to its time; with a size, of that size: waiting=10000. Can be "
+            f"repeated: {', '.join(f'{name}={size}' for name, size in FULL.studies.items())}."
+        ),
     ] = None,
-    waiting: Annotated[int, typer.Option(help="How many wait for their webhook at once.")] = FULL.waiting,
-    events: Annotated[int, typer.Option(help="How many are told to endpoints at once.")] = FULL.events,
-    film_seconds: Annotated[int, typer.Option(help="The length of the film that is mixed.")] = FULL.film_seconds,
-    pruned: Annotated[int, typer.Option(help="How many are deleted beside those under way.")] = FULL.pruned,
-    in_line: Annotated[int, typer.Option(help="How many wait for a slot at once.")] = FULL.in_line,
     json: Annotated[Path | None, typer.Option(help="Where the results go, else into lab/bench/results/.")] = None,
 ) -> None:
-    """Measure Reelay beside what one would have instead, on servers of its own."""
+    """Measure Reelay beside what one would have instead, on servers of its own. The tables stand beside the results."""
     path = json or RESULTS / f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}.json"
-    progress = Console(stderr=True)
-    try:
-        everything = replace(
-            FULL,
-            waiting=waiting,
-            events=events,
-            film_seconds=film_seconds,
-            pruned=pruned,
-            in_line=in_line,
-        )
-        plan = replace(everything, limit=None).only(only) if only else everything if full else SHORT
-    except LookupError as error:
-        raise typer.BadParameter(str(error)) from None
+    plan, progress = plan_of(full, only or []), Console(stderr=True)
     FOLDER.mkdir(exist_ok=True)
     folder = Path(mkdtemp(prefix="bench-", dir=FOLDER.absolute()))
     folder.chmod(0o755)  # under root, Postgres runs as somebody else
     try:
-        report = asyncio.run(run_bench(folder, plan, progress.out, lambda report: report.write(path)))
+        results = asyncio.run(run_bench(folder, plan, progress.out, lambda results: results.write(path)))
     except StackError as error:
         progress.out(f"bench: {error}" + (f"; what there is: {path}" if path.exists() else ""))
         raise typer.Exit(1) from None
     finally:
         shutil.rmtree(folder)
-    plain = Console()
-    report.show(plain if plain.is_terminal else Console(width=160))
+    tables = "\n".join([*lines_of_run(results), "", *lines_of_goals(results)])
+    path.with_suffix(".md").write_text(tables + "\n", encoding="utf-8")
+    terminal = Console()
+    terminal.print(Markdown(tables)) if terminal.is_terminal else terminal.out(tables)
     progress.out(f"results: {path}")
-    for problem in (*report.broken_promises, *(f"{name}: {why}" for name, why in report.failures.items())):
-        progress.out(f"bench: {problem}")
-    if report.broken_promises or report.failures:
+    for name, why in results.failures.items():
+        progress.out(f"bench: {name}: {why}")
+    if results.failures:
         raise typer.Exit(1)
 
 

@@ -1,20 +1,14 @@
 """What is compared: anything that can carry one generation from its creation to its end."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
-
-import httpx
 
 PROVIDER_SECONDS = 0.2
 """How long the provider takes, from the submission to its webhook."""
 STATUS_AFTER_SECONDS = 0.1
 """When a timed generation is asked for its status: while it waits for the provider."""
-
-# A server that closes a resting connection after 5 s, uvicorn's way, may do so just when it is used again.
-CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=1.0)
-"""As many as there are calls."""
 
 
 class Step(StrEnum):
@@ -35,6 +29,15 @@ Timings = Mapping[Step, float]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A webhook. The moments are of the machine's monotonic clock, the same for all its processes."""
+
+    sent_at: float
+    """For the first time."""
+    acknowledged_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Footprint:
     """What one generation left behind in the engine."""
 
@@ -42,18 +45,13 @@ class Footprint:
     """Of its history."""
     actions: int
     """As Temporal Cloud bills them, as far as the history tells: queries leave no trace."""
-    history_bytes: int = field(default=0, compare=False)
-    """As the server counts them; nobody promises any."""
+    history_bytes: int
+    """As the server counts them."""
 
 
 class Contender(Protocol):
     @property
     def name(self) -> str: ...
-
-    @property
-    def promise(self) -> Footprint | None:
-        """What it claims that a job leaves behind."""
-        ...
 
     @property
     def processes(self) -> Mapping[str, int]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 from uuid import UUID
@@ -19,18 +19,20 @@ import asyncpg
 import httpx
 from starlette.requests import Request
 
-from lab.bench.contender import CONNECTIONS
+from lab.bench.http_clients import open_client
 from reelay.media.probe import inspect
 from reelay.providers.fal_webhook import FalWebhooks, keys_of
 from reelay.providers.jwks import JwksCache
 
 ENDPOINT = "fal-ai/veo3.1/fast"
 PROMPT = "A paper boat sails down a rain-soaked street at dusk"
+WEBHOOK_WITHIN = timedelta(minutes=4)
+"""How long a durable contender waits for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a contender finds the rest: told to each of its processes as `FIELD=value` arguments."""
+    """Where a contender finds the rest: the arguments of each of its processes."""
 
     origin: str
     """Its own API's, for webhooks."""
@@ -43,7 +45,8 @@ class Place:
 
     @classmethod
     def from_command_line(cls) -> "Place":
-        origin, provider, database, folder = sys.argv[1:5]
+        """The last arguments."""
+        origin, provider, database, folder = sys.argv[-4:]
         return cls(origin=origin, provider=provider, database=database, folder=folder)
 
 
@@ -103,11 +106,10 @@ class Steps:
 @asynccontextmanager
 async def open_steps(place: Place) -> AsyncIterator[Steps]:
     loop = asyncio.get_running_loop()
-    async with httpx.AsyncClient(timeout=30, limits=CONNECTIONS, trust_env=False) as client:
+    async with open_client() as client:
         jwks = JwksCache(client, f"{place.provider}/.well-known/jwks.json", parse=keys_of, clock=loop.time)
-        yield Steps(
-            place=place, client=client, webhooks=FalWebhooks(jwks, user_id=None, clock=lambda: datetime.now(UTC))
-        )
+        webhooks = FalWebhooks(jwks, user_id=None, clock=lambda: datetime.now(UTC))
+        yield Steps(place=place, client=client, webhooks=webhooks)
 
 
 CREATE_TABLE = """

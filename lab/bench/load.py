@@ -39,3 +39,9 @@ async def _call(generate: Callable[[], Awaitable[Outcome]], left: Iterator[int])
         async with asyncio.timeout(PATIENCE_SECONDS):
             outcomes.append(await generate())
     return outcomes
+
+
+async def until(is_so: Callable[[], Awaitable[bool]], *, every: float = 0.25) -> None:
+    """Looks every so many seconds: another process is at work."""
+    while not await is_so():  # noqa: ASYNC110 - another process
+        await asyncio.sleep(every)

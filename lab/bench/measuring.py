@@ -1,14 +1,14 @@
-"""The rounds: every contender in turn at every concurrency, and all of it again."""
+"""Generations measured: one contender's at one concurrency, and rounds in which all contenders take turns."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lab.bench.contender import Contender, Footprint, Step
-from lab.bench.cpu import cpu_seconds
+from lab.bench.ground import Ground
 from lab.bench.load import drive
-from lab.bench.memory import peak_memory
 from lab.bench.plan import Plan
+from lab.bench.processes import cpu_seconds, peak_memory
 
 WARM_UP = 16
 FOOTPRINTS_AT_MOST = 10
@@ -16,22 +16,48 @@ FOOTPRINTS_AT_MOST = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
-    """One contender's generations at one concurrency in one round."""
+    """One contender's generations at one concurrency."""
 
     contender: str
     concurrency: int
-    generations: int
+    jobs: Sequence[str]
     seconds: float
+    """From the first creation to the last end."""
+    seconds_each: Sequence[float]
     cpu_seconds: Mapping[str, float]
     """By process, of all the generations together."""
-    footprints: Sequence[Footprint]
+    peak_memory: Mapping[str, float]
+    """MiB, by process of the contender's own, since it was started."""
+    footprints: Sequence[Footprint] = ()
     """Of the first generations, where there is a history."""
-    peak_memory: Mapping[str, int]
-    """Bytes, by process of the contender's own, since it was started."""
 
     @property
     def per_second(self) -> float:
-        return self.generations / self.seconds
+        return len(self.jobs) / self.seconds
+
+    def cpu_milliseconds(self, processes: Iterable[str]) -> float:
+        """Per generation, of these processes as far as there are such."""
+        return 1000 * sum(self.cpu_seconds.get(process, 0.0) for process in processes) / len(self.jobs)
+
+
+async def measure(contender: Contender, ground: Ground, *, count: int, concurrency: int) -> Throughput:
+    async def generate() -> tuple[str, float]:
+        begun = time.monotonic()
+        return await contender.generate(), time.monotonic() - begun
+
+    processes = {**contender.processes, **ground.processes}
+    before = cpu_seconds(processes)
+    driven = await drive(generate, count=count, concurrency=concurrency)
+    after = cpu_seconds(processes)
+    return Throughput(
+        contender=contender.name,
+        concurrency=concurrency,
+        jobs=[job for job, _ in driven.outcomes],
+        seconds=driven.seconds,
+        seconds_each=[seconds for _, seconds in driven.outcomes],
+        cpu_seconds={name: after[name] - before[name] for name in processes},
+        peak_memory={name: peak_memory(pid) for name, pid in contender.processes.items()},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +78,7 @@ class Round:
 @dataclass(frozen=True, kw_only=True)
 class Bench:
     contenders: Sequence[Contender]
-    processes: Mapping[str, int]
-    """Those that serve every contender, name to pid."""
+    ground: Ground
     plan: Plan
     say: Callable[[str], None]
 
@@ -83,31 +108,13 @@ class Bench:
         return Round(throughput=throughput, latency=latency)
 
     async def _throughput(self, contender: Contender, concurrency: int, count: int) -> Throughput:
-        processes = {**contender.processes, **self.processes}
-        before = cpu_seconds(processes)
-        driven = await drive(contender.generate, count=count, concurrency=concurrency)
-        after = cpu_seconds(processes)
-        measured = Throughput(
-            contender=contender.name,
-            concurrency=concurrency,
-            generations=count,
-            seconds=driven.seconds,
-            cpu_seconds={name: after[name] - before[name] for name in processes},
-            footprints=[
-                footprint
-                for job in driven.outcomes[:FOOTPRINTS_AT_MOST]
-                if (footprint := await contender.footprint(job)) is not None
-            ],
-            peak_memory=peak_memory(contender.processes),
-        )
+        measured = await measure(contender, self.ground, count=count, concurrency=concurrency)
         self.say(f"{contender.name} at {concurrency}: {measured.per_second:.1f} generations per second")
-        return measured
+        found = [await contender.footprint(job) for job in measured.jobs[:FOOTPRINTS_AT_MOST]]
+        return replace(measured, footprints=[footprint for footprint in found if footprint])
 
     async def _latency(self, contender: Contender, concurrency: int, count: int) -> Latency:
         driven = await drive(contender.generate_timed, count=count, concurrency=concurrency)
         self.say(f"{contender.name} at {concurrency}: {count} generations timed")
-        return Latency(
-            contender=contender.name,
-            concurrency=concurrency,
-            seconds={step: [timings[step] for timings in driven.outcomes] for step in Step},
-        )
+        seconds = {step: [timings[step] for timings in driven.outcomes] for step in Step}
+        return Latency(contender=contender.name, concurrency=concurrency, seconds=seconds)

@@ -1,6 +1,6 @@
 """How much is measured."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -17,65 +17,21 @@ class Plan:
     """After the first round none is begun that would, going by the first, end later than this."""
     limit: timedelta | None = None
     """For all of it: a study is given up when it is over, and none is begun after it."""
-    archive_rounds: int = 0
-    """0 leaves the study out; so do the next ones."""
-    cancelled_bytes: int = 0
-    """Of a file whose generation is canceled while it is archived."""
-    large_file_bytes: int = 0
-    """Of an upload; a result has half of them."""
-    pollers: int = 0
-    """Readers of one living job."""
-    polls: int = 7
-    """Of each of them."""
-    poll_seconds: float = 3.0
-    """From one to the next."""
-    streams: int = 0
-    """Open at once."""
-    concurrency: Mapping[int, int] = field(default_factory=dict)
-    """Growth: concurrency to generations."""
-    waiting: int = 0
-    """Generations at once."""
-    events: int = 0
-    """Told to endpoints at once."""
-    film_seconds: int = 0
-    """Of a film that is mixed."""
-    in_line: int = 0
-    """Generations that wait for a slot at once."""
-    pythons: int = 0
-    """Generations by each Python, per round."""
-    pruned: int = 0
-    """Generations that are deleted beside others."""
-    stored: Sequence[int] = ()
-    """Generations in the database; growing."""
-    stored_generations: int = 64
-    """With each number of them."""
+    studies: Mapping[str, int] = field(default_factory=dict)
+    """In their order, with the size of each."""
 
-    def only(self, studies: Collection[str]) -> "Plan":
-        """Without the comparison of the contenders, and without any other study. Raises: LookupError."""
-        if unknown := set(studies) - STUDIES.keys():
-            raise LookupError(f"there is no study {', '.join(sorted(unknown))}: {', '.join(STUDIES)}")
-        left_out = {size: type(getattr(self, size))() for study, size in STUDIES.items() if study not in studies}
-        return replace(self, throughput={}, latency={}, **left_out)
+    def only(self, studies: Mapping[str, int | None]) -> "Plan":
+        """These alone, without the comparison of the contenders and without a limit; where a size is given, of it.
+
+        Raises: LookupError.
+        """
+        if unknown := studies.keys() - self.studies.keys():
+            raise LookupError(f"there is no study {', '.join(sorted(unknown))}: {', '.join(self.studies)}")
+        sizes = {name: studies[name] or size for name, size in self.studies.items() if name in studies}
+        return replace(self, throughput={}, latency={}, limit=None, studies=sizes)
 
 
-STUDIES = {
-    "archive": "archive_rounds",
-    "cancel": "cancelled_bytes",
-    "files": "large_file_bytes",
-    "polling": "pollers",
-    "streams": "streams",
-    "growth": "concurrency",
-    "waiting": "waiting",
-    "outgoing": "events",
-    "mixing": "film_seconds",
-    "slots": "in_line",
-    "pythons": "pythons",
-    "pruning": "pruned",
-    "stored": "stored",
-}
-"""In their order, each with the field that says how much of it there is."""
-
-# On two cores a round takes about 65 s short and 2 minutes full. 10,000 waiting take half an hour, so they are run by
+# On two cores a round takes about 75 s short and 2 minutes full. 10,000 waiting take half an hour, so they are run by
 # themselves; so are 10,000 events.
 SHORT = Plan(throughput={1: 5, 16: 48, 64: 96}, latency={1: 10, 16: 32}, rounds=2, budget=timedelta(seconds=95))
 FULL = Plan(
@@ -83,19 +39,21 @@ FULL = Plan(
     latency={1: 20, 16: 64},
     rounds=3,
     budget=timedelta(minutes=5),
-    limit=timedelta(minutes=14),
-    archive_rounds=2,
-    cancelled_bytes=512 * 1024**2,
-    large_file_bytes=2 * 1024**3,
-    pollers=50,
-    streams=1000,
-    concurrency={1: 8, 4: 32, 16: 64, 64: 128, 256: 256},
-    waiting=500,
-    events=1000,
-    film_seconds=60,
-    in_line=500,
-    pythons=48,
-    pruned=100_000,
-    stored=(1, 1000, 10_000, 100_000, 1_000_000),
-    stored_generations=48,
+    limit=timedelta(minutes=15),
+    studies={
+        "archive": 2,  # rounds
+        "cancel": 512,  # MiB of the file that is archived meanwhile
+        "files": 2048,  # MiB of an upload; a result has half of them
+        "polling": 7,  # polls of each reader
+        "streams": 1000,  # open at once
+        "growth": 256,  # generations at once, at most
+        "switches": 48,  # generations with each, per round
+        "waiting": 500,  # generations
+        "outgoing": 1000,  # events
+        "mixing": 60,  # seconds of film
+        "slots": 500,  # generations that wait for one
+        "pythons": 48,  # generations by each, per round
+        "pruning": 100_000,  # generations that are deleted
+        "stored": 1_000_000,  # generations, at most; last, because all that comes after would live with them
+    },
 )

@@ -10,20 +10,20 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import httpx
-import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from lab.bench.contender import CONNECTIONS, PROVIDER_SECONDS
+from lab.bench.contender import PROVIDER_SECONDS, Delivery
+from lab.bench.http_clients import open_client
+from lab.bench.serving import serve
 from lab.devstack.ports import HOST
 from lab.simulator.fal_webhooks import SigningKeys, signed_headers
 from lab.simulator.samples import make_video
@@ -34,15 +34,6 @@ MEDIA_BYTES = 1024 * 1024
 REPEAT_AFTER_SECONDS = 0.5
 LINES = 200
 """Webhooks under way at once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """A webhook. The moments are of the machine's monotonic clock, the same for all its processes."""
-
-    sent_at: float
-    """For the first time."""
-    acknowledged_at: float
 
 
 class Provider:
@@ -113,9 +104,8 @@ class Provider:
         """The video, filled up to any size; with `mib_per_second`, not faster."""
         size = request.path_params["size"]
         pause = 1 / float(request.query_params.get("mib_per_second", "inf"))
-        return StreamingResponse(
-            filled_up(self._media, size, pause), media_type="video/mp4", headers={"content-length": str(size)}
-        )
+        body, length = filled_up(self._media, size, pause), {"content-length": str(size)}
+        return StreamingResponse(body, media_type="video/mp4", headers=length)
 
     async def replace_video(self, request: Request) -> Response:
         """Where the video of results is from now on, below our origin, and its bytes; empty: the usual one."""
@@ -193,22 +183,16 @@ def make_media(folder: Path) -> bytes:
     return video + struct.pack(">I4s", missing, b"free") + bytes(missing - 8)
 
 
-def create_provider(origin: str, folder: Path) -> Starlette:
+def main(port: int, folder: Path) -> None:
     media = make_media(folder)
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def opened() -> AsyncIterator[list[Route]]:
         with closing(Store(None)) as store:
-            async with httpx.AsyncClient(timeout=30, limits=CONNECTIONS, trust_env=False) as client:
-                app.router.routes.extend(Provider(origin, SigningKeys(store), media, client).routes)
-                yield
+            async with open_client() as client:
+                yield Provider(f"http://{HOST}:{port}", SigningKeys(store), media, client).routes
 
-    return Starlette(lifespan=lifespan)
-
-
-def main(port: int, folder: Path) -> None:
-    app = create_provider(f"http://{HOST}:{port}", folder)
-    uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=1)
+    serve(opened(), port)
 
 
 if __name__ == "__main__":

@@ -1,166 +1,167 @@
-"""A bench from nothing to its report: the servers, the contenders, the rounds."""
+"""A bench from nothing to its results: the servers, the contenders, the studies."""
 
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from traceback import format_exception
 
-from lab.bench.contenders.direct import open_direct
-from lab.bench.contenders.one_process import open_dbos, open_plain
-from lab.bench.contenders.reelay import open_reelay, reelay_environment
+from lab.bench.comparison import at_least_load, rows_of
+from lab.bench.contenders.peers import open_dbos, open_floor, open_plain, open_restate
+from lab.bench.contenders.reelay import ACTIONS, EVENTS, NAME, keeps_promise, open_reelay, reelay_environment
+from lab.bench.contenders.restate_server import LEFT_OUT, find_binary
 from lab.bench.contenders.skeleton import open_skeleton
-from lab.bench.ground import SHARED_PROCESSES, Ground, part, plain_environment
-from lab.bench.machine import machine
-from lab.bench.measuring import Bench
-from lab.bench.plan import STUDIES, Plan
-from lab.bench.report import Report
-from lab.bench.rows import Row
+from lab.bench.ground import Ground, origin_of, part, plain_environment, process, serves
+from lab.bench.measuring import Bench, Round
+from lab.bench.plan import Plan
+from lab.bench.results import Results, Row
 from lab.bench.studies.archive import archive_rows
 from lab.bench.studies.canceling import cancel_rows
+from lab.bench.studies.files import file_rows
 from lab.bench.studies.growth import growth_rows
-from lab.bench.studies.large_files import large_file_rows
 from lab.bench.studies.mixing import mixing_rows
 from lab.bench.studies.outgoing import outgoing_rows
 from lab.bench.studies.polling import polling_rows
 from lab.bench.studies.pruning import pruning_rows
 from lab.bench.studies.pythons import python_rows
+from lab.bench.studies.service import Service, open_service
 from lab.bench.studies.slots import slot_rows
 from lab.bench.studies.stored import stored_rows
 from lab.bench.studies.streams import allow_streams, stream_rows
+from lab.bench.studies.switches import switch_rows
 from lab.bench.studies.waiting import waiting_rows
-from lab.devstack.ports import HOST, free_ports
-from lab.devstack.processes import running
+from lab.devstack.ports import free_ports
 from lab.devstack.stack import Ports, Stack
-from lab.devstack.temporal import answers_ok
 from reelay.cli.data_dir import DataDir
 from reelay.cli.errors import StackError
 
-CONTENDERS = (open_reelay, open_skeleton, open_direct, open_dbos, open_plain)
+CONTENDERS = (open_reelay, open_skeleton, open_floor, open_dbos, open_restate, open_plain)
 
-Study = Callable[[], AsyncIterator[Row]]
-"""A row that comes again stands for the one before."""
+Study = Callable[[Service, int], AsyncIterator[Row]]
+"""Of a size. A row that comes again stands for the one before."""
+Say = Callable[[str], None]
+
+STUDIES: Mapping[str, Study] = {
+    "archive": archive_rows,
+    "cancel": cancel_rows,
+    "files": file_rows,
+    "polling": polling_rows,
+    "streams": stream_rows,
+    "growth": growth_rows,
+    "switches": switch_rows,
+    "waiting": waiting_rows,
+    "outgoing": outgoing_rows,
+    "mixing": mixing_rows,
+    "slots": slot_rows,
+    "pythons": python_rows,
+    "pruning": pruning_rows,
+    "stored": stored_rows,
+}
 
 
 class Interrupted(StackError):
-    """The report is not whole."""
+    """The results are not whole."""
 
 
-async def run_bench(folder: Path, plan: Plan, say: Callable[[str], None], keep: Callable[[Report], None]) -> Report:
+async def run_bench(folder: Path, plan: Plan, say: Say, keep: Callable[[Results], None]) -> Results:
     """Everything is started in the folder, on loopback, and stopped again. `keep` is given what there is so far.
 
     Raises: StackError, and whatever kept a contender's generations from completing. What keeps a study from its end
-    is in the report.
+    is in the results.
     """
     api, temporal, ui, postgres, provider = free_ports(5)
     begun = time.monotonic()
     ports = Ports(api=api, temporal=temporal, ui=ui, simulator=None, postgres=postgres)
-    data_dir, reports = DataDir(folder), list[Report]()
-    urls = {"provider_url": f"http://{HOST}:{provider}", "api_url": f"http://{HOST}:{api}"}
-    environment = plain_environment() | reelay_environment(data_dir, **urls)
-    allow_streams(plan.streams)
+    data_dir, found = DataDir(folder), list[Results]()
+    ours = reelay_environment(data_dir, provider_url=origin_of(provider), api_url=origin_of(api))
+    allow_streams(plan.studies.get("streams", 0))
     with data_dir.held():
-        stack = Stack(data_dir, ports, user=environment, overrides={}, say=say)
+        stack = Stack(data_dir, ports, user=plain_environment() | ours, overrides={}, say=say)
 
         async def work() -> None:
             async with open_ground(data_dir, provider) as ground:
-                async for report in reports_on(ground, plan, begun, say):
-                    reports.append(report)
-                    keep(report)
+                async for results in results_of(ground, plan, begun, say):
+                    found.append(results)
+                    keep(results)
 
         await stack.run(work)
-    if not (reports and reports[-1].is_whole):
+    if not (found and found[-1].is_whole):
         raise Interrupted("stopped before the end")
-    return reports[-1]
+    return found[-1]
 
 
 @asynccontextmanager
 async def open_ground(data_dir: DataDir, provider_port: int) -> AsyncIterator[Ground]:
     """The running stack, and the provider beside it."""
-    url = f"http://{HOST}:{provider_port}"
-
-    async def answers(pid: int, /) -> bool:
-        return await answers_ok(f"{url}/.well-known/jwks.json")
-
+    url = origin_of(provider_port)
     arguments = (str(provider_port), str(data_dir.path))
-    async with running(part(data_dir, "provider", *arguments, environment={}, answers=answers)) as provider:
-        stack = data_dir.find_stack()
-        assert provider.pid is not None
-        processes = {name: stack.parts[name].pid for name in SHARED_PROCESSES}
-        processes |= {"provider": provider.pid, "driver": os.getpid()}
-        yield Ground(data_dir=data_dir, stack=stack, provider_url=url, processes=processes)
+    program = part(data_dir, "provider", *arguments, environment={}, answers=serves(f"{url}/.well-known/jwks.json"))
+    async with process(program) as provider:
+        parts = data_dir.find_stack().parts
+        shared = {name: parts[name].pid for name in ("temporal", "postgres")}
+        yield Ground(
+            data_dir=data_dir, provider_url=url, processes=shared | {"provider": provider, "driver": os.getpid()}
+        )
 
 
-async def reports_on(ground: Ground, plan: Plan, begun: float, say: Callable[[str], None]) -> AsyncIterator[Report]:
+async def results_of(ground: Ground, plan: Plan, begun: float, say: Say) -> AsyncIterator[Results]:
     """Each with more in it than the last."""
-    report = Report(machine=await machine(ground))
+    results = Results(machine=await ground.machine())
     if plan.throughput:
-        async for compared in comparisons(ground, plan, report, say):
-            report = compared
-            yield report
-    for name, study in studies_of(ground, plan, say).items():
-        report = await with_study(report, name, study, _left(plan, begun), say)
-        yield report
-    yield replace(report, is_whole=True)
+        async for rounds in compared(ground, plan, say):
+            results = replace(results, comparison=rows_of(rounds), failures=broken_promises(rounds))
+            yield results
+    for name, size in plan.studies.items():
+        left = None if plan.limit is None else max(0.0, begun + plan.limit.total_seconds() - time.monotonic())
+        results = await with_study(results, name, studied(ground, name, size, say), left, say)
+        yield results
+    yield replace(results, is_whole=True)
 
 
-async def comparisons(ground: Ground, plan: Plan, report: Report, say: Callable[[str], None]) -> AsyncIterator[Report]:
+async def compared(ground: Ground, plan: Plan, say: Say) -> AsyncIterator[list[Round]]:
     """With one round more each."""
+    openers = [each for each in CONTENDERS if each is not open_restate or find_binary()]
+    if open_restate not in openers:
+        say(f"Restate is {LEFT_OUT}")
     async with AsyncExitStack() as opened:
-        contenders = [await opened.enter_async_context(open_contender(ground)) for open_contender in CONTENDERS]
-        promises = {each.name: each.promise for each in contenders if each.promise is not None}
-        report = replace(report, promises=promises)
-        async for round in Bench(contenders=contenders, processes=ground.processes, plan=plan, say=say).rounds():
-            report = replace(report, rounds=(*report.rounds, round))
-            yield report
+        contenders = [await opened.enter_async_context(each(ground)) for each in openers]
+        rounds = list[Round]()
+        async for round in Bench(contenders=contenders, ground=ground, plan=plan, say=say).rounds():
+            rounds.append(round)
+            yield rounds
 
 
-def studies_of(ground: Ground, plan: Plan, say: Callable[[str], None]) -> dict[str, Study]:
-    """What the plan asks for, in order: the million rows last, because all that comes after would live with them."""
-    folder = ground.data_dir.path / "archive-study"
-    studies: dict[str, Study] = {
-        "archive": lambda: archive_rows(ground.provider_url, folder, rounds=plan.archive_rounds, say=say),
-        "cancel": lambda: cancel_rows(ground, file_bytes=plan.cancelled_bytes, say=say),
-        "files": lambda: large_file_rows(ground, file_bytes=plan.large_file_bytes, say=say),
-        "polling": lambda: polling_rows(
-            ground, pollers=plan.pollers, polls=plan.polls, every_seconds=plan.poll_seconds, say=say
-        ),
-        "streams": lambda: stream_rows(ground, count=plan.streams, say=say),
-        "growth": lambda: growth_rows(ground, plan.concurrency, say),
-        "waiting": lambda: waiting_rows(ground, count=plan.waiting, say=say),
-        "outgoing": lambda: outgoing_rows(ground, events=plan.events, say=say),
-        "mixing": lambda: mixing_rows(ground, seconds=plan.film_seconds, say=say),
-        "slots": lambda: slot_rows(ground, count=plan.in_line, say=say),
-        "pythons": lambda: python_rows(ground, generations=plan.pythons, say=say),
-        "pruning": lambda: pruning_rows(ground, count=plan.pruned, say=say),
-        "stored": lambda: stored_rows(ground, counts=plan.stored, generations=plan.stored_generations, say=say),
-    }
-    return {name: studies[name] for name, size in STUDIES.items() if getattr(plan, size)}
+def broken_promises(rounds: list[Round]) -> dict[str, str]:
+    """Of the runs with the least load."""
+    ours = [each for round in rounds for each in round.throughput if each.contender == NAME]
+    left = [footprint for each in at_least_load(ours) for footprint in each.footprints]
+    worst = [each for each in left if not keeps_promise(each)]
+    told = f"{EVENTS} events and {ACTIONS} actions at most were promised, and {len(worst)} of {len(left)} left more"
+    return {NAME: f"{told}: {worst[0]}"} if worst else {}
 
 
-async def with_study(
-    report: Report, name: str, study: Study, seconds: float | None, say: Callable[[str], None]
-) -> Report:
+async def studied(ground: Ground, name: str, size: int, say: Say) -> AsyncIterator[Row]:
+    async with open_service(ground, say) as service:
+        async for row in STUDIES[name](service, size):
+            yield row
+
+
+async def with_study(results: Results, name: str, rows: AsyncIterator[Row], seconds: float | None, say: Say) -> Results:
     """With its rows, as far as they go, and with what kept it from its end."""
-    begun, rows = time.monotonic(), dict[tuple[str, str], Row]()
-    failures = dict(report.failures)
+    begun, found = time.monotonic(), dict[tuple[str, str], Row]()
+    failures = dict(results.failures)
     try:
         async with asyncio.timeout(seconds):
-            async for row in study():
-                rows[row.section, row.label] = row
+            async for row in rows:
+                found[row.section, row.label] = row
     except Exception as error:  # whatever it is: the other studies' rows are worth keeping
         is_late = seconds is not None and time.monotonic() - begun >= seconds
         say("".join(format_exception(error)))
         failures[name] = "there was no time left for it" if is_late else _in_words(error)
-    return replace(report, studies=(*report.studies, *rows.values()), failures=failures)
-
-
-def _left(plan: Plan, begun: float) -> float | None:
-    """Seconds."""
-    return None if plan.limit is None else max(0.0, begun + plan.limit.total_seconds() - time.monotonic())
+    return replace(results, studies=(*results.studies, *found.values()), failures=failures)
 
 
 def _in_words(error: BaseException) -> str:

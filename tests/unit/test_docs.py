@@ -14,9 +14,8 @@ from tests.paths import ROOT
 
 DOCS = ROOT / "docs"
 DECISIONS = DOCS / "decisions"
-PAGES = sorted(
-    [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "lab").rglob("*.md"), *(ROOT / "clients").glob("*/README.md")]
-)
+LAB = [page for page in (ROOT / "lab").rglob("*.md") if "node_modules" not in page.parts]
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *LAB, *(ROOT / "clients").glob("*/README.md")])
 TEST = re.compile(r"`(test_\w+)`")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

@@ -9,19 +9,15 @@ from dataclasses import asdict
 from typing import Any
 
 from dbos import DBOS, SetWorkflowID, WorkflowHandleAsync
-from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
-from lab.bench.contenders.one_process_app import OneProcessApp
-from lab.bench.contenders.serving import serve
-from lab.bench.job import JobRows, Kept, Place, Steps, open_rows, open_steps
+from lab.bench.contenders.job_app import JobApp, serve_jobs
+from lab.bench.job import WEBHOOK_WITHIN, JobRows, Kept, Place, Steps
 
-TABLE = "dbos_jobs"
 TOPIC = "webhook"
 
 
-class DbosApp(OneProcessApp):
+class DbosApp(JobApp):
     """DBOS registers functions, not methods: the steps are closures over what they need."""
 
     def __init__(self, steps: Steps, rows: JobRows) -> None:
@@ -49,7 +45,7 @@ class DbosApp(OneProcessApp):
         @DBOS.workflow()
         async def generation(job: str) -> None:
             request_id = await submit(job)
-            await DBOS.recv_async(TOPIC, timeout_seconds=240)
+            await DBOS.recv_async(TOPIC, timeout_seconds=WEBHOOK_WITHIN.total_seconds())
             kept = await archive(job, await fetch(request_id))
             await update(job, kept)
 
@@ -59,10 +55,8 @@ class DbosApp(OneProcessApp):
         with SetWorkflowID(job):
             self._runs[job] = await DBOS.start_workflow_async(self._generation, job)
 
-    async def webhook(self, request: Request) -> Response:
-        job = await self._steps.verify(request)
+    async def webhook(self, job: str, request: Request) -> None:
         await DBOS.send_async(job, "OK", TOPIC)
-        return JSONResponse({})
 
     async def ended(self, job: str) -> None:
         """In its own process DBOS knows of the end at once; from another it would poll."""
@@ -70,23 +64,16 @@ class DbosApp(OneProcessApp):
 
 
 @asynccontextmanager
-async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    place = Place.from_command_line()
-    async with open_steps(place) as steps, open_rows(place, TABLE) as rows:
-        DBOS(
-            config={
-                "name": "bench",
-                "system_database_url": place.database.replace("postgresql://", "postgresql+psycopg://"),
-                "log_level": "WARNING",
-            }
-        )
-        app.router.routes.extend(DbosApp(steps, rows).routes)
-        DBOS.launch()
-        try:
-            yield
-        finally:
-            DBOS.destroy(workflow_completion_timeout_sec=1)
+async def open_dbos(place: Place, steps: Steps, rows: JobRows) -> AsyncIterator[DbosApp]:
+    database = place.database.replace("postgresql://", "postgresql+psycopg://")
+    DBOS(config={"name": "bench", "system_database_url": database, "log_level": "WARNING"})
+    app = DbosApp(steps, rows)
+    DBOS.launch()
+    try:
+        yield app
+    finally:
+        DBOS.destroy(workflow_completion_timeout_sec=1)
 
 
 if __name__ == "__main__":
-    serve(lifespan)
+    serve_jobs("dbos_jobs", open_dbos)

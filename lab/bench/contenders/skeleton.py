@@ -11,10 +11,9 @@ from temporalio.client import Client, WorkflowHandle
 
 from lab.bench.contender import PROVIDER_SECONDS, STATUS_AFTER_SECONDS, Contender, Footprint, Step, Timings
 from lab.bench.contenders.skeleton_workflow import TASK_QUEUE, SkeletonWorkflow
-from lab.bench.ground import Ground, part
+from lab.bench.ground import Ground, part, polls, process
 from lab.bench.history import footprint_of
-from lab.bench.namespaces import polls, register_namespace
-from lab.devstack.processes import running
+from lab.bench.job import PROMPT
 
 NAMESPACE = "skeleton"
 CREATE_TABLE = """
@@ -26,7 +25,6 @@ MOST_CONNECTIONS = 16
 
 class Skeleton:
     name = "empty skeleton"
-    promise = None
 
     def __init__(self, temporal: Client, database: asyncpg.Pool, processes: Mapping[str, int]) -> None:
         self._temporal = temporal
@@ -42,7 +40,7 @@ class Skeleton:
 
     async def generate_timed(self) -> Timings:
         begun = time.monotonic()
-        await self._database.execute(INSERT, uuid4(), "A paper boat sails down a rain-soaked street at dusk")
+        await self._database.execute(INSERT, uuid4(), PROMPT)
         run = await self._start()
         created = time.monotonic()
         await asyncio.sleep(STATUS_AFTER_SECONDS)
@@ -74,16 +72,13 @@ class Skeleton:
 
 @asynccontextmanager
 async def open_skeleton(ground: Ground) -> AsyncIterator[Contender]:
-    temporal = await ground.connect(NAMESPACE)
-    await register_namespace(temporal)
+    temporal = await ground.connect_to_new(NAMESPACE)
     environment = {"TEMPORAL_ADDRESS": ground.stack.temporal_address, "TEMPORAL_NAMESPACE": NAMESPACE}
-    program = part(
-        ground.data_dir, "contenders.skeleton_worker", environment=environment, answers=polls(temporal, TASK_QUEUE)
-    )
+    answers = polls(temporal, TASK_QUEUE)
+    program = part(ground.data_dir, "contenders.temporal_worker", "skeleton", environment=environment, answers=answers)
     async with (
         asyncpg.create_pool(ground.stack.database_admin_url, min_size=1, max_size=MOST_CONNECTIONS) as database,
-        running(program) as worker,
+        process(program) as worker,
     ):
         await database.execute(CREATE_TABLE)
-        assert worker.pid is not None
-        yield Skeleton(temporal, database, {"worker": worker.pid})
+        yield Skeleton(temporal, database, {"worker": worker})

@@ -1,80 +1,68 @@
-"""Archiving beside a plain download: one file of 512 MiB, and a hundred of 5 MiB."""
+"""Archiving beside a plain download: one file of 512 MiB, and a hundred of 5 MiB.
+
+Each in a process of its own, `python -m lab.bench.studies.archive MODE FOLDER URL...`, which prints what it has found.
+"""
 
 import asyncio
 import json
+import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
+from uuid import uuid4
 
 from lab.bench.ground import plain_environment
-from lab.bench.rows import Row
-from lab.bench.studies.archiving import Archiving
+from lab.bench.http_clients import open_client
+from lab.bench.processes import MIB, peak_memory
+from lab.bench.results import Row
+from lab.bench.studies.service import Service
+from reelay.domain.generation import RemoteMedia
+from reelay.media.archive import archive_media
+from reelay.media.decoder_pool import DecoderPool
+from reelay.media.download import open_download_client
+from reelay.media.guard import DownloadPolicy
+from reelay.media.sniff import MediaKind
+from reelay.media.storage import open_storage
 
-MIB = 1024 * 1024
-SMALL, LARGE = 5 * MIB, 512 * MIB
-MODES = {"ours": "Reelay", "plain": "plain download"}
+LOADS = {"one file of 512 MiB": (1, 512), "100 files of 5 MiB": (100, 5)}
+"""Files, and the MiB of each."""
+AT_ONCE = 4
+TICK_SECONDS = 0.001
+RATE, GROWTH, PAUSE = "MiB per second", "growth of memory, MiB", "longest pause of the event loop, ms"
 
-
-@dataclass(frozen=True, kw_only=True)
-class Load:
-    label: str
-    files: int
-    file_bytes: int
-
-    def urls(self, provider_url: str) -> list[str]:
-        """The first one, small, is not measured."""
-        return [_url(provider_url, SMALL, 0), *(_url(provider_url, self.file_bytes, n) for n in range(self.files))]
-
-
-LOADS = (
-    Load(label="one file of 512 MiB", files=1, file_bytes=LARGE),
-    Load(label="100 files of 5 MiB", files=100, file_bytes=SMALL),
-)
-
-FIGURES: dict[str, Callable[[Archiving, Load], float]] = {
-    "MiB per second": lambda each, load: load.files * load.file_bytes / MIB / each.seconds,
-    "growth of memory, MiB": lambda each, load: each.grown_bytes / MIB,
-    "longest pause of the event loop, ms": lambda each, load: 1000 * each.longest_pause_seconds,
-}
+Save = Callable[[str], Awaitable[None]]
 
 
-async def archive_rows(
-    provider_url: str, folder: Path, *, rounds: int, say: Callable[[str], None]
-) -> AsyncIterator[Row]:
-    for load in LOADS:
-        async for row in _rows_of(load, provider_url, folder, rounds, say):
-            yield row
-
-
-async def _rows_of(
-    load: Load, provider_url: str, folder: Path, rounds: int, say: Callable[[str], None]
-) -> AsyncIterator[Row]:
+async def archive_rows(service: Service, rounds: int) -> AsyncIterator[Row]:
     """Both in turn, `rounds` times."""
-    found: dict[str, list[Archiving]] = {mode: [] for mode in MODES}
-    for _ in range(rounds):
-        for mode in MODES:
-            found[mode].append(await _run(mode, folder / mode, load.urls(provider_url)))
-    say(f"archive: {load.label}")
-    for label, figure in FIGURES.items():
-        values = {MODES[mode]: median(figure(each, load) for each in runs) for mode, runs in found.items()}
-        yield Row(section=f"archive: {load.label}", label=label, values=values)
+    folder, provider = service.ground.data_dir.path / "archive-study", service.ground.provider_url
+    for load, (files, mebibytes) in LOADS.items():
+        urls = [f"{provider}/blobs/{mebibytes * MIB}/{number}.mp4" for number in range(files)]
+        warm_up = f"{provider}/blobs/{5 * MIB}/warm-up.mp4"
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in MODES}
+        for _ in range(rounds):
+            for name, runs in found.items():
+                runs.append(await run_apart(name, folder, [warm_up, *urls]))
+        service.say(f"archive: {load}")
+        for label in (RATE, GROWTH, PAUSE):
+            values = {name: median(run[label] for run in runs) for name, runs in found.items()}
+            yield Row(f"archive: {load}", label, values)
 
 
-async def _run(mode: str, folder: Path, urls: list[str]) -> Archiving:
-    await asyncio.to_thread(folder.mkdir, parents=True)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "lab.bench.studies.archiving", mode, str(folder), *urls),
-        stdout=asyncio.subprocess.PIPE,
-        env=plain_environment(),
-    )
+async def run_apart(name: str, folder: Path, urls: list[str]) -> dict[str, float]:
+    await asyncio.to_thread(folder.mkdir)
+    command = (sys.executable, "-P", "-m", "lab.bench.studies.archive", name, str(folder), *urls)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=plain_environment())
     try:
         output, _ = await process.communicate()
         if process.returncode:
-            raise RuntimeError(f"archiving ({mode}) ended with exit code {process.returncode}")
-        return Archiving(**json.loads(output))
+            raise RuntimeError(f"archiving ({name}) ended with exit code {process.returncode}")
+        found: dict[str, float] = json.loads(output)
+        return found
     finally:
         if process.returncode is None:
             process.kill()
@@ -82,5 +70,83 @@ async def _run(mode: str, folder: Path, urls: list[str]) -> Archiving:
         shutil.rmtree(folder)
 
 
-def _url(provider_url: str, size: int, number: int) -> str:
-    return f"{provider_url}/blobs/{size}/{number}.mp4"
+@asynccontextmanager
+async def plain(folder: Path) -> AsyncIterator[Save]:
+    """Streamed to disk, the way httpx's documentation shows it."""
+    async with open_client() as client:
+
+        async def save(url: str) -> None:
+            async with client.stream("GET", url) as answer:
+                with (folder / f"{uuid4()}.mp4").open("wb") as file:
+                    async for chunk in answer.aiter_bytes():
+                        file.write(chunk)
+
+        yield save
+
+
+@asynccontextmanager
+async def ours(folder: Path) -> AsyncIterator[Save]:
+    """Guarded, hashed, sniffed, probed, given a poster, synced to disk and published whole."""
+    policy = DownloadPolicy(max_bytes=2 * 1024**3, allow_http=True, allow_loopback=True)
+    storage = open_storage(folder.as_uri(), scratch=folder / "scratch")
+    async with DecoderPool() as decoders, open_download_client(policy) as client:
+
+        async def save(url: str) -> None:
+            await archive_media(
+                RemoteMedia(url=url),
+                key_prefix=str(uuid4()),
+                stem=str,
+                expected_kind=MediaKind.VIDEO,
+                client=client,
+                storage=storage,
+                policy=policy,
+                inspect=decoders.inspect,
+                on_bytes=lambda received, total: None,
+            )
+
+        yield save
+
+
+MODES = {"Reelay": ours, "plain download": plain}
+
+
+async def measured(name: str, folder: Path, urls: list[str]) -> dict[str, float]:
+    """Of all but the first, which warms up: imports, pools and codecs are not what is asked for."""
+    async with MODES[name](folder) as save:
+        await save(urls[0])
+        done = asyncio.Event()
+        pause = asyncio.create_task(longest_pause(done))
+        memory, begun = peak_memory(os.getpid()), time.perf_counter()
+        await some_at_once(save, urls[1:])
+        seconds = time.perf_counter() - begun
+        done.set()
+        mebibytes = sum(int(url.split("/")[-2]) for url in urls[1:]) / MIB
+        grown = peak_memory(os.getpid()) - memory
+        return {RATE: mebibytes / seconds, GROWTH: grown, PAUSE: 1000 * await pause}
+
+
+async def some_at_once(save: Save, urls: list[str]) -> None:
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(url: str) -> None:
+        async with slots:
+            await save(url)
+
+    async with asyncio.TaskGroup() as group:
+        for url in urls:
+            group.create_task(one(url))
+
+
+async def longest_pause(done: asyncio.Event) -> float:
+    """How long the event loop kept a timer waiting, at most."""
+    longest = 0.0
+    while not done.is_set():
+        before = time.perf_counter()
+        await asyncio.sleep(TICK_SECONDS)
+        longest = max(longest, time.perf_counter() - before - TICK_SECONDS)
+    return longest
+
+
+if __name__ == "__main__":
+    mode, place, *all_urls = sys.argv[1:]
+    sys.stdout.write(json.dumps(asyncio.run(measured(mode, Path(place), all_urls))) + "\n")

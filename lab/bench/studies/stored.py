@@ -1,31 +1,32 @@
 """The same calls, and the same generations, with ever more of them in the database."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from statistics import median
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
-import httpx
-
-from lab.bench.contender import CONNECTIONS, Step
-from lab.bench.contenders.reelay import CREATING, open_reelay, operators_headers
-from lab.bench.ground import Ground
-from lab.bench.over_http import OverHttp, answer_of
-from lab.bench.rows import Row
-from lab.bench.studies.growth import Cost, cost_of, cost_rows
-from reelay.cli.secrets import keep_secrets
+from lab.bench.contender import Step
+from lab.bench.contenders.reelay import CREATING
+from lab.bench.http_clients import answer_of
+from lab.bench.measuring import Throughput, measure
+from lab.bench.results import Row
+from lab.bench.studies.growth import cost_rows
+from lab.bench.studies.service import STATEMENT_SECONDS, Service
 from reelay.db.engine import make_engine, make_sessions
 from reelay.db.reconciliation import stale_generations
 
-USERS = 1000
+COUNTS = (1, 1000, 10_000, 100_000, 1_000_000)
+GENERATIONS, AT_ONCE = 48, 16
+"""With each of them."""
 REPEATS = 40
-AT_ONCE = 16
-STATEMENT_SECONDS = 900
+USERS = 1000
 # A million are a year's. Figures of a window cost what ended within it, which is not what is asked here.
 SECONDS_APART = 31.5
+OWNERS = """
+    insert into users (id, name) select gen_random_uuid(), 'bulk ' || number
+    from generate_series(1, $1::int) as number on conflict do nothing
+"""
 # Rows as they are, under new ids: whatever columns there are. A function in `from` is called once per row; as
 # `(function(...)).*` it would be called once per column.
 COPY = {
@@ -66,59 +67,40 @@ COPY = {
 }
 
 
-async def stored_rows(
-    ground: Ground, *, counts: Sequence[int], generations: int, say: Callable[[str], None]
-) -> AsyncIterator[Row]:
-    """The calls' medians and the cost of a generation with each number of stored ones; the numbers grow.
-
-    Each row comes again with one column more.
-    """
-    section = f"milliseconds by stored generations, medians of {REPEATS}"
+async def stored_rows(service: Service, most: int) -> AsyncIterator[Row]:
+    """The calls' medians and the cost of a generation with each number of stored ones. Each row comes again with one
+    column more."""
     figures: dict[str, dict[str, float]] = {}
-    costs: dict[str, Cost] = {}
-    async with open_reelay(ground) as reelay:
-        assert isinstance(reelay, OverHttp)
-        await empty(ground)
-        template = await reelay.generate()
-        for count in counts:
-            begun = time.monotonic()
-            await fill(ground, template, count)
-            stored = f"{count:,} stored"
-            say(f"{stored} after {time.monotonic() - begun:.1f} s")
-            # The most first, so that its ratio to the least says what growth costs.
-            async for label, seconds in timed_calls(ground, reelay, template):
-                figures[label] = {stored: 1000 * seconds, **figures.get(label, {})}
-                yield Row(section=section, label=label, values=figures[label])
-            costs = {stored: await cost_of(reelay, ground, count=generations, concurrency=AT_ONCE), **costs}
-            for row in cost_rows(f"per generation, {AT_ONCE} at once, by stored generations", costs):
-                yield row
+    costs: dict[str, Throughput] = {}
+    await empty(service)
+    template = await service.reelay.generate()
+    for count in (count for count in COUNTS if count <= most):
+        await fill(service, template, count)
+        stored = f"{count:,} stored"
+        service.say(stored)
+        # The most first, so that its ratio to the least says what growth costs.
+        async for label, seconds in _timed_calls(service, template):
+            figures[label] = {stored: 1000 * seconds, **figures.get(label, {})}
+            yield Row(f"milliseconds by stored generations, medians of {REPEATS}", label, figures[label])
+        cost = await measure(service.reelay, service.ground, count=GENERATIONS, concurrency=AT_ONCE)
+        costs = {stored: cost, **costs}
+        for row in cost_rows(f"per generation, {AT_ONCE} at once, by stored generations", costs):
+            yield row
 
 
-async def empty(ground: Ground) -> None:
+async def empty(service: Service) -> None:
     """Forgets what other studies have left; they have ended."""
-    database = await asyncpg.connect(superuser(ground))
-    try:
-        await database.execute("set session_replication_role = replica")  # credits may refer to what is gone
+    async with service.without_triggers() as database:
         for table in reversed(COPY):
-            await database.execute(f"delete from {table}", timeout=STATEMENT_SECONDS)
-        for table in COPY:
-            await database.execute(f"vacuum analyze {table}", timeout=STATEMENT_SECONDS)
-    finally:
-        await database.close()
+            await database.execute(f"delete from {table}")
+    await service.database.execute("vacuum analyze")
 
 
-async def fill(ground: Ground, template: str, count: int, *, owners: Sequence[str] = ("bulk %", "bench")) -> None:
+async def fill(service: Service, template: str, count: int, *, owners: Sequence[str] = ("bulk %", "bench")) -> None:
     """Copies of the finished generation, up to `count` in all, of users with such names."""
-    database = await asyncpg.connect(superuser(ground))
-    try:
-        await database.execute("set session_replication_role = replica")  # no triggers: nobody is told, all refer
-        await database.execute(
-            """
-            insert into users (id, name) select gen_random_uuid(), 'bulk ' || number
-            from generate_series(1, $1::int) as number on conflict do nothing
-            """.replace("$1::int", str(USERS))
-        )
-        await database.execute("create temp table bench_owners (id uuid, place bigint)")
+    async with service.without_triggers() as database:
+        await database.execute(OWNERS, USERS)
+        await database.execute("create temp table bench_owners (id uuid, place bigint) on commit drop")
         await database.execute(
             "insert into bench_owners select id, row_number() over () - 1 from users where name like any ($1::text[])",
             owners,
@@ -126,60 +108,41 @@ async def fill(ground: Ground, template: str, count: int, *, owners: Sequence[st
         there = await database.fetchval("select count(*) from generation_jobs")
         for table, statement in COPY.items():
             first = (template, there + 1, count, SECONDS_APART) if table == "generation_jobs" else (template,)
-            await database.execute(statement, *(first if "$1" in statement else ()), timeout=STATEMENT_SECONDS)
-        await database.execute("vacuum analyze", timeout=STATEMENT_SECONDS)
-        await database.execute("checkpoint", timeout=STATEMENT_SECONDS)  # what was filled in is not written beside
-    finally:
-        await database.close()
+            await database.execute(statement, *(first if "$1" in statement else ()))
+    await service.database.execute("vacuum analyze")
+    await service.database.execute("checkpoint")  # what was filled in is not written beside
 
 
-async def timed_calls(ground: Ground, reelay: OverHttp, finished: str) -> AsyncIterator[tuple[str, float]]:
+async def _timed_calls(service: Service, finished: str) -> AsyncIterator[tuple[str, float]]:
     """Seconds by what was called."""
-
-    async def get(path: str, client: httpx.AsyncClient = reelay.api) -> None:
-        await answer_of(lambda: client.get(path))
-
-    engine = make_engine(ground.stack.database_admin_url, pool_size=1)
+    generations = [await service.reelay.generate_timed() for _ in range(REPEATS // 2)]
+    for label, step in (("POST", Step.CREATE), ("webhook until acknowledged", Step.WEBHOOK)):
+        yield label, median(each[step] for each in generations)
+    paths = {
+        "GET of a finished job": CREATING.status_path.format(job=finished),
+        "list, newest first": "/api/jobs?limit=50",
+        "list of the active": "/api/jobs?status=active",
+        "gallery": "/api/videos/user",
+    }
+    for label, path in paths.items():
+        yield label, await _median_seconds(partial(answer_of, partial(service.api.get, path)))
+    statistics = "/api/admin/stats?window=24h"
+    yield "statistics of a day", await _median_seconds(partial(answer_of, partial(service.operator.get, statistics)))
+    engine = make_engine(service.ground.stack.database_admin_url, pool_size=1, statement_seconds=STATEMENT_SECONDS)
     sessions = make_sessions(engine)
 
     async def reconcile() -> None:
         async with sessions() as session:
             await stale_generations(session, unchanged_for=timedelta(minutes=5), after=None, limit=100)
 
-    async with httpx.AsyncClient(
-        base_url=ground.stack.api_url,
-        headers=await operators_headers(ground),
-        timeout=120,
-        limits=CONNECTIONS,
-        trust_env=False,
-    ) as operator:
-        calls: dict[str, Callable[[], Awaitable[None]]] = {
-            "GET of a finished job": lambda: get(CREATING.status_path.format(job=finished)),
-            "list, newest first": lambda: get("/api/jobs?limit=50"),
-            "list of the active": lambda: get("/api/jobs?status=active"),
-            "gallery": lambda: get("/api/videos/user"),
-            "statistics of a day": lambda: get("/api/admin/stats?window=24h", operator),
-            "reconciliation: what has been quiet": reconcile,
-        }
-        generations = [await reelay.generate_timed() for _ in range(REPEATS // 2)]
-        for label, step in (("POST", Step.CREATE), ("webhook until acknowledged", Step.WEBHOOK)):
-            yield label, median(each[step] for each in generations)
-        for label, call in calls.items():
-            yield label, await _median_seconds(call)
+    yield "reconciliation: what has been quiet", await _median_seconds(reconcile)
     await engine.dispose()
 
 
-async def _median_seconds(call: Callable[[], Awaitable[None]]) -> float:
+async def _median_seconds(call: Callable[[], Awaitable[object]]) -> float:
     taken = []
     for _ in range(REPEATS):
         begun = time.perf_counter()
         await call()
         taken.append(time.perf_counter() - begun)
-        await asyncio.sleep(0)
     return median(taken)
-
-
-def superuser(ground: Ground) -> str:
-    parts = urlsplit(ground.stack.database_admin_url)
-    password = keep_secrets(ground.data_dir.secrets_file).superuser_password
-    return urlunsplit(parts._replace(netloc=f"postgres:{password}@{parts.hostname}:{parts.port}"))

@@ -2,44 +2,62 @@
 
 import json
 from datetime import timedelta
-from io import StringIO
 from pathlib import Path
 
-from rich.console import Console
+import pytest
 
-from lab.bench.plan import Plan
-from lab.bench.report import Report
-from lab.bench.run import run_bench
+from lab.bench.contenders import restate_server
+from lab.bench.document import lines_of_run
+from lab.bench.plan import FULL, Plan
+from lab.bench.results import read_results
+from lab.bench.run import STUDIES, run_bench
 
 SMALLEST = Plan(
-    throughput={2: 3}, latency={1: 2}, rounds=1, budget=timedelta(0), streams=4, pollers=2, polls=2, concurrency={2: 2}
+    throughput={2: 3},
+    latency={1: 2},
+    rounds=1,
+    budget=timedelta(0),
+    studies={"streams": 4, "polling": 2, "growth": 1},
 )
-
-CONTENDERS = ("Reelay", "empty skeleton", "floor with I/O", "DBOS", "no engine")
 
 
 async def test_every_contender_completes_its_generations_within_what_it_promises(tmp_path: Path) -> None:
-    results = tmp_path / "results" / "bench.json"
-    report = await run_bench(tmp_path / "bench", SMALLEST, lambda line: None, lambda report: report.write(results))
+    file, said = tmp_path / "results" / "bench.json", list[str]()
+    results = await run_bench(tmp_path / "bench", SMALLEST, said.append, lambda results: results.write(file))
+    is_installed = restate_server.find_binary() is not None
+    contenders = ["Reelay", "empty skeleton", "floor with I/O", "DBOS", *["Restate"] * is_installed, "no engine"]
+    (rates,) = (row for row in results.comparison if row.section == "generations per second")
+    assert list(rates.values) == contenders
+    assert results.machine["Restate"] == restate_server.versions()
+    assert (f"Restate is {restate_server.LEFT_OUT}" in said) is not is_installed
+    events, actions = (results.find("per generation", label) for label in ("history events", "billable actions"))
+    assert events is not None
+    assert actions is not None
+    assert events.values["Reelay"] <= 29
+    assert actions.values["Reelay"] <= 6
+    costs = {row.label for row in results.comparison if row.section.startswith("CPU milliseconds")}
+    assert {"api", "worker", "temporal", "postgres"} < costs
+    assert not results.failures
+    assert list(read_results(file).rows) == list(results.rows)
+    tables = "\n".join(lines_of_run(results))
+    assert all(row.label in tables and row.values for row in results.rows)
 
-    (round,) = report.rounds
-    assert [(each.contender, each.generations) for each in round.throughput] == [(name, 3) for name in CONTENDERS]
-    assert all(len(samples) == 2 for each in round.latency for samples in each.seconds.values())
-    reelay = round.throughput[0]
-    assert len(reelay.footprints) == 3
-    assert all(left.events <= 29 and left.actions <= 6 for left in reelay.footprints)
-    assert {"api", "worker", "temporal", "postgres"} < reelay.cpu_seconds.keys()
-    assert not report.failures
-    assert not report.broken_promises
-    assert_tells_every_row(report, results)
+
+def test_the_full_bench_has_every_study() -> None:
+    assert list(FULL.studies) == list(STUDIES)
+    assert FULL.only({"waiting": 10_000, "growth": None}).studies == {"growth": 256, "waiting": 10_000}
+    with pytest.raises(LookupError):
+        FULL.only({"sleeping": None})
 
 
-def assert_tells_every_row(report: Report, path: Path) -> None:
-    """On the terminal and in the file."""
-    terminal = StringIO()
-    report.show(Console(file=terminal, width=200))
-    written = json.loads(path.read_text())
-    rows = [*written["comparison"], *written["studies"]]
-    assert rows
-    assert all(row["label"] in terminal.getvalue() and row["values"] for row in rows)
-    assert all("Reelay" in row["values"] for row in written["comparison"])
+def test_without_its_server_a_contender_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restate_server, "PACKAGES", tmp_path)
+    assert restate_server.find_binary() is None
+    assert restate_server.versions() == restate_server.LEFT_OUT
+
+
+def test_the_server_that_is_run_is_the_one_that_is_locked() -> None:
+    folder = restate_server.PACKAGES.parents[1]
+    (wanted,) = json.loads((folder / "package.json").read_text())["dependencies"].values()
+    locked = json.loads((folder / "package-lock.json").read_text())["packages"]
+    assert {locked[each]["version"] for each in locked if "restate-server" in each} == {wanted}

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from lab.bench.report import Report
-from lab.bench.rows import Row
+from lab.bench.results import Results, Row
 from lab.bench.run import with_study
 
-ROWS = [Row(section="a", label="b", values={"one": 1.0}), Row(section="a", label="b", values={"one": 1.0, "two": 2.0})]
+ROWS = [Row("a", "b", {"one": 1.0}), Row("a", "b", {"one": 1.0, "two": 2.0})]
 
 
 async def fails() -> AsyncIterator[Row]:
@@ -23,10 +22,10 @@ async def hangs() -> AsyncIterator[Row]:
 
 async def test_a_study_that_fails_or_takes_too_long_keeps_what_it_has_measured() -> None:
     said = list[str]()
-    report = await with_study(Report(machine={}), "growth", fails, None, said.append)
-    report = await with_study(report, "stored", hangs, 0.01, said.append)
-    report = await with_study(report, "waiting", hangs, 0.0, said.append)
+    results = await with_study(Results(machine={}), "growth", fails(), None, said.append)
+    results = await with_study(results, "stored", hangs(), 0.01, said.append)
+    results = await with_study(results, "waiting", hangs(), 0.0, said.append)
     assert "in fails" in said[0]  # where it happened
-    assert list(report.studies[:2]) == [ROWS[1], ROWS[0]]
+    assert list(results.studies[:2]) == [ROWS[1], ROWS[0]]
     late = "there was no time left for it"
-    assert report.failures == {"growth": "RuntimeError: the worker is gone", "stored": late, "waiting": late}
+    assert results.failures == {"growth": "RuntimeError: the worker is gone", "stored": late, "waiting": late}

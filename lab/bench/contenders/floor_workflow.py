@@ -6,10 +6,10 @@ from datetime import timedelta
 from temporalio import activity, workflow
 
 with workflow.unsafe.imports_passed_through():
-    from lab.bench.job import JobRows, Kept, Steps
+    from lab.bench.job import WEBHOOK_WITHIN, JobRows, Kept, Steps
 
-TASK_QUEUE = "direct"
-TABLE = "direct_jobs"
+TASK_QUEUE = "floor"
+TABLE = "floor_jobs"
 LIMIT = timedelta(seconds=60)
 
 
@@ -25,7 +25,7 @@ class Completed:
     kept: Kept
 
 
-class DirectActivities:
+class FloorActivities:
     def __init__(self, steps: Steps, rows: JobRows) -> None:
         self._steps = steps
         self._rows = rows
@@ -49,21 +49,21 @@ class DirectActivities:
         await self._rows.completed(completed.job, completed.kept)
 
 
-@workflow.defn(name="Direct")
-class DirectWorkflow:
+@workflow.defn(name="Floor")
+class FloorWorkflow:
     def __init__(self) -> None:
         self.signaled = False
 
     @workflow.run
     async def run(self, job: str) -> None:
-        request_id = await workflow.execute_activity_method(DirectActivities.submit, job, start_to_close_timeout=LIMIT)
-        await workflow.wait_condition(lambda: self.signaled, timeout=timedelta(minutes=4))
-        url = await workflow.execute_activity_method(DirectActivities.fetch, request_id, start_to_close_timeout=LIMIT)
+        request_id = await workflow.execute_activity_method(FloorActivities.submit, job, start_to_close_timeout=LIMIT)
+        await workflow.wait_condition(lambda: self.signaled, timeout=WEBHOOK_WITHIN)
+        url = await workflow.execute_activity_method(FloorActivities.fetch, request_id, start_to_close_timeout=LIMIT)
         kept = await workflow.execute_activity_method(
-            DirectActivities.archive, Fetched(job, url), start_to_close_timeout=LIMIT
+            FloorActivities.archive, Fetched(job, url), start_to_close_timeout=LIMIT
         )
         await workflow.execute_activity_method(
-            DirectActivities.update, Completed(job, kept), start_to_close_timeout=LIMIT
+            FloorActivities.update, Completed(job, kept), start_to_close_timeout=LIMIT
         )
 
     @workflow.signal

@@ -1,10 +1,13 @@
-"""CPU time by process."""
+"""CPU time and memory by process."""
 
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import psutil
+
+MIB = 1024 * 1024
 
 
 def cpu_seconds(processes: Mapping[str, int]) -> dict[str, float]:
@@ -32,3 +35,16 @@ def _of_tree(root: psutil.Process) -> float:
 def _of_one(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def memory(pid: int) -> float:
+    """Resident MiB now, children not included."""
+    return float(psutil.Process(pid).memory_info().rss / MIB)
+
+
+def peak_memory(pid: int) -> float:
+    """The most that it was; where the system keeps no peak, what it is now."""
+    status = Path(f"/proc/{pid}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    peaks = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
+    return peaks[0] if peaks else memory(pid)
