@@ -15,6 +15,8 @@ from workflows.generation import GenerationWorkflow
 
 RESUBMIT = UncertainSubmitPolicy.RESUBMIT
 WINDOW = timedelta(minutes=15)
+SELDOM = timedelta(minutes=1)
+"""Between two looks, where many of them would show nothing else."""
 
 
 def ended_as(steps: Steps) -> FailureCode:
@@ -66,7 +68,7 @@ async def test_looking_into_the_list_adds_no_history(start: Start) -> None:
 @pytest.mark.parametrize("find", [not_listed(), without_a_list()], ids=["never listed", "no list"])
 async def test_what_nothing_explains_is_not_sent_again(start: Start, find: ApplicationError) -> None:
     steps = Steps(submits=[lost_answer()], finds=[find])
-    run = await start(steps, skipping=True)
+    run = await start(steps, generation(poll_interval=SELDOM), skipping=True)
 
     assert await run.over() == "FAILED"
     assert steps.count("submit") == 1
@@ -120,7 +122,7 @@ async def test_policy_sends_it_once_more_after_the_window(start: Start) -> None:
 
 async def test_policy_sends_it_no_third_time(start: Start) -> None:
     steps = Steps(submits=[lost_answer()])
-    run = await start(steps, generation(RESUBMIT), skipping=True)
+    run = await start(steps, generation(RESUBMIT, poll_interval=SELDOM), skipping=True)
 
     assert await run.over() == "FAILED"
     assert steps.count("submit") == 2
@@ -130,7 +132,7 @@ async def test_policy_sends_it_no_third_time(start: Start) -> None:
 
 async def test_policy_sends_nothing_after_the_deadline(start: Start) -> None:
     steps = Steps(submits=[lost_answer()])
-    run = await start(steps, generation(RESUBMIT, deadline=timedelta(minutes=10)), skipping=True)
+    run = await start(steps, generation(RESUBMIT, poll_interval=SELDOM, deadline=timedelta(minutes=10)), skipping=True)
 
     assert await run.over() == "FAILED"
     assert steps.count("submit") == 1

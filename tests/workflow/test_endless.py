@@ -74,7 +74,10 @@ LOOPS = {
         given=generation(submission_window=2 * HOUR),
     ),
     "no request listed": Endless(
-        steps=Steps(submits=[lost_answer()], finds=[not_listed()]), ends_as=FailureCode.UNKNOWN_OUTCOME, within=HOUR
+        steps=Steps(submits=[lost_answer()], finds=[not_listed()]),
+        ends_as=FailureCode.UNKNOWN_OUTCOME,
+        within=HOUR,
+        given=generation(poll_interval=MINUTE),
     ),
     "no answer to the list": Endless(
         steps=Steps(submits=[lost_answer()], finds=[down("Unavailable")]),
@@ -85,7 +88,7 @@ LOOPS = {
         steps=Steps(submits=[lost_answer()], finds=[without_a_list()]),
         ends_as=FailureCode.UNKNOWN_OUTCOME,
         within=HOUR,
-        given=generation(RESUBMIT),
+        given=generation(RESUBMIT, poll_interval=MINUTE),
     ),
 }
 
