@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.context import RequestContext
+from api.context import RequestContext, deleted_meanwhile
 from api.generations.read import LONGEST_WAIT_SECONDS, final_view, preferred_wait
 from api.generations.references import ModelInput, names_own_files, settle_references
 from api.generations.schemas import CreatedView, CreateRequest, JobRequest, ModelRequest, WaitedView
@@ -217,10 +217,11 @@ async def write_down(
         if (original := await find_original(context, job)) is None:
             raise
         return original, REPLAYED
-    async with context.services.sessions.begin() as session:
-        admission = await insert_admitted_generation(session, job, limits.creation_terms)
-        if admission:
-            return job, require_admitted(context, [job], admission)
+    with deleted_meanwhile():
+        async with context.services.sessions.begin() as session:
+            admission = await insert_admitted_generation(session, job, limits.creation_terms)
+            if admission:
+                return job, require_admitted(context, [job], admission)
     return await find_original(context, job), REPLAYED
 
 

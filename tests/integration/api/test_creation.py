@@ -13,7 +13,9 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from reelay.db.tables import Clip, GenerationJob
+from tests.eventually import eventually
 from tests.integration.api.shared import new_clip, problem, wrong_fields
+from tests.lock_waits import waits_for_a_lock
 from tests.running import Service, running_service
 from tests.servers import Servers
 
@@ -210,6 +212,30 @@ async def test_clip_deleted_meanwhile_fails_neither_the_generation_nor_its_repet
 
     assert again.content == accepted.content
     assert (await patient_service.until(accepted.json()["jobId"], "completed"))["files"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/generate/voice", {"text": "Hello."}),
+        ("/api/batches", {"jobs": [{"model": "chatterbox", "input": {"text": "Hello."}}]}),
+        ("/api/clips/{id}/produce", {"video": {"prompt": "a harbour"}}),
+    ],
+)
+async def test_clip_that_is_deleted_in_the_same_moment_is_a_conflict(
+    patient_service: Service, path: str, body: dict[str, Any]
+) -> None:
+    client, clip = patient_service.client, await new_clip(patient_service)
+    for each in body.get("jobs", [body] if "text" in body else []):
+        each["clipId"] = clip["id"]
+    async with patient_service.sessions() as other:
+        await other.execute(delete(Clip).where(col(Clip.id) == clip["id"]))
+        creating = asyncio.create_task(client.post(path.format(**clip), json=body))
+        await eventually(lambda: waits_for_a_lock(patient_service.sessions))
+        await other.commit()
+
+    problem(await creating, 409, "CONFLICT")
+    assert (await client.get("/api/credits")).json()["heldCents"] == 0
 
 
 async def test_all_wrong_fields_are_named_at_once_with_limit_and_value(patient_service: Service) -> None:
