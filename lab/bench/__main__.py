@@ -35,7 +35,7 @@ def plan_of(full: bool, only: list[str]) -> Plan:
 
 def main(
     full: Annotated[
-        bool, typer.Option("--full/--short", help="Under 15 minutes, with all studies; or under 2.")
+        bool, typer.Option("--full/--short", help="Half an hour at most, with all studies; or two minutes.")
     ] = False,
     only: Annotated[
         list[str] | None,

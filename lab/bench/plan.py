@@ -39,7 +39,7 @@ FULL = Plan(
     latency={1: 20, 16: 64},
     rounds=3,
     budget=timedelta(minutes=5),
-    limit=timedelta(minutes=15),
+    limit=timedelta(minutes=30),
     studies={
         "archive": 2,  # rounds
         "cancel": 512,  # MiB of the file that is archived meanwhile
