@@ -21,7 +21,7 @@ from tests.servers import Database, Servers
 
 pytestmark = pytest.mark.skipif(find_pgbouncer() is None, reason=MISSING)
 
-CALLS = 320
+CALLS = 1000
 AT_ONCE = 75
 
 

@@ -27,9 +27,9 @@ from tests.running import Service
 from tests.servers import Servers
 from workflows.client import connect
 
-APIS, WORKERS = 2, 2
-JOBS = int(os.environ.get("ROLLING_RESTART_JOBS", "24"))
-STREAMS = int(os.environ.get("ROLLING_RESTART_STREAMS", "8"))
+APIS, WORKERS = 3, 2
+JOBS = int(os.environ.get("ROLLING_RESTART_JOBS", "60"))
+STREAMS = int(os.environ.get("ROLLING_RESTART_STREAMS", "20"))
 RETRY_AFTER_SECONDS = 0.5
 
 
