@@ -51,7 +51,7 @@ class Wakes:
 
     async def wake(self, target_id: UUID) -> None:
         """One that is under way may have looked for the last time before this: then another follows it."""
-        if not await self._start(target_id) and target_id not in self._followed:
+        if target_id not in self._followed and not await self._start(target_id):
             self._followed.add(target_id)
             self._waiting.create_task(self._follow(target_id))
 

@@ -244,21 +244,50 @@ async def event_log(session: AsyncSession, user_id: UUID, *, after: int, limit: 
 # ---- sending
 
 
+# From target to target by the index, however much is due to each: `target` jumps from one id to the next, `due_target`
+# looks at the first row of each. While nothing is due it is one look at an index.
 CLAIM_TARGETS = text("""
-    with due as (
-        select id from outgoing_deliveries where wake_at <= now() order by wake_at limit :most for update skip locked
+    with recursive target as (
+        (
+            select target_id as id from outgoing_deliveries
+            where wake_at is not null and exists (select from outgoing_deliveries where wake_at <= now())
+            order by target_id limit 1
+        )
+        union all
+        select (
+            select target_id from outgoing_deliveries
+            where wake_at is not null and target_id > target.id order by target_id limit 1
+        )
+        from target where target.id is not null
+    ), due_target as materialized (
+        select target.id, longest.wake_at from target cross join lateral (
+            select wake_at from outgoing_deliveries
+            where target_id = target.id and wake_at <= now() order by wake_at limit 1
+        ) as longest
+        order by wake_at limit :most
+    ), due as (
+        select delivery.id from due_target cross join lateral (
+            select id from outgoing_deliveries
+            where target_id = due_target.id and wake_at <= now()
+            order by wake_at limit (select greatest(least(:of_each, :most / greatest(count(*), 1)), 1) from due_target)
+            for update skip locked
+        ) as delivery
     )
     update outgoing_deliveries set wake_at = now() + :lease from due where outgoing_deliveries.id = due.id
     returning target_id
-""")
+""").bindparams(bindparam("most", type_=Integer), bindparam("of_each", type_=Integer))
+CLAIMED_OF_EACH = 100
+"""Of one target, at most. Once woken it is sent all that is due to it, claimed or not."""
 
 
 async def claim_targets(session: AsyncSession, *, at_most: int) -> set[UUID]:
-    """Which targets have to be woken, for up to so many due deliveries. Of several askers, one gets each.
+    """Which targets have to be woken, for up to so many due deliveries: each of them, before any takes more than its
+    share. Of several askers, one gets each delivery.
 
     What is still due after `LEASE` is claimed again.
     """
-    return set(await session.scalars(CLAIM_TARGETS, {"most": at_most, "lease": LEASE}))
+    parameters = {"most": at_most, "of_each": CLAIMED_OF_EACH, "lease": LEASE}
+    return set(await session.scalars(CLAIM_TARGETS, parameters))
 
 
 @dataclass(frozen=True)

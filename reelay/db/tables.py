@@ -839,6 +839,7 @@ class OutgoingDelivery(SQLModel, table=True):
         ),
         Index("outgoing_deliveries_due", "target_id", "next_try_at", postgresql_where=text("state = 'pending'")),
         Index("outgoing_deliveries_to_wake", "wake_at", postgresql_where=text("wake_at is not null")),
+        Index("outgoing_deliveries_by_target", "target_id", "wake_at", postgresql_where=text("wake_at is not null")),
         Index("outgoing_deliveries_of_endpoint", "endpoint_id", text("created_at desc"), text("id desc")),
     )
 
