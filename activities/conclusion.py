@@ -117,8 +117,9 @@ class ConclusionActivities:
     @activity.defn
     async def lead(self, change: Lead) -> None:
         """From now on the row is that of one of two models at work. Twice is once."""
+        charge = _charge(change.other, change.refused) if change.refused else None
         async with self._sessions.begin() as session:
-            await lead(session, change.generation, change.submission, change.other, change.failure)
+            await lead(session, change.generation, change.submission, change.other, change.failure, charge)
         if change.failure:
             self._slots.free(change.other.provider)
 
@@ -131,7 +132,7 @@ class ConclusionActivities:
             if ending.failure is None:
                 await cancel_generation(session, generation.id, "Canceled")
             else:
-                await self._fail(session, generation, ending.failure, charge)
+                await self._fail(session, generation, ending.failure, charge, ending.beside_cents)
         self._slots.free(generation.provider)
 
     @activity.defn
@@ -153,11 +154,24 @@ class ConclusionActivities:
         self._slots.free(generation.provider)
 
     async def _fail(
-        self, session: AsyncSession, generation: Generation, failure: Failure, charge: Charge | None
+        self,
+        session: AsyncSession,
+        generation: Generation,
+        failure: Failure,
+        charge: Charge | None,
+        beside_cents: int,
     ) -> None:
         reason = told_to_user(failure, generation.arguments, hidden=self._account_names)
         message = self._message(generation, "failed")
-        await fail_generation(session, generation.id, failure, reason=reason, message=message, charge=charge)
+        await fail_generation(
+            session,
+            generation.id,
+            failure,
+            reason=reason,
+            message=message,
+            charge=charge,
+            beside_cents=beside_cents,
+        )
 
     def _message(self, generation: Generation, word: str) -> str | None:
         """The studio backend's own message for that end; other providers have none."""

@@ -70,6 +70,8 @@ class Lead:
     other: Generation
     failure: Failure | None
     """Of the other one, which is over; None: it works on."""
+    refused: Archived | None = None
+    """Of the other one, its result that is not kept: it costs what it would have cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ class Completion:
     generation: Generation
     archived: Archived
     overtaken_cents: int = 0
-    """What its user pays for a model that ended after it."""
+    """What its user pays for a model that was beside it: it ended after it, or its result was not kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,8 @@ class Ending:
     """None when the caller canceled it."""
     refused: Archived | None = None
     """The result that was not kept: it costs what it would have cost."""
+    beside_cents: int = 0
+    """What its user pays for the result of a model beside it that was not kept either."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ suppressed. So a run awaits everything by `unless_canceled`, and what has to be 
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError
@@ -49,9 +49,9 @@ async def stopped(activity: workflow.ActivityHandle[T]) -> T | None:
     return None
 
 
-async def finish_despite_cancel(activity: workflow.ActivityHandle[Any]) -> None:
-    """Wait for the activity's end. A cancellation comes too late: once canceled, Temporal would not retry it."""
+async def finish_despite_cancel(activity: workflow.ActivityHandle[T]) -> T:
+    """What the activity comes to. A cancellation comes too late: once canceled, Temporal would not retry it."""
     try:
-        await asyncio.shield(activity)
+        return await asyncio.shield(activity)
     except asyncio.CancelledError:  # at most once in a run's life
-        await activity
+        return await activity

@@ -31,6 +31,8 @@ class GenerationWorkflow:
         self.reports: list[Report] = []
         self.archiving: ModelWork | None = None
         """The one that archives, or has: their files have the same names."""
+        self.refused_cents = 0
+        """What its user pays for results that are not kept, of models that were beside the one that went on."""
         self.failure: Failure | None = None
         self.lead = ModelWork(generation, self, self.numbers)
         """The work that the row follows."""
@@ -172,15 +174,18 @@ class GenerationWorkflow:
 
     async def go_on_without(self, failed: ModelWork, failure: Failure) -> None:
         self.works.remove(failed)
+        self.refused_cents += failed.refused_cents
         [other] = self.works
         if failed.is_at_provider:
             await failed.withdraw_all()
         if failed.is_hedge:
             other.generation = other.generation.without_hedge()
-        await self.follow(other, instead_of=failed, failure=failure)
+        await self.follow(other, instead_of=failed, failure=failure, refused=failed.refused)
 
-    async def follow(self, work: ModelWork, *, instead_of: ModelWork, failure: Failure | None) -> None:
-        """The row is this work's from now on. `failure`: of the other one."""
+    async def follow(
+        self, work: ModelWork, *, instead_of: ModelWork, failure: Failure | None, refused: Archived | None = None
+    ) -> None:
+        """The row is this work's from now on. `failure`: of the other one; `refused`: its result that is not kept."""
         self.lead = work
         self.show()
         self.numbers["lead"] += 1
@@ -192,6 +197,7 @@ class GenerationWorkflow:
                     submission=work.submission,
                     other=instead_of.generation,
                     failure=failure,
+                    refused=refused,
                 ),
                 **with_activity_id(DB_WRITE, f"lead-{self.numbers['lead']}", summary=work.generation.model),
             )
@@ -221,7 +227,7 @@ class GenerationWorkflow:
 
     async def complete(self, archived: Archived) -> None:
         overtaken = self.others_than(self.lead)
-        cents = sum([await work.stop() for work in overtaken])
+        cents = self.refused_cents + sum([await work.stop() for work in overtaken])
         self.lead.enter(Stage.FINISHING, Status.IN_PROGRESS, "Writing the end down")
         await finish_despite_cancel(
             workflow.start_activity_method(
@@ -259,7 +265,12 @@ class GenerationWorkflow:
         await finish_despite_cancel(
             workflow.start_activity_method(
                 ConclusionActivities.end,
-                Ending(generation=self.generation, failure=failure, refused=self.lead.refused),
+                Ending(
+                    generation=self.generation,
+                    failure=failure,
+                    refused=self.lead.refused,
+                    beside_cents=self.refused_cents,
+                ),
                 **with_activity_id(DB_WRITE, "end", summary=failure.code if failure else "canceled"),
             )
         )

@@ -6,9 +6,18 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
-from workflows.activity_options import ADOPTION, DB_WRITE, POLL_TIMEOUT, SEARCH, every, with_activity_id
-from workflows.cancellation import stopped, unless_canceled
+from workflows.activity_options import (
+    ADOPTION,
+    BEST_EFFORT,
+    DB_WRITE,
+    POLL_TIMEOUT,
+    SEARCH,
+    every,
+    with_activity_id,
+)
+from workflows.cancellation import finish_despite_cancel, stopped, unless_canceled
 from workflows.deadline import Deadline
 from workflows.signals import Signals
 
@@ -28,6 +37,8 @@ class LostSubmission:
         """`numbers`: how many activities of each kind the run has started."""
         self.handles: list[workflow.ActivityHandle[Submission | None]] = []
         """Of the activities that may find it, also after the search was canceled."""
+        self._adoptions: dict[str, workflow.ActivityHandle[Submission | None]] = {}
+        """Those of them that were to take over a request, by its id."""
         self._generation = generation
         self._signals = signals
         self._deadline = deadline
@@ -46,35 +57,66 @@ class LostSubmission:
 
     async def adopt(self, report: Report, instead_of: Submission | None = None) -> Submission | None:
         """The request that a webhook names. None when it turns out not to be ours; it is ignored from then on."""
-        self._numbers["adopt"] += 1
-        adopting = workflow.start_activity_method(
-            SubmissionActivities.adopt,
-            Adoption(generation=self._generation, report=report, instead_of=instead_of),
-            **with_activity_id(
-                ADOPTION,
-                f"adopt-{self._numbers['adopt']}",
-                summary=f"request {report.request_id}",
-                schedule_to_close_timeout=self._deadline.time_left(),
-            ),
-        )
-        self.handles.append(adopting)
+        adopting = self._start_adoption(report, ADOPTION, instead_of, within=self._deadline.time_left())
         # Shielded: canceled in the moment of its end, the handle would forget what it has found.
         submission = await unless_canceled(asyncio.shield(adopting))
         if submission is None:
             self._signals.ignore(report.request_id)
         return submission
 
+    async def reported(self, attempt: Attempt) -> Submission | None:
+        """The request that a webhook names which nobody has heard, now that the search is over: a last look."""
+        report = self._signals.report_of(attempt.number)
+        if report is None or self._is_not_ours(report):
+            report = await finish_despite_cancel(self._start_look(attempt))
+        if report is None or self._is_not_ours(report):
+            return None
+        with suppress(ActivityError):
+            return await finish_despite_cancel(self._start_adoption(report, BEST_EFFORT))
+        return None
+
     async def _stored(self, attempt: Attempt) -> Submission | None:
         """The request that a webhook in the inbox names."""
-        stored = await unless_canceled(
-            workflow.execute_activity_method(
-                SubmissionActivities.stored_report,
-                attempt,
-                **with_activity_id(DB_WRITE, f"stored-report-{attempt.number}", summary="in the inbox"),
-            )
-        )
+        stored = await unless_canceled(self._start_look(attempt))
         report = stored or self._signals.pending_report(None)
         return await self.adopt(report) if report else None
+
+    def _start_look(self, attempt: Attempt) -> workflow.ActivityHandle[Report | None]:
+        return workflow.start_activity_method(
+            SubmissionActivities.stored_report,
+            attempt,
+            **with_activity_id(DB_WRITE, f"stored-report-{attempt.number}", summary="in the inbox"),
+        )
+
+    def _start_adoption(
+        self,
+        report: Report,
+        config: workflow.ActivityConfig,
+        instead_of: Submission | None = None,
+        *,
+        within: timedelta | None = None,
+    ) -> workflow.ActivityHandle[Submission | None]:
+        self._numbers["adopt"] += 1
+        adopting = workflow.start_activity_method(
+            SubmissionActivities.adopt,
+            Adoption(generation=self._generation, report=report, instead_of=instead_of),
+            **with_activity_id(
+                config,
+                f"adopt-{self._numbers['adopt']}",
+                summary=f"request {report.request_id}",
+                schedule_to_close_timeout=within,
+            ),
+        )
+        self.handles.append(adopting)
+        self._adoptions[report.request_id] = adopting
+        return adopting
+
+    def _is_not_ours(self, report: Report) -> bool:
+        """Whether that has turned out, if only after the search was canceled."""
+        adopting = self._adoptions.get(report.request_id)
+        if adopting is None or not adopting.done() or adopting.cancelled() or adopting.exception():
+            return False
+        return adopting.result() is None
 
     def _start_search(self, attempt: Attempt, *, until: datetime) -> workflow.ActivityHandle[Submission]:
         """One activity whose retries search the provider's list, beside the wait for the webhook."""

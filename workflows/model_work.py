@@ -45,6 +45,7 @@ with workflow.unsafe.imports_passed_through():
         Submission,
         state_at_acceptance,
     )
+    from reelay.domain.money import charge_for
 
 GAVE_UP = {Stage.SUBMITTING: FailureCode.WAIT_EXPIRED, Stage.ARCHIVING: FailureCode.ARCHIVE_FAILED}
 """As what a generation fails whose retries in that stage ran out of time."""
@@ -80,7 +81,8 @@ class ModelWork:
             first_attempt=generation.attempts_before + 1, last_attempt=generation.last_attempt if is_hedged else None
         )
         self.lost_submission = LostSubmission(generation, self.signals, self.deadline, numbers)
-        self.submit_handles: list[workflow.ActivityHandle[Submission]] = []
+        self.submit_handles: dict[int, workflow.ActivityHandle[Submission]] = {}
+        """By the attempt's number, that of its newest try."""
         self.attempts = generation.attempts_before
         self.submission: Submission | None = None
         self.sent_at: datetime | None = None
@@ -108,7 +110,7 @@ class ModelWork:
         first = self.generation.attempts_before + 1
         for number in range(first, first + self.generation.attempts_at_most):
             self.attempts = number
-            attempt = Attempt(generation=self.generation, number=number)
+            attempt = self.attempt(number)
             if submission := await self.submit_in_turn(attempt) or await self.find_lost_submission(attempt):
                 self.was_adopted = self.stage is Stage.UNCERTAIN
                 self.count_deadline_from(submission.sent_at or workflow.now())
@@ -177,7 +179,7 @@ class ModelWork:
                 schedule_to_close_timeout=self.deadline.time_left(),
             ),
         )
-        self.submit_handles.append(posting)
+        self.submit_handles[attempt.number] = posting
         try:
             # Shielded: a cancellation has to learn what was accepted before it can withdraw it.
             return await unless_canceled(asyncio.shield(posting))
@@ -302,6 +304,16 @@ class ModelWork:
             message = f"{self.generation.provider}'s safety check has flagged the result: nothing is kept of it"
             raise non_retryable(Failure(code=FailureCode.RESULT_FLAGGED, message=message))
 
+    @property
+    def refused_cents(self) -> int:
+        """What its user pays for a result of which nothing is kept."""
+        if self.refused is None:
+            return 0
+        generation, refused = self.generation, self.refused
+        return charge_for(
+            generation.held_cents, generation.tariff, refused.billable_units, unusable=refused.unusable_units
+        ).charged_cents
+
     async def try_to_archive(self, submission: Submission, *, ask_again_in: timedelta) -> Archived | None:
         await self._observer.begin_archiving(self)
         archived = None
@@ -358,8 +370,8 @@ class ModelWork:
                     timeout=STOPPED_WITHIN,
                     timeout_summary="what the other provider has accepted",
                 )
-        stopped = await self.accepted_by([handle for handle in asked if handle.done()])
-        return sum([await self.stop_request(submission) for submission in stopped])
+        stopped = await self.found_by([handle for handle in asked if handle.done()])
+        return sum([await self.stop_request(submission) for submission in stopped if self.is_ours(submission)])
 
     async def stop_request(self, submission: Submission) -> int:
         self.signals.ignore(submission.request_id)
@@ -374,8 +386,7 @@ class ModelWork:
             ),
         )
         with suppress(ActivityError):
-            await finish_despite_cancel(stopping)
-            return await stopping
+            return await finish_despite_cancel(stopping)
         return 0
 
     async def withdraw_all(self) -> None:
@@ -383,23 +394,40 @@ class ModelWork:
 
         An activity that may find out about it comes to its end first; one that waits for its next attempt is dropped.
         """
-        for submission in await self.accepted_by(self.cancel_activities()):
-            await self.withdraw(submission)
+        found = await self.found_by(self.cancel_activities())
+        lost = self.lost_attempts - {submission.attempt for submission in found}
+        reported = [await self.lost_submission.reported(attempt) for attempt in map(self.attempt, sorted(lost))]
+        for submission in (*found, *reported):
+            if submission and self.is_ours(submission):
+                await self.withdraw(submission)
 
     def cancel_activities(self) -> Sequence[workflow.ActivityHandle[Submission | None]]:
         """Those that may find out what its provider has accepted."""
-        asked = [*self.submit_handles, *self.lost_submission.handles]
+        asked = [*self.submit_handles.values(), *self.lost_submission.handles]
         for handle in asked:
             handle.cancel()
         return asked
 
-    async def accepted_by(self, handles: Sequence[workflow.ActivityHandle[Submission | None]]) -> list[Submission]:
+    async def found_by(self, handles: Sequence[workflow.ActivityHandle[Submission | None]]) -> list[Submission]:
+        """What its provider has accepted, as far as these have learned."""
         found: dict[str, Submission] = {}
         for handle in handles:
             with suppress(asyncio.CancelledError, ActivityError):
-                if (submission := await handle) and not self.signals.is_ignored(submission.request_id):
+                if submission := await handle:
                     found[submission.request_id] = submission
         return list(found.values())
+
+    def is_ours(self, submission: Submission) -> bool:
+        """Whether it is still to be withdrawn."""
+        return not self.signals.is_ignored(submission.request_id)
+
+    @property
+    def lost_attempts(self) -> set[int]:
+        """Those that have ended without it being known whether they were accepted."""
+        return {number for number, posting in self.submit_handles.items() if _is_lost(posting)}
+
+    def attempt(self, number: int) -> Attempt:
+        return Attempt(generation=self.generation, number=number)
 
     async def withdraw(self, submission: Submission) -> None:
         with suppress(ActivityError):
@@ -457,6 +485,13 @@ class ModelWork:
     def named(self, activity: str) -> str:
         """The activity's id, apart from that of the model beside it."""
         return f"{activity}-of-hedge" if self.is_hedge else activity
+
+
+def _is_lost(posting: workflow.ActivityHandle[Submission]) -> bool:
+    if not posting.done() or posting.cancelled():
+        return False
+    error = posting.exception()
+    return isinstance(error, ActivityError) and _may_have_been_accepted(error)
 
 
 def _may_have_been_accepted(error: ActivityError) -> bool:

@@ -46,3 +46,8 @@ class Signals:
             if (ours is None or another or ends_ours) and report.request_id not in self._ignored_request_ids:
                 return report
         return None
+
+    def report_of(self, attempt: int) -> Report | None:
+        """The first report that counts of that attempt."""
+        of_attempt = (report for report in self._reports if report.attempt == attempt)
+        return next((report for report in of_attempt if not self.is_ignored(report.request_id)), None)

@@ -117,6 +117,14 @@ def timeline_messages(events: Sequence[JobEvent], row: GenerationJob, language: 
 
 def _hedge_message(hedge: Mapping[str, Any], language: Language) -> str:
     match HedgeEvent(hedge["event"]):
+        case HedgeEvent.FAILED if hedge.get("chargedCents"):
+            return message(
+                "hedge_flagged",
+                language,
+                failed=hedge["model"],
+                model=hedge["goesOnWith"],
+                cents=hedge["chargedCents"],
+            )
         case HedgeEvent.FAILED:
             return message("hedge_failed", language, failed=hedge["model"], model=hedge["goesOnWith"])
         case HedgeEvent.STOPPED if hedge["chargedCents"]:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.accounts import AccountParked
-from reelay.db.generations import Transition, is_of, run_transition
+from reelay.db.generations import IS_FOLLOWED, Transition, is_of, run_transition
 from reelay.db.hedges import BEGINNING, beginning_of
 from reelay.db.statuses import ACTIVE_STATUSES
 from reelay.db.tables import AttemptState, GenerationJob, ProviderAccount, SubmissionAttempt
@@ -79,6 +79,7 @@ OPENING = Transition(
     only_if="opened.is_new",
     answer="select is_new from opened",
 )
+OPENING_BESIDE = replace(OPENING, only_if=f"opened.is_new and {IS_FOLLOWED}", then=BEGINNING)
 STATE_OF_JOB = text(f"""
     select status in ({ACTIVE_STATUSES}) as is_living, slot_withheld and attempts = 0 as is_withheld
     from generation_jobs where id = :job
@@ -110,14 +111,12 @@ async def open_attempt(
         "lease": lease,
         "arguments": arguments,
     }
-    transition, condition = OPENING, is_of(generation)
-    if condition.sql:
-        transition = replace(OPENING, only_if=f"opened.is_new and {condition.sql}", then=BEGINNING)
-        parameters |= condition.parameters | beginning_of(generation)
+    if condition := is_of(generation).parameters:
+        parameters |= condition | beginning_of(generation)
     opened = await run_transition(
         session,
         generation.id,
-        transition,
+        OPENING_BESIDE if condition else OPENING,
         parameters,
         status=Status.PENDING,
         stage=Stage.SUBMITTING,
@@ -172,6 +171,7 @@ ACCEPTANCE = Transition(
     ),
     answer="select sent_at, exists (select from resumed) as has_resumed from accepted",
 )
+ACCEPTANCE_BESIDE = replace(ACCEPTANCE, only_if=IS_FOLLOWED)
 
 
 @dataclass(frozen=True)
@@ -195,12 +195,12 @@ async def accept_submission(
         "provider": generation.provider,
         "account": account,
     }
-    condition = is_of(generation)
+    condition = is_of(generation).parameters
     accepted = await run_transition(
         session,
         generation.id,
-        replace(ACCEPTANCE, only_if=condition.sql),
-        parameters | condition.parameters,
+        ACCEPTANCE_BESIDE if condition else ACCEPTANCE,
+        parameters | condition,
         status=status,
         stage=stage,
         detail=f"{how}, {ahead} ahead in its queue" if ahead else how,

@@ -447,6 +447,9 @@ def _transition(transition: Transition, columns: tuple[str, ...], stamped: Momen
     return text(f"with {', '.join(parts)} {transition.answer}")
 
 
+IS_FOLLOWED = "job.attempts_before = :own_attempts_before"
+
+
 @dataclass(frozen=True)
 class Condition:
     """On a row, which is `job`."""
@@ -459,7 +462,7 @@ def is_of(generation: Generation | None) -> Condition:
     """Of one that another model may be at work on as well: that its row follows this one."""
     if generation is None or generation.hedge_after is None:
         return Condition()
-    return Condition("job.attempts_before = :own_attempts_before", {"own_attempts_before": generation.attempts_before})
+    return Condition(IS_FOLLOWED, {"own_attempts_before": generation.attempts_before})
 
 
 async def record_wait(session: AsyncSession, generation: Generation, waiting_for: WaitingFor, reason: str) -> bool:
@@ -572,7 +575,7 @@ async def complete_generation(
     message: str | None = None,
 ) -> bool:
     """The end, with everything that belongs to it. `message`: what its provider says of it to users. `overtaken_cents`:
-    for another model, which ended after it.
+    for another model that was beside it.
 
     A clip that was deleted meanwhile is no reason to fail: the media stays in the gallery.
     """
@@ -607,17 +610,19 @@ async def fail_generation(
     reason: str,
     message: str | None = None,
     charge: Charge | None = None,
+    beside_cents: int = 0,
 ) -> bool:
     """`reason`: why, for users; the failure is for operators. `message`: what its provider says of it to users.
-    `charge`: of a result that is not kept; all others cost nothing."""
+    `charge`: of a result that is not kept, with `beside_cents` for that of a model beside it; all others cost nothing.
+    """
     columns: Columns = {
         "progress_percent": 0,
         "error_code": failure.code,
         "error_message": str(reason),
-        "actual_cost_cents": charge.cost_cents if charge else 0,
+        "actual_cost_cents": charge.cost_cents + beside_cents if charge else 0,
     }
     if charge:
-        columns["charged_cents"] = charge.charged_cents
+        columns["charged_cents"] = charge.charged_cents + beside_cents
     return await _end_generation(
         session,
         generation_id,

@@ -19,6 +19,7 @@ from reelay.db.tables import GenerationJob, SubmissionAttempt
 from reelay.domain.failure import Failure
 from reelay.domain.generation import Generation, Stage, Status, Submission, state_at_acceptance
 from reelay.domain.messages import Sentence
+from reelay.domain.money import Charge
 
 DATA = bindparam("data", type_=JSONB)
 # Parts of the statement that opens an attempt: `opened` has it, and the row may follow another model.
@@ -99,8 +100,10 @@ async def lead(
     submission: Submission | None,
     other: Generation,
     failure: Failure | None,
+    charge: Charge | None = None,
 ) -> bool:
     """Have the row follow this model. `failure`: of the other one, which is over; None: that one works on beside it.
+    `charge`: for the other one's result that is not kept.
 
     False when nothing changed: it was so already, or the generation has ended.
     """
@@ -121,7 +124,13 @@ async def lead(
         message = Sentence("hedge_failed", failed=other.model, model=generation.model)
         detail = f"{failure.message}. Going on with {generation.model} at {generation.provider} alone"
         data = _data(
-            other, HedgeEvent.FAILED, code=failure.code, goesOnWith=generation.model, follows=generation.provider
+            other,
+            HedgeEvent.FAILED,
+            code=failure.code,
+            goesOnWith=generation.model,
+            follows=generation.provider,
+            costCents=charge.cost_cents if charge else 0,
+            chargedCents=charge.charged_cents if charge else 0,
         )
     else:
         message = Sentence("hedge_ended_first", model=generation.model)

@@ -32,6 +32,8 @@ from workflows.generation import GenerationWorkflow
 from workflows.ids import workflow_id
 from workflows.pipeline import PipelineWorkflow
 
+FALLBACK_CENTS = 18
+
 
 def generation(policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL, **timing: timedelta) -> Generation:
     times: dict[str, Any] = {
@@ -63,7 +65,7 @@ def with_fallbacks(count: int = 1, policy: UncertainSubmitPolicy = UncertainSubm
         endpoint="bytedance/seedance-1-lite",
         arguments={"prompt": "a lighthouse"},
         timing=asked.timing,
-        price_cents=18,
+        price_cents=FALLBACK_CENTS,
     )
     return replace(asked, fallbacks=(fallback,) * count)
 

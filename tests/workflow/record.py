@@ -124,6 +124,11 @@ async def cancel_while_waiting(handle: Handle) -> None:
     await handle.cancel()
 
 
+async def cancel_while_lost(handle: Handle) -> None:
+    await until(handle, Stage.UNCERTAIN)
+    await handle.cancel()
+
+
 PATHS: dict[str, tuple[Steps, Callable[[Handle], Awaitable[None]], Generation]] = {
     "webhook": (Steps(), webhook_after_the_answer, generation()),
     "early-webhook": (Steps(), webhook_at_once, generation()),
@@ -174,6 +179,11 @@ PATHS: dict[str, tuple[Steps, Callable[[Handle], Awaitable[None]], Generation]] 
         replace(with_fallbacks(), hedge_after=MOMENT),
     ),
     "canceled": (Steps(), cancel_while_waiting, generation()),
+    "canceled-while-lost": (
+        Steps(submits=[lost_answer()], finds=[without_a_list()], stored=report()),
+        cancel_while_lost,
+        generation(),
+    ),
 }
 
 

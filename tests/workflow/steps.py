@@ -26,6 +26,9 @@ VIDEO = MediaFile(
     name="video.mp4", key="u/g/video.mp4", content_type="video/mp4", size_bytes=9, sha256="0" * 64, poster_name=None
 )
 
+FLAGGED = Archived(files=(), provider_url=None, refused=True)
+"""What of a flagged result is known where none is kept."""
+
 Outcome = Exception | None
 
 
@@ -73,8 +76,8 @@ class Steps:
     strangers: frozenset[str] = frozenset()
     """Requests that are not ours."""
     polls: list[Outcome] = field(default_factory=lambda: [None])
-    archives: list[Outcome | bool] = field(default_factory=lambda: [None])
-    """`False`: the result holds no media."""
+    archives: list[Outcome | bool | Archived] = field(default_factory=lambda: [None])
+    """`False`: the result holds no media. None: a video."""
     completions: list[Outcome] = field(default_factory=lambda: [None])
     webhook_expected: bool = True
     sent_ago: timedelta | None = None
@@ -138,9 +141,10 @@ class Steps:
     @activity.defn
     async def submit(self, attempt: Attempt) -> Submission:
         self.attempts.append(attempt)
-        self._act("submit", self.submits)
+        outcome = self._next("submit", self.submits)
         if attempt.number >= self.slow_from:
             await self.accepted.wait()
+        _carried_out(outcome)
         return replace(
             submission(f"request-{attempt.number}", attempt=attempt.number, webhook_expected=self.webhook_expected),
             sent_at=activity.info().started_time - self.sent_ago if self.sent_ago else None,
@@ -177,8 +181,11 @@ class Steps:
         outcome = self._next("archive", self.archives)
         with suppress(asyncio.CancelledError):  # what it came to is older than the wish to cancel it
             await self.fetched.wait()
-        if _carried_out(outcome) is False:
-            return None
+        match _carried_out(outcome):
+            case False:
+                return None
+            case Archived() as archived:
+                return archived
         return Archived(files=(VIDEO,), provider_url="https://v3.fal.media/files/video.mp4")
 
     @activity.defn
@@ -231,13 +238,13 @@ class Steps:
     def _act(self, step: str, outcomes: list[Outcome]) -> None:
         _carried_out(self._next(step, outcomes))
 
-    def _next(self, step: str, outcomes: list[Outcome] | list[Outcome | bool]) -> Outcome | bool:
+    def _next(self, step: str, outcomes: list[Outcome] | list[Outcome | bool | Archived]) -> Outcome | bool | Archived:
         outcome = outcomes[min(self.count(step), len(outcomes) - 1)]
         self.done.append(step)
         return outcome
 
 
-def _carried_out(outcome: Outcome | bool) -> Outcome | bool:
+def _carried_out(outcome: Outcome | bool | Archived) -> Outcome | bool | Archived:
     if isinstance(outcome, Exception):
         # Raised again and again, it would bring along the frames of all the times before.
         raise outcome.with_traceback(None)

@@ -40,6 +40,7 @@ async def test_webhook_that_came_before_the_doubt_needs_no_window(start: Start) 
     steps.accepted.clear()
     run = await start(steps)
     await run.hear(report())
+    steps.accepted.set()
 
     assert await run.over() == "COMPLETED"
     assert steps.count("adopt request-1") == 1

@@ -11,7 +11,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import Replayer, Worker
 
-from reelay.domain.generation import Generation, Stage, UncertainSubmitPolicy
+from reelay.domain.generation import Generation, Report, Stage, UncertainSubmitPolicy
 from tests.eventually import eventually
 from tests.workflow.conftest import Run, Start, generation, report, started, until
 from tests.workflow.steps import Steps, lost_answer, running
@@ -192,6 +192,62 @@ async def test_cancel_after_a_submission_was_sent_twice_withdraws_what_counts(st
 
     assert await run.over() == "CANCELED"
     assert [step for step in steps.done if step.startswith("withdraw")] == ["withdraw request-2", "withdraw request-1"]
+
+
+def without_searches(steps: Steps) -> list[str]:
+    return [step for step in steps.done if step != "find"]
+
+
+@pytest.mark.fault("S15")
+async def test_cancel_of_a_lost_submission_withdraws_what_a_webhook_in_the_inbox_names(start: Start) -> None:
+    steps = Steps(submits=[lost_answer()], stored=report())
+    run = await start(steps)
+    await steps.until_begun("find")
+    await run.handle.cancel()
+
+    assert await run.over() == "CANCELED"
+    found = ["look into the inbox", "adopt request-1", "withdraw request-1"]
+    assert without_searches(steps) == ["submit", *found, "end"]
+
+
+@pytest.mark.fault("S15")
+async def test_cancel_while_the_answer_is_being_lost_withdraws_what_the_inbox_names(start: Start) -> None:
+    steps = Steps(submits=[lost_answer()], stored=report())
+    steps.accepted.clear()
+    run = await start(steps)
+    await steps.until_begun("submit")
+    await run.cancel_and_be_understood()
+    steps.accepted.set()
+
+    assert await run.over() == "CANCELED"
+    assert steps.done == ["submit", "look into the inbox", "adopt request-1", "withdraw request-1", "end"]
+
+
+@pytest.mark.fault("S15")
+async def test_cancel_in_the_same_moment_as_a_lost_requests_webhook_withdraws_it(temporal_client: Client) -> None:
+    steps = Steps(submits=[lost_answer()])
+    async with apart(temporal_client, steps, generation()) as (run, workflows):
+        async with workflows():
+            await steps.until_begun("find")
+        await run.hear(report())
+        await run.handle.cancel()
+        async with workflows():
+            assert await run.over() == "CANCELED"
+    assert without_searches(steps) == ["submit", "adopt request-1", "withdraw request-1", "end"]
+
+
+@pytest.mark.parametrize("stored", [None, report("somebody-elses")], ids=["nothing", "a stranger's"])
+async def test_cancel_of_a_lost_submission_that_nothing_names_withdraws_nothing(
+    start: Start, stored: Report | None
+) -> None:
+    steps = Steps(submits=[lost_answer()], stored=stored, strangers=frozenset({"somebody-elses"}))
+    run = await start(steps)
+    await steps.until_begun("find")
+    await run.handle.cancel()
+
+    assert await run.over() == "CANCELED"
+    adopted = ["adopt somebody-elses"] if stored else []
+    assert without_searches(steps) == ["submit", "look into the inbox", *adopted, "end"]
 
 
 async def has_ended(run: Run, activity: str) -> bool:

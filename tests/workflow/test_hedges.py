@@ -7,8 +7,8 @@ import pytest
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, UncertainSubmitPolicy
 from tests.eventually import eventually
-from tests.workflow.conftest import Run, Start, hedged, report, until
-from tests.workflow.steps import Steps, lost_answer, verdict
+from tests.workflow.conftest import FALLBACK_CENTS, Run, Start, hedged, report, until
+from tests.workflow.steps import FLAGGED, Steps, lost_answer, verdict
 
 FIRST, HEDGE = report(), report("request-2", attempt=2)
 BOTH = ["submit", "submit"]
@@ -155,6 +155,48 @@ async def test_fallback_that_is_refused_leaves_it_to_the_first_model(start: Star
 
     assert await run.over() == "COMPLETED"
     assert steps.done == [*BOTH, followed, "archive", "complete"]
+
+
+async def test_flagged_result_of_the_fallback_leaves_it_to_the_first_model_and_is_paid(start: Start) -> None:
+    steps = Steps(archives=[FLAGGED, None])
+    run = await start(steps, hedged())
+    await both_at_work(steps, run)
+    await run.hear(HEDGE)
+    followed = "follow veo3.1 after result_flagged"
+    await until_done(steps, followed)
+    await run.hear(FIRST)
+
+    assert await run.over() == "COMPLETED"
+    assert steps.done == [*BOTH, "follow seedance-1-lite", "archive", followed, "archive", "complete"]
+    assert steps.completion is not None
+    assert (steps.completion.generation.model, steps.completion.overtaken_cents) == ("veo3.1", FALLBACK_CENTS)
+
+
+async def test_flagged_result_of_the_first_model_ends_both(start: Start) -> None:
+    steps = Steps(archives=[FLAGGED])
+    run = await start(steps, hedged())
+    await both_at_work(steps, run)
+    await run.hear(FIRST)
+
+    assert await run.over() == "FAILED"
+    assert steps.failed_as() is FailureCode.RESULT_FLAGGED
+    assert steps.done == [*BOTH, "follow veo3.1", "archive", "withdraw request-2", "end"]
+    assert steps.ending is not None
+    assert (steps.ending.refused, steps.ending.beside_cents) == (FLAGGED, 0)
+
+
+async def test_where_the_results_of_both_are_flagged_both_are_paid(start: Start) -> None:
+    steps = Steps(archives=[FLAGGED])
+    run = await start(steps, hedged())
+    await both_at_work(steps, run)
+    await run.hear(HEDGE)
+    await until_done(steps, "follow veo3.1 after result_flagged")
+    await run.hear(FIRST)
+
+    assert await run.over() == "FAILED"
+    assert steps.failed_as() is FailureCode.RESULT_FLAGGED
+    assert steps.ending is not None
+    assert (steps.ending.refused, steps.ending.beside_cents) == (FLAGGED, FALLBACK_CENTS)
 
 
 async def test_verdict_on_the_input_ends_both(start: Start) -> None:

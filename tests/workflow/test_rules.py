@@ -43,7 +43,7 @@ def test_clock_chance_threads_and_files_are_for_activities(file: str, is_caught:
 
 HEARS_OF_CANCELLATION = {"unless_canceled", "stopped", "finish_despite_cancel"}
 """Of `workflows/cancellation.py`."""
-AFTER_A_CANCELLATION = {"accepted_by", "stop", "stop_request", "leave"}
+AFTER_A_CANCELLATION = {"found_by", "stop", "stop_request", "leave"}
 """What is done all the same once the run is canceled, or its media is there."""
 OURS = {"self", "work", "other", "failed"}
 """Whose methods keep the rule themselves."""

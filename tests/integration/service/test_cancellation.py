@@ -1,6 +1,7 @@
 """Canceling at every stage: the provider is told as far as it has something of ours, and the end stays the end."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -10,11 +11,13 @@ from temporalio.testing import ActivityEnvironment
 from activities.final_pushes import StoredFinalPushes
 from activities.inputs import Attempt
 from activities.submission import SubmissionActivities
+from reelay.db.deliveries import put_into_inbox
 from reelay.db.generations import generation_of
 from reelay.db.tables import GenerationJob
 from reelay.domain.reconciliation import RunState
 from reelay.providers.registry import open_providers
 from tests.eventually import eventually
+from tests.integration.service.test_adoption import webhook_of
 from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.tcp_lines import Lines, open_line
@@ -62,6 +65,22 @@ async def test_cancel_while_polling(service: Service) -> None:
     await eventually(is_polled)
     await canceled(service, job_id)
 
+    assert (await service.simulated(job_id))["cancel_calls"] == 1
+
+
+@pytest.mark.fault("S15")
+async def test_cancel_of_a_lost_submission_withdraws_the_request_that_a_webhook_in_the_inbox_names(
+    patient_service: Service,
+) -> None:
+    service = patient_service
+    job_id = await service.create("cut off [sim: submit=drop, webhook=lost, listing=lost, latency=10m]")
+    await service.until(job_id, "uncertain")
+    webhook = await webhook_of(service, job_id)
+    async with service.sessions.begin() as session:
+        await put_into_inbox(session, webhook, due_in=timedelta(hours=1))
+    await canceled(service, job_id)
+
+    assert (await service.job(job_id))["falRequestId"] == webhook.request_id
     assert (await service.simulated(job_id))["cancel_calls"] == 1
 
 

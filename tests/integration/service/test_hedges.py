@@ -141,6 +141,68 @@ async def test_fallback_that_fails_leaves_it_to_the_first_model(service: Service
     assert (job["model"], job["provider"], job["attempts"]) == ("veo3.1-fast", "fal", 2)
 
 
+@pytest.fixture(scope="module")
+async def strict(servers: Servers) -> AsyncIterator[Service]:
+    """It keeps nothing of a flagged result."""
+    async with running_service(servers, flagged_results="fail", webhook_patience=60) as running:
+        yield running
+
+
+async def test_flagged_result_of_the_fallback_is_not_kept_is_paid_and_leaves_it_to_the_first_model(
+    strict: Service,
+) -> None:
+    first, hedge = await prices(strict, "flux-schnell", "flux-dev")
+    flagged = {"model": "flux-dev", "input": {"prompt": "a harbour [sim: result=nsfw]"}}
+    job_id = await create(strict, flagged, model="flux-schnell")
+
+    async def goes_on() -> dict[str, str]:
+        seen = await told(strict, job_id)
+        assert "failed" in seen
+        return seen
+
+    assert f"which costs {hedge} cents; flux-schnell goes on" in (await eventually(goes_on))["failed"]
+    await strict.servers.end_at_provider(job_id)
+    job = await strict.until(job_id, "completed")
+    assert (job["model"], job["flagged"], len(job["files"])) == ("flux-schnell", False, 1)
+    assert (job["creditsDeducted"], job["actualCostCents"]) == (first + hedge, first + hedge)
+    held = first + hedge
+    assert await entries(strict, job_id) == [("hold", held, 0), ("settle", -held, held)]
+    assert (await strict.simulated(job_id))["cancel_calls"] == 0
+
+
+async def test_flagged_result_of_the_first_model_ends_the_job_and_stops_the_fallback(strict: Service) -> None:
+    first, hedge = await prices(strict, "flux-dev", "flux-schnell")
+    long = {"model": "flux-schnell", "input": {"prompt": LONG}}
+    job_id = await create(strict, long, model="flux-dev", prompt="a harbour [sim: latency=10m, result=nsfw]")
+    await both_accepted(strict, job_id)
+    await strict.servers.end_at_provider(job_id)
+    job = await strict.until(job_id, "failed")
+
+    assert (job["errorCode"], job["flagged"], job["files"], job["model"]) == (
+        "result_flagged",
+        True,
+        [],
+        "flux-dev",
+    )
+    assert job["creditsDeducted"] == first
+    held = first + hedge
+    assert await entries(strict, job_id) == [("hold", held, 0), ("settle", -held, first)]
+    assert (await strict.simulated(job_id))["cancel_calls"] == 1
+
+
+async def test_an_estimate_names_the_model_that_may_begin_beside(service: Service) -> None:
+    first, hedge = await prices(service, "veo3.1-fast", "seedance-1-lite")
+
+    async def estimated(**words: Any) -> tuple[Any, int]:
+        answer = await service.client.post("/api/estimate", json=body(SEEDANCE, **words))
+        assert answer.status_code == 200, answer.text
+        return answer.json()["hedgeModel"], answer.json()["estimatedCostCents"]
+
+    assert await estimated() == ("seedance-1-lite", first + hedge)
+    assert await estimated(maxExtraCents=hedge - 1) == (None, max(first, hedge))
+    assert await estimated(hedgeAfterSeconds=None, maxExtraCents=None) == (None, max(first, hedge))
+
+
 async def test_cancellation_withdraws_both_and_costs_nothing(service: Service) -> None:
     job_id = await create(service, SEEDANCE | {"input": {"prompt": LONG}})
     await both_accepted(service, job_id)
