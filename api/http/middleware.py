@@ -29,6 +29,7 @@ EXPOSED = (
     "retry-after",
     "x-fal-request-id",
     "x-fal-request-timeout-type",
+    "x-reelay-ignored",
 )
 """What a page of another origin may read beside the headers that every page may."""
 

@@ -19,6 +19,7 @@ from api.assets.schemas import asset_uri
 from api.assets.uploads import FILE, announce, file_problems, keep, pieces_of
 from api.context import Context, RequestContext
 from api.doors.fal.errors import FalRoute
+from api.doors.fal.ignored import ignored
 from api.generations.references import own_origins
 from api.http.links import Links
 from api.http.problems import NotFound, Unauthenticated
@@ -50,13 +51,14 @@ class Initiated(BaseModel):
 
 @router.post("/fal/rest/storage/upload/initiate")
 @router.post("/fal/rest/storage/upload/initiate-multipart")
-async def initiate(body: Initiated, context: Context) -> dict[str, str]:
+async def initiate(request: Request, response: Response, body: Initiated, context: Context) -> dict[str, str]:
     """Where to send the file, without a key, and its address once it is there."""
     name = plain_name(body.file_name) or FILE
     asset = Asset(
         user_id=context.caller.user_id, file_name=name, content_type=body.content_type, size_bytes=UNKNOWN_SIZE
     )
     await announce(context.services, asset)
+    response.headers.update(ignored(request.headers))
     return {
         "upload_url": context.links.to_signed(upload_address(asset.id)),
         "file_url": context.links.to_signed(f"/fal/files/{asset.id}/{quote(name, safe='')}"),

@@ -12,6 +12,7 @@ from fastapi import Depends, Query, Request
 from api.catalog.endpoints import unknown_endpoint
 from api.context import RequestContext
 from api.doors.errors import named_as_sent
+from api.doors.fal.ignored import ignored
 from api.doors.fal.replays import Listener
 from api.doors.fal.storage import with_references
 from api.doors.headers import MOST_COST, most_cents, number_in
@@ -29,16 +30,6 @@ LATEST_START = "x-fal-request-timeout"
 """The header with the seconds within which the provider has to take it."""
 SENT_FOR = {"webhookUrl": "fal_webhook", "maxCostCents": MOST_COST, "maxWaitSeconds": LATEST_START}
 """What a caller sends, by the name of our field that is made of it."""
-NOT_HONOURED = (
-    "x-app-fal-disable-fallback",
-    "x-fal-no-retry",
-    "x-fal-object-lifecycle-preference",
-    "x-fal-retry-config",
-    "x-fal-runner-hint",
-    "x-fal-store-io",
-)
-"""What fal's clients may ask for, and nothing here does: the answer names them."""
-IGNORED = "x-reelay-ignored"
 
 
 @dataclass(frozen=True)
@@ -47,11 +38,8 @@ class Wishes:
 
     request: CreateRequest
     idempotency_key: str | None
-    ignored: tuple[str, ...]
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {IGNORED: ", ".join(self.ignored)} if self.ignored else {}
+    headers: dict[str, str]
+    """Of the answer."""
 
 
 async def _wishes(request: Request, key: IdempotencyKey, fal_webhook: Annotated[str | None, Query()] = None) -> Wishes:
@@ -67,7 +55,7 @@ async def _wishes(request: Request, key: IdempotencyKey, fal_webhook: Annotated[
             confirm=cents is not None,
             webhook_url=fal_webhook,
         )
-    return Wishes(asked, key, tuple(name for name in NOT_HONOURED if name in headers))
+    return Wishes(asked, key, ignored(headers))
 
 
 WishesDep = Annotated[Wishes, Depends(_wishes)]

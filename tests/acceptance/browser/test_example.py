@@ -5,17 +5,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.async_api import Browser, Page, expect
-from starlette.staticfiles import StaticFiles
 
 from tests.acceptance.browser.conftest import PATIENCE_MS
+from tests.acceptance.browser.front import serving
 from tests.acceptance.browser.react import played
 from tests.acceptance.browser.second_api import SecondApi
 from tests.acceptance.browser.visitor import SCREENSHOTS
 from tests.node import CLIENT, run_node
 from tests.running import Service
-from tests.servers import listening, loopback_socket
 
 RANGES = """async ([url]) => {
   const ask = async (headers, method = "GET") => {
@@ -33,8 +31,7 @@ async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     shutil.copy(CLIENT / "example" / "index.html", folder)
     built = run_node("esbuild", "example/app.js", "--bundle", "--format=esm", "--log-level=warning")
     (folder / "app.js").write_text(built)
-    config = uvicorn.Config(StaticFiles(directory=folder, html=True), lifespan="off", log_level="error")
-    async with listening(uvicorn.Server(config), loopback_socket()) as origin:
+    async with serving(folder) as origin:
         yield origin
 
 

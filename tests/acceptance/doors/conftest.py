@@ -77,8 +77,13 @@ async def door(shared_front: tuple[Service, Front, Path], request: pytest.Fixtur
         yield Door(service=service, front=front, key=key, authority=authority)
 
 
-def code_of(page: str, language: str) -> str:
-    """What a page of the documents shows of a language, in one piece."""
+def codes_of(page: str, language: str) -> list[str]:
+    """What a page of the documents shows of a language, one piece after the other."""
     blocks = re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.DOTALL | re.MULTILINE)
     assert blocks
-    return "\n".join(blocks)
+    return blocks
+
+
+def code_of(page: str, language: str) -> str:
+    """The same in one piece."""
+    return "\n".join(codes_of(page, language))

@@ -13,7 +13,7 @@ import pytest
 
 from api.doors.fal.proxy import translated
 from lab.simulator.samples import Medium
-from tests.acceptance.doors.conftest import Door, code_of
+from tests.acceptance.doors.conftest import Door, codes_of
 from tests.node import FAL_TYPES, run_node
 from tests.running import running_service
 from tests.servers import Servers
@@ -35,7 +35,7 @@ def check(said: dict[str, Any], *, media_at: str) -> None:
     for file in (said["video"], said["streamed"], said["fromBlob"], *said.get("run", []), *said.get("stream", [])):
         assert file["url"].startswith(media_at)
     assert said["canceled"] == "client_cancelled"
-    assert said["wrong"] == [True, 422, ["body", "duration"]]
+    assert said["wrong"] == [True, 422, ["body", "duration"], 1]
     assert said["unknown"] == [True, 404]
     assert said["shown"] == "image/png"
 
@@ -161,7 +161,7 @@ async def test_a_large_file_comes_in_parts(door: Door) -> None:
 async def test_the_guides_code_runs(door: Door) -> None:
     program = FAL_TYPES / "node_modules" / f"guide-{door.front.port}.mjs"  # where it finds the package
     variables = {**door.environment(), "PROXY_URL": f"{door.front.origin}{PROXY}"}
-    program.write_text(code_of("fal-javascript.md", "js"))
+    program.write_text(codes_of("fal-javascript.md", "js")[0])
     try:
         said = await asyncio.to_thread(run_node, "node", str(program), packages=FAL_TYPES, variables=variables)
     finally:

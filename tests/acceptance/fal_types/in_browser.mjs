@@ -1,4 +1,5 @@
-// For a page: its proxy is of its own origin, and knows who asks by the session's cookie.
-import { converse } from "./conversation.mjs";
+// For a page that has configured `fal`.
+import { fal } from "@fal-ai/client";
+import { converse, picture } from "./conversation.mjs";
 
-globalThis.converse = () => converse({ proxyUrl: "/api/fal/proxy" });
+Object.assign(globalThis, { fal, picture, converse: () => converse(fal) });
