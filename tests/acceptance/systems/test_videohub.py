@@ -234,7 +234,7 @@ async def test_logs_by_default_are_shown_and_kept_while_polling(servers: Servers
 
 async def test_completed_without_media_stays_in_progress_until_somebody_asks(unhurried_service: Service) -> None:
     service = unhurried_service
-    job_id = await service.create("empty at first [sim: webhook=no-media:1s]")
+    job_id = await service.create("empty at first [sim: webhook=no-media:5s]")
 
     async def has_no_media_yet() -> bool:
         return any("no media yet" in line for line in await service.trail(job_id))

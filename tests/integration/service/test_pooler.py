@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -31,7 +32,7 @@ def at_port(url: str, port: int) -> str:
 
 @pytest.fixture(scope="module")
 async def pooler(servers: Servers, folder: Path) -> AsyncIterator[int]:
-    async with transaction_pooler(servers.postgres.server, folder / "pgbouncer") as port:
+    async with transaction_pooler(servers.postgres.server, folder / f"pgbouncer-{uuid4().hex}") as port:
         yield port
 
 
