@@ -19,24 +19,33 @@ from reelay.cli.secrets import write_private
 GONE_WITHIN_SECONDS = 10
 
 
+SAME_CREATION = 2.0
+"""Seconds. The moment of the boot is told in whole ones, and from a clock that is corrected meanwhile."""
+
+
 class ProcessId(BaseModel):
     """Identifies a process for good: the system reuses a pid, but not with the same creation time."""
 
     pid: int
     created: float
+    """Seconds from the boot on: the clock may be set while it runs."""
 
     @classmethod
     def from_pid(cls, pid: int) -> Self:
-        return cls(pid=pid, created=psutil.Process(pid).create_time())
+        return cls(pid=pid, created=_created(psutil.Process(pid)))
 
     def find(self) -> psutil.Process | None:
         """The process, if it lives."""
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
             # A dead process that nobody has waited for is still listed.
-            if process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE:
+            if abs(_created(process) - self.created) < SAME_CREATION and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         return None
+
+
+def _created(process: psutil.Process) -> float:
+    return process.create_time() - psutil.boot_time()
 
 
 class RunningStack(BaseModel):

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from reelay.cli.data_dir import DataDir, ProcessId, RunningStack
@@ -31,7 +30,16 @@ def state(supervisor: ProcessId, **parts: ProcessId) -> RunningStack:
 
 
 def dead() -> ProcessId:
-    return ProcessId(pid=os.getpid(), created=psutil.Process().create_time() - 1000)
+    this = ProcessId.from_pid(os.getpid())
+    return this.model_copy(update={"created": this.created - 1000})
+
+
+def test_a_process_is_known_again_when_the_clock_was_corrected() -> None:
+    this = ProcessId.from_pid(os.getpid())
+    assert this.find()
+    for seconds in (-1, 1):
+        assert this.model_copy(update={"created": this.created + seconds}).find()
+    assert dead().find() is None
 
 
 def test_a_second_stack_on_the_same_data_dir_is_refused(tmp_path: Path) -> None:
