@@ -48,7 +48,7 @@ class ProviderName(StrEnum):
         return self is ProviderName.STUDIO
 
 
-ASKED_PROVIDERS = tuple(name for name in ProviderName if name is not ProviderName.REELAY)
+ASKED_PROVIDERS: tuple[ProviderName, ...] = tuple(name for name in ProviderName if name is not ProviderName.REELAY)
 """Those that jobs are sent to."""
 
 
