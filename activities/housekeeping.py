@@ -41,8 +41,8 @@ from reelay.settings import Settings
 HEARTBEAT = timedelta(seconds=5)
 BATCH = 100
 """Rows of one transaction: jobs, with some ten rows each that belong to them."""
-PAUSES = 2.0
-"""How much longer than a batch the pause after it is: two thirds of what Postgres can do stay for others."""
+PAUSES = 3.0
+"""How much longer than a batch the pause after it is: three quarters of what Postgres can do stay for others."""
 ERASED_AT_ONCE = 50
 
 log = structlog.get_logger()
