@@ -20,7 +20,7 @@ from reelay.db.tables import MediaFileRow
 from reelay.domain.failure import Failure
 from reelay.domain.generation import Archived, Generation, MediaFile, ProviderName, media_address
 from reelay.domain.language import Language
-from reelay.domain.money import Charge, charge_for
+from reelay.domain.money import Charge
 from reelay.domain.provider_words import told_to_user
 from reelay.providers.errors import GenerationFailed, ProviderError, ResultExpired, StillRunning
 from reelay.providers.provider import CancelAnswer
@@ -110,9 +110,7 @@ class ConclusionActivities:
             return Charge(cost_cents=0, charged_cents=0)
         if generation.needs_media and not result.media:
             return Charge(cost_cents=0, charged_cents=0)
-        return charge_for(
-            generation.held_cents, generation.tariff, result.billable_units, unusable=result.unusable_units
-        )
+        return generation.charge_for(result)
 
     @activity.defn
     async def lead(self, change: Lead) -> None:
@@ -179,9 +177,7 @@ class ConclusionActivities:
 
 
 def _charge(generation: Generation, archived: Archived) -> Charge:
-    charge = charge_for(
-        generation.held_cents, generation.tariff, archived.billable_units, unusable=archived.unusable_units
-    )
+    charge = generation.charge_for(archived)
     if charge.overrun_cents or charge.doubt:
         log.warning(
             "billed_units_unusable",

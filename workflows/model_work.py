@@ -45,7 +45,6 @@ with workflow.unsafe.imports_passed_through():
         Submission,
         state_at_acceptance,
     )
-    from reelay.domain.money import charge_for
 
 GAVE_UP = {Stage.SUBMITTING: FailureCode.WAIT_EXPIRED, Stage.ARCHIVING: FailureCode.ARCHIVE_FAILED}
 """As what a generation fails whose retries in that stage ran out of time."""
@@ -307,12 +306,7 @@ class ModelWork:
     @property
     def refused_cents(self) -> int:
         """What its user pays for a result of which nothing is kept."""
-        if self.refused is None:
-            return 0
-        generation, refused = self.generation, self.refused
-        return charge_for(
-            generation.held_cents, generation.tariff, refused.billable_units, unusable=refused.unusable_units
-        ).charged_cents
+        return self.generation.charge_for(self.refused).charged_cents if self.refused else 0
 
     async def try_to_archive(self, submission: Submission, *, ask_again_in: timedelta) -> Archived | None:
         await self._observer.begin_archiving(self)

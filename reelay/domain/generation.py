@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from reelay.domain.failure import Failure
-from reelay.domain.money import Tariff
+from reelay.domain.money import Charge, Tariff, charge_for
 from reelay.domain.provenance import Provenance
 
 
@@ -260,6 +260,10 @@ class Generation:
             hedge_after=None,
             attempts_beside=0,
         )
+
+    def charge_for(self, made: "Result | Archived") -> Charge:
+        """What its provider has made costs so much."""
+        return charge_for(self.held_cents, self.tariff, made.billable_units, unusable=made.unusable_units)
 
     @property
     def needs_media(self) -> bool:
