@@ -17,8 +17,6 @@ from reelay.cli.errors import DataDirInUse, NotRunning, StackError
 from reelay.cli.secrets import write_private
 
 GONE_WITHIN_SECONDS = 10
-
-
 SAME_CREATION = 2.0
 """Seconds. The moment of the boot is told in whole ones, and from a clock that is corrected meanwhile."""
 

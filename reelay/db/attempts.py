@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from reelay.db.accounts import AccountParked
-from reelay.db.generations import IS_FOLLOWED, Transition, is_of, run_transition
+from reelay.db.generations import IS_FOLLOWED, Transition, follows, run_transition
 from reelay.db.hedges import BEGINNING, beginning_of
 from reelay.db.statuses import ACTIVE_STATUSES
 from reelay.db.tables import AttemptState, GenerationJob, ProviderAccount, SubmissionAttempt
@@ -111,12 +111,12 @@ async def open_attempt(
         "lease": lease,
         "arguments": arguments,
     }
-    if condition := is_of(generation).parameters:
-        parameters |= condition | beginning_of(generation)
+    if own := follows(generation):
+        parameters |= own | beginning_of(generation)
     opened = await run_transition(
         session,
         generation.id,
-        OPENING_BESIDE if condition else OPENING,
+        OPENING_BESIDE if own else OPENING,
         parameters,
         status=Status.PENDING,
         stage=Stage.SUBMITTING,
@@ -195,12 +195,12 @@ async def accept_submission(
         "provider": generation.provider,
         "account": account,
     }
-    condition = is_of(generation).parameters
+    own = follows(generation)
     accepted = await run_transition(
         session,
         generation.id,
-        ACCEPTANCE_BESIDE if condition else ACCEPTANCE,
-        parameters | condition,
+        ACCEPTANCE_BESIDE if own else ACCEPTANCE,
+        parameters | own,
         status=status,
         stage=stage,
         detail=f"{how}, {ahead} ahead in its queue" if ahead else how,

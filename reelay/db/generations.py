@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Literal, Required, TypedDict, Unpack
@@ -97,6 +97,8 @@ SEARCHED = (
 TIMING = TypeAdapter(Timing)
 TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 CANDIDATES = TypeAdapter(list[Candidate])
+IS_FOLLOWED = "job.attempts_before = :own_attempts_before"
+"""The row, `job`, follows this model and not the one at work beside it."""
 
 
 async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
@@ -375,9 +377,10 @@ async def advance_generation(
     False when nothing changed: it is there already (an activity that ran twice), it has ended, or the condition does
     not hold. `of`: whose step it is. Where the row follows another model that is at work beside it, it stays as it is.
     """
-    own = is_of(of)
-    transition = Transition(only_if=" and ".join(f"({part})" for part in (only_if, own.sql) if part))
-    return await run_transition(session, generation_id, transition, own.parameters, **move) is not None
+    own = follows(of)
+    conditions = (only_if, own and IS_FOLLOWED)
+    transition = Transition(only_if=" and ".join(f"({part})" for part in conditions if part))
+    return await run_transition(session, generation_id, transition, own, **move) is not None
 
 
 async def run_transition(
@@ -447,22 +450,11 @@ def _transition(transition: Transition, columns: tuple[str, ...], stamped: Momen
     return text(f"with {', '.join(parts)} {transition.answer}")
 
 
-IS_FOLLOWED = "job.attempts_before = :own_attempts_before"
-
-
-@dataclass(frozen=True)
-class Condition:
-    """On a row, which is `job`."""
-
-    sql: str = ""
-    parameters: dict[str, Any] = field(default_factory=dict)
-
-
-def is_of(generation: Generation | None) -> Condition:
-    """Of one that another model may be at work on as well: that its row follows this one."""
+def follows(generation: Generation | None) -> dict[str, Any]:
+    """The parameters of `IS_FOLLOWED`. None for a generation that no other model may be at work on as well."""
     if generation is None or generation.hedge_after is None:
-        return Condition()
-    return Condition(IS_FOLLOWED, {"own_attempts_before": generation.attempts_before})
+        return {}
+    return {"own_attempts_before": generation.attempts_before}
 
 
 async def record_wait(session: AsyncSession, generation: Generation, waiting_for: WaitingFor, reason: str) -> bool:
@@ -492,18 +484,18 @@ async def record_progress(
 
     Without an event: it is nothing to resume. False when nothing changed.
     """
-    own = is_of(of)
+    own = follows(of)
     statement = f"""
         with moved as (
             update generation_jobs as job set progress_percent = :progress_percent
             where id = :job and status in ({ACTIVE_STATUSES}) and progress_percent < :progress_percent and ({only_if})
-                and {own.sql or "true"}
+                and {IS_FOLLOWED if own else "true"}
             returning user_id, id
         )
         select pg_notify('{PROGRESS_CHANNEL}', concat_ws(' ', user_id, id, cast(:progress_percent as integer)))
         from moved
     """
-    values = {"job": generation_id, "progress_percent": percent, **own.parameters}
+    values = {"job": generation_id, "progress_percent": percent, **own}
     return (await session.execute(text(statement), values)).first() is not None
 
 
