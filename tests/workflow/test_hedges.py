@@ -132,17 +132,21 @@ async def test_first_model_that_fails_leaves_it_to_the_one_beside_it(start: Star
     assert steps.done == [*BOTH, "follow veo3.1", "archive", followed, "archive", "complete"]
 
 
-async def test_fallback_that_fails_leaves_it_to_the_first_model(start: Start) -> None:
-    steps = Steps(archives=[verdict(FailureCode.CONTENT_POLICY), None])
+async def fallback_fails_and_the_first_goes_on(start: Start, steps: Steps, code: FailureCode) -> None:
     run = await start(steps, hedged())
     await both_at_work(steps, run)
     await run.hear(HEDGE)
-    followed = "follow veo3.1 after content_policy_violation"
+    followed = f"follow veo3.1 after {code}"
     await until_done(steps, followed)
     await run.hear(FIRST)
 
     assert await run.over() == "COMPLETED"
     assert steps.done == [*BOTH, "follow seedance-1-lite", "archive", followed, "archive", "complete"]
+
+
+async def test_fallback_that_fails_leaves_it_to_the_first_model(start: Start) -> None:
+    code = FailureCode.CONTENT_POLICY
+    await fallback_fails_and_the_first_goes_on(start, Steps(archives=[verdict(code), None]), code)
 
 
 async def test_fallback_that_is_refused_leaves_it_to_the_first_model(start: Start) -> None:
@@ -159,15 +163,7 @@ async def test_fallback_that_is_refused_leaves_it_to_the_first_model(start: Star
 
 async def test_flagged_result_of_the_fallback_leaves_it_to_the_first_model_and_is_paid(start: Start) -> None:
     steps = Steps(archives=[FLAGGED, None])
-    run = await start(steps, hedged())
-    await both_at_work(steps, run)
-    await run.hear(HEDGE)
-    followed = "follow veo3.1 after result_flagged"
-    await until_done(steps, followed)
-    await run.hear(FIRST)
-
-    assert await run.over() == "COMPLETED"
-    assert steps.done == [*BOTH, "follow seedance-1-lite", "archive", followed, "archive", "complete"]
+    await fallback_fails_and_the_first_goes_on(start, steps, FailureCode.RESULT_FLAGGED)
     assert steps.completion is not None
     assert (steps.completion.generation.model, steps.completion.overtaken_cents) == ("veo3.1", FALLBACK_CENTS)
 
