@@ -4,15 +4,14 @@ They are readable with the account's token, which the models there have, and del
 Source: https://replicate.com/docs/reference/http#files.create
 """
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from uuid import uuid4
 
 import httpx
 
 from reelay.providers.errors import NotUploaded, Unavailable
 from reelay.providers.exchange import exchange
 from reelay.providers.fal_storage import checked
+from reelay.providers.file_form import file_form
 from reelay.providers.keyed_api import KeyedApi
 from reelay.providers.provider import OutgoingFile
 from reelay.providers.reading import object_of
@@ -27,26 +26,11 @@ async def upload(api: KeyedApi, client: httpx.AsyncClient, url: str, file: Outgo
     """The address of the file at Replicate. Raises: NotUploaded, Unavailable."""
     if file.size_bytes > LARGEST_FILE or file.lifetime > KEPT_FOR:
         raise NotUploaded("Replicate keeps files of at most 100 MiB, for a day")
-    boundary = uuid4().hex
-    head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="content"; filename="{file.name}"\r\n'
-        f"Content-Type: {file.content_type}\r\n\r\n"
-    ).encode()
-    tail = f"\r\n--{boundary}--\r\n".encode()
-
-    async def form() -> AsyncIterator[bytes]:
-        yield head
-        async for piece in file.read():
-            yield piece
-        yield tail
-
-    headers = {
-        **api.authorization(url),
-        "Content-Type": f"multipart/form-data; boundary={boundary}",
-        "Content-Length": str(len(head) + file.size_bytes + len(tail)),
-    }
+    headers, form = file_form(
+        "content", file.read(), name=file.name, content_type=file.content_type, size_bytes=file.size_bytes
+    )
     try:
-        request = httpx.Request("POST", url, content=form(), headers=headers)
+        request = httpx.Request("POST", url, content=form, headers={**api.authorization(url), **headers})
         answer = checked(await exchange(client, request, within=TRANSFER_TIMEOUT, at_most=MAX_ANSWER_BYTES))
     except httpx.TransportError as error:
         raise Unavailable(f"Replicate's files did not answer ({type(error).__name__})") from error

@@ -2,16 +2,14 @@
 
 from collections.abc import AsyncIterator
 
-import httpx
-
 from lab.bench.contenders.reelay import CREATING
 from lab.bench.processes import MIB, peak_memory
 from lab.bench.results import Row, of_reelay
 from lab.bench.studies.service import Service
+from reelay.providers.file_form import file_form
 
 SMALL = 5
 WAIT_SECONDS = 300
-BOUNDARY = "of-a-large-file"
 
 
 async def file_rows(service: Service, mebibytes: int) -> AsyncIterator[Row]:
@@ -32,21 +30,11 @@ async def file_rows(service: Service, mebibytes: int) -> AsyncIterator[Row]:
 async def upload(service: Service, mebibytes: int) -> None:
     """The provider's file, passed on as a form; deleted afterwards."""
     size = mebibytes * MIB
-    start = f'--{BOUNDARY}\r\ncontent-disposition: form-data; name="file"; filename="large.mp4"\r\n\r\n'.encode()
-    end = f"\r\n--{BOUNDARY}--\r\n".encode()
-
-    async def form(file: httpx.Response) -> AsyncIterator[bytes]:
-        yield start
-        async for piece in file.aiter_bytes():
-            yield piece
-        yield end
-
-    headers = {
-        "content-type": f"multipart/form-data; boundary={BOUNDARY}",
-        "content-length": str(len(start) + size + len(end)),
-    }
     async with service.provider.stream("GET", f"/blobs/{size}/large.mp4") as file:
-        answer = await service.api.post("/api/uploads", content=form(file), headers=headers, timeout=WAIT_SECONDS)
+        headers, form = file_form(
+            "file", file.aiter_bytes(), name="large.mp4", content_type="video/mp4", size_bytes=size
+        )
+        answer = await service.api.post("/api/uploads", content=form, headers=headers, timeout=WAIT_SECONDS)
     asset = answer.raise_for_status().json()
     if asset["sizeBytes"] != size:
         raise RuntimeError(f"of {size} bytes {asset['sizeBytes']} have arrived")
