@@ -14,6 +14,7 @@ from temporalio import activity
 from activities.errors import LONGEST_PAUSE, non_retryable, try_again
 from activities.heartbeat import Heartbeat, heartbeating
 from activities.inputs import Ended
+from activities.media_tries import MOST_TRIES, Tries, archive_error, unusable
 from activities.missing_key import missing_key_error
 from activities.progress import ByteProgress
 from reelay.db.engine import Sessions, one_statement
@@ -38,7 +39,7 @@ from reelay.domain.provider_words import without_names
 from reelay.media.archive import PROMISED_KIND, archive_media, is_companion, media_prefix, media_stem
 from reelay.media.decoder_pool import Inspect
 from reelay.media.download import DATA_SCHEME, OnBytes, Source
-from reelay.media.errors import ArchiveMisconfigured, BadMedia, MediaError, Refused, SourceGone, TooLarge
+from reelay.media.errors import BadMedia, MediaError, Refused, SourceGone, TooLarge
 from reelay.media.inspection import Inspection
 from reelay.media.sniff import MediaKind
 from reelay.media.storage import Storage
@@ -55,7 +56,6 @@ from reelay.providers.media_mapping import media_at, without_files
 from reelay.providers.registry import Providers
 from reelay.providers.safety_flags import with_safety_flags
 
-BAD_MEDIA_ATTEMPTS = 3
 # Often enough that a cancellation is heard within 2 s.
 HEARTBEAT = timedelta(seconds=1)
 
@@ -93,9 +93,10 @@ class ArchiveActivities:
         Keys are made of our own ids, so that running it twice stores the same bytes under the same names.
         """
         generation, submission = ended.generation, ended.submission
-        if bad_media_attempts() >= BAD_MEDIA_ATTEMPTS:
-            raise non_retryable(_unusable(BadMedia("each worker that opened it died"), FailureCode.BAD_MEDIA))
-        async with heartbeating(bad_media_attempts(), every=HEARTBEAT) as heartbeat:
+        tries = Tries.so_far()
+        if tries.deaths >= MOST_TRIES:
+            raise unusable(BadMedia("each worker that opened it died"), FailureCode.BAD_MEDIA)
+        async with heartbeating(*tries.details, every=HEARTBEAT) as heartbeat:
             result = await self._fetch(generation, submission)
             if result is None or (generation.needs_media and not result.media):
                 await self._record_missing_media(generation, ask_again_in=ended.ask_again_in)
@@ -140,23 +141,21 @@ class ArchiveActivities:
                 await append_log(session, generation.user_id, generation.id, shown)
 
     async def _copy(self, generation: Generation, result: Result, heartbeat: Heartbeat) -> tuple[MediaFile, ...]:
-        inspect = partial(self._inspect_suspect, heartbeat) if activity.info().attempt > 1 else self._inspect
-        count = len(result.media)
-        try:
-            if generation.job_type is JobType.TRANSCRIPTION:
-                prefix = media_prefix(generation.user_id, generation.id)
+        if generation.job_type is JobType.TRANSCRIPTION:
+            prefix = media_prefix(generation.user_id, generation.id)
+            try:
                 return await archive_transcript(result.data, key_prefix=prefix, storage=self._storage)
-            if not result.media:
-                return ()
-            async with ByteProgress(self._sessions, generation.id, parts=count) as progress:
-                return await self._copy_all(generation, result.media, progress, inspect)
-        except MediaError as error:
-            raise archive_error(error) from error
+            except MediaError as error:
+                raise archive_error(error) from error
+        if not result.media:
+            return ()
+        async with ByteProgress(self._sessions, generation.id, parts=len(result.media)) as progress:
+            return await self._copy_all(generation, result.media, progress, heartbeat)
 
     async def _copy_all(
-        self, generation: Generation, media: Sequence[RemoteMedia], progress: ByteProgress, inspect: Inspect
+        self, generation: Generation, media: Sequence[RemoteMedia], progress: ByteProgress, heartbeat: Heartbeat
     ) -> tuple[MediaFile, ...]:
-        """What was promised comes first; what the provider made beside it is kept, too. Raises: MediaError."""
+        """What was promised comes first; what the provider made beside it is kept, too."""
         promised = PROMISED_KIND.get(generation.job_type)
         main = [each for each in media if promised is None or not is_companion(each, promised)]
         expected = promised if len(media) == 1 else None
@@ -166,17 +165,18 @@ class ArchiveActivities:
             def stem(kind: MediaKind, index: int = index) -> str:
                 return media_stem(kind, index, len(main) if kind is promised else len(media))
 
+            inspect = partial(self._inspect_suspect, heartbeat, index) if activity.info().attempt > 1 else self._inspect
             try:
                 file = await self._copy_one(generation, remote, stem, expected, progress.part(index), inspect)
-            except (BadMedia, SourceGone, TooLarge, Refused) as error:
-                if remote in main:
-                    raise
+            except MediaError as error:
+                if remote in main or not isinstance(error, BadMedia | SourceGone | TooLarge | Refused):
+                    raise archive_error(error, file=index) from error
                 log.warning("companion_not_archived", job_id=str(generation.id), error=str(error))
                 continue
             files.append((promised is not None and not file.name.startswith(promised.value), file))
         files.sort(key=lambda each: each[0])
         if files and files[0][0]:
-            raise BadMedia(f"{files[0][1].content_type} instead of the promised {promised}")
+            raise archive_error(BadMedia(f"{files[0][1].content_type} instead of the promised {promised}"))
         return tuple(file for _, file in files)
 
     async def _copy_one(
@@ -203,19 +203,15 @@ class ArchiveActivities:
         )
 
     async def _inspect_suspect(
-        self, heartbeat: Heartbeat, path: Path, *, poster: Path | None, check_end: bool
+        self, heartbeat: Heartbeat, file: int, path: Path, *, poster: Path | None, check_end: bool
     ) -> Inspection:
-        """Should the worker die meanwhile, that is counted against the file.
-
-        Not in a first attempt: storing it would be a billed action for every file. So when the second attempt dies
-        here, the first one is taken to have died of the same.
-        """
-        known = bad_media_attempts()
-        await heartbeat.store(max(known, 1) + 1)
+        """Should the worker die meanwhile, that is counted against the file."""
+        tries = Tries.so_far().of(file)
+        await heartbeat.store(*tries.should_it_die().details)
         try:
             return await self._inspect(path, poster=poster, check_end=check_end)
         finally:
-            heartbeat.change(known)
+            heartbeat.change(*tries.details)
 
     async def _record_result(self, generation: Generation, result: Result) -> None:
         """The provider's answer goes to the row here: it may be too large for the workflow's history."""
@@ -259,36 +255,3 @@ def _archived(files: tuple[MediaFile, ...], result: Result, *, refused: bool = F
 def address_of(result: Result) -> str | None:
     """Where the provider serves its first file; None where that stands in the answer itself."""
     return next((each.url for each in result.media if not each.url.startswith(DATA_SCHEME)), None)
-
-
-def bad_media_attempts() -> int:
-    """How many attempts of this activity found bad media so far, or died of it. Other troubles do not count."""
-    details = activity.info().heartbeat_details
-    return int(details[0]) if details else 0
-
-
-def archive_error(error: MediaError) -> Exception:
-    """Asking again costs nothing while the source lives, but what stays bad is bad."""
-    match error:
-        case Refused() | TooLarge():
-            return non_retryable(_unusable(error, FailureCode.BAD_MEDIA))
-        case SourceGone():
-            return _bad_media_error(error, FailureCode.RESULT_EXPIRED)
-        case BadMedia():
-            return _bad_media_error(error, FailureCode.BAD_MEDIA)
-        case ArchiveMisconfigured():
-            return try_again(error, after=timedelta(minutes=1))
-        case _:
-            return try_again(error, at_most=LONGEST_PAUSE)
-
-
-def _bad_media_error(error: MediaError, code: FailureCode) -> Exception:
-    attempts = bad_media_attempts() + 1
-    if attempts >= BAD_MEDIA_ATTEMPTS:
-        return non_retryable(_unusable(error, code))
-    activity.heartbeat(attempts)
-    return try_again(error)
-
-
-def _unusable(error: MediaError, code: FailureCode) -> Failure:
-    return Failure(code=code, message=f"The provider's media cannot be used: {error}")
