@@ -116,8 +116,9 @@ async def results_of(ground: Ground, plan: Plan, begun: float, say: Say) -> Asyn
             yield results
     for name, size in plan.studies.items():
         left = None if plan.limit is None else max(0.0, begun + plan.limit.total_seconds() - time.monotonic())
-        results = await with_study(results, name, studied(ground, name, size, say), left, say)
-        yield results
+        before, rows = results, studied(ground, name, size, say)
+        async for results in with_study(before, name, rows, left, say):
+            yield results
     yield replace(results, is_whole=True)
 
 
@@ -149,19 +150,27 @@ async def studied(ground: Ground, name: str, size: int, say: Say) -> AsyncIterat
             yield row
 
 
-async def with_study(results: Results, name: str, rows: AsyncIterator[Row], seconds: float | None, say: Say) -> Results:
-    """With its rows, as far as they go, and with what kept it from its end."""
-    begun, found = time.monotonic(), dict[tuple[str, str], Row]()
-    failures = dict(results.failures)
+async def with_study(
+    before: Results, name: str, rows: AsyncIterator[Row], seconds: float | None, say: Say
+) -> AsyncIterator[Results]:
+    """Each with one of its rows more, as far as they go; at last with what kept it from its end."""
+    clock = asyncio.get_running_loop().time
+    late_at = None if seconds is None else clock() + seconds
+    results, found = before, dict[tuple[str, str], Row]()
     try:
-        async with asyncio.timeout(seconds):
-            async for row in rows:
-                found[row.section, row.label] = row
+        while True:
+            async with asyncio.timeout_at(late_at):
+                row = await anext(rows)
+            found[row.section, row.label] = row
+            results = replace(before, studies=(*before.studies, *found.values()))
+            yield results
+    except StopAsyncIteration:
+        return
     except Exception as error:  # whatever it is: the other studies' rows are worth keeping
-        is_late = seconds is not None and time.monotonic() - begun >= seconds
+        is_late = late_at is not None and clock() >= late_at
         say("".join(format_exception(error)))
-        failures[name] = "there was no time left for it" if is_late else _in_words(error)
-    return replace(results, studies=(*results.studies, *found.values()), failures=failures)
+        why = "there was no time left for it" if is_late else _in_words(error)
+        yield replace(results, failures={**before.failures, name: why})
 
 
 def _in_words(error: BaseException) -> str:

@@ -21,11 +21,13 @@ async def hangs() -> AsyncIterator[Row]:
 
 
 async def test_a_study_that_fails_or_takes_too_long_keeps_what_it_has_measured() -> None:
-    said = list[str]()
-    results = await with_study(Results(machine={}), "growth", fails(), None, said.append)
-    results = await with_study(results, "stored", hangs(), 0.01, said.append)
-    results = await with_study(results, "waiting", hangs(), 0.0, said.append)
+    said, all_results = list[str](), [Results(machine={})]
+    for name, study, seconds in [("growth", fails, None), ("stored", hangs, 0.01), ("waiting", hangs, 0.0)]:
+        async for results in with_study(all_results[-1], name, study(), seconds, said.append):
+            all_results.append(results)
     assert "in fails" in said[0]  # where it happened
-    assert list(results.studies[:2]) == [ROWS[1], ROWS[0]]
+    assert [list(results.studies) for results in all_results[1:4]] == [ROWS[:1], ROWS[1:], ROWS[1:]], "as they come"
+    assert list(all_results[-1].studies[:2]) == [ROWS[1], ROWS[0]]
     late = "there was no time left for it"
-    assert results.failures == {"growth": "RuntimeError: the worker is gone", "stored": late, "waiting": late}
+    failures = {"growth": "RuntimeError: the worker is gone", "stored": late, "waiting": late}
+    assert all_results[-1].failures == failures
