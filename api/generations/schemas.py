@@ -316,7 +316,7 @@ class FileView(Wire):
     file_size: int
     """The file's size in bytes."""
     format: str
-    """The file's format, for example `mp4`, by its content."""
+    """The file's content type, by its content: `video/mp4`."""
     sha256: str
     """The SHA-256 of the file, in lower-case hexadecimal; empty where it is not known."""
     duration_seconds: float | None
