@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -31,6 +32,14 @@ Logs = Annotated[
         " thus after `POST /api/jobs/{id}/poll`, and by default setting of the service also at the end."
     ),
 ]
+
+
+class Until(StrEnum):
+    """What a wait is for."""
+
+    END = "end"
+
+
 JobName = Annotated[Text, Path(description="The job's id, or your `externalId` for it.")]
 
 
@@ -80,10 +89,10 @@ async def next_view(context: RequestContext, name: UUID | str, *, wait: float) -
     return await job_view(context, generation_id)
 
 
-async def final_view(context: RequestContext, generation_id: UUID, *, wait: float) -> JobView | None:
-    """The job once it has ended; None when it has not within `wait` seconds, or while this process runs.
+async def view_at_end(context: RequestContext, generation_id: UUID, *, wait: float) -> JobView:
+    """The job once it has ended; as it is after `wait` seconds, or when this process stops.
 
-    Raises: Unauthenticated.
+    Raises: NotFound, Unauthenticated.
     """
     changes = context.services.changes
     with changes.subscribe(generation_id) as changed, suppress(TimeoutError):
@@ -92,7 +101,12 @@ async def final_view(context: RequestContext, generation_id: UUID, *, wait: floa
                 await changed.wait()
                 changed.clear()
     await revalidate_caller(context.services, context.caller)
-    view = await job_view(context, generation_id)
+    return await job_view(context, generation_id)
+
+
+async def final_view(context: RequestContext, generation_id: UUID, *, wait: float) -> JobView | None:
+    """As `view_at_end`; None when the job has not ended."""
+    view = await view_at_end(context, generation_id, wait=wait)
     return view if view.status.is_final else None
 
 

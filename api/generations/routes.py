@@ -12,7 +12,17 @@ from api.generations.any_job import JobContext, record_act_on
 from api.generations.create import CreateOptionsDep, CreatingRoute, JobSpec
 from api.generations.filters import Filters
 from api.generations.progress import timeline_messages
-from api.generations.read import JobName, Logs, find_job, job_view, listed_views, next_view, with_logs
+from api.generations.read import (
+    JobName,
+    Logs,
+    Until,
+    find_job,
+    job_view,
+    listed_views,
+    next_view,
+    view_at_end,
+    with_logs,
+)
 from api.generations.schemas import (
     AmbientRequest,
     CreatedView,
@@ -32,7 +42,7 @@ from api.generations.schemas import (
 from api.http.conditional import UNCHANGED, IfNoneMatch, conditional_response
 from api.http.openapi import with_headers
 from api.http.pagination import PageSize, split_page
-from api.http.problems import Conflict, problems
+from api.http.problems import Conflict, InvalidParams, field_error, problems
 from reelay.catalog.model import JobKind
 from reelay.db.audit_log import AuditAction
 from reelay.db.generations import CANDIDATES, newest_generations, timeline
@@ -148,12 +158,24 @@ async def read_job(
     context: JobContext,
     logs: Logs = None,
     wait: Annotated[
-        float, Query(ge=0, le=60, description="Seconds to wait for the job's next change. Default: 0.")
-    ] = 0,
+        float | None,
+        Query(ge=0, le=60, description="Seconds to wait for the job's next change, or for its end. Default: 0."),
+    ] = None,
+    until: Annotated[
+        Until | None, Query(description="`end`: wait for the job's end instead of its next change. Needs `wait`.")
+    ] = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """The job now, or with `wait` after its next change (which need not be its end) or that many seconds."""
-    view = await next_view(context, job_id, wait=wait) if wait else await job_view(context, job_id)
+    """The job now, with `wait` after its next change, with `wait` and `until=end` after its end; or, when that does
+    not come within `wait` seconds, as it is then."""
+    if until and wait is None:
+        raise InvalidParams(Sentence("request_invalid"), errors=[field_error("wait", Sentence("field_required"), None)])
+    if not wait:
+        view = await job_view(context, job_id)
+    elif until is Until.END:
+        view = await view_at_end(context, (await find_job(context, job_id)).id, wait=wait)
+    else:
+        view = await next_view(context, job_id, wait=wait)
     return conditional_response(await with_logs(context, view, wanted=logs), if_none_match)
 
 

@@ -29,7 +29,7 @@ from api.generations.create import (
     create_job,
     resolve_model,
 )
-from api.generations.read import final_view, job_view, listed_views
+from api.generations.read import job_view, listed_views, view_at_end
 from api.generations.schemas import CreateRequest, StatusFilter
 from api.http.problems import ConfirmationRequired, InvalidParams, PriceUnknown, Problem
 from reelay.catalog.model import JobKind, Model
@@ -194,7 +194,7 @@ async def check(
         ours = context_of(context)
         job = await job_view(ours, job_id)
         if wait_seconds and not job.status.is_final:
-            job = await final_view(ours, job.id, wait=wait_seconds) or await job_view(ours, job.id)
+            job = await view_at_end(ours, job.id, wait=wait_seconds)
         return shown(job)
 
 

@@ -249,6 +249,30 @@ async def test_wait_without_a_change_runs_out(patient_service: Service, finished
     await long
 
 
+async def test_wait_until_the_end_ends_with_the_end(patient_service: Service, finished: Job) -> None:
+    job_id = await patient_service.create("[sim: latency=10m]", externalId="the one to wait for")
+    await patient_service.until_accepted(job_id)
+    short, long, none = [
+        asyncio.create_task(patient_service.client.get(f"/api/jobs/{name}", params={"wait": wait, "until": "end"}))
+        for name, wait in ((job_id, 1), ("the one to wait for", 60), (finished["id"], 60))
+    ]
+    running, ended = await short, await none
+
+    assert running.json()["status"] == "in_progress"
+    assert ended.json()["status"] == "completed"
+    assert not long.done()
+    await patient_service.servers.end_at_provider(job_id)
+    assert (await long).json()["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("until=end", "wait"), ("wait=1&until=change", "until"), ("wait=1&until=", "until")]
+)
+async def test_until_is_the_end_of_a_wait(patient_service: Service, finished: Job, query: str, field: str) -> None:
+    refused = await patient_service.client.get(f"/api/jobs/{finished['id']}?{query}")
+    assert wrong_fields(refused) == [field]
+
+
 @pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "soon"])
 async def test_odd_waits_are_refused(patient_service: Service, finished: Job, wait: str) -> None:
     refused = await patient_service.client.get(f"/api/jobs/{finished['id']}", params={"wait": wait})
