@@ -11,9 +11,8 @@ ELSEWHERE = ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/s
 INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends", "chromium")
 INSTALL_SECONDS = 600
 MISSING = (
-    "NO BROWSER: the tests of the page need Chromium or Chrome. Install one (Debian: apt-get install chromium; "
-    "anywhere: .venv/bin/playwright install chromium), name one by CHROMIUM=/path/to/it, or leave these tests out by "
-    "SKIP_BROWSER=1."
+    "NO BROWSER: the tests of the page in Chromium or Chrome are left out. Install one (Debian: apt-get install "
+    "chromium; anywhere: .venv/bin/playwright install chromium), or name one by CHROMIUM=/path/to/it."
 )
 
 
