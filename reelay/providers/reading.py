@@ -11,6 +11,9 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 UNCERTAIN_CODES = frozenset({408, 499})
 MAX_MESSAGE_LENGTH = 500
 MAX_LOG_LINES = 100
+# What signs an address stands behind its `?`: nobody who reads why a job failed may fetch its input.
+QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s\"'<>?#]+)[?#][^\s\"'<>]+", re.IGNORECASE)
+CONTENT = re.compile(r"(data:[^\s\"'<>,]*),[^\s\"'<>]+")
 
 
 def is_request_id(value: object) -> TypeGuard[str]:
@@ -38,7 +41,9 @@ def list_of(value: Any) -> list[Any]:
 
 
 def readable(text: str) -> str:
-    """One line without control, bidirectional and other invisible characters, at most 500 characters long."""
+    """One line without control, bidirectional and other invisible characters, at most 500 characters long. Of an
+    address what its query says is left out, of a file in the text its content."""
+    text = QUERY.sub(r"\1?...", CONTENT.sub(r"\1,...", text))
     printable = "".join(character if character.isprintable() else " " for character in text)
     line = " ".join(printable.split())
     return line if len(line) <= MAX_MESSAGE_LENGTH else line[: MAX_MESSAGE_LENGTH - 3] + "..."

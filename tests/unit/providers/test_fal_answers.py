@@ -179,6 +179,24 @@ def test_the_message_is_one_readable_line() -> None:
     assert raised.value.failure.message == "images.0: bad [2J image; and more"
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            'no picture at "https://s3.example/u/1.png?X-Amz-Signature=5e.c", sorry',
+            'no picture at "https://s3.example/u/1.png?...", sorry',
+        ),
+        ("could not load https://a.example/x#token", "could not load https://a.example/x?..."),
+        ("data:image/png;base64,iVBORw0KGgo= is empty", "data:image/png;base64,... is empty"),
+        ("what? https://a.example/x.png is no picture", "what? https://a.example/x.png is no picture"),
+    ],
+)
+def test_what_signs_an_input_is_not_repeated(said: str, kept: str) -> None:
+    with pytest.raises(GenerationFailed) as raised:
+        result_of(answer(422, {"detail": [{"msg": said, "type": "file_download_error"}]}))
+    assert raised.value.failure.message == kept
+
+
 def test_a_long_message_is_cut() -> None:
     assert len(readable("word " * 1000)) == 500
 
