@@ -17,7 +17,7 @@ from api.generations.create import CreateOptionsDep
 from api.generations.filters import Filters
 from api.generations.read import JobName, find_job, job_view, listed_views
 from api.generations.routes import CREATED
-from api.generations.schemas import EventView, History, JobView
+from api.generations.schemas import EventView, History, JobView, RetryRequest
 from api.http.pagination import Page, PageSize, split_page
 from api.http.problems import problems
 from api.http.wire import Wire
@@ -174,6 +174,9 @@ async def poll_anybodys_job(job_id: JobName, context: JobContext) -> JobView:
 
 
 @router.post("/{job_id}/retry", **CREATED)
-async def retry_anybodys_job(job_id: JobName, context: JobContext, options: CreateOptionsDep) -> Response:
-    """Create a new job of the same user with the input of one that failed or was canceled, at that user's cost."""
-    return await generations.retry_job(job_id, context, options)
+async def retry_anybodys_job(
+    job_id: JobName, context: JobContext, options: CreateOptionsDep, body: RetryRequest = generations.UNCHANGED_JOB
+) -> Response:
+    """Create a new job of the same user from one that failed or was canceled, at that user's cost: with its input, or
+    with what the body changes of it."""
+    return await generations.retry_job(job_id, context, options, body)

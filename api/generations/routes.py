@@ -23,17 +23,17 @@ from api.generations.read import (
     view_at_end,
     with_logs,
 )
+from api.generations.retry import retry_spec
 from api.generations.schemas import (
     AmbientRequest,
     CreatedView,
-    CreateRequest,
     EventView,
-    FallbackRequest,
     FirstFrameRequest,
     History,
     JobList,
     JobRequest,
     JobView,
+    RetryRequest,
     TranscribeRequest,
     VideoRequest,
     VoiceRequest,
@@ -45,10 +45,12 @@ from api.http.pagination import PageSize, split_page
 from api.http.problems import Conflict, InvalidParams, field_error, problems
 from reelay.catalog.model import JobKind
 from reelay.db.audit_log import AuditAction
-from reelay.db.generations import CANDIDATES, newest_generations, timeline
+from reelay.db.generations import newest_generations, timeline
 from reelay.domain.generation import Status
 from reelay.domain.messages import Sentence
 from workflows.runs import NoRun
+
+UNCHANGED_JOB = RetryRequest()
 
 creating = APIRouter(prefix="/api", tags=["generate"], route_class=CreatingRoute)
 
@@ -107,32 +109,6 @@ async def create_job(body: JobRequest, context: Context, options: CreateOptionsD
     inputs = body.inputs()
     model = await create.resolve_model(context.services, None, body.model_name, inputs)
     return await create.create_and_answer(context, options, JobSpec(model=model, inputs=inputs, request=body))
-
-
-@creating.post("/jobs/{job_id}/retry", **CREATED)
-async def retry_job(job_id: JobName, context: JobContext, options: CreateOptionsDep) -> Response:
-    """Create a new job with the input of one that failed or was canceled."""
-    row = await find_job(context, job_id)
-    if row.status not in (Status.FAILED, Status.CANCELED):
-        raise Conflict(Sentence("retry_conflict", status=row.status))
-    await record_act_on(context, AuditAction.JOB_RETRIED, row)
-    first, *fallbacks = CANDIDATES.validate_python(row.candidates) if row.candidates else [row]
-    model = await create.model_of(context.services, first)
-    is_priced = model.price is not None and model.price.foreseeable
-    request = CreateRequest(
-        campaign_id=row.campaign_id,
-        clip_id=row.clip_id,
-        priority=row.priority,
-        confirm=True,
-        max_cost_cents=None if is_priced else row.estimated_cost_cents,
-        metadata=row.metadata_,
-        fallbacks=[FallbackRequest(model=each.endpoint, input=each.arguments) for each in fallbacks],
-        hedge_after_seconds=row.hedge_after_seconds,
-        max_extra_cents=None if row.hedge_after_seconds is None else row.estimated_cost_cents,
-        webhook_url=row.webhook_url,
-    )
-    spec = JobSpec(model=model, inputs=first.arguments, request=request, shown_input=row.input_params)
-    return await create.create_and_answer(context, options, spec)
 
 
 router = APIRouter(prefix="/api", tags=["generations"])
@@ -204,6 +180,19 @@ async def poll_job(job_id: JobName, context: JobContext) -> JobView:
 async def cancel_job(job_id: JobName, context: JobContext) -> JobView:
     """Cancel the job, also at the provider as far as possible. A job that has ended stays as it is."""
     return await cancel.cancel_job(context, job_id)
+
+
+@router.post("/jobs/{job_id}/retry", **CREATED)
+async def retry_job(
+    job_id: JobName, context: JobContext, options: CreateOptionsDep, body: RetryRequest = UNCHANGED_JOB
+) -> Response:
+    """Create a new job from one that failed or was canceled: with its input, or with what the body changes of it."""
+    row = await find_job(context, job_id)
+    if row.status not in (Status.FAILED, Status.CANCELED):
+        raise Conflict(Sentence("retry_conflict", status=row.status))
+    await record_act_on(context, AuditAction.JOB_RETRIED, row)
+    spec = await retry_spec(context.services, row, body)
+    return await create.create_and_answer(context, options, spec)
 
 
 @router.delete(

@@ -280,6 +280,20 @@ class JobRequest(ModelRequest):
         return self
 
 
+class RetryRequest(Wire):
+    """What is to be different from the job that is retried."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"input": {"prompt": EXAMPLES["prompt"]}}]}
+    )
+
+    input: dict[str, JsonValue] = Field(default_factory=dict)
+    """Inputs that change or come in; null removes one. They apply to the job's fallbacks as well, where these take
+    them."""
+    confirm: bool = False
+    """Confirms a price above the interactive budget, without which a change of the input answers 409."""
+
+
 class StatusFilter(StrEnum):
     """A status, or several: `active` for all that are not final, `running` and `processing` for `submitted` and
     `in_progress`."""

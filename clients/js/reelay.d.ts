@@ -135,6 +135,19 @@ export function createGeneration(
   options?: Connection & { idempotencyKey?: string; signal?: AbortSignal },
 ): Promise<Created>;
 
+/** From one that failed or was canceled. */
+export function retryGeneration(
+  id: string,
+  options?: Connection & {
+    /** Changes fields of its input; null removes one. */
+    input?: Record<string, unknown>;
+    /** Confirms a price above the interactive budget. */
+    confirm?: boolean;
+    idempotencyKey?: string;
+    signal?: AbortSignal;
+  },
+): Promise<Created>;
+
 /** With its files. Refused with `CONFLICT` while it runs. */
 export function deleteGeneration(id: string, options?: Connection & { signal?: AbortSignal }): Promise<void>;
 

@@ -131,6 +131,18 @@ async function createOnce(path, body, { idempotencyKey = newKey(), ...options } 
 }
 
 /**
+ * A new one from one that failed or was canceled. `input` changes fields of its input; null removes one.
+ *
+ * @param {string} id
+ * @param {Connection & {input?: Object, confirm?: boolean, idempotencyKey?: string, signal?: AbortSignal}} [options]
+ * @returns {Promise<Created>}
+ * @throws {Refused | NotReachable}
+ */
+export function retryGeneration(id, { input, confirm, ...options } = {}) {
+  return createOnce(`/api/jobs/${encodeURIComponent(id)}/retry`, { input, confirm }, options);
+}
+
+/**
  * Delete one that has ended, with its files. Nothing happens where it is deleted already.
  *
  * @param {string} id

@@ -1,6 +1,6 @@
 """The catalogue: finds the model that a request means."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -10,6 +10,17 @@ from reelay.catalog.errors import UnknownModel
 from reelay.catalog.model import JobKind, Model, Quality
 
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
+
+
+def has_first_frame(models: Sequence[Model], params: Mapping[str, Any]) -> bool:
+    """Whether the parameters give the first frame that one of the models takes."""
+    return any(model.has_first_frame(params) for model in models)
+
+
+def suited(models: Sequence[Model], params: Mapping[str, Any]) -> Model:
+    """Of models that share a name, the one that takes a first frame if the parameters have one."""
+    wanted = has_first_frame(models, params)
+    return next((model for model in models if model.takes_first_frame is wanted), models[0])
 
 
 class Catalog(BaseModel):
@@ -30,8 +41,15 @@ class Catalog(BaseModel):
         named = [model for model in of_kind if name in (model.name, model.endpoint)]
         if not named:
             raise UnknownModel(name, self._names(kind))
-        has_first_frame = any(model.has_first_frame(params) for model in named)
-        return next((model for model in named if model.takes_first_frame is has_first_frame), named[0])
+        return suited(named, params)
+
+    def sibling(self, model: Model, before: Mapping[str, Any], after: Mapping[str, Any]) -> Model:
+        """For parameters that changed: the model of the same name that takes, or lacks, a first frame as they do now.
+        The model itself where none is needed."""
+        named = [each for each in self.models if each.name == model.name]
+        if has_first_frame(named, before) == has_first_frame(named, after):
+            return model
+        return suited(named, after)
 
     def choose(
         self, kind: JobKind, params: Mapping[str, Any] = NO_PARAMS, *, quality: Quality = Quality.STANDARD

@@ -171,6 +171,17 @@ class Model(BaseModel):
         }
         return {**params, **left_out}
 
+    def with_changes(self, params: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters with the changes, which may spell an input differently. Null removes an input."""
+        changed = {
+            spelling
+            for item in self.inputs.values()
+            if not changes.keys().isdisjoint(item.spellings)
+            for spelling in item.spellings
+        }
+        kept = {name: value for name, value in params.items() if name not in changed}
+        return kept | {name: value for name, value in changes.items() if value is not None or name not in changed}
+
     def price_cents(self, arguments: Mapping[str, Any]) -> int | None:
         """What the provider charges for these arguments, in whole cents, rounded up; the most it can be where they
         leave it open. None where nobody knows."""

@@ -110,9 +110,17 @@ class AsyncReelay:
         """The same by a creating call's own path and body."""
         return Created.read(await self._create(path, body or {}, idempotency_key))
 
-    async def retry(self, job_id: UUID, *, idempotency_key: str | None = None) -> Created:
-        """A new job from a failed or canceled one."""
-        return await self.create_at(f"/api/jobs/{job_id}/retry", idempotency_key=idempotency_key)
+    async def retry(
+        self,
+        job_id: UUID,
+        *,
+        input: Mapping[str, Any] | None = None,
+        confirm: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Created:
+        """A new job from a failed or canceled one. `input` changes fields of its input; None removes one."""
+        body = {"input": dict(input or {}), "confirm": confirm}
+        return await self.create_at(f"/api/jobs/{job_id}/retry", body, idempotency_key=idempotency_key)
 
     async def create_batch(
         self,

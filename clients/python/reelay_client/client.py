@@ -66,9 +66,17 @@ class Reelay:
         """The same by a creating call's own path and body."""
         return self._portal.call(partial(self._client.create_at, path, body, idempotency_key=idempotency_key))
 
-    def retry(self, job_id: UUID, *, idempotency_key: str | None = None) -> Created:
-        """A new job from a failed or canceled one."""
-        return self._portal.call(partial(self._client.retry, job_id, idempotency_key=idempotency_key))
+    def retry(
+        self,
+        job_id: UUID,
+        *,
+        input: Mapping[str, Any] | None = None,
+        confirm: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Created:
+        """As `AsyncReelay.retry`."""
+        retry = partial(self._client.retry, job_id, input=input, confirm=confirm, idempotency_key=idempotency_key)
+        return self._portal.call(retry)
 
     def create_batch(
         self,

@@ -204,10 +204,40 @@ async def test_wait_raises_what_the_job_failed_with(reelay: AsyncReelay) -> None
         await reelay.wait(job_id)
     assert (failed.value.job.id, failed.value.code) == (job_id, failed.value.job.error_code)
 
+    changed = await reelay.retry(job_id, input={"prompt": "yes", "seed": None}, idempotency_key="yes")
+    job = await reelay.wait(changed.job_id)
+    assert (job.document["input"], job.document["status"]) == ({"prompt": "yes", "quality": "fast"}, "completed")
     again = await reelay.retry(job_id)
-    assert again.job_id != job_id
+    assert again.job_id not in (job_id, changed.job_id)
     canceled = await reelay.cancel(again.job_id)
     assert canceled.id == again.job_id
+
+
+RETRYING = """
+const { configureReelay, retryGeneration } = await import(process.argv[1]);
+
+configureReelay({ baseUrl: process.env.ORIGIN, apiKey: process.env.KEY });
+const changed = await retryGeneration(process.env.JOB, { input: { prompt: "yes" }, idempotencyKey: "yes" });
+const again = await retryGeneration(process.env.JOB, { input: { prompt: "yes" }, idempotencyKey: "yes" });
+const wrong = await retryGeneration(process.env.JOB, { input: { colour: "red" } }).catch((error) => error.errors);
+console.log(changed.jobId, again.jobId, wrong[0].field);
+"""
+
+
+async def test_every_client_retries_with_changes(reelay: AsyncReelay, patient_service: Service) -> None:
+    job_id = await submitted(reelay, "video", prompt="no [sim: fail=422]", quality="fast")
+    with pytest.raises(GenerationFailed):
+        await reelay.wait(job_id)
+    variables = {"ORIGIN": patient_service.origin, "KEY": key_of(patient_service), "JOB": str(job_id)}
+    command = ("node", "--input-type=module", "--eval", RETRYING, str(CLIENT / "reelay.js"))
+    by_javascript, again, wrong = (await asyncio.to_thread(run_node, *command, variables=variables)).split()
+
+    def in_sync() -> str:
+        with Reelay(patient_service.origin, key_of(patient_service)) as client:
+            return str(client.retry(job_id, input={"prompt": "yes"}, idempotency_key="yes").job_id)
+
+    assert await asyncio.to_thread(in_sync) == by_javascript == again
+    assert wrong == "colour"
 
 
 async def test_wait_ends_when_asked_to_and_the_job_goes_on(reelay: AsyncReelay) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -341,11 +342,16 @@ async def test_an_administrator_acts_on_a_job_in_its_users_place(
     canceled = await operator.post(f"/api/admin/jobs/{living}/cancel")
     await patient_service.until(living, "canceled")
     before = (await patient_service.client.get("/api/credits")).json()["balanceCents"]
-    retried = await operator.post(f"/api/admin/jobs/{living}/retry", headers={"idempotency-key": "once"})
-    again = await operator.post(f"/api/admin/jobs/{living}/retry", headers={"idempotency-key": "once"})
+    retry = partial(operator.post, f"/api/admin/jobs/{living}/retry", headers={"idempotency-key": "once"})
+    change = {"input": {"prompt": "longer [sim: latency=10m]"}}
+    retried, again, unchanged = await retry(json=change), await retry(json=change), await retry()
+    problem(unchanged, 422, "IDEMPOTENCY_KEY_REUSED")
     assert retried.status_code == again.status_code == 202, retried.text
     new = retried.json()["jobId"]
-    await patient_service.until_accepted(new)
+    assert (await patient_service.until_accepted(new))["input"] == {
+        **(await patient_service.job(living))["input"],
+        **change["input"],
+    }
     assert (await operator.post(f"/api/jobs/{new}/cancel")).status_code == 202  # from the users' page
     await patient_service.until(new, "canceled")
     held = (await patient_service.client.get("/api/credits")).json()
@@ -354,7 +360,7 @@ async def test_an_administrator_acts_on_a_job_in_its_users_place(
     assert again.json()["jobId"] == new
     assert (held["balanceCents"], held["heldCents"]) == (before, 0)
     acts = [(entry["action"], entry["actor"], entry["subject"]) for entry in await entries(operator, subject=living)]
-    assert acts == [("job.retried", "olga", living)] * 2 + [
+    assert acts == [("job.retried", "olga", living)] * 3 + [
         ("job.canceled", "olga", living),
         ("job.polled", "olga", living),
     ]

@@ -91,6 +91,26 @@ async def test_the_last_failure_is_the_jobs_and_a_retry_begins_with_the_first_mo
     assert (job["model"], job["attempts"]) == ("seedance-1-lite", 2)
 
 
+async def test_changes_of_a_retry_reach_the_fallbacks_that_take_them(service: Service) -> None:
+    failing = SEEDANCE | {"input": {"prompt": FAILING}}
+    job_id = await create(service, FAILING, failing)
+    await service.until(job_id, "failed")
+    changes = {"prompt": "boats [sim: fail=500]", "resolution": "1080p", "negativePrompt": "fog"}
+
+    async def retry(changes: dict[str, Any]) -> httpx.Response:
+        return await service.client.post(f"/api/jobs/{job_id}/retry", json={"input": changes, "confirm": True})
+
+    assert wrong_fields(await retry(changes | {"resolution": "4k"})) == ["fallbacks.0.resolution"]
+    again = await retry(changes)
+    assert again.status_code == 202, again.text
+    job = await service.until(again.json()["jobId"], "failed")
+    assert (job["model"], job["attempts"], job["input"]) == ("seedance-1-lite", 2, changes)
+    sent = (await service.servers.simulated_request(job["falRequestId"]))["input"]
+    assert (sent["prompt"], sent["resolution"], sent.keys() & {"negative_prompt", "negativePrompt"}) == (
+        changes["prompt"], "1080p", set(),
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 async def locked(servers: Servers) -> AsyncIterator[Service]:
     async with running_service(servers, fallback_after=0) as running:

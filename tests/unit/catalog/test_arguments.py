@@ -53,6 +53,15 @@ def test_defaults_are_the_providers_own(catalog: Catalog) -> None:
     assert "language" not in catalog.find("whisper").arguments({"audioUrl": AUDIO})
 
 
+def test_changes_replace_every_spelling_of_their_input_and_null_removes_it(catalog: Catalog) -> None:
+    model = catalog.find("veo3.1", {"firstFrameUrl": PICTURE})
+    sent = {"prompt": "a fox", "images": [PICTURE], "aspect_ratio": "16:9", "quality": "fast"}
+
+    changed = model.with_changes(sent, {"image_url": "asset:1", "aspectRatio": None, "colour": None})
+    assert changed == {"prompt": "a fox", "quality": "fast", "image_url": "asset:1", "colour": None}
+    assert model.with_changes(sent, {}) == sent
+
+
 def test_the_first_frame_changes_the_defaults_of_veo(catalog: Catalog) -> None:
     words = {"prompt": "a fox", "firstFrameUrl": PICTURE}
     arguments = catalog.find("veo3.1", words).arguments(words)

@@ -54,6 +54,22 @@ def test_a_name_that_demands_a_picture_leaves_another_for_text(
     assert catalog.find(f"{name}-text").endpoint == catalog.find(from_text).endpoint == from_text
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "before", "after", "expected"),
+    [
+        ("fal-ai/veo3.1", {}, {"firstFrameUrl": PICTURE}, "fal-ai/veo3.1/image-to-video"),
+        ("fal-ai/veo3.1/image-to-video", {"image_url": PICTURE}, {}, "fal-ai/veo3.1"),
+        ("fal-ai/veo3.1", {}, {"prompt": "a fox"}, "fal-ai/veo3.1"),
+        ("fal-ai/veo3.1/image-to-video", {}, {"prompt": "a fox"}, "fal-ai/veo3.1/image-to-video"),
+        ("fal-ai/veo3/fast/image-to-video", {"image_url": PICTURE}, {}, "fal-ai/veo3/fast/image-to-video"),
+    ],
+)
+def test_a_first_frame_that_comes_or_goes_picks_the_other_endpoint(
+    catalog: Catalog, endpoint: str, before: dict[str, str], after: dict[str, str], expected: str
+) -> None:
+    assert catalog.sibling(catalog.find(endpoint), before, after).endpoint == expected
+
+
 def test_every_endpoint_is_a_name_that_overrules_the_words(catalog: Catalog) -> None:
     for model in catalog.models:
         assert catalog.find(model.endpoint) is model
