@@ -16,6 +16,7 @@ from reelay.cli.exit_codes import run
 from reelay.cli.output import JsonLinesOption
 from reelay.cli.service import DataDirOption, service
 from reelay.cli.watch import OutputOption, watch_to_end
+from reelay_client import AsyncReelay
 
 FILE_INPUTS = ("firstFrameUrl", "audioUrl")
 ADDRESS = re.compile(r"(https?|asset|job):")
@@ -87,15 +88,9 @@ class GenerateOptions:
             "confirm": self.confirm or None,
             **parse_settings(self.more or []),
         }
-        given = {name: value for name, value in inputs.items() if value is not None}
-        for name in FILE_INPUTS:
-            if isinstance(value := given.get(name), str):
-                given[name] = local_file(value) or value
+        given = with_named_files({name: value for name, value in inputs.items() if value is not None})
         job_id = run(_submit(self.data_dir, kind, given, self.key))
-        if self.watch or self.output:
-            watch_to_end(job_id, self.data_dir, self.output, as_json=self.as_json)
-        else:
-            typer.echo(json.dumps({"jobId": str(job_id)}) if self.as_json else str(job_id))
+        watch_or_tell(job_id, self.data_dir, self.output, watch=self.watch, as_json=self.as_json)
 
 
 @app.command()
@@ -222,16 +217,34 @@ def _options(parameters: dict[str, Any]) -> GenerateOptions:
 
 
 async def _submit(data_dir: Path | None, kind: str, inputs: Mapping[str, Any], key: str | None) -> UUID:
-    """Files among the inputs, and in their lists, are uploaded first."""
     async with service(data_dir) as reelay:
-
-        async def settled(value: Any) -> Any:
-            if isinstance(value, Path):
-                return (await reelay.upload(value)).uri
-            return [await settled(item) for item in value] if isinstance(value, list) else value
-
-        given = {name: await settled(value) for name, value in inputs.items()}
+        given = await with_uploads(reelay, inputs)
         return (await reelay.create(kind, idempotency_key=key, **given)).job_id
+
+
+def watch_or_tell(job_id: UUID, data_dir: Path | None, output: Path | None, *, watch: bool, as_json: bool) -> None:
+    """Follow a new job to its end, or print its id."""
+    if watch or output:
+        watch_to_end(job_id, data_dir, output, as_json=as_json)
+    else:
+        typer.echo(json.dumps({"jobId": str(job_id)}) if as_json else str(job_id))
+
+
+async def with_uploads(reelay: AsyncReelay, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs, with the uris of the files among them and in their lists, which are uploaded."""
+
+    async def settled(value: Any) -> Any:
+        if isinstance(value, Path):
+            return (await reelay.upload(value)).uri
+        return [await settled(item) for item in value] if isinstance(value, list) else value
+
+    return {name: await settled(value) for name, value in inputs.items()}
+
+
+def with_named_files(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs, with a path for each that takes nothing but a file and names one here. Raises: BadParameter."""
+    named = {name: inputs[name] for name in FILE_INPUTS if isinstance(inputs.get(name), str)}
+    return {**inputs, **{name: local_file(value) or value for name, value in named.items()}}
 
 
 def local_file(value: str) -> Path | None:

@@ -8,6 +8,15 @@ from uuid import UUID
 import typer
 
 from reelay.cli.exit_codes import run
+from reelay.cli.generate import (
+    ConfirmOption,
+    KeyOption,
+    WatchOption,
+    parse_settings,
+    watch_or_tell,
+    with_named_files,
+    with_uploads,
+)
 from reelay.cli.output import JsonLinesOption, JsonOption, show_job, show_rows
 from reelay.cli.service import DataDirOption, ask, service
 from reelay.cli.watch import OutputOption, watch_to_end
@@ -47,6 +56,25 @@ def cancel(job_id: UUID, as_json: JsonOption = False, data_dir: DataDirOption = 
     show_job(run(_cancel(data_dir, job_id)).document, as_json=as_json)
 
 
+def retry(
+    job_id: UUID,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="An input that changes, e.g. duration=8; seed=null removes it. A file is uploaded."),
+    ] = None,
+    confirm: ConfirmOption = False,
+    key: KeyOption = None,
+    watch: WatchOption = True,
+    output: OutputOption = None,
+    as_json: JsonLinesOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Create a new job from one that failed or was canceled, and follow it. Exits with 1 unless it completes."""
+    inputs = with_named_files(parse_settings(changes or []))
+    new_job_id = run(_retry(data_dir, job_id, inputs, confirm=confirm, key=key))
+    watch_or_tell(new_job_id, data_dir, output, watch=watch, as_json=as_json)
+
+
 async def _newest(data_dir: Path | None, limit: int, filters: dict[str, str | None]) -> list[dict[str, Any]]:
     """As many as there are, by as many pages as it takes."""
     found: list[dict[str, Any]] = []
@@ -64,3 +92,11 @@ async def _newest(data_dir: Path | None, limit: int, filters: dict[str, str | No
 async def _cancel(data_dir: Path | None, job_id: UUID) -> Job:
     async with service(data_dir) as reelay:
         return await reelay.cancel(job_id)
+
+
+async def _retry(
+    data_dir: Path | None, job_id: UUID, inputs: dict[str, Any], *, confirm: bool, key: str | None
+) -> UUID:
+    async with service(data_dir) as reelay:
+        changes = await with_uploads(reelay, inputs)
+        return (await reelay.retry(job_id, input=changes, confirm=confirm, idempotency_key=key)).job_id

@@ -15,7 +15,7 @@ from reelay.cli.batch import batch
 from reelay.cli.doctor import doctor
 from reelay.cli.exit_codes import EXIT_CODES, exit_with
 from reelay.cli.import_and_start import import_rows, start_job
-from reelay.cli.jobs import cancel, jobs, status, watch
+from reelay.cli.jobs import cancel, jobs, retry, status, watch
 from reelay.cli.processes import api, migrate, prune, worker
 
 app = typer.Typer(
@@ -52,7 +52,21 @@ def require_usable_authorities() -> None:
 # What other distributions add, the embedded stack of `lab/` among them.
 for plugin in entry_points(group="reelay.commands"):
     app.add_typer(plugin.load())
-for command in (api, worker, migrate, prune, batch, pipelines.produce, watch, jobs, status, cancel, doctor, audit):
+for command in (
+    api,
+    worker,
+    migrate,
+    prune,
+    batch,
+    pipelines.produce,
+    watch,
+    jobs,
+    status,
+    cancel,
+    retry,
+    doctor,
+    audit,
+):
     app.command()(command)
 app.command("import")(import_rows)
 app.command("start")(start_job)

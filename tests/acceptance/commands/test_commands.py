@@ -175,6 +175,32 @@ async def test_interrupted_watch_leaves_the_job_running(terminal: Terminal, pati
     assert (ended.code, ended.json_lines[-1]["status"]) == (1, "canceled")
 
 
+async def test_a_failed_job_is_retried_with_changes(terminal: Terminal, patient_service: Service) -> None:
+    make_picture(terminal.folder / "me.png")
+    failed = await terminal.type(
+        "generate", "bad [sim: fail=422]", "--quality", "fast", "--duration", "4", "--seed", "7", "--json"
+    )
+    job_id = failed.json_lines[-1]["id"]
+    again, changed, refused, wrong = await asyncio.gather(
+        terminal.type("retry", job_id, "--no-watch", "--json", "--idempotency-key", "once"),
+        terminal.type(
+            *("retry", job_id, "--set", "prompt=good", "--set", "seed=null", "--set", "firstFrameUrl=me.png", "--json")
+        ),
+        terminal.type("retry", job_id, "--set", "colour=red"),
+        terminal.type("retry", job_id, "--set", "colour"),
+    )
+
+    assert (again.code, (await patient_service.job(again.json["jobId"]))["input"]["seed"]) == (0, 7), again.err
+    once_more = await terminal.type("retry", job_id, "--no-watch", "--idempotency-key", "once")
+    assert once_more.out.strip() == again.json["jobId"]
+    assert changed.code == 0, changed.err
+    job = changed.json_lines[-1]
+    assert (job["status"], job["input"].pop("firstFrameUrl").partition(":")[0]) == ("completed", "asset")
+    assert job["input"] == {"prompt": "good", "quality": "fast", "duration": 4}
+    assert (refused.code, "colour" in refused.err) == (4, True)
+    assert (wrong.code, "is not name=value" in wrong.err) == (2, True)
+
+
 async def test_jobs_are_listed_by_what_is_asked_for(terminal: Terminal, patient_service: Service) -> None:
     job_id = await patient_service.create("listed")
     await patient_service.until(job_id, "completed")
