@@ -14,6 +14,7 @@ from api.http.wire import Text
 from reelay.catalog.model import KINDS, JobKind
 from reelay.db.generations import find_generation_by_request, find_generation_named
 from reelay.domain.generation import JobType, Status
+from reelay.domain.messages import Sentence
 
 router = APIRouter(prefix="/api", tags=["generations"])
 
@@ -97,6 +98,6 @@ async def read_job_by_request(
         row = await find_generation_named(session, user_id, request_id)
         row = row or await find_generation_by_request(session, user_id, request_id)
     if row is None:
-        raise NotFound
+        raise NotFound(Sentence("job_not_found"))
     view = await with_logs(context, await job_view(context, row.id), wanted=logs)
     return conditional_response(FalJobView.from_job(view), if_none_match)

@@ -202,8 +202,9 @@ async def test_an_id_of_ours_goes_before_the_same_id_of_a_provider(
         await session.execute(of_other.values(provider_request_id=ours, provider="replicate"))
 
     assert (await caller.get(f"/api/fal-jobs/{ours}")).json()["id"] == ours
-    assert (await caller.get(f"/api/fal-jobs/{strangers}")).status_code == 404
-    assert (await caller.get("/api/fal-jobs/nothing")).status_code == 404
+    for nobodys in (strangers, "nothing"):
+        unknown = await caller.get(f"/api/fal-jobs/{nobodys}")
+        assert (unknown.status_code, unknown.json()["error"]) == (404, "Job not found")
     await caller.post(f"/api/jobs/{ours}/cancel")
 
 

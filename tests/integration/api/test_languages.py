@@ -18,6 +18,7 @@ PORTUGUESE = {"accept-language": "pt-BR"}
 SILENT = "quiet [sim: webhook=lost]"
 
 
+@pytest.mark.parametrize("path", ["/api/jobs", "/api/fal-jobs"])
 @pytest.mark.parametrize(
     ("headers", "missing_key", "missing_job"),
     [
@@ -27,9 +28,9 @@ SILENT = "quiet [sim: webhook=lost]"
     ],
 )
 async def test_error_is_a_sentence_in_the_language_asked_for(
-    patient_service: Service, headers: dict[str, str], missing_key: str, missing_job: str
+    patient_service: Service, headers: dict[str, str], missing_key: str, missing_job: str, path: str
 ) -> None:
-    client, address = patient_service.client, f"/api/jobs/{uuid4()}"
+    client, address = patient_service.client, f"{path}/{uuid4()}"
     refused = problem(await client.get(address, headers=headers | {"authorization": ""}), 401, "UNAUTHENTICATED")
     absent = problem(await client.get(address, headers=headers), 404, "NOT_FOUND")
 
