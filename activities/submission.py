@@ -36,6 +36,7 @@ from reelay.db.attempts import (
     Opened,
     accept_submission,
     attempt_of,
+    forget_inherited,
     has_identical_lost_attempt,
     lost_at,
     open_attempt,
@@ -61,12 +62,14 @@ from reelay.domain.generation import (
 from reelay.domain.webhook_token import make_token
 from reelay.providers.errors import (
     AccountLocked,
+    GenerationFailed,
     NotAccepted,
     NotListed,
     ProviderError,
     ProviderNotConfigured,
     Rejected,
     ResultExpired,
+    StillRunning,
     SubmissionUncertain,
     Throttled,
     Unauthorized,
@@ -239,9 +242,34 @@ class SubmissionActivities:
                 return None
             case SubmissionAttempt(state=AttemptState.ACCEPTED):
                 return submission_of(opened)
+            case SubmissionAttempt(state=AttemptState.INHERITED):
+                return await self._inherit(attempt, opened) or await self._open_attempt(attempt, request)
         raise await self._uncertain_error(
             attempt, opened.answer or "The worker died while the submission was on its way"
         )
+
+    async def _inherit(self, attempt: Attempt, inherited: SubmissionAttempt) -> Submission | None:
+        """The request of the job that this one repeats, where its result is there: it is not bought again."""
+        generation, submission = attempt.generation, submission_of(inherited)
+        if await self._has_result(generation, submission):
+            how = f"Goes on with the request of an earlier job at {generation.provider}, whose result is there"
+            return await self._record_acceptance(generation, submission, how)
+        async with self._sessions.begin() as session:
+            await forget_inherited(session, generation.id, attempt.number)
+        return None
+
+    async def _has_result(self, generation: Generation, submission: Submission) -> bool:
+        try:
+            result = await self._providers[generation.provider].result(submission)
+        except (GenerationFailed, ResultExpired, StillRunning, Unauthorized):
+            return False
+        except ProviderNotConfigured as missing:
+            raise await missing_key_error(self._sessions, generation, missing) from missing
+        except Unavailable as error:
+            raise try_again(error, after=error.retry_after) from error
+        except ProviderError as error:
+            raise try_again(error) from error
+        return bool(result.media) or not generation.needs_media
 
     async def _wait_for_slot(self, session: AsyncSession, attempt: Attempt) -> None:
         await advance_generation(

@@ -37,6 +37,7 @@ from reelay.catalog.errors import CatalogError, UnknownModel
 from reelay.catalog.model import JobKind, Model, Quality
 from reelay.catalog.timing import timing_of
 from reelay.db.admission import Admission, admit_creation
+from reelay.db.attempts import inherit_request
 from reelay.db.clips import find_campaign, find_clip
 from reelay.db.credits import HoldAnswer, KeyBudget
 from reelay.db.deletion import is_deleted
@@ -125,6 +126,8 @@ class JobSpec:
     """For a request without one. A fresh one does not make it another request."""
     fallbacks: Sequence[ModelInput] = ()
     """What is tried next, in order."""
+    inherits_from: UUID | None = None
+    """The ended job whose provider may have the result."""
 
     @property
     def models(self) -> list[ModelInput]:
@@ -221,7 +224,10 @@ async def write_down(
         async with context.services.sessions.begin() as session:
             admission = await insert_admitted_generation(session, job, limits.creation_terms)
             if admission:
-                return job, require_admitted(context, [job], admission)
+                fields = require_admitted(context, [job], admission)
+                if spec.inherits_from:
+                    await inherit_request(session, job.id, spec.inherits_from)
+                return job, fields
     return await find_original(context, job), REPLAYED
 
 

@@ -33,7 +33,8 @@ async def retry_spec(services: Services, row: GenerationJob, body: RetryRequest)
         webhook_url=row.webhook_url,
     )
     shown = earlier.with_changes(row.input_params, body.input)
-    return JobSpec(model=model, inputs=inputs, request=request, shown_input=shown)
+    inherits_from = row.id if row.may_leave_result and not body.input else None
+    return JobSpec(model=model, inputs=inputs, request=request, shown_input=shown, inherits_from=inherits_from)
 
 
 def changed(

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import exists, func, literal, or_, select, text, update
+from sqlalchemy import delete, exists, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -237,6 +237,22 @@ async def _record_answer(
     """False when it is known already what became of the attempt."""
     values = {"job": generation_id, "number": number, "state": state, "answer": answer}
     return (await session.execute(ANSWER, values)).first() is not None
+
+
+async def inherit_request(session: AsyncSession, generation_id: UUID, earlier: UUID) -> None:
+    """What was accepted for the earlier job of the transaction's user becomes this new one's, if anything was."""
+    await session.execute(select(func.inherit_request(generation_id, earlier)))
+
+
+async def forget_inherited(session: AsyncSession, generation_id: UUID, number: int) -> None:
+    """It has no result, so that the generation is submitted as any other."""
+    await session.execute(
+        delete(SubmissionAttempt).where(
+            col(SubmissionAttempt.job_id) == generation_id,
+            col(SubmissionAttempt.number) == number,
+            col(SubmissionAttempt.state) == AttemptState.INHERITED,
+        )
+    )
 
 
 async def mark_ended_by_poll(session: AsyncSession, generation_id: UUID, number: int) -> None:

@@ -181,10 +181,10 @@ async def find_generation_named(session: AsyncSession, user_id: UUID, name: str)
 
 
 async def find_generation_by_request(session: AsyncSession, user_id: UUID, request_id: str) -> GenerationJob | None:
-    """The user's generation of that id of a request, of whichever provider."""
-    return (
-        await session.scalars(_of_user(user_id).where(col(GenerationJob.provider_request_id) == request_id))
-    ).first()
+    """The user's generation of that id of a request, of whichever provider: the newest, as one
+    may inherit it."""
+    found = _of_user(user_id).where(col(GenerationJob.provider_request_id) == request_id)
+    return (await session.scalars(found.order_by(col(GenerationJob.created_at).desc()).limit(1))).first()
 
 
 def _of_user(user_id: UUID) -> Select[GenerationJob]:
@@ -207,7 +207,7 @@ async def find_anybodys_generation_by_request(
     statement = select(GenerationJob).where(
         col(GenerationJob.provider) == provider, col(GenerationJob.provider_request_id) == request_id
     )
-    return (await session.scalars(statement)).first()
+    return (await session.scalars(statement.order_by(col(GenerationJob.created_at).desc()).limit(1))).first()
 
 
 class JobFilters(TypedDict, total=False):

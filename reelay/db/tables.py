@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
+from reelay.domain.failure import MAY_LEAVE_RESULT
 from reelay.domain.generation import (
     JobType,
     Origin,
@@ -442,6 +443,11 @@ class GenerationJob(SQLModel, table=True):
     """The push that brought the last word of a provider that cannot be asked. The first one stays."""
 
     @property
+    def may_leave_result(self) -> bool:
+        """Whether its provider may have a usable result, though it has failed or was canceled."""
+        return self.status == Status.CANCELED or self.error_code in MAY_LEAVE_RESULT
+
+    @property
     def all_attempts(self) -> int:
         """Also the number of the newest one."""
         return self.attempts_before + self.attempts
@@ -525,6 +531,8 @@ class AttemptState(StrEnum):
     REFUSED = "refused"
     """Certainly not accepted."""
     UNCERTAIN = "uncertain"
+    INHERITED = "inherited"
+    """Accepted for an earlier job that failed. Where its result is there, nothing is sent for this one."""
 
 
 class SubmissionAttempt(SQLModel, table=True):

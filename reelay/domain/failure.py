@@ -59,6 +59,16 @@ class FailureCode(StrEnum):
 
 
 PROVIDERS_OWN = frozenset({FailureCode.PROVIDER_ERROR, FailureCode.PROVIDER_UNAUTHORIZED, FailureCode.WAIT_EXPIRED})
+MAY_LEAVE_RESULT = frozenset(
+    {
+        FailureCode.DEADLINE_EXCEEDED,
+        FailureCode.ARCHIVE_FAILED,
+        FailureCode.INTERNAL_ERROR,
+        FailureCode.RUN_STOPPED,
+        FailureCode.CANCELED,
+    }
+)
+"""After which its provider may have a usable result all the same."""
 VERDICTS_ON_INPUT = frozenset(
     {
         FailureCode.PROVIDER_REJECTED,
