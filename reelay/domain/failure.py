@@ -109,14 +109,14 @@ ADVICE = {
     ),
     FailureCode.ARCHIVE_FAILED: (
         "The media was paid for and could not be stored within the archive window. Repair the bucket or its "
-        "credentials; if the provider still serves the result, download it there by the request id before it expires."
+        "credentials, then retry: while the provider has the result, it is fetched and not bought again."
     ),
     FailureCode.INTERNAL_ERROR: (
         "A mistake of the service: the log has it with its stack trace, under this job's id. Retry once it is mended."
     ),
     FailureCode.RUN_STOPPED: (
         "Nobody canceled it. The job's history says what ended its workflow: see in the Temporal UI what it did last. "
-        "What the provider had made was paid for; a retry submits again."
+        "What the provider had made was paid for: where it has it, a retry fetches it; else it submits again."
     ),
     FailureCode.CANCELED: "Somebody canceled it at the provider, not here. A retry submits again.",
 }
