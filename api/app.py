@@ -28,6 +28,7 @@ from api.doors.fal import storage as fal_storage
 from api.doors.fal import webhooks as fal_webhooks
 from api.doors.fal.proxy import FalProxy
 from api.doors.mcp import routes as mcp
+from api.doors.openai import errors as openai_errors
 from api.doors.openai import held as openai_held
 from api.doors.openai import videos as openai_videos
 from api.events import routes as events
@@ -148,7 +149,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         telemetry=SPANS,
     )
     serve_documentation(app)
-    install_problem_handlers(app)
+    install_problem_handlers(app, doors={openai_errors.PATHS: openai_errors.answer_to})
     app.add_middleware(
         BodyLimits,
         usual=BodyLimit(at_most=MAX_BODY_BYTES, within=BODY_TIMEOUT),

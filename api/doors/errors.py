@@ -1,19 +1,13 @@
-"""Routes whose errors leave in the shape that a door's clients read."""
+"""Wrong fields, by the names that a door's clients sent."""
 
-from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 
-from api.http.problem_handlers import OUTAGES
-from api.http.problems import InvalidParams, Problem, ServiceUnavailable, field_errors
+from api.http.problems import InvalidParams, field_errors
 from reelay.domain.messages import Sentence
-
-Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 @contextmanager
@@ -34,28 +28,3 @@ def named_as_sent(names: Mapping[str, str]) -> Iterator[None]:
         raise InvalidParams(invalid.detail, errors=[*renamed(invalid.errors)]) from invalid
     except RequestValidationError as invalid:
         raise InvalidParams(Sentence("request_invalid"), errors=[*renamed(field_errors(invalid))]) from invalid
-
-
-class DoorRoute(APIRoute):
-    @staticmethod
-    @abstractmethod
-    def answer_to(request: Request, problem: Problem) -> Response:
-        """The problem in the door's shape."""
-
-    def get_route_handler(self) -> Handle:
-        handle = super().get_route_handler()
-
-        async def handle_in_their_words(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except Problem as problem:
-                return self.answer_to(request, problem)
-            except RequestValidationError as invalid:
-                refusal = InvalidParams(Sentence("request_invalid"), errors=field_errors(invalid))
-                return self.answer_to(request, refusal)
-            except OUTAGES as outage:
-                unavailable = ServiceUnavailable(Sentence("unavailable"))
-                unavailable.__cause__ = outage
-                return self.answer_to(request, unavailable)
-
-        return handle_in_their_words

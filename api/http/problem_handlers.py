@@ -1,10 +1,11 @@
 """Every error leaves in one shape, in the language that was asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPMethod, HTTPStatus
+from types import MappingProxyType
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -54,25 +55,28 @@ REFUSALS: Mapping[type[Exception], type[Problem]] = {
 }
 """What operators are refused, in English."""
 OUTAGES = (TemporalUnavailable, *POSTGRES_UNAVAILABLE)
+Answer = Callable[[Request, Problem], Response]
+"""The problem in the shape that a protocol's clients read."""
 
 log = structlog.get_logger()
 
 
-def install_problem_handlers(app: FastAPI) -> None:
-    """Every error leaves in the one shape."""
-    app.add_exception_handler(Problem, _problem)  # type: ignore[arg-type]  # Starlette types them all as Exception
-    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
-    app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
-    for kind in REFUSALS:
-        app.add_exception_handler(kind, _operators)
-    for outage in OUTAGES:
-        app.add_exception_handler(outage, _outage)
-    app.add_exception_handler(Exception, _bug)
+def install_problem_handlers(app: FastAPI, *, doors: Mapping[str, Answer] = MappingProxyType({})) -> None:
+    """Every error leaves in the one shape; below the paths of `doors` in that of another protocol."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        problem = problem_from(request, error)
+        if isinstance(problem, ServiceUnavailable):
+            _log_outage(request, problem.__cause__ or problem)
+        path = request.scope["path"]
+        answer = next((doors[door] for door in doors if path.startswith(door)), answer_to)
+        return answer(request, problem)
+
+    for kind in (Problem, RequestValidationError, HTTPException, *REFUSALS, *OUTAGES, Exception):
+        app.add_exception_handler(kind, handle)
 
 
-async def _problem(request: Request, problem: Problem) -> JSONResponse:
-    if isinstance(problem, ServiceUnavailable):
-        _log_outage(request, problem.__cause__ or problem)
+def answer_to(request: Request, problem: Problem) -> JSONResponse:
     language = language_of(request)
     errors = [error | {"message": in_language(error["message"], language)} for error in map(dict, problem.errors)]
     detail, short = in_language(problem.detail, language), problem.error and in_language(problem.error, language)
@@ -81,24 +85,37 @@ async def _problem(request: Request, problem: Problem) -> JSONResponse:
     return JSONResponse(body, problem.status, dict(problem.headers), MEDIA_TYPE)
 
 
-async def _operators(request: Request, error: Exception) -> JSONResponse:
-    return await _problem(request, REFUSALS[type(error)](str(error)))
+def problem_from(request: Request, error: Exception) -> Problem:
+    """What any error is to the caller. One that nobody expected tells nothing."""
+    problem: Problem
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return InvalidParams(Sentence("request_invalid"), errors=field_errors(error))
+        case HTTPException():
+            return _problem_from_framework(request, error)
+        case _ if kind := REFUSALS.get(type(error)):
+            return kind(str(error))
+        case _ if isinstance(error, OUTAGES):
+            problem = ServiceUnavailable(Sentence("unavailable"))
+            problem.__cause__ = error
+        case _:
+            problem = Problem(Sentence("internal_error_detail"))
+            problem.error = Sentence("internal_error")
+    return problem
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    return await _problem(request, InvalidParams(Sentence("request_invalid"), errors=field_errors(error)))
-
-
-async def _http(request: Request, error: HTTPException) -> JSONResponse:
+def _problem_from_framework(request: Request, error: HTTPException) -> Problem:
     status = HTTPStatus(error.status_code)
     if status is HTTPStatus.BAD_REQUEST:  # the framework's answer to bytes that are not text
-        return await _problem(request, InvalidParams(Sentence("body_not_json")))
-    detail = in_language(FRAMEWORK_DETAILS.get(status, error.detail), language_of(request))
-    body = problem_body(status, CODES.get(status, ProblemCode.INTERNAL), detail)
-    headers = dict(error.headers or {})
+        return InvalidParams(Sentence("body_not_json"))
+    problem = Problem(FRAMEWORK_DETAILS.get(status, error.detail))
+    problem.status, problem.code = status, CODES.get(status, ProblemCode.INTERNAL)
+    problem.headers = dict(error.headers or {})
     if status is HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods_of_path(request)):
-        headers["Allow"] = ", ".join(methods)
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
+        problem.headers = {**problem.headers, "Allow": ", ".join(methods)}
+    return problem
 
 
 def _methods_of_path(request: Request) -> list[str]:
@@ -108,12 +125,6 @@ def _methods_of_path(request: Request) -> list[str]:
         for method in HTTPMethod
         if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
     ]
-
-
-async def _outage(request: Request, error: Exception) -> JSONResponse:
-    problem = ServiceUnavailable(Sentence("unavailable"))
-    problem.__cause__ = error
-    return await _problem(request, problem)
 
 
 def _log_outage(request: Request, error: BaseException) -> None:
@@ -126,9 +137,3 @@ def _log_outage(request: Request, error: BaseException) -> None:
         error=str(error),
         cause=repr(error.__cause__) if error.__cause__ else None,
     )
-
-
-async def _bug(request: Request, _: Exception) -> JSONResponse:
-    bug = Problem(Sentence("internal_error_detail"))
-    bug.error = Sentence("internal_error")
-    return await _problem(request, bug)

@@ -4,16 +4,18 @@ A submission that was taken is never answered with a status that makes a client 
 409 and 429, @fal-ai/client 429, 502, 503 and 504.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
-from api.doors.errors import DoorRoute, Handle
 from api.doors.fal.replays import ClientGone
 from api.http.language import language_of
+from api.http.problem_handlers import OUTAGES, problem_from
 from api.http.problems import ConfirmationRequired, Conflict, InvalidParams, PriceUnknown, Problem
 from reelay.domain.messages import Sentence, in_language
 
@@ -23,23 +25,21 @@ NOBODY_LISTENS = 499
 TIMEOUT_TYPE = "x-fal-request-timeout-type"
 
 
-class FalRoute(DoorRoute):
+class FalRoute(APIRoute):
     """A route whose errors leave in fal's shape."""
 
-    @staticmethod
-    def answer_to(request: Request, problem: Problem) -> Response:
-        return answer_to(request, problem)
-
-    def get_route_handler(self) -> Handle:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def handle_those_who_left(request: Request) -> Response:
+        async def handle_in_fals_shape(request: Request) -> Response:
             try:
                 return await handle(request)
             except ClientGone:
                 return Response(status_code=NOBODY_LISTENS)
+            except (Problem, RequestValidationError, *OUTAGES) as error:
+                return answer_to(request, problem_from(request, error))
 
-        return handle_those_who_left
+        return handle_in_fals_shape
 
 
 def answer_to(request: Request, problem: Problem) -> JSONResponse:

@@ -2,30 +2,22 @@
 
 from http import HTTPStatus
 
-from fastapi import Request, Response
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from api.doors.errors import DoorRoute
 from api.http.language import language_of
 from api.http.problems import MEDIA_TYPE, ConfirmationRequired, PriceUnknown, Problem, problem_body
 from reelay.domain.messages import Sentence, in_language
 
+PATHS = "/v1/"
 TYPES = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
     HTTPStatus.PAYMENT_REQUIRED: "insufficient_quota",
     HTTPStatus.FORBIDDEN: "permission_error",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
 }
-WORTH_A_RETRY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+WORTH_A_RETRY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 """The official client repeats 408, 409, 429 and 5xx by itself, unless it is told not to."""
-
-
-class OpenAiRoute(DoorRoute):
-    """A route whose errors leave in OpenAI's shape."""
-
-    @staticmethod
-    def answer_to(request: Request, problem: Problem) -> Response:
-        return answer_to(request, problem)
 
 
 def answer_to(request: Request, problem: Problem) -> JSONResponse:

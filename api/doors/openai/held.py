@@ -13,7 +13,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
 from api.context import Context, RequestContext
-from api.doors.openai.errors import OpenAiRoute
 from api.doors.openai.forms import SentFile, as_asset, body_of, scalar
 from api.doors.openai.models import create_asked, inputs_for_size, model_named
 from api.generations.read import final_view
@@ -35,7 +34,7 @@ INPUT_AT_FAULT = (
     FailureCode.INPUT_UNAVAILABLE,
 )
 
-router = APIRouter(prefix="/v1", route_class=OpenAiRoute, include_in_schema=False)
+router = APIRouter(prefix="/v1", include_in_schema=False)
 
 
 class GenerationFailed(Problem):

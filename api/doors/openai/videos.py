@@ -17,7 +17,6 @@ from pydantic import BaseModel
 from api.assets.uploads import FILE, file_problems
 from api.context import Context, RequestContext
 from api.doors.errors import named_as_sent
-from api.doors.openai.errors import OpenAiRoute
 from api.doors.openai.forms import SentFile, as_asset, body_of, scalar
 from api.doors.openai.models import create_asked, inputs_for_size, model_named
 from api.generations import delete
@@ -54,7 +53,7 @@ STATUSES: dict[Status, VideoStatus] = {
 }
 """Another word ends their clients' polling."""
 
-router = APIRouter(prefix="/v1/videos", route_class=OpenAiRoute, include_in_schema=False)
+router = APIRouter(prefix="/v1/videos", include_in_schema=False)
 
 
 class Failure(BaseModel):

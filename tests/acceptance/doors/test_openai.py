@@ -189,6 +189,32 @@ async def test_what_is_refused_is_called_as_it_was_sent(
     assert (refused.status_code, refused.json()["error"]["param"]) == (422, param)
 
 
+WRONG = [
+    ("GET", "/v1/nothing", b"", 404, "invalid_request_error", "not_found"),
+    ("POST", "/v1/chat/completions", b"{}", 404, "invalid_request_error", "not_found"),
+    ("PUT", "/v1/videos", b"{}", 405, "invalid_request_error", "method_not_allowed"),
+    ("GET", "/v1/audio/speech", b"", 405, "invalid_request_error", "method_not_allowed"),
+    ("POST", "/v1/videos", b" " * (1024 * 1024 + 1), 413, "invalid_request_error", "payload_too_large"),
+    ("POST", "/v1/audio/speech", b" " * (1024 * 1024 + 1), 413, "invalid_request_error", "payload_too_large"),
+    ("POST", "/v1/videos", b'{"prompt": "\xff"}', 422, "invalid_request_error", "invalid_params"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "content", "status", "kind", "code"), WRONG)
+async def test_what_no_call_takes_is_refused_in_the_shape_of_all_errors(
+    door: Door, method: str, path: str, content: bytes, status: int, kind: str, code: str
+) -> None:
+    headers = {"content-type": "application/json", "accept-language": "fr"}
+    refused = await door.service.client.request(method, path, content=content, headers=headers)
+    body = refused.json()
+
+    assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json")
+    assert body["error"] == {"message": body["detail"], "type": kind, "param": None, "code": code}
+    assert (body["status"], body["code"]) == (status, code.upper())
+    assert refused.headers["x-should-retry"] == "false"
+    assert ("allow" in refused.headers) is (status == 405)
+
+
 async def test_a_sheet_of_sprites_is_made_once_and_deleted_with_its_video(door: Door) -> None:
     service = door.service
     video = (await service.client.post("/v1/videos", json=LAKE)).json()["id"]

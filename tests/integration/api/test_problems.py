@@ -23,6 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from structlog.testing import capture_logs
 
 from api.app import Api
+from api.doors.openai import errors as openai
 from api.http.middleware import BodyLimit, BodyLimits
 from api.http.problem_handlers import install_problem_handlers
 from api.http.problems import ServiceUnavailable
@@ -144,14 +145,16 @@ async def small_app() -> AsyncIterator[str]:
     """Our middleware and problem handlers around routes of which most are broken. Bodies have 0.3 s."""
     app = Api(cors_origins=())
     app.state.language = Language.ENGLISH
-    install_problem_handlers(app)
+    install_problem_handlers(app, doors={openai.PATHS: openai.answer_to})
     limit = BodyLimit(within=timedelta(seconds=0.3), at_most=MEBIBYTE)
     app.add_middleware(BodyLimits, usual=limit, uploads=limit)
 
+    @app.post("/v1/read")
     @app.post("/read")
     async def read(request: Request) -> int:
         return len(await request.body())
 
+    @app.get("/v1/broken")
     @app.get("/broken")
     async def broken() -> None:
         raise ZeroDivisionError("a secret detail")
@@ -199,10 +202,11 @@ async def test_what_no_other_try_mends_is_answered_500_and_logged_with_its_cause
 
 
 @pytest.mark.fault("W15")
-async def test_body_that_does_not_arrive_in_time_is_given_up(small_app: str) -> None:
+@pytest.mark.parametrize("path", ["/read", "/v1/read"])
+async def test_body_that_does_not_arrive_in_time_is_given_up(small_app: str, path: str) -> None:
     url = httpx.URL(small_app)
     reader, writer = await asyncio.open_connection(url.host, url.port)
-    writer.write(b"POST /read HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nfirst words")
+    writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nfirst words".encode())
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")  # to the end: the connection is closed, too
     writer.close()
     await writer.wait_closed()
@@ -210,6 +214,10 @@ async def test_body_that_does_not_arrive_in_time_is_given_up(small_app: str) -> 
     assert head.startswith(b"HTTP/1.1 408 ")
     assert b"content-type: application/problem+json" in head.lower()
     assert json.loads(body)["code"] == "REQUEST_TIMEOUT"
+    if path.startswith(openai.PATHS):
+        error = json.loads(body)["error"]
+        assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", None, "request_timeout")
+        assert b"x-should-retry: true" in head
 
 
 async def test_bug_of_ours_has_the_shape_of_all_errors_and_tells_nothing(small_app: str) -> None:
@@ -218,6 +226,18 @@ async def test_bug_of_ours_has_the_shape_of_all_errors_and_tells_nothing(small_a
 
     assert problem(broken, 500, "INTERNAL")["error"] == "Internal server error"
     assert "secret" not in broken.text
+
+
+async def test_bug_of_ours_has_the_shape_of_the_protocol_that_was_spoken(small_app: str) -> None:
+    async with httpx.AsyncClient(base_url=small_app, timeout=PATIENCE) as client:
+        broken = await client.get("/v1/broken")
+        beside = await client.get("/v1x/broken")
+
+    assert broken.status_code == broken.json()["status"] == 500
+    error = broken.json()["error"]
+    assert (error["type"], error["param"], error["code"]) == ("server_error", None, "internal")
+    assert "secret" not in broken.text
+    problem(beside, 404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("path", CREATING)
