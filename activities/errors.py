@@ -10,6 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory
 
 from reelay.domain.failure import Failure, FailureCode
+from reelay.providers.errors import NotAccepted
 
 SUBMISSION_UNCERTAIN = "SubmissionUncertain"
 SLOT_UNAVAILABLE = "SlotUnavailable"
@@ -17,6 +18,18 @@ INPUT_FILES_NEEDED = "InputFilesNeeded"
 STILL_RUNNING = "StillRunning"
 NOT_LISTED = "NotListed"
 WAITING = "Waiting"
+NOTHING_SENT = frozenset(
+    {
+        *FailureCode,
+        *(refusal.__name__ for refusal in NotAccepted.__subclasses__()),
+        WAITING,
+        STILL_RUNNING,
+        SLOT_UNAVAILABLE,
+        INPUT_FILES_NEEDED,
+    }
+)
+"""Types of the last error of a submission that the provider has not accepted; of an `internal_error` that is not known,
+but it ends the job."""
 LONGEST_BACKOFF = timedelta(minutes=1)
 LONGEST_DOUBLINGS = 12
 # What the other side asks for, a Retry-After of a day for instance, is honoured up to this: things change sooner.
@@ -103,6 +116,12 @@ def needs_input_files(error: BaseException) -> bool:
     """Whether the activity failed with `input_files_needed`."""
     cause = _cause_of(error)
     return isinstance(cause, ApplicationError) and cause.type == INPUT_FILES_NEEDED
+
+
+def proves_nothing_sent(error: BaseException) -> bool:
+    """Whether the submission failed with one of `NOTHING_SENT`."""
+    cause = _cause_of(error)
+    return isinstance(cause, ApplicationError) and cause.type in NOTHING_SENT
 
 
 def _failure_from(error: BaseException) -> Failure | None:

@@ -9,8 +9,7 @@ from typing import Protocol
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
-from temporalio.exceptions import TimeoutError as ActivityTimeoutError
+from temporalio.exceptions import ActivityError, CancelledError, FailureError
 
 from workflows.activity_options import ARCHIVE, BEST_EFFORT, POLL, SUBMIT, every, with_activity_id
 from workflows.cancellation import finish_despite_cancel, stopped, unless_canceled
@@ -24,12 +23,12 @@ with workflow.unsafe.imports_passed_through():
     from activities.conclusion import ConclusionActivities
     from activities.errors import (
         LONGEST_PAUSE,
-        SUBMISSION_UNCERTAIN,
         failure_of,
         is_non_retryable,
         is_slot_unavailable,
         needs_input_files,
         non_retryable,
+        proves_nothing_sent,
     )
     from activities.input_files import InputFileActivities
     from activities.inputs import Accepted, Attempt, Ended
@@ -489,12 +488,9 @@ def _is_lost(posting: workflow.ActivityHandle[Submission]) -> bool:
 
 
 def _may_have_been_accepted(error: ActivityError) -> bool:
-    """An uncertain answer, or no answer before the time was up."""
-    match error.cause:
-        case ApplicationError(type=kind):
-            return kind == SUBMISSION_UNCERTAIN
-        case cause:
-            return isinstance(cause, ActivityTimeoutError)
+    """Of an outage, or no answer before the time was up, nobody can say what was sent before it. An activity that was
+    canceled before its next try is dropped."""
+    return not (proves_nothing_sent(error) or isinstance(error.cause, CancelledError))
 
 
 def _unknown_outcome_message(attempts: int) -> str:

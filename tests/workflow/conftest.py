@@ -56,8 +56,10 @@ def generation(policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL, **tim
     )
 
 
-def with_fallbacks(count: int = 1, policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL) -> Generation:
-    asked = generation(policy)
+def with_fallbacks(
+    count: int = 1, policy: UncertainSubmitPolicy = UncertainSubmitPolicy.FAIL, **timing: timedelta
+) -> Generation:
+    asked = generation(policy, **timing)
     fallback = Candidate(
         job_type=JobType.VIDEO,
         provider=ProviderName.REPLICATE,

@@ -3,9 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from temporalio.exceptions import ApplicationError
 
+from activities.errors import retry_later, try_again
+from activities.retries import INTERNAL_ERROR
+from reelay.db.engine import PostgresUnavailable
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, UncertainSubmitPolicy
+from reelay.providers.errors import AccountLocked, Throttled, Unreachable
 from tests.eventually import eventually
 from tests.workflow.conftest import Start, report, until, with_fallbacks
 from tests.workflow.steps import Steps, lost_answer, running, verdict
@@ -62,6 +68,46 @@ async def test_what_may_have_been_bought_is_not_bought_again(start: Start) -> No
     assert await run.over() == "FAILED"
     assert steps.failed_as() is FailureCode.UNKNOWN_OUTCOME
     assert steps.count("submit") == 1
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        PostgresUnavailable("it restarts"),
+        PoolTimeoutError("no connection is free"),
+        ApplicationError("An internal error (KeyError) in submit", type=INTERNAL_ERROR),
+    ],
+    ids=lambda last: getattr(last, "type", None) or type(last).__name__,
+)
+async def test_acceptance_that_is_not_written_down_in_time_is_looked_for(start: Start, last: Exception) -> None:
+    steps = Steps(submits=[last], finds=[None])
+    run = await start(steps, with_fallbacks(submission_window=timedelta(seconds=5)), skipping=True)
+
+    assert await run.over() == "COMPLETED"
+    assert steps.done[-4:] == ["find", "poll", "archive", "complete"]
+    assert {attempt.number for attempt in steps.attempts} == {1}
+
+
+LATER = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        try_again(Throttled("HTTP 429"), after=LATER),
+        try_again(AccountLocked("User is locked"), after=LATER),
+        try_again(Unreachable("no connection"), after=LATER),
+        retry_later("fal takes no submissions of our account", after=LATER),
+        running(ask_again_in=LATER),
+    ],
+    ids=lambda last: last.type,
+)
+async def test_what_was_not_sent_in_time_is_not_looked_for(start: Start, last: ApplicationError) -> None:
+    steps = Steps(submits=[last, None], webhook_expected=False)
+    run = await start(steps, with_fallbacks(submission_window=timedelta(seconds=5)), skipping=True)
+
+    assert await run.over() == "COMPLETED"
+    assert steps.done == ["submit", "fall back after 1: wait_expired", "submit", "poll", "archive", "complete"]
 
 
 async def test_without_another_fallback_it_fails_as_the_last_one(start: Start) -> None:
