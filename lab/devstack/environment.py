@@ -9,7 +9,9 @@ from reelay.settings import Environment
 SIMULATED_FAL_KEY = "simulated-key-id:simulated-key-secret"
 SIMULATED_FAL_ACCOUNT = "github_40000001"
 SIMULATED_REPLICATE_TOKEN = "r8_simulated"
-FAL_KEYS = ("FAL_KEY", "FAL_API_KEY")  # either will do; the second is the old name
+FAL_KEYS = ("FAL_KEY", "FAL_API_KEY", "FAL_KEY_NEW")  # any will do; the second is the old name of the first
+PROVIDER_SETTINGS = (*FAL_KEYS, "REPLICATE_API_TOKEN", "STUDIO_BACKEND_URL", "WEBHOOK_SECRET")
+"""Any of them sets a provider up."""
 
 
 def part_environment(
@@ -23,7 +25,7 @@ def part_environment(
 def simulated_provider(simulator_url: str) -> dict[str, str]:
     """With the simulator nothing may reach a real provider, whatever the user's environment says."""
     return {
-        **dict.fromkeys((*FAL_KEYS, "FAL_KEY_NEW"), SIMULATED_FAL_KEY),
+        **dict.fromkeys(FAL_KEYS, SIMULATED_FAL_KEY),
         "FAL_USER_ID": SIMULATED_FAL_ACCOUNT,
         "FAL_QUEUE_BASE": simulator_url,
         "FAL_API_BASE": simulator_url,
@@ -45,6 +47,9 @@ def require_development(user: Mapping[str, str]) -> None:
         )
 
 
-def require_provider_key(user: Mapping[str, str]) -> None:
-    if not any(name in user for name in FAL_KEYS):
-        raise StackError("without the simulator a real key is needed: set FAL_KEY in the environment or in .env")
+def require_provider(user: Mapping[str, str]) -> None:
+    if user.keys().isdisjoint(PROVIDER_SETTINGS):
+        raise StackError(
+            "without the simulator a real provider is needed: set FAL_KEY, or another of "
+            f"{', '.join(PROVIDER_SETTINGS[1:])}, in the environment or in .env"
+        )

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from lab.devstack.cancellation import run_until
-from lab.devstack.environment import part_environment, require_provider_key, simulated_provider
+from lab.devstack.environment import part_environment, require_provider, simulated_provider
 from lab.devstack.ports import HOST, holder, is_free
 from lab.devstack.postgres import EmbeddedPostgres
 from lab.devstack.processes import Answers, Program
@@ -148,7 +148,7 @@ class Stack:
             ours |= simulated_provider(self.simulator_url)
             defaults |= {"APP_URL": user.get("NEXT_PUBLIC_APP_URL", self.api_url)}
         else:
-            require_provider_key(user)
+            require_provider(user)
         return part_environment(user, ours={**ours, **overrides}, defaults=defaults)
 
     async def _until(self, stop: asyncio.Event, work: Work) -> None:

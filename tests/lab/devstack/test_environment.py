@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.devstack.environment import part_environment, require_provider_key, simulated_provider
+from lab.devstack.environment import part_environment, require_provider, simulated_provider
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
 
@@ -30,10 +30,18 @@ def test_with_the_simulator_nothing_reaches_a_real_provider() -> None:
     assert environment["FAL_QUEUE_BASE"] == "http://127.0.0.1:8010"
 
 
-def test_without_the_simulator_a_key_is_required() -> None:
-    with pytest.raises(StackError, match="FAL_KEY"):
-        require_provider_key({})
-    require_provider_key({"FAL_API_KEY": "legacy"})
+PROVIDERS = ("FAL_KEY", "FAL_API_KEY", "FAL_KEY_NEW", "REPLICATE_API_TOKEN", "STUDIO_BACKEND_URL", "WEBHOOK_SECRET")
+
+
+def test_without_the_simulator_a_provider_is_required() -> None:
+    with pytest.raises(StackError) as refusal:
+        require_provider({"REPLICATE_WEBHOOK_SECRET": "whsec_of_nobody"})
+    assert all(name in str(refusal.value) for name in PROVIDERS)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_any_provider_will_do_without_the_simulator(name: str) -> None:
+    require_provider({name: "set"})
 
 
 def test_the_environment_file_counts_below_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
