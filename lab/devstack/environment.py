@@ -6,6 +6,7 @@ from lab.simulator.settings import REPLICATE_WEBHOOK_SECRET
 from reelay.cli.errors import StackError
 from reelay.settings import Environment
 
+WORKER_HEALTH_PORT = "WORKER_HEALTH_PORT"
 SIMULATED_FAL_KEY = "simulated-key-id:simulated-key-secret"
 SIMULATED_FAL_ACCOUNT = "github_40000001"
 SIMULATED_REPLICATE_TOKEN = "r8_simulated"
@@ -17,8 +18,14 @@ PROVIDER_SETTINGS = (*FAL_KEYS, "REPLICATE_API_TOKEN", "STUDIO_BACKEND_URL", "WE
 def part_environment(
     user: Mapping[str, str], *, ours: Mapping[str, str], defaults: Mapping[str, str]
 ) -> dict[str, str]:
-    """`ours` wins over the user's, the user's over the defaults. How they reach their own Temporal is not passed on."""
-    passed_on = {name: value for name, value in user.items() if not name.startswith("TEMPORAL_")}
+    """`ours` wins over the user's, the user's over the defaults.
+
+    Not passed on are how they reach their own Temporal, and their worker's port: a stack that serves its metrics says
+    where.
+    """
+    passed_on = {
+        name: value for name, value in user.items() if not name.startswith("TEMPORAL_") and name != WORKER_HEALTH_PORT
+    }
     return {**defaults, **passed_on, **ours}
 
 
@@ -36,6 +43,15 @@ def simulated_provider(simulator_url: str) -> dict[str, str]:
         "REPLICATE_WEBHOOK_SECRET": REPLICATE_WEBHOOK_SECRET,
         "STUDIO_BACKEND_URL": f"{simulator_url}/studio/jobs",
     }
+
+
+def worker_health_port(user: Mapping[str, str]) -> int | None:
+    """Where the user wants to watch the worker. Raises: StackError."""
+    if (port := user.get(WORKER_HEALTH_PORT)) is None:
+        return None
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise StackError(f"{WORKER_HEALTH_PORT}: it must be a port, from 1 to 65535")
+    return int(port)
 
 
 def require_development(user: Mapping[str, str]) -> None:

@@ -13,7 +13,12 @@ from typing import Any
 import httpx
 
 from lab.devstack.cancellation import run_until
-from lab.devstack.environment import part_environment, require_provider, simulated_provider
+from lab.devstack.environment import (
+    WORKER_HEALTH_PORT,
+    part_environment,
+    require_provider,
+    simulated_provider,
+)
 from lab.devstack.ports import HOST, holder, is_free
 from lab.devstack.postgres import EmbeddedPostgres
 from lab.devstack.processes import Answers, Program
@@ -47,15 +52,15 @@ class Ports:
     def check_free(self) -> None:
         """Raises: PortTaken."""
         given: dict[int, str] = {}
-        for part in ("api", "temporal", "ui", "simulator"):
-            port = getattr(self, part)
+        chosen = {part: f"--{part}-port" for part in ("api", "temporal", "ui", "simulator")}
+        for part, by in {**chosen, "worker_metrics": WORKER_HEALTH_PORT}.items():
+            if (port := getattr(self, part)) is None:
+                continue
             if port in given:
-                raise PortTaken(f"port {port} is asked for twice: by --{given[port]}-port and --{part}-port")
-            if port is not None and not is_free(port):
-                raise PortTaken(
-                    f"port {port}, wanted by {part}, is taken by {holder(port)}: choose another with --{part}-port"
-                )
-            given[port] = part
+                raise PortTaken(f"port {port} is asked for twice: by {given[port]} and {by}")
+            if not is_free(port):
+                raise PortTaken(f"port {port}, wanted by {part}, is taken by {holder(port)}: choose another with {by}")
+            given[port] = by
 
 
 class Stack:
@@ -138,7 +143,7 @@ class Stack:
             "PYTHONUNBUFFERED": "1",
         }
         if self._ports.worker_metrics:
-            ours |= {"WORKER_HEALTH_HOST": HOST, "WORKER_HEALTH_PORT": str(self._ports.worker_metrics)}
+            ours |= {"WORKER_HEALTH_HOST": HOST, WORKER_HEALTH_PORT: str(self._ports.worker_metrics)}
         defaults = {
             "FAL_WEBHOOK_SECRET": secrets.webhook_secret,
             "OUTGOING_WEBHOOK_SECRET": secrets.webhook_secret,

@@ -3,13 +3,14 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from rich.console import Console
 
 from lab.devstack.clip_demo import ClipDemo
 from lab.devstack.demo import Demo
-from lab.devstack.environment import require_development
+from lab.devstack.environment import require_development, worker_health_port
 from lab.devstack.ports import HOST, free_ports
 from lab.devstack.stack import Ports, Stack
 from reelay.cli.access import local_key
@@ -24,6 +25,8 @@ async def run_dev(data_dir: DataDir, ports: Ports, announce: Callable[[str], Non
     """The stack, until it is stopped. Raises: StackError."""
     user = user_environment()
     require_development(user)
+    if port := worker_health_port(user):
+        ports = replace(ports, worker_metrics=port)
     with data_dir.held():
         ports.check_free()
         announce(f"starting; data and logs are in {data_dir.path}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.devstack.environment import part_environment, require_provider, simulated_provider
+from lab.devstack.environment import part_environment, require_provider, simulated_provider, worker_health_port
 from reelay.cli.environment import user_environment
 from reelay.cli.errors import StackError
 
@@ -21,6 +21,18 @@ def test_the_users_own_temporal_is_not_the_embedded_one() -> None:
         {"TEMPORAL_API_KEY": "secret", "TEMPORAL_TLS": "true"}, ours={"TEMPORAL_ADDRESS": "here"}, defaults={}
     )
     assert environment == {"TEMPORAL_ADDRESS": "here"}
+
+
+def test_the_port_of_the_users_worker_is_that_of_one_stack() -> None:
+    assert part_environment({"WORKER_HEALTH_PORT": "9001"}, ours={}, defaults={}) == {}
+    assert worker_health_port({"WORKER_HEALTH_PORT": "9001"}) == 9001
+    assert worker_health_port({}) is None
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "soon"])
+def test_what_is_no_port_is_named(port: str) -> None:
+    with pytest.raises(StackError, match="WORKER_HEALTH_PORT"):
+        worker_health_port({"WORKER_HEALTH_PORT": port})
 
 
 def test_with_the_simulator_nothing_reaches_a_real_provider() -> None:

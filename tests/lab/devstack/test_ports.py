@@ -40,3 +40,5 @@ def test_one_port_for_two_parts_is_refused() -> None:
     ports = free()
     with pytest.raises(PortTaken, match="--api-port and --temporal-port"):
         replace(ports, temporal=ports.api).check_free()
+    with pytest.raises(PortTaken, match="--ui-port and WORKER_HEALTH_PORT"):
+        replace(ports, worker_metrics=ports.ui).check_free()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -57,11 +58,13 @@ class Dev:
 
 
 @asynccontextmanager
-async def starting(folder: Path, ports: Sequence[int] | None = None) -> AsyncIterator[Dev]:
+async def starting(
+    folder: Path, ports: Sequence[int] | None = None, *more: str, environment: dict[str, str] = ENVIRONMENT
+) -> AsyncIterator[Dev]:
     chosen = ports or free_ports(len(PARTS))
     options = [word for name, port in zip(PARTS, chosen, strict=True) for word in (f"--{name}-port", str(port))]
     process = await asyncio.create_subprocess_exec(
-        *REELAY, "dev", "--data-dir", str(folder), *options, env=ENVIRONMENT, stdout=PIPE, stderr=STDOUT
+        *REELAY, "dev", "--data-dir", str(folder), *options, *more, env=environment, stdout=PIPE, stderr=STDOUT
     )
     try:
         yield Dev(process, DataDir(folder), f"http://127.0.0.1:{chosen[0]}")
@@ -136,6 +139,25 @@ async def test_a_stop_during_the_start_leaves_nothing_behind(tmp_path: Path) -> 
         await begun.process.communicate()
         assert begun.process.returncode == 0
         await all_gone(family)
+
+
+async def test_without_the_simulator_any_provider_will_do_and_the_worker_is_watched_where_its_user_says(
+    tmp_path: Path,
+) -> None:
+    nobody, port = free_ports(2)
+    environment = {
+        **ENVIRONMENT,
+        "REPLICATE_API_TOKEN": "r8_of_nobody",
+        "REPLICATE_API_BASE": f"http://127.0.0.1:{nobody}",
+        "WORKER_HEALTH_PORT": str(port),
+    }
+    async with starting(tmp_path, None, "--no-simulator", environment=environment) as running:
+        ready = await running.line("ready")
+        assert f"worker-metrics http://127.0.0.1:{port}/metrics" in ready
+        assert "simulator" not in ready
+        async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
+            watched = await client.get(f"http://127.0.0.1:{port}/readyz")
+        assert watched.status_code == 200, watched.text
 
 
 async def test_the_demo_keeps_its_promises(tmp_path: Path) -> None:
