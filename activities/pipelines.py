@@ -105,13 +105,20 @@ class PipelineActivities:
     async def end_pipeline(self, pipeline_id: UUID) -> PipelineStatus:
         """Completed if all of its steps are."""
         async with self._sessions.begin() as session:
-            return await end_pipeline(session, pipeline_id)
+            return await end_pipeline(session, pipeline_id, _run_id())
 
     @activity.defn
     async def cancel_pipeline(self, pipeline_id: UUID) -> None:
         """Its jobs have ended by now; what has not begun is skipped."""
         async with self._sessions.begin() as session:
-            await cancel_steps(session, pipeline_id)
+            await cancel_steps(session, pipeline_id, _run_id())
+
+
+def _run_id() -> str:
+    """Of the pipeline's run."""
+    run_id = activity.info().workflow_run_id
+    assert run_id is not None
+    return run_id
 
 
 def _begun_before(step: StepOfPipeline) -> Begun:

@@ -275,17 +275,9 @@ class PipelineRuns:
     async def start(self, pipeline: Pipeline, name: str) -> None:
         """Unless there is a run. One that follows another goes on from where the rows say. Raises: TemporalFailed."""
         async with _answered_within(self._timeouts.command):
-            await self._client.start_workflow(
-                PipelineWorkflow.run,
-                replace(pipeline, with_search_attributes=self._with_search_attributes),
-                id=pipeline_workflow_id(pipeline.id),
-                task_queue=self._task_queue,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                search_attributes=pipeline_search_attributes(pipeline) if self._with_search_attributes else None,
-                static_summary=f"{name or 'Pipeline'}: {', '.join(step.id for step in pipeline.steps)}"[:200],
-                static_details=pipeline_details(pipeline, self._origin) if self._origin else None,
-            )
+            run_id = await self._start(pipeline, name, WorkflowIDConflictPolicy.USE_EXISTING)
+            if run_id == pipeline.ended_by:  # all that it has still to hear is that it has
+                await self._start(pipeline, name, WorkflowIDConflictPolicy.TERMINATE_EXISTING)
 
     async def decide(self, pipeline_id: UUID, decision: Decision) -> None:
         """Raises: NoRun, TemporalFailed."""
@@ -296,6 +288,21 @@ class PipelineRuns:
         """Raises: NoRun, TemporalFailed."""
         async with _answered_within(self._timeouts.command):
             await self._handle(pipeline_id).cancel()
+
+    async def _start(self, pipeline: Pipeline, name: str, conflict: WorkflowIDConflictPolicy) -> str | None:
+        """The id of the run that there is then."""
+        handle = await self._client.start_workflow(
+            PipelineWorkflow.run,
+            replace(pipeline, with_search_attributes=self._with_search_attributes),
+            id=pipeline_workflow_id(pipeline.id),
+            task_queue=self._task_queue,
+            id_conflict_policy=conflict,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            search_attributes=pipeline_search_attributes(pipeline) if self._with_search_attributes else None,
+            static_summary=f"{name or 'Pipeline'}: {', '.join(step.id for step in pipeline.steps)}"[:200],
+            static_details=pipeline_details(pipeline, self._origin) if self._origin else None,
+        )
+        return handle.result_run_id
 
     def _handle(self, pipeline_id: UUID) -> WorkflowHandle[PipelineWorkflow, PipelineStatus]:
         return self._client.get_workflow_handle_for(PipelineWorkflow.run, pipeline_workflow_id(pipeline_id))

@@ -143,6 +143,7 @@ async def plan_of(session: AsyncSession, pipeline: PipelineRow) -> Pipeline:
             )
             for step in steps
         ),
+        ended_by=pipeline.ended_by,
     )
 
 
@@ -270,22 +271,24 @@ async def forget_content(session: AsyncSession, job: GenerationJob) -> None:
     await session.execute(update(GenerationJob).where(col(GenerationJob.id) == job.id).values(content_key=None))
 
 
-async def end_pipeline(session: AsyncSession, pipeline_id: UUID) -> PipelineStatus:
-    """All of its steps have ended. Twice is once; one that was deleted with its user was canceled."""
+async def end_pipeline(session: AsyncSession, pipeline_id: UUID, run_id: str) -> PipelineStatus:
+    """All of its steps have ended. Twice by a run is once; one that was deleted with its user was canceled."""
     pipeline = await _lock(session, pipeline_id)
     if pipeline is None:
         return PipelineStatus.CANCELED
-    if pipeline.status == PipelineStatus.RUNNING:
+    if _is_to_end(pipeline, run_id):
         steps = (await steps_of(session, pipeline.user_id, [pipeline_id]))[pipeline_id]
-        done = all(step.status.is_done for step in steps)
-        await _end(session, pipeline, PipelineStatus.COMPLETED if done else PipelineStatus.FAILED)
+        if all(step.status.is_done or step.status.is_lost for step in steps):
+            done = all(step.status.is_done for step in steps)
+            await _end(session, pipeline, PipelineStatus.COMPLETED if done else PipelineStatus.FAILED, run_id)
     return PipelineStatus(pipeline.status)
 
 
-async def cancel_steps(session: AsyncSession, pipeline_id: UUID) -> None:
-    """The pipeline and all of its steps that have not begun: what was held for these is released."""
+async def cancel_steps(session: AsyncSession, pipeline_id: UUID, run_id: str) -> None:
+    """The pipeline and all of its steps that have not begun: what was held for these is released. Twice by a run is
+    once."""
     pipeline = await _lock(session, pipeline_id)
-    if pipeline is None or pipeline.status != PipelineStatus.RUNNING:
+    if pipeline is None or not _is_to_end(pipeline, run_id):
         return
     await lock_planned_jobs(session, pipeline_id)
     for step in (await steps_of(session, pipeline.user_id, [pipeline_id]))[pipeline_id]:
@@ -294,15 +297,20 @@ async def cancel_steps(session: AsyncSession, pipeline_id: UUID) -> None:
                 await skip_step(session, step.row, step.job, "Canceled")
             case StepStatus.WAITING_FOR_APPROVAL:
                 await set_step(session, step.row, StepStatus.FAILED, note="Canceled")
-    await _end(session, pipeline, PipelineStatus.CANCELED)
+    await _end(session, pipeline, PipelineStatus.CANCELED, run_id)
 
 
 async def _lock(session: AsyncSession, pipeline_id: UUID) -> PipelineRow | None:
     return await session.get(PipelineRow, pipeline_id, with_for_update=True)
 
 
-async def _end(session: AsyncSession, pipeline: PipelineRow, status: PipelineStatus) -> None:
-    pipeline.status, pipeline.completed_at = status, datetime.now(UTC)
+def _is_to_end(pipeline: PipelineRow, run_id: str) -> bool:
+    """Not by a run that has ended it already: it was retried since, and goes on by another one."""
+    return pipeline.status == PipelineStatus.RUNNING and pipeline.ended_by != run_id
+
+
+async def _end(session: AsyncSession, pipeline: PipelineRow, status: PipelineStatus, run_id: str) -> None:
+    pipeline.status, pipeline.completed_at, pipeline.ended_by = status, datetime.now(UTC), run_id
     await session.flush()
 
 

@@ -235,6 +235,8 @@ class PipelineRow(SQLModel, table=True):
     completed_at: datetime | None = Field(default=None, sa_column=_timestamp())
     check_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
     """When somebody has to see to it that its workflow runs."""
+    ended_by: str | None = Field(default=None, sa_type=Text)
+    """The run that ended it last, by its id at Temporal. It stays when it is retried."""
 
 
 class PipelineStepRow(SQLModel, table=True):

@@ -85,6 +85,8 @@ class Pipeline:
     steps: tuple[PlannedStep, ...]
     approval_window: timedelta = APPROVAL_WINDOW
     with_search_attributes: bool = True
+    ended_by: str | None = None
+    """The id of the run after whose end it was retried."""
 
 
 @dataclass(frozen=True, kw_only=True)
