@@ -172,7 +172,7 @@ async def open_generations_worker(
     submission = SubmissionActivities(settings, sessions, providers, slots)
     polling = PollingActivities(sessions, providers, settings.account_names)
     conclusion = ConclusionActivities(sessions, providers, settings.language, slots, settings.account_names)
-    pipelines = PipelineActivities(sessions)
+    pipelines = PipelineActivities(sessions, runs)
     catalog = load_catalog(more=settings.catalog_dir)
     reconciliation = ReconciliationActivities(settings, sessions, providers, runs, catalog)
     platform = await stack.enter_async_context(open_platform(settings))

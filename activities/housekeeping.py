@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Protocol
 from uuid import UUID
 
 import structlog
 from temporalio import activity
 
 from activities.heartbeat import heartbeating
+from activities.stopping import Runs, stop_job
 from reelay.db.deletion import (
     Erasure,
     active_jobs_of,
@@ -28,8 +28,6 @@ from reelay.db.deletion import (
     users_to_delete,
 )
 from reelay.db.engine import Sessions
-from reelay.db.generations import cancel_unsubmitted
-from reelay.db.tables import GenerationJob
 from reelay.domain.generation import ProviderName
 from reelay.domain.housekeeping import Pruned
 from reelay.media.errors import MediaError
@@ -50,16 +48,9 @@ log = structlog.get_logger()
 Delete = Callable[..., Awaitable[int]]
 
 
-class Stop(Protocol):
-    """The runs of generations, as far as a deletion needs them."""
-
-    async def stop(self, generation_id: UUID) -> None:
-        """Cancel the run. Nothing where there is none, or Temporal does not answer."""
-
-
 class HousekeepingActivities:
     def __init__(
-        self, settings: Settings, sessions: Sessions, providers: Providers, storage: Storage, runs: Stop
+        self, settings: Settings, sessions: Sessions, providers: Providers, storage: Storage, runs: Runs
     ) -> None:
         self._settings = settings
         self._sessions = sessions
@@ -115,12 +106,7 @@ class HousekeepingActivities:
         async with self._sessions() as session:
             jobs = await active_jobs_of(session, user_id)
         for job in jobs:
-            if not await self._cancel_unsubmitted(job):
-                await self._runs.stop(job.id)
-
-    async def _cancel_unsubmitted(self, job: GenerationJob) -> bool:
-        async with self._sessions.begin() as session:
-            return await cancel_unsubmitted(session, job.user_id, job.id)
+            await stop_job(self._sessions, self._runs, job)
 
     async def _erase(self, ends_at: float, found: Counter[str]) -> None:
         """What is noted is noted for a batch at once: a transaction each would be most of the work."""

@@ -7,6 +7,7 @@ from temporalio import activity
 
 from activities.errors import still_running
 from activities.inputs import Decided
+from activities.stopping import Runs, stop_job
 from reelay.db.engine import Sessions
 from reelay.db.generations import fail_generation, generation_of
 from reelay.db.inputs import input_sums
@@ -35,8 +36,9 @@ INPUT_GONE = Failure(code=FailureCode.INPUT_UNAVAILABLE, message="A file that th
 
 
 class PipelineActivities:
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, runs: Runs) -> None:
         self._sessions = sessions
+        self._runs = runs
 
     @activity.defn
     async def begin_step(self, step: Step) -> Begun:
@@ -109,9 +111,14 @@ class PipelineActivities:
 
     @activity.defn
     async def cancel_pipeline(self, pipeline_id: UUID) -> None:
-        """Its jobs have ended by now; what has not begun is skipped."""
+        """What has not begun is skipped. A step that began meanwhile, or by another run, is stopped: the retries are
+        the wait for its end."""
         async with self._sessions.begin() as session:
-            await cancel_steps(session, pipeline_id, _run_id())
+            running = await cancel_steps(session, pipeline_id, _run_id())
+        for job in running:
+            await stop_job(self._sessions, self._runs, job)
+        if running:
+            raise still_running("Its jobs are being stopped", ask_again_in=LOOK_AGAIN_IN)
 
 
 def _run_id() -> str:

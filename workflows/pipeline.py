@@ -223,7 +223,7 @@ class PipelineWorkflow:
         return await ending
 
     async def cancel(self) -> None:
-        """By now its generations have ended, and were withdrawn at their providers."""
+        """By now the generations that it started have ended, and were withdrawn at their providers."""
         await finish_despite_cancel(
             workflow.start_activity_method(
                 PipelineActivities.cancel_pipeline,

@@ -284,20 +284,24 @@ async def end_pipeline(session: AsyncSession, pipeline_id: UUID, run_id: str) ->
     return PipelineStatus(pipeline.status)
 
 
-async def cancel_steps(session: AsyncSession, pipeline_id: UUID, run_id: str) -> None:
-    """The pipeline and all of its steps that have not begun: what was held for these is released. Twice by a run is
-    once."""
+async def cancel_steps(session: AsyncSession, pipeline_id: UUID, run_id: str) -> Sequence[GenerationJob]:
+    """All of its steps that have not begun: what was held for these is released. With them the pipeline itself, unless
+    jobs of it run: these are returned. Twice by a run is once."""
     pipeline = await _lock(session, pipeline_id)
     if pipeline is None or not _is_to_end(pipeline, run_id):
-        return
+        return ()
     await lock_planned_jobs(session, pipeline_id)
-    for step in (await steps_of(session, pipeline.user_id, [pipeline_id]))[pipeline_id]:
+    steps = (await steps_of(session, pipeline.user_id, [pipeline_id]))[pipeline_id]
+    for step in steps:
         match step.row.status:
             case StepStatus.WAITING:
                 await skip_step(session, step.row, step.job, "Canceled")
             case StepStatus.WAITING_FOR_APPROVAL:
                 await set_step(session, step.row, StepStatus.FAILED, note="Canceled")
-    await _end(session, pipeline, PipelineStatus.CANCELED, run_id)
+    running = [step.job for step in steps if step.job and step.status is StepStatus.RUNNING]
+    if not running:
+        await _end(session, pipeline, PipelineStatus.CANCELED, run_id)
+    return running
 
 
 async def _lock(session: AsyncSession, pipeline_id: UUID) -> PipelineRow | None:

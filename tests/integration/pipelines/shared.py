@@ -32,6 +32,13 @@ async def create(service: Service, steps: dict[str, Plan], **words: Any) -> str:
     return str(response.json()["pipelineId"])
 
 
+async def act_on(service: Service, pipeline_id: str, act: str, **body: Any) -> Plan:
+    answer = await service.client.post(f"/api/pipelines/{pipeline_id}/{act}", json=body)
+    assert answer.status_code == 202, answer.text
+    pipeline: Plan = answer.json()
+    return pipeline
+
+
 async def read(service: Service, pipeline_id: str) -> Plan:
     response = await service.client.get(f"/api/pipelines/{pipeline_id}")
     assert response.status_code == 200, response.text

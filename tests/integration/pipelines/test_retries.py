@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,6 +17,7 @@ from tests.integration.pipelines.shared import (
     FRAME,
     VIDEO,
     Plan,
+    act_on,
     create,
     credits_of,
     posts,
@@ -33,6 +33,7 @@ from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.tcp_lines import open_line
 from workflows.ids import pipeline_workflow_id
+from workflows.runs import GenerationRuns
 
 STEPS: dict[str, Plan] = {"frame": FRAME, "video": VIDEO}
 
@@ -48,7 +49,8 @@ class End:
         """The activity once more, for that run."""
         environment = ActivityEnvironment()
         environment.info = replace(environment.info, workflow_run_id=run_id, attempt=2)
-        await environment.run(getattr(PipelineActivities(service.sessions), self.activity), pipeline_id)
+        runs = GenerationRuns(service.temporal, service.settings.task_queue, None)
+        await environment.run(getattr(PipelineActivities(service.sessions, runs), self.activity), pipeline_id)
 
 
 REJECTED = End("reject", {"step": "frame"}, "failed", "end_pipeline")
@@ -60,13 +62,6 @@ async def unworked(servers: Servers) -> AsyncIterator[Service]:
     """Without a worker."""
     async with running_service(servers, worker=False) as service:
         yield service
-
-
-async def act_on(service: Service, pipeline_id: str, act: str, **body: Any) -> Plan:
-    answer = await service.client.post(f"/api/pipelines/{pipeline_id}/{act}", json=body)
-    assert answer.status_code == 202, answer.text
-    pipeline: Plan = answer.json()
-    return pipeline
 
 
 @asynccontextmanager
