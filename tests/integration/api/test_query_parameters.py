@@ -55,7 +55,7 @@ async def test_every_documented_call_takes_what_the_document_names_and_nothing_e
         ("/api/jobs?limti=5", f'it takes {OF_JOBS}; did you mean "limit"?'),
         ("/api/jobs?metadata=7", f'it takes {OF_JOBS}; did you mean "metadata.KEY"?'),
         ("/api/jobs?colour=red", f"it takes {OF_JOBS}"),
-        (f"/api/jobs/{ANY_ID}?Wait=5", 'it takes logs, wait; did you mean "wait"?'),
+        (f"/api/jobs/{ANY_ID}?Wait=5", 'it takes logs, wait, until; did you mean "wait"?'),
         ("/api/credits?user=ann", "it takes none"),
     ],
 )
