@@ -70,11 +70,30 @@ class MixActivities:
         async with heartbeating(every=HEARTBEAT):
             await self._advance(generation, "Mixing the film")
             try:
-                with self._storage.scratch() as folder:
-                    files = await self._make(generation, folder)
+                files = await self._make_if_wanted(generation)
             except MediaError as error:
                 raise mix_error(error) from error
         return Archived(files=files, provider_url=None)
+
+    async def _make_if_wanted(self, generation: Generation) -> tuple[MediaFile, ...]:
+        """Of one whose job has ended meanwhile nothing stays: whoever deleted the job has not waited for us.
+
+        Raises: MediaError.
+        """
+        try:
+            with self._storage.scratch() as folder:
+                files = await self._make(generation, folder)
+        finally:  # an earlier attempt may have stored what this one does not come to
+            if not (is_wanted := await self._is_wanted(generation)):
+                await self._storage.delete_below(media_prefix(generation.user_id, generation.id))
+        if not is_wanted:
+            raise non_retryable(Failure(code=FailureCode.CANCELED, message="Its job ended before it was mixed"))
+        return files
+
+    async def _is_wanted(self, generation: Generation) -> bool:
+        async with self._sessions() as session:
+            job = await find_generation(session, generation.user_id, generation.id)
+        return job is not None and job.status not in (Status.CANCELED, Status.FAILED)
 
     async def _make(self, generation: Generation, folder: Path) -> tuple[MediaFile, ...]:
         """Raises: MediaError."""

@@ -3,24 +3,16 @@
 import asyncio
 from pathlib import Path
 
-import psutil
 import pytest
 
 from reelay.media.errors import BadMedia, TooCostly
 from reelay.media.mix import Ending, Mix, Track
 from reelay.media.mixer import make_film
 from tests.eventually import eventually
+from tests.integration.mixers import mixers
 from tests.unit.media.samples import make_tone, make_video
 
 LARGE = 2**30
-
-
-def mixers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if _is_mixer(child)]
-
-
-def _is_mixer(process: psutil.Process) -> bool:
-    return process.status() != psutil.STATUS_ZOMBIE and any("mixer_process" in each for each in process.cmdline())
 
 
 @pytest.fixture
