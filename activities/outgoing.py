@@ -17,7 +17,6 @@ from activities.heartbeat import heartbeating
 from reelay.db.engine import POSTGRES_UNAVAILABLE, Sessions, one_statement
 from reelay.db.outgoing import (
     DueDelivery,
-    disable_endpoint,
     due_deliveries,
     record_delivered,
     record_failed,
@@ -131,18 +130,15 @@ class OutgoingActivities:
         pause = pause_before(due.delivery.tries + 2, self._schedule, answer.retry_after)
         if answer.is_gone and due.endpoint is None:
             pause = None  # a job's own address has nothing else to be disabled
-        disabled = await record_failed(
+        return await record_failed(
             session,
             due,
             _written(answer),
             pause=pause,
             hold_others=pause if answer.retry_after else None,
             is_receivers=answer.outcome is not AttemptOutcome.NOT_COMPOSED,
+            is_gone=answer.is_gone,
         )
-        if answer.is_gone and due.endpoint is not None:
-            await disable_endpoint(session, due.endpoint.id, DisabledReason.GONE)
-            return DisabledReason.GONE
-        return disabled
 
     async def _due_messages(self, target_id: UUID, *, at_most: int) -> list[tuple[DueDelivery, Message | None]]:
         async with one_statement(self._sessions) as session:

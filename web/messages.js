@@ -415,7 +415,7 @@ const MESSAGES = [
   ["Disabled", "Désactivé", "Desativado"],
   ["You have disabled it.", "Vous l'avez désactivé.", "Você o desativou."],
   ["It answered 410: it is gone.", "Il a répondu 410 : il n'existe plus.", "Respondeu 410: não existe mais."],
-  ["It has failed for five days.", "Il a échoué pendant cinq jours.", "Falhou durante cinco dias."],
+  ["It has failed for days.", "Il a échoué pendant des jours.", "Falhou durante dias."],
   ["It has failed since {moment}.", "Il échoue depuis le {moment}.", "Falha desde {moment}."],
   [
     "This secret signs what is sent. It is shown this once:",

@@ -13,7 +13,7 @@ const STATUS = { unverified: "Not tested yet", enabled: "Enabled", disabled: "Di
 const REASONS = {
   requested: "You have disabled it.",
   gone: "It answered 410: it is gone.",
-  failing: "It has failed for five days.",
+  failing: "It has failed for days.",
 };
 const STATES = { pending: "Waiting", delivered: "Delivered", failed: "Given up" };
 const OUTCOMES = {

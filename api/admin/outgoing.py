@@ -58,13 +58,13 @@ class OutgoingView(Wire):
     """How outgoing webhooks are doing."""
 
     waiting: int
-    """Deliveries that are due or will be."""
+    """Deliveries that are due or will be; not those that wait until their endpoint is enabled."""
     oldest_due_seconds: float
     """How long the oldest of them is due: seconds, unless nobody sends them or its endpoint is slow."""
     failing: int
     """Endpoints whose last attempt failed."""
     disabled: int
-    """Endpoints that were disabled because they failed for five days, or were gone."""
+    """Endpoints that were disabled because they failed for five days, never answered a test, or were gone."""
     data: list[FailingEndpointView]
     """Of both kinds at most 100, those that have failed for the longest time first."""
 

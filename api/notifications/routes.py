@@ -58,7 +58,7 @@ NOT_FOUND: dict[int | str, dict[str, Any]] = problems(HTTPStatus.NOT_FOUND)
 
 @router.post("/webhook-endpoints", status_code=status.HTTP_201_CREATED, responses=problems(HTTPStatus.CONFLICT))
 async def create_webhook_endpoint(body: EndpointRequest, context: Context) -> NewEndpointView:
-    """Create an endpoint. It is sent a `webhook.test` at once, and events once it has answered one with 2xx."""
+    """Create an endpoint. It is sent a `webhook.test` at once; events wait until it has answered one with 2xx."""
     settings = context.services.settings
     check_webhook_url(settings, body.url, field="url")
     secret, endpoint_id = new_secret(), uuid4()
@@ -191,8 +191,9 @@ async def redeliver_webhook(
 ) -> OutgoingDeliveryView:
     """Send a delivery again, under the same `webhook-id`."""
     async with context.transaction() as session:
+        endpoint = await _find(session, context, endpoint_id, lock=True)
         await context.services.limits.admit_webhook_test(session, context.caller.user_id)
-        line = await redeliver(session, context.caller.user_id, endpoint_id, delivery_id)
+        line = await redeliver(session, endpoint, delivery_id)
         if line is None:
             raise NotFound
     return OutgoingDeliveryView.from_line(line)
@@ -216,7 +217,7 @@ async def read_event_log(
     ] = None,
     limit: PageSize = 20,
 ) -> EventLog:
-    """How your jobs and batches ended, in order, for catching up: of users with an endpoint, or with a `webhookUrl`.
+    """How your jobs, batches and pipelines ended, in order, for catching up: with an endpoint, or a `webhookUrl`.
 
     No event appears later below one that was shown. Kept for 30 days.
     """

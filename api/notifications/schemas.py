@@ -53,7 +53,8 @@ class EndpointChange(Wire):
     """`disabled`: nothing is sent, and what waits is kept. `enabled`: what waits is sent; an endpoint that has never
     answered is sent a test first, and is `unverified` until it answers."""
     url: Url = LEFT_OUT
-    """Another address. It is sent a test first, and the endpoint is `unverified` until it answers."""
+    """Another address. It is sent a test first, and the endpoint is `unverified` until it answers; what happens
+    meanwhile waits."""
     events: Events | None = None
     """Which types of events; null: all of them."""
     description: Description = LEFT_OUT
@@ -72,9 +73,10 @@ class EndpointView(Wire):
     description: str
     """Your own words for it."""
     status: EndpointStatus
-    """`unverified` until it has answered a test with 2xx: events are sent to an `enabled` one."""
+    """`unverified` until it has answered a test with 2xx: events wait, and are sent once it is `enabled`."""
     disabled_reason: DisabledReason | None
-    """Why it is disabled: it was `requested`, it answered 410 (`gone`), or it was `failing` for five days."""
+    """Why it is disabled: it was `requested`, it answered 410 (`gone`), or it was `failing`: for five days, or
+    at every attempt of the test that would have verified it."""
     disabled_at: datetime | None
     """Since when it is disabled."""
     failing_since: datetime | None
@@ -154,7 +156,7 @@ class OutgoingDeliveryView(Wire):
     state: DeliveryState
     """`pending` until it is `delivered`, or the last attempt has `failed`."""
     next_try_at: datetime | None
-    """When the next attempt is due, while it is pending and its endpoint is enabled."""
+    """When the next attempt is due; null when there is none, or none before the endpoint is enabled."""
     attempts: list[AttemptView]
     """The latest attempts, the oldest first."""
     created_at: datetime
@@ -173,7 +175,7 @@ class OutgoingDeliveryView(Wire):
             job_id=event.job_id,
             batch_id=event.batch_id,
             state=delivery.state,
-            next_try_at=delivery.next_try_at if delivery.state == DeliveryState.PENDING else None,
+            next_try_at=delivery.next_try_at if delivery.wake_at else None,
             attempts=[AttemptView.model_validate(attempt) for attempt in delivery.attempts],
             created_at=delivery.created_at,
             ended_at=delivery.ended_at,

@@ -11,14 +11,15 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
     Integer,
     and_,
     bindparam,
     case,
     delete,
+    exists,
     func,
     literal,
+    null,
     or_,
     select,
     text,
@@ -105,38 +106,24 @@ async def enable_endpoint(session: AsyncSession, endpoint: WebhookEndpoint) -> N
     """What waits is sent from now on; of one that is unverified, a test first."""
     status = EndpointStatus.ENABLED if endpoint.verified_at else EndpointStatus.UNVERIFIED
     await _set_status(session, endpoint.id, status, None)
-    if status is EndpointStatus.ENABLED:
-        await _wake(session, endpoint.id)
-    else:
+    if status is EndpointStatus.UNVERIFIED:
         await test_endpoint(session, endpoint.id)
 
 
 async def disable_endpoint(session: AsyncSession, endpoint_id: UUID, reason: DisabledReason) -> None:
     """What waits stays, and is sent when it is enabled again."""
     await _set_status(session, endpoint_id, EndpointStatus.DISABLED, reason)
-    await session.execute(update(OutgoingDelivery).where(*_pending_of(endpoint_id)).values(wake_at=None))
 
 
 async def _set_status(
     session: AsyncSession, endpoint_id: UUID, status: EndpointStatus, reason: DisabledReason | None
 ) -> None:
+    """The trigger `set_wake_times` has its deliveries sent or wait."""
     values = {"status": status, "disabled_reason": reason, "disabled_at": func.now() if reason else None}
     await session.execute(
         update(WebhookEndpoint)
         .where(col(WebhookEndpoint.id) == endpoint_id)
         .values(**values, failing_since=None, last_failed_at=None)
-    )
-
-
-async def _wake(session: AsyncSession, endpoint_id: UUID) -> None:
-    waking = update(OutgoingDelivery).where(*_pending_of(endpoint_id))
-    await session.execute(waking.values(wake_at=col(OutgoingDelivery.next_try_at)))
-
-
-def _pending_of(endpoint_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    return (
-        col(OutgoingDelivery.endpoint_id) == endpoint_id,
-        col(OutgoingDelivery.state) == DeliveryState.PENDING,
     )
 
 
@@ -177,16 +164,20 @@ async def newest_of_endpoint(
     return [DeliveryLine(delivery, event) for delivery, event in await session.execute(statement)]
 
 
-async def redeliver(session: AsyncSession, user_id: UUID, endpoint_id: UUID, delivery_id: UUID) -> DeliveryLine | None:
-    """Send it once more, with the whole schedule before it. None when there is no such delivery."""
+async def redeliver(session: AsyncSession, endpoint: WebhookEndpoint, delivery_id: UUID) -> DeliveryLine | None:
+    """Send it once more, with the whole schedule before it. None when there is no such delivery. `endpoint`: locked."""
+    is_test = exists().where(
+        col(OutgoingEvent.id) == col(OutgoingDelivery.event_id), col(OutgoingEvent.type) == EventType.WEBHOOK_TEST
+    )
+    wake_at = func.now() if endpoint.status == EndpointStatus.ENABLED else case((is_test, func.now()))
     again = (
         update(OutgoingDelivery)
         .where(
-            col(OutgoingDelivery.user_id) == user_id,
-            col(OutgoingDelivery.endpoint_id) == endpoint_id,
+            col(OutgoingDelivery.user_id) == endpoint.user_id,
+            col(OutgoingDelivery.endpoint_id) == endpoint.id,
             col(OutgoingDelivery.id) == delivery_id,
         )
-        .values(AGAIN)
+        .values(AGAIN | {"wake_at": wake_at})
         .returning(OutgoingDelivery)
     )
     delivery = (await session.scalars(again)).first()
@@ -198,10 +189,11 @@ async def redeliver(session: AsyncSession, user_id: UUID, endpoint_id: UUID, del
 async def redeliver_since(session: AsyncSession, endpoint: WebhookEndpoint, since: datetime, *, at_most: int) -> int:
     """Send what happened since then once more: also what happened while the endpoint was disabled. How many events.
 
-    The oldest first, and no more than `at_most`.
+    The oldest first, and no more than `at_most`. `endpoint`: locked.
     """
+    wake_at = func.now() if endpoint.status == EndpointStatus.ENABLED else null()
     wanted = select(
-        col(OutgoingEvent.user_id), col(OutgoingEvent.id), literal(endpoint.id), literal(endpoint.id)
+        col(OutgoingEvent.user_id), col(OutgoingEvent.id), literal(endpoint.id), literal(endpoint.id), wake_at
     ).where(
         col(OutgoingEvent.user_id) == endpoint.user_id,
         col(OutgoingEvent.at) >= since,
@@ -212,11 +204,11 @@ async def redeliver_since(session: AsyncSession, endpoint: WebhookEndpoint, sinc
     sending = (
         upsert(OutgoingDelivery)
         .from_select(
-            ["user_id", "event_id", "endpoint_id", "target_id"],
+            ["user_id", "event_id", "endpoint_id", "target_id", "wake_at"],
             wanted.order_by(col(OutgoingEvent.sequence)).limit(at_most),
             include_defaults=False,  # the id's would be one for all rows
         )
-        .on_conflict_do_update(index_elements=["user_id", "event_id", "target_id"], set_=AGAIN)
+        .on_conflict_do_update(index_elements=["user_id", "event_id", "target_id"], set_=AGAIN | {"wake_at": wake_at})
         .returning(col(OutgoingDelivery.id))
     )
     return len((await session.execute(sending)).all())
@@ -226,7 +218,6 @@ AGAIN: dict[str, Any] = {
     "state": DeliveryState.PENDING,
     "tries": 0,
     "next_try_at": func.now(),
-    "wake_at": func.now(),
     "ended_at": None,
 }
 
@@ -373,32 +364,64 @@ async def record_failed(
     pause: timedelta | None,
     hold_others: timedelta | None,
     is_receivers: bool,
+    is_gone: bool,
 ) -> DisabledReason | None:
     """`pause`: before the next attempt; None when it was the last. `hold_others`: nothing else of the target's is sent
-    for so long. `is_receivers`: the failure is the receiver's, and not ours.
+    for so long. `is_receivers`: the failure is the receiver's, and not ours. `is_gone`: it wants nothing more.
 
     Returns why the endpoint was disabled by it, if it was.
     """
-    await _lock_endpoint(session, due)
+    endpoint = await _lock_endpoint(session, due)
     if pause is None:
         await _record(session, due, attempt, state=DeliveryState.FAILED, ended_at=func.now(), wake_at=None)
     else:
-        await _record(session, due, attempt, next_try_at=func.now() + pause, wake_at=func.now() + pause)
+        next_try_at = func.now() + pause
+        wake_at = next_try_at if endpoint is None or _is_sent(endpoint, due.event) else None
+        await _record(session, due, attempt, next_try_at=next_try_at, wake_at=wake_at)
+    if endpoint is not None and endpoint.url != due.url:
+        return None  # says nothing of the address that it has now
     if hold_others:
         await _hold(session, due.delivery.target_id, hold_others)
-    if due.endpoint is None or not is_receivers or due.event.type == EventType.WEBHOOK_TEST:
+    if endpoint is None or not is_receivers:
         return None
-    return await _count_failure(session, due.endpoint.id)
+    if is_gone:
+        return await _disable(session, endpoint, DisabledReason.GONE)
+    is_unverified = endpoint.status == EndpointStatus.UNVERIFIED
+    if is_unverified and pause is None and not await _is_tested(session, endpoint.id):
+        return await _disable(session, endpoint, DisabledReason.FAILING)
+    if is_unverified or due.event.type != EventType.WEBHOOK_TEST:
+        return await _count_failure(session, endpoint)
+    return None
 
 
-async def _lock_endpoint(session: AsyncSession, due: DueDelivery) -> None:
+async def _lock_endpoint(session: AsyncSession, due: DueDelivery) -> WebhookEndpoint | None:
     """First, as whoever changes an endpoint does, whose deliveries come second."""
-    if due.endpoint is not None:
-        await find_endpoint(session, due.endpoint.user_id, due.endpoint.id, lock=True)
+    if due.endpoint is None:
+        return None
+    return await find_endpoint(session, due.endpoint.user_id, due.endpoint.id, lock=True)
+
+
+def _is_sent(endpoint: WebhookEndpoint, event: OutgoingEvent) -> bool:
+    """Whether the endpoint is sent the event now; else it waits."""
+    return endpoint.status == EndpointStatus.ENABLED or event.type == EventType.WEBHOOK_TEST
+
+
+async def _is_tested(session: AsyncSession, endpoint_id: UUID) -> bool:
+    """Whether another attempt of a test follows: an unverified endpoint is sent nothing else."""
+    to_send = select(col(OutgoingDelivery.id)).where(
+        col(OutgoingDelivery.target_id) == endpoint_id, col(OutgoingDelivery.wake_at).is_not(None)
+    )
+    return (await session.scalars(to_send.limit(1))).first() is not None
+
+
+async def _disable(session: AsyncSession, endpoint: WebhookEndpoint, reason: DisabledReason) -> DisabledReason:
+    await disable_endpoint(session, endpoint.id, reason)
+    return reason
 
 
 async def _hold(session: AsyncSession, target_id: UUID, pause: timedelta) -> None:
     until = func.now() + pause
+    is_woken = col(OutgoingDelivery.wake_at).is_not(None)
     await session.execute(
         update(OutgoingDelivery)
         .where(
@@ -406,16 +429,16 @@ async def _hold(session: AsyncSession, target_id: UUID, pause: timedelta) -> Non
             col(OutgoingDelivery.state) == DeliveryState.PENDING,
             col(OutgoingDelivery.next_try_at) < until,
         )
-        .values(next_try_at=until, wake_at=until)
+        .values(next_try_at=until, wake_at=case((is_woken, until)))
     )
 
 
-async def _count_failure(session: AsyncSession, endpoint_id: UUID) -> DisabledReason | None:
+async def _count_failure(session: AsyncSession, endpoint: WebhookEndpoint) -> DisabledReason | None:
     """Measured in time, and not in failures: a busy user's endpoint may be away for a moment."""
     goes_on = col(WebhookEndpoint.last_failed_at) > func.now() - STILL_FAILING
     counted = (
         update(WebhookEndpoint)
-        .where(col(WebhookEndpoint.id) == endpoint_id)
+        .where(col(WebhookEndpoint.id) == endpoint.id)
         .values(
             failing_since=case((goes_on, WebhookEndpoint.failing_since), else_=func.now()), last_failed_at=func.now()
         )
@@ -423,8 +446,7 @@ async def _count_failure(session: AsyncSession, endpoint_id: UUID) -> DisabledRe
     )
     if not await session.scalar(counted):
         return None
-    await disable_endpoint(session, endpoint_id, DisabledReason.FAILING)
-    return DisabledReason.FAILING
+    return await _disable(session, endpoint, DisabledReason.FAILING)
 
 
 async def _record(session: AsyncSession, due: DueDelivery, attempt: Mapping[str, Any], **values: Any) -> None:
@@ -454,7 +476,7 @@ async def delete_old_events(session: AsyncSession, *, older_than: timedelta, at_
 @dataclass(frozen=True, kw_only=True)
 class OutgoingState:
     waiting: int
-    """Deliveries that are due or will be, of receivers that are sent something."""
+    """Deliveries that are due or will be; not those that wait until their endpoint is enabled."""
     oldest_due_seconds: float
     """How long the oldest of them is due."""
     failing: int

@@ -867,7 +867,8 @@ class OutgoingDelivery(SQLModel, table=True):
     wake_at: datetime | None = Field(
         default=None, sa_column=Column(DateTime(timezone=True), nullable=True, server_default=NOW)
     )
-    """From when on somebody has to see to it that the target's due deliveries are sent."""
+    """From when on somebody has to see to it that the target's due deliveries are sent; None: it has ended, or waits
+    until its endpoint is enabled."""
     attempts: list[dict[str, Any]] = Field(
         default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
     )

@@ -27,7 +27,7 @@ class EventType(StrEnum):
     WEBHOOK_TEST = "webhook.test"
 
 
-NOT_LOGGED = (EventType.JOB_SUBMITTED, EventType.WEBHOOK_TEST)
+NOT_LOGGED = (EventType.JOB_SUBMITTED, EventType.PIPELINE_WAITING_FOR_APPROVAL, EventType.WEBHOOK_TEST)
 """The event log has what one catches up with: how things ended."""
 
 
@@ -41,7 +41,7 @@ class WebhookFormat(StrEnum):
 class EndpointStatus(StrEnum):
     """Where a webhook endpoint stands.
 
-    - `unverified`: it has not answered a test yet, and is sent nothing else.
+    - `unverified`: it has not answered a test yet, and is sent nothing else; what happens waits.
     - `enabled`: it is sent what happens.
     - `disabled`: it is sent nothing; `disabledReason` says why.
     """
@@ -56,7 +56,7 @@ class DisabledReason(StrEnum):
 
     - `requested`: its owner asked for it.
     - `gone`: it answered 410.
-    - `failing`: it failed for five days.
+    - `failing`: it failed for five days, or at every attempt of the test that would have verified it.
     """
 
     REQUESTED = "requested"

@@ -21,6 +21,7 @@ SECURITY_DEFINERS: Mapping[str, str] = {
     "complete_batch": "is called by the trigger beside it alone, for the batch of a row that its writer may write",
     "write_pipeline_events": "a trigger: adds the events of a row that its writer may write",
     "write_approval_events": "a trigger: adds the events of a row that its writer may write",
+    "set_wake_times": "a trigger: says when deliveries to an endpoint are due whose row its writer may write",
     "test_webhook_endpoint": "adds a test of an endpoint of the transaction's user",
     "refuse_deleted_id": "a trigger: keeps a row from being written whose id a deleted job had, and shows nothing",
     "detach_from_jobs": "takes a campaign or a clip from jobs of the transaction's user, who may delete it as well",
