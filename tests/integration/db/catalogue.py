@@ -32,6 +32,7 @@ SECURITY_DEFINERS: Mapping[str, str] = {
     "key_budget": "tells the transaction's user what one of its keys may spend",
     "restore_key_budget": "a trigger: counts a key less for a row that its writer may write",
     "lock_generation": "locks a row of the transaction's user, and shows nothing",
+    "inherit_request": "gives a request of a failed job of the transaction's user to another job of that user",
 }
 """Functions that run as their owner, and why that is safe."""
 
