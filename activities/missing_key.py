@@ -10,9 +10,9 @@ from reelay.providers.errors import ProviderNotConfigured
 
 
 async def missing_key_error(
-    sessions: Sessions, generation: Generation, missing: ProviderNotConfigured
+    sessions: Sessions, generation: Generation, missing: ProviderNotConfigured, *, is_poll: bool = False
 ) -> ApplicationError:
     """The caller sees why it waits; it continues by itself once the key is there."""
     async with sessions.begin() as session:
-        await record_wait(session, generation, WaitingFor.KEY, f"Waiting: {missing}")
+        await record_wait(session, generation, WaitingFor.KEY, f"Waiting: {missing}", is_poll=is_poll)
     return try_again(missing, after=missing.retry_after)

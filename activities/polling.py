@@ -39,7 +39,7 @@ class PollingActivities:
         except ResultExpired:
             return  # whatever is left of it, fetching the result will tell
         except ProviderNotConfigured as missing:
-            raise await missing_key_error(self._sessions, generation, missing) from missing
+            raise await missing_key_error(self._sessions, generation, missing, is_poll=True) from missing
         except ProviderError as error:
             raise await self._poll_failed(generation, error) from error
         if progress.logs:
@@ -63,17 +63,17 @@ class PollingActivities:
                 only_if=NOT_AT_WORK if queued else "",
                 waiting_for=WaitingFor.QUEUE if queued else None,
                 queue_position=progress.queue_position if queued else None,
-                of=generation,
+                polled=generation,
             )
             if progress.percent is not None and not queued:
                 percent = measured_progress(progress.percent)
-                await record_progress(session, generation.id, percent, of=generation)
+                await record_progress(session, generation.id, percent, polled=generation)
 
     async def _poll_failed(self, generation: Generation, error: ProviderError) -> ApplicationError:
         """The caller sees why there is no progress."""
         if not generation.provider.reports_by_push:
             async with self._sessions.begin() as session:
-                await record_wait(session, generation, WaitingFor.PROVIDER, f"Waiting: {error}")
+                await record_wait(session, generation, WaitingFor.PROVIDER, f"Waiting: {error}", is_poll=True)
         return try_again(error, after=error.retry_after if isinstance(error, Unavailable) else None)
 
     async def _record_end_found_by_poll(self, accepted: Accepted) -> None:

@@ -99,6 +99,8 @@ TARIFF: TypeAdapter[Tariff | None] = TypeAdapter(Tariff | None)
 CANDIDATES = TypeAdapter(list[Candidate])
 IS_FOLLOWED = "job.attempts_before = :own_attempts_before"
 """The row, `job`, follows this model and not the one at work beside it."""
+IS_AT_PROVIDER = f"{IS_FOLLOWED} and job.stage not in ('{Stage.ARCHIVING}', '{Stage.FINISHING}')"
+"""And this model's provider may be at work on it."""
 
 
 async def insert_generation(session: AsyncSession, job: GenerationJob) -> bool:
@@ -370,15 +372,17 @@ async def advance_generation(
     *,
     only_if: str = "",
     of: Generation | None = None,
+    polled: Generation | None = None,
     **move: Unpack[Move],
 ) -> bool:
     """Move a living generation on and write the event.
 
     False when nothing changed: it is there already (an activity that ran twice), it has ended, or the condition does
     not hold. `of`: whose step it is. Where the row follows another model that is at work beside it, it stays as it is.
+    `polled`: whose poll it is. Nobody may wait for that any more: where the row is elsewhere, it stays as it is.
     """
-    own = follows(of)
-    conditions = (only_if, own and IS_FOLLOWED)
+    own = follows(of) or _own(polled)
+    conditions = (only_if, own and (IS_AT_PROVIDER if polled else IS_FOLLOWED))
     transition = Transition(only_if=" and ".join(f"({part})" for part in conditions if part))
     return await run_transition(session, generation_id, transition, own, **move) is not None
 
@@ -452,12 +456,16 @@ def _transition(transition: Transition, columns: tuple[str, ...], stamped: Momen
 
 def follows(generation: Generation | None) -> dict[str, Any]:
     """The parameters of `IS_FOLLOWED`. None for a generation that no other model may be at work on as well."""
-    if generation is None or generation.hedge_after is None:
-        return {}
-    return {"own_attempts_before": generation.attempts_before}
+    return _own(generation) if generation and generation.hedge_after is not None else {}
 
 
-async def record_wait(session: AsyncSession, generation: Generation, waiting_for: WaitingFor, reason: str) -> bool:
+def _own(generation: Generation | None) -> dict[str, Any]:
+    return {"own_attempts_before": generation.attempts_before} if generation else {}
+
+
+async def record_wait(
+    session: AsyncSession, generation: Generation, waiting_for: WaitingFor, reason: str, *, is_poll: bool = False
+) -> bool:
     """What a living generation waits for, and in its timeline why."""
     job = await session.get(GenerationJob, generation.id, with_for_update=True)
     return job is not None and await advance_generation(
@@ -469,6 +477,7 @@ async def record_wait(session: AsyncSession, generation: Generation, waiting_for
         provider=ProviderName(job.provider),
         waiting_for=waiting_for,
         of=generation,
+        polled=generation if is_poll else None,
     )
 
 
@@ -478,24 +487,23 @@ async def record_progress(
     percent: int,
     *,
     only_if: str = "true",
-    of: Generation | None = None,
+    polled: Generation | None = None,
 ) -> bool:
     """Write a measured progress down, and notify its streams. It only grows, and an ended generation stays as it is.
 
-    Without an event: it is nothing to resume. False when nothing changed.
+    Without an event: it is nothing to resume. False when nothing changed. `polled`: as of `advance_generation`.
     """
-    own = follows(of)
     statement = f"""
         with moved as (
             update generation_jobs as job set progress_percent = :progress_percent
             where id = :job and status in ({ACTIVE_STATUSES}) and progress_percent < :progress_percent and ({only_if})
-                and {IS_FOLLOWED if own else "true"}
+                and {IS_AT_PROVIDER if polled else "true"}
             returning user_id, id
         )
         select pg_notify('{PROGRESS_CHANNEL}', concat_ws(' ', user_id, id, cast(:progress_percent as integer)))
         from moved
     """
-    values = {"job": generation_id, "progress_percent": percent, **own}
+    values = {"job": generation_id, "progress_percent": percent, **_own(polled)}
     return (await session.execute(text(statement), values)).first() is not None
 
 
