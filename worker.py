@@ -14,6 +14,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 
 from activities.abandoned_uploads import SWEEP_EVERY_SECONDS, AbandonedUploads
 from activities.archive import ArchiveActivities
+from activities.bill import BillActivities
 from activities.catalog_watch import watching_catalog
 from activities.conclusion import ConclusionActivities
 from activities.endpoints import EndpointActivities
@@ -44,10 +45,11 @@ from reelay.outbound import OutboundProxies, open_client
 from reelay.outgoing.fal import fal_signing_key
 from reelay.outgoing.secrets import EndpointSecrets
 from reelay.outgoing.sender import ReceiverPolicy, Sender
-from reelay.providers.registry import Providers, open_platform, open_providers
+from reelay.providers.registry import Providers, open_bill, open_platform, open_providers
 from reelay.settings import FlaggedResults, Settings
 from reelay.tracing.spans import tracing
 from reelay.worker_health import WorkerHealth, serving_health
+from workflows.bill import BillReconciliationWorkflow
 from workflows.client import connect
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
@@ -56,7 +58,7 @@ from workflows.outgoing import waking_receivers
 from workflows.pipeline import PipelineWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.runs import GenerationRuns
-from workflows.schedule import keeping_housekeeping, keeping_schedule
+from workflows.schedule import keeping_bill_reconciliation, keeping_housekeeping, keeping_schedule
 from workflows.task_queues import TaskQueue, transfers_queue, webhooks_queue
 
 # Of one worker. After 300 webhooks within a second, 200 at once kept each other from their heartbeats, timed out and
@@ -192,6 +194,7 @@ async def open_generations_worker(
             ReconciliationWorkflow,
             EndpointWorkflow,
             HousekeepingWorkflow,
+            BillReconciliationWorkflow,
         ],
         activities=[
             submission.submit,
@@ -261,12 +264,16 @@ async def open_transfers_worker(
     mixing = MixActivities(sessions, storage, decoders.inspect, signer, at_most_bytes=settings.archive_max_bytes)
     runs = GenerationRuns(client, settings.task_queue, settings.app_url)
     housekeeping = HousekeepingActivities(settings, sessions, providers, storage, runs)
+    bill = await stack.enter_async_context(open_bill(settings))
+    if bill is not None:
+        await stack.enter_async_context(keeping_bill_reconciliation(tasks, client, settings.task_queue))
     return Worker(
         client,
         task_queue=transfers_queue(settings.task_queue),
         activities=[
             archive.archive,
             housekeeping.prune,
+            BillActivities(sessions, bill).reconcile_bill,
             InputFileActivities(sessions, providers, storage).hand_over,
             mixing.mix,
         ],

@@ -11,7 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, metrics, page
-from api.admin import accounts, audit_log, codec, deliveries, jobs, keys, outgoing, providers, statistics, users
+from api.admin import accounts, audit_log, bill, codec, deliveries, jobs, keys, outgoing, providers, statistics, users
 from api.admin import credits as users_credits
 from api.admin import usage as users_usage
 from api.assets import routes as assets
@@ -194,6 +194,7 @@ def create_app(settings: Settings, timeouts: Timeouts = TIMEOUTS) -> FastAPI:
         keys.router,
         users_credits.router,
         users_usage.router,
+        bill.router,
         providers.router,
         codec.router,
         jobs.router,

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reelay.background import TaskSupervisor, every
+from reelay.db.bill import unknown_requests
 from reelay.db.engine import Sessions
 from reelay.db.ledger_audit import Audit, latest_audit
 from reelay.db.outgoing import OutgoingState, outgoing_state
@@ -61,6 +62,9 @@ class Metrics:
         )
         self.audited_at = gauge(
             "reelay_ledger_audit_timestamp_seconds", "Unix time of the last audit of the ledger. 0 before the first."
+        )
+        self.unknown_billed = gauge(
+            "reelay_billed_requests_unknown", "Requests that were billed in the last 30 days and are no job's."
         )
         self.outgoing = gauge("reelay_outgoing_waiting", "Outgoing webhooks that are due or will be.")
         self.outgoing_oldest = gauge("reelay_outgoing_oldest_seconds", "How long the oldest of them is due.")
@@ -140,6 +144,7 @@ def refreshing_gauges(tasks: TaskSupervisor, metrics: Metrics, sessions: Session
         async with sessions() as session:
             metrics.show(await read_current_state(session))
             metrics.show_outgoing(await outgoing_state(session))
+            metrics.unknown_billed.set(await unknown_requests(session))
             if audit := await latest_audit(session):
                 metrics.show_audit(audit)
 

@@ -19,6 +19,8 @@ class Timeouts:
     endpoint: float = 20.0
     """For what a provider publishes of an endpoint, by way of a worker: at the first mention of it in a day."""
     """To start, cancel or poll a job. The SDK's own retries go on for 6-10 s while Temporal is down."""
+    bill: float = 25.0
+    """For a pass over the provider's bill, which goes on when it takes longer."""
     readiness: float = 2.0
     signal: float = 1.0
     """Of a webhook's report to its workflow. Providers wait 5-15 s."""

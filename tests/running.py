@@ -51,6 +51,7 @@ PATIENT = Timeouts(
     query=10,
     command=30,
     endpoint=60,
+    bill=60,
     readiness=30,
     signal=15,
     webhook_statement=15,

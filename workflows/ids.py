@@ -36,3 +36,8 @@ def reconciliation_id(task_queue: str) -> str:
 def housekeeping_id(task_queue: str) -> str:
     """The same of the housekeeping."""
     return f"housekeeping-{task_queue}"
+
+
+def bill_reconciliation_id(task_queue: str) -> str:
+    """The same of the comparison with the provider's bill."""
+    return f"bill-reconciliation-{task_queue}"

@@ -2,6 +2,7 @@
 
 Exception
 ├── NoRun                      there is no run of the generation, or it is closed
+├── BillNotReconciled          a worker could not read the provider's bill
 └── TemporalFailed
     ├── TemporalUnavailable    Temporal did not answer, or not in time, or has too much to do
     └── TemporalRefused        Temporal answered with an error: a missing right, an argument that it does not take; or
@@ -23,12 +24,13 @@ from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistoryEventFilterType
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.errors import failure_of
 from reelay.db.generations import generation_of
 from reelay.db.tables import GenerationJob
+from reelay.domain.bill import BillReconciled, BillToRead
 from reelay.domain.endpoint import EndpointAnswer
 from reelay.domain.failure import Failure, FailureCode
 from reelay.domain.generation import Generation, GenerationStatus, Report
@@ -37,10 +39,17 @@ from reelay.domain.pipeline import Decision, Pipeline, PipelineStatus
 from reelay.domain.reconciliation import Run, RunState
 from reelay.payload_keys import UnreadablePayload
 from reelay.timeouts import TIMEOUTS, Timeouts
+from workflows.bill import BillReconciliationWorkflow
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
 from workflows.housekeeping import HousekeepingWorkflow
-from workflows.ids import endpoint_workflow_id, housekeeping_id, pipeline_workflow_id, workflow_id
+from workflows.ids import (
+    bill_reconciliation_id,
+    endpoint_workflow_id,
+    housekeeping_id,
+    pipeline_workflow_id,
+    workflow_id,
+)
 from workflows.pipeline import PipelineWorkflow
 from workflows.search_attributes import pipeline_search_attributes, search_attributes
 
@@ -76,6 +85,10 @@ Handle = WorkflowHandle[GenerationWorkflow, list[str]]
 
 class NoRun(Exception):
     """There is no run of the generation, or it is closed."""
+
+
+class BillNotReconciled(Exception):
+    """A worker could not read the provider's bill. The message is for the operator."""
 
 
 class TemporalFailed(Exception):
@@ -319,6 +332,31 @@ async def prune_now(client: Client, task_queue: str) -> Pruned:
         task_queue=task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
+
+
+async def reconcile_bill_now(client: Client, task_queue: str, days: int | None) -> BillReconciled:
+    """A pass over the provider's bill, beside the schedule's own; whoever asks meanwhile gets the same.
+
+    Raises: RPCError, BillNotReconciled.
+    """
+    try:
+        return await client.execute_workflow(
+            BillReconciliationWorkflow.run,
+            BillToRead(days=days),
+            id=f"{bill_reconciliation_id(task_queue)}-now",
+            task_queue=task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            execution_timeout=timedelta(hours=3),
+        )
+    except WorkflowFailureError as failure:
+        cause = failure.cause.__cause__ or failure.cause
+        raise BillNotReconciled(cause.message if isinstance(cause, FailureError) else str(cause)) from failure
+
+
+async def bill_reconciled_within(seconds: float, client: Client, task_queue: str, days: int | None) -> None:
+    """The same, if it is over soon; it goes on all the same. Raises: TemporalFailed, BillNotReconciled."""
+    async with _answered_within(seconds):
+        await reconcile_bill_now(client, task_queue, days)
 
 
 @asynccontextmanager

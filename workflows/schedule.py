@@ -1,4 +1,4 @@
-"""The schedules of the reconciliation and the housekeeping, kept alive by every worker."""
+"""The schedules of the reconciliation, the housekeeping and the bill, kept alive by every worker that serves them."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
@@ -20,14 +20,17 @@ from temporalio.client import (
 )
 
 from reelay.background import Succeeded, TaskSupervisor
+from reelay.domain.bill import BillToRead
+from workflows.bill import BillReconciliationWorkflow
 from workflows.housekeeping import HousekeepingWorkflow
-from workflows.ids import housekeeping_id, reconciliation_id
+from workflows.ids import bill_reconciliation_id, housekeeping_id, reconciliation_id
 from workflows.reconciliation import ReconciliationWorkflow
 
 # An activity writes the row within moments of its workflow's event; a row unchanged for longer is not worked on.
 GRACE = timedelta(seconds=30)
 # A Temporal that has lost its database has lost the schedule, too: it is back within this time.
 CHECK_AT_LEAST_EVERY = timedelta(minutes=1)
+BILL_EVERY = timedelta(days=1)
 
 
 def keeping_schedule(
@@ -44,6 +47,30 @@ def keeping_housekeeping(
     """The same for the housekeeping."""
     keep = partial(_keep, client, housekeeping_id(task_queue), housekeeping_schedule(task_queue, every))
     return tasks.running("housekeeping_schedule", keep)
+
+
+def keeping_bill_reconciliation(
+    tasks: TaskSupervisor, client: Client, task_queue: str
+) -> AbstractAsyncContextManager[None]:
+    """The same for the bill."""
+    keep = partial(_keep, client, bill_reconciliation_id(task_queue), bill_schedule(task_queue))
+    return tasks.running("bill_schedule", keep)
+
+
+def bill_schedule(task_queue: str) -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            BillReconciliationWorkflow.run,
+            BillToRead(),
+            id=bill_reconciliation_id(task_queue),
+            task_queue=task_queue,
+            execution_timeout=timedelta(hours=3),
+            static_summary="What the provider has billed, beside what was charged",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=BILL_EVERY)]),
+        # One that was missed while Temporal was away is made up for: a job may be deleted before the next.
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=BILL_EVERY),
+    )
 
 
 def housekeeping_schedule(task_queue: str, every: timedelta) -> Schedule:

@@ -37,7 +37,11 @@ async def _period(
     last: Annotated[date | None, Query(alias="to", description="The last day, in UTC. Default: today.")] = None,
 ) -> Period:
     last = last or datetime.now(UTC).date()
-    first = first or last.replace(day=1)
+    return checked_period(first or last.replace(day=1), last)
+
+
+def checked_period(first: date, last: date) -> Period:
+    """Raises: InvalidParams."""
     if not timedelta() <= last - first < LONGEST_PERIOD:
         limit = {"days": LONGEST_PERIOD.days}
         error = {"field": "from", "message": Sentence("field_period"), "limit": limit, "value": f"{first} to {last}"}

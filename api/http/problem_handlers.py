@@ -28,7 +28,7 @@ from reelay.db.engine import POSTGRES_UNAVAILABLE
 from reelay.db.users import AmbiguousUser
 from reelay.domain.messages import Sentence, in_language
 from reelay.operators import NotWaiting, UnknownKey, UnknownUser, UserExists, UserIsBeingDeleted
-from workflows.runs import TemporalUnavailable
+from workflows.runs import BillNotReconciled, TemporalUnavailable
 
 CODES = {
     HTTPStatus.UNAUTHORIZED: ProblemCode.UNAUTHENTICATED,
@@ -52,6 +52,7 @@ REFUSALS: Mapping[type[Exception], type[Problem]] = {
     NotWaiting: Conflict,
     AmbiguousUser: Conflict,
     AmountRefused: InvalidParams,
+    BillNotReconciled: Conflict,
 }
 """What operators are refused, in English."""
 OUTAGES = (TemporalUnavailable, *POSTGRES_UNAVAILABLE)

@@ -32,7 +32,7 @@ def part_environment(
 def simulated_provider(simulator_url: str) -> dict[str, str]:
     """With the simulator nothing may reach a real provider, whatever the user's environment says."""
     return {
-        **dict.fromkeys(FAL_KEYS, SIMULATED_FAL_KEY),
+        **dict.fromkeys((*FAL_KEYS, "FAL_ADMIN_KEY"), SIMULATED_FAL_KEY),
         "FAL_USER_ID": SIMULATED_FAL_ACCOUNT,
         "FAL_QUEUE_BASE": simulator_url,
         "FAL_API_BASE": simulator_url,

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.telemetry import TelemetryConfig
 
-from lab.simulator import control, fal, fal_documents, fal_listing, files, replicate, studio, uploads
+from lab.simulator import control, fal, fal_billing, fal_documents, fal_listing, files, replicate, studio, uploads
 from lab.simulator.refusals import Refused
 from lab.simulator.settings import SimulatorSettings
 from lab.simulator.simulator import running_simulator
@@ -43,6 +43,7 @@ def create_simulator(settings: SimulatorSettings) -> FastAPI:
         fal.public,
         fal_documents.public,
         fal_documents.router,
+        fal_billing.router,
         fal_listing.router,
         replicate.router,
         fal.router,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from reelay.cli import credits, generate, keys, models, pipelines, providers, users, webhooks
+from reelay.cli import bill, credits, generate, keys, models, pipelines, providers, users, webhooks
 from reelay.cli.audit import audit
 from reelay.cli.batch import batch
 from reelay.cli.doctor import doctor
@@ -75,6 +75,7 @@ for name, group in (
     ("keys", keys.app),
     ("credits", credits.app),
     ("users", users.app),
+    ("bill", bill.app),
     ("providers", providers.app),
     ("models", models.app),
     ("webhooks", webhooks.app),

@@ -40,10 +40,16 @@ DELETE_JOBS = text(f"""
         order by job.id for update of job
     ), books as (
         insert into deleted_jobs (
-            id, user_id, job_type, provider, model, status, created_at, completed_at, actual_cost_cents, charged_cents
+            id, user_id, job_type, provider, model, status, created_at, completed_at, actual_cost_cents, charged_cents,
+            request_ids
         )
         select
-            id, user_id, job_type, provider, model, status, created_at, completed_at, actual_cost_cents, charged_cents
+            id, user_id, job_type, provider, model, status, created_at, completed_at, actual_cost_cents, charged_cents,
+            array(
+                select request_id from submission_attempts where job_id = job.id and request_id is not null
+                union
+                select job.fal_request_id where job.fal_request_id is not null
+            )
         from job
     ), left_over as (
         insert into erasures (prefix, provider, request_ids)

@@ -1,6 +1,7 @@
 """The tables. Each fact has one writer: the API inserts, after that only activities change a generation's rows."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Identity,
     Index,
     LargeBinary,
+    Numeric,
     Text,
     UniqueConstraint,
     func,
@@ -477,6 +479,10 @@ class DeletedJob(SQLModel, table=True):
     actual_cost_cents: int | None = Field(default=None, sa_type=BigInteger)
     charged_cents: int = Field(sa_type=BigInteger)
     deleted_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+    request_ids: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'"))
+    )
+    """What it was called at its providers, whose bill may come later."""
 
 
 class DepartedUser(SQLModel, table=True):
@@ -991,6 +997,43 @@ class LedgerAudit(SQLModel, table=True):
     only_row: bool = Field(default=True, primary_key=True)
     at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     drift: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class BillingEvent(SQLModel, table=True):
+    """What a provider has billed for a request, as its bill says."""
+
+    __tablename__ = "billing_events"
+    __table_args__ = (
+        Index("billing_events_in_time", "billed_at"),
+        Index(
+            "billing_events_of_job", "job_id", "billed_at", "request_id", postgresql_where=text("job_id is not null")
+        ),
+        Index("billing_events_unknown", "billed_at", postgresql_where=text("job_id is null")),
+    )
+
+    provider: ProviderName = Field(sa_type=Text, primary_key=True)
+    request_id: str = Field(sa_type=Text, primary_key=True)
+    billed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    endpoint: str = Field(sa_type=Text)
+    units: Decimal | None = Field(default=None, sa_type=Numeric)
+    nano_usd: Decimal = Field(sa_type=Numeric)
+    """Billionths of a dollar."""
+    job_id: UUID | None = None
+    """Whose request it was. Not a foreign key: it stays when the job is deleted. None: nobody's that we know."""
+    model: str | None = Field(default=None, sa_type=Text)
+    """Of the job, where that is the endpoint's."""
+    seen_at: datetime = Field(default=None, sa_column=_timestamp(default_now=True))
+
+
+class BillReconciliation(SQLModel, table=True):
+    """How far a provider's bill has been read."""
+
+    __tablename__ = "bill_reconciliations"
+
+    provider: ProviderName = Field(sa_type=Text, primary_key=True)
+    complete_since: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    """All that was billed from then on until `reconciled_at` is in `billing_events`."""
+    reconciled_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
 
 
 class AuditEntry(SQLModel, table=True):

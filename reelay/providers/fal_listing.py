@@ -8,12 +8,12 @@ Source: https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from reelay.providers.errors import NotListed, Unavailable
 from reelay.providers.exchange import Answer
-from reelay.providers.reading import is_request_id
+from reelay.providers.reading import is_request_id, moment_of
 from reelay.providers.strict_json import parse_json
 
 # 401: the key was made for models alone. 403, 404: no list for this account or endpoint.
@@ -49,7 +49,7 @@ def is_like(
     listed: Mapping[str, Any], *, endpoint: str, arguments: Any, sent_between: tuple[datetime, datetime]
 ) -> bool:
     """Whether it can be the request. One without a time or an input, or with another input, cannot."""
-    sent_at, (earliest, latest) = _moment(listed.get("sent_at")), sent_between
+    sent_at, (earliest, latest) = moment_of(listed.get("sent_at")), sent_between
     return (
         is_request_id(listed.get("request_id"))
         and listed.get("endpoint_id") == endpoint
@@ -57,12 +57,3 @@ def is_like(
         and sent_at is not None
         and earliest <= sent_at <= latest
     )
-
-
-def _moment(text: object) -> datetime | None:
-    """fal writes ISO 8601 in UTC."""
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

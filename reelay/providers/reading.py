@@ -1,6 +1,7 @@
 """What every provider's answers are read with. Nothing here raises."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 from reelay.providers.exchange import Answer
@@ -38,6 +39,15 @@ def object_of(answer: Answer) -> dict[str, Any]:
 def list_of(value: Any) -> list[Any]:
     """The value if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def moment_of(value: object) -> datetime | None:
+    """Of ISO 8601 text; without a zone it is UTC. None for anything else."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def readable(text: str) -> str:

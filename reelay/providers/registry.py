@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from reelay.domain.generation import ProviderName
 from reelay.outbound import open_client
 from reelay.providers.fal import FalProvider
+from reelay.providers.fal_bill import FalBill
 from reelay.providers.fal_platform import FalPlatform
 from reelay.providers.fal_webhook import FalWebhooks, keys_of
 from reelay.providers.jwks import JwksCache
@@ -31,6 +32,7 @@ class Providers(dict[ProviderName, Provider]):
 
 Verifiers = dict[ProviderName, WebhookVerifier]
 
+BILL_PAGE_WITHIN = timedelta(minutes=1)
 PUBLISHED_WITHIN = timedelta(seconds=10)
 """What an endpoint takes is asked for while a caller waits."""
 FAL_WEBHOOK_PATH = "/api/webhooks/fal"
@@ -96,6 +98,16 @@ async def open_platform(settings: Settings) -> AsyncIterator[FalPlatform | None]
         return
     async with open_client(settings) as client:
         yield FalPlatform(client, keys=keys, base=settings.fal_platform_base, timeout=PUBLISHED_WITHIN)
+
+
+@asynccontextmanager
+async def open_bill(settings: Settings) -> AsyncIterator[FalBill | None]:
+    """fal's bill, for as long as the block lasts; None without the key that may read it."""
+    if (key := settings.fal_admin_key) is None:
+        yield None
+        return
+    async with open_client(settings) as client:
+        yield FalBill(client, admin_key=key, base=settings.fal_platform_base, timeout=BILL_PAGE_WITHIN)
 
 
 def fal_keys(settings: Settings) -> list[SecretStr]:

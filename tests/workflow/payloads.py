@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from temporalio.api.common.v1 import Payload
 
 from activities.archive import ArchiveActivities
+from activities.bill import BillActivities
 from activities.conclusion import ConclusionActivities
 from activities.endpoints import EndpointActivities
 from activities.housekeeping import HousekeepingActivities
@@ -23,6 +24,7 @@ from activities.pipelines import PipelineActivities
 from activities.polling import PollingActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.submission import SubmissionActivities
+from workflows.bill import BillReconciliationWorkflow
 from workflows.converter import data_converter
 from workflows.endpoints import EndpointWorkflow
 from workflows.generation import GenerationWorkflow
@@ -46,6 +48,8 @@ CLASSES = (
     PipelineWorkflow,
     PipelineActivities,
     MixActivities,
+    BillReconciliationWorkflow,
+    BillActivities,
 )
 KINDS = {
     "__temporal_workflow_run": "workflow",

@@ -7,6 +7,7 @@ ALLOWED = {
     "health.py": "whether the role can work, and the revision of the schema",
     "admin/accounts.py": "operators see what is locked at a provider, which belongs to nobody",
     "admin/audit_log.py": "operators see what operators did",
+    "admin/bill.py": "operators see what a provider billed for everybody's jobs",
     "admin/users.py": "operators see and change everybody",
     "admin/keys.py": "operators see and change everybody's keys",
     "admin/credits.py": "operators see and change everybody's credits",

@@ -36,7 +36,8 @@ def test_what_is_no_port_is_named(port: str) -> None:
 
 
 def test_with_the_simulator_nothing_reaches_a_real_provider() -> None:
-    user = {"FAL_KEY": "real", "FAL_API_KEY": "real", "FAL_KEY_NEW": "real", "FAL_QUEUE_BASE": "https://queue.fal.run"}
+    keys = dict.fromkeys(("FAL_KEY", "FAL_API_KEY", "FAL_KEY_NEW", "FAL_ADMIN_KEY"), "real")
+    user = {**keys, "FAL_QUEUE_BASE": "https://queue.fal.run"}
     environment = part_environment(user, ours=simulated_provider("http://127.0.0.1:8010"), defaults={})
     assert "real" not in environment.values()
     assert environment["FAL_QUEUE_BASE"] == "http://127.0.0.1:8010"
