@@ -8,9 +8,10 @@ from enum import Enum, auto
 from pathlib import Path
 from subprocess import PIPE, Popen
 from sys import executable
-from typing import Any
 
 import pytest
+
+from tests.tcp_server import connection, tcp_server
 
 ACCESS_KEY, SECRET_KEY = "accesskey", "secretkey"
 
@@ -76,38 +77,13 @@ class TroubledRoad:
 async def troubled_road(endpoint: str) -> AsyncIterator[TroubledRoad]:
     """In front of that server; its signatures hold, since the host's name goes along unchanged."""
     road, target = TroubledRoad(), int(endpoint.rpartition(":")[2])
-    under_way: set[asyncio.Task[Any]] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if task := asyncio.current_task():
-            under_way.add(task)
-        try:
-            while await _carry_one(road, target, reader, writer):
-                pass
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            return  # the client has hung up, or the road is closed
-        finally:
-            await _closed(writer)
+        while await _carry_one(road, target, reader, writer):
+            pass
 
-    server = await asyncio.start_server(carry, "127.0.0.1", 0)
-    road.port = server.sockets[0].getsockname()[1]
-    try:
+    async with tcp_server(carry) as road.port:
         yield road
-    finally:
-        server.close()
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-
-
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    """What is still to be sent is sent, unless nobody takes it any more."""
-    writer.close()
-    try:
-        async with asyncio.timeout(1):
-            await writer.wait_closed()
-    except (ConnectionError, TimeoutError):
-        writer.transport.abort()
 
 
 async def _carry_one(
@@ -136,9 +112,6 @@ async def _carry_one(
 
 
 async def _asked(port: int, request: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
+    async with connection(port) as (reader, writer):
         writer.write(request)
         return await reader.read()
-    finally:
-        await _closed(writer)

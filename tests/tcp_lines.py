@@ -3,14 +3,16 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from lab.devstack.ports import HOST
 from reelay.settings import Settings
+from tests.tcp_server import abort, connection, pump, tcp_server
 
 
 class Line:
@@ -23,7 +25,7 @@ class Line:
         self._answers = asyncio.Event()
         self._answers.set()
         self._is_cut = False
-        self._ends: set[asyncio.StreamWriter] = set()
+        self._ends = WeakSet[asyncio.StreamWriter]()
         self.port = 0
 
     @property
@@ -61,37 +63,25 @@ class Line:
 
     def reset(self) -> None:
         for end in self._ends:
-            end.transport.abort()
+            abort(end)
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._is_cut:
-            return writer.transport.abort()
-        far_reader, far_writer = await asyncio.open_connection(HOST, self._target)
-        self._ends |= {writer, far_writer}
-        await asyncio.gather(
-            self._pump(reader, far_writer, self._flows), self._pump(far_reader, writer, self._flows, self._answers)
-        )
-        self._ends -= {writer, far_writer}
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *gates: asyncio.Event) -> None:
-        with suppress(ConnectionError, ssl.SSLError):
-            while data := await source.read(64 * 1024):
-                for gate in gates:
-                    await gate.wait()
-                sink.write(data)
-                await sink.drain()
-        sink.close()
+            return abort(writer)
+        self._ends.add(writer)
+        async with connection(self._target) as (far_reader, far_writer):
+            self._ends.add(far_writer)
+            await asyncio.gather(
+                pump(reader, far_writer, self._flows), pump(far_reader, writer, self._flows, self._answers)
+            )
 
 
 @asynccontextmanager
 async def open_line(target: int, *, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[Line]:
     """`tls`: what is spoken on the way to it; behind it there is none."""
     line = Line(target)
-    server = await asyncio.start_server(line.carry, HOST, port, ssl=tls)
-    line.port = server.sockets[0].getsockname()[1]
-    yield line
-    server.close()
-    line.reset()
+    async with tcp_server(line.carry, port=port, tls=tls) as line.port:
+        yield line
 
 
 @dataclass(frozen=True)

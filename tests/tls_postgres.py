@@ -4,11 +4,11 @@ import asyncio
 import ssl
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from lab.devstack.ports import HOST
 from tests.certificates import Certificate
+from tests.tcp_server import relay, tcp_server
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 CANCEL_REQUEST = struct.pack("!ii", 16, 80877102)
@@ -30,29 +30,17 @@ class TlsFront:
     startups: list[Startup] = field(default_factory=list)
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
+        head = await reader.readexactly(8)
+        is_encrypted = head == SSL_REQUEST
+        if is_encrypted:
+            writer.write(b"S")
+            await writer.start_tls(self.context)
             head = await reader.readexactly(8)
-            is_encrypted = head == SSL_REQUEST
-            if is_encrypted:
-                writer.write(b"S")
-                await writer.start_tls(self.context)
-                head = await reader.readexactly(8)
-            length, _ = struct.unpack("!ii", head)
-            message = head + await reader.readexactly(length - 8)
-            if head != CANCEL_REQUEST:
-                self.startups.append(Startup(is_encrypted, message))
-            far_reader, far_writer = await asyncio.open_connection(HOST, self.target)
-            far_writer.write(message)
-            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-        writer.close()
-
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await source.read(64 * 1024):
-            sink.write(data)
-            await sink.drain()
-    sink.close()
+        length, _ = struct.unpack("!ii", head)
+        message = head + await reader.readexactly(length - 8)
+        if head != CANCEL_REQUEST:
+            self.startups.append(Startup(is_encrypted, message))
+        await relay(reader, writer, self.target, message)
 
 
 @asynccontextmanager
@@ -61,7 +49,5 @@ async def tls_front(target: int, certificate: Certificate) -> AsyncIterator[TlsF
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.file, certificate.key_file)
     front = TlsFront(target, context)
-    server = await asyncio.start_server(front.carry, HOST, 0)
-    front.port = server.sockets[0].getsockname()[1]
-    yield front
-    server.close()
+    async with tcp_server(front.carry) as front.port:
+        yield front

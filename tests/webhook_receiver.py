@@ -8,7 +8,9 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from lab.devstack.ports import HOST
 from tests.eventually import eventually
+from tests.tcp_server import tcp_server
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
 
@@ -60,14 +62,6 @@ class WebhookReceiver:
         return await eventually(came)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return
-        finally:
-            writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers["content-length"]))
@@ -78,25 +72,11 @@ class WebhookReceiver:
             await reader.read()  # until the other side has had enough
         else:
             writer.write(said)
-            await writer.drain()
 
 
 @asynccontextmanager
 async def webhook_receiver() -> AsyncIterator[WebhookReceiver]:
     receiver = WebhookReceiver()
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def track(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(receiver.serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    listener = await asyncio.start_server(track, "127.0.0.1", 0)
-    receiver.origin = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    try:
+    async with tcp_server(receiver.serve) as port:
+        receiver.origin = f"http://{HOST}:{port}"
         yield receiver
-    finally:
-        listener.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

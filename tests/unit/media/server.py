@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from ssl import SSLContext
 from typing import TypeAlias
 
+from lab.devstack.ports import HOST
+from tests.tcp_server import tcp_server
+
 Script: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -28,15 +31,9 @@ class ScriptedServer:
         return self.plays(path, script)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            request = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            self.requests.append(request)
-            await self._scripts[request.split()[1]](writer)
-            await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return  # the client hung up, as many tests want it to
-        finally:
-            writer.close()
+        request = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        self.requests.append(request)
+        await self._scripts[request.split()[1]](writer)
 
 
 def head(*headers: str, status: str = "200 OK") -> bytes:
@@ -44,10 +41,8 @@ def head(*headers: str, status: str = "200 OK") -> bytes:
 
 
 @asynccontextmanager
-async def serving(address: str = "127.0.0.1", tls: SSLContext | None = None) -> AsyncIterator[ScriptedServer]:
+async def serving(tls: SSLContext | None = None) -> AsyncIterator[ScriptedServer]:
     scripted = ScriptedServer("")
-    server = await asyncio.start_server(scripted.handle, address, 0, ssl=tls)
-    port = server.sockets[0].getsockname()[1]
-    scripted.origin = f"{'https' if tls else 'http'}://{address}:{port}"
-    async with server:
+    async with tcp_server(scripted.handle, tls=tls) as port:
+        scripted.origin = f"{'https' if tls else 'http'}://{HOST}:{port}"
         yield scripted

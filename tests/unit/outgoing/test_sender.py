@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from uuid import uuid4
@@ -12,6 +11,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from lab.devstack.ports import HOST
 from reelay.domain.addresses import IPAddress
 from reelay.domain.outgoing import AttemptOutcome
 from reelay.media.errors import Refused
@@ -21,6 +21,7 @@ from reelay.outgoing.secrets import EndpointSecrets, new_secret
 from reelay.outgoing.sender import Answer, Message, ReceiverPolicy, Sender, StandardSigner, retry_after
 from reelay.settings import Settings
 from tests.connect_proxy import connect_proxy
+from tests.tcp_server import tcp_server
 from tests.webhook_receiver import WebhookReceiver, answer, webhook_receiver
 
 PRODUCTION, DEVELOPMENT = ReceiverPolicy(is_development=False), ReceiverPolicy(is_development=True)
@@ -115,10 +116,9 @@ async def test_a_body_without_end_is_not_waited_for(receiver: WebhookReceiver, m
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n\r\nand so on")
         await reader.read()  # the request's body, and then until the other side has had enough
-        writer.close()
 
-    async with listening(endless) as origin:
-        found = await post(origin)
+    async with tcp_server(endless) as port:
+        found = await post(f"http://{HOST}:{port}")
     assert (found.outcome, found.body) == (AttemptOutcome.DELIVERED, "and so on")
 
 
@@ -135,14 +135,13 @@ async def test_who_drips_headers_times_out(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sender, "ATTEMPT_WITHIN", timedelta(seconds=0.3))
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing(writer):
-            writer.write(b"HTTP/1.1 200 OK\r\n")
-            while not reader.at_eof():
-                writer.write(b"x: y\r\n")
-                await asyncio.sleep(0.02)
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"x: y\r\n")
+            await asyncio.sleep(0.02)
 
-    async with listening(drip) as origin:
-        assert (await post(origin)).outcome is AttemptOutcome.TIMED_OUT
+    async with tcp_server(drip) as port:
+        assert (await post(f"http://{HOST}:{port}")).outcome is AttemptOutcome.TIMED_OUT
 
 
 async def test_who_is_not_there_is_not_connected_to() -> None:
@@ -155,10 +154,9 @@ async def test_who_is_not_there_is_not_connected_to() -> None:
 async def test_nonsense_for_an_answer_is_a_failure(scheme: str) -> None:
     async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello\r\n\r\n")
-        writer.close()
 
-    async with listening(nonsense) as origin:
-        assert (await post(origin.replace("http", scheme))).outcome is AttemptOutcome.NOT_CONNECTED
+    async with tcp_server(nonsense) as port:
+        assert (await post(f"{scheme}://{HOST}:{port}")).outcome is AttemptOutcome.NOT_CONNECTED
 
 
 @pytest.mark.parametrize(
@@ -271,12 +269,3 @@ def test_the_secret_of_job_addresses_is_each_users_own() -> None:
     assert secrets.for_job_addresses(ann) == EndpointSecrets(b"a pepper").for_job_addresses(ann)
     assert secrets.for_job_addresses(ann) != secrets.for_job_addresses(bob)
     Webhook(secrets.for_job_addresses(ann))
-
-
-@asynccontextmanager
-async def listening(serve: "asyncio.streams._ClientConnectedCallback") -> AsyncIterator[str]:
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()

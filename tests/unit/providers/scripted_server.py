@@ -1,14 +1,16 @@
 """A real socket that answers with exactly the bytes a test wants, and remembers what it was sent."""
 
 import asyncio
-import contextlib
 import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+
+from tests.tcp_server import tcp_server
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -39,36 +41,19 @@ class ScriptedServer:
         return f"http://127.0.0.1:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            self.seen.append(await _request(reader))
-            self.reached.set()
-            behaviour = self.script.pop(0) if self.script else self.always
-            assert behaviour is not None, "the test expected no further request"
-            await behaviour(reader, writer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        self.seen.append(await _request(reader))
+        self.reached.set()
+        behaviour = self.script.pop(0) if self.script else self.always
+        assert behaviour is not None, "the test expected no further request"
+        await behaviour(reader, writer)
 
 
-@contextlib.asynccontextmanager
+@asynccontextmanager
 async def scripted_server() -> AsyncIterator[ScriptedServer]:
     """Listens on a free port of the loopback; ends every connection at exit."""
     server = ScriptedServer()
-    connections: set[asyncio.Task[None]] = set()
-
-    async def track(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(server.serve(reader, writer))
-        connections.add(task)
-        task.add_done_callback(connections.discard)
-
-    listener = await asyncio.start_server(track, "127.0.0.1", 0)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
+    async with tcp_server(server.serve) as server.port:
         yield server
-    finally:
-        listener.close()
-        await listener.wait_closed()
-        await asyncio.gather(*connections)
 
 
 def raw(data: bytes) -> Behaviour:
