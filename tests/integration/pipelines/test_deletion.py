@@ -27,7 +27,6 @@ from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.unit.media.samples import make_video
 from workflows.ids import pipeline_workflow_id
-from workflows.pipeline import PipelineWorkflow
 from workflows.runs import prune_now
 
 Delete = Callable[[Service, str], Awaitable[None]]
@@ -106,9 +105,7 @@ async def test_a_film_that_is_deleted_while_it_is_mixed_is_not_kept(
             if delete:
                 await delete(unworked, job_id)
                 assert stored(unworked, job_id) == []
-        handle = unworked.temporal.get_workflow_handle_for(
-            PipelineWorkflow.run, pipeline_workflow_id(UUID(pipeline_id))
-        )
+        handle = unworked.temporal.get_workflow_handle(pipeline_workflow_id(UUID(pipeline_id)))
         assert await handle.result() == end
         assert bool(stored(unworked, job_id)) is (delete is None)
 
