@@ -613,8 +613,9 @@ async def fail_generation(
     beside_cents: int = 0,
 ) -> bool:
     """`reason`: why, for users; the failure is for operators. `message`: what its provider says of it to users.
-    `charge`: of a result that is not kept, with `beside_cents` for that of a model beside it; all others cost nothing.
+    `charge`: of a result that is not kept; `beside_cents`: of that of a model beside it. All others cost nothing.
     """
+    charge = charge or (Charge(cost_cents=0, charged_cents=0) if beside_cents else None)
     columns: Columns = {
         "progress_percent": 0,
         "error_code": failure.code,

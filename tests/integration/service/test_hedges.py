@@ -148,12 +148,11 @@ async def strict(servers: Servers) -> AsyncIterator[Service]:
         yield running
 
 
-async def test_flagged_result_of_the_fallback_is_not_kept_is_paid_and_leaves_it_to_the_first_model(
-    strict: Service,
-) -> None:
+async def flagged_beside(strict: Service, prompt: str) -> tuple[str, int, int]:
+    """A job whose hedge was flagged, and whose first model is still at work; the prices of both."""
     first, hedge = await prices(strict, "flux-schnell", "flux-dev")
     flagged = {"model": "flux-dev", "input": {"prompt": "a harbour [sim: result=nsfw]"}}
-    job_id = await create(strict, flagged, model="flux-schnell")
+    job_id = await create(strict, flagged, model="flux-schnell", prompt=prompt)
 
     async def goes_on() -> dict[str, str]:
         seen = await told(strict, job_id)
@@ -162,12 +161,26 @@ async def test_flagged_result_of_the_fallback_is_not_kept_is_paid_and_leaves_it_
 
     assert f"which costs {hedge} cents; flux-schnell goes on" in (await eventually(goes_on))["failed"]
     await strict.servers.end_at_provider(job_id)
+    return job_id, first, hedge
+
+
+async def test_flagged_result_of_the_fallback_is_not_kept_is_paid_and_leaves_it_to_the_first_model(
+    strict: Service,
+) -> None:
+    job_id, first, hedge = await flagged_beside(strict, LONG)
     job = await strict.until(job_id, "completed")
     assert (job["model"], job["flagged"], len(job["files"])) == ("flux-schnell", False, 1)
     assert (job["creditsDeducted"], job["actualCostCents"]) == (first + hedge, first + hedge)
     held = first + hedge
     assert await entries(strict, job_id) == [("hold", held, 0), ("settle", -held, held)]
     assert (await strict.simulated(job_id))["cancel_calls"] == 0
+
+
+async def test_flagged_result_of_the_fallback_is_paid_although_the_first_model_fails(strict: Service) -> None:
+    job_id, first, hedge = await flagged_beside(strict, "a harbour [sim: latency=10m, fail=500]")
+    job = await strict.until(job_id, "failed")
+    assert (job["errorCode"], job["creditsDeducted"], job["actualCostCents"]) == ("provider_error", hedge, hedge)
+    assert await entries(strict, job_id) == [("hold", first + hedge, 0), ("settle", -(first + hedge), hedge)]
 
 
 async def test_flagged_result_of_the_first_model_ends_the_job_and_stops_the_fallback(strict: Service) -> None:
