@@ -90,12 +90,13 @@ class GenerationWorkflow:
         return self.lead.generation
 
     async def generate(self) -> Archived | None:
-        """With the present model. None when the provider failed for reasons of its own, and there is a fallback."""
+        """With the present model. None when the provider failed for reasons of its own, nothing else may have been
+        bought, and there is a fallback."""
         try:
             return await (self.make_hedged() if self.generation.hedge_after else self.lead.make())
         except FailureError as error:
             failure = self.lead.failure_from(error)
-            if not (self.generation.fallbacks and failure.code.may_fall_back):
+            if not (self.generation.fallbacks and failure.code.may_fall_back) or self.lead.may_have_bought_unseen:
                 raise
         raise_if_canceled()
         await self.fall_back(failure)

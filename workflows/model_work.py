@@ -419,6 +419,11 @@ class ModelWork:
         """Those that have ended without it being known whether they were accepted."""
         return {number for number, posting in self.submit_handles.items() if _is_lost(posting)}
 
+    @property
+    def may_have_bought_unseen(self) -> bool:
+        """Whether one of its attempts may have been accepted without having become its submission."""
+        return bool(self.lost_attempts - ({self.submission.attempt} if self.submission else set()))
+
     def attempt(self, number: int) -> Attempt:
         return Attempt(generation=self.generation, number=number)
 

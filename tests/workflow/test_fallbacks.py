@@ -70,6 +70,22 @@ async def test_what_may_have_been_bought_is_not_bought_again(start: Start) -> No
     assert steps.count("submit") == 1
 
 
+async def test_what_may_have_been_bought_before_the_resubmission_is_not_bought_again(start: Start) -> None:
+    steps = Steps(submits=[lost_answer(), None], archives=[OWN], webhook_expected=False)
+    run = await start(steps, with_fallbacks(policy=UncertainSubmitPolicy.RESUBMIT), skipping=True)
+
+    assert await run.over() == "FAILED"
+    assert (steps.failed_as(), steps.count("submit")) == (FailureCode.PROVIDER_ERROR, 2)
+
+
+async def test_lost_submission_that_was_found_and_failed_leaves_it_to_the_fallback(start: Start) -> None:
+    steps = Steps(submits=[lost_answer(), None], finds=[None], archives=[OWN, None], webhook_expected=False)
+    run = await start(steps, with_fallbacks(), skipping=True)
+
+    assert await run.over() == "COMPLETED"
+    assert steps.count("submit") == 2
+
+
 @pytest.mark.parametrize(
     "last",
     [
