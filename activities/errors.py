@@ -68,6 +68,11 @@ def submission_uncertain(message: str) -> ApplicationError:
     return ApplicationError(message, type=SUBMISSION_UNCERTAIN, non_retryable=True)
 
 
+def not_sent_in_time(provider: str) -> ApplicationError:
+    """Fails the generation: nothing was sent, and nothing will be."""
+    return non_retryable(Failure(code=FailureCode.WAIT_EXPIRED, message=f"It was not sent to {provider} in time"))
+
+
 def slot_unavailable(message: str) -> ApplicationError:
     """Nothing was sent, and nothing is to be tried until the generation is called."""
     return ApplicationError(
@@ -116,6 +121,12 @@ def needs_input_files(error: BaseException) -> bool:
     """Whether the activity failed with `input_files_needed`."""
     cause = _cause_of(error)
     return isinstance(cause, ApplicationError) and cause.type == INPUT_FILES_NEEDED
+
+
+def is_wait_expired(error: BaseException) -> bool:
+    """Whether the activity failed as `not_sent_in_time`, or in the same way."""
+    failure = _failure_from(error)
+    return failure is not None and failure.code is FailureCode.WAIT_EXPIRED
 
 
 def proves_nothing_sent(error: BaseException) -> bool:

@@ -249,7 +249,7 @@ def progress_of_earlier_attempt() -> tuple[UUID | None, Counter[str]]:
 
 def _submission_state(stale: StaleGeneration) -> SubmissionState:
     match stale.attempt.state if stale.attempt else None:
-        case None | AttemptState.REFUSED | AttemptState.INHERITED:
+        case None | AttemptState.REFUSED | AttemptState.INHERITED | AttemptState.EXPIRED:
             return SubmissionState.NONE
         case AttemptState.ACCEPTED:
             return SubmissionState.ACCEPTED

@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import (
     non_retryable,
+    not_sent_in_time,
     request_list_unavailable,
     retry_later,
     slot_unavailable,
@@ -42,6 +43,7 @@ from reelay.db.attempts import (
     open_attempt,
     record_refusal,
     record_uncertainty,
+    sent_attempt_of,
     submission_of,
     unclaimed_requests,
 )
@@ -155,10 +157,11 @@ class SubmissionActivities:
 
     @activity.defn
     async def find(self, attempt: Attempt) -> Submission:
-        """Take over the request that the provider lists. Until there is one it fails; its retries are the search."""
+        """Take over the request that the provider lists. Until there is one it fails; its retries are the search. It
+        fails for good when the submission was not sent."""
         generation = attempt.generation
+        row = await self._sent_attempt(attempt)
         async with self._sessions() as session:
-            row = await attempt_of(session, generation.id, attempt.number)
             lost_by = await lost_at(session, row)
         if row.state == AttemptState.ACCEPTED:  # a submission that took long, or this activity before its worker died
             return submission_of(row)
@@ -174,12 +177,20 @@ class SubmissionActivities:
 
     @activity.defn
     async def stored_report(self, attempt: Attempt) -> Report | None:
-        """A webhook of this attempt that Temporal has not taken yet."""
+        """A webhook of this attempt that Temporal has not taken yet. Fails for good when it was not sent."""
+        await self._sent_attempt(attempt)
         async with self._sessions() as session:
             delivery = await waiting_delivery(session, attempt.generation.id, attempt.number)
         if delivery is None or delivery.request_id is None:
             return None
         return Report(attempt=attempt.number, request_id=delivery.request_id, delivery_id=delivery.id)
+
+    async def _sent_attempt(self, attempt: Attempt) -> SubmissionAttempt:
+        async with one_statement(self._sessions) as session:
+            row = await sent_attempt_of(session, attempt.generation, attempt.number)
+        if row is None:
+            raise not_sent_in_time(attempt.generation.provider)
+        return row
 
     async def _list_requests(self, attempt: Attempt, row: SubmissionAttempt, lost_by: datetime) -> list[str]:
         """Requests with our endpoint and input from the time between the POST and the moment its answer was missed."""
@@ -244,6 +255,8 @@ class SubmissionActivities:
                 return submission_of(opened)
             case SubmissionAttempt(state=AttemptState.INHERITED):
                 return await self._inherit(attempt, opened) or await self._open_attempt(attempt, request)
+            case SubmissionAttempt(state=AttemptState.EXPIRED):
+                raise not_sent_in_time(attempt.generation.provider)
         raise await self._uncertain_error(
             attempt, opened.answer or "The worker died while the submission was on its way"
         )

@@ -22,6 +22,7 @@ from workflows.deadline import Deadline
 from workflows.signals import Signals
 
 with workflow.unsafe.imports_passed_through():
+    from activities.errors import is_wait_expired
     from activities.inputs import Adoption, Attempt
     from activities.submission import SubmissionActivities
     from reelay.domain.generation import Generation, Report, Submission
@@ -45,7 +46,10 @@ class LostSubmission:
         self._numbers = numbers
 
     async def find(self, attempt: Attempt, *, until: datetime) -> Submission | None:
-        """None when neither way led to it within the window. A request to poll starts the provider's list over."""
+        """None when neither way led to it within the window. A request to poll starts the provider's list over.
+
+        Raises: ActivityError, as `not_sent_in_time`, when there is nothing to find.
+        """
         while True:
             search = self._start_search(attempt, until=until)
             reported = await self._report_or_search_result(search, by=until)
@@ -68,7 +72,8 @@ class LostSubmission:
         """The request that a webhook names which nobody has heard, now that the search is over: a last look."""
         report = self._signals.report_of(attempt.number)
         if report is None or self._is_not_ours(report):
-            report = await finish_despite_cancel(self._start_look(attempt))
+            with suppress(ActivityError):
+                report = await finish_despite_cancel(self._start_look(attempt))
         if report is None or self._is_not_ours(report):
             return None
         with suppress(ActivityError):
@@ -150,8 +155,7 @@ class LostSubmission:
 
     async def _wait_until_found(self, search: workflow.ActivityHandle[Submission], *, by: datetime) -> bool:
         def found() -> bool:
-            has_result = search.done() and not search.exception()
-            return has_result or self._signals.pending_report(None) is not None
+            return is_over(search) or self._signals.pending_report(None) is not None
 
         with suppress(TimeoutError):
             left = max(by - workflow.now(), timedelta(0))
@@ -161,3 +165,8 @@ class LostSubmission:
                 )
             )
         return found()
+
+
+def is_over(search: workflow.ActivityHandle[Submission]) -> bool:
+    """Whether it has found the request, or that there is none. Should it have ended otherwise, a webhook may come."""
+    return search.done() and ((error := search.exception()) is None or is_wait_expired(error))

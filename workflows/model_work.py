@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
         failure_of,
         is_non_retryable,
         is_slot_unavailable,
+        is_wait_expired,
         needs_input_files,
         non_retryable,
         proves_nothing_sent,
@@ -187,12 +188,17 @@ class ModelWork:
         return None
 
     async def find_lost_submission(self, attempt: Attempt) -> Submission | None:
-        """The request whose answer was lost, if it is found within the adoption window."""
+        """The request whose answer was lost, if it is found within the adoption window. Raises: ActivityError."""
         self.count_deadline_from(workflow.now())  # until it is known when the provider was sent it
         ends = workflow.now() + min(self.generation.timing.adoption_window, self.deadline.time_left())
         self.enter(Stage.UNCERTAIN, Status.PENDING, "The submission's answer was lost; looking for its request")
         self.show(f"{self.message}, until {ends:%H:%M:%S} UTC: by its webhook, and in the provider's list")
-        return await self.lost_submission.find(attempt, until=ends)
+        try:
+            return await self.lost_submission.find(attempt, until=ends)
+        except ActivityError as error:
+            if is_wait_expired(error):
+                del self.submit_handles[attempt.number]  # it is not lost: it was never sent
+            raise
 
     def count_deadline_from(self, submitted_at: datetime) -> None:
         self.sent_at = submitted_at

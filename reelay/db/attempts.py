@@ -141,6 +141,26 @@ async def attempt_of(session: AsyncSession, generation_id: UUID, number: int) ->
     return await session.get_one(SubmissionAttempt, (generation_id, number))
 
 
+# Whoever opens the attempt at the same time finds it expired, or has opened it before.
+EXPIRING = text("""
+    insert into submission_attempts as attempt (job_id, number, user_id, provider, state, answered_at)
+    select id, :number, user_id, :provider, 'expired', now() from generation_jobs where id = :job
+    on conflict (job_id, number) do update set state = 'expired' where attempt.state in ('refused', 'inherited')
+""")
+NOT_SENT = (AttemptState.REFUSED, AttemptState.INHERITED)
+
+
+async def sent_attempt_of(session: AsyncSession, generation: Generation, number: int) -> SubmissionAttempt | None:
+    """The attempt, if it may have been sent. None: it was not sent in time, and is not sent any more."""
+    key = (generation.id, number)
+    attempt = await session.get(SubmissionAttempt, key)
+    if attempt is None or attempt.state in NOT_SENT:
+        values = {"job": generation.id, "number": number, "provider": generation.provider}
+        await session.execute(EXPIRING, values)
+        attempt = await session.get(SubmissionAttempt, key, populate_existing=True)
+    return None if attempt is None or attempt.state == AttemptState.EXPIRED else attempt
+
+
 async def lost_at(session: AsyncSession, attempt: SubmissionAttempt) -> datetime:
     """When the answer was missed: now, while nobody has written that down. By the clock that `sent_at` is of."""
     return attempt.answered_at or (await session.execute(select(func.now()))).scalar_one()
@@ -155,7 +175,7 @@ ACCEPTANCE = Transition(
             set state = 'accepted', request_id = :fal_request_id, status_url = :fal_status_url,
                 response_url = :fal_response_url, cancel_url = :cancel_url, webhook_expected = :webhook_expected,
                 queue_position = :ahead, answered_at = now()
-            where job_id = :job and number = :number and state <> 'accepted'
+            where job_id = :job and number = :number and state not in ('accepted', 'expired')
             returning sent_at
         )
     """,

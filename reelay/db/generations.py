@@ -84,7 +84,7 @@ FILES = f"""
 """
 UNSENT = """
     fal_request_id is null
-    and not exists (select from submission_attempts where job_id = job.id and state <> 'refused')
+    and not exists (select from submission_attempts where job_id = job.id and state not in ('refused', 'expired'))
 """
 WITHOUT_RESULT = defer(GenerationJob.result_data, raiseload=True)  # type: ignore[arg-type]  # `col` is for values
 """For many rows at once: a page of transcripts would be hundreds of megabytes."""

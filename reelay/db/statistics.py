@@ -71,7 +71,9 @@ WEBHOOKS = text("""
 
 # An attempt that has an answer beside its acceptance was in doubt before: it was adopted.
 UNCERTAIN = text("""
-    select count(*) filter (where state <> 'refused') as doubted, count(*) filter (where state = 'accepted') as adopted
+    select
+        count(*) filter (where state not in ('refused', 'expired')) as doubted,
+        count(*) filter (where state = 'accepted') as adopted
     from submission_attempts
     where answer is not null and sent_at >= :begins and sent_at < :ends
 """)

@@ -541,6 +541,8 @@ class AttemptState(StrEnum):
     UNCERTAIN = "uncertain"
     INHERITED = "inherited"
     """Accepted for an earlier job that failed. Where its result is there, nothing is sent for this one."""
+    EXPIRED = "expired"
+    """Its time was over before it was sent. It is not sent any more."""
 
 
 class SubmissionAttempt(SQLModel, table=True):

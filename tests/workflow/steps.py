@@ -71,8 +71,8 @@ class Steps:
     submits: list[Outcome] = field(default_factory=lambda: [None])
     finds: list[Outcome] = field(default_factory=lambda: [not_listed()])
     """What the provider's list shows."""
-    stored: Report | None = None
-    """A webhook that waits in the inbox."""
+    stored: Report | Exception | None = None
+    """A webhook that waits in the inbox, or how the look there fails."""
     strangers: frozenset[str] = frozenset()
     """Requests that are not ours."""
     polls: list[Outcome] = field(default_factory=lambda: [None])
@@ -168,6 +168,8 @@ class Steps:
     @activity.defn
     async def stored_report(self, attempt: Attempt) -> Report | None:
         self.done.append("look into the inbox")
+        if isinstance(self.stored, Exception):
+            raise self.stored
         return self.stored
 
     @activity.defn

@@ -6,6 +6,8 @@ from functools import partial
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities.errors import not_sent_in_time
+from reelay.db.engine import PostgresUnavailable
 from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, UncertainSubmitPolicy
 from tests.eventually import eventually
@@ -119,6 +121,26 @@ async def test_policy_sends_it_once_more_after_the_window(start: Start) -> None:
     assert await run.over() == "COMPLETED"
     assert steps.count("submit") == 2
     assert WINDOW <= await run.took() < WINDOW + timedelta(minutes=1)
+
+
+AWAY = PostgresUnavailable("it restarts")
+NOT_SENT = not_sent_in_time("fal")
+IN_VAIN = ApplicationError("it restarts", type="PostgresUnavailable", next_retry_delay=WINDOW)
+"""There is no time for another try."""
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [Steps(submits=[IN_VAIN], finds=[NOT_SENT]), Steps(submits=[IN_VAIN], finds=[AWAY], stored=NOT_SENT)],
+    ids=["at once", "after an outage"],
+)
+async def test_what_was_not_sent_in_time_is_not_sent_by_policy(start: Start, steps: Steps) -> None:
+    run = await start(steps, generation(RESUBMIT, submission_window=timedelta(seconds=5)), skipping=True)
+
+    assert await run.over() == "FAILED"
+    assert ended_as(steps) is FailureCode.WAIT_EXPIRED
+    assert steps.count("submit") == 1
+    assert steps.done[-1] == "end"
 
 
 async def test_policy_sends_it_no_third_time(start: Start) -> None:

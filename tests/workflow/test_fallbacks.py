@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import retry_later, try_again
+from activities.errors import not_sent_in_time, retry_later, try_again
 from activities.retries import INTERNAL_ERROR
 from reelay.db.engine import PostgresUnavailable
 from reelay.domain.failure import FailureCode
@@ -17,6 +17,7 @@ from tests.workflow.conftest import Start, report, until, with_fallbacks
 from tests.workflow.steps import Steps, lost_answer, running, verdict
 
 OWN = verdict(FailureCode.PROVIDER_ERROR)
+LATER = timedelta(minutes=1)
 
 
 async def test_result_of_a_provider_that_failed_is_replaced_by_the_fallbacks(start: Start) -> None:
@@ -104,7 +105,14 @@ async def test_acceptance_that_is_not_written_down_in_time_is_looked_for(start: 
     assert {attempt.number for attempt in steps.attempts} == {1}
 
 
-LATER = timedelta(minutes=1)
+async def test_what_turns_out_not_to_have_been_sent_is_left_to_the_fallback(start: Start) -> None:
+    away = ApplicationError("it restarts", type="PostgresUnavailable", next_retry_delay=LATER)
+    steps = Steps(submits=[away, None], finds=[not_sent_in_time("fal")], webhook_expected=False)
+    run = await start(steps, with_fallbacks(submission_window=timedelta(seconds=5)), skipping=True)
+
+    assert await run.over() == "COMPLETED"
+    fell_back = "fall back after 1: wait_expired"
+    assert steps.done == ["submit", "find", fell_back, "submit", "poll", "archive", "complete"]
 
 
 @pytest.mark.parametrize(

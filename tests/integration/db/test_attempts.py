@@ -1,4 +1,4 @@
-"""Of a cancellation and a submission at the same time, one comes first."""
+"""Of a submission and what keeps it from being sent at the same time, one comes first."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from reelay.db.attempts import GenerationEnded, Opened, open_attempt, record_refusal
-from reelay.db.engine import Sessions, make_engine, make_sessions
+from reelay.db.attempts import GenerationEnded, Opened, open_attempt, record_refusal, sent_attempt_of
+from reelay.db.engine import Sessions, make_engine, make_sessions, one_statement
 from reelay.db.generations import cancel_unsubmitted, generation_of, insert_generation
-from reelay.db.tables import GenerationJob, SubmissionAttempt, User
+from reelay.db.tables import AttemptState, GenerationJob, SubmissionAttempt, User
 from reelay.domain.generation import JobType, ProviderName
 from tests.servers import Postgres
 
@@ -100,6 +100,35 @@ async def test_refused_attempt_is_no_submission_and_nothing_is_sent_after_it(ses
 
     assert await is_canceled(sessions, job)
     assert not await is_opened(sessions, job)
+
+
+async def is_expired(sessions: Sessions, job: GenerationJob) -> bool:
+    async with one_statement(sessions) as session:
+        return await sent_attempt_of(session, generation_of(job), 1) is None
+
+
+async def test_attempt_is_either_opened_or_expired(sessions: Sessions) -> None:
+    jobs = [await new_job(sessions) for _ in range(20)]
+    for place, job in enumerate(jobs):
+        acts = [is_opened(sessions, job), is_expired(sessions, job)]
+        done = await asyncio.gather(*(acts if place % 2 else reversed(acts)))
+        assert sorted(done) == [False, True]
+
+
+@pytest.mark.parametrize("state", [AttemptState.REFUSED, AttemptState.INHERITED])
+async def test_attempt_that_expired_is_not_sent_again_and_no_submission(sessions: Sessions, state: str) -> None:
+    job = await new_job(sessions)
+    assert await is_opened(sessions, job)
+    assert not await is_expired(sessions, job)
+    async with sessions.begin() as session:
+        await session.execute(
+            text("update submission_attempts set state = :state where job_id = :id"), {"state": state, "id": job.id}
+        )
+
+    assert await is_expired(sessions, job)
+    assert not await is_opened(sessions, job)
+    assert await is_expired(sessions, job)
+    assert await is_canceled(sessions, job)
 
 
 async def test_somebody_elses_job_is_not_canceled(sessions: Sessions) -> None:

@@ -9,17 +9,26 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import Worker
 
+from activities.final_pushes import StoredFinalPushes
+from activities.inputs import Attempt
+from activities.submission import SubmissionActivities
 from reelay.db.deliveries import put_into_inbox
-from reelay.db.tables import WebhookDelivery
+from reelay.db.generations import generation_of
+from reelay.db.tables import GenerationJob, WebhookDelivery
 from reelay.domain.generation import ProviderName, UncertainSubmitPolicy
 from reelay.domain.verdict import Verdict
+from reelay.providers.registry import open_providers
 from tests.eventually import eventually
 from tests.integration.service.gate import HELD, Gate, gate
 from tests.integration.service.killed_worker import accepted, ended, kill, unrecordable, worker_process
 from tests.running import Job, Service, running_service
 from tests.servers import Servers
 from tests.tcp_lines import open_line
+from workflows.generation import GenerationWorkflow
 
 RESUBMIT = UncertainSubmitPolicy.RESUBMIT
 
@@ -37,6 +46,40 @@ async def completes(service: Service, job_id: str, *, posts: int = 1) -> Job:
     counted = await service.simulated(job_id)
     assert (counted["accepted"], counted["billed"]) == (posts, posts)
     return job
+
+
+async def test_submission_that_no_worker_began_in_time_was_not_sent(servers: Servers) -> None:
+    async with running_service(servers, worker=False, uncertain_submit_policy=RESUBMIT) as service:
+        job_id = await service.create("nobody begins it", maxWaitSeconds=1)
+        queue = service.settings.task_queue
+        async with Worker(service.temporal, task_queue=queue, workflows=[GenerationWorkflow]):  # without activities
+
+            async def has_timed_out() -> bool:
+                events = (await service.run(job_id).fetch_history()).events
+                return any(event.HasField("activity_task_timed_out_event_attributes") for event in events)
+
+            await eventually(has_timed_out)
+        async with service.worker():
+            job = await service.until(job_id, "failed")
+            assert (job["errorCode"], job["creditsDeducted"]) == ("wait_expired", 0)
+            assert not [line for line in await service.trail(job_id) if "internal error" in line]
+            assert (await service.simulated(job_id))["accepted"] == 0
+            await completes(service, await service.create("a fresh one"))
+
+
+async def test_try_that_comes_after_the_search_sends_nothing(servers: Servers) -> None:
+    async with running_service(servers, worker=False) as service:
+        job_id = await service.create("a try that hung until its time was over")
+        async with service.sessions() as session:
+            attempt = Attempt(generation=generation_of(await session.get_one(GenerationJob, UUID(job_id))), number=1)
+        async with open_providers(service.settings, StoredFinalPushes(service.sessions)) as providers:
+            submission = SubmissionActivities(service.settings, service.sessions, providers, service.slots)
+            for act in (submission.find, submission.submit):
+                with pytest.raises(ApplicationError) as failed:
+                    await ActivityEnvironment().run(act, attempt)
+                assert (failed.value.type, failed.value.non_retryable) == ("wait_expired", True)
+
+        assert (await service.simulated(job_id))["accepted"] == 0
 
 
 async def adopted_by(service: Service, job_id: str) -> list[str]:
