@@ -33,6 +33,8 @@ class GenerationWorkflow:
         """The one that archives, or has: their files have the same names."""
         self.refused_cents = 0
         """What its user pays for results that are not kept, of models that were beside the one that went on."""
+        self.has_left_lost_attempt = False
+        """A model that was beside the one that went on may have bought what nobody found."""
         self.failure: Failure | None = None
         self.lead = ModelWork(generation, self, self.numbers)
         """The work that the row follows."""
@@ -96,7 +98,9 @@ class GenerationWorkflow:
             return await (self.make_hedged() if self.generation.hedge_after else self.lead.make())
         except FailureError as error:
             failure = self.lead.failure_from(error)
-            if not (self.generation.fallbacks and failure.code.may_fall_back) or self.lead.may_have_bought_unseen:
+            if not (self.generation.fallbacks and failure.code.may_fall_back):
+                raise
+            if self.has_left_lost_attempt or self.lead.may_have_bought_unseen:
                 raise
         raise_if_canceled()
         await self.fall_back(failure)
@@ -176,6 +180,7 @@ class GenerationWorkflow:
     async def go_on_without(self, failed: ModelWork, failure: Failure) -> None:
         self.works.remove(failed)
         self.refused_cents += failed.refused_cents
+        self.has_left_lost_attempt |= failed.may_have_bought_unseen
         [other] = self.works
         if failed.is_at_provider:
             await failed.withdraw_all()

@@ -8,7 +8,7 @@ from reelay.domain.failure import FailureCode
 from reelay.domain.generation import Stage, UncertainSubmitPolicy
 from tests.eventually import eventually
 from tests.workflow.conftest import FALLBACK_CENTS, Run, Start, hedged, report, until
-from tests.workflow.steps import FLAGGED, Steps, lost_answer, verdict
+from tests.workflow.steps import FLAGGED, Steps, lost_answer, running, verdict
 
 FIRST, HEDGE = report(), report("request-2", attempt=2)
 BOTH = ["submit", "submit"]
@@ -295,3 +295,17 @@ async def test_run_that_is_begun_anew_finds_both_at_work(start: Start) -> None:
 
     assert await run.over() == "COMPLETED"
     assert steps.done == [*BOTH, "follow seedance-1-lite", "archive", "stop request-1", "complete"]
+
+
+async def test_what_the_first_model_may_have_bought_is_not_bought_by_a_third(start: Start) -> None:
+    steps = Steps(
+        submits=[lost_answer(), None],
+        polls=[running(ask_again_in=timedelta(minutes=20)), None],
+        archives=[verdict(FailureCode.PROVIDER_ERROR)],
+        webhook_expected=False,
+    )
+    run = await start(steps, hedged(2), skipping=True)
+
+    assert await run.over() == "FAILED"
+    assert "follow seedance-1-lite after unknown_outcome" in steps.done
+    assert (steps.failed_as(), steps.count("submit")) == (FailureCode.PROVIDER_ERROR, 2)
