@@ -117,12 +117,14 @@ class SubmissionActivities:
                 return earlier  # written down when it was accepted
             submission = await self._send(attempt, request)
         try:
-            return await self._record_acceptance(
-                attempt.generation, submission, f"Accepted by {attempt.generation.provider}"
+            return await _finish_despite_cancel(
+                self._record_acceptance(attempt.generation, submission, f"Accepted by {attempt.generation.provider}")
             )
         except IntegrityError as taken:
             raise await self._uncertain_error(attempt, _request_of_another_job(attempt, submission)) from taken
         except Exception as error:
+            if _is_canceled():  # there is no other try, and the run withdraws what it is told of
+                return submission
             # The request id exists only here: hand it to the next attempt of this activity, which must not POST again.
             activity.heartbeat(submission)
             if is_outage(error):
@@ -419,17 +421,22 @@ class SubmissionActivities:
         return submission_uncertain(answer)
 
 
-async def _finish_despite_cancel(post: Coroutine[Any, Any, Submission]) -> Submission:
-    """A POST that is under way is not cut off by a cancellation: only its answer tells what was accepted."""
-    sending = asyncio.create_task(post)
+async def _finish_despite_cancel(step: Coroutine[Any, Any, Submission]) -> Submission:
+    """Neither a POST that is under way nor the note of its answer is cut off by a cancellation: that has to know what
+    was accepted."""
+    doing = asyncio.create_task(step)
     try:
-        return await asyncio.shield(sending)
+        return await asyncio.shield(doing)
     except asyncio.CancelledError:
-        details = activity.cancellation_details()
-        if details is None or not details.cancel_requested:
-            sending.cancel()  # the worker shuts down and has waited long enough
+        if not _is_canceled():
+            doing.cancel()  # the worker shuts down and has waited long enough
             raise
-        return await sending
+        return await doing
+
+
+def _is_canceled() -> bool:
+    details = activity.cancellation_details()
+    return details is not None and details.cancel_requested
 
 
 def _request_of_another_job(attempt: Attempt, submission: Submission) -> str:

@@ -1,10 +1,15 @@
 """Canceling at every stage: the provider is told as far as it has something of ours, and the end stays the end."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
+from sqlmodel import select
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -13,11 +18,14 @@ from activities.inputs import Attempt
 from activities.submission import SubmissionActivities
 from reelay.db.deliveries import put_into_inbox
 from reelay.db.generations import generation_of
-from reelay.db.tables import GenerationJob
+from reelay.db.tables import GenerationJob, SubmissionAttempt
+from reelay.domain.generation import Submission
 from reelay.domain.reconciliation import RunState
+from reelay.providers.provider import Provider, SubmissionRequest
 from reelay.providers.registry import open_providers
 from tests.eventually import eventually
 from tests.integration.service.test_adoption import webhook_of
+from tests.lock_waits import waits_for_a_lock
 from tests.running import Service, running_service
 from tests.servers import Servers
 from tests.tcp_lines import Lines, open_line
@@ -44,6 +52,57 @@ async def test_cancel_while_submitting_lets_the_post_end_and_withdraws_it(patien
 
     counted = await patient_service.simulated(job_id)
     assert (counted["accepted"], counted["cancel_calls"]) == (1, 1)
+
+
+class Held:
+    """A provider whose answer to the POST arrives when it is let go."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.has_answered, self.let_go = asyncio.Event(), asyncio.Event()
+        self._provider = provider
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._provider, name)
+
+    async def submit(self, request: SubmissionRequest) -> Submission:
+        submission = await self._provider.submit(request)
+        self.has_answered.set()
+        await self.let_go.wait()
+        return submission
+
+
+BREAK_WAITING = text("""
+    select pg_terminate_backend(pid) from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid))
+""")
+"""The connections that wait for this one's locks."""
+
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["written", "outage"])
+async def test_cancel_while_the_acceptance_is_written_down_still_tells_what_was_accepted(
+    servers: Servers, *, breaks: bool
+) -> None:
+    async with running_service(servers, worker=False) as service:
+        job_id = await service.create("long [sim: latency=10m]")
+        generation = generation_of(await row_of(service, job_id))
+        environment = ActivityEnvironment()
+        async with open_providers(service.settings, StoredFinalPushes(service.sessions)) as providers:
+            held = providers[generation.provider] = Held(providers[generation.provider])
+            submission = SubmissionActivities(service.settings, service.sessions, providers, service.slots)
+            submitting = asyncio.create_task(
+                environment.run(submission.submit, Attempt(generation=generation, number=1))
+            )
+            await held.has_answered.wait()
+            async with service.sessions.begin() as session:
+                attempt = select(SubmissionAttempt).where(SubmissionAttempt.job_id == UUID(job_id))
+                (await session.scalars(attempt.with_for_update())).one()
+                held.let_go.set()
+                await eventually(partial(waits_for_a_lock, service.sessions))
+                environment.cancel()
+                if breaks:
+                    await session.execute(BREAK_WAITING)
+            accepted = await submitting
+
+        assert [accepted.request_id] == (await service.simulated(job_id))["requests"]
 
 
 async def test_cancel_while_waiting_for_the_webhook(patient_service: Service) -> None:
