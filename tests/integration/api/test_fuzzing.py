@@ -88,7 +88,7 @@ pytestmark = pytest.mark.timeout(SECONDS * 11 + 300)
 @pytest.fixture(scope="module")
 async def fuzzed(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator["Fuzzed"]:
     """A service of its own after two users, an operator and somebody else, sent it whatever the document allows."""
-    async with running_service(servers, creations_per_minute=0) as service:
+    async with running_service(servers, creations_per_minute=0, fal_admin_key="admin:secret") as service:
         async with (
             await service.user("mallory") as mallory,
             await service.user("root", scope=Scope.ADMIN) as root,
